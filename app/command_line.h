@@ -1,0 +1,38 @@
+// The command line: what it says, and what it means.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/config_file.h"
+#include "app/progress.h"
+
+namespace flashblock {
+
+/// `flashblock render`.
+struct RenderRequest {
+  std::vector<ConfigLayer> layers;  ///< configuration file first, then the options
+  bool dry_run = false;
+  bool quiet = false;
+  ProgressStyle progress = ProgressStyle::kAuto;
+};
+
+/// `flashblock info MODEL`.
+struct InfoRequest {
+  std::string model;
+  bool json = false;
+};
+
+/// What the user asked for. Exactly one member is set; `text` is to be printed (help, version).
+struct Request {
+  std::optional<std::string> text;
+  std::optional<RenderRequest> render;
+  std::optional<InfoRequest> info;
+};
+
+/// Throws: ConfigError for unknown or contradictory options; what reading a configuration file throws.
+Request parse_command_line(int argc, const char* const* argv);
+
+}  // namespace flashblock

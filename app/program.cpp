@@ -1,0 +1,33 @@
+#include "app/program.h"
+
+#include <exception>
+#include <iostream>
+
+#include "app/command_line.h"
+#include "app/error_report.h"
+#include "app/info_command.h"
+#include "app/render_command.h"
+
+namespace flashblock {
+namespace {
+
+int run(const Request& request) {
+  if (request.text) std::cout << *request.text;
+  if (request.render) return run_render(*request.render);
+  if (request.info) return run_info(*request.info);
+  return 0;
+}
+
+}  // namespace
+
+int run_program(int argc, const char* const* argv) {
+  try {
+    return run(parse_command_line(argc, argv));
+  } catch (...) {
+    const ErrorReport report = report_error(std::current_exception());
+    std::cerr << "flashblock: error: " << report.line << std::endl;
+    return static_cast<int>(report.status);
+  }
+}
+
+}  // namespace flashblock

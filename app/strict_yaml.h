@@ -1,0 +1,87 @@
+// YAML that is read strictly: every key is known, given once, of the right type and in range.
+#pragma once
+
+#include <yaml-cpp/node/node.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace flashblock {
+
+/// Where a value was written, for messages: `FILE:LINE` and the path of keys, such as `recipe.steps[2]`.
+struct YamlPlace {
+  std::string file;  ///< the file's name, or the option that stands for it, such as `--set`: that has no lines
+  std::string key;
+};
+
+/// One value of a YAML document and its place. Every reader throws ConfigError with one line:
+/// `FILE:LINE: key: what was found, what was wanted`.
+class YamlValue {
+ public:
+  YamlValue(YAML::Node node, YamlPlace place) : node_(std::move(node)), place_(std::move(place)) {}
+
+  std::string text() const;  ///< any scalar, as written
+  bool boolean() const;      ///< true or false
+  int64_t integer(int64_t least = std::numeric_limits<int64_t>::min(),
+                  int64_t most = std::numeric_limits<int64_t>::max()) const;
+  double number(double least = -std::numeric_limits<double>::max(),
+                double most = std::numeric_limits<double>::max()) const;
+  double positive_number() const;
+  std::vector<YamlValue> list() const;
+
+  bool is_map() const;
+  bool is_list() const;
+  bool is_scalar() const;
+  bool is_null() const;
+  const YamlPlace& place() const { return place_; }
+  const YAML::Node& node() const { return node_; }
+
+  /// Throws: ConfigError `FILE:LINE: key: problem`.
+  [[noreturn]] void fail(const std::string& problem) const;
+
+ private:
+  YAML::Node node_;
+  YamlPlace place_;
+};
+
+/// A mapping whose keys are all read or refused. Usage: ask for every key that may be there, then call finish().
+class YamlMap {
+ public:
+  /// Throws: ConfigError unless `value` is a mapping of text keys, without duplicates and merge keys (`<<`).
+  /// An empty document is an empty mapping.
+  explicit YamlMap(const YamlValue& value);
+
+  /// The value of `key`, or none if it is not there. A key without a value (`key:`) counts as there.
+  const YamlValue* find(const std::string& key);
+  /// The value of `key`. Throws: ConfigError if it is not there.
+  const YamlValue& require(const std::string& key);
+
+  /// Throws: ConfigError for the first key that was never asked for, with the nearest known key.
+  void finish() const;
+
+  const YamlValue& value() const { return value_; }
+
+ private:
+  struct Entry {
+    std::string key;
+    YAML::Node key_node;
+    YamlValue value;
+  };
+
+  YamlValue value_;
+  std::vector<Entry> entries_;
+  std::vector<std::string> asked_;
+};
+
+/// The document in `file`. Throws: ConfigError if it cannot be read or is no YAML.
+YamlValue load_yaml(const std::filesystem::path& file);
+/// The document in `text`; `name` stands for the file in messages.
+YamlValue parse_yaml(const std::string& text, const std::string& name);
+
+/// The candidate that was probably meant by `word`; empty if none is near.
+std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates);
+
+}  // namespace flashblock

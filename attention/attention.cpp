@@ -1,0 +1,118 @@
+#include "attention/attention.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+
+#include <cmath>
+#include <tuple>
+
+#include "attention/kernels/cpu_attention.h"
+#include "core/check.h"
+
+#ifdef FLASHBLOCK_CUDA
+#include "attention/kernels/capability.h"
+#endif
+
+namespace flashblock {
+namespace {
+
+void check_inputs(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  FB_CHECK(q.dim() == 4 && k.dim() == 4 && k.sizes() == v.sizes() && q.size(0) == k.size(0) && q.size(2) == k.size(2) &&
+               q.size(3) == k.size(3) && k.size(1) > 0,
+           "q ", q.sizes(), ", k ", k.sizes(), ", v ", v.sizes());
+  FB_CHECK(q.device() == k.device() && q.device() == v.device() && q.scalar_type() == k.scalar_type() &&
+               q.scalar_type() == v.scalar_type(),
+           "q, k and v differ in device or dtype");
+}
+
+#ifdef FLASHBLOCK_CUDA
+// Output [B, N, L, D] and, if wanted, lse [B, N, L] of the fastest kernel of this GPU.
+std::tuple<at::Tensor, at::Tensor> cuda_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                                  bool with_lse) {
+  at::Tensor output, lse;
+  if (q.scalar_type() == at::kFloat) {
+    auto result = at::_scaled_dot_product_efficient_attention(q, k, v, {}, with_lse);
+    output = std::get<0>(result);
+    if (with_lse) lse = std::get<1>(result).narrow(-1, 0, q.size(2));  // rows are padded to a multiple of 32
+  } else if (compute_capability_major(q.device().index()) == 9) {
+    auto result = at::_scaled_dot_product_cudnn_attention(q, k, v, {}, with_lse);
+    output = std::get<0>(result);
+    if (with_lse) lse = std::get<1>(result).reshape({q.size(0), q.size(1), q.size(2)});
+  } else {
+    auto result = at::_scaled_dot_product_flash_attention(q, k, v);
+    output = std::get<0>(result);
+    lse = std::get<1>(result);
+  }
+  return {output, lse};
+}
+#endif
+
+CpuAttention::Input input_of(const at::Tensor& x) { return {x.data_ptr(), x.stride(0), x.stride(1), x.stride(2)}; }
+
+AttentionState cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                             CpuAttention::Element element) {
+  AttentionState state{at::empty(q.sizes(), q.options()),
+                       at::empty({q.size(0), q.size(2), q.size(1)}, q.options().dtype(at::kFloat))};
+  CpuAttention call{.element = element,
+                    .q = input_of(q),
+                    .k = input_of(k),
+                    .v = input_of(v),
+                    .output = state.output.data_ptr(),
+                    .lse = state.lse.data_ptr<float>(),
+                    .packed_keys = nullptr,
+                    .packed_values = nullptr,
+                    .batch = q.size(0),
+                    .heads = q.size(2),
+                    .queries = q.size(1),
+                    .keys = k.size(1),
+                    .width = q.size(3),
+                    .scale = float(1 / std::sqrt(double(q.size(3))))};
+  const at::Tensor packed_keys = at::empty({call.packed_elements()}, k.options());
+  const at::Tensor packed_values = at::empty({call.packed_elements()}, v.options());
+  call.packed_keys = packed_keys.data_ptr();
+  call.packed_values = packed_values.data_ptr();
+  at::parallel_for(0, call.pack_units(), 4, [&](int64_t begin, int64_t end) { pack_keys_values(call, begin, end); });
+  at::parallel_for(0, call.query_units(), 1, [&](int64_t begin, int64_t end) { attend_queries(call, begin, end); });
+  return state;
+}
+
+AttentionState fastest_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                 [[maybe_unused]] bool with_lse) {
+  check_inputs(q, k, v);
+  // The kernels take [B, N, L, D] with any strides, so these are views.
+  const at::Tensor qt = q.transpose(1, 2), kt = k.transpose(1, 2), vt = v.transpose(1, 2);
+#ifdef FLASHBLOCK_CUDA
+  if (q.is_cuda()) {
+    auto [output, lse] = cuda_attention(qt, kt, vt, with_lse);
+    return {output.transpose(1, 2), lse};
+  }
+#endif
+  const auto element =
+      q.scalar_type() == at::kFloat ? CpuAttention::Element::kFloat32 : CpuAttention::Element::kBfloat16;
+  const bool known = q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16;
+  if (known && cpu_attention_available(element, q.size(3))) return cpu_attention(q, k, v, element);
+  auto [output, lse] = at::_scaled_dot_product_flash_attention_for_cpu(qt, kt, vt);
+  return {output.transpose(1, 2), lse};
+}
+
+}  // namespace
+
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  return fastest_attention(q, k, v, false).output;
+}
+
+AttentionState attention_with_lse(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  return fastest_attention(q, k, v, true);
+}
+
+AttentionState attention_by_matrix_products(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  check_inputs(q, k, v);
+  const at::ScalarType wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::Tensor qt = q.transpose(1, 2).to(wide), kt = k.transpose(1, 2).to(wide), vt = v.transpose(1, 2).to(wide);
+  const at::Tensor scores = at::matmul(qt, kt.transpose(-2, -1)) / std::sqrt(double(q.size(3)));  // [B, N, L, S]
+  const at::Tensor output = at::matmul(at::softmax(scores, -1), vt).transpose(1, 2);
+  return {output.to(q.scalar_type()).contiguous(), at::logsumexp(scores, -1)};
+}
+
+}  // namespace flashblock

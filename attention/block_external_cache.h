@@ -1,0 +1,44 @@
+// The attention of one layer over earlier frame blocks, kept from pass to pass.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "attention/attention_state.h"
+
+namespace flashblock {
+
+/// External attention state of one layer for the current frame block, and how often it was computed and reused.
+class BlockExternalCache {
+ public:
+  bool holds_state() const { return !state_.empty(); }
+
+  /// The state of an earlier pass, counted as reused. Requires: holds_state().
+  const AttentionState& reuse() {
+    ++reused_;
+    return state_;
+  }
+  /// Keeps a newly computed state.
+  const AttentionState& keep(AttentionState state) {
+    count_computed();
+    return state_ = std::move(state);
+  }
+  /// Counts an external attention that was computed together with the internal one, as exact attention does.
+  void count_computed() { ++computed_; }
+
+  /// To be called when the keys it was computed over change: at a commit.
+  void forget() { state_ = {}; }
+  /// Forgets the state and the counts.
+  void reset() { *this = {}; }
+
+  int64_t computed() const { return computed_; }
+  int64_t reused() const { return reused_; }
+  int64_t bytes() const { return state_.empty() ? 0 : int64_t(state_.output.nbytes() + state_.lse.nbytes()); }
+
+ private:
+  AttentionState state_;
+  int64_t computed_ = 0;
+  int64_t reused_ = 0;
+};
+
+}  // namespace flashblock

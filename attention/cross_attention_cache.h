@@ -1,0 +1,14 @@
+// Keys and values of the text, computed once per prompt.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace flashblock {
+
+/// Of one layer: [B, text length, N, D] each; undefined before the first prompt.
+struct CrossAttentionCache {
+  at::Tensor keys;
+  at::Tensor values;
+};
+
+}  // namespace flashblock

@@ -1,0 +1,27 @@
+// What every caller of our CUDA kernels does around a launch.
+#pragma once
+
+#ifdef FLASHBLOCK_CUDA
+
+#include <ATen/core/Tensor.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include <string>
+
+#include "core/error.h"
+
+namespace flashblock {
+
+/// Calls launcher(arguments, stream) on the device and current stream of `on`.
+/// Throws: DeviceError with CUDA's text if the launch fails.
+template <typename Launcher, typename Arguments>
+void launch(Launcher launcher, const Arguments& arguments, const at::Tensor& on, const char* name) {
+  const c10::cuda::CUDAGuard guard(on.device());
+  const cudaError_t status = launcher(arguments, c10::cuda::getCurrentCUDAStream().stream());
+  if (status != cudaSuccess) throw DeviceError(std::string("CUDA kernel ") + name + ": " + cudaGetErrorString(status));
+}
+
+}  // namespace flashblock
+
+#endif

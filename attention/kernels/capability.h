@@ -1,0 +1,9 @@
+// What a GPU can do.
+#pragma once
+
+namespace flashblock {
+
+/// Major compute capability of a device: 9 is Hopper. Asked once per device.
+int compute_capability_major(int device_index);
+
+}  // namespace flashblock

@@ -1,0 +1,25 @@
+// Merge of two attention states in one pass over memory.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+namespace flashblock {
+
+/// Outputs are [B, L, N, D] contiguous and 16-byte aligned, D a multiple of 8; log-sum-exps [B, N, L] contiguous.
+struct MergeArguments {
+  enum class Element { kFloat32, kBfloat16 };
+  Element element;
+  const void* external;
+  const float* external_lse;
+  void* internal;  ///< replaced by the merged output
+  const float* internal_lse;
+  float* merged_lse;  ///< other memory than the two inputs
+  int64_t batch, queries, heads, width;
+};
+
+/// Queues the merge; returns the status of the launch.
+cudaError_t launch_merge(const MergeArguments& arguments, cudaStream_t stream);
+
+}  // namespace flashblock

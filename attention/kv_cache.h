@@ -1,0 +1,72 @@
+// Keys and values of the frames one layer attends to: the frame block being denoised, sink frames, recent frames.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <cstdint>
+
+namespace flashblock {
+
+/// Sizes of a key/value cache. Frames are latent frames.
+struct KvCacheLayout {
+  int64_t tokens_per_frame = 0;
+  int64_t frames_per_block = 0;  ///< longest frame block
+  int64_t window_frames = 0;     ///< frames attended to: sink, recent, and the current block; at least block + sink
+  int64_t sink_frames = 0;       ///< first frames committed, never evicted
+};
+
+/// A view of neighbouring keys and values, [B, S, N, D] each. Order within a range is not the order in time: a softmax
+/// does not see it, and keys carry their position in their rotation.
+struct KeyRange {
+  at::Tensor keys;
+  at::Tensor values;
+
+  int64_t tokens() const { return keys.size(1); }
+  bool empty() const { return tokens() == 0; }
+};
+
+/// Cache of one layer. A frame block is staged, its keys and values are overwritten by every pass, and committed once.
+///
+/// Layout, in frames:  [ staged block | sink | ring of recent frames ]  so that the block, the past, and both together
+/// are one contiguous range each. Committing copies the block into sink and ring, over the oldest frames of the ring;
+/// nothing is moved or cloned otherwise. See docs/attention_cache.md.
+class KvCache {
+ public:
+  /// Throws: ConfigError unless window_frames >= frames_per_block + sink_frames.
+  KvCache(const KvCacheLayout& layout, int64_t batch, int64_t heads, int64_t head_dim, at::Device device,
+          at::ScalarType dtype);
+
+  /// Opens the slot of the current frame block, of at most frames_per_block frames; the caller writes into the views.
+  /// A pass over the same block stages it again and overwrites it.
+  KeyRange stage(int64_t frames);
+
+  KeyRange block() const;  ///< the staged block: the internal keys
+  KeyRange past() const;   ///< sink and recent frames: the external keys; empty for the first block
+  KeyRange all() const;    ///< both
+
+  /// Keeps the staged block for later blocks, evicting the oldest frames outside the sink where room is needed.
+  void commit();
+
+  /// Forgets all frames.
+  void reset();
+
+  int64_t past_frames() const { return past_frames_; }
+  int64_t committed_frames() const { return committed_frames_; }
+  int64_t evicted_frames() const { return committed_frames_ - past_frames_; }
+  int64_t bytes() const;
+
+ private:
+  int64_t ring_frames() const { return layout_.window_frames - layout_.frames_per_block - layout_.sink_frames; }
+  KeyRange range(int64_t first_frame, int64_t frames) const;
+  void copy_frames(int64_t from_slot, int64_t to_slot, int64_t frames);
+
+  KvCacheLayout layout_;
+  at::Tensor keys_;               // [B, window tokens, N, D]
+  at::Tensor values_;             // [B, window tokens, N, D]
+  int64_t staged_frames_ = 0;     // of the current block; ends where the sink begins
+  int64_t past_frames_ = 0;       // frames in sink and ring
+  int64_t committed_frames_ = 0;  // frames since the last reset
+};
+
+}  // namespace flashblock

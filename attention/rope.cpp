@@ -1,0 +1,63 @@
+#include "attention/rope.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+
+#include <algorithm>
+#include <string>
+
+#include "core/check.h"
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+// [positions, pairs] fp64: position * 10000^(-k / pairs).
+at::Tensor axis_angles(int64_t positions, int64_t pairs) {
+  const auto fp64 = at::TensorOptions().dtype(at::kDouble);
+  const at::Tensor frequencies =
+      at::pow(10000.0, at::arange(pairs, fp64) * (-1.0 / double(std::max<int64_t>(pairs, 1))));
+  return at::outer(at::arange(positions, fp64), frequencies);
+}
+
+}  // namespace
+
+RopeTable::RopeTable(int64_t head_dim, int64_t max_frames, int64_t rows, int64_t columns, at::Device device)
+    : max_frames_(max_frames), tokens_per_frame_(rows * columns) {
+  FB_CHECK(head_dim % 2 == 0, "odd head width ", head_dim);
+  const int64_t pairs = head_dim / 2, space_pairs = pairs / 3, frame_pairs = pairs - 2 * space_pairs;
+  const at::Tensor frame = axis_angles(max_frames, frame_pairs);
+  const at::Tensor row = axis_angles(rows, space_pairs).unsqueeze(1).expand({rows, columns, space_pairs});
+  const at::Tensor column = axis_angles(columns, space_pairs).unsqueeze(0).expand({rows, columns, space_pairs});
+  const at::Tensor space = at::cat({row, column}, -1).view({tokens_per_frame_, 2 * space_pairs});
+  const auto fp32 = at::TensorOptions().device(device).dtype(at::kFloat);
+  frame_angles_[0] = frame.cos().to(fp32);
+  frame_angles_[1] = frame.sin().to(fp32);
+  space_angles_[0] = space.cos().to(fp32);
+  space_angles_[1] = space.sin().to(fp32);
+}
+
+Rotation RopeTable::rotation(int64_t start_frame, int64_t frames) const {
+  if (start_frame < 0 || start_frame + frames > max_frames_)
+    throw ConfigError("film too long: latent frame " + std::to_string(start_frame + frames) + " is asked for, and " +
+                      std::to_string(max_frames_) + " were announced");
+  at::Tensor tokens[2];
+  for (int i = 0; i < 2; ++i) {
+    const at::Tensor time = frame_angles_[i].narrow(0, start_frame, frames).unsqueeze(1);
+    const at::Tensor space = space_angles_[i].unsqueeze(0);
+    tokens[i] = at::cat({time.expand({frames, tokens_per_frame_, time.size(2)}),
+                         space.expand({frames, tokens_per_frame_, space.size(2)})},
+                        -1)
+                    .flatten(0, 1);
+  }
+  return {tokens[0], tokens[1]};
+}
+
+at::Tensor apply_rope(const at::Tensor& x, const Rotation& rotation) {
+  const at::Tensor pairs = x.to(at::kFloat).reshape({x.size(0), x.size(1), x.size(2), -1, 2});
+  const at::Tensor a = pairs.select(-1, 0), b = pairs.select(-1, 1);
+  const at::Tensor cosine = rotation.cosine.unsqueeze(1), sine = rotation.sine.unsqueeze(1);
+  return at::stack({a * cosine - b * sine, a * sine + b * cosine}, -1).flatten(-2).to(x.scalar_type());
+}
+
+}  // namespace flashblock

@@ -1,0 +1,45 @@
+// Rotary position embedding over frame, row and column.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <cstdint>
+
+namespace flashblock {
+
+/// Cosines and sines of the tokens of one frame block: [L, D/2] fp32 each, L frame-major, then row, then column.
+struct Rotation {
+  at::Tensor cosine;
+  at::Tensor sine;
+};
+
+/// Angles of all positions a film can have, computed once in float64.
+///
+/// The D/2 pairs of a head are split over (frame, row, column): row and column get floor(D/2 / 3) each, frame the rest
+/// (22, 21, 21 of 64). Pair k of an axis with p pairs turns by position * 10000^(-k/p).
+/// Source: Self-Forcing `wan/modules/model.py` rope_params, `causal_model.py` causal_rope_apply; wan-reference: frame
+/// positions are absolute, rows and columns start at 0, and cached keys keep the rotation they were written with.
+class RopeTable {
+ public:
+  /// Requires: an even head_dim.
+  RopeTable(int64_t head_dim, int64_t max_frames, int64_t rows, int64_t columns, at::Device device);
+
+  /// Rotation of the tokens of `frames` latent frames from `start_frame` on.
+  /// Throws: ConfigError if they go past max_frames.
+  Rotation rotation(int64_t start_frame, int64_t frames) const;
+
+ private:
+  int64_t max_frames_;
+  int64_t tokens_per_frame_;
+  at::Tensor frame_angles_[2];  // cosine, sine: [max_frames, pairs of the frame axis] fp32
+  at::Tensor space_angles_[2];  // cosine, sine: [rows * columns, pairs of both space axes] fp32
+};
+
+/// Turns the adjacent pairs (2j, 2j+1) of each head.
+/// Shape: x [B, L, N, D], any strides; returns a new contiguous tensor.
+/// Numerics: fp32 arithmetic, one rounding to the dtype of x (the reference computes in float64: differs by at most one
+/// rounding).
+at::Tensor apply_rope(const at::Tensor& x, const Rotation& rotation);
+
+}  // namespace flashblock

@@ -1,0 +1,100 @@
+#include "media/contact_sheet.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <opencv2/imgproc.hpp>
+#include <string>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "media/frame_conversion.h"
+#include "media/png_writer.h"
+
+namespace flashblock {
+namespace {
+
+const cv::Scalar kPaper(24, 24, 26);   // RGB
+const cv::Scalar kInk(214, 214, 208);  // RGB
+constexpr int kMaxPictureWidth = 416;  // pixels
+constexpr int kFont = cv::FONT_HERSHEY_SIMPLEX;
+
+/// Where everything goes; all in pixels, derived from the width of a picture.
+struct Layout {
+  int columns, rows, width, height, gap, label;
+
+  Layout(int64_t pictures, const cv::Size& picture) {
+    width = std::min(picture.width, kMaxPictureWidth);
+    height = std::max(1, static_cast<int>(std::lround(static_cast<double>(picture.height) * width / picture.width)));
+    // As many columns as make the sheet about 4:3.
+    columns = static_cast<int>(std::lround(std::sqrt(static_cast<double>(pictures) * height / width * 4 / 3)));
+    columns = std::clamp(columns, 1, static_cast<int>(pictures));
+    rows = static_cast<int>((pictures + columns - 1) / columns);
+    gap = std::max(6, width / 26);
+    label = std::max(12, width / 17);
+  }
+  cv::Size sheet() const { return {columns * (width + gap) + gap, rows * (height + label + gap) + gap}; }
+  cv::Rect picture(int index) const {
+    return {gap + index % columns * (width + gap), gap + index / columns * (height + label + gap), width, height};
+  }
+};
+
+std::string time_label(double seconds) {
+  const int64_t tenths = std::llround(seconds * 10);
+  char text[32];
+  std::snprintf(text, sizeof text, "%d:%02d.%d", static_cast<int>(tenths / 600), static_cast<int>(tenths / 10 % 60),
+                static_cast<int>(tenths % 10));
+  return text;
+}
+
+void draw_label(cv::Mat& sheet, const std::string& text, const cv::Rect& picture, int line_height) {
+  const int letters = std::max(7, line_height * 11 / 20);  // height of capitals
+  const double scale = cv::getFontScaleFromHeight(kFont, letters);
+  const cv::Point start(picture.x, picture.y + picture.height + (line_height + letters) / 2 + 1);
+  cv::putText(sheet, text, start, kFont, scale, kInk, 1, cv::LINE_AA);
+}
+
+cv::Mat view(const at::Tensor& rgb) {
+  return {static_cast<int>(rgb.size(0)), static_cast<int>(rgb.size(1)), CV_8UC3, rgb.data_ptr<uint8_t>()};
+}
+
+}  // namespace
+
+ContactSheet::ContactSheet(int64_t film_frames, int64_t fps, int64_t pictures)
+    : film_frames_(film_frames), fps_(fps), wanted_(std::min(pictures, film_frames)) {
+  FB_CHECK(film_frames > 0 && fps > 0 && pictures > 0, film_frames, " frames, ", fps, " fps, ", pictures, " pictures");
+}
+
+void ContactSheet::add(const at::Tensor& frames) {
+  const int64_t end = std::min(seen_frames_ + frames.size(0), film_frames_);
+  for (;;) {
+    const auto index = static_cast<int64_t>(pictures_.size());
+    // The first and the last frame of the film, and evenly between them.
+    const int64_t frame = wanted_ == 1 ? 0 : index * (film_frames_ - 1) / (wanted_ - 1);
+    if (index == wanted_ || frame >= end) break;
+    const at::Tensor picture = frames.narrow(0, frame - seen_frames_, 1);
+    const at::Tensor rgb = picture.is_floating_point() ? to_rgb24(picture) : picture.clone();
+    pictures_.push_back({static_cast<double>(frame) / static_cast<double>(fps_), rgb[0].contiguous()});
+  }
+  seen_frames_ += frames.size(0);
+}
+
+void ContactSheet::write(const std::filesystem::path& file) const {
+  if (pictures_.empty()) throw MediaError("cannot write " + file.string() + ": the film has no frames");
+  const Layout layout(static_cast<int64_t>(pictures_.size()), view(pictures_[0].rgb).size());
+  const cv::Size size = layout.sheet();
+  const at::Tensor paper = at::empty({size.height, size.width, 3}, at::kByte);
+  cv::Mat sheet = view(paper);
+  sheet.setTo(kPaper);
+  for (size_t i = 0; i < pictures_.size(); ++i) {
+    const cv::Rect place = layout.picture(static_cast<int>(i));
+    cv::Mat target = sheet(place);
+    cv::resize(view(pictures_[i].rgb), target, place.size(), 0, 0, cv::INTER_AREA);
+    draw_label(sheet, time_label(pictures_[i].seconds), place, layout.label);
+  }
+  write_png(file, paper);
+}
+
+}  // namespace flashblock

@@ -1,0 +1,77 @@
+#include "media/ffmpeg_handles.h"
+
+#include <mutex>
+#include <new>
+#include <utility>
+
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+constexpr int kStreamBufferBytes = 64 << 10;
+
+template <typename T>
+T* check_allocated(T* pointer) {
+  if (!pointer) throw std::bad_alloc();
+  return pointer;
+}
+
+}  // namespace
+
+ByteStream::ByteStream(Callbacks callbacks, bool writing)
+    : callbacks_(std::make_unique<Callbacks>(std::move(callbacks))) {
+  auto* buffer = static_cast<unsigned char*>(check_allocated(av_malloc(kStreamBufferBytes)));
+  context_.reset(avio_alloc_context(buffer, kStreamBufferBytes, writing ? 1 : 0, callbacks_.get(),
+                                    writing ? nullptr : read_bytes, writing ? write_bytes : nullptr, nullptr));
+  if (!context_) {
+    av_free(buffer);
+    throw std::bad_alloc();
+  }
+  context_->seekable = 0;
+}
+
+ByteStream ByteStream::reader(Read read) { return ByteStream({std::move(read), {}}, false); }
+ByteStream ByteStream::writer(Write write) { return ByteStream({{}, std::move(write)}, true); }
+ByteStream::~ByteStream() = default;
+
+void ByteStream::ContextDeleter::operator()(AVIOContext* context) const {
+  av_freep(&context->buffer);
+  avio_context_free(&context);
+}
+
+int ByteStream::read_bytes(void* callbacks, uint8_t* buffer, int capacity) {
+  const int count = static_cast<Callbacks*>(callbacks)->read(buffer, capacity);
+  return count == 0 ? AVERROR_EOF : count;
+}
+
+#if LIBAVFORMAT_VERSION_MAJOR >= 61
+int ByteStream::write_bytes(void* callbacks, const uint8_t* bytes, int count) {
+#else
+int ByteStream::write_bytes(void* callbacks, uint8_t* bytes, int count) {
+#endif
+  return static_cast<Callbacks*>(callbacks)->write({reinterpret_cast<const char*>(bytes), static_cast<size_t>(count)});
+}
+
+FramePtr make_frame() { return FramePtr(check_allocated(av_frame_alloc())); }
+PacketPtr make_packet() { return PacketPtr(check_allocated(av_packet_alloc())); }
+
+std::string ffmpeg_error_text(int code) {
+  char text[AV_ERROR_MAX_STRING_SIZE] = {};
+  av_strerror(code, text, sizeof text);
+  return text;
+}
+
+int check_ffmpeg(int code, const std::string& what) {
+  if (code < 0) throw MediaError(what + ": " + ffmpeg_error_text(code));
+  return code;
+}
+
+std::string ffmpeg_url(const std::filesystem::path& file) { return "file:" + file.string(); }
+
+void silence_ffmpeg_log() {
+  static std::once_flag once;
+  std::call_once(once, [] { av_log_set_level(AV_LOG_QUIET); });
+}
+
+}  // namespace flashblock

@@ -1,0 +1,111 @@
+// The one home of FFmpeg's headers: owning types, error text, version switches. Private to media/.
+#pragma once
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/dict.h>
+#include <libavutil/display.h>
+#include <libavutil/imgutils.h>
+#include <libavutil/opt.h>
+#include <libavutil/pixdesc.h>
+#include <libswscale/swscale.h>
+}
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace flashblock {
+
+struct FfmpegDeleter {
+  void operator()(AVCodecContext* context) const { avcodec_free_context(&context); }
+  void operator()(AVFrame* frame) const { av_frame_free(&frame); }
+  void operator()(AVPacket* packet) const { av_packet_free(&packet); }
+  void operator()(SwsContext* context) const { sws_freeContext(context); }
+};
+using CodecContextPtr = std::unique_ptr<AVCodecContext, FfmpegDeleter>;
+using FramePtr = std::unique_ptr<AVFrame, FfmpegDeleter>;
+using PacketPtr = std::unique_ptr<AVPacket, FfmpegDeleter>;
+using SwsContextPtr = std::unique_ptr<SwsContext, FfmpegDeleter>;
+
+/// A container being read. Its own deleter, because FFmpeg frees readers and writers differently.
+struct InputDeleter {
+  void operator()(AVFormatContext* context) const { avformat_close_input(&context); }
+};
+using InputPtr = std::unique_ptr<AVFormatContext, InputDeleter>;
+
+/// A container being written; does not own its byte stream (`pb`).
+struct OutputDeleter {
+  void operator()(AVFormatContext* context) const { avformat_free_context(context); }
+};
+using OutputPtr = std::unique_ptr<AVFormatContext, OutputDeleter>;
+
+/// Owned AVDictionary.
+class Dictionary {
+ public:
+  Dictionary() = default;
+  ~Dictionary() { av_dict_free(&entries_); }
+  Dictionary(const Dictionary&) = delete;
+  Dictionary& operator=(const Dictionary&) = delete;
+  void set(const std::string& key, const std::string& value) { av_dict_set(&entries_, key.c_str(), value.c_str(), 0); }
+  AVDictionary** get() { return &entries_; }
+
+ private:
+  AVDictionary* entries_ = nullptr;
+};
+
+/// A byte stream of FFmpeg's behind which one of our functions reads or writes.
+class ByteStream {
+ public:
+  /// Fills `buffer`, at most `capacity` bytes; returns how many, 0 at the end, or an AVERROR.
+  using Read = std::function<int(uint8_t* buffer, int capacity)>;
+  /// Takes `bytes`; returns their count or an AVERROR.
+  using Write = std::function<int(std::string_view bytes)>;
+
+  static ByteStream reader(Read read);
+  static ByteStream writer(Write write);
+  ~ByteStream();
+  ByteStream(ByteStream&&) noexcept = default;
+
+  AVIOContext* get() const { return context_.get(); }
+
+ private:
+  struct Callbacks {
+    Read read;
+    Write write;
+  };
+  ByteStream(Callbacks callbacks, bool writing);
+  static int read_bytes(void* callbacks, uint8_t* buffer, int capacity);
+#if LIBAVFORMAT_VERSION_MAJOR >= 61
+  static int write_bytes(void* callbacks, const uint8_t* bytes, int count);
+#else
+  static int write_bytes(void* callbacks, uint8_t* bytes, int count);
+#endif
+
+  struct ContextDeleter {
+    void operator()(AVIOContext* context) const;
+  };
+  std::unique_ptr<Callbacks> callbacks_;
+  std::unique_ptr<AVIOContext, ContextDeleter> context_;
+};
+
+FramePtr make_frame();
+PacketPtr make_packet();
+
+/// FFmpeg's words for an error code, "Invalid data found when processing input" say.
+std::string ffmpeg_error_text(int code);
+
+/// Returns `code`, or throws MediaError("`what`: FFmpeg's words") if it is negative.
+int check_ffmpeg(int code, const std::string& what);
+
+/// A file's name as FFmpeg takes it: never mistaken for a protocol or an option.
+std::string ffmpeg_url(const std::filesystem::path& file);
+
+/// Keeps FFmpeg's and x264's own log lines off standard error, for the whole process. Errors come as exceptions.
+void silence_ffmpeg_log();
+
+}  // namespace flashblock

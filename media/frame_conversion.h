@@ -1,0 +1,43 @@
+// Pictures between tensors and the encoder: float RGB, 8-bit RGB, and BT.709 limited-range YUV 4:2:0.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+struct AVFrame;
+struct SwsContext;
+namespace at {
+class Tensor;
+}
+
+namespace flashblock {
+
+/// Rounds pictures in [0, 1] to 8 bits and interleaves them; values outside are clamped.
+/// Shape: [T, 3, H, W] any floating dtype -> [T, H, W, 3] uint8, contiguous, on the same device. On a GPU this makes
+/// the copy to the host four times smaller.
+at::Tensor to_rgb24(const at::Tensor& frames);
+
+/// The inverse: [T, H, W, 3] uint8 -> [T, 3, H, W] float32 in [0, 1], contiguous.
+at::Tensor from_rgb24(const at::Tensor& pictures);
+
+/// Converts pictures of one size, full-range RGB, to yuv420p: BT.709 matrix, limited range, exact rounding.
+class YuvConverter {
+ public:
+  YuvConverter(int64_t width, int64_t height);
+
+  /// Shape: `rgb` [H, W, 3] uint8 on the CPU, contiguous; fills the planes of `frame`. Throws: MediaError.
+  void convert(const at::Tensor& rgb, AVFrame& frame);
+
+ private:
+  struct Deleter {
+    void operator()(SwsContext* context) const;
+  };
+  std::unique_ptr<SwsContext, Deleter> context_;
+};
+
+/// Converts a decoded picture of any pixel format to RGB, by the colour matrix and range it is tagged with
+/// (untagged: BT.601 limited below 720 rows, BT.709 from there on, as players do).
+/// Shape: returns [H, W, 3] uint8. Throws: MediaError.
+at::Tensor frame_to_rgb24(const AVFrame& frame);
+
+}  // namespace flashblock

@@ -1,0 +1,73 @@
+// Fused element-wise parts of a transformer layer, on raw memory: the same arguments for the CPU and the CUDA kernels.
+// Every intermediate that is a tensor of its own in the published model is rounded to the element type.
+#pragma once
+
+#include <cstdint>
+
+#ifdef FLASHBLOCK_CUDA
+#include <cuda_runtime_api.h>
+#endif
+
+namespace flashblock {
+
+enum class Element { kFloat32, kBfloat16 };
+
+/// Longest row that the kernels take.
+constexpr int64_t kLongestRow = 8192;
+
+/// RMS norm over a row, times a weight, then optionally the rotation of adjacent pairs, head by head.
+/// Row r is token r % tokens of batch r / tokens.
+struct NormRopeArguments {
+  Element element;
+  const void* x;  ///< rows of `width`, x_row_stride elements apart
+  int64_t x_row_stride;
+  const void* weight;   ///< [width]
+  const float* cosine;  ///< [tokens, head_dim / 2], or null: no rotation
+  const float* sine;
+  void* out;  ///< rows of `width`; strides in elements
+  int64_t out_batch_stride, out_token_stride;
+  int64_t batch, tokens, width, head_dim;
+  float eps;
+};
+
+/// Layer norm without parameters, times scale, plus shift.
+struct ModulatedNormArguments {
+  Element element;
+  const void* x;      ///< [rows, width] contiguous
+  const void* shift;  ///< [width]
+  const void* scale;  ///< [width]
+  void* out;          ///< [rows, width] contiguous
+  int64_t rows, width;
+  float eps;
+};
+
+/// x += update * gate.
+struct GatedSumArguments {
+  Element element;
+  void* x;             ///< [rows, width] contiguous
+  const void* update;  ///< likewise
+  const void* gate;    ///< [width]
+  int64_t rows, width;
+};
+
+/// GELU in its tanh form, in place.
+struct GeluArguments {
+  Element element;
+  void* x;
+  int64_t count;
+};
+
+// On the CPU: rows, or elements, [begin, end). Independent of each other, for threads to share.
+void norm_rope_rows(const NormRopeArguments& arguments, int64_t begin, int64_t end);
+void modulated_norm_rows(const ModulatedNormArguments& arguments, int64_t begin, int64_t end);
+void gated_sum_rows(const GatedSumArguments& arguments, int64_t begin, int64_t end);
+void gelu_elements(const GeluArguments& arguments, int64_t begin, int64_t end);
+
+#ifdef FLASHBLOCK_CUDA
+// On the GPU: width and all strides multiples of 8, pointers 16-byte aligned. Return the status of the launch.
+cudaError_t launch_norm_rope(const NormRopeArguments& arguments, cudaStream_t stream);
+cudaError_t launch_modulated_norm(const ModulatedNormArguments& arguments, cudaStream_t stream);
+cudaError_t launch_gated_sum(const GatedSumArguments& arguments, cudaStream_t stream);
+#endif
+
+}  // namespace flashblock

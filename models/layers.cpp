@@ -1,0 +1,147 @@
+#include "models/layers.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "models/kernels/layer_kernels.h"
+#include "models/layers_plain.h"
+
+#ifdef FLASHBLOCK_CUDA
+#include "attention/cuda_launch.h"
+#endif
+
+namespace flashblock {
+namespace {
+
+// Work of a thread below which starting another one costs more than it saves, in elements.
+constexpr int64_t kGrain = 1 << 15;
+
+Element element_of(const at::Tensor& x) {
+  return x.scalar_type() == at::kFloat ? Element::kFloat32 : Element::kBfloat16;
+}
+
+// True if our kernels take rows of this width and type on the device of x.
+bool kernels_take(const at::Tensor& x) {
+  const bool type = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
+  const bool device = x.is_cpu() || (x.is_cuda() && x.size(-1) % 8 == 0);
+  return type && device && x.size(-1) <= kLongestRow && x.stride(-1) == 1;
+}
+
+// Runs a CPU kernel over `rows`, or launches its CUDA twin.
+#ifdef FLASHBLOCK_CUDA
+#define FLASHBLOCK_RUN(cpu_kernel, cuda_launcher, arguments, rows, tensor) \
+  do {                                                                     \
+    if ((tensor).is_cuda())                                                \
+      launch(cuda_launcher, arguments, tensor, #cpu_kernel);               \
+    else                                                                   \
+      run_rows(cpu_kernel, arguments, rows, (tensor).size(-1));            \
+  } while (false)
+#else
+#define FLASHBLOCK_RUN(cpu_kernel, cuda_launcher, arguments, rows, tensor) \
+  run_rows(cpu_kernel, arguments, rows, (tensor).size(-1))
+#endif
+
+template <typename Arguments>
+void run_rows(void (*kernel)(const Arguments&, int64_t, int64_t), const Arguments& arguments, int64_t rows,
+              int64_t width) {
+  at::parallel_for(0, rows, std::max<int64_t>(1, kGrain / width),
+                   [&](int64_t begin, int64_t end) { kernel(arguments, begin, end); });
+}
+
+// Rows of x are evenly spaced, as those of a slice of a joined projection.
+void norm_rope(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight, double eps,
+               const Rotation* rotation, int64_t head_dim) {
+  FB_CHECK(x.size(0) == 1 || x.stride(0) == x.size(1) * x.stride(1), "rows of x are not evenly spaced");
+  const NormRopeArguments arguments{.element = element_of(x),
+                                    .x = x.const_data_ptr(),
+                                    .x_row_stride = x.stride(1),
+                                    .weight = weight.const_data_ptr(),
+                                    .cosine = rotation ? rotation->cosine.const_data_ptr<float>() : nullptr,
+                                    .sine = rotation ? rotation->sine.const_data_ptr<float>() : nullptr,
+                                    .out = out.data_ptr(),
+                                    .out_batch_stride = out.stride(0),
+                                    .out_token_stride = out.stride(1),
+                                    .batch = x.size(0),
+                                    .tokens = x.size(1),
+                                    .width = x.size(2),
+                                    .head_dim = head_dim,
+                                    .eps = float(eps)};
+  FLASHBLOCK_RUN(norm_rope_rows, launch_norm_rope, arguments, x.size(0) * x.size(1), x);
+}
+
+// oneDNN's product: for float32 on CPUs it is faster than the BLAS that at::linear calls.
+at::Tensor onednn_linear(const at::Tensor& x, const Linear& layer) {
+  using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, std::string_view,
+                               c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
+  static const auto product =
+      c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "").typed<Signature>();
+  return product.call(x, layer.weight, layer.bias, "none", c10::List<std::optional<at::Scalar>>(), "");
+}
+
+}  // namespace
+
+at::Tensor linear(const at::Tensor& x, const Linear& layer) {
+  if (x.is_cpu() && x.scalar_type() == at::kFloat && at::globalContext().userEnabledMkldnn() && at::hasMKLDNN())
+    return onednn_linear(x, layer);
+  return at::linear(x, layer.weight, layer.bias);
+}
+
+at::Tensor gelu_(at::Tensor x) {
+  if (!x.is_cpu() || !x.is_contiguous() || !kernels_take(x.view({-1, 1}))) return plain::gelu_(x);
+  const GeluArguments arguments{element_of(x), x.data_ptr(), x.numel()};
+  at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) { gelu_elements(arguments, begin, end); });
+  return x;
+}
+
+at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps) {
+  if (!kernels_take(x) || !x.is_contiguous()) return plain::modulated_norm(x, shift, scale, eps);
+  const at::Tensor out = at::empty_like(x);
+  const ModulatedNormArguments arguments{.element = element_of(x),
+                                         .x = x.const_data_ptr(),
+                                         .shift = shift.const_data_ptr(),
+                                         .scale = scale.const_data_ptr(),
+                                         .out = out.data_ptr(),
+                                         .rows = x.numel() / x.size(-1),
+                                         .width = x.size(-1),
+                                         .eps = float(eps)};
+  FLASHBLOCK_RUN(modulated_norm_rows, launch_modulated_norm, arguments, arguments.rows, x);
+  return out;
+}
+
+at::Tensor affine_norm(const at::Tensor& x, const Linear& norm, double eps) {
+  return at::layer_norm(x, {x.size(-1)}, norm.weight, norm.bias, eps);
+}
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (!kernels_take(x)) return plain::rms_norm(x, weight, eps);
+  const at::Tensor out = at::empty(x.sizes(), x.options());
+  norm_rope(out, x, weight, eps, nullptr, x.size(2));
+  return out;
+}
+
+void rms_norm_rope_out(at::Tensor out, const at::Tensor& x, const at::Tensor& weight, double eps,
+                       const Rotation& rotation) {
+  const int64_t head_dim = out.size(3);
+  const bool heads_joined = out.stride(2) == head_dim && out.stride(3) == 1;
+  if (!kernels_take(x) || !heads_joined || head_dim % 8 != 0)
+    return plain::rms_norm_rope_out(out, x, weight, eps, rotation);
+  norm_rope(out, x, weight, eps, &rotation, head_dim);
+}
+
+void add_gated_(at::Tensor& x, at::Tensor update, const at::Tensor& gate) {
+  if (!kernels_take(x) || !x.is_contiguous() || !update.is_contiguous()) return plain::add_gated_(x, update, gate);
+  const GatedSumArguments arguments{.element = element_of(x),
+                                    .x = x.data_ptr(),
+                                    .update = update.const_data_ptr(),
+                                    .gate = gate.const_data_ptr(),
+                                    .rows = x.numel() / x.size(-1),
+                                    .width = x.size(-1)};
+  FLASHBLOCK_RUN(gated_sum_rows, launch_gated_sum, arguments, arguments.rows, x);
+}
+
+}  // namespace flashblock

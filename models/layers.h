@@ -1,0 +1,37 @@
+// The operators a transformer layer is made of, on token tensors [B, L, dim].
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "attention/rope.h"
+#include "models/transformer_weights.h"
+
+namespace flashblock {
+
+/// x weight^T + bias.
+at::Tensor linear(const at::Tensor& x, const Linear& layer);
+
+/// GELU in its tanh form, over the memory of x.
+at::Tensor gelu_(at::Tensor x);
+
+/// Layer norm without parameters, times `scale` (which is 1 + the modulation's scale), plus `shift`.
+/// Shape: x [B, L, dim]; shift and scale [1, 1, dim].
+/// Numerics: fp32 statistics; rounds to the dtype of x after the norm, the product and the sum.
+at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps);
+
+/// Layer norm with weight and bias, one rounding.
+at::Tensor affine_norm(const at::Tensor& x, const Linear& norm, double eps);
+
+/// x / sqrt(mean(x^2) + eps) over the last dimension, all heads together, in fp32; rounded to the dtype of x, then
+/// multiplied by the weight, and rounded again.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+
+/// rms_norm, split into heads, rotated: written into `out` [B, L, N, D], such as a slot of a key/value cache.
+/// Shape: x [B, L, N * D], rows contiguous.
+void rms_norm_rope_out(at::Tensor out, const at::Tensor& x, const at::Tensor& weight, double eps,
+                       const Rotation& rotation);
+
+/// x += update * gate, rounding the product and the sum; update is dead afterwards.
+void add_gated_(at::Tensor& x, at::Tensor update, const at::Tensor& gate);
+
+}  // namespace flashblock

@@ -1,0 +1,131 @@
+#include "models/model_config.h"
+
+#include <algorithm>
+#include <fstream>
+#include <initializer_list>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/weight_store.h"
+
+namespace flashblock {
+namespace {
+
+using nlohmann::json;
+
+// The value of the first of `keys` that `object` has, into `target`.
+template <typename Value>
+void take(const json& object, std::initializer_list<const char*> keys, const std::string& origin, Value& target) {
+  for (const char* key : keys) {
+    const auto found = object.find(key);
+    if (found == object.end() || found->is_null()) continue;
+    try {
+      target = found->get<Value>();
+    } catch (const json::exception&) {
+      throw ConfigError(origin + ": " + key + " is " + found->dump() + ", wanted a number");
+    }
+    return;
+  }
+}
+
+// Number of layers: one more than the largest N of names blocks.N.modulation.
+int64_t count_layers(const WeightStore& weights) {
+  int64_t layers = 0;
+  while (weights.contains("blocks." + std::to_string(layers) + ".modulation")) ++layers;
+  return layers;
+}
+
+// The shape of a tensor that must have `rank` dimensions, none of them zero.
+std::vector<int64_t> shape_of_rank(const WeightStore& weights, const std::string& name, size_t rank) {
+  const std::vector<int64_t> shape = weights.shape(name);
+  if (shape.size() != rank || std::count(shape.begin(), shape.end(), 0) > 0)
+    throw WeightsError(weights.path().string() + ": " + name + " has " + std::to_string(shape.size()) +
+                       " dimensions or an empty one, wanted " + std::to_string(rank) +
+                       "; is this a Wan video transformer?");
+  return shape;
+}
+
+}  // namespace
+
+void TransformerConfig::validate() const {
+  const auto want = [](bool good, const std::string& message) {
+    if (!good) throw ConfigError("transformer: " + message);
+  };
+  want(dim > 0 && heads > 0 && layers > 0 && ffn_dim > 0 && text_dim > 0 && text_len > 0,
+       "dim, heads, layers, ffn_dim, text_dim and text_len must be positive");
+  want(dim % heads == 0 && head_dim() % 2 == 0, "dim " + std::to_string(dim) + " does not split into " +
+                                                    std::to_string(heads) + " heads of even width; set heads");
+  want(freq_dim > 0 && freq_dim % 2 == 0, "freq_dim must be positive and even");
+  want(in_channels > 0 && out_channels > 0, "in_channels and out_channels must be positive");
+  want(patch.time == 1 && patch.height > 0 && patch.width > 0,
+       "patch must be one latent frame of positive height and width");
+  want(eps > 0, "eps must be positive");
+}
+
+TransformerConfig transformer_config_from_weights(const WeightStore& weights) {
+  if (weights.contains("img_emb.proj.0.weight"))
+    throw WeightsError(weights.path().string() +
+                       ": an image-to-video transformer (it has img_emb); wanted a text-to-video one");
+  const auto patch = shape_of_rank(weights, "patch_embedding.weight", 5);
+  TransformerConfig config;
+  config.dim = patch[0];
+  config.in_channels = patch[1];
+  config.patch = {patch[2], patch[3], patch[4]};
+  config.heads = std::max<int64_t>(1, config.dim / 128);
+  config.layers = count_layers(weights);
+  config.ffn_dim = shape_of_rank(weights, "blocks.0.ffn.0.weight", 2)[0];
+  config.freq_dim = shape_of_rank(weights, "time_embedding.0.weight", 2)[1];
+  config.text_dim = shape_of_rank(weights, "text_embedding.0.weight", 2)[1];
+  config.out_channels = shape_of_rank(weights, "head.head.weight", 2)[0] / config.patch_volume();
+  const auto found = weights.metadata().find("config");
+  if (found == weights.metadata().end()) return config;
+  return transformer_config_from_json(found->second, weights.path().string() + ": metadata config", config);
+}
+
+TransformerConfig transformer_config_from_json(const std::string& text, const std::string& origin,
+                                               TransformerConfig base) {
+  const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) throw ConfigError(origin + ": not a JSON object");
+  TransformerConfig config = base;
+  int64_t head_dim = 0;
+  take(object, {"num_heads", "num_attention_heads"}, origin, config.heads);
+  take(object, {"attention_head_dim"}, origin, head_dim);
+  if (head_dim > 0) config.dim = config.heads * head_dim;
+  take(object, {"dim"}, origin, config.dim);
+  take(object, {"num_layers"}, origin, config.layers);
+  take(object, {"ffn_dim"}, origin, config.ffn_dim);
+  take(object, {"freq_dim"}, origin, config.freq_dim);
+  take(object, {"text_dim"}, origin, config.text_dim);
+  take(object, {"text_len"}, origin, config.text_len);
+  take(object, {"in_dim", "in_channels"}, origin, config.in_channels);
+  take(object, {"out_dim", "out_channels"}, origin, config.out_channels);
+  take(object, {"eps"}, origin, config.eps);
+  std::vector<int64_t> patch{config.patch.time, config.patch.height, config.patch.width};
+  take(object, {"patch_size"}, origin, patch);
+  if (patch.size() != 3)
+    throw ConfigError(origin + ": patch_size has " + std::to_string(patch.size()) + " values, wanted 3");
+  config.patch = {patch[0], patch[1], patch[2]};
+  return config;
+}
+
+TransformerConfig read_transformer_config(const WeightStore& weights, std::filesystem::path config_file) {
+  TransformerConfig config = transformer_config_from_weights(weights);
+  if (config_file.empty()) {
+    const std::filesystem::path& path = weights.path();
+    config_file = (std::filesystem::is_directory(path) ? path : path.parent_path()) / "config.json";
+    if (!std::filesystem::exists(config_file)) config_file.clear();
+  }
+  if (!config_file.empty()) {
+    std::ifstream stream(config_file);
+    std::ostringstream text;
+    if (!stream || !(text << stream.rdbuf())) throw WeightsError("cannot read " + config_file.string());
+    config = transformer_config_from_json(text.str(), config_file.string(), config);
+  }
+  config.validate();
+  return config;
+}
+
+}  // namespace flashblock

@@ -1,0 +1,49 @@
+// Prompts to token ids: a sentencepiece unigram model, as T5 and UMT5 use it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace sentencepiece {
+class SentencePieceProcessor;
+}
+
+namespace flashblock {
+
+/// A prompt as token ids, padded to a fixed length.
+struct TokenIds {
+  std::vector<int64_t> ids;   ///< [L]: the prompt, one end mark (1), then padding (0)
+  std::vector<int64_t> mask;  ///< [L]: 1 for the prompt and its end mark, 0 for padding
+  int64_t prompt_tokens = 0;  ///< tokens of the prompt before truncation, the end mark not counted
+};
+
+/// Turns prompts into token ids. Thread safety: const members may be called from several threads.
+class Tokenizer {
+ public:
+  static constexpr int64_t kPadId = 0;
+  static constexpr int64_t kEndId = 1;
+
+  /// Throws: WeightsError if the file is missing, is no sentencepiece model, or has another end mark.
+  static Tokenizer load(const std::filesystem::path& spiece_model);
+
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  /// Cleans `prompt` (text_cleaning.h), keeps at most `text_len` - 1 tokens, adds the end mark and pads to `text_len`.
+  /// The empty prompt is the end mark alone. Requires: text_len >= 1.
+  /// Source: Self-Forcing `wan/modules/tokenizers.py`, `HuggingfaceTokenizer` with clean="whitespace".
+  TokenIds encode(std::string_view prompt, int64_t text_len) const;
+
+  /// Number of pieces, a lower bound of the rows that the text encoder's embedding must have.
+  int64_t vocabulary_size() const;
+
+ private:
+  explicit Tokenizer(std::unique_ptr<sentencepiece::SentencePieceProcessor> processor);
+  std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;
+};
+
+}  // namespace flashblock

@@ -1,0 +1,77 @@
+#include "models/transformer_layer.h"
+
+#include <ATen/ops/empty.h>
+
+#include "attention/attention.h"
+#include "attention/block_attention.h"
+#include "models/layers.h"
+
+namespace flashblock {
+namespace {
+
+at::Tensor split_heads(const at::Tensor& x, int64_t heads) { return x.unflatten(-1, {heads, -1}); }
+
+at::Tensor empty_heads(const at::Tensor& x, const TransformerConfig& config) {
+  return at::empty({x.size(0), x.size(1), config.heads, config.head_dim()}, x.options());
+}
+
+// Normalised, rotated keys and the values of the frame block, into the cache.
+void write_keys_values(const at::Tensor& k, const at::Tensor& v, const LayerWeights& weights,
+                       const LayerContext& context, KvCache& cache) {
+  const KeyRange staged = cache.stage(context.frames);
+  rms_norm_rope_out(staged.keys, k, weights.self_norm_k, context.config.eps, context.rotation);
+  staged.values.copy_(split_heads(v, context.config.heads));
+}
+
+at::Tensor self_attention(const at::Tensor& x, const LayerWeights& weights, const LayerContext& context,
+                          LayerState& state) {
+  const auto qkv = linear(x, weights.self_qkv).chunk(3, -1);
+  at::Tensor q = empty_heads(x, context.config);
+  rms_norm_rope_out(q, qkv[0], weights.self_norm_q, context.config.eps, context.rotation);
+  write_keys_values(qkv[1], qkv[2], weights, context, state.kv);
+  return linear(block_attention(q, state.kv, state.external, context.attention, context.pass).flatten(-2),
+                weights.self_out);
+}
+
+at::Tensor cross_attention(const at::Tensor& x, const LayerWeights& weights, const LayerContext& context,
+                           const CrossAttentionCache& text) {
+  const at::Tensor q = rms_norm(linear(x, weights.cross_q), weights.cross_norm_q, context.config.eps);
+  return linear(attention(split_heads(q, context.config.heads), text.keys, text.values).flatten(-2), weights.cross_out);
+}
+
+at::Tensor feed_forward(const at::Tensor& x, const LayerWeights& weights) {
+  return linear(gelu_(linear(x, weights.ffn_up)), weights.ffn_down);
+}
+
+}  // namespace
+
+void transformer_layer(at::Tensor& x, const LayerWeights& weights, const LayerModulation& modulation,
+                       const LayerContext& context, LayerState& state) {
+  const double eps = context.config.eps;
+  at::Tensor normed = modulated_norm(x, modulation.attention_shift, modulation.attention_scale, eps);
+  add_gated_(x, self_attention(normed, weights, context, state), modulation.attention_gate);
+
+  x.add_(cross_attention(affine_norm(x, weights.cross_norm, eps), weights, context, state.text));
+
+  normed = modulated_norm(x, modulation.ffn_shift, modulation.ffn_scale, eps);
+  add_gated_(x, feed_forward(normed, weights), modulation.ffn_gate);
+}
+
+void stage_keys_values(const at::Tensor& x, const LayerWeights& weights, const LayerModulation& modulation,
+                       const LayerContext& context, LayerState& state) {
+  const at::Tensor normed =
+      modulated_norm(x, modulation.attention_shift, modulation.attention_scale, context.config.eps);
+  const int64_t dim = context.config.dim;
+  const Linear kv{weights.self_qkv.weight.narrow(0, dim, 2 * dim), weights.self_qkv.bias.narrow(0, dim, 2 * dim)};
+  const auto k_and_v = linear(normed, kv).chunk(2, -1);
+  write_keys_values(k_and_v[0], k_and_v[1], weights, context, state.kv);
+}
+
+CrossAttentionCache text_keys_values(const at::Tensor& text, const LayerWeights& weights,
+                                     const TransformerConfig& config) {
+  const auto k_and_v = linear(text, weights.cross_kv).chunk(2, -1);
+  const at::Tensor keys = rms_norm(k_and_v[0], weights.cross_norm_k, config.eps);
+  return {split_heads(keys, config.heads), split_heads(k_and_v[1].contiguous(), config.heads)};
+}
+
+}  // namespace flashblock

@@ -1,0 +1,88 @@
+#include "models/transformer_state.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+TransformerStateOptions checked(TransformerStateOptions options) {
+  options.geometry.validate();
+  const auto refuse = [](const std::string& message) { throw ConfigError(message); };
+  if (options.frames_per_block < 1) refuse("frames_per_block: must be at least 1");
+  if (options.sink_frames < 0) refuse("sink_frames: must be at least 0");
+  if (options.max_frames < 1) refuse("max_frames: the film has no latent frames");
+  if (options.window_frames < 0 && options.window_frames != -1)
+    refuse("window_frames: " + std::to_string(options.window_frames) + " is no number of latent frames; -1 means all");
+  return options;
+}
+
+// A window that holds the whole film, and no window, both end with the film's last frame block.
+int64_t cached_frames(const TransformerStateOptions& options) {
+  const int64_t block = options.frames_per_block;
+  const int64_t whole = (options.max_frames + block - 1) / block * block;
+  return options.window_frames == -1 ? std::max(whole, block + options.sink_frames)
+                                     : std::min(options.window_frames, std::max(whole, block + options.sink_frames));
+}
+
+}  // namespace
+
+TransformerState::TransformerState(const TransformerConfig& config, const TransformerStateOptions& options,
+                                   at::Device device, at::ScalarType dtype)
+    : options_(checked(options)),
+      device_(device),
+      dtype_(dtype),
+      rope_(config.head_dim(), options.max_frames, options.geometry.token_rows(), options.geometry.token_columns(),
+            device) {
+  const KvCacheLayout layout{options.geometry.tokens_per_frame(), options.frames_per_block, cached_frames(options),
+                             options.sink_frames};
+  layers_.reserve(size_t(config.layers));
+  for (int64_t i = 0; i < config.layers; ++i)
+    layers_.push_back(
+        {KvCache(layout, options.batch, config.heads, config.head_dim(), device, dtype), BlockExternalCache(), {}});
+}
+
+void TransformerState::reset() {
+  for (LayerState& layer : layers_) {
+    layer.kv.reset();
+    layer.external.reset();
+  }
+  passes_ = 0;
+  next_frame_ = 0;
+}
+
+TransformerCounters TransformerState::counters() const {
+  TransformerCounters counters{.passes = passes_};
+  for (const LayerState& layer : layers_) {
+    counters.external_computed += layer.external.computed();
+    counters.external_reused += layer.external.reused();
+  }
+  return counters;
+}
+
+int64_t TransformerState::bytes() const {
+  int64_t bytes = 0;
+  for (const LayerState& layer : layers_) bytes += layer.kv.bytes() + layer.external.bytes();
+  return bytes;
+}
+
+const Rotation& TransformerState::rotation(int64_t start_frame, int64_t frames) {
+  if (start_frame != rotation_start_ || frames != rotation_frames_) {
+    rotation_ = rope_.rotation(start_frame, frames);
+    rotation_start_ = start_frame;
+    rotation_frames_ = frames;
+  }
+  return rotation_;
+}
+
+void TransformerState::commit(int64_t next_frame) {
+  for (LayerState& layer : layers_) {
+    layer.kv.commit();
+    layer.external.forget();
+  }
+  next_frame_ = next_frame;
+}
+
+}  // namespace flashblock

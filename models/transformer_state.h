@@ -1,0 +1,93 @@
+// What the transformer remembers of a film: keys and values, external attention, the text, the position in time.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "attention/attention_config.h"
+#include "attention/block_external_cache.h"
+#include "attention/cross_attention_cache.h"
+#include "attention/kv_cache.h"
+#include "attention/rope.h"
+#include "core/video_geometry.h"
+#include "models/model_config.h"
+#include "models/modulation.h"
+
+namespace flashblock {
+
+/// Sizes of the film that a transformer state is for.
+struct TransformerStateOptions {
+  VideoGeometry geometry;
+  int64_t frames_per_block = 3;  ///< latent frames, the longest frame block
+  int64_t window_frames = -1;    ///< latent frames attended to, the current block included; -1: all
+  int64_t sink_frames = 0;       ///< first latent frames, never evicted, counted in the window
+  int64_t max_frames = 0;        ///< latent frames of the longest film; bounds the memory of a cache without window
+  int64_t batch = 1;
+  AttentionConfig attention;
+};
+
+/// Work done since the last reset, for tests and reports.
+struct TransformerCounters {
+  int64_t passes = 0;
+  int64_t external_computed = 0;  ///< attentions over earlier blocks computed, counted per layer
+  int64_t external_reused = 0;    ///< the same, taken from an earlier pass of the block
+};
+
+/// Caches of one layer.
+struct LayerState {
+  KvCache kv;
+  BlockExternalCache external;
+  CrossAttentionCache text;
+};
+
+/// State of one film on one device. Owned by the session; VideoTransformer::forward changes it. Not thread-safe.
+class TransformerState {
+ public:
+  /// Throws: ConfigError for a window smaller than block plus sink, a sink without a window, or no frames.
+  TransformerState(const TransformerConfig& config, const TransformerStateOptions& options, at::Device device,
+                   at::ScalarType dtype);
+
+  /// Begins a new film: forgets all frames and the counters, keeps the text.
+  void reset();
+
+  const TransformerStateOptions& options() const { return options_; }
+  at::Device device() const { return device_; }
+  at::ScalarType dtype() const { return dtype_; }
+  int64_t next_frame() const { return next_frame_; }  ///< the film's first latent frame that no clean pass has kept
+  bool has_prompt() const { return layers_.front().text.keys.defined(); }
+  TransformerCounters counters() const;
+  /// Frames committed that the next frame block will not see.
+  int64_t evicted_frames() const { return layers_.front().kv.evicted_frames(); }
+  /// Memory of keys, values and external states, in bytes. Does not grow with the film.
+  int64_t bytes() const;
+
+  // For VideoTransformer.
+  LayerState& layer(int64_t index) { return layers_[static_cast<size_t>(index)]; }
+  const LayerState& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
+  const Rotation& rotation(int64_t start_frame, int64_t frames);
+  void count_pass() { ++passes_; }
+  std::map<double, Modulation>& modulations() { return modulations_; }
+
+  /// Keeps the staged keys and values of all layers and forgets their external attention; the film goes on at
+  /// `next_frame`.
+  void commit(int64_t next_frame);
+
+ private:
+  TransformerStateOptions options_;
+  at::Device device_;
+  at::ScalarType dtype_;
+  RopeTable rope_;
+  std::vector<LayerState> layers_;
+  int64_t passes_ = 0;
+  int64_t next_frame_ = 0;
+  std::map<double, Modulation> modulations_;  // by timestep; a schedule has few
+  Rotation rotation_;                         // of the current frame block
+  int64_t rotation_start_ = -1;
+  int64_t rotation_frames_ = 0;
+};
+
+}  // namespace flashblock

@@ -1,0 +1,50 @@
+// The tensors of a video transformer, and where each one is in a published checkpoint.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <memory>
+#include <vector>
+
+#include "models/model_config.h"
+
+namespace flashblock {
+
+class WeightStore;
+
+/// y = x weight^T + bias. weight [out, in], bias [out].
+struct Linear {
+  at::Tensor weight;
+  at::Tensor bias;
+};
+
+/// One transformer layer. Projections of the same input are stored as one: their rows follow each other.
+struct LayerWeights {
+  at::Tensor modulation;                  ///< [1, 6, dim]
+  Linear self_qkv, self_out;              ///< [3 dim, dim], [dim, dim]
+  at::Tensor self_norm_q, self_norm_k;    ///< [dim]
+  Linear cross_norm;                      ///< weight and bias [dim]: the affine norm before the cross-attention
+  Linear cross_q, cross_kv, cross_out;    ///< [dim, dim], [2 dim, dim], [dim, dim]
+  at::Tensor cross_norm_q, cross_norm_k;  ///< [dim]
+  Linear ffn_up, ffn_down;                ///< [ffn_dim, dim], [dim, ffn_dim]
+};
+
+/// All of them. Immutable once loaded.
+struct TransformerWeights {
+  Linear patch;              ///< [dim, in_channels * patch volume]: (channel, time, row, column)
+  Linear text_in, text_out;  ///< [dim, text_dim], [dim, dim]
+  Linear time_in, time_out;  ///< [dim, freq_dim], [dim, dim]
+  Linear time_projection;    ///< [6 dim, dim]
+  std::vector<LayerWeights> layers;
+  at::Tensor head_modulation;  ///< [1, 2, dim]
+  Linear head;                 ///< [patch volume * out_channels, dim]: (time, row, column, channel)
+};
+
+/// Reads all tensors; names of Wan's published state dict.
+/// Throws: WeightsError listing all missing, mis-shaped and unexpected tensors.
+std::unique_ptr<const TransformerWeights> load_transformer_weights(const WeightStore& store,
+                                                                   const TransformerConfig& config, at::Device device,
+                                                                   at::ScalarType dtype);
+
+}  // namespace flashblock

@@ -1,0 +1,126 @@
+#include "models/video_transformer.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <c10/core/InferenceMode.h>
+
+#include <string>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "models/layers.h"
+#include "models/transformer_layer.h"
+#include "models/transformer_weights.h"
+
+namespace flashblock {
+namespace {
+
+// [B, F, C, H, W] to tokens [B, L, C * patch volume]: L frame-major, then row, then column; a token's values ordered
+// (channel, time, row, column), as the published convolution's weight is.
+at::Tensor gather_patches(const at::Tensor& latents, const PatchSize& patch) {
+  const auto size = latents.sizes();
+  return latents
+      .view({size[0], size[1] / patch.time, patch.time, size[2], size[3] / patch.height, patch.height,
+             size[4] / patch.width, patch.width})
+      .permute({0, 1, 4, 6, 3, 2, 5, 7})
+      .reshape({size[0], (size[1] / patch.time) * (size[3] / patch.height) * (size[4] / patch.width), -1});
+}
+
+// The way back, for `like` latents. The order inside a token differs: (time, row, column, channel).
+at::Tensor scatter_patches(const at::Tensor& tokens, const PatchSize& patch, const at::Tensor& like) {
+  const auto size = like.sizes();
+  return tokens
+      .view({size[0], size[1] / patch.time, size[3] / patch.height, size[4] / patch.width, patch.time, patch.height,
+             patch.width, -1})
+      .permute({0, 1, 4, 7, 2, 5, 3, 6})
+      .reshape({size[0], size[1], -1, size[3], size[4]});
+}
+
+void check_call(const at::Tensor& latents, const TransformerConfig& config, const TransformerState& state,
+                int64_t start_frame) {
+  const TransformerStateOptions& film = state.options();
+  FB_CHECK(latents.dim() == 5 && latents.size(0) == film.batch && latents.size(2) == config.in_channels &&
+               latents.size(3) == film.geometry.latent_height() && latents.size(4) == film.geometry.latent_width(),
+           "latents ", latents.sizes());
+  FB_CHECK(start_frame >= state.next_frame(), "frame block at latent frame ", start_frame, " after frames up to ",
+           state.next_frame());
+  FB_CHECK(state.has_prompt(), "set_prompt comes before forward");
+}
+
+}  // namespace
+
+std::shared_ptr<const VideoTransformer> VideoTransformer::load(const WeightStore& weights,
+                                                               const TransformerConfig& config, at::Device device,
+                                                               at::ScalarType dtype) {
+  config.validate();
+  const c10::InferenceMode inference;
+  return std::shared_ptr<const VideoTransformer>(
+      new VideoTransformer(config, load_transformer_weights(weights, config, device, dtype)));
+}
+
+VideoTransformer::VideoTransformer(const TransformerConfig& config, std::unique_ptr<const TransformerWeights> weights)
+    : config_(config), weights_(std::move(weights)) {}
+
+VideoTransformer::~VideoTransformer() = default;
+
+void VideoTransformer::set_prompt(TransformerState& state, const at::Tensor& text_embedding) const {
+  const c10::InferenceMode inference;
+  const int64_t length = text_embedding.size(1);
+  FB_CHECK(text_embedding.dim() == 3 && text_embedding.size(2) == config_.text_dim && length <= config_.text_len,
+           "text embedding ", text_embedding.sizes(), ", wanted [B, up to ", config_.text_len, ", ", config_.text_dim,
+           "]");
+  const at::Tensor padded =
+      at::constant_pad_nd(text_embedding.to(state.device(), state.dtype()), {0, 0, 0, config_.text_len - length});
+  const at::Tensor text = linear(gelu_(linear(padded, weights_->text_in)), weights_->text_out);
+  for (int64_t i = 0; i < config_.layers; ++i)
+    state.layer(i).text = text_keys_values(text, weights_->layers[size_t(i)], config_);
+}
+
+at::Tensor VideoTransformer::forward(const at::Tensor& latents, double timestep, int64_t start_frame, Pass pass,
+                                     TransformerState& state) const {
+  const c10::InferenceMode inference;
+  check_call(latents, config_, state, start_frame);
+  state.count_pass();
+  const Modulation& modulation = this->modulation(timestep, state);
+  const LayerContext context{config_, state.options().attention, pass, state.rotation(start_frame, latents.size(1)),
+                             latents.size(1)};
+  const bool clean = pass.kind == Pass::Kind::kClean;
+
+  at::Tensor x = linear(gather_patches(latents.to(state.dtype()), config_.patch), weights_->patch);
+  const int64_t whole_layers = clean ? config_.layers - 1 : config_.layers;
+  for (int64_t i = 0; i < whole_layers; ++i)
+    transformer_layer(x, weights_->layers[size_t(i)], modulation.layers[size_t(i)], context, state.layer(i));
+  if (clean) {
+    stage_keys_values(x, weights_->layers.back(), modulation.layers.back(), context, state.layer(config_.layers - 1));
+    state.commit(start_frame + latents.size(1));
+    return {};
+  }
+  const at::Tensor normed = modulated_norm(x, modulation.head_shift, modulation.head_scale, config_.eps);
+  return scatter_patches(linear(normed, weights_->head), config_.patch, latents);
+}
+
+const Modulation& VideoTransformer::modulation(double timestep, TransformerState& state) const {
+  auto& known = state.modulations();
+  const auto found = known.find(timestep);
+  return found != known.end() ? found->second : known.emplace(timestep, make_modulation(timestep)).first->second;
+}
+
+// Source: Self-Forcing `wan/modules/causal_model.py`: e = time_embedding(sinusoid), e0 = time_projection(e); the layers
+// add e0 to their own vectors, the head adds e.
+Modulation VideoTransformer::make_modulation(double timestep) const {
+  const auto options = weights_->time_in.weight.options();
+  const at::Tensor sinusoid = at::tensor(timestep_sinusoid(timestep, config_.freq_dim), at::kDouble).to(options);
+  const at::Tensor e = linear(at::silu(linear(sinusoid.unsqueeze(0), weights_->time_in)), weights_->time_out);
+  const at::Tensor e0 = linear(at::silu(e), weights_->time_projection).view({1, 6, config_.dim});
+  Modulation result;
+  for (const LayerWeights& layer : weights_->layers) {
+    const auto m = (layer.modulation + e0).unsqueeze(2).unbind(1);
+    result.layers.push_back({m[0], m[1] + 1, m[2], m[3], m[4] + 1, m[5]});
+  }
+  const auto head = (weights_->head_modulation + e.unsqueeze(1)).unsqueeze(2).unbind(1);
+  result.head_shift = head[0];
+  result.head_scale = head[1] + 1;
+  return result;
+}
+
+}  // namespace flashblock

@@ -1,0 +1,66 @@
+// What a weights file or a model folder is, told from names and shapes of its tensors alone; no weights are read.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace flashblock {
+
+enum class CheckpointKind {
+  kWanTransformer,        ///< text-to-video transformer, names as in Wan2.1
+  kWanImageTransformer,   ///< image-to-video transformer with CLIP image tokens: not supported
+  kDiffusersTransformer,  ///< the same transformer under diffusers' names
+  kTextEncoder,           ///< UMT5 encoder
+  kWanVae,                ///< Wan2.1 VAE
+  kTinyVae,               ///< TAEHV
+  kLora,                  ///< low-rank adapter
+  kUnknown,
+};
+
+/// The kind in a few words, for people; and as one word, for JSON.
+std::string describe(CheckpointKind kind);
+std::string name_of(CheckpointKind kind);
+
+/// One set of weights: a file, or one half of a file that holds several.
+struct WeightSetInfo {
+  std::string entry;  ///< what `weights:` takes in the model file; empty if the file is one flat set
+  CheckpointKind kind = CheckpointKind::kUnknown;
+  int64_t tensors = 0;
+  int64_t parameters = 0;
+  std::string dtypes;                                     ///< such as "BFloat16" or "Float, BFloat16"
+  std::vector<std::pair<std::string, int64_t>> geometry;  ///< such as {"dim", 1536}, {"layers", 30}
+  std::vector<std::string> missing;                       ///< tensors that this kind needs and the set lacks
+};
+
+/// One file (or sharded set of files) of weights.
+struct CheckpointInfo {
+  std::filesystem::path path;
+  std::vector<std::filesystem::path> files;  ///< itself, or its shards
+  int64_t bytes = 0;                         ///< of all files
+  std::vector<WeightSetInfo> sets;
+  std::string problem;               ///< why it could not be read; empty if it could
+  std::vector<std::string> presets;  ///< presets in configs/ that its name and geometry fit, the likeliest first
+  std::vector<std::string> notes;    ///< what a user should know, one sentence each
+};
+
+/// A path given to `flashblock info`: one file, or a folder with the parts of a model.
+struct ModelInfo {
+  std::filesystem::path path;
+  std::vector<CheckpointInfo> checkpoints;
+  std::vector<std::string> missing_parts;  ///< of a folder: parts of a model that are not in it, in words
+};
+
+/// Looks at one weights file, sharded index, or folder (its sub-folders included, as diffusers lays models out).
+/// A damaged file in a folder is reported in its `problem`; the others are still described.
+/// Throws: WeightsError if the path does not exist, or if it is a single file that cannot be read.
+ModelInfo inspect_model(const std::filesystem::path& path);
+
+/// The same in words, several lines; and as JSON.
+std::string describe(const ModelInfo& info);
+nlohmann::json to_json(const ModelInfo& info);
+
+}  // namespace flashblock

@@ -1,0 +1,139 @@
+#include "pipeline/film_setup.h"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "core/error.h"
+#include "media/image_reader.h"
+#include "media/video_reader.h"
+
+namespace flashblock {
+namespace {
+
+/// Latent frames of a given film that are used if the model's window has no end: as many as published models were
+/// trained to see. Source: Self-Forcing `configs/default_config.yaml`, 21 latent frames.
+constexpr int64_t kStartFrames = 21;
+
+void take_size_from_noise(FilmSetup& setup) {
+  const at::Tensor& noise = setup.replay->noise();
+  setup.config.height = noise.size(3) * setup.geometry.strides.height;
+  setup.config.width = noise.size(4) * setup.geometry.strides.width;
+}
+
+at::Tensor start_from_image(const RenderConfig& config) {
+  if (config.model.recipe.frames_per_block != 1) {
+    throw ConfigError("--image " + config.image.string() + ": a picture is one latent frame, and this model denoises " +
+                      std::to_string(config.model.recipe.frames_per_block) +
+                      " together: use a model with recipe.frames_per_block 1, or start from a film with --video");
+  }
+  return read_image(config.image, config.width, config.height).unsqueeze(0);
+}
+
+/// Pictures at the end of the film that the model can see, as whole frame blocks.
+at::Tensor start_from_video(const RenderConfig& config, const VideoGeometry& geometry) {
+  const std::string where = "--video " + config.video.string() + ": ";
+  const Recipe& recipe = config.model.recipe;
+  const double fps = VideoReader(config.video).info().fps;
+  if (std::abs(fps - static_cast<double>(config.fps)) > 0.01) {
+    std::ostringstream message;
+    message << where << "it has " << fps << " pictures a second, this film " << config.fps
+            << ": convert it first (ffmpeg -i FILE -r " << config.fps << " OUT.mp4), or give --fps";
+    throw ConfigError(message.str());
+  }
+  const int64_t visible = recipe.window_frames < 0 ? kStartFrames : recipe.window_frames - recipe.frames_per_block;
+  const auto whole_blocks = [&](int64_t frames) { return frames / recipe.frames_per_block * recipe.frames_per_block; };
+  const int64_t most = std::max(whole_blocks(visible), recipe.frames_per_block);
+  const at::Tensor pictures = read_video(config.video, geometry.frames_of(most));
+  const int64_t pictures_found = pictures.size(0);
+  const int64_t frames = pictures_found == 0 ? 0 : whole_blocks(1 + (pictures_found - 1) / geometry.strides.time);
+  if (frames == 0) {
+    throw ConfigError(where + "it has " + std::to_string(pictures_found) + " pictures, and this model needs at least " +
+                      std::to_string(geometry.frames_of(recipe.frames_per_block)) +
+                      " to go on from: recipe.frames_per_block is " + std::to_string(recipe.frames_per_block));
+  }
+  const int64_t used = geometry.frames_of(frames);
+  return fill_size(pictures.narrow(0, pictures_found - used, used), config.width, config.height);
+}
+
+void read_start(FilmSetup& setup) {
+  const RenderConfig& config = setup.config;
+  const bool recorded = setup.replay && setup.replay->initial_latents().defined();
+  if (!config.image.empty() + !config.video.empty() + recorded > 1) {
+    throw ConfigError("a film starts from one thing: --image, --video or the initial_latent of a replayed record");
+  }
+  if (!config.image.empty()) setup.start_pixels = start_from_image(config);
+  if (!config.video.empty()) setup.start_pixels = start_from_video(config, setup.geometry);
+}
+
+int64_t initial_frames(const FilmSetup& setup) {
+  if (setup.start_pixels.defined()) return setup.geometry.latent_frames_for(setup.start_pixels.size(0));
+  if (!setup.replay || !setup.replay->initial_latents().defined()) return 0;
+  const int64_t frames = setup.replay->initial_latents().size(1);
+  const int64_t per_block = setup.config.model.recipe.frames_per_block;
+  if (frames % per_block != 0) {
+    throw ConfigError(setup.config.replay.string() + ": initial_latent has " + std::to_string(frames) +
+                      " latent frames, wanted a multiple of recipe.frames_per_block, " + std::to_string(per_block));
+  }
+  return frames;
+}
+
+void plan_film(FilmSetup& setup) {
+  const int64_t per_block = setup.config.model.recipe.frames_per_block;
+  if (setup.replay && setup.replay->noise().defined()) {
+    setup.plan = FilmPlan::for_noise(setup.geometry, initial_frames(setup), per_block, setup.replay->noise().size(1));
+    setup.config.frames = setup.plan.pictures - setup.geometry.frames_of(setup.plan.initial_frames);
+  } else {
+    setup.plan =
+        FilmPlan::for_pictures(setup.geometry, initial_frames(setup), per_block, setup.config.rendered_pictures());
+  }
+}
+
+void place_prompts(FilmSetup& setup) {
+  if (setup.config.prompt.empty() && !(setup.replay && !setup.replay->prompts().empty())) {
+    throw ConfigError("there is no prompt: say what to show, as in flashblock render \"a red balloon over hills\"");
+  }
+  auto& timeline = setup.config.timeline;
+  std::stable_sort(timeline.begin(), timeline.end(),
+                   [](const PromptChange& a, const PromptChange& b) { return a.seconds < b.seconds; });
+  for (const PromptChange& change : timeline) {
+    const int64_t block = setup.plan.block_at(change.seconds, setup.config.fps, setup.geometry);
+    const int64_t last = setup.change_blocks.empty() ? 0 : setup.change_blocks.back();
+    if (block == last) {
+      std::ostringstream message;
+      message << "the prompt at " << change.seconds << " s falls into frame block " << block
+              << ", which already has a prompt: a frame block of this model lasts "
+              << static_cast<double>(setup.plan.frames_per_block * setup.geometry.strides.time) /
+                     static_cast<double>(setup.config.fps)
+              << " s; give times further apart";
+      throw ConfigError(message.str());
+    }
+    setup.change_blocks.push_back(block);
+  }
+}
+
+void check_replayed_prompts(const FilmSetup& setup) {
+  for (const EncodedPrompt& prompt : setup.replay->prompts()) {
+    if (prompt.first_block < setup.plan.blocks) continue;
+    throw ConfigError(setup.config.replay.string() + ": a prompt for frame block " +
+                      std::to_string(prompt.first_block) + " comes after the end: the film has " +
+                      std::to_string(setup.plan.blocks) + " frame blocks");
+  }
+}
+
+}  // namespace
+
+FilmSetup set_up_film(const RenderConfig& config, const TransformerConfig& transformer) {
+  FilmSetup setup{.config = config};
+  if (!config.replay.empty()) setup.replay.emplace(config.replay);
+  if (setup.replay && setup.replay->noise().defined()) take_size_from_noise(setup);
+  setup.geometry = {.width = setup.config.width, .height = setup.config.height, .patch = transformer.patch};
+  setup.geometry.validate();
+  read_start(setup);
+  plan_film(setup);
+  place_prompts(setup);
+  if (setup.replay) check_replayed_prompts(setup);
+  return setup;
+}
+
+}  // namespace flashblock

@@ -1,0 +1,42 @@
+// Frame blocks of one film: which latent frames are denoised together, and which pictures they become.
+#pragma once
+
+#include <cstdint>
+
+#include "core/video_geometry.h"
+
+namespace flashblock {
+
+/// Latent frames denoised together.
+struct FrameBlock {
+  int64_t index = 0;        ///< 0: the first block that is rendered
+  int64_t start_frame = 0;  ///< first latent frame, counted from the start of the film
+  int64_t frames = 0;       ///< latent frames
+};
+
+/// The film in time: latent frames that are given, then frame blocks that are rendered.
+struct FilmPlan {
+  int64_t initial_frames = 0;    ///< latent frames given at the start (an image, an earlier film)
+  int64_t frames_per_block = 3;  ///< latent frames
+  int64_t blocks = 0;            ///< frame blocks rendered
+  int64_t pictures = 0;  ///< pictures of the finished film, the start included; the rest of the last block is cut
+
+  int64_t latent_frames() const { return initial_frames + blocks * frames_per_block; }
+  FrameBlock block(int64_t index) const {
+    return {.index = index, .start_frame = initial_frames + index * frames_per_block, .frames = frames_per_block};
+  }
+
+  /// The plan of a film of `pictures` rendered pictures, rounded up to whole frame blocks, then cut.
+  static FilmPlan for_pictures(const VideoGeometry&, int64_t initial_frames, int64_t frames_per_block,
+                               int64_t pictures);
+  /// The plan of a film whose noise has `latent_frames` frames: nothing is cut.
+  /// Throws ConfigError unless that is a positive multiple of frames_per_block.
+  static FilmPlan for_noise(const VideoGeometry&, int64_t initial_frames, int64_t frames_per_block,
+                            int64_t latent_frames);
+
+  /// The block that contains the picture shown at `seconds`; 0 inside the given start.
+  /// Throws ConfigError if the film ends before.
+  int64_t block_at(double seconds, int64_t fps, const VideoGeometry&) const;
+};
+
+}  // namespace flashblock

@@ -1,0 +1,57 @@
+// The parts of a model, loaded when they are needed and freed when they are not.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/profile.h"
+#include "models/model_config.h"
+#include "models/video_transformer.h"
+#include "pipeline/film_inputs.h"
+#include "pipeline/recipe.h"
+#include "vae/latent_decoder.h"
+
+namespace flashblock {
+
+/// One model on one device. The text encoder and the picture encoder are in memory only while they work; the
+/// transformer and the decoder stay, for any number of films. Not thread-safe.
+/// Throws, all members: WeightsError for files that are missing or do not fit; DeviceError.
+class LoadedModel {
+ public:
+  /// Reads no tensors yet. `profile` gets the stages `load`, `encode prompt` and `encode start`.
+  LoadedModel(ModelDescription description, at::Device device, at::ScalarType dtype, Profile& profile);
+
+  const ModelDescription& description() const { return description_; }
+  /// Sizes of the transformer, from its config.json and its tensors' shapes.
+  const TransformerConfig& transformer_config() const { return transformer_config_; }
+  at::Device device() const { return device_; }
+  at::ScalarType dtype() const { return dtype_; }
+
+  /// Token ids and masks of prompts. Shape: each [1, L] int64.
+  std::vector<EncodedPrompt> tokenize(const std::vector<std::string>& prompts) const;
+
+  /// Fills in the embeddings that are missing, from ids and mask.
+  void encode(const std::vector<EncodedPrompt*>& prompts) const;
+
+  /// Latents of the pictures that a film starts from.
+  /// Shape: `pixels` [T, 3, H, W] in [0, 1], T = 1 + 4 k; returns [1, 1 + k, C, H / 8, W / 8].
+  at::Tensor encode_start(const at::Tensor& pixels) const;
+
+  std::shared_ptr<const VideoTransformer> transformer();
+  std::shared_ptr<LatentDecoder> decoder();
+
+ private:
+  ModelDescription description_;
+  at::Device device_;
+  at::ScalarType dtype_;
+  Profile& profile_;
+  TransformerConfig transformer_config_;
+  std::shared_ptr<const VideoTransformer> transformer_;
+  std::shared_ptr<LatentDecoder> decoder_;
+};
+
+}  // namespace flashblock

@@ -1,0 +1,37 @@
+// All random numbers of a film.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace flashblock {
+
+/// Where a film's noise comes from: drawn (SeededNoise) or recorded.
+class NoiseSource {
+ public:
+  virtual ~NoiseSource() = default;
+
+  /// Noise of frame block `frame_block`, counted from 0. Draw 0 is the noise that the block begins as; draw j > 0 is
+  /// mixed in after denoising step j - 1.
+  /// Returns: `shape`, float32 on the CPU, contiguous, owned by the caller.
+  virtual at::Tensor noise(int64_t frame_block, int64_t draw, at::IntArrayRef shape) const = 0;
+};
+
+/// Standard normal noise as a pure function of seed, frame block, draw and position: the same for every device, and
+/// whatever the length of the film, so that a longer film with the same seed begins the same.
+///
+/// Numbers 4i to 4i + 3 come from Philox4x32-10 with the seed as key and the counter (i low, i high, draw,
+/// frame_block), turned normal by Box-Muller in float32. Source: Salmon et al. 2011, "Parallel random numbers: as easy
+/// as 1, 2, 3", section 3.3; Box and Muller 1958. Thread safety: no state.
+class SeededNoise : public NoiseSource {
+ public:
+  explicit SeededNoise(uint64_t seed) : seed_(seed) {}
+
+  at::Tensor noise(int64_t frame_block, int64_t draw, at::IntArrayRef shape) const override;
+
+ private:
+  uint64_t seed_;
+};
+
+}  // namespace flashblock

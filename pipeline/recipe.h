@@ -1,0 +1,78 @@
+// What a model file says: where the weights are, how its films are sampled, and what a film is unless told otherwise.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace flashblock {
+
+/// How frame blocks are denoised. One field per key of the model file's `recipe`; every one can be set per run.
+struct Recipe {
+  /// Latent frames denoised together. Range: 1 and up. Source: Self-Forcing `num_frame_per_block`.
+  int64_t frames_per_block = 3;
+  /// Latent frames attended to, the block itself included; -1: all. Range: -1, or sink_frames + frames_per_block and
+  /// up. Source: Self-Forcing `local_attn_size`.
+  int64_t window_frames = -1;
+  /// First latent frames of the film, which never leave the window. Range: 0 and up. Source: Self-Forcing `sink_size`.
+  int64_t sink_frames = 0;
+  /// Warp of the noise schedule: sigma = shift s / (1 + (shift - 1) s). Range: above 0.
+  /// Source: Self-Forcing `timestep_shift`.
+  double timestep_shift = 5.0;
+  /// Timesteps of the denoising passes, falling. Range of each: above 0, to 1000.
+  /// Source: Self-Forcing `denoising_step_list`.
+  std::vector<double> steps = {1000, 750, 500, 250};
+  /// Timesteps of the film's first frame block; empty: those of `steps`. The first block has no past to lean on.
+  std::vector<double> first_steps;
+  /// The steps are positions in the shifted schedule rather than timesteps.
+  /// Source: Self-Forcing `warp_denoising_step`.
+  bool warp_steps = true;
+  /// Timestep told to the clean pass. Range: 0 to 1000. Source: Self-Forcing `context_noise`.
+  double context_noise = 0;
+  /// Weight of the prompt against no prompt; 1: no guidance, one pass a step. Source: Self-Forcing `guidance_scale`.
+  double guidance_scale = 1.0;
+  /// What guidance leads away from; used only if guidance_scale is not 1. Source: Self-Forcing `negative_prompt`.
+  std::string negative_prompt;
+  /// Steps of the UniPC solver, for models that were not distilled to few steps; 0: the few-step list of `steps`.
+  /// Range: 0 to 1000. Source: Self-Forcing `pipeline/causal_diffusion_inference.py` (50).
+  int64_t unipc_steps = 0;
+};
+
+/// What a film is unless told otherwise. One field per key of the model file's `defaults`.
+struct FilmDefaults {
+  int64_t width = 832;   ///< pixels
+  int64_t height = 480;  ///< pixels
+  int64_t fps = 16;      ///< pictures per second
+  double seconds = 5;    ///< length of the film
+};
+
+/// A file of tensors, and which of its entries to take where it holds several.
+struct WeightsFile {
+  std::filesystem::path path;
+  std::string entry;  ///< e.g. generator_ema; empty: the only one
+};
+
+/// A low-rank change of the transformer's weights, merged when they are loaded.
+struct LoraFile {
+  std::filesystem::path path;
+  std::string entry;  ///< as in WeightsFile
+  double scale = 1.0;
+};
+
+/// A model file, read: paths are absolute, or empty where the file names none.
+struct ModelDescription {
+  std::filesystem::path file;  ///< the model file itself
+  std::string name;
+  std::string architecture = "wan2.1";
+  WeightsFile transformer;
+  std::filesystem::path transformer_config;  ///< config.json; empty: the one beside the weights, else from the shapes
+  WeightsFile text_encoder;
+  std::filesystem::path tokenizer;
+  WeightsFile vae;
+  std::vector<LoraFile> lora;
+  Recipe recipe;
+  FilmDefaults defaults;
+};
+
+}  // namespace flashblock

@@ -1,0 +1,79 @@
+// Everything that can be set for one film.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "attention/attention_config.h"
+#include "media/film_format.h"
+#include "pipeline/recipe.h"
+
+namespace flashblock {
+
+/// The prompt changes at the frame block that contains this time of the film.
+struct PromptChange {
+  double seconds = 0;  ///< Range: above 0, before the end of the film.
+  std::string prompt;
+};
+
+/// One film. The defaults here are those of the program; `model` brings its recipe and its film defaults.
+struct RenderConfig {
+  /// What to show. May be empty if a replayed record holds it.
+  std::string prompt;
+  /// Changes of the prompt, by time.
+  std::vector<PromptChange> timeline;
+  /// The model, with the recipe as it is to be used.
+  ModelDescription model;
+
+  /// The film, NAME.mp4; NAME.json and NAME.parts go beside it. Empty: a name from seed and prompt.
+  std::filesystem::path output;
+  /// Replace an existing film, or unfinished work.
+  bool overwrite = false;
+  /// Put the prompt into NAME.mp4 and NAME.json.
+  bool metadata = true;
+
+  /// Pixels; multiples of the model's latent times its patch (16 for Wan models).
+  int64_t width = 832;
+  int64_t height = 480;
+  /// Pictures per second. Range: 1 to 240.
+  int64_t fps = 16;
+  /// Length of what is rendered, in seconds; a given start comes on top. Range: above 0.
+  double seconds = 5;
+  /// The same in pictures; if given, `seconds` does not count. Range: 1 and up.
+  std::optional<int64_t> frames;
+  /// Of all random numbers. None: drawn, and reported.
+  std::optional<uint64_t> seed;
+
+  /// The film starts from this picture, or goes on where this film ends. At most one of them.
+  std::filesystem::path image;
+  std::filesystem::path video;
+
+  /// How the attention over earlier frame blocks is obtained. Source: arXiv 2602.05305.
+  AttentionConfig attention;
+  /// auto, cpu, cuda or cuda:N; see resolve_device.
+  std::string device = "auto";
+  /// auto, float32 or bfloat16, of the transformer, the text encoder and the VAE; see resolve_dtype.
+  std::string dtype = "auto";
+  /// Decode and write a frame block while the next one is denoised.
+  bool overlap = true;
+
+  /// H.264.
+  EncoderSettings encoder;
+  /// A PNG that shows the film at a glance; empty: none.
+  std::filesystem::path contact_sheet;
+  /// Where inputs and results are written down (film_record.h); empty: not.
+  std::filesystem::path record;
+  /// A record whose inputs are used in place of the program's own; empty: none.
+  std::filesystem::path replay;
+
+  /// Pictures that are rendered.
+  int64_t rendered_pictures() const {
+    return frames ? *frames : std::max<int64_t>(1, std::llround(seconds * static_cast<double>(fps)));
+  }
+};
+
+}  // namespace flashblock

@@ -1,0 +1,140 @@
+#include "pipeline/render_session.h"
+
+#include <ATen/ops/isfinite.h>
+#include <c10/core/InferenceMode.h>
+
+#include <string>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "media/frame_conversion.h"
+#include "pipeline/block_denoiser.h"
+#include "pipeline/stage.h"
+#include "pipeline/thread_share.h"
+
+namespace flashblock {
+namespace {
+
+/// Frame blocks that may wait between two stages. One is enough to keep both busy; more would only cost memory.
+constexpr size_t kWaitingBlocks = 1;
+
+void check_inputs(const FilmPlan& plan, const FilmInputs& inputs, const TransformerConfig& config,
+                  const VideoGeometry& geometry) {
+  FB_CHECK(!inputs.prompts.empty() && inputs.prompts.front().first_block == 0, "no prompt for the first block");
+  FB_CHECK(inputs.noise);
+  for (const EncodedPrompt& prompt : inputs.prompts) {
+    const at::Tensor& embedding = prompt.embedding;
+    if (embedding.dim() != 3 || embedding.size(2) != config.text_dim || embedding.size(1) > config.text_len) {
+      throw ConfigError("a text embedding of shape " + c10::str(embedding.sizes()) +
+                        " does not fit the model, which takes [1, " + std::to_string(config.text_len) + ", " +
+                        std::to_string(config.text_dim) + "]: text encoder and transformer must belong together");
+    }
+  }
+  if (plan.initial_frames == 0) return;
+  const std::vector<int64_t> wanted = {1, plan.initial_frames, config.in_channels, geometry.latent_height(),
+                                       geometry.latent_width()};
+  if (inputs.initial_latents.sizes() != wanted) {
+    throw ConfigError("initial latents of shape " + c10::str(inputs.initial_latents.sizes()) +
+                      " do not fit the film, which needs " + c10::str(at::IntArrayRef(wanted)));
+  }
+}
+
+}  // namespace
+
+RenderSession::RenderSession(std::shared_ptr<const VideoTransformer> transformer,
+                             std::shared_ptr<LatentDecoder> decoder, const SessionOptions& options, Profile& profile)
+    : transformer_(std::move(transformer)),
+      decoder_(std::move(decoder)),
+      options_(options),
+      profile_(profile),
+      denoise_stream_(options.device),
+      decode_stream_(options.device) {}
+
+BlockDenoiser RenderSession::make_denoiser(const FilmPlan& plan, const FilmInputs& inputs) const {
+  const Recipe& recipe = options_.recipe;
+  const TransformerStateOptions state{.geometry = options_.geometry,
+                                      .frames_per_block = recipe.frames_per_block,
+                                      .window_frames = recipe.window_frames,
+                                      .sink_frames = recipe.sink_frames,
+                                      .max_frames = plan.latent_frames(),
+                                      .attention = options_.attention};
+  BlockDenoiser denoiser(transformer_, recipe, state, options_.device, options_.dtype);
+  denoiser.set_prompt(inputs.prompts.front().embedding);
+  if (recipe.guidance_scale != 1.0) denoiser.set_negative_prompt(inputs.negative_embedding);
+  return denoiser;
+}
+
+/// The same whether the stages overlap or not: sums are rounded by how they are divided among threads, and a switch
+/// that is about time must not change the film.
+int RenderSession::threads_per_stage() const { return ThreadShare::of(options_.device.is_cpu() ? 2 : 1); }
+
+RenderCounts RenderSession::render(const FilmPlan& plan, const FilmInputs& inputs, FrameSink& sink,
+                                   const std::stop_token& stop) {
+  const c10::InferenceMode no_gradients;
+  check_inputs(plan, inputs, transformer_->config(), options_.geometry);
+  synchronize(options_.device);  // the weights may still be on their way, on another stream
+  const int threads = threads_per_stage();
+  const ThreadShare share(threads);
+  const auto on_stream = denoise_stream_.enter();
+  BlockDenoiser denoiser = make_denoiser(plan, inputs);
+  decoder_->reset();
+
+  RenderCounts counts;
+  const size_t waiting = options_.overlap == Overlap::kOn ? kWaitingBlocks : 0;
+  Stage<RenderedBlock> writer(waiting, [&](const RenderedBlock& block) {
+    const auto scope = profile_.measure("write");
+    sink.write(block);
+    if (block.index >= 0) ++counts.blocks_written;
+  });
+  Stage<LatentBlock> decode_stage(waiting, [&](const LatentBlock& block) { writer.put(decode(block, threads)); });
+
+  const auto finish_block = [&](int64_t index, const at::Tensor& latents, int64_t start_frame, double timestep) {
+    decode_stage.put({.index = index, .latents = HandedTensor(latents)});
+    if (index + 1 == plan.blocks) return;  // nothing will attend to the last block
+    const auto scope = profile_.measure("remember");
+    denoiser.remember(latents, start_frame, timestep);
+  };
+  for (int64_t frame = 0; frame < plan.initial_frames; frame += plan.frames_per_block) {
+    const at::Tensor latents = inputs.initial_latents.narrow(1, frame, plan.frames_per_block);
+    finish_block(-1, latents.to(options_.device, options_.dtype), frame, /*timestep=*/0);
+  }
+  auto next_prompt = inputs.prompts.begin() + 1;
+  for (int64_t index = 0; index < plan.blocks; ++index) {
+    if (next_prompt != inputs.prompts.end() && next_prompt->first_block == index) {
+      denoiser.set_prompt((next_prompt++)->embedding);
+    }
+    const FrameBlock block = plan.block(index);
+    at::Tensor latents;
+    {
+      const auto scope = profile_.measure("denoise");
+      latents = denoiser.denoise(block, *inputs.noise, stop);
+    }
+    if (!latents.defined()) break;
+    finish_block(index, latents, block.start_frame, options_.recipe.context_noise);
+  }
+  decode_stage.finish();
+  writer.finish();
+  counts.transformer = denoiser.state().counters();
+  counts.evicted_frames = denoiser.state().evicted_frames();
+  counts.state_bytes = denoiser.state_bytes() + decoder_->state_bytes();
+  return counts;
+}
+
+RenderedBlock RenderSession::decode(const LatentBlock& block, int threads) {
+  const c10::InferenceMode no_gradients;
+  const ThreadShare share(threads);
+  const auto scope = profile_.measure("decode");
+  const auto on_stream = decode_stream_.enter();
+  const at::Tensor latents = block.latents.receive();
+  const at::Tensor pixels = decoder_->decode(latents);
+  RenderedBlock result{.index = block.index, .latents = latents, .rgb = to_rgb24(pixels).cpu()};
+  if (!latents.isfinite().all().item<bool>()) {
+    throw DeviceError("frame block " + std::to_string(block.index) +
+                      " came out as infinite or not a number: the weights are damaged, or overflow in this dtype; try "
+                      "--dtype float32");
+  }
+  if (options_.keep_pixels) result.pixels = pixels.cpu();
+  return result;
+}
+
+}  // namespace flashblock

@@ -1,0 +1,80 @@
+// Renders one film: denoises frame block after frame block while earlier ones are decoded and written.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <memory>
+#include <stop_token>
+
+#include "core/profile.h"
+#include "core/video_geometry.h"
+#include "models/transformer_state.h"
+#include "models/video_transformer.h"
+#include "pipeline/device_stream.h"
+#include "pipeline/film_inputs.h"
+#include "pipeline/frame_block.h"
+#include "pipeline/frame_sink.h"
+#include "pipeline/recipe.h"
+#include "vae/latent_decoder.h"
+
+namespace flashblock {
+
+class BlockDenoiser;
+
+/// Whether a frame block is decoded and written while the next one is denoised.
+enum class Overlap { kOff, kOn };
+
+/// What a session needs to know of its films, beside their inputs.
+struct SessionOptions {
+  VideoGeometry geometry;
+  Recipe recipe;
+  AttentionConfig attention;
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;  ///< of the transformer
+  Overlap overlap = Overlap::kOn;
+  bool keep_pixels = false;  ///< hand the sink the pictures as decoded, too
+};
+
+/// What a film took. Constant memory: `state_bytes` does not depend on the film's length, but for a context without a
+/// window.
+struct RenderCounts {
+  int64_t blocks_written = 0;  ///< frame blocks, the given start not counted
+  TransformerCounters transformer;
+  int64_t evicted_frames = 0;  ///< latent frames that left the window
+  int64_t state_bytes = 0;     ///< kept between two frame blocks: the caches of transformer and decoder
+};
+
+/// One film after another on one set of loaded weights. Not thread-safe.
+class RenderSession {
+ public:
+  /// `profile` outlives the session; it gets the stages `denoise`, `remember`, `decode` and `write`.
+  RenderSession(std::shared_ptr<const VideoTransformer> transformer, std::shared_ptr<LatentDecoder> decoder,
+                const SessionOptions& options, Profile& profile);
+
+  /// Renders the film that `plan` and `inputs` say into `sink`, which is called on one thread.
+  /// If `stop` is requested, the frame blocks that are denoised by then are still decoded and written.
+  /// Throws: what the sink throws; ConfigError for inputs that do not fit the model; DeviceError if the model's output
+  /// is not finite.
+  RenderCounts render(const FilmPlan& plan, const FilmInputs& inputs, FrameSink& sink,
+                      const std::stop_token& stop = {});
+
+ private:
+  struct LatentBlock {
+    int64_t index = 0;
+    HandedTensor latents;
+  };
+
+  BlockDenoiser make_denoiser(const FilmPlan& plan, const FilmInputs& inputs) const;
+  /// CPU threads for each of the two stages that compute.
+  int threads_per_stage() const;
+  RenderedBlock decode(const LatentBlock& block, int threads);
+
+  std::shared_ptr<const VideoTransformer> transformer_;
+  std::shared_ptr<LatentDecoder> decoder_;
+  SessionOptions options_;
+  Profile& profile_;
+  DeviceStream denoise_stream_, decode_stream_;
+};
+
+}  // namespace flashblock

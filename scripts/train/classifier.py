@@ -1,0 +1,113 @@
+"""A small classifier that reads a film's attributes off two pictures a quarter second apart. Trained on drawn films; it judges
+true films, autoencoder reconstructions and generated films alike.
+
+    python3 classifier.py OUT_FOLDER [--films N] [--steps N]
+"""
+import argparse
+import os
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+
+import world
+from common import DEVICE, DTYPE, rounded, set_up
+from films import TASKS, chunks, draw_parameters
+
+GAP = 4  # pictures between the two that are looked at
+
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+
+        def layer(inputs, outputs, stride):
+            return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.BatchNorm2d(outputs), nn.ReLU())
+        sizes = [(6, 32, 1), (32, 48, 2), (48, 64, 1), (64, 96, 2), (96, 128, 1), (128, 192, 2), (192, 192, 1)]
+        self.features = nn.Sequential(*[layer(*s) for s in sizes])
+        self.heads = nn.Linear(2 * 192, sum(TASKS.values()))
+
+    def forward(self, first, second):
+        """Two pictures [B, 3, 144, 256] in [0, 1] -> logits per task."""
+        x = F.avg_pool2d(torch.cat([first, second], 1), 2) * 2 - 1
+        return self.read(x)
+
+    def read(self, x):
+        y = self.features(x)
+        y = self.heads(torch.cat([y.mean((2, 3)), y.amax((2, 3))], 1))
+        return dict(zip(TASKS, y.split(list(TASKS.values()), 1)))
+
+
+@torch.no_grad()
+def draw_pairs(n, generator):
+    params = world.to(draw_parameters(n, generator), DEVICE)
+    first = torch.randint(0, 1000, (n,), generator=generator).to(DEVICE)
+    x = torch.empty(n, 6, 72, 128, dtype=DTYPE, device=DEVICE)
+    for part in chunks(n, 256):
+        clip = world.render(world.take(params, part), first[part], GAP + 1)
+        x[part] = (F.avg_pool2d(torch.cat([clip[:, 0], clip[:, GAP]], 1), 2) * 2 - 1).to(DTYPE)
+    return params, x
+
+
+def soften(x):
+    """Blur, noise and brightness changes, so that the classifier also reads softer pictures than true ones."""
+    if torch.rand(()) < 0.5:
+        x = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return x + torch.randn_like(x) * 0.06 * torch.rand(()).item()
+
+
+def train(films, steps, generator, log, batch=256):
+    params, x = draw_pairs(films, generator)
+    model, kept = Classifier().to(DEVICE), films * 15 // 16
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.02)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 3e-3 * min(1, (step + 1) / 30) * (1 - step / steps)
+        index = torch.randint(0, kept, (min(batch, kept),), device=DEVICE)
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=DEVICE.type == "cuda"):
+            logits = model.read(soften(x[index].float()))
+            loss = sum(F.cross_entropy(logits[task].float(), params[task][index]) for task in TASKS)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        logits = [model.read(x[part].float()) for part in chunks(films, 256) if part.start >= kept - 256]
+        start = films - sum(len(next(iter(l.values()))) for l in logits)
+        hits = {t: (torch.cat([l[t] for l in logits]).argmax(1) == params[t][start:])[-(films - kept):] for t in TASKS}
+    log("classifier on true films", rounded({t: h.float().mean() for t, h in hits.items()}))
+    return model
+
+
+@torch.no_grad()
+def read(model, clip, truth):
+    """clip [n, T > GAP, 3, 144, 256]; share of films whose attributes are read as `truth` [n] tells; -1 in it: not told."""
+    logits = model(clip[:, 0].float(), clip[:, GAP].float())
+    return {t: float((logits[t].argmax(1) == wanted)[wanted >= 0].float().mean()) for t, wanted in truth.items()}
+
+
+def save(model, path):
+    save_file({k: v.half().contiguous() if v.is_floating_point() else v for k, v in model.state_dict().items()}, path)
+
+
+def load(path):
+    model = Classifier().to(DEVICE)
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()})
+    return model.eval()
+
+
+def load_or_train(folder, log):
+    """The classifier kept in a folder; without one, a new one (20 s of a GPU)."""
+    path = f"{folder}/classifier.safetensors"
+    return load(path) if os.path.exists(path) else train(8000, 700, torch.Generator().manual_seed(3), log)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out")
+    parser.add_argument("--films", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=700)
+    options = parser.parse_args()
+    log = set_up(3, options.out)
+    save(train(options.films, options.steps, torch.Generator().manual_seed(3), log), f"{options.out}/classifier.safetensors")

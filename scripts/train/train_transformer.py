@@ -1,0 +1,268 @@
+"""Trains the demo model's transformer and text encoder on latents of the drawn world, then judges minute-long films.
+
+    python3 train_transformer.py OUT_FOLDER --vae FOLDER --seconds 660 [--resume FOLDER]     one GPU of 80 GB or more
+    python3 train_transformer.py OUT_FOLDER --vae FOLDER --seconds 60 --toy                  a check on a CPU
+
+FOLDER of `--vae` is train_vae.py's output, or exported files. Writes transformer-0 and -1, umt5 (averaged weights, bfloat16), log.txt, films.png.
+`--resume` continues from those files, or from exported ones such as assets/demo. Recipe: docs/demo-model.md.
+"""
+import argparse
+import copy
+import math
+import os
+
+import torch
+import torch.nn as nn
+from safetensors.torch import load_file, save_file
+
+import classifier
+import evaluate
+import train_vae
+import umt5
+from common import DEVICE, DTYPE, elapsed, rounded, set_up, synchronize
+from films import paint_tables
+from latents import FRAMES, SLOTS, VARIANTS, FilmPool, FirstPool
+from optim import Trainer, rate_factor
+from prompts import Tokenizer
+from rollout import SHIFT, SIGMAS, Rollout
+from wan_transformer import Geometry, Layout, WanTransformer
+
+TOY = Geometry(dim=64, num_heads=1, num_layers=2, ffn_dim=128)
+ACTOR_WEIGHT = 2.0
+GROUP_WEIGHTS = (1.0, 0.5, 0.7)  # windows, film starts, first blocks
+OWN_CONTEXT_FROM = 0.35  # part of the time after which the model also sees films of its own as context
+OWN_SHARE = 0.6
+
+
+class Model(nn.Module):
+    """The transformer and the text encoder that is trained with it."""
+
+    def __init__(self, geometry, vocabulary):
+        super().__init__()
+        self.transformer = WanTransformer(geometry)
+        self.text = umt5.UMT5Encoder(vocabulary, geometry.text_dim)
+
+    def matrices(self):
+        return [n for n, p in self.named_parameters() if n.startswith("transformer.blocks") and p.ndim == 2]
+
+
+def draw_sigma(shape):
+    """80 % one of the sampler's levels, 20 % uniform with the sampler's shift."""
+    u = torch.rand(shape, device=DEVICE)
+    free = (SHIFT * u / (1 + (SHIFT - 1) * u)).clamp(min=0.02)
+    level = torch.tensor(SIGMAS, device=DEVICE)[torch.randint(0, len(SIGMAS), shape, device=DEVICE)]
+    return torch.where(torch.rand(shape, device=DEVICE) < 0.8, level, free)
+
+
+def disturb(context):
+    """Clean context [n, ..., 3, 16, H, W] with white noise and a shift per channel in half of the blocks, as drift looks."""
+    shape = context.shape[:-4] + (1, 1, 1, 1)
+    scale = 0.2 * torch.rand(shape, device=DEVICE) * (torch.rand(shape, device=DEVICE) < 0.5)
+    shift = 0.5 * torch.randn(*context.shape[:-4], 1, 16, 1, 1, device=DEVICE)
+    return context + scale * (torch.randn_like(context) + shift)
+
+
+class Batch:
+    """One training pass: inputs in the order of `Layout`, targets of the noisy blocks and their weights."""
+
+    def __init__(self, layout, starts, middles, firsts, own_share):
+        self.layout = layout
+        w, s, f, c = layout.windows, layout.starts, layout.firsts, layout.copies
+        window = self.windows(starts, middles, w, own_share)
+        start = self.slots(starts.data, torch.randint(0, starts.n, (s,), device=DEVICE), torch.arange(3, device=DEVICE).expand(s, 3))
+        index = torch.randint(0, firsts.n, (f,), device=DEVICE)
+        variant = torch.randint(0, VARIANTS, (f,), device=DEVICE)
+        first = dict(latents=firsts.data["latents"][index].float(), mask=firsts.data["mask"][index].float())
+        self.ids = torch.cat([window["ids"], start["ids"], firsts.data["ids"][index, variant]])
+
+        def copies(t):  # [n, m, ...] -> [n, copies, m, ...]
+            return t[:, None].expand(t.shape[0], c, *t.shape[1:])
+        targets = [copies(window["latents"][:, 3:]), copies(start["latents"][:, 1:]), first["latents"]]
+        masks = [copies(window["mask"][:, 3:]), copies(start["mask"][:, 1:]), first["mask"]]
+        caption = [window["caption"], 2 * w + start["caption"], 2 * (w + s) + torch.arange(f, device=DEVICE)]
+        caption = [caption[0][:, :6], copies(caption[0][:, 3:]), caption[1][:, :2], copies(caption[1][:, 1:]), caption[2]]
+        places = [window["starts"][:, :6], copies(window["starts"][:, 3:]), start["starts"][:, :2], copies(start["starts"][:, 1:]),
+                  torch.zeros(f, dtype=torch.long, device=DEVICE)]
+        self.caption, self.starts = (torch.cat([t.flatten() for t in parts]) for parts in (caption, places))
+
+        block = targets[2].shape[1:]
+        self.targets = [t.reshape(-1, *block) for t in targets]
+        self.weights = [1 + ACTOR_WEIGHT * m.reshape(-1, FRAMES, 1, *block[-2:]) for m in masks]
+        self.sigmas = [draw_sigma((len(t),)) for t in self.targets]
+        self.noises = [torch.randn_like(t) for t in self.targets]
+        noisy = [x + sigma.view(-1, 1, 1, 1, 1) * (noise - x) for x, sigma, noise in zip(self.targets, self.sigmas, self.noises)]
+        clean = [disturb(window["context"][:, :6]).flatten(0, 1), disturb(start["context"][:, :2]).flatten(0, 1)]
+        zero = [torch.zeros(len(t), device=DEVICE) for t in clean]
+        self.x = torch.cat([clean[0], noisy[0], clean[1], noisy[1], noisy[2]]).to(DTYPE)
+        self.t = torch.cat([zero[0], 1000 * self.sigmas[0], zero[1], 1000 * self.sigmas[1], 1000 * self.sigmas[2]])
+
+    @staticmethod
+    def slots(data, index, slots):
+        """Slots [n, m] of films [n] of a pool, one caption before and one after the change."""
+        n = len(index)
+        variant = torch.randint(0, VARIANTS, (n, 2), device=DEVICE)
+        ids = torch.stack([data["ids"][index, k, variant[:, k]] for k in (0, 1)], 1).flatten(0, 1)
+        row = index[:, None]
+        return dict(latents=data["latents"][row, slots].float(), context=data["context"][row, slots].float(), mask=data["mask"][row, slots].float(),
+                    caption=2 * torch.arange(n, device=DEVICE)[:, None] + data["changed"][row, slots],
+                    starts=FilmPool.slot_starts(data["begin"][index]).gather(1, slots), ids=ids)
+
+    def windows(self, starts, middles, count, own_share):
+        """Windows of the first block and six in a row; a part of them from films whose past is the model's own."""
+        parts = []
+        for pool, share in ((starts, count // 3), (middles, count - count // 3)):
+            index = torch.randint(0, pool.n, (share,), device=DEVICE)
+            own = pool.data["own"].nonzero().flatten()
+            if own_share and len(own):
+                chosen = own[torch.randint(0, len(own), (share,), device=DEVICE)]
+                index = torch.where(torch.rand(share, device=DEVICE) < own_share, chosen, index)
+            offset = torch.randint(0, SLOTS - 6, (share,), device=DEVICE)
+            slots = torch.cat([torch.zeros_like(offset)[:, None], offset[:, None] + torch.arange(1, 7, device=DEVICE)], 1)
+            parts.append(self.slots(pool.data, index, slots))
+        parts[1]["caption"] = parts[1]["caption"] + 2 * (count // 3)
+        return {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
+
+    def loss(self, model):
+        """Weighted squared error of the flow; also the plain error of x0 per group and level, for the log."""
+        rows = model.text(self.ids, DTYPE)
+        flows = model.transformer(self.x, self.t, self.starts, rows, self.caption, self.layout)
+        total, errors = 0, []
+        for flow, x, noise, weight, sigma, share in zip(flows, self.targets, self.noises, self.weights, self.sigmas, GROUP_WEIGHTS):
+            square = (flow - (noise - x)).square()
+            total = total + share * (square * weight).mean() / weight.mean()
+            x0_error = square.detach().mean((1, 2, 3, 4)) * sigma.square()
+            at_level = [((sigma - level).abs() < 1e-4).float() for level in (SIGMAS[0], SIGMAS[2], SIGMAS[3])]
+            errors.append(torch.stack([(x0_error * chosen).sum() / chosen.sum() for chosen in at_level]))
+        return total, torch.stack(errors)
+
+
+@torch.no_grad()
+def make_own_context(model, pool, count):
+    """Replaces the context of `count` films by what the model makes of them: the first three slots are partly noised and
+    denoised again, the others generated after them."""
+    data, index = pool.data, torch.randperm(pool.n, device=DEVICE)[:count]
+    truth, starts = data["latents"][index].float(), FilmPool.slot_starts(data["begin"][index])
+    ids = data["ids"][index, :, int(torch.randint(0, VARIANTS, (1,)))]
+    rows = [model.text(ids[:, k], DTYPE) for k in (0, 1)]
+    rollout = Rollout(model.transformer, rows[0], DTYPE)
+    films = torch.empty_like(truth)
+    for slot in range(SLOTS):
+        rollout.set_text(torch.where(data["changed"][index, slot].view(-1, 1, 1) > 0, rows[1], rows[0]))
+        noise = torch.randn_like(truth[:, slot])
+        step = int(torch.randint(1, 4, (1,))) if slot < 3 else 0
+        x = (1 - SIGMAS[step]) * truth[:, slot] + SIGMAS[step] * noise
+        films[:, slot] = rollout.denoise(x, starts[:, slot], first_step=step)
+        rollout.commit(films[:, slot], starts[:, slot])
+    data["context"][index] = films.to(data["context"])
+    data["own"][index] = True
+    return float((films[:, 3:] - truth[:, 3:]).square().mean())
+
+
+def save(model, out):
+    half = {k: v.detach().bfloat16().cpu().contiguous() for k, v in model.transformer.state_dict().items()}
+    late = {k: v for k, v in half.items() if k.startswith("blocks.") and int(k.split(".")[1]) >= len(model.transformer.blocks) // 2}
+    save_file({k: v for k, v in half.items() if k not in late}, f"{out}/transformer-0.safetensors")
+    save_file(late, f"{out}/transformer-1.safetensors")
+    save_file({k: v.detach().bfloat16().cpu().contiguous() for k, v in model.text.state_dict().items()}, f"{out}/umt5.safetensors")
+
+
+def load(model, folder):
+    parts = [f"{folder}/transformer-{i}.safetensors" for i in (0, 1)]
+    parts = parts if os.path.exists(parts[0]) else [f"{folder}/transformer.safetensors"]
+    model.transformer.load_state_dict({k: v.float() for p in parts for k, v in load_file(p).items()})
+    model.text.load_state_dict({k: v.float() for k, v in load_file(f"{folder}/umt5.safetensors").items()})
+
+
+def train(model, average, pools, layout, options, log):
+    starts, middles, firsts = pools
+    trainer = Trainer(model.named_parameters(), model.matrices(), muon_rate=options.rate, adam_rate=options.rate / 3,
+                      weight_decay=0.03, clip=1.0, average_span=300)
+    trainer.average = dict(average.named_parameters())
+    for p in trainer.average.values():
+        p.requires_grad_(False)
+    begin = saved = elapsed()
+    drawing, rolling, records, own_error, turn = 0.0, 0.0, [], float("nan"), 0
+    while elapsed() < options.seconds:
+        now = elapsed()
+        progress = (now - begin) / (options.seconds - begin)
+        if drawing < 0.10 * (now - begin):
+            pools[turn % 3].refresh()
+            synchronize()
+            turn += 1
+            drawing += elapsed() - now
+        now = elapsed()
+        if progress > OWN_CONTEXT_FROM and rolling < 0.12 * (now - begin - OWN_CONTEXT_FROM * (options.seconds - begin)):
+            pool = (starts, middles, middles)[turn % 3]
+            own_error = make_own_context(average, pool, min(pool.n, options.rollouts))
+            turn += 1
+            rolling += elapsed() - now
+        loss, errors = Batch(layout, starts, middles, firsts, OWN_SHARE if progress > OWN_CONTEXT_FROM else 0).loss(model)
+        norm = trainer.step(loss, rate_factor(trainer.steps, progress, hold=0.4, warm=100))
+        if not math.isfinite(norm):
+            log("step", trainer.steps, "was not finite: back to the last good state")
+            if trainer.restored > 30:
+                raise RuntimeError("too many steps were not finite")
+        records.append(errors)
+        if trainer.steps % 100 == 0 or trainer.steps in (1, 2, 5, 20, 50):
+            mean = torch.stack(records).nanmean(0)
+            memory = torch.cuda.max_memory_allocated() / 2 ** 30 if DEVICE.type == "cuda" else 0.0
+            log("step", trainer.steps, "progress", progress, "loss", loss.item(), "gradient", norm, "x0 error at sigma 1, .83, .63: later",
+                rounded(mean[0], 4), "start", rounded(mean[1], 4), "first", rounded(mean[2], 4), "own films", own_error,
+                "ms/step %.0f" % (1000 * (elapsed() - begin) / max(1, trainer.steps)), "GiB %.0f" % memory)
+            records = []
+        if elapsed() - saved > 60:
+            save(average, options.out)
+            saved = elapsed()
+    log("trained", trainer.steps, "steps,", trainer.restored, "restored; drawing", drawing, "s, own films", rolling, "s")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out")
+    parser.add_argument("--vae", required=True)
+    parser.add_argument("--seconds", type=float, default=660)
+    parser.add_argument("--resume")
+    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--toy", action="store_true")
+    options = parser.parse_args()
+    toy = options.toy
+    options.rollouts = 2 if toy else 64
+    log = set_up(2, options.out)
+    if not toy:
+        paint_tables()
+        log("painted the world's tables")
+    vae = train_vae.load(options.vae).to(DEVICE).eval().requires_grad_(False)
+    if DEVICE.type == "cuda":
+        train_vae.use_fused_norm(log)
+        torch.backends.cudnn.benchmark = False  # many clip shapes, each drawn only now and then
+    tokenizer = Tokenizer()
+    seed = int(1e6 * elapsed()) if options.resume else 11
+    pool_options = [(vae, tokenizer, torch.Generator().manual_seed(seed + i)) for i in range(3)]
+    starts = FilmPool(2 if toy else 384, 2 if toy else 16, True, *pool_options[0])
+    middles = FilmPool(2 if toy else 768, 2 if toy else 16, False, *pool_options[1])
+    log("drew", starts.n, "film starts and", middles.n, "films from the middle")
+    firsts = FirstPool(4 if toy else 4096, 4 if toy else 128, *pool_options[2])
+    synchronize()
+    log("drew", firsts.n, "first blocks; latents' mean and standard deviation", rounded(middles.data["latents"].float().mean()),
+        rounded(middles.data["latents"].float().std()), "mask", rounded(middles.data["mask"].float().mean()))
+
+    torch.manual_seed(5)
+    model = Model(TOY if toy else Geometry(), tokenizer.vocabulary).to(DEVICE)
+    if options.resume:
+        load(model, options.resume)
+    log("parameters", {n: sum(p.numel() for p in m.parameters()) for n, m in model.named_children()})
+    average = copy.deepcopy(model)
+    average.transformer.run_blocks = None  # bound to the trained copy; the average only generates
+    if DEVICE.type == "cuda":
+        model.transformer.compile_blocks()
+    layout = Layout(3, 2, 1, 2) if toy else Layout(windows=18, copies=2, starts=8, firsts=80)
+    train(model, average, (starts, middles, firsts), layout, options, log)
+    save(average, options.out)
+    log("saved")
+    del model, starts, middles, firsts
+    judge_of = classifier.load_or_train(options.vae, log)
+    evaluate.judge(average, vae, tokenizer, judge_of, log, options.out, films=2 if toy else 48, blocks=3 if toy else 80)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""Trains the demo model's video autoencoder on the drawn world; writes encoder.safetensors, decoder.safetensors (float32, latent
+statistics folded in), classifier.safetensors, log.txt and vae.png.
+
+    python3 train_vae.py OUT_FOLDER --seconds 510 [--resume FOLDER]      one GPU of 80 GB or more
+    python3 train_vae.py OUT_FOLDER --seconds 60 --toy                   a check on a CPU
+
+`--resume` continues from an earlier run's folder, or from exported files such as assets/demo. Recipe: docs/demo-model.md.
+"""
+import argparse
+import copy
+import math
+import os
+
+import torch
+from safetensors.torch import load_file, save_file
+
+import classifier
+import wan_vae
+import world
+from common import DEVICE, DTYPE, elapsed, grid, rounded, save_picture, set_up, synchronize
+from films import TASKS, PicturePool, draw_parameters, paint_tables, pictures
+from optim import Trainer, rate_factor
+from wan_vae import CausalConv3d, WanVAE
+
+# until which part of the time, clips x pictures x height x width of a step
+PHASES = [(0.45, 24, 17, 96, 128), (0.75, 3, 49, 144, 256), (1.0, 1, 121, 144, 256)]
+TOY_PHASES = [(0.5, 1, 5, 48, 64), (1.0, 1, 9, 48, 64)]
+KL_WEIGHT = 2e-4
+ACTOR_WEIGHT = 3.0
+
+
+def channels_last(x):
+    return x.to(DTYPE).contiguous(memory_format=torch.channels_last_3d)
+
+
+def use_fused_norm(log):
+    """Replaces the norm and SiLU by the GPU kernel, after holding it against the formula."""
+    import fused_norm  # needs Triton
+    log("fused norm and SiLU: worst relative error %.1e" % fused_norm.check())
+    wan_vae.Kernels.norm_silu = staticmethod(fused_norm.norm_silu)
+
+
+def timed(function, repeats=4):
+    function()
+    function()
+    synchronize()
+    start = elapsed()
+    for _ in range(repeats):
+        function()
+    synchronize()
+    return (elapsed() - start) / repeats
+
+
+def choose_convolutions(vae, x, log):
+    """Measures every distinct 3x3x3 convolution both as a 3-D and as a stacked 2-D convolution and keeps the faster one."""
+    inputs, best = {}, {}
+    layers = [m for m in vae.modules() if isinstance(m, CausalConv3d) and m.past and m.kernel_size[1] > 1]
+    hooks = [m.register_forward_hook(lambda m, args, y: inputs.__setitem__(m, args[0].shape)) for m in layers]
+    with torch.no_grad():
+        vae.decode_raw(channels_last(vae.posterior(x)[0]))
+    for hook in hooks:
+        hook.remove()
+    for layer in layers:
+        key = (layer.out_channels, *inputs[layer])
+        if key not in best:
+            probe = channels_last(torch.randn(inputs[layer], device=DEVICE)).requires_grad_(True)
+            seconds = []
+            for layer.stacked in (False, True):
+                seconds.append(timed(lambda: layer(probe).sum().backward()))
+            best[key] = seconds[1] < seconds[0]
+            log("conv", key, "3-D %.2f ms, stacked 2-D %.2f ms" % tuple(1e3 * s for s in seconds))
+        layer.stacked = best[key]
+    for p in vae.parameters():
+        p.grad = None
+
+
+def reconstruction_loss(output, target, mask):
+    d = output - target
+    weight = 1 + ACTOR_WEIGHT * mask
+    edges = (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean() \
+        + 0.5 * (d[:, :, 1:] - d[:, :, :-1]).abs().mean()
+    chroma = ((d - d.mean(1, keepdim=True)).abs() * weight).mean()
+    return (d.abs() * weight).mean() + 8 * (d.square() * weight).mean() + 0.3 * edges + 0.5 * chroma, d.square().mean()
+
+
+def vae_step(vae, target, mask):
+    mean, log_variance = (t.float() for t in vae.posterior(channels_last(target)))
+    log_variance = log_variance.clamp(-12, 2)
+    raw = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+    output = vae.decode_raw(channels_last(raw)).float()
+    kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+    loss, error = reconstruction_loss(output, target, mask)
+    return loss + KL_WEIGHT * kl, error.detach(), kl.detach()
+
+
+def is_matrix(name, p):
+    return p.ndim >= 4 and p[0].numel() > 32 and p.shape[0] > 8
+
+
+@torch.no_grad()
+def latent_statistics(vae, pool, clips):
+    means = []
+    for i in range(min(clips, pool.n)):
+        x = pool.clips[i:i + 1, :min(pool.length, 49), :3].transpose(1, 2).float() / 127.5 - 1
+        means.append(vae.posterior(channels_last(x))[0].float()[0].flatten(1))
+    means = torch.cat(means, 1)
+    return means.mean(1), means.std(1)
+
+
+def averaged(vae, trainer, pool, clips):
+    """A copy with the averaged weights and the latent statistics folded in."""
+    result = copy.deepcopy(vae).eval().requires_grad_(False)
+    for name, p in result.named_parameters():
+        p.data.copy_(trainer.average[name])
+    result.fold_statistics(*latent_statistics(result, pool, clips))
+    return result
+
+
+def save(vae, out):
+    state = {k: v.detach().cpu().contiguous() for k, v in vae.state_dict().items()}
+    for part in ("encoder", "decoder"):
+        own = {k: v for k, v in state.items() if k.startswith((part, "conv1." if part == "encoder" else "conv2."))}
+        save_file(own, f"{out}/{part}.safetensors")
+
+
+def load(folder):
+    """From a training run's two files, or from the exported wan_vae.safetensors."""
+    parts = [f"{folder}/{part}.safetensors" for part in ("encoder", "decoder")]
+    parts = parts if os.path.exists(parts[0]) else [f"{folder}/wan_vae.safetensors"]
+    return wan_vae.build_from_state_dict({k: v for part in parts for k, v in load_file(part).items()})
+
+
+@torch.no_grad()
+def judge(vae, judge_of, generator, films, length, log, out):
+    """PSNR along unseen films and what the classifier reads off their reconstructions."""
+    params = world.to(draw_parameters(films, generator), DEVICE)
+    psnr, true, made, rows = [], [], [], []
+    moments = sorted({0, min(40, length // 3), length // 2, length - 6})
+    for i in range(films):
+        film = world.take(params, slice(i, i + 1))
+        x = pictures(film, torch.zeros(1, dtype=torch.long, device=DEVICE), length).transpose(1, 2).float() / 127.5 - 1
+        y = vae.decode(vae.encode(channels_last(x)), dtype=DTYPE).float().clamp(-1, 1)
+        psnr.append(10 * torch.log10(4 / (y - x).square().mean((0, 1, 3, 4))))
+        x, y = ((0.5 * t[0].transpose(0, 1) + 0.5) for t in (x, y))
+        for kept, clip in ((true, x), (made, y)):
+            kept.append(torch.stack([clip[m:m + classifier.GAP + 1] for m in moments]))
+        if i < 10:
+            rows.append([x[0], y[0], x[length - 1], y[length - 1]])
+    psnr = torch.stack(psnr)
+    parts = torch.stack([p.mean() for p in psnr.mean(0).chunk(8)])
+    log("PSNR on", films, "unseen films of", length, "pictures: mean", rounded(psnr.mean(), 2), "first", rounded(psnr[:, 0].mean(), 2),
+        "last", rounded(psnr[:, -1].mean(), 2), "by eighths", rounded(parts, 2), "worst film", rounded(psnr.mean(1).min(), 2))
+    truth = {t: params[t] for t in TASKS}
+    for name, clips in (("true films", true), ("reconstructions", made)):
+        clips = torch.stack(clips, 1)
+        for moment, clip in zip(moments, clips):
+            log("classifier on", name, "picture", moment, rounded(classifier.read(judge_of, clip, truth)))
+    save_picture(f"{out}/vae.png", grid(rows))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out")
+    parser.add_argument("--seconds", type=float, default=510)
+    parser.add_argument("--resume")
+    parser.add_argument("--toy", action="store_true")
+    options = parser.parse_args()
+    log = set_up(1, options.out)
+    generator = torch.Generator().manual_seed(int(1000 * elapsed()) if options.resume else 1)
+    if not options.toy:
+        paint_tables()
+        log("painted the world's tables")
+    phases = TOY_PHASES if options.toy else PHASES
+    pool = PicturePool(3 if options.toy else 512, phases[-1][2], generator, 2 if options.toy else 16)
+    synchronize()
+    per_refresh = elapsed() / pool.n * pool.chunk
+    log("drew", pool.n, "clips; one refresh of", pool.chunk, "clips takes about", per_refresh, "s")
+
+    vae = (load(options.resume) if options.resume else WanVAE()).to(DEVICE)
+    count = {part: sum(p.numel() for p in getattr(vae, part).parameters()) for part in ("encoder", "decoder")}
+    log("parameters", count)
+    if DEVICE.type == "cuda":
+        use_fused_norm(log)
+        choose_convolutions(vae, channels_last(pool.batch(*phases[0][1:])[0]), log)
+        log("convolutions chosen")
+    trainer = Trainer(vae.named_parameters(), [n for n, p in vae.named_parameters() if is_matrix(n, p)],
+                      muon_rate=7e-3, adam_rate=2e-3, weight_decay=0.1, clip=0.5, average_span=250)
+    train(vae, trainer, pool, phases, options, log)
+    result = averaged(vae, trainer, pool, 2 if options.toy else 128)
+    save(result, options.out)
+    log("saved after", trainer.steps, "steps,", trainer.restored, "restored")
+    toy = options.toy
+    judge_of = classifier.train(64 if toy else 8000, 4 if toy else 700, torch.Generator().manual_seed(3), log)
+    classifier.save(judge_of, f"{options.out}/classifier.safetensors")
+    judge(result, judge_of, torch.Generator().manual_seed(99), 1 if toy else 24, 17 if toy else 241, log, options.out)
+
+
+def train(vae, trainer, pool, phases, options, log):
+    start, saved, drawing, errors = elapsed(), elapsed(), 0.0, []
+    while elapsed() < options.seconds:
+        progress = (elapsed() - start) / (options.seconds - start)
+        shape = next(p[1:] for p in phases if progress < p[0])
+        before = elapsed()
+        if DEVICE.type == "cuda" and drawing < 0.12 * (before - start):
+            pool.refresh()
+            synchronize()
+            drawing += elapsed() - before
+        loss, error, kl = vae_step(vae, *pool.batch(*shape))
+        norm = trainer.step(loss, rate_factor(trainer.steps, progress, hold=0.4))
+        if not math.isfinite(norm):
+            log("step", trainer.steps, "was not finite: back to the last good state")
+            if trainer.restored > 30:
+                raise RuntimeError("too many steps were not finite")
+        errors.append(error)
+        if trainer.steps % 50 == 0 or trainer.steps in (1, 2, 5, 20):
+            mean = torch.stack(errors).nanmean().item()
+            log("step", trainer.steps, "progress", progress, "loss", loss.item(), "PSNR", 10 * math.log10(4 / mean), "KL", kl.item(),
+                "gradient", norm, "ms/step", 1000 * (elapsed() - start) / max(1, trainer.steps))
+            errors = []
+        if elapsed() - saved > 90:
+            save(averaged(vae, trainer, pool, 16), options.out)
+            saved = elapsed()
+
+
+if __name__ == "__main__":
+    main()

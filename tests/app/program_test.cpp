@@ -1,0 +1,162 @@
+// Parts of the program that need no model.
+#include <c10/util/Exception.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <new>
+
+#include "app/command_line.h"
+#include "app/error_report.h"
+#include "app/file_checksum.h"
+#include "app/interrupt.h"
+#include "app/progress.h"
+#include "core/error.h"
+#include "tests/support/error_text.h"
+#include "tests/support/temporary_folder.h"
+
+namespace flashblock {
+namespace {
+
+using testing::error_text;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Request parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "flashblock");
+  return parse_command_line(static_cast<int>(words.size()), words.data());
+}
+
+TEST(CommandLine, AnswersVersionAndHelp) {
+  EXPECT_THAT(*parse({"--version"}).text, HasSubstr("flashblock "));
+  EXPECT_THAT(*parse({"--help"}).text, HasSubstr("render"));
+  EXPECT_THAT(*parse({"render", "--help"}).text, HasSubstr("--prompt-at"));
+}
+
+TEST(CommandLine, KeepsPromptsAsTheyAre) {
+  const Request request = parse({"render", "a: b # {c}", "--prompt-at", "2=x=y: z"});
+  ASSERT_TRUE(request.render);
+  ASSERT_EQ(request.render->layers.size(), 2u);
+  EXPECT_EQ(YamlMap(request.render->layers[0].values).require("prompt").text(), "a: b # {c}");
+  const YamlValue timeline = YamlMap(request.render->layers[1].values).require("timeline");
+  EXPECT_EQ(YamlMap(timeline.list().at(0)).require("prompt").text(), "x=y: z");
+}
+
+TEST(CommandLine, ReadsSwitches) {
+  const Request request = parse({"render", "a", "--dry-run", "--progress", "json"});
+  EXPECT_TRUE(request.render->dry_run);
+  EXPECT_FALSE(request.render->quiet);
+  EXPECT_EQ(request.render->progress, ProgressStyle::kJson);
+  EXPECT_EQ(parse({"render", "a", "--quiet"}).render->progress, ProgressStyle::kNone);
+  EXPECT_TRUE(parse({"info", "demo", "--json"}).info->json);
+  EXPECT_FALSE(parse({"info", "demo"}).info->json);
+}
+
+TEST(CommandLine, RefusesWhatMakesNoSense) {
+  for (const std::vector<const char*>& words :
+       std::vector<std::vector<const char*>>{{},
+                                             {"paint"},
+                                             {"render", "a", "--colour"},
+                                             {"render", "a", "b"},
+                                             {"render", "a", "--prompt", "b"},
+                                             {"render", "--prompt", "a", "--prompt-file", "b"},
+                                             {"render", "a", "--frames", "3", "--seconds", "1"},
+                                             {"render", "a", "--image", "a.png", "--video", "b.mp4"},
+                                             {"render", "a", "--progress", "loud"},
+                                             {"render", "a", "--set", "seed"},
+                                             {"render", "a", "--set", "recipe.steps=[1"},
+                                             {"render", "a", "--prompt-at", "night"},
+                                             {"render", "a", "--config", "/nowhere.yaml"},
+                                             {"info"}}) {
+    const std::string message = error_text<ConfigError>([&] { parse(words); });
+    EXPECT_THAT(message, Not(HasSubstr("\n")));
+    EXPECT_FALSE(message.empty());
+  }
+}
+
+TEST(ErrorReport, MapsErrorsToStatusAndOneLine) {
+  const auto report = [](auto error) { return report_error(std::make_exception_ptr(error)); };
+  EXPECT_EQ(report(ConfigError("a")).status, ExitStatus::kConfig);
+  EXPECT_EQ(report(WeightsError("a")).status, ExitStatus::kWeights);
+  EXPECT_EQ(report(DeviceError("a")).status, ExitStatus::kDevice);
+  EXPECT_EQ(report(MediaError("a\nb")).line, "a b");
+  EXPECT_EQ(report(std::bad_alloc()).status, ExitStatus::kDevice);
+  EXPECT_EQ(report(std::logic_error("x")).status, ExitStatus::kInternal);
+  const ErrorReport memory = report(c10::OutOfMemoryError(
+      {__func__, __FILE__, __LINE__}, "CUDA out of memory. Tried to allocate 2 GiB.\nframe #0: nonsense"));
+  EXPECT_EQ(memory.status, ExitStatus::kDevice);
+  EXPECT_THAT(memory.line, HasSubstr("--size"));
+  EXPECT_THAT(memory.line, Not(HasSubstr("frame #0")));
+  EXPECT_EQ(report(c10::Error({__func__, __FILE__, __LINE__}, "CUDA error: an illegal memory access")).status,
+            ExitStatus::kDevice);
+  EXPECT_EQ(report(c10::Error({__func__, __FILE__, __LINE__}, "mat1 and mat2 shapes")).status, ExitStatus::kInternal);
+}
+
+// Digests of FIPS 180-4's examples and of what sha256sum says.
+TEST(FileChecksum, IsSha256) {
+  const testing::TemporaryFolder folder;
+  const auto digest = [&](const std::string& text) {
+    std::ofstream(folder / "file", std::ios::binary) << text;
+    return file_sha256(folder / "file");
+  };
+  EXPECT_EQ(digest(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(digest("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(digest("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  EXPECT_EQ(digest(std::string(1'000'000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  EXPECT_THROW(file_sha256(folder / "gone"), MediaError);
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(file_sha256(folder / "file", stop.get_token()), "");
+}
+
+TEST(Interrupt, TurnsASignalIntoARequest) {
+  {
+    const Interrupt interrupt;
+    EXPECT_FALSE(interrupt.token().stop_requested());
+    raise(SIGTERM);
+    for (int i = 0; i < 200 && !interrupt.token().stop_requested(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    EXPECT_TRUE(interrupt.token().stop_requested());
+    EXPECT_EQ(interrupt.signal(), SIGTERM);
+  }
+  const Interrupt next;
+  EXPECT_EQ(next.signal(), 0);
+  EXPECT_FALSE(next.token().stop_requested());
+}
+
+TEST(Progress, WritesClockTimes) {
+  EXPECT_EQ(clock_text(0.4), "0:00");
+  EXPECT_EQ(clock_text(83), "1:23");
+  EXPECT_EQ(clock_text(3600 + 61), "1:01:01");
+}
+
+TEST(Progress, JsonHasBlockAndBlocksInEveryLine) {
+  ::testing::internal::CaptureStderr();
+  const auto progress = make_progress(ProgressStyle::kJson);
+  progress->stage("rendering", {.blocks = 4});
+  progress->progress({.block = 1, .blocks = 4, .pictures = 9});
+  const std::string text = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(text, HasSubstr("\"stage\":\"rendering\",\"block\":0,\"blocks\":4"));
+  EXPECT_THAT(text, HasSubstr("\"block\":1,\"blocks\":4,\"pictures\":9"));
+  EXPECT_THAT(text, HasSubstr("eta_seconds"));
+}
+
+TEST(Progress, NoneIsSilentAndTheBarNamesTheStage) {
+  const auto shown = [](ProgressStyle style) {
+    ::testing::internal::CaptureStderr();
+    {
+      const auto progress = make_progress(style);
+      progress->stage("rendering", {.blocks = 4});
+      progress->progress({.block = 2, .blocks = 4, .pictures = 21});
+    }
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(shown(ProgressStyle::kNone), "");
+  EXPECT_THAT(shown(ProgressStyle::kBar), HasSubstr("block 2/4"));
+  EXPECT_EQ(shown(ProgressStyle::kAuto), "") << "standard error is no terminal here";
+}
+
+}  // namespace
+}  // namespace flashblock

@@ -1,0 +1,178 @@
+// The fast attention kernels against matrix products, and the merge of states against attention over all keys at once.
+#include "attention/attention.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <tuple>
+
+#include "tests/support/cuda.h"
+#include "tests/support/formula_weights.h"
+#include "tests/support/tensor_matchers.h"
+
+namespace flashblock {
+namespace {
+
+using testing::formula_data;
+
+struct Inputs {
+  at::Tensor q, k, v;
+};
+
+// `sharpness` scales the scores: 1 gives weights of similar size, 30 a nearly hard choice.
+Inputs inputs(int64_t queries, int64_t keys, int64_t heads, int64_t width, at::TensorOptions options,
+              double sharpness = 1.7) {
+  return {formula_data("q", {2, queries, heads, width}, sharpness).to(options),
+          formula_data("k", {2, keys, heads, width}, 1.7).to(options),
+          formula_data("v", {2, keys, heads, width}, 1.7).to(options)};
+}
+
+Inputs first_keys(const Inputs& x, int64_t count) { return {x.q, x.k.narrow(1, 0, count), x.v.narrow(1, 0, count)}; }
+Inputs other_keys(const Inputs& x, int64_t from) {
+  return {x.q, x.k.narrow(1, from, x.k.size(1) - from), x.v.narrow(1, from, x.v.size(1) - from)};
+}
+
+AttentionState exact(const Inputs& x) {
+  return attention_by_matrix_products(x.q.to(at::kDouble), x.k.to(at::kDouble), x.v.to(at::kDouble));
+}
+
+// Relative to the float64 result: float32 sums of up to 300 terms; bf16 weights and outputs, 2^-9 each.
+double tolerance(at::ScalarType dtype) { return dtype == at::kFloat ? 2e-6 : 6e-3; }
+// Absolute, of the lse: bf16 inputs are exact, scores and sums are float32 (CPU) or better than 1e-4 (GPU kernels).
+constexpr double kLseTolerance = 1e-4;
+
+void expect_near_exact(at::TensorOptions options) {
+  const at::ScalarType dtype = c10::typeMetaToScalarType(options.dtype());
+  for (const auto& [queries, keys, width] :
+       {std::tuple{1, 1, 64}, {3, 5, 64}, {33, 17, 128}, {72, 300, 64}, {144, 72, 128}, {65, 129, 32}}) {
+    const Inputs x = inputs(queries, keys, 3, width, options);
+    const AttentionState expected = exact(x), actual = attention_with_lse(x.q, x.k, x.v);
+    EXPECT_TENSORS_NEAR_IN_NORM(actual.output, expected.output, tolerance(dtype)) << queries << 'x' << keys;
+    EXPECT_TENSORS_NEAR_IN_NORM(attention(x.q, x.k, x.v), expected.output, tolerance(dtype)) << queries << 'x' << keys;
+    EXPECT_EQ(actual.lse.scalar_type(), at::kFloat);
+    EXPECT_TENSORS_CLOSE(actual.lse, expected.lse, 0, kLseTolerance) << queries << 'x' << keys;
+    EXPECT_TRUE(actual.output.is_contiguous()) << "the caller joins heads without a copy";
+  }
+}
+
+void expect_merge_equals_attention_over_all(at::TensorOptions options) {
+  const at::ScalarType dtype = c10::typeMetaToScalarType(options.dtype());
+  for (const double sharpness : {1.7, 30.0})
+    for (const int64_t split : {1, 64, 100, 199}) {
+      const Inputs x = inputs(48, 200, 3, 64, options, sharpness);
+      const Inputs outside = first_keys(x, split), inside = other_keys(x, split);
+      const AttentionState merged =
+          merge(attention_with_lse(outside.q, outside.k, outside.v), attention_with_lse(inside.q, inside.k, inside.v));
+      const AttentionState expected = exact(x);
+      EXPECT_TENSORS_NEAR_IN_NORM(merged.output, expected.output, tolerance(dtype)) << "split at " << split;
+      EXPECT_TENSORS_CLOSE(merged.lse, expected.lse, 1e-5, kLseTolerance) << "split at " << split;
+      EXPECT_EQ(merged.output.scalar_type(), dtype);
+    }
+}
+
+// Scores of +-10^4, where exp overflows and underflows: the merge must give the side that holds the larger score.
+void expect_extreme_scores_survive(at::TensorOptions options) {
+  const at::Tensor q = at::full({1, 2, 1, 64}, 35.0, options);
+  at::Tensor k = at::full({1, 4, 1, 64}, -35.0, options);  // score -35 * 35 * 64 / 8 = -9800
+  k.select(1, 3).fill_(35.0);                              // +9800
+  const at::Tensor v = formula_data("v", {1, 4, 1, 64}, 1).to(options);
+  const auto state = [&](int64_t from, int64_t count) {
+    return attention_with_lse(q, k.narrow(1, from, count), v.narrow(1, from, count));
+  };
+  const at::Tensor largest = v.select(1, 3).unsqueeze(1).expand({1, 2, 1, 64});
+  EXPECT_TENSORS_CLOSE(merge(state(0, 3), state(3, 1)).output, largest, 0, 0) << "large score inside";
+  EXPECT_TENSORS_CLOSE(merge(state(3, 1), state(0, 3)).output, largest, 0, 0) << "large score outside";
+  EXPECT_TENSORS_CLOSE(merge(state(0, 3), state(3, 1)).lse, at::full({1, 1, 2}, 9800.0), 1e-6, 0);
+  const Inputs low{q, k.narrow(1, 0, 3), v.narrow(1, 0, 3)};
+  EXPECT_TENSORS_CLOSE(merge(state(0, 1), state(1, 2)).output, exact(low).output, 1e-2, 1e-2) << "all scores low";
+}
+
+TEST(Attention, Float32IsNearTheFloat64Result) { expect_near_exact(at::kFloat); }
+TEST(Attention, Bfloat16IsNearTheFloat64Result) { expect_near_exact(at::kBFloat16); }
+TEST(AttentionCuda, Float32IsNearTheFloat64Result) {
+  FLASHBLOCK_NEED_CUDA();
+  expect_near_exact(at::TensorOptions(at::kCUDA).dtype(at::kFloat));
+}
+TEST(AttentionCuda, Bfloat16IsNearTheFloat64Result) {
+  FLASHBLOCK_NEED_CUDA();
+  expect_near_exact(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
+}
+
+TEST(Attention, TakesRangesOfALargerBufferAndSlicesOfAJoinedProjection) {
+  const Inputs x = inputs(20, 60, 2, 64, at::kFloat);
+  const at::Tensor joined = at::cat({x.q.flatten(-2), x.q.flatten(-2)}, -1);
+  const at::Tensor slice = joined.narrow(-1, 0, 128).unflatten(-1, {2, 64});
+  const Inputs part = first_keys(x, 37);
+  EXPECT_TENSORS_NEAR_IN_NORM(attention(slice, part.k, part.v), exact(part).output, tolerance(at::kFloat));
+}
+
+TEST(Merge, EqualsAttentionOverAllKeysInFloat32) { expect_merge_equals_attention_over_all(at::kFloat); }
+TEST(Merge, EqualsAttentionOverAllKeysInBfloat16) { expect_merge_equals_attention_over_all(at::kBFloat16); }
+TEST(MergeCuda, EqualsAttentionOverAllKeysInFloat32) {
+  FLASHBLOCK_NEED_CUDA();
+  expect_merge_equals_attention_over_all(at::TensorOptions(at::kCUDA).dtype(at::kFloat));
+}
+TEST(MergeCuda, EqualsAttentionOverAllKeysInBfloat16) {
+  FLASHBLOCK_NEED_CUDA();
+  expect_merge_equals_attention_over_all(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
+}
+
+TEST(Merge, ExtremeScoresSurviveInFloat32) { expect_extreme_scores_survive(at::kFloat); }
+TEST(Merge, ExtremeScoresSurviveInBfloat16) { expect_extreme_scores_survive(at::kBFloat16); }
+TEST(MergeCuda, ExtremeScoresSurviveInBfloat16) {
+  FLASHBLOCK_NEED_CUDA();
+  expect_extreme_scores_survive(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
+}
+
+TEST(Merge, IsAssociativeOverThreeKeySets) {
+  const Inputs x = inputs(16, 90, 2, 64, at::kFloat);
+  const auto state = [&](int64_t from, int64_t count) {
+    return attention_with_lse(x.q, x.k.narrow(1, from, count), x.v.narrow(1, from, count));
+  };
+  const AttentionState left = merge(merge(state(0, 20), state(20, 30)), state(50, 40));
+  const AttentionState right = merge(state(0, 20), merge(state(20, 30), state(50, 40)));
+  EXPECT_TENSORS_NEAR_IN_NORM(left.output, right.output, 1e-6);
+  EXPECT_TENSORS_NEAR_IN_NORM(left.output, exact(x).output, 2e-6);
+}
+
+// The identity holds for a state that is not there and for rows whose keys all weigh nothing.
+void expect_empty_states_are_identity(at::TensorOptions options) {
+  const Inputs x = inputs(16, 30, 2, 64, options);
+  const auto state = [&] { return attention_with_lse(x.q, x.k, x.v); };
+  const AttentionState expected = state();
+  const AttentionState nothing{at::zeros_like(expected.output),
+                               at::full_like(expected.lse, -std::numeric_limits<double>::infinity())};
+  for (const AttentionState& empty : {AttentionState{}, nothing}) {
+    EXPECT_TENSORS_IDENTICAL(merge(empty, state()).output, expected.output);
+    EXPECT_TENSORS_IDENTICAL(merge(empty, state()).lse, expected.lse);
+    const AttentionState copy{empty.output.defined() ? empty.output.clone() : empty.output, empty.lse};
+    EXPECT_TENSORS_IDENTICAL(merge(state(), copy).output, expected.output);
+  }
+  const AttentionState both = merge(nothing, {nothing.output.clone(), nothing.lse.clone()});
+  EXPECT_TENSORS_IDENTICAL(both.output, nothing.output);
+  EXPECT_TENSORS_IDENTICAL(both.lse, nothing.lse);
+}
+
+TEST(Merge, EmptyStatesAreIdentity) {
+  expect_empty_states_are_identity(at::kFloat);
+  expect_empty_states_are_identity(at::kBFloat16);
+}
+TEST(MergeCuda, EmptyStatesAreIdentity) {
+  FLASHBLOCK_NEED_CUDA();
+  expect_empty_states_are_identity(at::TensorOptions(at::kCUDA).dtype(at::kFloat));
+  expect_empty_states_are_identity(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
+}
+
+TEST(Merge, LeavesTheExternalStateAsItWas) {
+  const Inputs x = inputs(16, 30, 2, 64, at::kFloat);
+  const AttentionState external = attention_with_lse(x.q, x.k, x.v);
+  const at::Tensor output = external.output.clone(), lse = external.lse.clone();
+  merge(external, attention_with_lse(x.q, x.k.flip(3), x.v.flip(1)));
+  EXPECT_TENSORS_IDENTICAL(external.output, output);
+  EXPECT_TENSORS_IDENTICAL(external.lse, lse);
+}
+
+}  // namespace
+}  // namespace flashblock

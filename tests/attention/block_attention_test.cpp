@@ -1,0 +1,115 @@
+// Exact attention and attention with a kept external state, over the passes of several frame blocks.
+#include "attention/block_attention.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "attention/attention.h"
+#include "core/error.h"
+#include "tests/support/formula_weights.h"
+#include "tests/support/tensor_matchers.h"
+
+namespace flashblock {
+namespace {
+
+constexpr int64_t kTokensPerFrame = 6, kFrames = 3, kHeads = 2, kWidth = 64, kSteps = 4;
+constexpr AttentionConfig kExact{.mode = AttentionConfig::Mode::kExact};
+
+AttentionConfig flashblock_with(RefreshPolicy refresh) { return {AttentionConfig::Mode::kFlashblock, refresh}; }
+
+// Runs blocks of kSteps denoising passes and a clean pass over one layer; queries and keys differ in every pass.
+class Layer {
+ public:
+  explicit Layer(AttentionConfig config)
+      : config_(config), kv_({kTokensPerFrame, kFrames, 9, 3}, 1, kHeads, kWidth, at::kCPU, at::kFloat) {}
+
+  std::vector<at::Tensor> run_block(int64_t block) {
+    std::vector<at::Tensor> outputs;
+    for (int64_t step = 0; step < kSteps; ++step) outputs.push_back(pass(block, step, Pass::denoise(step)));
+    outputs.push_back(pass(block, kSteps, Pass::clean()));
+    kv_.commit();
+    external_.forget();
+    return outputs;
+  }
+
+  const BlockExternalCache& external() const { return external_; }
+
+ private:
+  at::Tensor pass(int64_t block, int64_t step, const Pass& pass) {
+    const std::string name = std::to_string(block) + "." + std::to_string(step);
+    const std::vector<int64_t> shape{1, kFrames * kTokensPerFrame, kHeads, kWidth};
+    const KeyRange staged = kv_.stage(kFrames);
+    staged.keys.copy_(testing::formula_data("k" + name, shape, 1.7));
+    staged.values.copy_(testing::formula_data("v" + name, shape, 1.7));
+    return block_attention(testing::formula_data("q" + name, shape, 1.7), kv_, external_, config_, pass);
+  }
+
+  AttentionConfig config_;
+  KvCache kv_;
+  BlockExternalCache external_;
+};
+
+TEST(BlockAttention, FirstBlockIsTheSameBitForBitInBothModes) {
+  const auto expected = Layer(kExact).run_block(0);
+  const auto actual = Layer(flashblock_with(RefreshPolicy::kFirstPass)).run_block(0);
+  for (size_t i = 0; i < expected.size(); ++i) EXPECT_TENSORS_IDENTICAL(actual[i], expected[i]);
+}
+
+TEST(BlockAttention, EveryPassRefreshedEqualsExact) {
+  Layer exact(kExact), refreshed(flashblock_with(RefreshPolicy::kEveryPass));
+  for (int64_t block = 0; block < 5; ++block) {
+    const auto expected = exact.run_block(block), actual = refreshed.run_block(block);
+    for (size_t i = 0; i < expected.size(); ++i) EXPECT_TENSORS_NEAR_IN_NORM(actual[i], expected[i], 1e-6);
+  }
+}
+
+TEST(BlockAttention, ReusedPassesDifferAndRefreshedOnesDoNot) {
+  for (const RefreshPolicy policy : {RefreshPolicy::kFirstPass, RefreshPolicy::kFirstAndCleanPass}) {
+    Layer exact(kExact), reusing(flashblock_with(policy));
+    for (int64_t block = 0; block < 5; ++block) {
+      const auto expected = exact.run_block(block), actual = reusing.run_block(block);
+      for (int64_t i = 0; i <= kSteps; ++i) {
+        const bool fresh = block == 0 || i == 0 || (i == kSteps && policy == RefreshPolicy::kFirstAndCleanPass);
+        const double error = testing::relative_norm_error(actual[size_t(i)], expected[size_t(i)]);
+        EXPECT_TRUE(fresh ? error < 1e-6 : error > 1e-3) << to_string(policy) << " block " << block << " pass " << i;
+        EXPECT_TRUE(at::isfinite(actual[size_t(i)]).all().item<bool>());
+      }
+    }
+  }
+}
+
+TEST(BlockAttention, CountsExternalAttentionsComputedAndReused) {
+  struct Case {
+    AttentionConfig config;
+    int64_t computed, reused;  // per block after the first
+  };
+  for (const Case& expected : {Case{kExact, 5, 0}, Case{flashblock_with(RefreshPolicy::kEveryPass), 5, 0},
+                               Case{flashblock_with(RefreshPolicy::kFirstPass), 1, 4},
+                               Case{flashblock_with(RefreshPolicy::kFirstAndCleanPass), 2, 3}}) {
+    Layer layer(expected.config);
+    for (int64_t block = 0; block < 4; ++block) layer.run_block(block);
+    EXPECT_EQ(layer.external().computed(), 3 * expected.computed);
+    EXPECT_EQ(layer.external().reused(), 3 * expected.reused);
+  }
+}
+
+TEST(AttentionConfigNames, AreReadAsWritten) {
+  for (const auto mode : {AttentionConfig::Mode::kExact, AttentionConfig::Mode::kFlashblock})
+    EXPECT_EQ(parse_attention_mode(to_string(mode)), mode);
+  for (const auto policy : {RefreshPolicy::kEveryPass, RefreshPolicy::kFirstPass, RefreshPolicy::kFirstAndCleanPass})
+    EXPECT_EQ(parse_refresh_policy(to_string(policy)), policy);
+  try {
+    parse_refresh_policy("sometimes");
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "attention.refresh: 'sometimes' is unknown; possible are every_pass, first_pass, first_and_clean_pass");
+  }
+}
+
+}  // namespace
+}  // namespace flashblock

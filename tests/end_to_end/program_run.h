@@ -1,0 +1,44 @@
+// The program, run from tests, and small models for it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace flashblock::testing {
+
+/// What a run of the program left.
+struct ProgramRun {
+  int status = 0;
+  std::string out, err;
+};
+
+/// Runs the program in this process.
+ProgramRun run_program(const std::vector<std::string>& words);
+
+/// The program as an executable file, started and not waited for. FLASHBLOCK_PROGRAM in the environment names another.
+class StartedProgram {
+ public:
+  explicit StartedProgram(const std::vector<std::string>& words, const std::filesystem::path& error_file);
+  ~StartedProgram();
+  StartedProgram(const StartedProgram&) = delete;
+  StartedProgram& operator=(const StartedProgram&) = delete;
+
+  void signal(int number) const;
+  /// The exit status, or 128 plus the number of the signal that ended it.
+  int wait();
+
+ private:
+  pid_t process_ = -1;
+};
+
+/// A model that renders prompts, 48x32 pixels: formula weights, the tokenizer of the demo model.
+void write_prompted_model(const std::filesystem::path& folder);
+
+std::string read_text(const std::filesystem::path& file);
+nlohmann::json read_json(const std::filesystem::path& file);
+
+}  // namespace flashblock::testing

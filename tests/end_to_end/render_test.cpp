@@ -1,0 +1,382 @@
+// `flashblock render` and `flashblock info` as users meet them: every switch in both positions, every refusal.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <thread>
+
+#include "core/tensor_file.h"
+#include "core/weight_store.h"
+#include "media/image_reader.h"
+#include "media/png_writer.h"
+#include "media/video_reader.h"
+#include "tests/end_to_end/program_run.h"
+#include "tests/support/formula_weights.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/tensor_matchers.h"
+#include "tests/support/test_data.h"
+
+namespace flashblock {
+namespace {
+
+using namespace testing;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Words = std::vector<std::string>;
+
+class Render : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    shared_ = new TemporaryFolder;
+    write_prompted_model(model());
+  }
+  static void TearDownTestSuite() { delete shared_; }
+  static std::filesystem::path model() { return *shared_ / "model"; }
+
+  /// A render of one or two frame blocks of a red hill; `more` may override anything.
+  Words command(const std::string& name, const Words& more = {}) const {
+    Words words = {"render", "a red hill", "--model", model(),    "--output", film(name), "--seed",
+                   "7",      "--frames",   "18",      "--device", "cpu",      "--dtype",  "float32"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  ProgramRun render(const std::string& name, const Words& more = {}) const { return run_program(command(name, more)); }
+
+  std::filesystem::path film(const std::string& name) const { return folder_ / (name + ".mp4"); }
+  std::filesystem::path sidecar(const std::string& name) const { return folder_ / (name + ".json"); }
+  at::Tensor pictures(const std::string& name) const { return read_video(film(name)); }
+
+  static TemporaryFolder* shared_;
+  TemporaryFolder folder_;
+};
+
+TemporaryFolder* Render::shared_ = nullptr;
+
+TEST_F(Render, LeavesAFilmAndItsAccount) {
+  const ProgramRun run = render("film");
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("film.mp4: 18 pictures"));
+  EXPECT_EQ(run.err, "");
+  EXPECT_EQ(pictures("film").sizes(), (std::vector<int64_t>{18, 3, 32, 48}));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "film.parts"));
+  const auto metadata = VideoReader(film("film")).info().metadata;
+  EXPECT_EQ(metadata.at("prompt"), "a red hill");
+  EXPECT_EQ(metadata.at("seed"), "7");
+  EXPECT_EQ(metadata.at("model"), "small");
+  const nlohmann::json account = read_json(sidecar("film"));
+  EXPECT_EQ(account.at("film").at("pictures"), 18);
+  EXPECT_EQ(account.at("configuration").at("prompt"), "a red hill");
+  EXPECT_EQ(account.at("configuration").at("seed"), 7);
+  EXPECT_EQ(account.at("weights").size(), 3u);
+  EXPECT_EQ(account.at("weights")[0].at("sha256").get<std::string>().size(), 64u);
+  EXPECT_EQ(account.at("work").at("frame_blocks"), 2);
+  EXPECT_GT(account.at("stages").at("denoise").at("seconds"), 0.0);
+}
+
+TEST_F(Render, SameSeedSameFilmAndAnotherSeedAnother) {
+  ASSERT_EQ(render("first").status, 0);
+  ASSERT_EQ(render("again").status, 0);
+  ASSERT_EQ(render("other", {"--set", "seed=8"}).status, 0);
+  EXPECT_TENSORS_IDENTICAL(pictures("again"), pictures("first"));
+  EXPECT_FALSE(tensors_close(pictures("other"), pictures("first"), 1e-2, 1e-2));
+}
+
+TEST_F(Render, PromptMatters) {
+  Words other = command("other");
+  other[1] = "a blue lake at night";
+  ASSERT_EQ(render("first").status, 0);
+  ASSERT_EQ(run_program(other).status, 0);
+  EXPECT_FALSE(tensors_close(pictures("other"), pictures("first"), 1e-2, 1e-2));
+}
+
+TEST_F(Render, OverlapChangesNothing) {
+  ASSERT_EQ(render("on", {"--set", "overlap=true"}).status, 0);
+  ASSERT_EQ(render("off", {"--set", "overlap=false"}).status, 0);
+  EXPECT_TENSORS_IDENTICAL(pictures("on"), pictures("off"));
+}
+
+TEST_F(Render, AttentionModeShowsInTheWorkAndNotInTheFirstBlock) {
+  ASSERT_EQ(render("exact", {"--attention", "exact"}).status, 0);
+  ASSERT_EQ(render("reuse", {"--attention", "flashblock", "--set", "attention.refresh=first_pass"}).status, 0);
+  EXPECT_EQ(read_json(sidecar("exact")).at("work").at("external_attentions_reused"), 0);
+  EXPECT_GT(read_json(sidecar("reuse")).at("work").at("external_attentions_reused"), 0);
+}
+
+TEST_F(Render, QuietSaysNothing) {
+  const ProgramRun run = render("film", {"--quiet"});
+  EXPECT_EQ(run.status, 0);
+  EXPECT_EQ(run.out + run.err, "");
+}
+
+TEST_F(Render, JsonProgressCountsBlocks) {
+  const ProgramRun run = render("film", {"--progress", "json"});
+  ASSERT_EQ(run.status, 0);
+  std::istringstream lines(run.err);
+  int64_t last = -1;
+  for (std::string line; std::getline(lines, line);) {
+    const nlohmann::json event = nlohmann::json::parse(line);
+    EXPECT_EQ(event.at("blocks"), 2);
+    last = event.at("block");
+  }
+  EXPECT_EQ(last, 2);
+}
+
+TEST_F(Render, MetadataCanBeLeftOut) {
+  ASSERT_EQ(render("told").status, 0);
+  ASSERT_EQ(render("untold", {"--no-metadata", "--prompt-at", "1=a blue lake"}).status, 0);
+  EXPECT_THAT(read_text(film("told")), HasSubstr("red hill"));
+  EXPECT_THAT(read_text(film("untold")), Not(HasSubstr("red hill")));
+  EXPECT_THAT(read_text(sidecar("untold")), Not(HasSubstr("red hill")));
+  EXPECT_THAT(read_text(sidecar("untold")), Not(HasSubstr("blue lake")));
+}
+
+TEST_F(Render, ExistingFilmIsReplacedOnlyOnRequest) {
+  ASSERT_EQ(render("film").status, 0);
+  const std::string before = read_text(film("film"));
+  const ProgramRun refused = render("film");
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--overwrite"));
+  EXPECT_EQ(read_text(film("film")), before);
+  EXPECT_EQ(render("film", {"--overwrite", "--set", "seed=9"}).status, 0);
+  EXPECT_NE(read_text(film("film")), before);
+}
+
+TEST_F(Render, UnfinishedWorkIsLeftAlone) {
+  std::filesystem::create_directories(folder_ / "film.parts");
+  std::ofstream(folder_ / "film.parts/init.mp4") << "something";
+  EXPECT_EQ(render("film").status, 2);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "film.parts/init.mp4"));
+}
+
+TEST_F(Render, ContactSheetIsWrittenOnRequest) {
+  ASSERT_EQ(render("film", {"--contact-sheet", folder_ / "sheet.png"}).status, 0);
+  EXPECT_GT(read_image(folder_ / "sheet.png").size(2), 48);
+}
+
+TEST_F(Render, PromptChangesFromItsBlockOn) {
+  ASSERT_EQ(render("same", {"--frames", "33"}).status, 2) << "a length given twice";
+  ASSERT_EQ(render("same", {"--set", "frames=33"}).status, 0);
+  ASSERT_EQ(render("changed", {"--set", "frames=33", "--prompt-at", "1.4=a blue lake"}).status, 0);
+  const at::Tensor same = pictures("same"), changed = pictures("changed");
+  EXPECT_TENSORS_IDENTICAL(changed.narrow(0, 0, 21), same.narrow(0, 0, 21));
+  EXPECT_FALSE(tensors_close(changed.narrow(0, 21, 12), same.narrow(0, 21, 12), 1e-2, 1e-2));
+}
+
+TEST_F(Render, DryRunPrintsAConfigurationThatGivesTheSameFilm) {
+  const ProgramRun dry = render("film", {"--dry-run"});
+  ASSERT_EQ(dry.status, 0) << dry.err;
+  EXPECT_THAT(dry.out, HasSubstr("# expected time: "));
+  EXPECT_THAT(dry.out, HasSubstr("# expected memory: "));
+  EXPECT_FALSE(std::filesystem::exists(film("film"))) << "a dry run writes nothing";
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "film.parts"));
+  std::ofstream(folder_ / "film.yaml") << dry.out;
+  ASSERT_EQ(render("direct").status, 0);
+  ASSERT_EQ(run_program({"render", "--config", folder_ / "film.yaml"}).status, 0);
+  EXPECT_TENSORS_IDENTICAL(pictures("film"), pictures("direct"));
+}
+
+TEST_F(Render, RecordHoldsThePromptAndReplayNeedsNone) {
+  ASSERT_EQ(render("first", {"--record", folder_ / "r.safetensors", "--prompt-at", "1=a blue lake"}).status, 0);
+  const auto record = WeightStore::open(folder_ / "r.safetensors");
+  EXPECT_EQ(record->shape("ids"), (std::vector<int64_t>{1, 16}));
+  EXPECT_TRUE(record->contains("mask"));
+  EXPECT_TRUE(record->contains("prompt_embeds.1"));
+  const ProgramRun run =
+      run_program({"render", "--model", model(), "--output", film("again"), "--device", "cpu", "--dtype", "float32",
+                   "--replay", folder_ / "r.safetensors", "--record", folder_ / "s.safetensors"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_TENSORS_IDENTICAL(WeightStore::open(folder_ / "s.safetensors")->tensor("latents"), record->tensor("latents"));
+}
+
+TEST_F(Render, TokenIdsOfARecordAreEncodedAnew) {
+  ASSERT_EQ(render("first", {"--record", folder_ / "r.safetensors"}).status, 0);
+  const auto record = WeightStore::open(folder_ / "r.safetensors");
+  std::vector<std::pair<std::string, at::Tensor>> inputs;
+  for (const std::string& name : record->names()) {
+    if (name == "ids" || name == "mask" || name == "noise" || name.starts_with("renoise")) {
+      inputs.emplace_back(name, record->tensor(name).clone());
+    }
+  }
+  write_tensor_file(folder_ / "ids.safetensors", inputs);
+  const ProgramRun run =
+      run_program({"render", "--model", model(), "--output", film("again"), "--device", "cpu", "--dtype", "float32",
+                   "--replay", folder_ / "ids.safetensors", "--record", folder_ / "s.safetensors"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_TENSORS_IDENTICAL(WeightStore::open(folder_ / "s.safetensors")->tensor("latents"), record->tensor("latents"));
+}
+
+TEST_F(Render, StartsFromAnImageWhereTheModelDenoisesFrameByFrame) {
+  write_png(folder_ / "start.png", formula_data("start", {3, 40, 60}, 0.5) + 0.5);
+  const Words image = {"--image", folder_ / "start.png"};
+  const ProgramRun refused = render("film", image);
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("frames_per_block"));
+  const ProgramRun run = render("film", {"--image", folder_ / "start.png", "--set", "recipe.frames_per_block=1"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(pictures("film").size(0), 1 + 18);
+}
+
+TEST_F(Render, GoesOnWhereAFilmEnds) {
+  ASSERT_EQ(render("first").status, 0);
+  const ProgramRun run = render("second", {"--video", film("first"), "--record", folder_ / "r.safetensors"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(WeightStore::open(folder_ / "r.safetensors")->shape("initial_latent").at(1), 3);
+  EXPECT_EQ(pictures("second").size(0), 9 + 18) << "18 pictures hold one frame block of three latent frames";
+  ASSERT_EQ(render("short", {"--set", "frames=5"}).status, 0);
+  const ProgramRun refused = render("third", {"--video", film("short")});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("at least 9"));
+}
+
+TEST_F(Render, InfoDescribesAModel) {
+  const ProgramRun words = run_program({"info", model()});
+  EXPECT_EQ(words.status, 0) << words.err;
+  EXPECT_THAT(words.out, HasSubstr("UMT5"));
+  const nlohmann::json json = nlohmann::json::parse(run_program({"info", model(), "--json"}).out);
+  EXPECT_EQ(json.at("name"), "small");
+  EXPECT_EQ(json.at("parts").size(), 4u);
+}
+
+TEST_F(Render, InfoNamesWhatIsMissing) {
+  std::filesystem::copy(model(), folder_ / "cut");
+  std::filesystem::remove(folder_ / "cut/umt5.safetensors");
+  const ProgramRun run = run_program({"info", folder_ / "cut"});
+  EXPECT_EQ(run.status, 3);
+  EXPECT_THAT(run.out, HasSubstr("umt5.safetensors"));
+}
+
+// configs/smoke.yaml with the demo model, as a user runs it first.
+TEST_F(Render, SmokeConfigurationRendersWithTheDemoModel) {
+  if (!std::filesystem::exists(test_data("../../assets/demo/transformer.safetensors"))) {
+    GTEST_SKIP() << "the demo model is not here";
+  }
+  const ProgramRun run =
+      run_program({"render", "--config", test_data("../../configs/smoke.yaml"), "--model",
+                   test_data("../../assets/demo"), "--output", film("smoke"), "--contact-sheet", folder_ / "s.png"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  const at::Tensor smoke = pictures("smoke");
+  EXPECT_EQ(smoke.size(0), 33);
+  EXPECT_GT(smoke.std().item<float>(), 0.05) << "the pictures show nothing";
+}
+
+/// A wrong command: what is added to a good one, the exit status, and what the line must name.
+struct Mistake {
+  const char* name;
+  Words words;
+  int status;
+  std::vector<const char*> complaint;
+};
+
+class Mistakes : public Render, public ::testing::WithParamInterface<Mistake> {};
+
+TEST_P(Mistakes, GetAStatusAndOneLine) {
+  Words words = GetParam().words;
+  for (std::string& word : words) {
+    if (const auto at = word.find("FOLDER"); at != std::string::npos) word.replace(at, 6, folder_.path().string());
+  }
+  std::ofstream(folder_ / "text.txt") << "not what it says\n";
+  std::filesystem::copy(model(), folder_ / "small");
+  std::filesystem::copy(model(), folder_ / "no_vae");
+  std::filesystem::remove(folder_ / "no_vae/vae.safetensors");
+  std::filesystem::copy(model(), folder_ / "no_text");
+  std::filesystem::remove(folder_ / "no_text/umt5.safetensors");
+  std::filesystem::remove(folder_ / "no_text/spiece.model");
+  write_tensor_file(folder_ / "nan.safetensors",
+                    {{"noise", at::full({1, 3, 16, 4, 6}, std::numeric_limits<float>::quiet_NaN())}});
+
+  const ProgramRun run = run_program(words.front() == "render" ? words : command("film", words));
+  EXPECT_EQ(run.status, GetParam().status) << run.err;
+  EXPECT_EQ(run.err.rfind("flashblock: error: ", 0), 0u) << run.err;
+  EXPECT_EQ(run.err.find('\n'), run.err.size() - 1) << "one line: " << run.err;
+  for (const char* part : GetParam().complaint) EXPECT_THAT(run.err, HasSubstr(part));
+  EXPECT_FALSE(std::filesystem::exists(film("film")));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "film.parts"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Mistakes,
+    ::testing::Values(
+        Mistake{"unknown_option", {"--colour", "red"}, 2, {"--colour"}},
+        Mistake{"unknown_key", {"--set", "recipe.sink=3"}, 2, {"--set", "recipe.sink", "sink_frames"}},
+        Mistake{"bad_value", {"--fps", "fast"}, 2, {"--fps", "fast"}},
+        Mistake{"bad_size", {"--size", "50x30"}, 2, {"50x30", "48x32"}},
+        Mistake{"no_prompt", {"render", "--model", "FOLDER/small"}, 2, {"no prompt"}},
+        Mistake{"two_lengths", {"--seconds", "1"}, 2, {"--seconds", "--frames"}},
+        Mistake{"late_prompt", {"--prompt-at", "9=night"}, 2, {"9 s", "after the end"}},
+        Mistake{"prompt_in_first_block", {"--prompt-at", "0.1=night"}, 2, {"0.1 s", "already has a prompt"}},
+        Mistake{"not_mp4", {"--set", "output=film.avi"}, 2, {"film.avi", ".mp4"}},
+        Mistake{"no_folder", {"--set", "output=FOLDER/gone/film.mp4"}, 5, {"gone"}},
+        Mistake{"bad_window", {"--set", "recipe.window_frames=4"}, 2, {"window_frames"}},
+        Mistake{"bad_device", {"--set", "device=tpu"}, 2, {"tpu", "cuda"}},
+        Mistake{"no_such_gpu", {"--set", "device=cuda:63"}, 4, {"cuda:63"}},
+        Mistake{"bad_dtype", {"--set", "dtype=int8"}, 2, {"int8", "bfloat16"}},
+        Mistake{"no_model", {"--set", "model=FOLDER/gone"}, 3, {"gone"}},
+        Mistake{"no_vae", {"--set", "model=FOLDER/no_vae"}, 3, {"vae.safetensors"}},
+        Mistake{"no_text", {"--set", "model=FOLDER/no_text"}, 3, {"umt5.safetensors", "spiece.model"}},
+        Mistake{"no_image", {"--image", "FOLDER/gone.png", "--set", "recipe.frames_per_block=1"}, 5, {"gone.png"}},
+        Mistake{"image_is_text", {"--image", "FOLDER/text.txt", "--set", "recipe.frames_per_block=1"}, 5, {"text.txt"}},
+        Mistake{"video_is_text", {"--video", "FOLDER/text.txt"}, 5, {"text.txt"}},
+        Mistake{"no_record", {"--replay", "FOLDER/gone.safetensors"}, 2, {"gone.safetensors"}},
+        Mistake{"record_is_text", {"--replay", "FOLDER/text.txt"}, 2, {"text.txt"}},
+        Mistake{"record_has_nan", {"--replay", "FOLDER/nan.safetensors"}, 2, {"nan.safetensors", "noise"}},
+        Mistake{"record_folder", {"--record", "FOLDER/gone/r.safetensors"}, 5, {"gone"}},
+        Mistake{"sheet_name", {"--contact-sheet", "FOLDER/sheet.jpg"}, 2, {"sheet.jpg", ".png"}},
+        Mistake{"preset", {"--set", "encoder.preset=warp"}, 2, {"warp"}}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+/// A film that takes some seconds, in a process of its own.
+class LongRender : public Render {
+ protected:
+  std::filesystem::path parts() const { return folder_ / "film.parts"; }
+  Words long_command() const { return command("film", {"--set", "frames=20000", "--progress", "json"}); }
+
+  void wait_for_pieces(size_t count) const {
+    char name[16];
+    std::snprintf(name, sizeof name, "%06zu.m4s", count - 1);
+    for (int i = 0; i < 3000 && !std::filesystem::exists(parts() / name); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    ASSERT_TRUE(std::filesystem::exists(parts() / name)) << read_text(folder_ / "errors");
+  }
+
+  /// Pictures of the pieces, one after the other in one file.
+  int64_t playable_pictures() const {
+    std::ofstream joined(folder_ / "pieces.mp4", std::ios::binary);
+    joined << read_text(parts() / "init.mp4");
+    char name[16];
+    for (int piece = 0;; ++piece) {
+      std::snprintf(name, sizeof name, "%06d.m4s", piece);
+      if (!std::filesystem::exists(parts() / name)) break;
+      joined << read_text(parts() / name);
+    }
+    joined.close();
+    return read_video(folder_ / "pieces.mp4").size(0);
+  }
+};
+
+class Signals : public LongRender, public ::testing::WithParamInterface<int> {};
+
+TEST_P(Signals, KeepFinishedPiecesAndSaySo) {
+  StartedProgram program(long_command(), folder_ / "errors");
+  wait_for_pieces(3);
+  program.signal(GetParam());
+  EXPECT_EQ(program.wait(), 128 + GetParam());
+  EXPECT_GE(playable_pictures(), 33);
+  EXPECT_FALSE(std::filesystem::exists(film("film")));
+  if (GetParam() != SIGKILL) {
+    EXPECT_THAT(read_text(folder_ / "errors"), HasSubstr("flashblock: interrupted after"));
+    EXPECT_THAT(read_text(folder_ / "errors"), HasSubstr("film.parts"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Signals, ::testing::Values(SIGINT, SIGTERM, SIGKILL),
+                         [](const auto& info) { return "Signal" + std::to_string(info.param); });
+
+}  // namespace
+}  // namespace flashblock

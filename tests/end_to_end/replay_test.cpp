@@ -1,0 +1,64 @@
+// Films of the published implementation, through the whole program: published file formats in, an MP4 out.
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include "core/weight_store.h"
+#include "media/frame_conversion.h"
+#include "media/video_reader.h"
+#include "tests/end_to_end/program_run.h"
+#include "tests/support/model_folder_writer.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/tensor_matchers.h"
+#include "tests/support/test_data.h"
+
+namespace flashblock {
+namespace {
+
+using namespace testing;
+
+class Replay : public ::testing::TestWithParam<const char*> {
+ protected:
+  Replay() { write_model_folder(record(), folder_ / "model"); }
+
+  std::filesystem::path record() const { return test_data("parity/" + std::string(GetParam()) + ".safetensors"); }
+  ProgramRun replay(const std::filesystem::path& record, const std::string& name) {
+    return run_program({"render", "--model", folder_ / "model", "--replay", record, "--record",
+                        folder_ / (name + ".safetensors"), "--output", folder_ / (name + ".mp4"), "--attention",
+                        "exact", "--dtype", "float32", "--device", "cpu", "--quiet"});
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_P(Replay, IsTheRecordedFilm) {
+  const ProgramRun run = replay(record(), "film");
+  ASSERT_EQ(run.status, 0) << run.err;
+  const auto expected = WeightStore::open(record());
+  const auto made = WeightStore::open(folder_ / "film.safetensors");
+  EXPECT_TENSORS_CLOSE(made->tensor("latents"), expected->tensor("latents"), 1e-4, 1e-4);
+  const at::Tensor video = expected->tensor("video").to(at::kFloat);
+  EXPECT_TENSORS_CLOSE(made->tensor("video").narrow(1, 0, video.size(1)).to(at::kFloat), video, 2e-3, 2e-3);
+
+  const at::Tensor film = read_video(folder_ / "film.mp4");
+  const at::Tensor decoded = made->tensor("video")[0].to(at::kFloat);
+  ASSERT_EQ(film.sizes(), decoded.sizes());
+  EXPECT_LT((film - decoded).pow(2).mean().item<float>(), 0.01) << "H.264 took more than 20 dB";
+}
+
+TEST_P(Replay, OfItsOwnRecordIsTheSameBitForBit) {
+  ASSERT_EQ(replay(record(), "first").status, 0);
+  ASSERT_EQ(replay(folder_ / "first.safetensors", "second").status, 0);
+  const auto first = WeightStore::open(folder_ / "first.safetensors");
+  const auto second = WeightStore::open(folder_ / "second.safetensors");
+  ASSERT_EQ(first->names(), second->names());
+  for (const std::string& name : first->names()) {
+    EXPECT_TENSORS_IDENTICAL(second->tensor(name), first->tensor(name)) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Films, Replay,
+                         ::testing::Values("pipeline_full", "pipeline_window9_sink3", "pipeline_extend3_shift8"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace flashblock

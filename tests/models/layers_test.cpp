@@ -1,0 +1,123 @@
+// The fused operators of a layer against the same by LibTorch's operators, and those against float64.
+#include "models/layers.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include "models/layers_plain.h"
+#include "tests/support/cuda.h"
+#include "tests/support/formula_weights.h"
+#include "tests/support/tensor_matchers.h"
+
+namespace flashblock {
+namespace {
+
+using testing::formula_data;
+
+constexpr double kEps = 1e-6;
+
+at::TensorOptions on(c10::DeviceType device, at::ScalarType dtype) { return at::TensorOptions(device).dtype(dtype); }
+
+// Sums run in another order, so in bf16 single values may round the other way: 2^-8 of them relative, few of them.
+struct Bounds {
+  double element, norm;
+};
+Bounds bounds(const at::TensorOptions& options) {
+  return options.dtype() == at::kFloat ? Bounds{2e-6, 1e-6} : Bounds{1.6e-2, 1e-3};
+}
+
+void expect_twin(const at::Tensor& fused, const at::Tensor& plain, const at::TensorOptions& options) {
+  EXPECT_EQ(fused.scalar_type(), plain.scalar_type());
+  EXPECT_TENSORS_CLOSE(fused, plain, bounds(options).element, bounds(options).element);
+  EXPECT_TENSORS_NEAR_IN_NORM(fused, plain, bounds(options).norm);
+}
+
+constexpr int64_t kWidths[] = {64, 320, 1536, 5120};
+
+void expect_norms_like_twins(at::TensorOptions options) {
+  for (const int64_t width : kWidths) {
+    const at::Tensor x = (formula_data("x", {2, 9, width}, 3) + 0.5).to(options);
+    const at::Tensor shift = formula_data("shift", {1, 1, width}, 1).to(options);
+    const at::Tensor scale = (formula_data("scale", {1, 1, width}, 0.5) + 1).to(options);
+    expect_twin(modulated_norm(x, shift, scale, kEps), plain::modulated_norm(x, shift, scale, kEps), options);
+    const at::Tensor weight = scale.flatten();
+    expect_twin(rms_norm(x, weight, kEps), plain::rms_norm(x, weight, kEps), options);
+  }
+}
+
+// x is a slice of a joined projection, out a slot of a larger cache.
+void expect_norm_rope_like_twin(at::TensorOptions options) {
+  for (const int64_t head_dim : {64, 128}) {
+    const int64_t heads = 5, width = heads * head_dim, tokens = 2 * 3 * 4;
+    const Rotation rotation = RopeTable(head_dim, 40, 3, 4, options.device()).rotation(30, 2);
+    const at::Tensor joined = formula_data("x", {2, tokens, 3 * width}, 2).to(options);
+    const at::Tensor x = joined.narrow(-1, width, width);
+    const at::Tensor weight = (formula_data("weight", {width}, 0.2) + 1).to(options);
+    const at::Tensor fused = at::full({2, tokens + 7, heads, head_dim}, 9.0, options), twin = fused.clone();
+    rms_norm_rope_out(fused.narrow(1, 3, tokens), x, weight, kEps, rotation);
+    plain::rms_norm_rope_out(twin.narrow(1, 3, tokens), x, weight, kEps, rotation);
+    expect_twin(fused, twin, options);
+    EXPECT_TENSORS_IDENTICAL(fused.narrow(1, 0, 3), twin.narrow(1, 0, 3));
+    EXPECT_TENSORS_IDENTICAL(fused.narrow(1, tokens + 3, 4), twin.narrow(1, tokens + 3, 4));
+  }
+}
+
+void expect_gated_sum_like_twin(at::TensorOptions options) {
+  for (const int64_t width : kWidths) {
+    at::Tensor fused = formula_data("x", {2, 9, width}, 3).to(options), twin = fused.clone();
+    const at::Tensor update = formula_data("update", {2, 9, width}, 3).to(options);
+    const at::Tensor gate = formula_data("gate", {1, 1, width}, 1).to(options);
+    add_gated_(fused, update.clone(), gate);
+    plain::add_gated_(twin, update.clone(), gate);
+    if (options.dtype() == at::kBFloat16) {
+      EXPECT_TENSORS_IDENTICAL(fused, twin);
+    }
+    expect_twin(fused, twin, options);
+  }
+}
+
+void expect_gelu_near_float64(at::ScalarType dtype) {
+  const at::Tensor x = at::cat({at::linspace(-12, 12, 4001), at::full({3}, -90.0), at::full({3}, 90.0)}).to(dtype);
+  const at::Tensor expected = at::gelu(x.to(at::kDouble), "tanh");
+  EXPECT_TENSORS_CLOSE(gelu_(x.clone()), expected, dtype == at::kFloat ? 1e-5 : 4e-3,
+                       dtype == at::kFloat ? 1e-6 : 1e-3);
+}
+
+TEST(Layers, NormsAreLikeTheirTwins) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norms_like_twins(on(at::kCPU, dtype));
+}
+TEST(Layers, NormAndRotationIsLikeItsTwin) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norm_rope_like_twin(on(at::kCPU, dtype));
+}
+TEST(Layers, GatedSumIsLikeItsTwin) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_twin(on(at::kCPU, dtype));
+}
+TEST(Layers, GeluIsNearFloat64) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gelu_near_float64(dtype);
+}
+
+TEST(LayersCuda, NormsAreLikeTheirTwins) {
+  FLASHBLOCK_NEED_CUDA();
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norms_like_twins(on(at::kCUDA, dtype));
+}
+TEST(LayersCuda, NormAndRotationIsLikeItsTwin) {
+  FLASHBLOCK_NEED_CUDA();
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norm_rope_like_twin(on(at::kCUDA, dtype));
+}
+TEST(LayersCuda, GatedSumIsLikeItsTwin) {
+  FLASHBLOCK_NEED_CUDA();
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_twin(on(at::kCUDA, dtype));
+}
+
+TEST(Layers, LinearIsNearFloat64) {
+  const Linear layer{formula_data("w", {96, 320}, 0.1), formula_data("b", {96}, 0.1)};
+  const at::Tensor x = formula_data("x", {2, 9, 320}, 1);
+  const at::Tensor expected = at::linear(x.to(at::kDouble), layer.weight.to(at::kDouble), layer.bias.to(at::kDouble));
+  EXPECT_TENSORS_NEAR_IN_NORM(linear(x, layer), expected, 1e-6);
+  const Linear half{layer.weight.to(at::kBFloat16), layer.bias.to(at::kBFloat16)};
+  EXPECT_TENSORS_NEAR_IN_NORM(linear(x.to(at::kBFloat16), half), expected, 6e-3);
+}
+
+}  // namespace
+}  // namespace flashblock

@@ -1,0 +1,130 @@
+#include "models/text_encoder.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/device.h"
+#include "core/error.h"
+#include "core/weight_store.h"
+#include "tests/support/formula_checkpoint.h"
+#include "tests/support/tensor_matchers.h"
+
+namespace flashblock {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Parity {
+  std::shared_ptr<const WeightStore> data;
+  std::shared_ptr<const WeightStore> weights;
+};
+
+Parity parity(const std::string& name) {
+  auto data = testing::parity_data(name);
+  return {data, testing::formula_store(testing::umt5_shapes(testing::parity_config(*data)))};
+}
+
+class TextEncoderParity : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Files, TextEncoderParity, ::testing::Values("umt5_small", "umt5_wide"));
+
+// `rounded_bound`: relative norm between our bfloat16 run and the recorded one, for a file whose own rounding is 3e-2
+// of its float32 result. On the recording's kind of processor sums are ordered alike; a GPU orders them otherwise,
+// which turns more roundings the other way.
+void expect_parity(const std::string& name, at::Device device, double rounded_bound) {
+  const auto [data, weights] = parity(name);
+  const at::Tensor ids = data->tensor("ids"), mask = data->tensor("mask");
+  const at::Tensor exact = TextEncoder::load(*weights, device, at::kFloat).forward(ids, mask);
+  EXPECT_TENSORS_CLOSE(exact, data->tensor("prompt_embeds"), 1e-5, 1e-5);
+  const at::Tensor rounded = TextEncoder::load(*weights, device, at::kBFloat16).forward(ids, mask);
+  EXPECT_EQ(rounded.scalar_type(), at::kBFloat16);
+  const at::Tensor expected = data->tensor("encoder_out_bf16") * mask.unsqueeze(-1).to(at::kBFloat16);
+  EXPECT_TENSORS_NEAR_IN_NORM(rounded, expected, rounded_bound);
+}
+
+TEST_P(TextEncoderParity, FollowsTheReference) { expect_parity(GetParam(), at::kCPU, 1e-3); }
+
+TEST_P(TextEncoderParity, FollowsTheReferenceOnCuda) {
+  at::Device device = at::kCPU;
+  try {
+    device = resolve_device("cuda");
+  } catch (const DeviceError& error) {
+    GTEST_SKIP() << error.what();
+  }
+  expect_parity(GetParam(), device, 1e-2);
+}
+
+TEST(TextEncoder, ReadsItsSizesFromTheTensors) {
+  const auto [data, weights] = parity("umt5_wide");
+  const TextEncoderConfig config = TextEncoderConfig::from_weights(*weights);
+  EXPECT_EQ(config.vocabulary, 512);
+  EXPECT_EQ(config.dim, 96);
+  EXPECT_EQ(config.attention_dim, 128);
+  EXPECT_EQ(config.heads, 8);
+  EXPECT_EQ(config.ffn_dim, 224);
+  EXPECT_EQ(config.layers, 2);
+}
+
+TEST(TextEncoder, PaddingDoesNotChangeThePrompt) {
+  const auto [data, weights] = parity("umt5_small");
+  const TextEncoder encoder = TextEncoder::load(*weights, at::kCPU, at::kFloat);
+  const at::Tensor ids = at::tensor({5, 9, 77, 1}, at::kLong).unsqueeze(0);
+  const at::Tensor prompt = encoder.forward(ids, at::full({1, 4}, 1, at::kLong));
+  at::Tensor padded_ids = at::full({2, 20}, 0, at::kLong), mask = at::zeros({2, 20}, at::kLong);
+  padded_ids.narrow(0, 0, 1).narrow(1, 0, 4).copy_(ids);
+  mask.narrow(0, 0, 1).narrow(1, 0, 4).fill_(1);
+  padded_ids.narrow(0, 1, 1).narrow(1, 0, 12).fill_(3);
+  mask.narrow(0, 1, 1).narrow(1, 0, 12).fill_(1);
+  const at::Tensor padded = encoder.forward(padded_ids, mask);
+  EXPECT_EQ(padded.sizes(), at::IntArrayRef({2, 20, 64}));
+  EXPECT_TENSORS_CLOSE(padded.narrow(0, 0, 1).narrow(1, 0, 4), prompt, 1e-5, 1e-5);
+  EXPECT_EQ(padded.narrow(0, 0, 1).narrow(1, 4, 16).abs().max().item<float>(), 0);
+  EXPECT_EQ(padded.narrow(0, 1, 1).narrow(1, 12, 8).abs().max().item<float>(), 0);
+}
+
+TEST(TextEncoder, RefusesIdsOutsideTheVocabulary) {
+  const auto [data, weights] = parity("umt5_small");
+  const TextEncoder encoder = TextEncoder::load(*weights, at::kCPU, at::kFloat);
+  const at::Tensor mask = at::full({1, 2}, 1, at::kLong);
+  EXPECT_THROW(encoder.forward(at::tensor({320, 1}, at::kLong).unsqueeze(0), mask), ConfigError);
+  EXPECT_THROW(encoder.forward(at::tensor({-1, 1}, at::kLong).unsqueeze(0), mask), ConfigError);
+}
+
+TEST(TextEncoder, ListsAllFaultsOfItsWeightsTogether) {
+  auto shapes = testing::umt5_shapes(testing::parity_config(*testing::parity_data("umt5_small")));
+  std::erase_if(shapes, [](const auto& shape) { return shape.first == "norm.weight"; });
+  for (auto& [name, shape] : shapes)
+    if (name == "blocks.1.ffn.fc2.weight") shape = {64, 161};
+  shapes.emplace_back("lm_head.weight", std::vector<int64_t>{320, 64});
+  try {
+    TextEncoder::load(*testing::formula_store(shapes), at::kCPU, at::kFloat);
+    FAIL();
+  } catch (const WeightsError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("norm.weight"));
+    EXPECT_THAT(error.what(), HasSubstr("blocks.1.ffn.fc2.weight"));
+    EXPECT_THAT(error.what(), HasSubstr("lm_head.weight"));
+  }
+}
+
+TEST(TextEncoder, RefusesOtherModels) {
+  EXPECT_THROW(TextEncoder::load(*testing::formula_store({{"conv1.weight", {4, 4}}}), at::kCPU, at::kFloat),
+               WeightsError);
+  auto shapes = testing::umt5_shapes(testing::parity_config(*testing::parity_data("umt5_small")));
+  for (auto& [name, shape] : shapes)
+    if (name.find("pos_embedding") != std::string::npos) shape = {32, 5};
+  try {
+    TextEncoder::load(*testing::formula_store(shapes), at::kCPU, at::kFloat);
+    FAIL();
+  } catch (const WeightsError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("5 heads"));
+  }
+}
+
+}  // namespace
+}  // namespace flashblock

@@ -1,0 +1,160 @@
+// The transformer against the published Python implementation, call by call over five frame blocks of five passes.
+#include <ATen/Functions.h>
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+
+#include "core/weight_store.h"
+#include "models/video_transformer.h"
+#include "tests/support/formula_checkpoint.h"
+#include "tests/support/formula_weights.h"
+#include "tests/support/tensor_matchers.h"
+
+namespace flashblock {
+namespace {
+
+using testing::relative_norm_error;
+
+// A parity file with the model and the film it was recorded with.
+class Recording {
+ public:
+  Recording(const std::string& name, at::ScalarType dtype, at::Device device = at::kCPU)
+      : data_(testing::parity_data(name)), film_(testing::parity_config(*data_)), device_(device), dtype_(dtype) {
+    config_ = transformer_config_from_json(film_.dump(), name);
+    model_ =
+        VideoTransformer::load(*testing::formula_store(testing::transformer_shapes(film_)), config_, device, dtype);
+  }
+
+  TransformerState state(AttentionConfig attention) const {
+    TransformerStateOptions options;
+    options.geometry = {.width = film_.at("latent_width").get<int64_t>() * VaeStrides{}.width,
+                        .height = film_.at("latent_height").get<int64_t>() * VaeStrides{}.height};
+    options.frames_per_block = film_.at("frames_per_block");
+    options.window_frames = film_.at("local_attn_size");
+    options.sink_frames = film_.at("sink_size");
+    options.max_frames = blocks() * options.frames_per_block;
+    options.attention = attention;
+    TransformerState state(config_, options, device_, dtype_);
+    model_->set_prompt(state, text());
+    return state;
+  }
+
+  // Largest relative error of a call over all blocks and passes. Fills `state`.
+  double largest_error(TransformerState& state) const {
+    double largest = 0;
+    const auto timesteps = timesteps_of();
+    for (int64_t block = 0; block < blocks(); ++block)
+      for (int64_t step = 0; step < int64_t(timesteps.size()); ++step) {
+        const at::Tensor x = tensor("x", block, step), expected = tensor("flow", block, step);
+        const int64_t start = block * x.size(1);
+        const at::Tensor flow = model_->forward(x, timesteps[size_t(step)], start, Pass::denoise(step), state);
+        const double error = relative_norm_error(flow, expected);
+        largest = std::max(largest, error);
+        EXPECT_EQ(flow.sizes(), expected.sizes());
+        if (timesteps[size_t(step)] == 0) model_->forward(x, 0, start, Pass::clean(), state);
+      }
+    return largest;
+  }
+
+  int64_t blocks() const {
+    int64_t blocks = 0;
+    while (data_->contains("x." + std::to_string(blocks) + ".0")) ++blocks;
+    return blocks;
+  }
+
+  at::Tensor tensor(const std::string& name) const { return data_->tensor(name); }
+  const TransformerConfig& config() const { return config_; }
+  const VideoTransformer& model() const { return *model_; }
+
+ private:
+  // [B, C, F, H, W] in the file's layout B, C, F; ours is B, F, C.
+  at::Tensor tensor(const std::string& kind, int64_t block, int64_t step) const {
+    return data_->tensor(kind + "." + std::to_string(block) + "." + std::to_string(step))
+        .transpose(1, 2)
+        .contiguous()
+        .to(device_);
+  }
+
+  at::Tensor text() const {
+    if (data_->contains("context")) return data_->tensor("context");
+    at::Tensor text =
+        testing::formula_data("public/v1/1.3b/context", {1, config_.text_len, config_.text_dim}, std::sqrt(3.0));
+    text.narrow(1, 341, config_.text_len - 341).zero_();
+    return text;
+  }
+
+  std::vector<double> timesteps_of() const {
+    return nlohmann::json::parse(data_->metadata().at("timesteps")).get<std::vector<double>>();
+  }
+
+  std::shared_ptr<const WeightStore> data_;
+  nlohmann::json film_;
+  at::Device device_;
+  at::ScalarType dtype_;
+  TransformerConfig config_;
+  std::shared_ptr<const VideoTransformer> model_;
+};
+
+constexpr AttentionConfig kExact{.mode = AttentionConfig::Mode::kExact};
+constexpr AttentionConfig kRefreshed{.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kEveryPass};
+
+// Our cache orders frames as sink and ring, the reference by time; every frame we hold must be one of the reference's,
+// and no two the same one. The reference still holds frames that the next block will evict; we do not.
+void expect_same_frames(const at::Tensor& cached, const at::Tensor& expected, int64_t tokens_per_frame) {
+  const at::Tensor ours = cached.unflatten(1, {-1, tokens_per_frame}),
+                   theirs = expected.unflatten(1, {-1, tokens_per_frame});
+  std::set<int64_t> found;
+  for (int64_t frame = 0; frame < ours.size(1); ++frame)
+    for (int64_t other = 0; other < theirs.size(1); ++other)
+      if (relative_norm_error(ours.select(1, frame), theirs.select(1, other)) < 1e-5) found.insert(other);
+  EXPECT_EQ(int64_t(found.size()), ours.size(1));
+}
+
+class TransformerParity : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(TransformerParity, EveryCallAndTheCacheAgreeInFloat32) {
+  const Recording recording(GetParam(), at::kFloat);
+  for (const AttentionConfig& attention : {kExact, kRefreshed}) {
+    TransformerState state = recording.state(attention);
+    const double error = recording.largest_error(state);
+    std::cout << GetParam() << ", " << to_string(attention.mode) << ": largest relative error " << error << '\n';
+    EXPECT_LT(error, 1e-5);
+    const int64_t per_frame = state.options().geometry.tokens_per_frame();
+    expect_same_frames(state.layer(0).kv.past().keys, recording.tensor("cache_k.layer0"), per_frame);
+    expect_same_frames(state.layer(recording.config().layers - 1).kv.past().values, recording.tensor("cache_v.last"),
+                       per_frame);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Recordings, TransformerParity,
+                         ::testing::Values("dit_full", "dit_window6_sink1", "dit_window7_sink2"),
+                         [](const auto& info) { return std::string(info.param); });
+
+// Both runs round every operator to bf16 at the same places, but sums inside matrix products and attention run in
+// another order, and one flipped rounding moves all that follows: their errors are as if independent, each about as far
+// from the float32 result, so their distance may be sqrt(2) times the distance of the float32 run from the recording.
+TEST(TransformerParityBfloat16, EveryCallAgreesWithinTheRecordingsOwnRounding) {
+  const Recording rounded("dit_full_bf16", at::kBFloat16);
+  TransformerState state = rounded.state(kExact);
+  const double error = rounded.largest_error(state);
+  const Recording unrounded("dit_full_bf16", at::kFloat);
+  TransformerState wide = unrounded.state(kExact);
+  const double rounding = unrounded.largest_error(wide);
+  std::cout << "bf16 against bf16 recording " << error << ", float32 against bf16 recording " << rounding << '\n';
+  EXPECT_LT(error, 1.5 * rounding);
+}
+
+// 1.4 billion weights: 5.7 GB and minutes.
+TEST(TransformerParitySlow, PublishedSizeAgreesInFloat32) {
+  const Recording recording("dit_1.3b", at::kFloat);
+  TransformerState state = recording.state(kExact);
+  const double error = recording.largest_error(state);
+  std::cout << "dit_1.3b: largest relative error " << error << '\n';
+  EXPECT_LT(error, 1e-5);
+}
+
+}  // namespace
+}  // namespace flashblock

@@ -1,0 +1,298 @@
+// Properties of the transformer with its caches, on a small model with formula weights.
+#include "models/video_transformer.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/weight_store.h"
+#include "tests/support/cuda.h"
+#include "tests/support/formula_checkpoint.h"
+#include "tests/support/formula_weights.h"
+#include "tests/support/tensor_matchers.h"
+
+namespace flashblock {
+namespace {
+
+using testing::relative_norm_error;
+
+constexpr int64_t kFrames = 3, kBlocks = 5, kSteps = 3;
+constexpr double kTimesteps[kSteps] = {1000, 937.5, 625};
+constexpr AttentionConfig kExact{.mode = AttentionConfig::Mode::kExact};
+
+AttentionConfig flashblock_with(RefreshPolicy refresh) { return {AttentionConfig::Mode::kFlashblock, refresh}; }
+
+TransformerConfig small_config() {
+  return {.dim = 128, .heads = 2, .layers = 3, .ffn_dim = 192, .freq_dim = 64, .text_dim = 24, .text_len = 8};
+}
+
+std::shared_ptr<const WeightStore> small_weights() {
+  const TransformerConfig c = small_config();
+  const nlohmann::json sizes{
+      {"dim", c.dim},           {"num_layers", c.layers},  {"ffn_dim", c.ffn_dim},      {"freq_dim", c.freq_dim},
+      {"text_dim", c.text_dim}, {"in_dim", c.in_channels}, {"out_dim", c.out_channels}, {"patch_size", {1, 2, 2}}};
+  static const auto store = testing::formula_store(testing::transformer_shapes(sizes));
+  return store;
+}
+
+struct Setting {
+  AttentionConfig attention = kExact;
+  int64_t window_frames = 9;
+  int64_t sink_frames = 3;
+  int64_t batch = 1;
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;
+};
+
+class Film {
+ public:
+  explicit Film(const Setting& setting)
+      : setting_(setting),
+        model_(VideoTransformer::load(*small_weights(), small_config(), setting.device, setting.dtype)),
+        state_(model_->config(),
+               {.geometry = {.width = 64, .height = 48},
+                .frames_per_block = kFrames,
+                .window_frames = setting.window_frames,
+                .sink_frames = setting.sink_frames,
+                .max_frames = 40,
+                .batch = setting.batch,
+                .attention = setting.attention},
+               setting.device, setting.dtype) {
+    set_prompt("text");
+  }
+
+  void set_prompt(const std::string& name) {
+    model_->set_prompt(state_, testing::formula_data(name, {1, 6, 24}, 1).expand({setting_.batch, 6, 24}));
+  }
+
+  at::Tensor latents(int64_t start_frame, int64_t step, int64_t frames) const {
+    const std::string name = "x" + std::to_string(start_frame) + "." + std::to_string(step);
+    return testing::formula_data(name, {1, frames, 16, 6, 8}, 1.7)
+        .expand({setting_.batch, frames, 16, 6, 8})
+        .to(setting_.device);
+  }
+
+  at::Tensor run(int64_t start_frame, int64_t step, int64_t frames = kFrames) {
+    return model_->forward(latents(start_frame, step, frames), kTimesteps[step], start_frame, Pass::denoise(step),
+                           state_);
+  }
+  void finish(int64_t start_frame, int64_t frames = kFrames) {
+    model_->forward(latents(start_frame, kSteps, frames), 0, start_frame, Pass::clean(), state_);
+  }
+
+  // The flows of all passes of some frame blocks.
+  std::vector<at::Tensor> run_blocks(int64_t blocks) {
+    std::vector<at::Tensor> flows;
+    for (int64_t block = 0; block < blocks; ++block) {
+      for (int64_t step = 0; step < kSteps; ++step) flows.push_back(run(block * kFrames, step));
+      finish(block * kFrames);
+    }
+    return flows;
+  }
+
+  TransformerState& state() { return state_; }
+
+ private:
+  Setting setting_;
+  std::shared_ptr<const VideoTransformer> model_;
+  TransformerState state_;
+};
+
+double largest_error(const std::vector<at::Tensor>& actual, const std::vector<at::Tensor>& expected) {
+  double largest = 0;
+  for (size_t i = 0; i < expected.size(); ++i) largest = std::max(largest, relative_norm_error(actual[i], expected[i]));
+  return largest;
+}
+
+TEST(VideoTransformer, AWindowThatHoldsTheFilmEqualsNoWindow) {
+  const auto expected = Film({.window_frames = -1, .sink_frames = 0}).run_blocks(kBlocks);
+  Film windowed({.window_frames = kBlocks * kFrames, .sink_frames = 3});
+  EXPECT_LT(largest_error(windowed.run_blocks(kBlocks), expected), 1e-5);
+  EXPECT_EQ(windowed.state().evicted_frames(), kFrames) << "only those that a further block would not see";
+  Film narrow({.window_frames = 9, .sink_frames = 3});
+  EXPECT_GT(largest_error(narrow.run_blocks(kBlocks), expected), 1e-3) << "the window must matter";
+  EXPECT_EQ(narrow.state().evicted_frames(), kBlocks * kFrames - 6);
+}
+
+TEST(VideoTransformer, FirstBlockIsTheSameBitForBitInBothModes) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto expected = Film({.attention = kExact, .dtype = dtype}).run_blocks(1);
+    const auto actual = Film({.attention = flashblock_with(RefreshPolicy::kFirstPass), .dtype = dtype}).run_blocks(1);
+    for (size_t i = 0; i < expected.size(); ++i) EXPECT_TENSORS_IDENTICAL(actual[i], expected[i]);
+  }
+}
+
+void expect_policies(const Setting& base, double tolerance) {
+  const auto run = [&](AttentionConfig attention) {
+    Setting setting = base;
+    setting.attention = attention;
+    return Film(setting).run_blocks(kBlocks);
+  };
+  const auto exact = run(kExact);
+  EXPECT_LT(largest_error(run(flashblock_with(RefreshPolicy::kEveryPass)), exact), tolerance);
+  for (const RefreshPolicy policy : {RefreshPolicy::kFirstPass, RefreshPolicy::kFirstAndCleanPass}) {
+    const auto reused = run(flashblock_with(policy));
+    EXPECT_GT(largest_error(reused, exact), tolerance) << "nothing was reused by " << to_string(policy);
+    for (const at::Tensor& flow : reused) EXPECT_TRUE(at::isfinite(flow).all().item<bool>());
+  }
+}
+
+TEST(VideoTransformer, EveryPassRefreshedEqualsExactAndReuseDiffers) { expect_policies({}, 1e-5); }
+TEST(VideoTransformerCuda, EveryPassRefreshedEqualsExactAndReuseDiffers) {
+  FLASHBLOCK_NEED_CUDA();
+  expect_policies({.device = at::kCUDA}, 1e-5);
+}
+
+// Another device sums in another order: float32 rounding over three layers, and in bf16 the rounding of every operator.
+void expect_cuda_like_cpu(at::ScalarType dtype, AttentionConfig attention, double tolerance) {
+  const auto expected = Film({.attention = attention}).run_blocks(kBlocks);
+  const auto actual = Film({.attention = attention, .device = at::kCUDA, .dtype = dtype}).run_blocks(kBlocks);
+  EXPECT_LT(largest_error(actual, expected), tolerance) << at::toString(dtype);
+}
+TEST(VideoTransformerCuda, AgreesWithTheCpu) {
+  FLASHBLOCK_NEED_CUDA();
+  for (const AttentionConfig& attention : {kExact, flashblock_with(RefreshPolicy::kFirstAndCleanPass)}) {
+    expect_cuda_like_cpu(at::kFloat, attention, 1e-4);
+    expect_cuda_like_cpu(at::kBFloat16, attention, 3e-2);
+  }
+}
+
+TEST(VideoTransformer, CountsPassesAndExternalAttentions) {
+  Film film({.attention = flashblock_with(RefreshPolicy::kFirstAndCleanPass)});
+  film.run_blocks(kBlocks);
+  const TransformerCounters counters = film.state().counters();
+  const int64_t later_blocks = kBlocks - 1, layers = small_config().layers;
+  EXPECT_EQ(counters.passes, kBlocks * (kSteps + 1));
+  // The clean pass needs no attention in the last layer.
+  EXPECT_EQ(counters.external_computed, later_blocks * (layers + layers - 1));
+  EXPECT_EQ(counters.external_reused, later_blocks * (kSteps - 1) * layers);
+}
+
+TEST(VideoTransformer, MemoryDoesNotGrowWithTheFilm) {
+  Film film({.attention = flashblock_with(RefreshPolicy::kFirstPass)});
+  film.run_blocks(3);
+  const int64_t before = film.state().bytes();
+  for (int64_t block = 3; block < 9; ++block) {
+    film.run(block * kFrames, 0);
+    film.finish(block * kFrames);
+  }
+  EXPECT_EQ(film.state().bytes(), before);
+}
+
+TEST(VideoTransformer, ResetBeginsTheSameFilmAgain) {
+  Film film({.attention = flashblock_with(RefreshPolicy::kFirstPass)});
+  const auto first = film.run_blocks(3);
+  film.state().reset();
+  EXPECT_EQ(film.state().next_frame(), 0);
+  const auto second = film.run_blocks(3);
+  for (size_t i = 0; i < first.size(); ++i) EXPECT_TENSORS_IDENTICAL(second[i], first[i]);
+}
+
+TEST(VideoTransformer, BatchMembersAreIndependentFilms) {
+  const auto one = Film({}).run_blocks(3), two = Film({.batch = 2}).run_blocks(3);
+  for (size_t i = 0; i < one.size(); ++i)
+    for (int64_t member = 0; member < 2; ++member)
+      EXPECT_TENSORS_NEAR_IN_NORM(two[i].narrow(0, member, 1), one[i], 1e-5);
+}
+
+// Running the past again, sink first and then the window, leaves the cache as it was: frames between may be left out.
+TEST(VideoTransformer, ThePastCanBeRunAgainWithAGap) {
+  Film film({});
+  for (int64_t block = 0; block < kBlocks; ++block) film.finish(block * kFrames);
+  film.state().reset();
+  film.set_prompt("another text");
+  film.finish(0);
+  film.finish((kBlocks - 1) * kFrames);
+  EXPECT_EQ(film.state().next_frame(), kBlocks * kFrames);
+  const at::Tensor flow = film.run(kBlocks * kFrames, 0);
+
+  Film direct({});
+  direct.set_prompt("another text");
+  direct.finish(0);
+  direct.finish((kBlocks - 1) * kFrames);
+  EXPECT_TENSORS_IDENTICAL(flow, direct.run(kBlocks * kFrames, 0));
+  EXPECT_EQ(film.state().evicted_frames(), 0);
+}
+
+TEST(VideoTransformer, TheLastBlockMayBeShorter) {
+  Film exact({}), merged({.attention = flashblock_with(RefreshPolicy::kEveryPass)});
+  exact.run_blocks(3);
+  merged.run_blocks(3);
+  const at::Tensor flow = merged.run(3 * kFrames, 0, 2);
+  EXPECT_EQ(flow.sizes(), (at::IntArrayRef{1, 2, 16, 6, 8}));
+  EXPECT_TENSORS_NEAR_IN_NORM(flow, exact.run(3 * kFrames, 0, 2), 1e-5);
+  merged.finish(3 * kFrames, 2);
+  EXPECT_EQ(merged.state().next_frame(), 3 * kFrames + 2);
+}
+
+TEST(VideoTransformer, ThePromptMatters) {
+  Film film({});
+  const at::Tensor first = film.run(0, 0);
+  film.set_prompt("another text");
+  EXPECT_GT(relative_norm_error(film.run(0, 0), first), 1e-3);
+}
+
+TEST(TransformerState, RefusesImpossibleFilms) {
+  const auto message = [](TransformerStateOptions options) {
+    options.geometry = {.width = 64, .height = 48};
+    try {
+      TransformerState(small_config(), options, at::kCPU, at::kFloat);
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_NE(message({.window_frames = 5, .sink_frames = 3, .max_frames = 30}).find("at least 6"), std::string::npos);
+  EXPECT_NE(message({.window_frames = -2, .max_frames = 30}).find("-1 means all"), std::string::npos);
+  EXPECT_NE(message({.frames_per_block = 0, .max_frames = 30}).find("frames_per_block"), std::string::npos);
+  EXPECT_NE(message({.sink_frames = -1, .max_frames = 30}).find("sink_frames"), std::string::npos);
+  EXPECT_EQ(message({.window_frames = 6, .sink_frames = 3, .max_frames = 30}), "accepted");
+}
+
+TEST(TransformerConfig, IsReadFromTensorShapesAndMetadata) {
+  const TransformerConfig found = transformer_config_from_weights(*small_weights()), wanted = small_config();
+  EXPECT_EQ(found.dim, wanted.dim);
+  EXPECT_EQ(found.layers, wanted.layers);
+  EXPECT_EQ(found.ffn_dim, wanted.ffn_dim);
+  EXPECT_EQ(found.freq_dim, wanted.freq_dim);
+  EXPECT_EQ(found.text_dim, wanted.text_dim);
+  EXPECT_EQ(found.in_channels, wanted.in_channels);
+  EXPECT_EQ(found.out_channels, wanted.out_channels);
+  EXPECT_EQ(found.heads, 1);  // 128 / 128: not in the shapes
+  std::map<std::string, at::Tensor> tensors;
+  for (const std::string& name : small_weights()->names()) tensors[name] = small_weights()->tensor(name);
+  const auto store = WeightStore::from_tensors(tensors, "file", {{"config", R"({"num_heads": 2, "text_len": 8})"}});
+  EXPECT_EQ(transformer_config_from_weights(*store).heads, 2);
+  EXPECT_EQ(transformer_config_from_weights(*store).text_len, 8);
+}
+
+TEST(TransformerConfig, ReadsDiffusersKeysAndNamesWrongTypes) {
+  const TransformerConfig found = transformer_config_from_json(
+      R"({"num_attention_heads": 12, "attention_head_dim": 128, "num_layers": 30, "in_channels": 16})", "config.json");
+  EXPECT_EQ(found.dim, 1536);
+  EXPECT_EQ(found.layers, 30);
+  try {
+    transformer_config_from_json(R"({"num_heads": "twelve"})", "config.json");
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(std::string(error.what()), "config.json: num_heads is \"twelve\", wanted a number");
+  }
+  EXPECT_THROW(transformer_config_from_json("[1, 2", "config.json"), ConfigError);
+}
+
+TEST(TransformerConfig, RefusesTensorsThatAreNoTransformer) {
+  const auto refused = [](std::map<std::string, at::Tensor> tensors) {
+    EXPECT_THROW(transformer_config_from_weights(*WeightStore::from_tensors(std::move(tensors))), WeightsError);
+  };
+  refused({{"decoder.conv1.weight", at::zeros({1})}});
+  refused({{"patch_embedding.weight", at::zeros({0, 16, 1, 2, 2})}});
+  refused({{"patch_embedding.weight", at::zeros({128, 16, 1, 2, 2})}, {"blocks.0.ffn.0.weight", at::scalar_tensor(1)}});
+}
+
+}  // namespace
+}  // namespace flashblock

@@ -1,0 +1,56 @@
+#include "pipeline/frame_block.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+const VideoGeometry kGeometry{.width = 832, .height = 480};
+
+TEST(FilmPlan, RoundsUpToWholeBlocksThenCuts) {
+  const FilmPlan film = FilmPlan::for_pictures(kGeometry, /*initial_frames=*/0, 3, 80);
+  EXPECT_EQ(film.blocks, 7);  // 21 latent frames, 81 pictures
+  EXPECT_EQ(film.latent_frames(), 21);
+  EXPECT_EQ(film.pictures, 80);
+  EXPECT_EQ(FilmPlan::for_pictures(kGeometry, 0, 3, 81).blocks, 7);
+  EXPECT_EQ(FilmPlan::for_pictures(kGeometry, 0, 3, 82).blocks, 8);
+  EXPECT_EQ(FilmPlan::for_pictures(kGeometry, 0, 3, 1).blocks, 1);
+}
+
+TEST(FilmPlan, StartComesOnTopOfTheLength) {
+  const FilmPlan film = FilmPlan::for_pictures(kGeometry, /*initial_frames=*/3, 3, 12);
+  EXPECT_EQ(film.blocks, 1);
+  EXPECT_EQ(film.pictures, 9 + 12);
+  EXPECT_EQ(film.block(0).start_frame, 3);
+}
+
+TEST(FilmPlan, FollowsTheNoise) {
+  const FilmPlan film = FilmPlan::for_noise(kGeometry, 3, 3, 6);
+  EXPECT_EQ(film.blocks, 2);
+  EXPECT_EQ(film.pictures, 33);
+  EXPECT_THROW(FilmPlan::for_noise(kGeometry, 0, 3, 7), ConfigError);
+}
+
+TEST(FilmPlan, FindsTheBlockOfATime) {
+  const FilmPlan film = FilmPlan::for_pictures(kGeometry, 0, 3, 81);
+  const auto block_at = [&](double seconds) { return film.block_at(seconds, 16, kGeometry); };
+  EXPECT_EQ(block_at(0.0), 0);
+  EXPECT_EQ(block_at(8.0 / 16), 0) << "the first block has nine pictures";
+  EXPECT_EQ(block_at(9.0 / 16), 1);
+  EXPECT_EQ(block_at(20.0 / 16), 1) << "every later one twelve";
+  EXPECT_EQ(block_at(21.0 / 16), 2);
+  EXPECT_EQ(block_at(80.0 / 16), 6);
+  EXPECT_THROW(block_at(81.0 / 16), ConfigError);
+}
+
+TEST(FilmPlan, TimeInsideTheStartIsTheFirstBlock) {
+  const FilmPlan film = FilmPlan::for_pictures(kGeometry, 3, 3, 24);
+  EXPECT_EQ(film.block_at(0.1, 16, kGeometry), 0);
+  EXPECT_EQ(film.block_at(9.0 / 16, 16, kGeometry), 0);
+  EXPECT_EQ(film.block_at(21.0 / 16, 16, kGeometry), 1);
+}
+
+}  // namespace
+}  // namespace flashblock

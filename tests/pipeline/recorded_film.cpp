@@ -1,0 +1,62 @@
+#include "tests/pipeline/recorded_film.h"
+
+#include <ATen/ops/cat.h>
+
+namespace flashblock::testing {
+
+at::Tensor KeepingSink::latents() const {
+  std::vector<at::Tensor> all;
+  for (const RenderedBlock& block : blocks) all.push_back(block.latents);
+  return at::cat(all, 1);
+}
+
+at::Tensor KeepingSink::pixels() const {
+  std::vector<at::Tensor> all;
+  for (const RenderedBlock& block : blocks) all.push_back(block.pixels);
+  return at::cat(all, 0);
+}
+
+at::Tensor KeepingSink::rgb() const {
+  std::vector<at::Tensor> all;
+  for (const RenderedBlock& block : blocks) all.push_back(block.rgb);
+  return at::cat(all, 0);
+}
+
+RecordedFilm::RecordedFilm(const std::string& name) : data(parity_data(name)), film(parity_config(*data)) {
+  const TransformerConfig config = transformer_config_from_json(film.dump(), name);
+  transformer_ = VideoTransformer::load(*formula_store(transformer_shapes(film)), config, at::kCPU, at::kFloat);
+  const nlohmann::json vae = parity_config(*data, "vae");
+  decoder_ = load_latent_decoder(*formula_store(vae_shapes(vae.at("dim"))), at::kCPU, at::kFloat);
+
+  const VaeStrides strides;
+  options.geometry = {.width = film.at("latent_width").get<int64_t>() * strides.width,
+                      .height = film.at("latent_height").get<int64_t>() * strides.height,
+                      .patch = config.patch};
+  options.recipe = {.frames_per_block = film.at("num_frame_per_block"),
+                    .window_frames = film.at("local_attn_size"),
+                    .sink_frames = film.at("sink_size"),
+                    .timestep_shift = film.at("timestep_shift"),
+                    .steps = film.at("denoising_step_list"),
+                    .warp_steps = film.at("warp_denoising_step"),
+                    .context_noise = film.at("context_noise")};
+  options.attention.mode = AttentionConfig::Mode::kExact;
+  options.keep_pixels = true;
+
+  const FilmReplay replay(test_data("parity/" + name + ".safetensors"));
+  inputs.prompts = replay.prompts();
+  inputs.initial_latents = replay.initial_latents();
+  inputs.noise = replay.noise_source(std::make_shared<SeededNoise>(0));
+  const int64_t initial_frames = inputs.initial_latents.defined() ? inputs.initial_latents.size(1) : 0;
+  plan = FilmPlan::for_noise(options.geometry, initial_frames, options.recipe.frames_per_block, replay.noise().size(1));
+}
+
+RenderCounts RecordedFilm::render(FrameSink& sink, const FilmInputs& other_inputs, const std::stop_token& stop) {
+  RenderSession session(transformer_, decoder_, options, profile);
+  return session.render(plan, other_inputs, sink, stop);
+}
+
+at::Tensor RecordedFilm::other_prompt() const {
+  return formula_data("another prompt", inputs.prompts.front().embedding.sizes().vec(), 1.0);
+}
+
+}  // namespace flashblock::testing

@@ -1,0 +1,52 @@
+// A recorded film of the published implementation, with its model in formula weights.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "core/profile.h"
+#include "pipeline/film_record.h"
+#include "pipeline/film_setup.h"
+#include "pipeline/render_session.h"
+#include "tests/support/formula_checkpoint.h"
+#include "tests/support/test_data.h"
+
+namespace flashblock::testing {
+
+/// Keeps what a session writes.
+class KeepingSink : public FrameSink {
+ public:
+  void write(const RenderedBlock& block) override { blocks.push_back(block); }
+  at::Tensor latents() const;  ///< [1, F, C, H, W]
+  at::Tensor pixels() const;   ///< [T, 3, H, W]
+  at::Tensor rgb() const;      ///< [T, H, W, 3]
+  std::vector<RenderedBlock> blocks;
+};
+
+/// One pipeline_* file of the parity data.
+class RecordedFilm {
+ public:
+  explicit RecordedFilm(const std::string& name);
+
+  /// Renders the record, or `inputs` in its stead.
+  RenderCounts render(FrameSink& sink) { return render(sink, inputs); }
+  RenderCounts render(FrameSink& sink, const FilmInputs& other_inputs, const std::stop_token& stop = {});
+
+  at::Tensor expected(const std::string& tensor) const { return data->tensor(tensor); }
+  /// A prompt of formula numbers, to change to.
+  at::Tensor other_prompt() const;
+
+  std::shared_ptr<const WeightStore> data;
+  nlohmann::json film;  ///< its configuration
+  SessionOptions options;
+  FilmPlan plan;
+  FilmInputs inputs;
+  Profile profile;
+
+ private:
+  std::shared_ptr<const VideoTransformer> transformer_;
+  std::shared_ptr<LatentDecoder> decoder_;
+};
+
+}  // namespace flashblock::testing

@@ -1,0 +1,198 @@
+// The whole loop against the published Python implementation, and its switches in both positions.
+#include "pipeline/render_session.h"
+
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <stdexcept>
+
+#include "core/error.h"
+#include "tests/pipeline/recorded_film.h"
+#include "tests/support/tensor_matchers.h"
+
+namespace flashblock {
+namespace {
+
+using testing::KeepingSink;
+using testing::RecordedFilm;
+
+class Parity : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Parity, LatentsAndPicturesAreThoseOfThePublishedLoop) {
+  RecordedFilm film(GetParam());
+  KeepingSink sink;
+  film.render(sink);
+  EXPECT_TENSORS_CLOSE(sink.latents(), film.expected("latents"), 1e-4, 1e-4);
+  const at::Tensor video = film.expected("video")[0].to(at::kFloat);  // kept as float16, its beginning only
+  EXPECT_TENSORS_CLOSE(sink.pixels().narrow(0, 0, video.size(0)), video, 1e-3, 1e-3);
+  EXPECT_EQ(sink.pixels().size(0), film.plan.pictures);
+}
+
+// The first pass of each block is fresh in both modes: refreshed in every pass, the two must agree.
+TEST_P(Parity, FlashblockThatRefreshesEveryPassIsExact) {
+  RecordedFilm film(GetParam());
+  film.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kEveryPass};
+  KeepingSink sink;
+  film.render(sink);
+  EXPECT_TENSORS_CLOSE(sink.latents(), film.expected("latents"), 1e-4, 1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Films, Parity,
+                         ::testing::Values("pipeline_full", "pipeline_window9_sink3", "pipeline_extend3_shift8"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(RenderSession, FirstBlockIsExactWhateverIsReused) {
+  RecordedFilm film("pipeline_full");
+  film.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kFirstPass};
+  KeepingSink sink;
+  const RenderCounts counts = film.render(sink);
+  EXPECT_TENSORS_CLOSE(sink.blocks[0].latents, film.expected("latents").narrow(1, 0, 3), 1e-4, 1e-4);
+  EXPECT_FALSE(testing::tensors_close(sink.latents(), film.expected("latents"), 1e-4, 1e-4))
+      << "reuse left no trace: it was not switched on";
+  EXPECT_GT(counts.transformer.external_reused, counts.transformer.external_computed);
+}
+
+TEST(RenderSession, OverlapChangesNothing) {
+  RecordedFilm film("pipeline_window9_sink3");
+  KeepingSink overlapped, in_turn;
+  film.options.overlap = Overlap::kOn;
+  film.render(overlapped);
+  film.options.overlap = Overlap::kOff;
+  film.render(in_turn);
+  EXPECT_TENSORS_IDENTICAL(overlapped.latents(), in_turn.latents());
+  EXPECT_TENSORS_IDENTICAL(overlapped.rgb(), in_turn.rgb());
+}
+
+TEST(RenderSession, SameInputsGiveTheSameFilmAndTheSessionKeepsNothingOfTheLast) {
+  RecordedFilm film("pipeline_extend3_shift8");
+  KeepingSink first, second;
+  film.render(first);
+  film.render(second);
+  EXPECT_TENSORS_IDENTICAL(first.latents(), second.latents());
+  EXPECT_TENSORS_IDENTICAL(first.pixels(), second.pixels());
+}
+
+TEST(RenderSession, MemoryDoesNotGrowWithTheFilm) {
+  RecordedFilm film("pipeline_window9_sink3");
+  film.options.keep_pixels = false;
+  film.inputs.noise = std::make_shared<SeededNoise>(1);
+  std::vector<int64_t> bytes;
+  for (const int64_t blocks : {4, 12}) {
+    film.plan.blocks = blocks;
+    KeepingSink sink;
+    const RenderCounts counts = film.render(sink);
+    bytes.push_back(counts.state_bytes);
+    EXPECT_EQ(counts.blocks_written, blocks);
+    EXPECT_EQ(counts.transformer.passes, blocks * 5 - 1) << "four denoising passes and, but for the last, a clean one";
+    EXPECT_EQ(counts.evicted_frames, (blocks - 1) * 3 - 6) << "sink and window keep six past frames";
+  }
+  EXPECT_EQ(bytes[0], bytes[1]);
+}
+
+TEST(RenderSession, PromptChangesAtItsBlockAndNotBefore) {
+  RecordedFilm film("pipeline_window9_sink3");
+  KeepingSink unchanged, changed;
+  film.render(unchanged);
+  FilmInputs inputs = film.inputs;
+  inputs.prompts.push_back({.first_block = 3, .embedding = film.other_prompt()});
+  const RenderCounts counts = film.render(changed, inputs);
+  for (size_t block = 0; block < 3; ++block) {
+    EXPECT_TENSORS_IDENTICAL(changed.blocks[block].latents, unchanged.blocks[block].latents);
+  }
+  EXPECT_FALSE(testing::tensors_close(changed.blocks[3].latents, unchanged.blocks[3].latents, 1e-2, 1e-2));
+  EXPECT_EQ(counts.blocks_written, 5);
+}
+
+// With the same prompt again, and while nothing has left the window, the context made anew is the context there was.
+TEST(RenderSession, ContextIsMadeAgainFromTheSameLatents) {
+  RecordedFilm film("pipeline_full");
+  KeepingSink unchanged, renewed;
+  film.render(unchanged);
+  FilmInputs inputs = film.inputs;
+  inputs.prompts.push_back({.first_block = 2, .embedding = inputs.prompts.front().embedding});
+  film.render(renewed, inputs);
+  EXPECT_TENSORS_CLOSE(renewed.latents(), unchanged.latents(), 1e-4, 1e-4);
+}
+
+TEST(RenderSession, FirstBlockMayHaveStepsOfItsOwn) {
+  RecordedFilm film("pipeline_full");
+  film.inputs.noise = std::make_shared<SeededNoise>(1);
+  film.plan.blocks = 2;
+  KeepingSink sink, as_always, more_steps;
+  film.render(as_always);
+  film.options.recipe.first_steps = film.options.recipe.steps;
+  film.render(sink);
+  EXPECT_TENSORS_IDENTICAL(sink.latents(), as_always.latents());
+  film.options.recipe.first_steps = {1000, 900, 750, 500, 250, 100};
+  EXPECT_EQ(film.render(more_steps).transformer.passes, 6 + 1 + 4);
+  EXPECT_FALSE(testing::tensors_close(more_steps.blocks[0].latents, as_always.blocks[0].latents, 1e-3, 1e-3));
+}
+
+TEST(RenderSession, GuidanceOfOneIsNoGuidanceAndItsScaleMatters) {
+  RecordedFilm film("pipeline_full");
+  film.plan.blocks = 2;
+  KeepingSink plain, towards_itself, guided;
+  film.render(plain);
+  film.options.recipe.guidance_scale = 3;
+  film.inputs.negative_embedding = film.inputs.prompts.front().embedding;  // away from the prompt itself: no effect
+  film.render(towards_itself);
+  EXPECT_TENSORS_CLOSE(towards_itself.latents(), plain.latents(), 1e-4, 1e-4);
+  film.inputs.negative_embedding = film.other_prompt();
+  film.render(guided);
+  EXPECT_FALSE(testing::tensors_close(guided.latents(), plain.latents(), 1e-2, 1e-2));
+}
+
+TEST(RenderSession, UniPcTakesItsOwnNumberOfSteps) {
+  RecordedFilm film("pipeline_full");
+  film.plan.blocks = 2;
+  film.options.recipe.unipc_steps = 6;
+  KeepingSink sink;
+  EXPECT_EQ(film.render(sink).transformer.passes, 6 + 1 + 6);
+  EXPECT_EQ(sink.latents().size(1), 6);
+}
+
+TEST(RenderSession, StopsBetweenPassesAndKeepsWhatIsFinished) {
+  RecordedFilm film("pipeline_full");
+  class StoppingSink : public KeepingSink {
+   public:
+    void write(const RenderedBlock& block) override {
+      KeepingSink::write(block);
+      if (blocks.size() == 2) stop.request_stop();
+    }
+    std::stop_source stop;
+  } sink;
+  film.options.overlap = Overlap::kOff;
+  const RenderCounts counts = film.render(sink, film.inputs, sink.stop.get_token());
+  EXPECT_EQ(counts.blocks_written, 2);
+  EXPECT_TENSORS_CLOSE(sink.latents(), film.expected("latents").narrow(1, 0, 6), 1e-4, 1e-4);
+}
+
+TEST(RenderSession, FaultOfTheSinkReachesTheCallerInBothModes) {
+  class FullDisk : public FrameSink {
+    void write(const RenderedBlock&) override { throw MediaError("the disk is full"); }
+  } sink;
+  for (const Overlap overlap : {Overlap::kOn, Overlap::kOff}) {
+    RecordedFilm film("pipeline_extend3_shift8");
+    film.options.overlap = overlap;
+    EXPECT_THROW(film.render(sink), MediaError);
+  }
+}
+
+TEST(RenderSession, RefusesAnEmbeddingOfAnotherTextEncoder) {
+  RecordedFilm film("pipeline_full");
+  film.inputs.prompts.front().embedding = film.inputs.prompts.front().embedding.narrow(2, 0, 32);
+  KeepingSink sink;
+  EXPECT_THROW(film.render(sink), ConfigError);
+}
+
+TEST(RenderSession, RefusesNumbersThatAreNotFinite) {
+  RecordedFilm film("pipeline_full");
+  film.inputs.prompts.front().embedding =
+      film.inputs.prompts.front().embedding * std::numeric_limits<float>::infinity();
+  KeepingSink sink;
+  EXPECT_THROW(film.render(sink), DeviceError);
+}
+
+}  // namespace
+}  // namespace flashblock

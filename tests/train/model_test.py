@@ -1,0 +1,199 @@
+"""Tests of the demo model's PyTorch side: python -m unittest discover -s tests/train -p "*_test.py"."""
+
+import json
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts" / "train"))
+
+import train_transformer
+import train_vae
+import umt5
+from optim import Trainer
+from rollout import SIGMAS
+from wan_transformer import Geometry, Layout, WanTransformer, geometry_from_checkpoint
+from wan_vae import WanVAE
+
+SMALL = Geometry(dim=64, num_heads=2, num_layers=3, ffn_dim=96, freq_dim=256, text_dim=24, text_len=8, height=3, width=4)
+
+
+def relative(a, b):
+    return float((a - b).detach().norm() / b.detach().norm())
+
+
+def small_vae(seed=0):
+    torch.manual_seed(seed)
+    vae = WanVAE((8, 16, 16, 16), (8, 16, 32, 16)).eval().requires_grad_(False)
+    for name, p in vae.named_parameters():
+        if name.endswith("bias"):
+            p.data.normal_(std=0.1)
+    return vae
+
+
+class TrainingPassEqualsGeneration(unittest.TestCase):
+    """The training pass over clean and noisy blocks computes what cached generation computes."""
+
+    @torch.no_grad()
+    def setUp(self):
+        torch.manual_seed(0)
+        self.model = WanTransformer(SMALL)
+        torch.nn.init.normal_(self.model.head.head.weight, std=0.1)
+        layout = Layout(windows=2, copies=2, starts=3, firsts=2)
+        sizes = layout.sizes()
+        n = sum(sizes)
+        x, caption, t = torch.randn(n, 3, 16, 6, 8), torch.randint(0, 9, (n,)), torch.rand(n) * 1000
+        self.rows = torch.randn(9, 8, 24)
+        self.x, self.caption, self.t = (list(p.split(sizes)) for p in (x, caption, t))
+        self.t[0].zero_(), self.t[2].zero_()
+        self.first = torch.tensor([6, 30])
+        self.clean = torch.cat([torch.zeros(2, 1).long(), self.first[:, None] + 3 * torch.arange(5)], 1)
+        noisy = (self.first[:, None] + 3 * torch.arange(2, 6))[:, None].expand(2, 2, 4)
+        start_noisy = torch.tensor([3, 6]).expand(3, 2, 2)
+        starts = torch.cat([self.clean.flatten(), noisy.flatten(), torch.tensor([0, 3] * 3), start_noisy.flatten(), torch.zeros(2).long()])
+        self.flows = self.model(x, torch.cat(self.t), starts, self.rows, caption, layout)
+
+    @torch.no_grad()
+    def cached(self, group, index, start, entries):
+        past = [list(layer) for layer in zip(*entries)] or [[] for _ in self.model.blocks]
+        text = self.model.text_keys(self.rows[self.caption[group][index]][None])
+        return self.model.cached(self.x[group][index][None], float(self.t[group][index]), torch.tensor([start]), text, past)
+
+    def expect(self, output, index, group, start, entries):
+        self.assertLess(relative(self.flows[output][index], self.cached(group, index, start, entries)[0][0]), 1e-5)
+
+    def test_windows(self):
+        for w in range(2):
+            entries = []
+            for place in range(7):  # place 0 is the sink
+                past = [*entries[:1], *entries[1:][-2:]]
+                for copy in range(2 if place >= 3 else 0):
+                    self.expect(0, (w * 2 + copy) * 4 + place - 3, 1, int(self.first[w]) + 3 * (place - 1), past)
+                if place < 6:
+                    entries.append(self.cached(0, w * 6 + place, int(self.clean[w, place]), past)[1])
+
+    def test_film_starts(self):
+        for s in range(3):
+            entries = []
+            for block in range(2):
+                entries.append(self.cached(2, s * 2 + block, 3 * block, entries)[1])
+                for copy in range(2):
+                    self.expect(1, (s * 2 + copy) * 2 + block, 3, 3 * block + 3, entries)
+
+    def test_first_blocks(self):
+        for f in range(2):
+            self.expect(2, f, 4, 0, [])
+
+
+class Autoencoder(unittest.TestCase):
+    def test_decoding_in_pieces_equals_decoding_at_once(self):
+        vae, z, history = small_vae(), torch.randn(1, 16, 7, 2, 3), {}
+        whole = vae.decode(z)
+        self.assertEqual(whole.shape[2], 25)
+        for sizes in ([3, 3, 1], [1, 2, 4]):
+            history = {}
+            pieces = torch.cat([vae.decode(part, history) for part in z.split(sizes, 2)], 2)
+            self.assertLess(relative(pieces, whole), 1e-5)
+
+    def test_stacked_convolutions_compute_the_same(self):
+        vae, x = small_vae(), torch.rand(1, 3, 9, 16, 24)
+        z = vae.encode(x)
+        vae.set_stacked(True)
+        self.assertLess(relative(vae.encode(x), z), 1e-4)
+
+    def test_folded_statistics_change_the_latents_alone(self):
+        vae, x = small_vae(), torch.rand(1, 3, 9, 16, 24)
+        raw = vae.posterior(x)[0]
+        pictures, mean, std = vae.decode_raw(raw), torch.randn(16), torch.rand(16) + 0.5
+        vae.fold_statistics(mean, std)
+        self.assertLess(relative(vae.encode(x), (raw - mean.view(-1, 1, 1, 1)) / std.view(-1, 1, 1, 1)), 1e-4)
+        self.assertLess(relative(vae.decode(vae.encode(x)), pictures), 1e-4)
+
+    def test_a_saved_run_is_loaded_with_its_widths(self):
+        vae, z = small_vae(), torch.randn(1, 16, 2, 2, 3)
+        with tempfile.TemporaryDirectory() as folder:
+            train_vae.save(vae, folder)
+            self.assertTrue(torch.equal(train_vae.load(folder).decode(z), vae.decode(z)))
+
+
+class Optimisation(unittest.TestCase):
+    def trainer(self):
+        torch.manual_seed(0)
+        net = torch.nn.Linear(6, 4)
+        return net, Trainer(net.named_parameters(), ["weight"], muon_rate=0.02, adam_rate=0.02, weight_decay=0.0, clip=1.0, average_span=5)
+
+    def test_both_optimisers_lower_the_loss(self):
+        net, trainer = self.trainer()
+        x, y = torch.randn(64, 6), torch.randn(64, 6) @ torch.randn(6, 4) * 0
+        losses = []
+        for _ in range(200):
+            loss = (net(x) - y).square().mean()
+            losses.append(loss.item())
+            trainer.step(loss, 1.0)
+        self.assertLess(losses[-1], 0.05 * losses[0])
+        self.assertLess(relative(trainer.average["weight"], net.weight.detach()), 1.0)
+
+    def test_a_step_that_is_not_finite_is_taken_back(self):
+        net, trainer = self.trainer()
+        trainer.step(net(torch.ones(1, 6)).sum(), 1.0)
+        trainer.keep_good_state()
+        before = net.weight.detach().clone()
+        trainer.step(net(torch.full((1, 6), float("nan"))).sum(), 1.0)
+        self.assertEqual(trainer.restored, 1)
+        self.assertTrue(torch.equal(net.weight, before))
+
+
+class ShippedModel(unittest.TestCase):
+    DEMO = ROOT / "assets" / "demo"
+
+    def test_the_schedule_is_the_one_of_the_model_file(self):
+        self.assertEqual([round(s, 4) for s in SIGMAS], [1.0, 0.9375, 0.8333, 0.625])
+
+    @torch.no_grad()
+    def test_the_files_make_a_picture_of_what_was_asked(self):
+        if not (self.DEMO / "transformer.safetensors").exists():
+            self.skipTest("no weights in assets/demo")
+        import reference_render
+        record, _ = reference_render.render(str(self.DEMO), "a red balloon over the sea at noon, clear sky", 1, seed=1)
+        first = record["video"][0, 0]
+        red = first[:, 40:70, 110:145].mean((1, 2))
+        sea = first[:, 125:, :].mean((1, 2))
+        self.assertGreater(float(red[0] - red[1:].amax()), 0.2)
+        self.assertGreater(float(sea[2] - sea[0]), 0.1)
+        self.assertEqual(geometry_from_checkpoint(json.loads((self.DEMO / "config.json").read_text())), Geometry())
+
+
+class TextEncoder(unittest.TestCase):
+    def test_padding_changes_nothing(self):
+        torch.manual_seed(0)
+        text = umt5.UMT5Encoder(50, 32, 4, 48, 2)
+        ids = torch.tensor([[7, 9, 11, umt5.EOS]])
+        padded = torch.cat([ids, torch.zeros(1, 12, dtype=torch.long)], 1)
+        rows = text(padded)
+        self.assertLess(relative(rows[:, :4], text(ids)), 1e-5)
+        self.assertEqual(float(rows[:, 4:].abs().sum()), 0.0)
+
+    def test_buckets_are_the_published_ones(self):
+        bucket = umt5.relative_bucket(128, "cpu")
+        offsets = {0: 0, 7: 7, 8: 8, 11: 8, 12: 9, 16: 10, 23: 11, 32: 12, 46: 13, 64: 14, 91: 15, 127: 15}
+        for distance, offset in offsets.items():
+            self.assertEqual(int(bucket[127, 127 - distance]), offset)
+            if distance:
+                self.assertEqual(int(bucket[0, distance]), 16 + offset)
+
+
+class Levels(unittest.TestCase):
+    def test_most_noise_levels_are_the_samplers(self):
+        torch.manual_seed(0)
+        sigma = train_transformer.draw_sigma((4000,))
+        share = torch.stack([(sigma - s).abs() < 1e-5 for s in SIGMAS]).float().mean(1)
+        self.assertTrue(all(0.15 < s < 0.25 for s in share.tolist()), share)
+        self.assertGreater(float(sigma.min()), 0.01)
+
+
+if __name__ == "__main__":
+    unittest.main()

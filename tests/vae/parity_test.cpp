@@ -1,0 +1,74 @@
+// The coders against the published Python code, on formula weights.
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/support/formula_checkpoint.h"
+#include "tests/support/tensor_matchers.h"
+#include "tests/vae/device_cases.h"
+#include "vae/latent_decoder.h"
+#include "vae/latent_encoder.h"
+
+namespace flashblock::testing {
+namespace {
+
+/// The encoder's or the decoder's half of the VAE that a parity file was computed with.
+std::shared_ptr<const WeightStore> wan_weights(const std::string& data, const std::string& half) {
+  const std::string latent_conv = half == "decoder." ? "conv2." : "conv1.";
+  std::vector<NamedShape> shapes;
+  for (const NamedShape& shape : vae_shapes(parity_config(*parity_data(data))["dim"]))
+    if (shape.first.starts_with(half) || shape.first.starts_with(latent_conv)) shapes.push_back(shape);
+  return formula_store(shapes);
+}
+
+/// [B, C, F, H, W] to [B, F, C, H, W], and back.
+at::Tensor swap_time_and_channels(const at::Tensor& tensor) { return tensor.transpose(1, 2).contiguous(); }
+
+/// Pixels [T, 3, H, W] in [0, 1] to the network's [1, 3, T, H, W] in [-1, 1].
+at::Tensor network_range(const at::Tensor& pixels) {
+  return swap_time_and_channels((pixels.cpu() * 2 - 1).unsqueeze(0));
+}
+
+class Parity : public ::testing::TestWithParam<DeviceCase> {
+ protected:
+  void SetUp() override { FB_SKIP_WITHOUT_GPU(GetParam().device); }
+
+  void decodes_wan(const std::string& name) {
+    const auto data = parity_data(name);
+    const auto decoder = load_latent_decoder(*wan_weights(name, "decoder."), GetParam().device, GetParam().dtype);
+    const at::Tensor pixels = decoder->decode_unclamped(swap_time_and_channels(data->tensor("z")));
+    EXPECT_TENSORS_NEAR_IN_NORM(network_range(pixels), data->tensor("pixels"), GetParam().bound);
+  }
+
+  void encodes_wan(const std::string& name) {
+    const auto data = parity_data(name);
+    const auto encoder = load_latent_encoder(*wan_weights(name, "encoder."), GetParam().device, GetParam().dtype);
+    const at::Tensor pixels = swap_time_and_channels(data->tensor("x"))[0] * 0.5 + 0.5;
+    const at::Tensor latents = encoder->encode(pixels);
+    EXPECT_TENSORS_NEAR_IN_NORM(swap_time_and_channels(latents.cpu()), data->tensor("latent"), GetParam().bound);
+  }
+};
+
+TEST_P(Parity, NarrowWanDecoder) { decodes_wan("vae_small"); }
+TEST_P(Parity, NarrowWanEncoder) { encodes_wan("vae_small"); }
+TEST_P(Parity, PublishedWanDecoder) { decodes_wan("vae_full"); }
+TEST_P(Parity, PublishedWanEncoder) { encodes_wan("vae_full"); }
+
+TEST_P(Parity, TaehvDecoder) {
+  const auto data = parity_data("taehv_small");
+  const auto decoder = load_latent_decoder(*formula_store(taehv_shapes()), GetParam().device, GetParam().dtype);
+  const at::Tensor pixels = decoder->decode_unclamped(data->tensor("z"));
+  const at::Tensor expected = data->tensor("frames")[0];
+  EXPECT_TENSORS_NEAR_IN_NORM(pixels.cpu(), expected.narrow(0, 3, expected.size(0) - 3), GetParam().bound);
+}
+
+// Bounds: docs/numerics.md, "VAE".
+INSTANTIATE_TEST_SUITE_P(Cpu, Parity, ::testing::Values(DeviceCase{at::kCPU, at::kFloat, 1e-5}));
+INSTANTIATE_TEST_SUITE_P(CpuBfloat16, Parity, ::testing::Values(DeviceCase{at::kCPU, at::kBFloat16, 3e-2}));
+INSTANTIATE_TEST_SUITE_P(Cuda, Parity,
+                         ::testing::Values(DeviceCase{at::kCUDA, at::kFloat, 1e-5},
+                                           DeviceCase{at::kCUDA, at::kBFloat16, 3e-2}));
+
+}  // namespace
+}  // namespace flashblock::testing

@@ -1,0 +1,134 @@
+// How a film is cut into calls must not change it; a reset must make the decoder forget.
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/formula_checkpoint.h"
+#include "tests/support/tensor_matchers.h"
+#include "tests/vae/device_cases.h"
+#include "vae/latent_decoder.h"
+#include "vae/latent_encoder.h"
+
+namespace flashblock::testing {
+namespace {
+
+std::shared_ptr<const WeightStore> weights_of(const std::string& kind) {
+  return formula_store(kind == "taehv" ? taehv_shapes() : vae_shapes(8));
+}
+
+at::Tensor some_latents(int64_t frames) { return formula_data("latents", {1, frames, 16, 4, 6}, 1.0); }
+
+at::Tensor decode_in_calls(LatentDecoder& decoder, const at::Tensor& latents, const std::vector<int64_t>& calls) {
+  std::vector<at::Tensor> pictures;
+  int64_t first = 0;
+  for (const int64_t count : calls) {
+    pictures.push_back(decoder.decode_unclamped(latents.narrow(1, first, count)));
+    first += count;
+  }
+  return at::cat(pictures).cpu();
+}
+
+struct StreamingCase {
+  std::string kind;
+  at::DeviceType device;
+  at::ScalarType dtype;
+  double bound;
+};
+
+class Streaming : public ::testing::TestWithParam<StreamingCase> {
+ protected:
+  void SetUp() override {
+    FB_SKIP_WITHOUT_GPU(GetParam().device);
+    at::set_num_threads(1);  // thousands of tiny operations: on a busy machine threads would wait for each other
+    decoder_ = load_latent_decoder(*weights_of(GetParam().kind), GetParam().device, GetParam().dtype);
+  }
+  void TearDown() override { at::set_num_threads(threads_); }
+
+  const int threads_ = at::get_num_threads();
+  std::unique_ptr<LatentDecoder> decoder_;
+};
+
+TEST_P(Streaming, EveryCutGivesTheSameFilm) {
+  const at::Tensor latents = some_latents(7);
+  const at::Tensor whole = decode_in_calls(*decoder_, latents, {7});
+  ASSERT_EQ(whole.sizes(), at::IntArrayRef({25, 3, 32, 48}));
+  for (const std::vector<int64_t>& calls : {std::vector<int64_t>{3, 3, 1}, {1, 1, 1, 1, 1, 1, 1}, {2, 5}, {1, 6}}) {
+    decoder_->reset();
+    EXPECT_TENSORS_NEAR_IN_NORM(decode_in_calls(*decoder_, latents, calls), whole, GetParam().bound)
+        << "first call of " << calls[0];
+  }
+}
+
+TEST_P(Streaming, FirstCallOfAFilmIsShorter) {
+  const at::Tensor latents = some_latents(4);
+  EXPECT_EQ(decoder_->decode(latents.narrow(1, 0, 3)).size(0), 9);
+  EXPECT_EQ(decoder_->decode(latents.narrow(1, 3, 1)).size(0), 4);
+  decoder_->reset();
+  EXPECT_EQ(decoder_->decode(latents.narrow(1, 0, 1)).size(0), 1);
+}
+
+TEST_P(Streaming, ResetForgetsTheFilmAndItsSize) {
+  const at::Tensor latents = some_latents(3);
+  const at::Tensor fresh = decode_in_calls(*decoder_, latents, {3});
+  const at::Tensor continued = decode_in_calls(*decoder_, latents, {3});
+  EXPECT_NE(continued.size(0), fresh.size(0));
+  decoder_->reset();
+  decode_in_calls(*decoder_, formula_data("other", {1, 2, 16, 2, 4}, 1.0), {2});
+  decoder_->reset();
+  EXPECT_TENSORS_NEAR_IN_NORM(decode_in_calls(*decoder_, latents, {3}), fresh, GetParam().bound);
+}
+
+TEST_P(Streaming, StateDoesNotGrow) {
+  const at::Tensor latents = some_latents(2);
+  EXPECT_EQ(decoder_->state_bytes(), 0);
+  decoder_->decode(latents);
+  decoder_->decode(latents);
+  const int64_t bytes = decoder_->state_bytes();
+  EXPECT_GT(bytes, 0);
+  for (int call = 0; call < 10; ++call) decoder_->decode(latents);
+  EXPECT_EQ(decoder_->state_bytes(), bytes);
+}
+
+TEST_P(Streaming, DecodeIsTheClampedFormOnFloat32Pixels) {
+  const at::Tensor latents = some_latents(2) * 3;
+  const at::Tensor unclamped = decoder_->decode_unclamped(latents);
+  decoder_->reset();
+  const at::Tensor pixels = decoder_->decode(latents.to(at::kBFloat16).to(latents.scalar_type()));
+  EXPECT_EQ(pixels.scalar_type(), at::kFloat);
+  EXPECT_TRUE(pixels.is_contiguous());
+  EXPECT_GT((unclamped - unclamped.clamp(0, 1)).abs().max().item<float>(), 0.0f)
+      << "nothing to clamp: the test proves nothing";
+  EXPECT_GE(pixels.min().item<float>(), 0.0f);
+  EXPECT_LE(pixels.max().item<float>(), 1.0f);
+}
+
+// Bounds: docs/numerics.md, "VAE, streaming".
+INSTANTIATE_TEST_SUITE_P(Cpu, Streaming,
+                         ::testing::Values(StreamingCase{"wan", at::kCPU, at::kFloat, 1e-6},
+                                           StreamingCase{"wan", at::kCPU, at::kBFloat16, 1e-6},
+                                           StreamingCase{"taehv", at::kCPU, at::kFloat, 1e-6}));
+INSTANTIATE_TEST_SUITE_P(Cuda, Streaming,
+                         ::testing::Values(StreamingCase{"wan", at::kCUDA, at::kFloat, 1e-5},
+                                           StreamingCase{"wan", at::kCUDA, at::kBFloat16, 2e-2},
+                                           StreamingCase{"taehv", at::kCUDA, at::kFloat, 1e-5}));
+
+TEST(StreamingEncoder, EveryCutGivesTheSameLatents) {
+  const auto encoder = load_latent_encoder(*weights_of("wan"), at::kCPU, at::kFloat);
+  const at::Tensor pixels = formula_data("pixels", {21, 3, 32, 48}, 0.5) + 0.5;
+  const at::Tensor whole = encoder->encode(pixels);
+  ASSERT_EQ(whole.sizes(), at::IntArrayRef({1, 6, 16, 4, 6}));
+  for (const std::vector<int64_t>& calls : {std::vector<int64_t>{1, 20}, {5, 4, 12}, {9, 8, 4}}) {
+    encoder->reset();
+    std::vector<at::Tensor> latents;
+    int64_t first = 0;
+    for (const int64_t count : calls) {
+      latents.push_back(encoder->encode(pixels.narrow(0, first, count)));
+      first += count;
+    }
+    EXPECT_TENSORS_NEAR_IN_NORM(at::cat(latents, 1), whole, 1e-6) << "first call of " << calls[0];
+  }
+}
+
+}  // namespace
+}  // namespace flashblock::testing

@@ -1,0 +1,91 @@
+// What the loaders accept and how they refuse.
+#include "vae/vae_weights.h"
+
+#include <ATen/ops/zeros.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "core/error.h"
+#include "tests/support/formula_checkpoint.h"
+#include "tests/vae/decoder_shapes.h"
+#include "vae/latent_decoder.h"
+#include "vae/latent_encoder.h"
+
+namespace flashblock::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using Tensors = std::map<std::string, at::Tensor>;
+
+Tensors tensors_of(const std::vector<NamedShape>& shapes) {
+  Tensors tensors;
+  for (auto& [name, tensor] : formula_tensors(shapes)) tensors.emplace(name, tensor);
+  return tensors;
+}
+
+std::string refusal(const Tensors& tensors) {
+  try {
+    load_latent_decoder(*WeightStore::from_tensors(tensors, "some.pth"), at::kCPU, at::kFloat);
+  } catch (const WeightsError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(VaeWeights, WidthsAndDepthsComeFromTheTensors) {
+  const auto decoder = load_latent_decoder(*WeightStore::from_tensors(tensors_of(decoder_shapes({32, 24, 16, 16}, 1))),
+                                           at::kCPU, at::kFloat);
+  EXPECT_EQ(decoder->decode(at::zeros({1, 2, 16, 2, 3})).sizes(), at::IntArrayRef({5, 3, 16, 24}));
+  EXPECT_EQ(decoder->latent_channels(), 16);
+}
+
+TEST(VaeWeights, ADecoderAloneIsEnough) {
+  Tensors tensors = tensors_of(vae_shapes(8));
+  for (auto it = tensors.begin(); it != tensors.end();)
+    it = it->first.starts_with("encoder.") || it->first.starts_with("conv1.") ? tensors.erase(it) : std::next(it);
+  EXPECT_EQ(refusal(tensors), "accepted");
+  EXPECT_THROW(load_latent_encoder(*WeightStore::from_tensors(tensors), at::kCPU, at::kFloat), WeightsError);
+}
+
+TEST(VaeWeights, MissingAndMisshapenTensorsAreListedTogether) {
+  Tensors tensors = tensors_of(vae_shapes(8));
+  tensors.erase("decoder.upsamples.4.residual.6.bias");
+  tensors["decoder.middle.1.proj.weight"] = at::zeros({3, 3, 1, 1});
+  tensors["decoder.surprise"] = at::zeros({1});
+  EXPECT_THAT(refusal(tensors), AllOf(HasSubstr("some.pth"), HasSubstr("decoder.upsamples.4.residual.6.bias"),
+                                      HasSubstr("decoder.middle.1.proj.weight"), HasSubstr("decoder.surprise")));
+}
+
+TEST(VaeWeights, AnotherKindOfFileIsNamed) {
+  EXPECT_THAT(refusal({{"blocks.0.modulation", at::zeros({1})}}),
+              AllOf(HasSubstr("some.pth"), HasSubstr("decoder.conv1.weight")));
+  EXPECT_THAT(refusal({{"decoder.conv1.weight", at::zeros({3})}}), HasSubstr("rank 1"));
+}
+
+TEST(VaeWeights, OtherStridesAreRefused) {
+  Tensors tensors = tensors_of(decoder_shapes({32, 24, 16, 16}, 1));
+  tensors.erase("decoder.upsamples.1.time_conv.weight");
+  tensors.erase("decoder.upsamples.1.time_conv.bias");
+  EXPECT_THAT(refusal(tensors), HasSubstr("strides of 8 in space and 2 in time"));
+}
+
+TEST(VaeWeights, OtherLatentChannelsAreRefused) {
+  Tensors tensors = tensors_of(decoder_shapes({32, 24, 16, 16}, 1));
+  tensors["decoder.conv1.weight"] = at::zeros({32, 48, 3, 3, 3});
+  tensors["conv2.weight"] = at::zeros({48, 48, 1, 1, 1});
+  tensors["conv2.bias"] = at::zeros({48});
+  EXPECT_THAT(refusal(tensors), AllOf(HasSubstr("48 latent channels"), HasSubstr("16")));
+}
+
+TEST(VaeWeights, TaehvWithOneGrowLessIsRefused) {
+  Tensors tensors = tensors_of(taehv_shapes());
+  EXPECT_EQ(refusal(tensors), "accepted");
+  tensors.erase("decoder.15.conv.0.weight");
+  EXPECT_NE(refusal(tensors), "accepted");
+}
+
+}  // namespace
+}  // namespace flashblock::testing

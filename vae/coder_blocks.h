@@ -1,0 +1,97 @@
+// The modules that the Wan VAE's decoder and encoder are built of. Frames are [T, H, W, C] (note "Frames" in
+// feature_cache.h). Source of all: Self-Forcing `wan/modules/vae.py`, the classes named at each.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <string>
+
+#include "vae/causal_conv3d.h"
+#include "vae/feature_cache.h"
+#include "vae/vae_weights.h"
+
+namespace flashblock {
+
+/// x + conv(SiLU(RMS(conv(SiLU(RMS(x)))))), with a 1x1x1 shortcut for x where the widths differ. Source: ResidualBlock.
+class ResidualBlock {
+ public:
+  ResidualBlock(const std::string& name, const ResidualWeights& weights, at::ScalarType dtype);
+
+  /// Takes the frames over: the sum is formed in their memory. Shape: [T, H, W, Cin] to [T, H, W, Cout].
+  at::Tensor forward(at::Tensor frames, FeatureCache& cache) const;
+
+ private:
+  at::Tensor norm1_, norm2_;
+  CausalConv3d conv1_, conv2_;
+  std::optional<Convolution> shortcut_;
+};
+
+/// x + proj(attention(to_qkv(RMS(x)))): one head over the positions of each frame, none across time. Source:
+/// AttentionBlock.
+class SpatialAttention {
+ public:
+  SpatialAttention(const SpatialAttentionWeights& weights, at::ScalarType dtype);
+
+  /// Takes the frames over. Shape: [T, H, W, C], in and out.
+  at::Tensor forward(at::Tensor frames) const;
+
+ private:
+  at::Tensor norm_;
+  Convolution to_qkv_, proj_;
+};
+
+/// Nearest-neighbour doubling of height and width, then a 3x3 convolution, computed as one 2x2 convolution at the small
+/// size for all four output phases: each phase sees only 2x2 distinct inputs, so the taps that meet on one input are
+/// added up beforehand. That is 4/9 of the arithmetic, and the doubled input is never stored. Sums of taps are formed
+/// in float32, before rounding.
+class DoublingConvolution {
+ public:
+  /// Weights [Cout, Cin, 3, 3] float32 and bias [Cout] or undefined.
+  DoublingConvolution(const ConvWeights& weights, at::ScalarType dtype);
+
+  /// Shape: [T, H, W, Cin] to [T, 2H, 2W, Cout].
+  at::Tensor forward(const at::Tensor& frames) const;
+
+ private:
+  Convolution phases_;  ///< [2 * 2 * Cout, Cin, 2, 2], padding 1
+};
+
+/// Doubles height and width and, if it has a time convolution, the frame rate. Source: Resample, upsample2d and
+/// upsample3d.
+class Upsampler {
+ public:
+  Upsampler(const std::string& name, const ResampleWeights& weights, at::ScalarType dtype);
+
+  /// The film's first frame is not doubled in time, and never enters the time convolution's history.
+  /// Shape: [T, H, W, Cin] to [T', 2H, 2W, Cout]; T' = T, or 2T with time, or 2T - 1 in the first call of a film with
+  /// time.
+  at::Tensor forward(const at::Tensor& frames, FeatureCache& cache) const;
+
+ private:
+  at::Tensor double_frame_rate(const at::Tensor& frames, FeatureCache& cache) const;
+
+  std::optional<CausalConv3d> time_;
+  DoublingConvolution spatial_;
+};
+
+/// Halves height and width and, if it has a time convolution, the frame rate. Source: Resample, downsample2d and
+/// downsample3d.
+class Downsampler {
+ public:
+  Downsampler(const std::string& name, const ResampleWeights& weights, at::ScalarType dtype);
+
+  /// The film's first frame passes alone; afterwards T must be even where there is a time convolution.
+  /// Shape: [T, H, W, Cin] to [T', H/2, W/2, Cout]; T' = T, or T/2 with time, or 1 + (T - 1)/2 in the first call with
+  /// time.
+  at::Tensor forward(const at::Tensor& frames, FeatureCache& cache) const;
+
+ private:
+  at::Tensor halve_frame_rate(const at::Tensor& frames, FeatureCache& cache) const;
+
+  std::string slot_;
+  Convolution spatial_;
+  std::optional<Convolution> time_;
+};
+
+}  // namespace flashblock

@@ -1,0 +1,29 @@
+// Between the latents of the transformer, normalised per channel, and those of the Wan VAE.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace flashblock {
+
+/// Mean and standard deviation of each latent channel, ready on a device.
+/// Mean, std and 1 / std are each rounded to the compute dtype, as in the reference; in bfloat16 this is visible.
+/// Source: Self-Forcing `utils/wan_wrapper.py`, WanVAEWrapper.
+class LatentStats {
+ public:
+  static constexpr int64_t kChannels = 16;
+
+  LatentStats(at::Device device, at::ScalarType dtype);
+
+  /// Normalised latents to the VAE's own: z / (1 / std) + mean. Shape: [F, H, W, 16] of the compute dtype, in and out.
+  at::Tensor denormalise(const at::Tensor& latents) const;
+
+  /// The inverse: (mu - mean) * (1 / std). Shape: as denormalise.
+  at::Tensor normalise(const at::Tensor& latents) const;
+
+ private:
+  at::Tensor mean_, inverse_std_;  ///< [16]
+};
+
+}  // namespace flashblock

@@ -1,0 +1,31 @@
+// LibTorch's fused oneDNN convolutions, reached through its dispatcher: weights packed once, and a sum formed in place.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace flashblock::onednn {
+
+/// Strides and zero padding of one convolution, per dimension in space (and time before it).
+struct ConvArguments {
+  std::vector<int64_t> padding;
+  std::vector<int64_t> stride;
+};
+
+/// Whether this LibTorch and this processor have them for `dtype` (float32 or bfloat16).
+bool available(at::ScalarType dtype);
+
+/// The weight in the layout that oneDNN prefers for inputs of about `input_sizes`; other sizes stay correct.
+at::Tensor pack(const at::Tensor& weight, const ConvArguments& arguments, at::IntArrayRef input_sizes);
+
+/// Shape: input [N, C, (D,) H, W] channels last; `packed` from pack; bias undefined for none. Result channels last.
+at::Tensor convolve(const at::Tensor& input, const at::Tensor& packed, const at::Tensor& bias,
+                    const ConvArguments& arguments);
+
+/// sum += convolve(...), in place and rounded once. Shape: sum as convolve's result, channels last.
+void convolve_add(at::Tensor& sum, const at::Tensor& input, const at::Tensor& packed, const at::Tensor& bias,
+                  const ConvArguments& arguments);
+
+}  // namespace flashblock::onednn

@@ -1,0 +1,60 @@
+// TAEHV, the tiny decoder, streaming.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/weight_store.h"
+#include "vae/causal_conv3d.h"
+#include "vae/coder_blocks.h"
+#include "vae/latent_decoder.h"
+
+namespace flashblock {
+
+/// Decodes normalised latents with one memory per MemBlock, kept between calls: how a film is cut into calls does not
+/// change it. The three surplus pictures that the network makes before the film's first one are dropped. Source:
+/// Self-Forcing `demo_utils/taehv.py`, TAEHV.decoder; its sequential form, which equals the parallel one exactly.
+class TaehvDecoder final : public LatentDecoder {
+ public:
+  /// Throws: WeightsError as load_latent_decoder.
+  TaehvDecoder(const WeightStore& store, at::Device device, at::ScalarType dtype);
+
+  at::Tensor decode_unclamped(const at::Tensor& latents) override;
+  void reset() override;
+  int64_t latent_channels() const override { return latent_channels_; }
+  int64_t state_bytes() const override { return cache_.bytes(); }
+
+ private:
+  /// ReLU(conv(ReLU(conv(ReLU(conv([x, m]))))) + x), m the same block's input one time step before: together with its
+  /// memory the first convolution is one over two frames in time.
+  struct MemBlock {
+    CausalConv3d conv0;
+    Convolution conv2, conv4;
+    at::Tensor forward(at::Tensor frames, FeatureCache& cache) const;
+  };
+
+  /// Nearest-neighbour doubling, TGrow (1x1, C to s C channels that become s frames), 3x3 convolution. TGrow sees one
+  /// position at a time, so it is applied before the doubling, to a quarter of the positions.
+  struct Grow {
+    Convolution grow;
+    int64_t frames_per_frame = 1;
+    DoublingConvolution convolution;
+    at::Tensor forward(const at::Tensor& frames) const;
+  };
+
+  at::Tensor decode_frames(const at::Tensor& latents);
+
+  at::ScalarType dtype_;
+  at::Device device_;
+  int64_t latent_channels_ = 0;
+  Convolution input_, output_;
+  std::vector<std::variant<MemBlock, Grow>> stages_;
+  FeatureCache cache_;
+  bool started_ = false;
+};
+
+}  // namespace flashblock
