@@ -86,7 +86,9 @@ void encode_prompts(const FilmSetup& setup, const LoadedModel& model, FilmInputs
   if (!negative.empty()) inputs.negative_embedding = negative.front().embedding;
 }
 
-FilmInputs make_inputs(const FilmSetup& setup, const LoadedModel& model, FilmObserver& observer) {
+}  // namespace
+
+FilmInputs make_film_inputs(const FilmSetup& setup, const LoadedModel& model, FilmObserver& observer) {
   const FilmProgress nothing_yet{.blocks = setup.plan.blocks};
   FilmInputs inputs{.noise = std::make_shared<SeededNoise>(*setup.config.seed)};
   observer.stage("encoding the prompt", nothing_yet);
@@ -112,12 +114,10 @@ SessionOptions session_options(const FilmSetup& setup, const LoadedModel& model)
           .keep_pixels = !setup.config.record.empty()};
 }
 
-}  // namespace
-
 FilmResult render_film(const FilmSetup& setup, LoadedModel& model, const std::map<std::string, std::string>& tags,
                        Profile& profile, FilmObserver& observer, const std::stop_token& stop) {
   FB_CHECK(setup.config.seed && !setup.config.output.empty());
-  FilmInputs inputs = make_inputs(setup, model, observer);
+  FilmInputs inputs = make_film_inputs(setup, model, observer);
   FilmRecorder recorder;
   if (!setup.config.record.empty()) inputs.noise = recorder.listen_to(inputs.noise);
 

@@ -37,6 +37,12 @@ struct FilmResult {
   RenderCounts counts;
 };
 
+/// Prompts, encoded; the start, encoded; the noise: all that `setup`'s film is made from. Throws: Error.
+FilmInputs make_film_inputs(const FilmSetup& setup, const LoadedModel& model, FilmObserver& observer);
+
+/// How a session renders `setup`'s film on that model's device.
+SessionOptions session_options(const FilmSetup& setup, const LoadedModel& model);
+
 /// Renders the film that `setup` says, with the model it was set up for, and puts it under config.output, with `tags`
 /// as the film's metadata. Requires: config.output and config.seed are set.
 /// When `stop` is requested, the frame blocks that are denoised by then are still written.
