@@ -14,6 +14,8 @@
 #include "media/contact_sheet.h"
 #include "media/frame_conversion.h"
 #include "media/image_reader.h"
+#include "media/jpeg_encoder.h"
+#include "media/picture_grid.h"
 #include "media/png_writer.h"
 #include "media/video_reader.h"
 #include "tests/media/test_film.h"
@@ -129,6 +131,49 @@ TEST(ImageReaderTest, DamagedFilesGiveOneClearLine) {
   EXPECT_THAT(refusal("flipped.png", flipped), HasSubstr("damaged PNG"));
   EXPECT_THAT(error_text<MediaError>([&] { read_image(folder / "missing.png"); }), HasSubstr("no such file"));
   EXPECT_THAT(error_text<MediaError>([&] { read_image(folder.path()); }), HasSubstr("no such file"));
+}
+
+TEST(JpegEncoderTest, ComesBackNearlyTheSame) {
+  const testing::TemporaryFolder folder;
+  const auto round_trip = [&](const at::Tensor& picture, int quantizer) {
+    std::ofstream(folder / "picture.jpg", std::ios::binary)
+        << encode_jpeg(to_rgb24(picture.unsqueeze(0))[0], quantizer);
+    return read_image(folder / "picture.jpg");
+  };
+  const at::Tensor colors = at::tensor({0.8F, 0.2F, 0.4F}).view({3, 1, 1}).expand({3, 20, 30});
+  EXPECT_LT(difference(round_trip(colors, 2), colors), 0.02) << "another matrix or range";
+  const at::Tensor pattern = pattern_frame(3, 256, 160);
+  EXPECT_GT(testing::psnr(round_trip(pattern, 2), pattern), 38);
+  EXPECT_LT(encode_jpeg(to_rgb24(pattern.unsqueeze(0))[0], 20).size(),
+            encode_jpeg(to_rgb24(pattern.unsqueeze(0))[0], 2).size());
+}
+
+TEST(PictureGridTest, PutsEveryPictureUnderItsName) {
+  const PictureGrid grid({"red", "green", "blue", "white"}, 40, 24);
+  EXPECT_EQ(grid.width() % 2 + grid.height() % 2, 0);
+  std::vector<at::Tensor> pictures;
+  for (const auto& color : {std::vector<int>{255, 0, 0}, {0, 255, 0}, {0, 0, 255}, {255, 255, 255}}) {
+    pictures.push_back(at::tensor(color).to(at::kByte).expand({24, 40, 3}));
+  }
+  const at::Tensor sheet = grid.draw(pictures);
+  ASSERT_EQ(sheet.sizes(), (std::vector<int64_t>{grid.height(), grid.width(), 3}));
+  const at::Tensor half = from_rgb24(sheet.unsqueeze(0))[0];
+  const at::Tensor colors = at::tensor({1.F, 0.F, 0.F, 0.F, 1.F, 0.F, 0.F, 0.F, 1.F, 1.F, 1.F, 1.F}).view({4, 3});
+  EXPECT_LT(difference(quarters(half), colors), 0.01) << "two rows of two";
+  for (const at::Tensor& picture : pictures) {
+    const at::Tensor same = (sheet == picture[0][0]).all(2);
+    EXPECT_GE(same.sum().item<int64_t>(), 24 * 40);
+  }
+  const at::Tensor names = sheet.slice(0, 0, 14).amax(2);
+  EXPECT_GT((names > 150).sum().item<int64_t>(), 20) << "no names";
+}
+
+TEST(PictureGridTest, ShrinksWideFilmsOnly) {
+  const at::Tensor film = to_rgb24(pattern_frames(0, 2, 256, 160));
+  EXPECT_TRUE(at::equal(shrink_pictures(film, 256), film));
+  const at::Tensor small = shrink_pictures(film, 128);
+  ASSERT_EQ(small.sizes(), (std::vector<int64_t>{2, 80, 128, 3}));
+  EXPECT_GT(testing::psnr(from_rgb24(small), pattern_frames(0, 2, 128, 80)), 35);
 }
 
 TEST(PngWriterTest, FoldersThatAreNotThereAreNamed) {

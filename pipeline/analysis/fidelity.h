@@ -1,0 +1,76 @@
+// What a way of obtaining attention costs the picture: one film rendered several times, each held against the exact
+// one.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "pipeline/analysis/film_measures.h"
+#include "pipeline/render_film.h"
+
+namespace flashblock {
+
+/// One rendering of the film.
+struct FidelityRun {
+  enum class Kind {
+    kExact,       ///< one softmax over all keys in every pass: what the others are held against
+    kPolicy,      ///< attention as it is to be judged
+    kNoiseFloor,  ///< exact too, its sums in another order: over earlier blocks and over the block apart, then merged
+    kOtherSeed,   ///< exact, with other noise: how far apart two good films are
+  };
+  std::string name;
+  Kind kind = Kind::kPolicy;
+  AttentionConfig attention;
+  uint64_t seed = 0;
+};
+
+/// The runs around `policies`, whose kind and seed are set here: the exact one first, then the policies, then noise
+/// floor and other seed.
+std::vector<FidelityRun> fidelity_runs(const std::vector<FidelityRun>& policies, uint64_t seed, uint64_t other_seed);
+
+/// A film in numbers.
+struct FilmSummary {
+  double latent_psnr = kNotMeasured;   ///< dB, from the mean square error over the film; peak: the exact latents' range
+  double latent_ssim = kNotMeasured;   ///< mean over blocks
+  double picture_psnr = kNotMeasured;  ///< dB, peak 1
+  double picture_ssim = kNotMeasured;
+  double early_picture_psnr = kNotMeasured;  ///< the same over the first 5 s
+  PictureStatistics mean;                    ///< over the film
+  PictureStatistics drift;                   ///< last 5 s (at most half of the film) over the first, minus 1
+  double flicker = kNotMeasured;
+  double border_jump = kNotMeasured;  ///< mean change at borders of blocks over mean change inside; 1: none to be seen
+};
+
+/// A rendering, measured.
+struct MeasuredRun {
+  FidelityRun run;
+  RenderCounts counts;
+  std::vector<BlockMeasures> blocks;
+  FilmSummary summary;
+  std::vector<at::Tensor> thumbnails;  ///< pictures of each block, [T, h, w, 3] uint8
+
+  /// Part of the passes over blocks with a past that computed the attention over it.
+  double computed_share() const;
+};
+
+struct Fidelity {
+  std::vector<MeasuredRun> runs;  ///< the exact one first
+  double latent_range = 0;        ///< of the exact film
+};
+
+/// The summary of a film of `fps` pictures per second. Seconds as above.
+FilmSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_range, int64_t fps);
+
+/// Renders every run, one after another, on the model that `setup` was made for. Memory: the exact film's pictures, and
+/// small ones of every run. Nothing if `stop` was requested. Throws: Error.
+std::optional<Fidelity> measure_fidelity(const FilmSetup& setup, LoadedModel& model,
+                                         const std::vector<FidelityRun>& runs, Profile& profile, FilmObserver& observer,
+                                         const std::stop_token& stop = {});
+
+}  // namespace flashblock
