@@ -77,8 +77,11 @@ class RenderCommand {
 };
 
 std::string hint(const CLI::App& app) {
-  const auto chosen = app.get_subcommands();
-  return "; see flashblock " + (chosen.empty() ? "" : chosen.front()->get_name() + " ") + "--help";
+  std::string words;
+  for (auto chosen = app.get_subcommands(); !chosen.empty(); chosen = chosen.front()->get_subcommands()) {
+    words += chosen.front()->get_name() + " ";
+  }
+  return "; see flashblock " + words + "--help";
 }
 
 }  // namespace
@@ -88,6 +91,7 @@ Request parse_command_line(int argc, const char* const* argv) {
   app.set_version_flag("--version", "flashblock " FLASHBLOCK_VERSION);
   app.require_subcommand(1);
   RenderCommand render(app);
+  AnalyzeOptions analyze(app);
   InfoRequest info;
   CLI::App* info_command = app.add_subcommand("info", "Say what a checkpoint or a model folder is");
   info_command->add_option("MODEL", info.model, "A weights file, a model file, or a folder")->required();
@@ -104,6 +108,7 @@ Request parse_command_line(int argc, const char* const* argv) {
     throw ConfigError(std::string(error.what()) + hint(app));
   }
   if (render.chosen()) return {.render = render.request()};
+  if (auto fidelity = analyze.fidelity()) return {.fidelity = std::move(fidelity)};
   return {.info = info};
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "app/analyze/analyze_options.h"
 #include "app/config_file.h"
 #include "app/progress.h"
 
@@ -29,6 +30,7 @@ struct InfoRequest {
 struct Request {
   std::optional<std::string> text;
   std::optional<RenderRequest> render;
+  std::optional<FidelityRequest> fidelity;
   std::optional<InfoRequest> info;
 };
 

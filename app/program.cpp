@@ -3,6 +3,7 @@
 #include <exception>
 #include <iostream>
 
+#include "app/analyze/fidelity_command.h"
 #include "app/command_line.h"
 #include "app/error_report.h"
 #include "app/info_command.h"
@@ -14,6 +15,7 @@ namespace {
 int run(const Request& request) {
   if (request.text) std::cout << *request.text;
   if (request.render) return run_render(*request.render);
+  if (request.fidelity) return run_fidelity(*request.fidelity);
   if (request.info) return run_info(*request.info);
   return 0;
 }

@@ -19,24 +19,6 @@
 namespace flashblock {
 namespace {
 
-/// The parts that this film needs: what a replayed record holds need not be made.
-std::vector<ModelPart> needed_parts(const RenderConfig& config) {
-  std::vector<ModelPart> parts = {ModelPart::kTransformer, ModelPart::kVae};
-  bool tokenize = true, encode = true;
-  if (!config.replay.empty()) {
-    const FilmReplay replay(config.replay);
-    tokenize = replay.prompts().empty();
-    encode = tokenize || std::any_of(replay.prompts().begin(), replay.prompts().end(),
-                                     [](const EncodedPrompt& prompt) { return !prompt.embedding.defined(); });
-    const bool negative = config.model.recipe.guidance_scale != 1.0 && !replay.negative_embedding().defined();
-    tokenize = tokenize || negative;
-    encode = encode || negative;
-  }
-  if (tokenize) parts.push_back(ModelPart::kTokenizer);
-  if (encode) parts.push_back(ModelPart::kTextEncoder);
-  return parts;
-}
-
 std::vector<std::filesystem::path> weight_files(const ModelDescription& model, const std::vector<ModelPart>& parts) {
   std::vector<std::filesystem::path> files;
   const auto add = [&](ModelPart part, const WeightsFile& weights) {
@@ -89,6 +71,23 @@ void report_film(const FilmSetup& setup, const FilmResult& result, double second
 }
 
 }  // namespace
+
+std::vector<ModelPart> needed_parts(const RenderConfig& config) {
+  std::vector<ModelPart> parts = {ModelPart::kTransformer, ModelPart::kVae};
+  bool tokenize = true, encode = true;
+  if (!config.replay.empty()) {
+    const FilmReplay replay(config.replay);
+    tokenize = replay.prompts().empty();
+    encode = tokenize || std::any_of(replay.prompts().begin(), replay.prompts().end(),
+                                     [](const EncodedPrompt& prompt) { return !prompt.embedding.defined(); });
+    const bool negative = config.model.recipe.guidance_scale != 1.0 && !replay.negative_embedding().defined();
+    tokenize = tokenize || negative;
+    encode = encode || negative;
+  }
+  if (tokenize) parts.push_back(ModelPart::kTokenizer);
+  if (encode) parts.push_back(ModelPart::kTextEncoder);
+  return parts;
+}
 
 int run_render(const RenderRequest& request) {
   const auto start = std::chrono::steady_clock::now();

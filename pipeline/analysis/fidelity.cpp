@@ -135,6 +135,38 @@ FilmSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_ra
   return summary;
 }
 
+std::array<std::pair<const char*, double>, 4> named(const PictureStatistics& statistics) {
+  return {{{"brightness", statistics.brightness},
+           {"contrast", statistics.contrast},
+           {"saturation", statistics.saturation},
+           {"sharpness", statistics.sharpness}}};
+}
+
+const MeasuredRun& Fidelity::of(FidelityRun::Kind kind) const {
+  const auto found = std::find_if(runs.begin(), runs.end(), [&](const auto& run) { return run.run.kind == kind; });
+  FB_CHECK(found != runs.end());
+  return *found;
+}
+
+FidelityVerdict judge(const MeasuredRun& run, const Fidelity& fidelity) {
+  const FilmSummary& exact = fidelity.of(FidelityRun::Kind::kExact).summary;
+  const FilmSummary& floor = fidelity.of(FidelityRun::Kind::kNoiseFloor).summary;
+  FidelityVerdict verdict;
+  const auto drifts = named(run.summary.drift), exact_drifts = named(exact.drift);
+  for (size_t i = 0; i < drifts.size(); ++i) {
+    const double difference = std::abs(drifts[i].second - exact_drifts[i].second);
+    if (std::isnan(difference) || difference <= verdict.drift_difference) continue;
+    verdict.drift_difference = difference;
+    verdict.drifting = drifts[i].first;
+  }
+  const double early = run.summary.early_picture_psnr;
+  verdict.early_loss_db = std::isinf(early) ? 0 : floor.early_picture_psnr - early;
+  verdict.saves = run.computed_share() <= FidelityVerdict::kMaxShare;
+  verdict.keeps_drift = verdict.drift_difference <= FidelityVerdict::kMaxDriftDifference;
+  verdict.is_rounding = verdict.early_loss_db <= FidelityVerdict::kMaxLossDb;
+  return verdict;
+}
+
 std::optional<Fidelity> measure_fidelity(const FilmSetup& setup, LoadedModel& model,
                                          const std::vector<FidelityRun>& runs, Profile& profile, FilmObserver& observer,
                                          const std::stop_token& stop) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pipeline/analysis/film_measures.h"
@@ -60,9 +61,29 @@ struct MeasuredRun {
 };
 
 struct Fidelity {
-  std::vector<MeasuredRun> runs;  ///< the exact one first
+  std::vector<MeasuredRun> runs;  ///< as fidelity_runs lays them out
   double latent_range = 0;        ///< of the exact film
+
+  const MeasuredRun& of(FidelityRun::Kind kind) const;  ///< the first of that kind
 };
+
+/// What a run is asked: does it save, does it drift, does it differ by more than rounding.
+struct FidelityVerdict {
+  static constexpr double kMaxShare = 0.40;            ///< of passes that compute the attention over the past
+  static constexpr double kMaxDriftDifference = 0.02;  ///< between the drifts of this film and of the exact one
+  static constexpr double kMaxLossDb = 3;              ///< below the noise floor, over the first 5 s
+
+  double drift_difference = kNotMeasured;  ///< the largest of the four
+  std::string drifting;                    ///< the statistic it is of
+  double early_loss_db = kNotMeasured;     ///< noise floor's PSNR minus this run's; 0 if both are equal to exact
+  bool saves = false, keeps_drift = false, is_rounding = false;
+};
+
+/// Requires: `runs` as fidelity_runs lays them out.
+FidelityVerdict judge(const MeasuredRun& run, const Fidelity& fidelity);
+
+/// The statistics by name, for reports.
+std::array<std::pair<const char*, double>, 4> named(const PictureStatistics& statistics);
 
 /// The summary of a film of `fps` pictures per second. Seconds as above.
 FilmSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_range, int64_t fps);

@@ -1,0 +1,81 @@
+#include "app/analyze/analyze_options.h"
+
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+FilmPlace parse_film_place(const std::string& name) {
+  if (name == "inside") return FilmPlace::kInside;
+  if (name == "beside") return FilmPlace::kBeside;
+  if (name == "none") return FilmPlace::kNone;
+  throw ConfigError("--film: found '" + name + "', wanted inside, beside or none");
+}
+
+}  // namespace
+
+AnalyzeOptions::Common::Common(CLI::App& app) : command(app), options(app) {
+  options.add_prompts();
+  options.add_film();
+  options.add_model();
+  const std::string group = "Analysis";
+  command
+      .add_option("--policy", asked.policies,
+                  "A refresh policy to judge, with its settings if it has any; repeatable [attention.refresh]")
+      ->type_name("NAME[,KEY=VALUE]...")
+      ->group(group)
+      ->allow_extra_args(false);
+  command.add_option("-o,--output", page, "The page; NAME.json goes beside it [named after seed and prompt]")
+      ->type_name("NAME.html")
+      ->group(group);
+  options.add_flag("--overwrite", "overwrite", true, "Replace files that are there already")->group(group);
+  options.add_flag("--no-metadata", "metadata", false, "Leave the prompt out of all files")->group(group);
+  options.add_configuration();
+  command.add_flag("--quiet", asked.quiet, "Print errors only")->group("Run");
+  command.add_option("--progress", progress, "auto, bar, json or none")
+      ->type_name("STYLE")
+      ->capture_default_str()
+      ->group("Run");
+}
+
+AnalysisRequest AnalyzeOptions::Common::request() {
+  asked.progress = parse_progress_style(asked.quiet ? "none" : progress);
+  asked.layers = options.layers();
+  asked.page = page;
+  return std::move(asked);
+}
+
+AnalyzeOptions::AnalyzeOptions(CLI::App& app)
+    : analyze_(*app.add_subcommand("analyze", "Measure what reused attention may skip, and what it costs the picture")),
+      fidelity_(*analyze_.add_subcommand(
+          "fidelity",
+          "Render a film exactly and with reused attention, and hold them side by side: a page with curves, pictures "
+          "and a film, and the numbers as JSON")) {
+  analyze_.require_subcommand(1);
+  CLI::App& command = fidelity_.command;
+  const std::string group = "Analysis";
+  command
+      .add_option("--other-seed", fidelity_request_.other_seed,
+                  "Seed of the film that shows how far apart two good films are [seed + 1]")
+      ->type_name("N")
+      ->group(group);
+  command
+      .add_option("--film", film_, "The side-by-side film: inside the page (and beside it), beside it only, or none")
+      ->type_name("PLACE")
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--stills", fidelity_request_.stills, "Pictures of each rendering in the page")
+      ->type_name("N")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str()
+      ->group(group);
+}
+
+std::optional<FidelityRequest> AnalyzeOptions::fidelity() {
+  if (!fidelity_.command.parsed()) return {};
+  fidelity_request_.analysis = fidelity_.request();
+  fidelity_request_.film = parse_film_place(film_);
+  return std::move(fidelity_request_);
+}
+
+}  // namespace flashblock

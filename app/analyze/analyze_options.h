@@ -1,0 +1,67 @@
+// `flashblock analyze`: its options, and what they ask for.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/config_file.h"
+#include "app/film_options.h"
+#include "app/progress.h"
+
+namespace flashblock {
+
+/// What all analyses are given.
+struct AnalysisRequest {
+  std::vector<ConfigLayer> layers;
+  std::vector<std::string> policies;  ///< NAME[,KEY=VALUE]...; none: the policy of the configuration
+  std::filesystem::path page;         ///< NAME.html; empty: named after the film
+  bool quiet = false;
+  ProgressStyle progress = ProgressStyle::kAuto;
+};
+
+/// Where the side-by-side film goes.
+enum class FilmPlace {
+  kInside,  ///< into the page, and beside it
+  kBeside,  ///< beside the page, which plays it from there
+  kNone,
+};
+
+/// `flashblock analyze fidelity`.
+struct FidelityRequest {
+  AnalysisRequest analysis;
+  std::optional<uint64_t> other_seed;  ///< of the ceiling; none: seed + 1
+  FilmPlace film = FilmPlace::kInside;
+  int64_t stills = 6;  ///< pictures of each run in the page
+};
+
+/// The command line of the analyses.
+class AnalyzeOptions {
+ public:
+  explicit AnalyzeOptions(CLI::App& app);
+
+  /// What was asked for, to be called once after parsing; at most one is set. Throws: ConfigError.
+  std::optional<FidelityRequest> fidelity();
+
+ private:
+  /// Options that all analyses have.
+  struct Common {
+    explicit Common(CLI::App& command);
+    AnalysisRequest request();
+
+    CLI::App& command;
+    FilmOptions options;
+    AnalysisRequest asked;
+    std::string page, progress = "auto";
+  };
+
+  CLI::App& analyze_;
+  Common fidelity_;
+  FidelityRequest fidelity_request_;
+  std::string film_ = "inside";
+};
+
+}  // namespace flashblock
