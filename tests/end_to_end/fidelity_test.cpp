@@ -105,7 +105,8 @@ TEST_F(Fidelity, RefusesWhatItCannotDo) {
   refused({"--policy", "first_pass,tau=2"}, "attention.tau: unknown key");
   refused({"--other-seed", "7"}, "is the film's own");
   refused({"--film", "outside"}, "wanted inside, beside or none");
-  EXPECT_THAT(run_program({"analyze", "fidelity", "a hill", "-o", "report.txt"}).err, HasSubstr("ends in .html"));
+  EXPECT_THAT(run_program({"analyze", "fidelity", "a hill", "--model", *shared_ / "model", "-o", "report.txt"}).err,
+              HasSubstr("ends in .html"));
   EXPECT_THAT(run_program({"analyze"}).err, HasSubstr("see flashblock analyze --help"));
   refused({"--stills", "0"}, "see flashblock analyze fidelity --help");
 }
