@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/randint.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -13,9 +14,12 @@
 #include <cstdlib>
 #include <fstream>
 #include <functional>
+#include <set>
+#include <thread>
 
 #include "core/error.h"
 #include "media/frame_conversion.h"
+#include "media/piece_encoder.h"
 #include "media/video_reader.h"
 #include "tests/media/test_film.h"
 #include "tests/support/error_text.h"
@@ -157,6 +161,22 @@ TEST_F(FilmWriterTest, BytesAreTheSameRunAfterRun) {
   first.join({{"seed", "7"}});
   second.join({{"seed", "7"}});
   EXPECT_EQ(file_bytes(film_), file_bytes(again));
+}
+
+/// Past bug: with AVX-512, x264 gave the same pictures other bytes while other threads were at work.
+TEST_F(FilmWriterTest, BytesAreTheSameBesideOtherEncoders) {
+  const FilmFormat format = {.width = 96, .height = 96, .encoder = {.threads = 1}};
+  const at::Tensor noise = at::randint(256, {12, 96, 96, 3}, at::kByte);
+  std::vector<std::set<std::string>> versions(4);
+  std::vector<std::thread> busy;
+  for (std::set<std::string>& mine : versions) {
+    busy.emplace_back([&] {
+      for (int i = 0; i < 12; ++i) mine.insert(encode_piece(format, noise, 0).fragment);
+    });
+  }
+  for (std::thread& thread : busy) thread.join();
+  for (const std::set<std::string>& mine : versions) EXPECT_EQ(mine, versions.front());
+  EXPECT_EQ(versions.front().size(), 1u);
 }
 
 TEST_F(FilmWriterTest, FloatAndBytePicturesAreTheSame) {
