@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/config_file.h"
-#include "app/file_checksum.h"
+#include "core/sha256.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
 #include "media/film_format.h"

@@ -41,12 +41,12 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   }
 }
 
-void AtomicFile::commit() {
+void AtomicFile::commit(FolderSync folder) {
   if (::fsync(file_.get()) != 0) fail("syncing to disk failed");
   if (::rename(part_.c_str(), path_.c_str()) != 0) fail("renaming the finished file failed");
   committed_ = true;
   if (file_.close() != 0) fail("closing failed");
-  sync_folder(path_.parent_path());
+  if (folder == FolderSync::kNow) sync_folder(path_.parent_path());
 }
 
 void AtomicFile::fail(const char* what) const {

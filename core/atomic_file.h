@@ -10,6 +10,12 @@
 
 namespace flashblock {
 
+/// Whether a commit syncs the folder, too.
+enum class FolderSync {
+  kNow,
+  kLater,  ///< the caller does it (sync_folder), once for several files
+};
+
 /// A file under construction: NAME.part beside its final name. `commit` syncs it to disk, renames it and syncs the
 /// folder; without a commit the destructor removes it, so that a failed write leaves nothing under the final name.
 class AtomicFile {
@@ -26,7 +32,7 @@ class AtomicFile {
 
   /// Makes the file durable under its final name, replacing one that is there. Call once, last.
   /// Throws: MediaError; the file is then removed by the destructor.
-  void commit();
+  void commit(FolderSync folder = FolderSync::kNow);
 
  private:
   [[noreturn]] void fail(const char* what) const;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "core/atomic_file.h"
@@ -93,7 +94,7 @@ class PieceReader {
 
 [[noreturn]] void fail(const std::filesystem::path& film, int error) {
   throw MediaError("cannot write " + film.string() + ": " + std::strerror(error) +
-                   "; its pieces are kept, and play joined by cat: make room, then render again with --overwrite");
+                   "; its pieces are kept, and play joined by cat: make room, then go on with --resume");
 }
 
 /// The film being written under its unfinished name; that file is removed unless the film was finished.
@@ -171,20 +172,6 @@ void copy_packets(PieceReader& reader, FilmFile& file) {
 }
 
 }  // namespace
-
-std::optional<FrameRange> frames_of_piece(const std::filesystem::path& init_segment,
-                                          const std::filesystem::path& piece) try {
-  PieceReader reader(init_segment, piece);
-  const PacketPtr packet = make_packet();
-  FrameRange range;
-  while (reader.next(*packet)) {
-    if (range.frames++ == 0) range.first_frame = packet->pts / kTicksPerFrame;
-  }
-  if (range.frames == 0) return std::nullopt;
-  return range;
-} catch (const MediaError&) {
-  return std::nullopt;
-}
 
 void join_pieces(const std::filesystem::path& init_segment, const std::vector<std::filesystem::path>& pieces,
                  const std::filesystem::path& film, const std::map<std::string, std::string>& metadata) {

@@ -10,14 +10,13 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <system_error>
 #include <utility>
 
 #include "core/atomic_file.h"
 #include "core/check.h"
 #include "core/error.h"
+#include "core/sha256.h"
 #include "media/film_joiner.h"
 #include "media/frame_conversion.h"
 #include "media/piece_encoder.h"
@@ -25,6 +24,8 @@
 namespace flashblock {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr const char* kInitChecksum = "init.sha256";  // in each note: of the init segment that its piece goes with
 
 fs::path folder_of(const fs::path& film) { return film.has_parent_path() ? film.parent_path() : fs::path("."); }
 
@@ -34,10 +35,7 @@ fs::path piece_name(size_t index) {
   return name;
 }
 
-std::string read_bytes(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-}
+fs::path note_of(const fs::path& piece) { return fs::path(piece).replace_extension(".safetensors"); }
 
 [[noreturn]] void fail(const std::string& action, const fs::path& path, int error) {
   throw MediaError("cannot " + action + " " + path.string() + ": " + std::strerror(error));
@@ -50,14 +48,16 @@ void remove_tree(const fs::path& path) {
 }
 
 void check_nothing_in_the_way(const fs::path& film, ExistingFilm existing) {
-  const bool unfinished = fs::exists(parts_folder(film));
-  if (fs::exists(film) && (existing == ExistingFilm::kRefuse || (existing == ExistingFilm::kResume && !unfinished))) {
+  const FilmState state = film_state(film);
+  if (existing == ExistingFilm::kReplace || (existing == ExistingFilm::kResume && state != FilmState::kComplete)) return;
+  if (state == FilmState::kUnfinished) {
+    throw ConfigError(parts_folder(film).string() +
+                      " holds an unfinished film: go on with it by --resume, keep it by giving another --output, or "
+                      "begin anew with --overwrite");
+  }
+  if (fs::exists(film)) {
     throw ConfigError(film.string() + " exists" + (existing == ExistingFilm::kResume ? " and is complete" : "") +
                       ": replace it with --overwrite, or choose another name with --output");
-  }
-  if (unfinished && existing == ExistingFilm::kRefuse) {
-    throw ConfigError(parts_folder(film).string() +
-                      " holds an unfinished film: keep it by giving another --output, or begin anew with --overwrite");
   }
 }
 
@@ -75,6 +75,9 @@ void check_folder(const fs::path& folder, int64_t needed_bytes) {
   }
 }
 
+/// What `NAME.parts` is called while it is deleted.
+fs::path leftovers(const fs::path& film) { return fs::path(film).replace_extension(".parts-done"); }
+
 /// Takes the folder for this process; the lock goes with the process, however it ends.
 FileDescriptor lock_folder(const fs::path& folder) {
   FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -85,17 +88,22 @@ FileDescriptor lock_folder(const fs::path& folder) {
   return descriptor;
 }
 
-/// The whole pieces of an earlier run, up to the first that is missing or damaged.
-std::vector<FilmPiece> find_pieces(const fs::path& parts) {
+/// The whole pieces of an earlier run, up to the first that is missing or damaged. Throws: ConfigError if they belong
+/// to another init segment.
+std::vector<FilmPiece> find_pieces(const fs::path& parts, const std::string& init_checksum) {
   std::vector<FilmPiece> pieces;
   int64_t frames = 0;
   for (;;) {
     const fs::path file = parts / piece_name(pieces.size());
-    if (!fs::exists(file)) return pieces;
-    const auto range = frames_of_piece(parts / "init.mp4", file);
-    if (!range || range->first_frame != frames) return pieces;
-    pieces.push_back({file, frames, range->frames});
-    frames += range->frames;
+    const auto found = read_note(note_of(file), file);
+    if (!found || found->first_frame != frames || found->frames < 1) return pieces;
+    if (found->note.texts.at(kInitChecksum) != init_checksum) {
+      throw ConfigError(parts.string() +
+                        " was begun with another size, frame rate or encoder: continue with the settings of "
+                        "that run, or begin anew with --overwrite");
+    }
+    pieces.push_back({file, frames, found->frames});
+    frames += found->frames;
   }
 }
 
@@ -114,6 +122,13 @@ at::Tensor to_pictures(const at::Tensor& frames, int64_t limit, const FilmFormat
 
 fs::path parts_folder(const fs::path& film) { return fs::path(film).replace_extension(".parts"); }
 
+FilmState film_state(const fs::path& film) {
+  if (fs::exists(parts_folder(film))) return FilmState::kUnfinished;
+  return fs::exists(film) ? FilmState::kComplete : FilmState::kAbsent;
+}
+
+void remove_leftovers(const fs::path& film) { remove_tree(leftovers(film)); }
+
 void check_film_can_be_written(const fs::path& film, ExistingFilm existing, int64_t needed_bytes) {
   if (film.extension() != ".mp4" || film.stem().empty()) {
     throw ConfigError("the output is '" + film.string() + "', wanted a name that ends in .mp4");
@@ -129,28 +144,38 @@ FilmWriter::FilmWriter(fs::path film, const FilmFormat& format, ExistingFilm exi
   if (::mkdir(parts_.c_str(), 0777) != 0 && errno != EEXIST) fail("create", parts_, errno);
   lock_ = lock_folder(parts_);
   const std::string init_segment = encode_init_segment(format_);
-  if (existing == ExistingFilm::kResume && fs::exists(this->init_segment())) {
-    if (read_bytes(this->init_segment()) != init_segment) {
-      throw ConfigError(parts_.string() +
-                        " was begun with another size, frame rate or encoder: continue with the settings of "
-                        "that run, or begin anew with --overwrite");
-    }
-    pieces_ = find_pieces(parts_);
-  }
+  init_checksum_ = sha256(init_segment);
+  if (existing == ExistingFilm::kResume) pieces_ = find_pieces(parts_, init_checksum_);
   keep_pieces(static_cast<int64_t>(pieces_.size()));
   write_file_atomically(this->init_segment(), init_segment);
 }
 
-FilmPiece FilmWriter::write(const at::Tensor& frames) {
+FilmPiece FilmWriter::write(const at::Tensor& frames, const PieceNote& note) {
   const int64_t first_frame = this->frames();
   FilmPiece piece{parts_ / piece_name(pieces_.size()), first_frame, 0};
   const int64_t room = frame_limit_ > 0 ? frame_limit_ - first_frame : frames.size(0);
   if (room <= 0) return piece;
   const at::Tensor pictures = to_pictures(frames, room, format_);
-  write_file_atomically(piece.file, encode_piece(format_, pictures, first_frame).fragment);
   piece.frames = pictures.size(0);
+  const std::string fragment = encode_piece(format_, pictures, first_frame).fragment;
+  PieceNote whole = note;
+  whole.texts[kInitChecksum] = init_checksum_;
+  AtomicFile note_file(note_of(piece.file)), piece_file(piece.file);
+  note_file.write(note_bytes(whole, first_frame, piece.frames, fragment));
+  piece_file.write(fragment);
+  // The folder is synced once for both: a power cut that keeps one of the names only leaves a piece that does not count.
+  note_file.commit(FolderSync::kLater);
+  piece_file.commit(FolderSync::kLater);
+  sync_folder(parts_);
   pieces_.push_back(piece);
   return piece;
+}
+
+PieceNote FilmWriter::note(int64_t piece) const {
+  const fs::path& file = pieces_.at(static_cast<size_t>(piece)).file;
+  auto found = read_note(note_of(file), file);
+  if (!found) throw MediaError(note_of(file).string() + " was changed while it was in use: leave the folder alone");
+  return std::move(found->note);
 }
 
 void FilmWriter::keep_pieces(int64_t count) {
@@ -158,8 +183,9 @@ void FilmWriter::keep_pieces(int64_t count) {
   pieces_.resize(static_cast<size_t>(count));
   for (const fs::directory_entry& entry : fs::directory_iterator(parts_)) {
     const fs::path name = entry.path().filename();
-    const bool is_piece = name.extension() == ".m4s" || name.extension() == ".part";
-    if (is_piece && name.string() >= piece_name(pieces_.size()).string()) remove_tree(entry.path());
+    const fs::path extension = name.extension();
+    const bool ours = extension == ".m4s" || extension == ".safetensors" || extension == ".part";
+    if (ours && name.string() >= piece_name(pieces_.size()).string()) remove_tree(entry.path());
   }
 }
 
@@ -170,8 +196,17 @@ void FilmWriter::join(const std::map<std::string, std::string>& metadata) {
   join_pieces(init_segment(), files, film_, metadata);
 }
 
+void FilmWriter::keep_file(const std::string& name, std::string_view text) {
+  write_file_atomically(parts_ / name, text);
+}
+
 void FilmWriter::remove_parts() {
-  remove_tree(parts_);
+  // Renamed first: whatever ends the program in between, half a folder is never taken for an unfinished film.
+  std::error_code error;
+  remove_leftovers(film_);
+  fs::rename(parts_, leftovers(film_), error);
+  if (error) fail("rename", parts_, error.value());
+  remove_leftovers(film_);
   pieces_.clear();
 }
 

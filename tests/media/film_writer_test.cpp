@@ -243,15 +243,75 @@ TEST_F(FilmWriterTest, ResumedFilmEqualsAnUninterruptedOne) {
   EXPECT_EQ(file_bytes(film_), file_bytes(straight));
 }
 
+/// Changes one byte in the middle of a file.
+void flip_byte(const fs::path& file) {
+  std::string bytes = file_bytes(file);
+  bytes[bytes.size() / 2] ^= 1;
+  std::ofstream(file, std::ios::binary) << bytes;
+}
+
 TEST_F(FilmWriterTest, ResumeStopsBeforeADamagedPiece) {
+  const fs::path parts = parts_folder(film_);
+  const std::vector<std::function<void()>> damages = {
+      [&] { fs::resize_file(parts / "000001.m4s", 100); },
+      [&] { fs::remove(parts / "000001.m4s"); },
+      [&] { flip_byte(parts / "000001.m4s"); },
+      [&] { fs::resize_file(parts / "000001.safetensors", 100); },
+      [&] { fs::resize_file(parts / "000001.safetensors", 0); },
+      [&] { fs::remove(parts / "000001.safetensors"); },
+      [&] { flip_byte(parts / "000001.safetensors"); },
+      [&] {
+        fs::copy_file(parts / "000002.m4s", parts / "000001.m4s", fs::copy_options::overwrite_existing);
+        fs::copy_file(parts / "000002.safetensors", parts / "000001.safetensors", fs::copy_options::overwrite_existing);
+      }};
+  for (size_t i = 0; i < damages.size(); ++i) {
+    write_pattern(*std::make_unique<FilmWriter>(film_, small_format(), ExistingFilm::kReplace), 45);
+    ASSERT_EQ(FilmWriter(film_, small_format(), ExistingFilm::kResume).pieces().size(), 4u);
+    damages[i]();
+    FilmWriter resumed(film_, small_format(), ExistingFilm::kResume);
+    EXPECT_EQ(resumed.pieces().size(), 1u) << "damage " << i;
+    EXPECT_FALSE(fs::exists(parts / "000003.m4s"));
+    EXPECT_FALSE(fs::exists(parts / "000003.safetensors"));
+  }
+}
+
+TEST_F(FilmWriterTest, InitSegmentThatIsGoneIsMadeAgain) {
+  std::string init;
   {
     FilmWriter writer(film_, small_format(), ExistingFilm::kRefuse);
-    write_pattern(writer, 45);
-    fs::resize_file(writer.pieces()[1].file, 100);
+    write_pattern(writer, 21);
+    init = file_bytes(writer.init_segment());
+    fs::resize_file(writer.init_segment(), 10);
   }
   FilmWriter resumed(film_, small_format(), ExistingFilm::kResume);
-  EXPECT_EQ(resumed.pieces().size(), 1u);
-  EXPECT_FALSE(fs::exists(parts_folder(film_) / "000003.m4s"));
+  EXPECT_EQ(resumed.frames(), 21);
+  EXPECT_EQ(file_bytes(resumed.init_segment()), init);
+}
+
+TEST_F(FilmWriterTest, NotesComeBack) {
+  const at::Tensor latents = pattern_frames(0, 2, 4, 4);
+  {
+    FilmWriter writer(film_, small_format(), ExistingFilm::kRefuse);
+    writer.write(pattern_frames(0, 9, 128, 80), {{{"latents", latents}}, {{"film", "abc"}}});
+  }
+  FilmWriter resumed(film_, small_format(), ExistingFilm::kResume);
+  ASSERT_EQ(resumed.pieces().size(), 1u);
+  const PieceNote note = resumed.note(0);
+  EXPECT_TRUE(note.tensors.at("latents").equal(latents));
+  EXPECT_EQ(note.texts.at("film"), "abc");
+}
+
+TEST_F(FilmWriterTest, FolderHalfDeletedIsNoUnfinishedFilm) {
+  FilmWriter writer(film_, small_format(), ExistingFilm::kRefuse);
+  write_pattern(writer, 9);
+  EXPECT_EQ(film_state(film_), FilmState::kUnfinished);
+  writer.join({});
+  const fs::path leftovers = fs::path(film_).replace_extension(".parts-done");
+  fs::create_directory(leftovers);  // as a run that was killed while it deleted another film's folder leaves it
+  std::ofstream(leftovers / "000001.m4s") << "left";
+  writer.remove_parts();
+  EXPECT_EQ(film_state(film_), FilmState::kComplete);
+  EXPECT_FALSE(fs::exists(leftovers));
 }
 
 TEST_F(FilmWriterTest, KeptPiecesAreContinued) {
@@ -266,7 +326,7 @@ TEST_F(FilmWriterTest, KeptPiecesAreContinued) {
 }
 
 TEST_F(FilmWriterTest, ResumeWithAnotherFormatIsRefused) {
-  { FilmWriter writer(film_, small_format(), ExistingFilm::kRefuse); }
+  { write_pattern(*std::make_unique<FilmWriter>(film_, small_format(), ExistingFilm::kRefuse), 9); }
   FilmFormat other = small_format();
   other.fps = 24;
   EXPECT_THROW(FilmWriter(film_, other, ExistingFilm::kResume), ConfigError);
@@ -280,7 +340,7 @@ TEST_F(FilmWriterTest, ExistingWorkIsLeftAlone) {
                 HasSubstr("in use"));
   }
   EXPECT_THAT(error_text<Error>([&] { check_film_can_be_written(film_, ExistingFilm::kRefuse); }),
-              AllOf(HasSubstr("a film: 100%.parts"), HasSubstr("--output"), HasSubstr("--overwrite")));
+              AllOf(HasSubstr("a film: 100%.parts"), HasSubstr("--resume"), HasSubstr("--output"), HasSubstr("--overwrite")));
   {
     FilmWriter writer(film_, small_format(), ExistingFilm::kResume);
     writer.join({});

@@ -1,4 +1,4 @@
-// SHA-256 of files, as sha256sum prints it.
+// SHA-256, as sha256sum prints it.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 namespace flashblock {
 
@@ -15,6 +16,7 @@ namespace flashblock {
 class Sha256 {
  public:
   void update(std::span<const std::byte> bytes);
+  void update(std::string_view text) { update(std::as_bytes(std::span(text))); }
   /// The digest in hexadecimal. Call it once, last.
   std::string finish();
 
@@ -28,6 +30,9 @@ class Sha256 {
   size_t waiting_bytes_ = 0;
   uint64_t total_bytes_ = 0;
 };
+
+/// The digest of a text in hexadecimal.
+std::string sha256(std::string_view text);
 
 /// The digest of a file in hexadecimal; empty if `stop` was requested. Throws: MediaError if it cannot be read.
 std::string file_sha256(const std::filesystem::path& file, const std::stop_token& stop = {});

@@ -1,4 +1,4 @@
-#include "app/file_checksum.h"
+#include "core/sha256.h"
 
 #include <algorithm>
 #include <bit>
@@ -78,6 +78,12 @@ std::string Sha256::finish() {
     for (int shift = 28; shift >= 0; shift -= 4) digest += "0123456789abcdef"[word >> shift & 15];
   }
   return digest;
+}
+
+std::string sha256(std::string_view text) {
+  Sha256 hash;
+  hash.update(text);
+  return hash.finish();
 }
 
 std::string file_sha256(const std::filesystem::path& file, const std::stop_token& stop) {
