@@ -8,6 +8,7 @@
 #include "vae/convolution.h"
 #include "vae/feature_cache.h"
 #include "vae/frame_ops.h"
+#include "vae/layer_memory.h"
 
 namespace flashblock {
 
@@ -36,6 +37,7 @@ class CausalConv3d {
   void start_history(at::IntArrayRef frame_sizes, const at::TensorOptions& options, FeatureCache& cache) const;
 
   const std::string& slot() const { return slot_; }
+  LayerMemory memory() const { return {.history_frames = history()}; }
 
  private:
   int64_t history() const { return convolution_.time_taps() - 1; }

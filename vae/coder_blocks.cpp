@@ -65,7 +65,7 @@ at::Tensor ResidualBlock::forward(at::Tensor frames, FeatureCache& cache) const 
 SpatialAttention::SpatialAttention(const SpatialAttentionWeights& weights, at::ScalarType dtype)
     : norm_(weights.norm), to_qkv_(weights.to_qkv, dtype, {}), proj_(weights.proj, dtype, {}) {}
 
-at::Tensor SpatialAttention::forward(at::Tensor frames) const {
+at::Tensor SpatialAttention::forward(at::Tensor frames, FeatureCache&) const {
   at::Tensor normalised = at::empty_like(frames);
   rms_norm({frames, {}}, norm_, Activation::kNone, normalised);
   const std::vector<at::Tensor> qkv = to_qkv_.forward(normalised).flatten(1, 2).chunk(3, 2);
@@ -94,9 +94,14 @@ at::Tensor Upsampler::double_frame_rate(const at::Tensor& frames, FeatureCache& 
 at::Tensor Upsampler::forward(const at::Tensor& frames, FeatureCache& cache) const {
   if (!time_) return spatial_.forward(frames);
   if (cache.contains(time_->slot())) return spatial_.forward(double_frame_rate(frames, cache));
-  time_->start_history(frames.sizes().slice(1), frames.options(), cache);
+  pass_start(frames, cache);
   const at::Tensor later = double_frame_rate(frames.narrow(0, 1, frames.size(0) - 1), cache);
   return spatial_.forward(at::cat({frames.narrow(0, 0, 1), later}));
+}
+
+void Upsampler::pass_start(const at::Tensor& frames, FeatureCache& cache) const {
+  if (!time_ || cache.contains(time_->slot())) return;
+  time_->start_history(frames.sizes().slice(1), frames.options(), cache);
 }
 
 Downsampler::Downsampler(const std::string& name, const ResampleWeights& weights, at::ScalarType dtype)

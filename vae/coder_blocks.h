@@ -21,6 +21,10 @@ class ResidualBlock {
   /// Takes the frames over: the sum is formed in their memory. Shape: [T, H, W, Cin] to [T, H, W, Cout].
   at::Tensor forward(at::Tensor frames, FeatureCache& cache) const;
 
+  LayerMemory memory() const {
+    return {.history_frames = conv1_.memory().history_frames + conv2_.memory().history_frames};
+  }
+
  private:
   at::Tensor norm1_, norm2_;
   CausalConv3d conv1_, conv2_;
@@ -33,8 +37,10 @@ class SpatialAttention {
  public:
   SpatialAttention(const SpatialAttentionWeights& weights, at::ScalarType dtype);
 
-  /// Takes the frames over. Shape: [T, H, W, C], in and out.
-  at::Tensor forward(at::Tensor frames) const;
+  /// Takes the frames over. Shape: [T, H, W, C], in and out. It remembers nothing: the cache is there for the likeness.
+  at::Tensor forward(at::Tensor frames, FeatureCache& cache) const;
+
+  LayerMemory memory() const { return {}; }
 
  private:
   at::Tensor norm_;
@@ -67,6 +73,13 @@ class Upsampler {
   /// Shape: [T, H, W, Cin] to [T', 2H, 2W, Cout]; T' = T, or 2T with time, or 2T - 1 in the first call of a film with
   /// time.
   at::Tensor forward(const at::Tensor& frames, FeatureCache& cache) const;
+
+  /// Makes the next call one in the middle of a film, with an empty history, if there was no call yet.
+  void pass_start(const at::Tensor& frames, FeatureCache& cache) const;
+
+  LayerMemory memory() const {
+    return time_ ? LayerMemory{.history_frames = time_->memory().history_frames, .frames_per_frame = 2} : LayerMemory{};
+  }
 
  private:
   at::Tensor double_frame_rate(const at::Tensor& frames, FeatureCache& cache) const;

@@ -20,6 +20,8 @@ class HeadConvolution {
   /// Shape: frames [T, H, W, C]; gamma [C] float32; result [T, 3, H, W] float32.
   at::Tensor forward(const at::Tensor& frames, const at::Tensor& gamma, FeatureCache& cache) const;
 
+  LayerMemory memory() const { return convolution_.memory(); }
+
   static constexpr int64_t kColours = 3;
   static constexpr int64_t kTaps = 27;
 

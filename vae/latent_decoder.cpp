@@ -1,5 +1,7 @@
 #include "vae/latent_decoder.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/weight_store.h"
 #include "vae/taehv_decoder.h"
@@ -7,6 +9,49 @@
 #include "vae/wan_decoder.h"
 
 namespace flashblock {
+namespace {
+
+constexpr int64_t kFramesTogether = 3;  // latent frames
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+std::vector<int64_t> latent_frames_to_restore(const std::vector<LayerMemory>& layers) {
+  int64_t rate = 1;  // frames per latent frame
+  for (const LayerMemory& layer : layers) rate *= layer.frames_per_frame;
+  std::vector<int64_t> result(layers.size());
+  int64_t frames = 0;  // of the layer's output, then of its input, that must be right
+  for (size_t i = layers.size(); i-- > 0;) {
+    rate /= layers[i].frames_per_frame;
+    frames = divide_up(frames, layers[i].frames_per_frame) + layers[i].history_frames;
+    result[i] = divide_up(frames, rate);
+  }
+  return result;
+}
+
+std::vector<at::Tensor> LatentDecoder::split(const at::Tensor& frames) { return frames.split(kFramesTogether); }
+
+void LatentDecoder::restore(const std::vector<at::Tensor>& calls) {
+  reset();
+  const std::vector<int64_t> needed = latent_frames_to_restore(layer_memories());
+  int64_t left = 0;  // latent frames from here to the end of what was decoded
+  for (const at::Tensor& call : calls) left += call.size(1);
+  Place place = Place::kStart;
+  for (const at::Tensor& call : calls) {
+    if (left - call.size(1) >= needed.front()) {
+      left -= call.size(1);
+      place = Place::kLater;
+      continue;
+    }
+    for (const at::Tensor& frames : split(to_frames(call))) {
+      left -= frames.size(0);
+      const auto layers = std::count_if(needed.begin(), needed.end(), [&](int64_t latest) { return left < latest; });
+      if (layers > 0) remember(frames, static_cast<size_t>(layers), place);
+      place = Place::kLater;
+    }
+  }
+}
 
 at::Tensor LatentDecoder::decode(const at::Tensor& latents) { return decode_unclamped(latents).clamp_(0.0, 1.0); }
 

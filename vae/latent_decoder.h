@@ -6,6 +6,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
+
+#include "vae/layer_memory.h"
 
 namespace flashblock {
 
@@ -30,11 +33,34 @@ class LatentDecoder {
   /// Forgets the film: the next call starts another one, of any size. Cheap.
   virtual void reset() = 0;
 
+  /// Takes up a film in its middle: decode() then goes on, bit for bit, as after the calls so far. No pictures are made,
+  /// and each layer sees only the latest latents that its memory still depends on, so that this takes the time of a few
+  /// calls, however long the film is.
+  /// Shape: `calls` the latents of every decode() call of the film, in order, as they were given; on any device.
+  void restore(const std::vector<at::Tensor>& calls);
+
   /// Channels C of the latents it decodes.
   virtual int64_t latent_channels() const = 0;
 
   /// Bytes held between two calls; constant from the second call of a film on.
   virtual int64_t state_bytes() const = 0;
+
+ protected:
+  /// The layers that latents pass through, in order.
+  virtual std::vector<LayerMemory> layer_memories() const = 0;
+
+  /// Where in a film some latents are.
+  enum class Place { kStart, kLater };
+
+  /// Runs the first `layers` layers, for what they remember. kLater: no frame of these is the film's first one, whatever
+  /// the layers have seen. Shape: `latents` [F, H, W, C] of the compute dtype, F <= kFramesTogether.
+  virtual void remember(const at::Tensor& latents, size_t layers, Place place) = 0;
+
+  /// Latents of a call as the layers take them. Shape: [1, F, C, H, W] to [F, H, W, C] of the compute dtype.
+  virtual at::Tensor to_frames(const at::Tensor& latents) const = 0;
+
+  /// Parts of `frames` that go through the network together: it bounds the memory of a long call.
+  static std::vector<at::Tensor> split(const at::Tensor& frames);
 };
 
 /// Loads the decoder in a file: the Wan VAE (`decoder.conv1.weight`; its encoder may be absent) or TAEHV

@@ -21,8 +21,6 @@ constexpr int64_t kColours = 3;
 constexpr int64_t kSurplusFrames = 3;  // 4 pictures per latent frame, of which the film's first has only one
 // Frames that each TGrow makes of one, in order. A file may hold more rows: the last ones count.
 constexpr std::array<int64_t, 3> kFramesPerFrame = {1, 2, 2};
-// Latent frames that go through the network together: it bounds the memory of a long call.
-constexpr int64_t kFramesTogether = 3;
 
 struct MemBlockWeights {
   ConvWeights conv0, conv2, conv4;
@@ -129,7 +127,7 @@ at::Tensor TaehvDecoder::MemBlock::forward(at::Tensor frames, FeatureCache& cach
   return frames.relu_();
 }
 
-at::Tensor TaehvDecoder::Grow::forward(const at::Tensor& frames) const {
+at::Tensor TaehvDecoder::Grow::forward(const at::Tensor& frames, FeatureCache&) const {
   at::Tensor grown = grow.forward(frames);
   if (frames_per_frame > 1) grown = at::stack(grown.chunk(frames_per_frame, 3), 1).flatten(0, 1);
   return convolution.forward(grown);
@@ -168,28 +166,42 @@ void TaehvDecoder::reset() {
   started_ = false;
 }
 
-at::Tensor TaehvDecoder::decode_unclamped(const at::Tensor& latents) {
+at::Tensor TaehvDecoder::to_frames(const at::Tensor& latents) const {
   FB_CHECK(latents.dim() == 5 && latents.size(0) == 1 && latents.size(1) > 0 && latents.size(2) == latent_channels(),
            "latents must be [1, F, ", latent_channels(), ", H, W], found ", latents.sizes());
-  const at::Tensor frames = latents[0].to(device_, dtype_).permute({0, 2, 3, 1}).contiguous();
+  return latents[0].to(device_, dtype_).permute({0, 2, 3, 1}).contiguous();
+}
+
+at::Tensor TaehvDecoder::decode_unclamped(const at::Tensor& latents) {
   std::vector<at::Tensor> pictures;
-  for (int64_t first = 0; first < frames.size(0); first += kFramesTogether)
-    pictures.push_back(decode_frames(frames.narrow(0, first, std::min(kFramesTogether, frames.size(0) - first))));
+  for (const at::Tensor& frames : split(to_frames(latents))) pictures.push_back(decode_frames(frames));
   at::Tensor film = pictures.size() == 1 ? pictures[0] : at::cat(pictures);
   if (!std::exchange(started_, true)) film = film.narrow(0, kSurplusFrames, film.size(0) - kSurplusFrames);
   return film.contiguous();
 }
 
-at::Tensor TaehvDecoder::decode_frames(const at::Tensor& latents) {
+at::Tensor TaehvDecoder::run(const at::Tensor& latents, size_t stages) {
   at::Tensor frames = input_.forward(at::tanh(latents / 3).mul_(3)).relu_();
-  for (const auto& stage : stages_) {
-    if (const auto* block = std::get_if<MemBlock>(&stage))
-      frames = block->forward(std::move(frames), cache_);
-    else
-      frames = std::get<Grow>(stage).forward(frames);
-  }
-  const at::Tensor pictures = output_.forward(frames.relu_());
+  for (size_t i = 0; i < std::min(stages, stages_.size()); ++i)
+    frames = std::visit([&](const auto& stage) { return stage.forward(std::move(frames), cache_); }, stages_[i]);
+  return frames;
+}
+
+at::Tensor TaehvDecoder::decode_frames(const at::Tensor& latents) {
+  const at::Tensor pictures = output_.forward(run(latents, stages_.size()).relu_());
   return pictures.permute({0, 3, 1, 2}).to(at::kFloat, false, false, at::MemoryFormat::Contiguous);
+}
+
+std::vector<LayerMemory> TaehvDecoder::layer_memories() const {
+  std::vector<LayerMemory> layers;
+  for (const auto& stage : stages_)
+    layers.push_back(std::visit([](const auto& module) { return module.memory(); }, stage));
+  return layers;
+}
+
+void TaehvDecoder::remember(const at::Tensor& latents, size_t layers, Place) {
+  run(latents, layers);
+  started_ = true;
 }
 
 }  // namespace flashblock

@@ -29,12 +29,17 @@ class TaehvDecoder final : public LatentDecoder {
   int64_t state_bytes() const override { return cache_.bytes(); }
 
  private:
+  std::vector<LayerMemory> layer_memories() const override;
+  void remember(const at::Tensor& latents, size_t layers, Place place) override;
+  at::Tensor to_frames(const at::Tensor& latents) const override;
+
   /// ReLU(conv(ReLU(conv(ReLU(conv([x, m]))))) + x), m the same block's input one time step before: together with its
   /// memory the first convolution is one over two frames in time.
   struct MemBlock {
     CausalConv3d conv0;
     Convolution conv2, conv4;
     at::Tensor forward(at::Tensor frames, FeatureCache& cache) const;
+    LayerMemory memory() const { return conv0.memory(); }
   };
 
   /// Nearest-neighbour doubling, TGrow (1x1, C to s C channels that become s frames), 3x3 convolution. TGrow sees one
@@ -43,9 +48,12 @@ class TaehvDecoder final : public LatentDecoder {
     Convolution grow;
     int64_t frames_per_frame = 1;
     DoublingConvolution convolution;
-    at::Tensor forward(const at::Tensor& frames) const;
+    at::Tensor forward(const at::Tensor& frames, FeatureCache& cache) const;
+    LayerMemory memory() const { return {.frames_per_frame = frames_per_frame}; }
   };
 
+  /// The input convolution and the first `stages` stages. Shape: latents [F, H, W, C]; result [T, H', W', C'].
+  at::Tensor run(const at::Tensor& latents, size_t stages);
   at::Tensor decode_frames(const at::Tensor& latents);
 
   at::ScalarType dtype_;

@@ -29,9 +29,15 @@ class WanDecoder final : public LatentDecoder {
   int64_t state_bytes() const override { return cache_.bytes(); }
 
  private:
-  using Stage = std::variant<ResidualBlock, Upsampler>;
+  using Stage = std::variant<ResidualBlock, SpatialAttention, Upsampler>;
 
-  /// Shape: latents [F, H, W, 16] of the compute dtype; result [T, 3, 8H, 8W] float32.
+  std::vector<LayerMemory> layer_memories() const override;
+  void remember(const at::Tensor& latents, size_t layers, Place place) override;
+  at::Tensor to_frames(const at::Tensor& latents) const override;
+
+  /// The input convolution. Shape: latents [F, H, W, 16] of the compute dtype; result [F, H, W, C].
+  at::Tensor enter(const at::Tensor& latents);
+  /// Shape: as enter; result [T, 3, 8H, 8W] float32.
   at::Tensor decode_frames(const at::Tensor& latents);
 
   at::ScalarType dtype_;
@@ -39,9 +45,6 @@ class WanDecoder final : public LatentDecoder {
   LatentStats stats_;
   Convolution latent_conv_;
   CausalConv3d input_;
-  ResidualBlock middle0_;
-  SpatialAttention middle1_;
-  ResidualBlock middle2_;
   std::vector<Stage> stages_;
   at::Tensor output_norm_;
   HeadConvolution output_;

@@ -66,7 +66,7 @@ at::Tensor WanEncoder::encode_frames(const at::Tensor& pixels) {
   for (const Stage& stage : stages_)
     frames = std::visit([&](const auto& module) { return module.forward(std::move(frames), cache_); }, stage);
   frames = middle0_.forward(std::move(frames), cache_);
-  frames = middle1_.forward(std::move(frames));
+  frames = middle1_.forward(std::move(frames), cache_);
   frames = middle2_.forward(std::move(frames), cache_);
   BiasedFrames moments = output_.forward_normalised({frames, {}}, output_norm_, cache_);
   if (moments.bias.defined()) add_bias(moments.frames, moments.bias);

@@ -90,6 +90,37 @@ TEST_P(Streaming, StateDoesNotGrow) {
   EXPECT_EQ(decoder_->state_bytes(), bytes);
 }
 
+// The slow twin: a decoder that has seen the whole film. Films of several lengths, so that the layers take up the film
+// at different calls, and the first one at the film's start or long after it.
+TEST_P(Streaming, RestoredDecoderGoesOnBitForBit) {
+  const auto restored = load_latent_decoder(*weights_of(GetParam().kind), GetParam().device, GetParam().dtype);
+  for (const int64_t per_call : {3, 1}) {
+    decoder_->reset();
+    std::vector<at::Tensor> calls;
+    for (const int64_t count : per_call == 3 ? std::vector<int64_t>{1, 2, 3, 5, 9, 15, 16} : std::vector<int64_t>{2, 45}) {
+      while (static_cast<int64_t>(calls.size()) < count) {
+        const std::string name = "call" + std::to_string(calls.size());
+        calls.push_back(formula_data(name, {1, per_call, 16, 4, 6}, 1.0));
+        decoder_->decode(calls.back());
+      }
+      restored->restore(calls);
+      EXPECT_EQ(restored->state_bytes(), decoder_->state_bytes()) << count;
+      for (int next = 0; next < 2; ++next) {
+        const std::string name = "call" + std::to_string(calls.size());
+        calls.push_back(formula_data(name, {1, per_call, 16, 4, 6}, 1.0));
+        EXPECT_TENSORS_IDENTICAL(restored->decode(calls.back()), decoder_->decode(calls.back()))
+            << "call " << next << " after " << count << " of " << per_call;
+      }
+    }
+  }
+}
+
+TEST(LayerMemory, DeeperLayersNeedFewerLatents) {
+  // Two residual blocks, a doubling with two frames of history, a residual block at twice the rate, the last convolution.
+  EXPECT_EQ(latent_frames_to_restore({{4}, {4}, {2, 2}, {4}, {2}}), (std::vector<int64_t>{13, 9, 5, 3, 1}));
+  EXPECT_EQ(latent_frames_to_restore({{0, 2}, {0, 1}}), (std::vector<int64_t>{0, 0})) << "nothing is remembered";
+}
+
 TEST_P(Streaming, DecodeIsTheClampedFormOnFloat32Pixels) {
   const at::Tensor latents = some_latents(2) * 3;
   const at::Tensor unclamped = decoder_->decode_unclamped(latents);
