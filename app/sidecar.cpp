@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "app/config_file.h"
-#include "core/sha256.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
+#include "core/sha256.h"
 #include "media/film_format.h"
 #include "pipeline/cost_estimate.h"
 

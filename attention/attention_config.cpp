@@ -45,6 +45,13 @@ bool refreshes(RefreshPolicy policy, const Pass& pass) {
   return pass.step_index == 0 || policy == RefreshPolicy::kEveryPass;
 }
 
+int64_t passes_before_clean(const AttentionConfig& config, int64_t steps) {
+  if (config.mode == AttentionConfig::Mode::kExact || refreshes(config.refresh, Pass::clean())) return 0;
+  int64_t passes = steps;  // up to the last one that computes it
+  while (passes > 1 && !refreshes(config.refresh, Pass::denoise(passes - 1))) --passes;
+  return passes;
+}
+
 AttentionConfig::Mode parse_attention_mode(std::string_view name) { return parse(kModes, "attention mode", name); }
 RefreshPolicy parse_refresh_policy(std::string_view name) { return parse(kPolicies, "attention.refresh", name); }
 std::string to_string(AttentionConfig::Mode mode) { return name_of(kModes, mode); }

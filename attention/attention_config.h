@@ -41,6 +41,10 @@ struct AttentionConfig {
 /// True if `policy` wants the external attention computed in `pass` although one is at hand.
 bool refreshes(RefreshPolicy policy, const Pass& pass);
 
+/// How many of a frame block's denoising passes, of `steps`, must be run again before its clean pass so that this finds
+/// the external attention that it found in the film: 0 where the clean pass computes it anew.
+int64_t passes_before_clean(const AttentionConfig& config, int64_t steps);
+
 /// Throws: ConfigError that names the value found and all values possible.
 AttentionConfig::Mode parse_attention_mode(std::string_view name);
 RefreshPolicy parse_refresh_policy(std::string_view name);

@@ -49,7 +49,8 @@ void remove_tree(const fs::path& path) {
 
 void check_nothing_in_the_way(const fs::path& film, ExistingFilm existing) {
   const FilmState state = film_state(film);
-  if (existing == ExistingFilm::kReplace || (existing == ExistingFilm::kResume && state != FilmState::kComplete)) return;
+  if (existing == ExistingFilm::kReplace || (existing == ExistingFilm::kResume && state != FilmState::kComplete))
+    return;
   if (state == FilmState::kUnfinished) {
     throw ConfigError(parts_folder(film).string() +
                       " holds an unfinished film: go on with it by --resume, keep it by giving another --output, or "
@@ -163,7 +164,8 @@ FilmPiece FilmWriter::write(const at::Tensor& frames, const PieceNote& note) {
   AtomicFile note_file(note_of(piece.file)), piece_file(piece.file);
   note_file.write(note_bytes(whole, first_frame, piece.frames, fragment));
   piece_file.write(fragment);
-  // The folder is synced once for both: a power cut that keeps one of the names only leaves a piece that does not count.
+  // The folder is synced once for both: a power cut that keeps one of the names only leaves a piece that does not
+  // count.
   note_file.commit(FolderSync::kLater);
   piece_file.commit(FolderSync::kLater);
   sync_folder(parts_);

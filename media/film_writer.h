@@ -49,8 +49,9 @@ void check_film_can_be_written(const std::filesystem::path& film, ExistingFilm e
 
 /// Writes one film. While it grows, `NAME.parts/` holds `init.mp4` and `000000.m4s`, `000001.m4s`, ...: each appears
 /// whole or not at all, whatever kills the program, and `cat NAME.parts/init.mp4 NAME.parts/0*.m4s` plays. Beside each
-/// lies its note, `000000.safetensors`, with checksums of both: a piece counts only with its note. `join` copies them, without encoding again, into `NAME.mp4`. Thread safety: none inside; one thread at a time. Two writers,
-/// of two processes even, never share a film (the folder is locked).
+/// lies its note, `000000.safetensors`, with checksums of both: a piece counts only with its note. `join` copies them,
+/// without encoding again, into `NAME.mp4`. Thread safety: none inside; one thread at a time. Two writers, of two
+/// processes even, never share a film (the folder is locked).
 class FilmWriter {
  public:
   /// Creates `NAME.parts` and its init segment, or with kResume takes over the whole pieces that are there.
@@ -61,10 +62,10 @@ class FilmWriter {
   FilmWriter(const FilmWriter&) = delete;
   FilmWriter& operator=(const FilmWriter&) = delete;
 
-  /// Encodes one frame block and puts its piece and its note on disk, synced. Returns the piece, for a preview say; its `frames` is
-  /// 0, and nothing is written, once the frame limit is reached. Shape: `frames` [T, 3, H, W] float in [0, 1] or [T, H,
-  /// W, 3] uint8 (to_rgb24), on the CPU, T >= 1. Throws: MediaError (a full disk, a failing encoder); the pieces before
-  /// stay whole.
+  /// Encodes one frame block and puts its piece and its note on disk, synced. Returns the piece, for a preview say; its
+  /// `frames` is 0, and nothing is written, once the frame limit is reached. Shape: `frames` [T, 3, H, W] float in [0,
+  /// 1] or [T, H, W, 3] uint8 (to_rgb24), on the CPU, T >= 1. Throws: MediaError (a full disk, a failing encoder); the
+  /// pieces before stay whole.
   FilmPiece write(const at::Tensor& frames, const PieceNote& note = {});
 
   /// The note of a piece. Throws: MediaError if it has been changed since it was checked.

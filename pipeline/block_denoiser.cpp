@@ -41,29 +41,35 @@ void BlockDenoiser::set_negative_prompt(const at::Tensor& embedding) {
   transformer_->set_prompt(*negative_, embedding);
 }
 
+int64_t BlockDenoiser::steps_of(const FrameBlock& block) const {
+  if (recipe_.unipc_steps > 0) return recipe_.unipc_steps;
+  // A block without any past may have steps of its own.
+  return static_cast<int64_t>((block.start_frame == 0 ? first_steps_ : steps_).size());
+}
+
 at::Tensor BlockDenoiser::denoise(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop) {
-  return recipe_.unipc_steps > 0 ? denoise_unipc(block, noise, stop) : denoise_few_steps(block, noise, stop);
+  return recipe_.unipc_steps > 0 ? denoise_unipc(block, noise, stop, steps_of(block))
+                                 : denoise_few_steps(block, noise, stop, steps_of(block));
 }
 
 at::Tensor BlockDenoiser::denoise_few_steps(const FrameBlock& block, const NoiseSource& noise,
-                                            const std::stop_token& stop) {
-  // A block without any past may have steps of its own.
+                                            const std::stop_token& stop, int64_t passes) {
   const std::vector<Step>& steps = block.start_frame == 0 ? first_steps_ : steps_;
   at::Tensor x_t = draw(block, noise, 0);
   for (size_t i = 0; !stop.stop_requested(); ++i) {
     const at::Tensor x0 = x0_from_flow(x_t, flow(x_t, steps[i].timestep, block, i), steps[i].sigma);
-    if (i + 1 == steps.size()) return x0;
+    if (i + 1 == static_cast<size_t>(passes)) return x0;
     x_t = add_noise(x0, draw(block, noise, static_cast<int64_t>(i) + 1), steps[i + 1].sigma);
   }
   return {};
 }
 
-at::Tensor BlockDenoiser::denoise_unipc(const FrameBlock& block, const NoiseSource& noise,
-                                        const std::stop_token& stop) {
+at::Tensor BlockDenoiser::denoise_unipc(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop,
+                                        int64_t passes) {
   UniPcSolver solver(recipe_.unipc_steps, recipe_.timestep_shift);
   at::Tensor x_t = draw(block, noise, 0);
   const std::vector<int64_t>& timesteps = solver.timesteps();
-  for (size_t i = 0; i < timesteps.size(); ++i) {
+  for (size_t i = 0; i < static_cast<size_t>(passes); ++i) {
     if (stop.stop_requested()) return {};
     x_t = solver.step(flow(x_t, static_cast<double>(timesteps[i]), block, i), x_t);
   }
@@ -87,10 +93,27 @@ at::Tensor BlockDenoiser::draw(const FrameBlock& block, const NoiseSource& noise
   return drawn.to(state_.device(), state_.dtype(), /*non_blocking=*/true);
 }
 
+void BlockDenoiser::draw_all(const FrameBlock& block, const NoiseSource& noise) const {
+  const int64_t draws = recipe_.unipc_steps > 0 ? 1 : steps_of(block);
+  for (int64_t number = 0; number < draws; ++number) draw(block, noise, number);
+}
+
 void BlockDenoiser::remember(const at::Tensor& latents, int64_t start_frame, double timestep) {
   transformer_->forward(latents, timestep, start_frame, Pass::clean(), state_);
   if (negative_) transformer_->forward(latents, timestep, start_frame, Pass::clean(), *negative_);
+  note(latents, start_frame, timestep);
+}
+
+void BlockDenoiser::note(const at::Tensor& latents, int64_t start_frame, double timestep) {
   history_.add({.start_frame = start_frame, .latents = latents, .timestep = timestep});
+}
+
+void BlockDenoiser::recall(const FrameBlock& block, const at::Tensor& latents, double timestep,
+                           const NoiseSource& noise) {
+  const int64_t passes = block.index < 0 ? 0 : passes_before_clean(state_.options().attention, steps_of(block));
+  if (passes > 0 && recipe_.unipc_steps > 0) denoise_unipc(block, noise, {}, passes);
+  if (passes > 0 && recipe_.unipc_steps == 0) denoise_few_steps(block, noise, {}, passes);
+  remember(latents, block.start_frame, timestep);
 }
 
 }  // namespace flashblock

@@ -45,6 +45,18 @@ class BlockDenoiser {
   /// Shape: `latents` [1, F, C, H, W].
   void remember(const at::Tensor& latents, int64_t start_frame, double timestep);
 
+  /// Puts a finished block back into the context, bit for bit as denoise() and remember() left it there: the clean
+  /// pass, and before it those denoising passes whose external attention it takes over (passes_before_clean).
+  /// `block.index` is -1 in the given start.
+  void recall(const FrameBlock& block, const at::Tensor& latents, double timestep, const NoiseSource& noise);
+
+  /// Takes note of a finished block for the next change of the prompt. That makes the context anew, so that before it
+  /// recall() is needed only with guidance, whose other context knows no prompt.
+  void note(const at::Tensor& latents, int64_t start_frame, double timestep);
+
+  /// Takes the noise that denoise() takes for a block, for a source that writes down what it draws.
+  void draw_all(const FrameBlock& block, const NoiseSource& noise) const;
+
   /// State of the prompt's own context; guidance has a second one of the same size.
   const TransformerState& state() const { return state_; }
   int64_t state_bytes() const { return state_.bytes() + (negative_ ? negative_->bytes() : 0); }
@@ -55,11 +67,16 @@ class BlockDenoiser {
     float sigma;
   };
 
+  /// Denoising steps of the block.
+  int64_t steps_of(const FrameBlock& block) const;
   std::vector<Step> schedule_steps(const Recipe& recipe, const std::vector<double>& steps) const;
   at::Tensor draw(const FrameBlock& block, const NoiseSource& noise, int64_t number) const;
   at::Tensor flow(const at::Tensor& x_t, double timestep, const FrameBlock& block, size_t step_index);
-  at::Tensor denoise_few_steps(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop);
-  at::Tensor denoise_unipc(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop);
+  /// The first `passes` denoising passes; returns the latents if these are all, otherwise nothing of use.
+  at::Tensor denoise_few_steps(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop,
+                               int64_t passes);
+  at::Tensor denoise_unipc(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop,
+                           int64_t passes);
 
   std::shared_ptr<const VideoTransformer> transformer_;
   Recipe recipe_;

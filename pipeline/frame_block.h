@@ -22,8 +22,15 @@ struct FilmPlan {
   int64_t pictures = 0;  ///< pictures of the finished film, the start included; the rest of the last block is cut
 
   int64_t latent_frames() const { return initial_frames + blocks * frames_per_block; }
+  /// Blocks of the given start.
+  int64_t start_blocks() const { return initial_frames / frames_per_block; }
   FrameBlock block(int64_t index) const {
     return {.index = index, .start_frame = initial_frames + index * frames_per_block, .frames = frames_per_block};
+  }
+  /// Block `number` of the whole film, the given start included; there its index is -1.
+  FrameBlock any_block(int64_t number) const {
+    if (number >= start_blocks()) return block(number - start_blocks());
+    return {.index = -1, .start_frame = number * frames_per_block, .frames = frames_per_block};
   }
 
   /// The plan of a film of `pictures` rendered pictures, rounded up to whole frame blocks, then cut.

@@ -3,6 +3,8 @@
 #include <ATen/ops/isfinite.h>
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
+#include <future>
 #include <string>
 
 #include "core/check.h"
@@ -39,6 +41,14 @@ void check_inputs(const FilmPlan& plan, const FilmInputs& inputs, const Transfor
   }
 }
 
+/// The prompt that takes effect at a block in mid-film, if one does.
+const EncodedPrompt* change_at(const FilmInputs& inputs, int64_t block) {
+  if (block <= 0) return nullptr;
+  const auto found = std::find_if(inputs.prompts.begin(), inputs.prompts.end(),
+                                  [&](const EncodedPrompt& prompt) { return prompt.first_block == block; });
+  return found == inputs.prompts.end() ? nullptr : &*found;
+}
+
 }  // namespace
 
 RenderSession::RenderSession(std::shared_ptr<const VideoTransformer> transformer,
@@ -69,7 +79,7 @@ BlockDenoiser RenderSession::make_denoiser(const FilmPlan& plan, const FilmInput
 int RenderSession::threads_per_stage() const { return ThreadShare::of(options_.device.is_cpu() ? 2 : 1); }
 
 RenderCounts RenderSession::render(const FilmPlan& plan, const FilmInputs& inputs, FrameSink& sink,
-                                   const std::stop_token& stop) {
+                                   const std::stop_token& stop, const FinishedPart& finished) {
   const c10::InferenceMode no_gradients;
   check_inputs(plan, inputs, transformer_->config(), options_.geometry);
   synchronize(options_.device);  // the weights may still be on their way, on another stream
@@ -78,6 +88,8 @@ RenderCounts RenderSession::render(const FilmPlan& plan, const FilmInputs& input
   const auto on_stream = denoise_stream_.enter();
   BlockDenoiser denoiser = make_denoiser(plan, inputs);
   decoder_->reset();
+  const auto done = static_cast<int64_t>(finished.latents.size());
+  if (done > 0) restore(denoiser, plan, inputs, finished, stop);
 
   RenderCounts counts;
   const size_t waiting = options_.overlap == Overlap::kOn ? kWaitingBlocks : 0;
@@ -88,29 +100,22 @@ RenderCounts RenderSession::render(const FilmPlan& plan, const FilmInputs& input
   });
   Stage<LatentBlock> decode_stage(waiting, [&](const LatentBlock& block) { writer.put(decode(block, threads)); });
 
-  const auto finish_block = [&](int64_t index, const at::Tensor& latents, int64_t start_frame, double timestep) {
-    decode_stage.put({.index = index, .latents = HandedTensor(latents)});
-    if (index + 1 == plan.blocks) return;  // nothing will attend to the last block
-    const auto scope = profile_.measure("remember");
-    denoiser.remember(latents, start_frame, timestep);
-  };
-  for (int64_t frame = 0; frame < plan.initial_frames; frame += plan.frames_per_block) {
-    const at::Tensor latents = inputs.initial_latents.narrow(1, frame, plan.frames_per_block);
-    finish_block(-1, latents.to(options_.device, options_.dtype), frame, /*timestep=*/0);
-  }
-  auto next_prompt = inputs.prompts.begin() + 1;
-  for (int64_t index = 0; index < plan.blocks; ++index) {
-    if (next_prompt != inputs.prompts.end() && next_prompt->first_block == index) {
-      denoiser.set_prompt((next_prompt++)->embedding);
-    }
-    const FrameBlock block = plan.block(index);
+  for (int64_t number = done; number < plan.start_blocks() + plan.blocks; ++number) {
+    const FrameBlock block = plan.any_block(number);
+    const bool given = block.index < 0;
+    if (const EncodedPrompt* prompt = change_at(inputs, block.index)) denoiser.set_prompt(prompt->embedding);
     at::Tensor latents;
-    {
+    if (given) {
+      latents = inputs.initial_latents.narrow(1, block.start_frame, block.frames).to(options_.device, options_.dtype);
+    } else {
       const auto scope = profile_.measure("denoise");
       latents = denoiser.denoise(block, *inputs.noise, stop);
     }
     if (!latents.defined()) break;
-    finish_block(index, latents, block.start_frame, options_.recipe.context_noise);
+    decode_stage.put({.index = block.index, .latents = HandedTensor(latents)});
+    if (block.index + 1 == plan.blocks) break;  // nothing will attend to the last block
+    const auto scope = profile_.measure("remember");
+    denoiser.remember(latents, block.start_frame, clean_timestep(block));
   }
   decode_stage.finish();
   writer.finish();
@@ -118,6 +123,57 @@ RenderCounts RenderSession::render(const FilmPlan& plan, const FilmInputs& input
   counts.evicted_frames = denoiser.state().evicted_frames();
   counts.state_bytes = denoiser.state_bytes() + decoder_->state_bytes();
   return counts;
+}
+
+double RenderSession::clean_timestep(const FrameBlock& block) const {
+  return block.index < 0 ? 0 : options_.recipe.context_noise;
+}
+
+void RenderSession::restore(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs,
+                            const FinishedPart& finished, const std::stop_token& stop) {
+  const auto scope = profile_.measure("restore");
+  std::future<void> decoder_ready;
+  const bool complete = static_cast<int64_t>(finished.latents.size()) == plan.start_blocks() + plan.blocks;
+  if (!complete) {
+    const auto how = options_.overlap == Overlap::kOn ? std::launch::async : std::launch::deferred;
+    decoder_ready = std::async(how, [&] { restore_decoder(finished); });
+  }
+  restore_context(denoiser, plan, inputs, finished, stop);
+  if (decoder_ready.valid()) decoder_ready.get();
+  synchronize(options_.device);
+  if (finished.on_restored) finished.on_restored();
+}
+
+void RenderSession::restore_decoder(const FinishedPart& finished) {
+  const c10::InferenceMode no_gradients;
+  const ThreadShare share(threads_per_stage());
+  const auto on_stream = decode_stream_.enter();
+  decoder_->restore(finished.latents);
+}
+
+void RenderSession::restore_context(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs,
+                                    const FinishedPart& finished, const std::stop_token& stop) const {
+  const auto done = static_cast<int64_t>(finished.latents.size());
+  const int64_t next_block = done - plan.start_blocks();
+  const bool complete = next_block == plan.blocks;
+  // The context before the latest change of the prompt is gone, but for guidance's own.
+  int64_t latest_change = -1;
+  for (const EncodedPrompt& prompt : inputs.prompts) {
+    if (prompt.first_block > 0 && prompt.first_block <= next_block) latest_change = prompt.first_block;
+  }
+  const bool all = options_.recipe.guidance_scale != 1.0;
+  for (int64_t number = 0; number < done && !stop.stop_requested(); ++number) {
+    const FrameBlock block = plan.any_block(number);
+    if (options_.keep_pixels && block.index >= 0) denoiser.draw_all(block, *inputs.noise);  // for the record
+    if (complete) continue;
+    const at::Tensor latents = finished.latents[static_cast<size_t>(number)].to(options_.device);
+    if (all || block.index >= latest_change) {
+      if (const EncodedPrompt* prompt = change_at(inputs, block.index)) denoiser.set_prompt(prompt->embedding);
+      denoiser.recall(block, latents, clean_timestep(block), *inputs.noise);
+    } else {
+      denoiser.note(latents, block.start_frame, clean_timestep(block));
+    }
+  }
 }
 
 RenderedBlock RenderSession::decode(const LatentBlock& block, int threads) {

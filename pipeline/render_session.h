@@ -4,8 +4,10 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 
+#include <functional>
 #include <memory>
 #include <stop_token>
+#include <vector>
 
 #include "core/profile.h"
 #include "core/video_geometry.h"
@@ -36,10 +38,19 @@ struct SessionOptions {
   bool keep_pixels = false;  ///< hand the sink the pictures as decoded, too
 };
 
+/// The part of a film that an earlier run has finished.
+struct FinishedPart {
+  /// What was written, in order: the given start, if any, then frame blocks. Shape: each [1, F, C, H, W], in the
+  /// transformer's dtype, on any device.
+  std::vector<at::Tensor> latents;
+  /// Called when the session is where that run was, on the caller's thread.
+  std::function<void()> on_restored;
+};
+
 /// What a film took. Constant memory: `state_bytes` does not depend on the film's length, but for a context without a
 /// window.
 struct RenderCounts {
-  int64_t blocks_written = 0;  ///< frame blocks, the given start not counted
+  int64_t blocks_written = 0;  ///< frame blocks of this run, the given start not counted
   TransformerCounters transformer;
   int64_t evicted_frames = 0;  ///< latent frames that left the window
   int64_t state_bytes = 0;     ///< kept between two frame blocks: the caches of transformer and decoder
@@ -48,16 +59,19 @@ struct RenderCounts {
 /// One film after another on one set of loaded weights. Not thread-safe.
 class RenderSession {
  public:
-  /// `profile` outlives the session; it gets the stages `denoise`, `remember`, `decode` and `write`.
+  /// `profile` outlives the session; it gets the stages `denoise`, `remember`, `decode` and `write`, and `restore` for
+  /// a film that is continued.
   RenderSession(std::shared_ptr<const VideoTransformer> transformer, std::shared_ptr<LatentDecoder> decoder,
                 const SessionOptions& options, Profile& profile);
 
   /// Renders the film that `plan` and `inputs` say into `sink`, which is called on one thread.
   /// If `stop` is requested, the frame blocks that are denoised by then are still decoded and written.
+  /// With a `finished` part it goes on after that, bit for bit as if it had made it: the transformer's context is made
+  /// again by the clean passes, the decoder's memory from the latest latents.
   /// Throws: what the sink throws; ConfigError for inputs that do not fit the model; DeviceError if the model's output
   /// is not finite.
-  RenderCounts render(const FilmPlan& plan, const FilmInputs& inputs, FrameSink& sink,
-                      const std::stop_token& stop = {});
+  RenderCounts render(const FilmPlan& plan, const FilmInputs& inputs, FrameSink& sink, const std::stop_token& stop = {},
+                      const FinishedPart& finished = {});
 
  private:
   struct LatentBlock {
@@ -66,6 +80,14 @@ class RenderSession {
   };
 
   BlockDenoiser make_denoiser(const FilmPlan& plan, const FilmInputs& inputs) const;
+  /// Brings denoiser and decoder to where they were after the finished part.
+  void restore(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs, const FinishedPart& finished,
+               const std::stop_token& stop);
+  void restore_context(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs,
+                       const FinishedPart& finished, const std::stop_token& stop) const;
+  void restore_decoder(const FinishedPart& finished);
+  /// The noise level that a block's clean pass is told.
+  double clean_timestep(const FrameBlock& block) const;
   /// CPU threads for each of the two stages that compute.
   int threads_per_stage() const;
   RenderedBlock decode(const LatentBlock& block, int threads);

@@ -33,10 +33,10 @@ class LatentDecoder {
   /// Forgets the film: the next call starts another one, of any size. Cheap.
   virtual void reset() = 0;
 
-  /// Takes up a film in its middle: decode() then goes on, bit for bit, as after the calls so far. No pictures are made,
-  /// and each layer sees only the latest latents that its memory still depends on, so that this takes the time of a few
-  /// calls, however long the film is.
-  /// Shape: `calls` the latents of every decode() call of the film, in order, as they were given; on any device.
+  /// Takes up a film in its middle: decode() then goes on, bit for bit, as after the calls so far. No pictures are
+  /// made, and each layer sees only the latest latents that its memory still depends on, so that this takes the time of
+  /// a few calls, however long the film is. Shape: `calls` the latents of every decode() call of the film, in order, as
+  /// they were given; on any device.
   void restore(const std::vector<at::Tensor>& calls);
 
   /// Channels C of the latents it decodes.
@@ -52,8 +52,8 @@ class LatentDecoder {
   /// Where in a film some latents are.
   enum class Place { kStart, kLater };
 
-  /// Runs the first `layers` layers, for what they remember. kLater: no frame of these is the film's first one, whatever
-  /// the layers have seen. Shape: `latents` [F, H, W, C] of the compute dtype, F <= kFramesTogether.
+  /// Runs the first `layers` layers, for what they remember. kLater: no frame of these is the film's first one,
+  /// whatever the layers have seen. Shape: `latents` [F, H, W, C] of the compute dtype, F <= kFramesTogether.
   virtual void remember(const at::Tensor& latents, size_t layers, Place place) = 0;
 
   /// Latents of a call as the layers take them. Shape: [1, F, C, H, W] to [F, H, W, C] of the compute dtype.

@@ -339,8 +339,9 @@ TEST_F(FilmWriterTest, ExistingWorkIsLeftAlone) {
     EXPECT_THAT(error_text<Error>([&] { FilmWriter(film_, small_format(), ExistingFilm::kResume); }),
                 HasSubstr("in use"));
   }
-  EXPECT_THAT(error_text<Error>([&] { check_film_can_be_written(film_, ExistingFilm::kRefuse); }),
-              AllOf(HasSubstr("a film: 100%.parts"), HasSubstr("--resume"), HasSubstr("--output"), HasSubstr("--overwrite")));
+  EXPECT_THAT(
+      error_text<Error>([&] { check_film_can_be_written(film_, ExistingFilm::kRefuse); }),
+      AllOf(HasSubstr("a film: 100%.parts"), HasSubstr("--resume"), HasSubstr("--output"), HasSubstr("--overwrite")));
   {
     FilmWriter writer(film_, small_format(), ExistingFilm::kResume);
     writer.join({});

@@ -50,9 +50,10 @@ RecordedFilm::RecordedFilm(const std::string& name) : data(parity_data(name)), f
   plan = FilmPlan::for_noise(options.geometry, initial_frames, options.recipe.frames_per_block, replay.noise().size(1));
 }
 
-RenderCounts RecordedFilm::render(FrameSink& sink, const FilmInputs& other_inputs, const std::stop_token& stop) {
+RenderCounts RecordedFilm::render(FrameSink& sink, const FilmInputs& other_inputs, const std::stop_token& stop,
+                                  const FinishedPart& finished) {
   RenderSession session(transformer_, decoder_, options, profile);
-  return session.render(plan, other_inputs, sink, stop);
+  return session.render(plan, other_inputs, sink, stop, finished);
 }
 
 at::Tensor RecordedFilm::other_prompt() const {

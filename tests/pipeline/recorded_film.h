@@ -31,7 +31,8 @@ class RecordedFilm {
 
   /// Renders the record, or `inputs` in its stead.
   RenderCounts render(FrameSink& sink) { return render(sink, inputs); }
-  RenderCounts render(FrameSink& sink, const FilmInputs& other_inputs, const std::stop_token& stop = {});
+  RenderCounts render(FrameSink& sink, const FilmInputs& other_inputs, const std::stop_token& stop = {},
+                      const FinishedPart& finished = {});
 
   at::Tensor expected(const std::string& tensor) const { return data->tensor(tensor); }
   /// A prompt of formula numbers, to change to.

@@ -97,7 +97,8 @@ TEST_P(Streaming, RestoredDecoderGoesOnBitForBit) {
   for (const int64_t per_call : {3, 1}) {
     decoder_->reset();
     std::vector<at::Tensor> calls;
-    for (const int64_t count : per_call == 3 ? std::vector<int64_t>{1, 2, 3, 5, 9, 15, 16} : std::vector<int64_t>{2, 45}) {
+    for (const int64_t count :
+         per_call == 3 ? std::vector<int64_t>{1, 2, 3, 5, 9, 15, 16} : std::vector<int64_t>{2, 45}) {
       while (static_cast<int64_t>(calls.size()) < count) {
         const std::string name = "call" + std::to_string(calls.size());
         calls.push_back(formula_data(name, {1, per_call, 16, 4, 6}, 1.0));
@@ -116,7 +117,8 @@ TEST_P(Streaming, RestoredDecoderGoesOnBitForBit) {
 }
 
 TEST(LayerMemory, DeeperLayersNeedFewerLatents) {
-  // Two residual blocks, a doubling with two frames of history, a residual block at twice the rate, the last convolution.
+  // Two residual blocks, a doubling with two frames of history, a residual block at twice the rate, the last
+  // convolution.
   EXPECT_EQ(latent_frames_to_restore({{4}, {4}, {2, 2}, {4}, {2}}), (std::vector<int64_t>{13, 9, 5, 3, 1}));
   EXPECT_EQ(latent_frames_to_restore({{0, 2}, {0, 1}}), (std::vector<int64_t>{0, 0})) << "nothing is remembered";
 }
