@@ -1,5 +1,7 @@
 #include "attention/block_attention.h"
 
+#include <utility>
+
 #include "attention/attention.h"
 
 namespace flashblock {
@@ -16,7 +18,9 @@ at::Tensor block_attention(const at::Tensor& q, const KvCache& kv, BlockExternal
   const AttentionState& outside =
       reuse ? external.reuse() : external.keep(attention_with_lse(q, past.keys, past.values));
   const KeyRange block = kv.block();
-  return merge(outside, attention_with_lse(q, block.keys, block.values)).output;
+  AttentionState inside = attention_with_lse(q, block.keys, block.values);
+  external.show({.pass = pass, .query = q, .kv = kv, .external = outside, .internal = inside, .computed = !reuse});
+  return merge(outside, std::move(inside)).output;
 }
 
 }  // namespace flashblock

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "attention/attention_observer.h"
 #include "attention/attention_state.h"
 
 namespace flashblock {
@@ -29,7 +30,21 @@ class BlockExternalCache {
   /// To be called when the keys it was computed over change: at a commit.
   void forget() { state_ = {}; }
   /// Forgets the state and the counts.
-  void reset() { *this = {}; }
+  void reset() {
+    forget();
+    computed_ = reused_ = 0;
+  }
+
+  /// From now on `observer` (none: nobody) is shown every attention of this layer, number `layer`.
+  void watch(AttentionObserver* observer, int64_t layer) {
+    observer_ = observer;
+    layer_ = layer;
+  }
+  /// Shows the observer, if there is one, both parts of an attention before they are merged.
+  void show(AttentionObservation observation) const {
+    observation.layer = layer_;
+    if (observer_) observer_->observe(observation);
+  }
 
   int64_t computed() const { return computed_; }
   int64_t reused() const { return reused_; }
@@ -39,6 +54,8 @@ class BlockExternalCache {
   AttentionState state_;
   int64_t computed_ = 0;
   int64_t reused_ = 0;
+  AttentionObserver* observer_ = nullptr;
+  int64_t layer_ = 0;
 };
 
 }  // namespace flashblock

@@ -39,9 +39,11 @@ TransformerState::TransformerState(const TransformerConfig& config, const Transf
   const KvCacheLayout layout{options.geometry.tokens_per_frame(), options.frames_per_block, cached_frames(options),
                              options.sink_frames};
   layers_.reserve(size_t(config.layers));
-  for (int64_t i = 0; i < config.layers; ++i)
+  for (int64_t i = 0; i < config.layers; ++i) {
     layers_.push_back(
         {KvCache(layout, options.batch, config.heads, config.head_dim(), device, dtype), BlockExternalCache(), {}});
+    layers_.back().external.watch(options.observer, i);
+  }
 }
 
 void TransformerState::reset() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "attention/attention_config.h"
+#include "attention/attention_observer.h"
 #include "attention/block_external_cache.h"
 #include "attention/cross_attention_cache.h"
 #include "attention/kv_cache.h"
@@ -28,6 +29,7 @@ struct TransformerStateOptions {
   int64_t max_frames = 0;        ///< latent frames of the longest film; bounds the memory of a cache without window
   int64_t batch = 1;
   AttentionConfig attention;
+  AttentionObserver* observer = nullptr;  ///< of all layers, for analyses; outlives the state
 };
 
 /// Work done since the last reset, for tests and reports.

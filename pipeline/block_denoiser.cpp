@@ -16,7 +16,10 @@ BlockDenoiser::BlockDenoiser(std::shared_ptr<const VideoTransformer> transformer
       first_steps_(recipe.first_steps.empty() ? steps_ : schedule_steps(recipe, recipe.first_steps)),
       state_(transformer_->config(), options, device, dtype),
       history_(recipe) {
-  if (recipe.guidance_scale != 1.0) negative_.emplace(transformer_->config(), options, device, dtype);
+  if (recipe.guidance_scale == 1.0) return;
+  TransformerStateOptions unobserved = options;
+  unobserved.observer = nullptr;
+  negative_.emplace(transformer_->config(), unobserved, device, dtype);
 }
 
 std::vector<BlockDenoiser::Step> BlockDenoiser::schedule_steps(const Recipe& recipe,

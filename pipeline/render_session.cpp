@@ -67,7 +67,8 @@ BlockDenoiser RenderSession::make_denoiser(const FilmPlan& plan, const FilmInput
                                       .window_frames = recipe.window_frames,
                                       .sink_frames = recipe.sink_frames,
                                       .max_frames = plan.latent_frames(),
-                                      .attention = options_.attention};
+                                      .attention = options_.attention,
+                                      .observer = options_.observer};
   BlockDenoiser denoiser(transformer_, recipe, state, options_.device, options_.dtype);
   denoiser.set_prompt(inputs.prompts.front().embedding);
   if (recipe.guidance_scale != 1.0) denoiser.set_negative_prompt(inputs.negative_embedding);

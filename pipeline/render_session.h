@@ -35,7 +35,8 @@ struct SessionOptions {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;  ///< of the transformer
   Overlap overlap = Overlap::kOn;
-  bool keep_pixels = false;  ///< hand the sink the pictures as decoded, too
+  AttentionObserver* observer = nullptr;  ///< of the prompt's own attention, not of guidance; outlives the session
+  bool keep_pixels = false;               ///< hand the sink the pictures as decoded, too
 };
 
 /// The part of a film that an earlier run has finished.

@@ -37,6 +37,7 @@ class Layer {
   }
 
   const BlockExternalCache& external() const { return external_; }
+  void watch(AttentionObserver* observer, int64_t number) { external_.watch(observer, number); }
 
  private:
   at::Tensor pass(int64_t block, int64_t step, const Pass& pass) {
@@ -109,6 +110,35 @@ TEST(AttentionConfigNames, AreReadAsWritten) {
     EXPECT_EQ(std::string(error.what()),
               "attention.refresh: 'sometimes' is unknown; possible are every_pass, first_pass, first_and_clean_pass");
   }
+}
+
+// Merges what it is shown.
+class MergingObserver : public AttentionObserver {
+ public:
+  void observe(const AttentionObservation& observation) override {
+    EXPECT_EQ(observation.layer, 7);
+    outputs.push_back(merge_by_operators(observation.external, observation.internal).output);
+    computed.push_back(observation.computed);
+    exact.push_back(attention(observation.query, observation.kv.all().keys, observation.kv.all().values));
+  }
+  std::vector<at::Tensor> outputs, exact;
+  std::vector<bool> computed;
+};
+
+TEST(BlockAttention, AnObserverIsShownBothPartsOfEveryAttentionOverAPast) {
+  MergingObserver observer;
+  Layer layer(flashblock_with(RefreshPolicy::kFirstAndCleanPass));
+  layer.watch(&observer, 7);
+  layer.run_block(0);
+  EXPECT_TRUE(observer.outputs.empty()) << "the first block has no past";
+  const auto outputs = layer.run_block(1);
+  ASSERT_EQ(observer.outputs.size(), outputs.size());
+  for (size_t i = 0; i < outputs.size(); ++i) EXPECT_TENSORS_CLOSE(observer.outputs[i], outputs[i], 1e-6, 1e-6);
+  EXPECT_EQ(observer.computed, (std::vector<bool>{true, false, false, false, true}));
+  EXPECT_TENSORS_CLOSE(observer.exact.front(), outputs.front(), 1e-5, 1e-5);
+  layer.watch(nullptr, 7);
+  layer.run_block(2);
+  EXPECT_EQ(observer.outputs.size(), outputs.size());
 }
 
 }  // namespace

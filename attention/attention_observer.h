@@ -1,0 +1,30 @@
+// Lets an analysis look at the two parts of the attention before they are merged.
+#pragma once
+
+#include <cstdint>
+
+#include "attention/attention_config.h"
+#include "attention/attention_state.h"
+#include "attention/kv_cache.h"
+
+namespace flashblock {
+
+/// The attention of one layer in one pass over a frame block that has a past.
+struct AttentionObservation {
+  int64_t layer = 0;
+  Pass pass;
+  const at::Tensor& query;         ///< [B, L, N, D]
+  const KvCache& kv;               ///< the keys that both parts are over
+  const AttentionState& external;  ///< over earlier blocks, as it is merged: computed in this pass, or reused
+  const AttentionState& internal;  ///< over the block itself; its memory is reused once the observer returns
+  bool computed = false;           ///< the external attention was computed in this pass
+};
+
+/// Called on the denoising thread, layer by layer, in flashblock mode only: exact mode does not take attention apart.
+class AttentionObserver {
+ public:
+  virtual ~AttentionObserver() = default;
+  virtual void observe(const AttentionObservation& observation) = 0;
+};
+
+}  // namespace flashblock
