@@ -92,6 +92,7 @@ Request parse_command_line(int argc, const char* const* argv) {
   app.require_subcommand(1);
   RenderCommand render(app);
   AnalyzeOptions analyze(app);
+  BenchCommand bench(app);
   InfoRequest info;
   CLI::App* info_command = app.add_subcommand("info", "Say what a checkpoint or a model folder is");
   info_command->add_option("MODEL", info.model, "A weights file, a model file, or a folder")->required();
@@ -109,6 +110,7 @@ Request parse_command_line(int argc, const char* const* argv) {
   }
   if (render.chosen()) return {.render = render.request()};
   if (auto fidelity = analyze.fidelity()) return {.fidelity = std::move(fidelity)};
+  if (auto asked = bench.request()) return {.bench = std::move(asked)};
   return {.info = info};
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/analyze/analyze_options.h"
+#include "app/bench_command.h"
 #include "app/config_file.h"
 #include "app/progress.h"
 
@@ -31,6 +32,7 @@ struct Request {
   std::optional<std::string> text;
   std::optional<RenderRequest> render;
   std::optional<FidelityRequest> fidelity;
+  std::optional<BenchRequest> bench;
   std::optional<InfoRequest> info;
 };
 

@@ -16,6 +16,7 @@ int run(const Request& request) {
   if (request.text) std::cout << *request.text;
   if (request.render) return run_render(*request.render);
   if (request.fidelity) return run_fidelity(*request.fidelity);
+  if (request.bench) return run_bench(*request.bench);
   if (request.info) return run_info(*request.info);
   return 0;
 }
