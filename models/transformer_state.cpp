@@ -47,11 +47,16 @@ TransformerState::TransformerState(const TransformerConfig& config, const Transf
 }
 
 void TransformerState::reset() {
+  forget_frames();
+  for (LayerState& layer : layers_) layer.external.reset();
+  passes_ = 0;
+}
+
+void TransformerState::forget_frames() {
   for (LayerState& layer : layers_) {
     layer.kv.reset();
-    layer.external.reset();
+    layer.external.forget();
   }
-  passes_ = 0;
   next_frame_ = 0;
 }
 

@@ -32,7 +32,7 @@ struct TransformerStateOptions {
   AttentionObserver* observer = nullptr;  ///< of all layers, for analyses; outlives the state
 };
 
-/// Work done since the last reset, for tests and reports.
+/// Work done on a film, for tests and reports.
 struct TransformerCounters {
   int64_t passes = 0;
   int64_t external_computed = 0;  ///< attentions over earlier blocks computed, counted per layer
@@ -56,14 +56,17 @@ class TransformerState {
   /// Begins a new film: forgets all frames and the counters, keeps the text.
   void reset();
 
+  /// Forgets all frames, so that they can be put through the transformer again; the counters go on.
+  void forget_frames();
+
   const TransformerStateOptions& options() const { return options_; }
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return dtype_; }
   int64_t next_frame() const { return next_frame_; }  ///< the film's first latent frame that no clean pass has kept
   bool has_prompt() const { return layers_.front().text.keys.defined(); }
   TransformerCounters counters() const;
-  /// Frames committed that the next frame block will not see.
-  int64_t evicted_frames() const { return layers_.front().kv.evicted_frames(); }
+  /// Frames before next_frame() that the next frame block will not see.
+  int64_t evicted_frames() const { return next_frame_ - layers_.front().kv.past_frames(); }
   /// Memory of keys, values and external states, in bytes. Does not grow with the film.
   int64_t bytes() const;
 

@@ -32,7 +32,7 @@ std::vector<BlockDenoiser::Step> BlockDenoiser::schedule_steps(const Recipe& rec
 }
 
 void BlockDenoiser::set_prompt(const at::Tensor& embedding) {
-  if (!history_.blocks().empty()) state_.reset();
+  if (!history_.blocks().empty()) state_.forget_frames();
   transformer_->set_prompt(state_, embedding);
   for (const ContextBlock& block : history_.blocks()) {
     transformer_->forward(block.latents, block.timestep, block.start_frame, Pass::clean(), state_);
