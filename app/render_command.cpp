@@ -107,12 +107,12 @@ int run_render(const RenderRequest& request) {
   {
     const auto observer = make_progress(request.progress);
     const Interrupt interrupt;
-    result = render_film(setup, model, film_tags(setup.config), profile, *observer, interrupt.token());
+    result = render_film(setup, model, {.tags = film_tags}, profile, *observer, interrupt.token());
     signal = interrupt.signal();
   }
   if (!result.complete) return report_interruption(setup, result, signal);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  write_sidecar({setup.config, device, model.dtype(), setup.plan, result, seconds}, profile, checksums);
+  write_sidecar({result.config, device, model.dtype(), setup.plan, result, seconds}, profile, checksums);
   if (!request.quiet) report_film(setup, result, seconds);
   return 0;
 }

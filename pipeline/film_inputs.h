@@ -11,6 +11,8 @@
 
 namespace flashblock {
 
+class PromptSource;
+
 /// A prompt, encoded, and where it takes effect.
 struct EncodedPrompt {
   int64_t first_block = 0;
@@ -21,6 +23,7 @@ struct EncodedPrompt {
 
 struct FilmInputs {
   std::vector<EncodedPrompt> prompts;  ///< by first_block, which is 0 for the first one
+  std::shared_ptr<PromptSource> live;  ///< prompts that come while the film is rendered; null: none do
   at::Tensor negative_embedding;       ///< [1, L, C]; only with guidance
   at::Tensor initial_latents;          ///< [1, F, C, H, W]; undefined: the film begins with the first rendered block
   std::shared_ptr<const NoiseSource> noise;

@@ -136,4 +136,21 @@ FilmSetup set_up_film(const RenderConfig& config, const TransformerConfig& trans
   return setup;
 }
 
+void place_prompt(FilmSetup& setup, int64_t block, const std::string& prompt) {
+  if (block == 0) {
+    setup.config.prompt = prompt;
+    return;
+  }
+  std::vector<int64_t>& blocks = setup.change_blocks;
+  auto& timeline = setup.config.timeline;
+  const auto found = std::lower_bound(blocks.begin(), blocks.end(), block);
+  const auto place = timeline.begin() + (found - blocks.begin());
+  if (found != blocks.end() && *found == block) {
+    place->prompt = prompt;
+    return;
+  }
+  timeline.insert(place, {.seconds = setup.plan.seconds_of(block, setup.config.fps, setup.geometry), .prompt = prompt});
+  blocks.insert(found, block);
+}
+
 }  // namespace flashblock

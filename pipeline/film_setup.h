@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/video_geometry.h"
@@ -29,5 +30,9 @@ struct FilmSetup {
 /// The timeline comes out sorted.
 /// Throws: ConfigError for what cannot be rendered; MediaError for a picture or film that cannot be read.
 FilmSetup set_up_film(const RenderConfig& config, const TransformerConfig& transformer);
+
+/// Has `prompt` begin at frame block `block`, in place of any that was to begin there: a film that is set up from the
+/// configuration as it then is, with the timeline's times, changes its prompts at the same blocks.
+void place_prompt(FilmSetup& setup, int64_t block, const std::string& prompt);
 
 }  // namespace flashblock

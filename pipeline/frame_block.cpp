@@ -46,4 +46,9 @@ int64_t FilmPlan::block_at(double seconds, int64_t fps, const VideoGeometry& geo
   return std::max<int64_t>(0, latent_frame - initial_frames) / frames_per_block;
 }
 
+double FilmPlan::seconds_of(int64_t index, int64_t fps, const VideoGeometry& geometry) const {
+  const int64_t before = block(index).start_frame;
+  return before == 0 ? 0 : static_cast<double>(geometry.frames_of(before)) / static_cast<double>(fps);
+}
+
 }  // namespace flashblock

@@ -44,6 +44,8 @@ struct FilmPlan {
   /// The block that contains the picture shown at `seconds`; 0 inside the given start.
   /// Throws ConfigError if the film ends before.
   int64_t block_at(double seconds, int64_t fps, const VideoGeometry&) const;
+  /// When the first picture of frame block `index` is shown: block_at(seconds_of(index)) is `index`.
+  double seconds_of(int64_t index, int64_t fps, const VideoGeometry&) const;
 };
 
 }  // namespace flashblock

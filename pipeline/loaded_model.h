@@ -18,7 +18,9 @@
 namespace flashblock {
 
 /// One model on one device. The text encoder and the picture encoder are in memory only while they work; the
-/// transformer and the decoder stay, for any number of films. Not thread-safe.
+/// transformer and the decoder stay, for any number of films.
+/// Thread safety: tokenize() and encode() may be called from any thread, beside everything else; the rest is for one
+/// thread.
 /// Throws, all members: WeightsError for files that are missing or do not fit; DeviceError.
 class LoadedModel {
  public:

@@ -1,12 +1,15 @@
 #include "pipeline/render_film.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "core/check.h"
 #include "media/contact_sheet.h"
 #include "media/film_writer.h"
 #include "pipeline/film_record.h"
+#include "pipeline/live_prompt_encoder.h"
 #include "pipeline/noise_source.h"
+#include "pipeline/thread_share.h"
 
 namespace flashblock {
 namespace {
@@ -35,6 +38,7 @@ class FilmSink : public FrameSink {
     if (!config_.contact_sheet.empty()) sheet_.add(block.rgb);
     if (!config_.record.empty()) recorder_.add(block);
     progress_.pictures = writer_.frames();
+    progress_.transformer = block.counters;
     if (block.index >= 0) ++progress_.block;
     observer_.progress(progress_);
   }
@@ -82,8 +86,28 @@ void encode_prompts(const FilmSetup& setup, const LoadedModel& model, FilmInputs
     if (!inputs.negative_embedding.defined()) negative = model.tokenize({setup.config.model.recipe.negative_prompt});
   }
   if (!negative.empty()) all.push_back(&negative.front());
+  const ThreadShare share(ThreadShare::of_stage(model.device()));  // as a prompt that comes while the film is rendered
   model.encode(all);
   if (!negative.empty()) inputs.negative_embedding = negative.front().embedding;
+}
+
+/// Takes the prompts that come while the film is rendered, and writes into `setup` and `inputs` which came when.
+std::shared_ptr<PromptSource> live_prompts(const std::shared_ptr<LivePrompts>& prompts, FilmSetup& setup,
+                                           const LoadedModel& model, FilmInputs& inputs, FilmObserver& observer) {
+  const auto encode = [&model](const std::string& text) {
+    EncodedPrompt prompt = model.tokenize({text}).front();
+    model.encode({&prompt});
+    return prompt;
+  };
+  const auto taken = [&](const TakenPrompt& prompt, const EncodedPrompt& encoded) {
+    place_prompt(setup, prompt.block, prompt.text);
+    std::erase_if(inputs.prompts, [&](const EncodedPrompt& other) { return other.first_block == prompt.block; });
+    inputs.prompts.push_back(encoded);
+    std::sort(inputs.prompts.begin(), inputs.prompts.end(),
+              [](const EncodedPrompt& a, const EncodedPrompt& b) { return a.first_block < b.first_block; });
+    observer.prompt_changed(prompt, setup.plan.seconds_of(prompt.block, setup.config.fps, setup.geometry));
+  };
+  return std::make_shared<LivePromptEncoder>(prompts, encode, taken, ThreadShare::of_stage(model.device()));
 }
 
 }  // namespace
@@ -114,10 +138,12 @@ SessionOptions session_options(const FilmSetup& setup, const LoadedModel& model)
           .keep_pixels = !setup.config.record.empty()};
 }
 
-FilmResult render_film(const FilmSetup& setup, LoadedModel& model, const std::map<std::string, std::string>& tags,
-                       Profile& profile, FilmObserver& observer, const std::stop_token& stop) {
+FilmResult render_film(FilmSetup setup, LoadedModel& model, const FilmOrder& order, Profile& profile,
+                       FilmObserver& observer, const std::stop_token& stop) {
   FB_CHECK(setup.config.seed && !setup.config.output.empty());
+  FB_CHECK(!order.prompts || !setup.replay, "a replayed film has its prompts on record");
   FilmInputs inputs = make_film_inputs(setup, model, observer);
+  if (order.prompts) inputs.live = live_prompts(order.prompts, setup, model, inputs, observer);
   FilmRecorder recorder;
   if (!setup.config.record.empty()) inputs.noise = recorder.listen_to(inputs.noise);
 
@@ -126,12 +152,14 @@ FilmResult render_film(const FilmSetup& setup, LoadedModel& model, const std::ma
   FilmSink sink(setup, recorder, observer);
   observer.stage("rendering", sink.progress());
   FilmResult result{.counts = session.render(setup.plan, inputs, sink, stop)};
+  result.config = setup.config;
   result.complete = result.counts.blocks_written == setup.plan.blocks;
   result.pictures = sink.progress().pictures;
   if (!result.complete) return result;
 
   observer.stage("finishing", sink.progress());
   const auto scope = profile.measure("finish");
+  const auto tags = order.tags(setup.config);
   if (!setup.config.record.empty()) recorder.write(setup.config.record, inputs, tags);
   sink.finish(tags);
   return result;

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <stop_token>
 #include <string>
 
 #include "core/profile.h"
 #include "pipeline/film_setup.h"
+#include "pipeline/live_prompts.h"
 #include "pipeline/loaded_model.h"
 #include "pipeline/render_config.h"
 #include "pipeline/render_session.h"
@@ -16,18 +19,30 @@ namespace flashblock {
 
 /// How far a film is.
 struct FilmProgress {
-  int64_t block = 0;     ///< frame blocks on disk
-  int64_t blocks = 0;    ///< frame blocks of the film
-  int64_t pictures = 0;  ///< pictures on disk, a given start included
+  int64_t block = 0;                ///< frame blocks on disk
+  int64_t blocks = 0;               ///< frame blocks of the film
+  int64_t pictures = 0;             ///< pictures on disk, a given start included
+  TransformerCounters transformer;  ///< work up to the newest of them
 };
 
 /// Is told what happens while a film is rendered.
-/// Thread safety: stage() is called on the caller's thread, progress() on the writing thread; never both at once.
+/// Thread safety: stage() and prompt_changed() are called on the caller's thread, progress() on the writing thread.
+/// stage() never comes at the same time as progress(); prompt_changed() may.
 class FilmObserver {
  public:
   virtual ~FilmObserver() = default;
   virtual void stage(const std::string& /*name*/, const FilmProgress& /*so_far*/) {}
   virtual void progress(const FilmProgress& /*so_far*/) {}
+  /// A prompt of FilmOrder::prompts is about to take effect, `seconds` into the film.
+  virtual void prompt_changed(const TakenPrompt& /*prompt*/, double /*seconds*/) {}
+};
+
+/// What a caller wants of a film, beside what its setup says.
+struct FilmOrder {
+  /// The film's metadata, from its configuration as it came out.
+  std::function<std::map<std::string, std::string>(const RenderConfig&)> tags;
+  /// Where its prompts change while it is rendered; null: nowhere. Not for a replayed record.
+  std::shared_ptr<LivePrompts> prompts;
 };
 
 /// How a film went.
@@ -35,6 +50,9 @@ struct FilmResult {
   bool complete = false;  ///< false: stopped on request; the finished pieces are in NAME.parts
   int64_t pictures = 0;   ///< in the film, or in the pieces
   RenderCounts counts;
+  /// As it came out: with the prompts that were given while it was rendered in place. Rendered from this, the film is
+  /// the same bit for bit.
+  RenderConfig config;
 };
 
 /// Prompts, encoded; the start, encoded; the noise: all that `setup`'s film is made from. Throws: Error.
@@ -43,11 +61,10 @@ FilmInputs make_film_inputs(const FilmSetup& setup, const LoadedModel& model, Fi
 /// How a session renders `setup`'s film on that model's device.
 SessionOptions session_options(const FilmSetup& setup, const LoadedModel& model);
 
-/// Renders the film that `setup` says, with the model it was set up for, and puts it under config.output, with `tags`
-/// as the film's metadata. Requires: config.output and config.seed are set.
-/// When `stop` is requested, the frame blocks that are denoised by then are still written.
-/// Throws: Error. Pieces that are finished by then stay in NAME.parts; nothing is under the final name.
-FilmResult render_film(const FilmSetup& setup, LoadedModel& model, const std::map<std::string, std::string>& tags,
-                       Profile& profile, FilmObserver& observer, const std::stop_token& stop = {});
+/// Renders the film that `setup` says, with the model it was set up for, and puts it under config.output. Requires:
+/// config.output and config.seed are set. When `stop` is requested, the frame blocks that are denoised by then are
+/// still written. Throws: Error. Pieces that are finished by then stay in NAME.parts; nothing is under the final name.
+FilmResult render_film(FilmSetup setup, LoadedModel& model, const FilmOrder& order, Profile& profile,
+                       FilmObserver& observer, const std::stop_token& stop = {});
 
 }  // namespace flashblock

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "media/frame_conversion.h"
 #include "pipeline/block_denoiser.h"
+#include "pipeline/prompt_source.h"
 #include "pipeline/stage.h"
 #include "pipeline/thread_share.h"
 
@@ -20,18 +21,19 @@ namespace {
 /// Frame blocks that may wait between two stages. One is enough to keep both busy; more would only cost memory.
 constexpr size_t kWaitingBlocks = 1;
 
+void check_prompt(const EncodedPrompt& prompt, const TransformerConfig& config) {
+  const at::Tensor& embedding = prompt.embedding;
+  if (embedding.dim() == 3 && embedding.size(2) == config.text_dim && embedding.size(1) <= config.text_len) return;
+  throw ConfigError("a text embedding of shape " + c10::str(embedding.sizes()) +
+                    " does not fit the model, which takes [1, " + std::to_string(config.text_len) + ", " +
+                    std::to_string(config.text_dim) + "]: text encoder and transformer must belong together");
+}
+
 void check_inputs(const FilmPlan& plan, const FilmInputs& inputs, const TransformerConfig& config,
                   const VideoGeometry& geometry) {
   FB_CHECK(!inputs.prompts.empty() && inputs.prompts.front().first_block == 0, "no prompt for the first block");
   FB_CHECK(inputs.noise);
-  for (const EncodedPrompt& prompt : inputs.prompts) {
-    const at::Tensor& embedding = prompt.embedding;
-    if (embedding.dim() != 3 || embedding.size(2) != config.text_dim || embedding.size(1) > config.text_len) {
-      throw ConfigError("a text embedding of shape " + c10::str(embedding.sizes()) +
-                        " does not fit the model, which takes [1, " + std::to_string(config.text_len) + ", " +
-                        std::to_string(config.text_dim) + "]: text encoder and transformer must belong together");
-    }
-  }
+  for (const EncodedPrompt& prompt : inputs.prompts) check_prompt(prompt, config);
   if (plan.initial_frames == 0) return;
   const std::vector<int64_t> wanted = {1, plan.initial_frames, config.in_channels, geometry.latent_height(),
                                        geometry.latent_width()};
@@ -41,8 +43,8 @@ void check_inputs(const FilmPlan& plan, const FilmInputs& inputs, const Transfor
   }
 }
 
-/// The prompt that takes effect at a block in mid-film, if one does.
-const EncodedPrompt* change_at(const FilmInputs& inputs, int64_t block) {
+/// The prompt that is planned to take effect at a block in mid-film, if one is.
+const EncodedPrompt* planned_change(const FilmInputs& inputs, int64_t block) {
   if (block <= 0) return nullptr;
   const auto found = std::find_if(inputs.prompts.begin(), inputs.prompts.end(),
                                   [&](const EncodedPrompt& prompt) { return prompt.first_block == block; });
@@ -60,7 +62,8 @@ RenderSession::RenderSession(std::shared_ptr<const VideoTransformer> transformer
       denoise_stream_(options.device),
       decode_stream_(options.device) {}
 
-BlockDenoiser RenderSession::make_denoiser(const FilmPlan& plan, const FilmInputs& inputs) const {
+BlockDenoiser RenderSession::make_denoiser(const FilmPlan& plan, const FilmInputs& inputs,
+                                           const at::Tensor& first_prompt) const {
   const Recipe& recipe = options_.recipe;
   const TransformerStateOptions state{.geometry = options_.geometry,
                                       .frames_per_block = recipe.frames_per_block,
@@ -70,26 +73,39 @@ BlockDenoiser RenderSession::make_denoiser(const FilmPlan& plan, const FilmInput
                                       .attention = options_.attention,
                                       .observer = options_.observer};
   BlockDenoiser denoiser(transformer_, recipe, state, options_.device, options_.dtype);
-  denoiser.set_prompt(inputs.prompts.front().embedding);
+  denoiser.set_prompt(first_prompt);
   if (recipe.guidance_scale != 1.0) denoiser.set_negative_prompt(inputs.negative_embedding);
   return denoiser;
 }
 
-/// The same whether the stages overlap or not: sums are rounded by how they are divided among threads, and a switch
-/// that is about time must not change the film.
-int RenderSession::threads_per_stage() const { return ThreadShare::of(options_.device.is_cpu() ? 2 : 1); }
+at::Tensor RenderSession::live_prompt(int64_t index, const FilmInputs& inputs) const {
+  if (!inputs.live || index < 0) return {};
+  const auto prompt = inputs.live->at_block(index);
+  if (!prompt) return {};
+  check_prompt(*prompt, transformer_->config());
+  return prompt->embedding;
+}
+
+at::Tensor RenderSession::change_at(int64_t index, const FilmInputs& inputs) const {
+  if (index <= 0) return {};
+  if (const at::Tensor live = live_prompt(index, inputs); live.defined()) return live;
+  const EncodedPrompt* planned = planned_change(inputs, index);
+  return planned ? planned->embedding : at::Tensor();
+}
 
 RenderCounts RenderSession::render(const FilmPlan& plan, const FilmInputs& inputs, FrameSink& sink,
                                    const std::stop_token& stop, const FinishedPart& finished) {
   const c10::InferenceMode no_gradients;
   check_inputs(plan, inputs, transformer_->config(), options_.geometry);
   synchronize(options_.device);  // the weights may still be on their way, on another stream
-  const int threads = threads_per_stage();
+  const int threads = ThreadShare::of_stage(options_.device);
   const ThreadShare share(threads);
   const auto on_stream = denoise_stream_.enter();
-  BlockDenoiser denoiser = make_denoiser(plan, inputs);
-  decoder_->reset();
   const auto done = static_cast<int64_t>(finished.latents.size());
+  at::Tensor first_prompt = done == 0 ? live_prompt(0, inputs) : at::Tensor();
+  if (!first_prompt.defined()) first_prompt = inputs.prompts.front().embedding;
+  BlockDenoiser denoiser = make_denoiser(plan, inputs, first_prompt);
+  decoder_->reset();
   if (done > 0) restore(denoiser, plan, inputs, finished, stop);
 
   RenderCounts counts;
@@ -104,7 +120,10 @@ RenderCounts RenderSession::render(const FilmPlan& plan, const FilmInputs& input
   for (int64_t number = done; number < plan.start_blocks() + plan.blocks; ++number) {
     const FrameBlock block = plan.any_block(number);
     const bool given = block.index < 0;
-    if (const EncodedPrompt* prompt = change_at(inputs, block.index)) denoiser.set_prompt(prompt->embedding);
+    if (const at::Tensor prompt = change_at(block.index, inputs); prompt.defined()) {
+      const auto scope = profile_.measure("change prompt");
+      denoiser.set_prompt(prompt);
+    }
     at::Tensor latents;
     if (given) {
       latents = inputs.initial_latents.narrow(1, block.start_frame, block.frames).to(options_.device, options_.dtype);
@@ -113,7 +132,7 @@ RenderCounts RenderSession::render(const FilmPlan& plan, const FilmInputs& input
       latents = denoiser.denoise(block, *inputs.noise, stop);
     }
     if (!latents.defined()) break;
-    decode_stage.put({.index = block.index, .latents = HandedTensor(latents)});
+    decode_stage.put({.index = block.index, .latents = HandedTensor(latents), .counters = denoiser.state().counters()});
     if (block.index + 1 == plan.blocks) break;  // nothing will attend to the last block
     const auto scope = profile_.measure("remember");
     denoiser.remember(latents, block.start_frame, clean_timestep(block));
@@ -147,7 +166,7 @@ void RenderSession::restore(BlockDenoiser& denoiser, const FilmPlan& plan, const
 
 void RenderSession::restore_decoder(const FinishedPart& finished) {
   const c10::InferenceMode no_gradients;
-  const ThreadShare share(threads_per_stage());
+  const ThreadShare share(ThreadShare::of_stage(options_.device));
   const auto on_stream = decode_stream_.enter();
   decoder_->restore(finished.latents);
 }
@@ -169,7 +188,7 @@ void RenderSession::restore_context(BlockDenoiser& denoiser, const FilmPlan& pla
     if (complete) continue;
     const at::Tensor latents = finished.latents[static_cast<size_t>(number)].to(options_.device);
     if (all || block.index >= latest_change) {
-      if (const EncodedPrompt* prompt = change_at(inputs, block.index)) denoiser.set_prompt(prompt->embedding);
+      if (const EncodedPrompt* prompt = planned_change(inputs, block.index)) denoiser.set_prompt(prompt->embedding);
       denoiser.recall(block, latents, clean_timestep(block), *inputs.noise);
     } else {
       denoiser.note(latents, block.start_frame, clean_timestep(block));
@@ -184,7 +203,8 @@ RenderedBlock RenderSession::decode(const LatentBlock& block, int threads) {
   const auto on_stream = decode_stream_.enter();
   const at::Tensor latents = block.latents.receive();
   const at::Tensor pixels = decoder_->decode(latents);
-  RenderedBlock result{.index = block.index, .latents = latents, .rgb = to_rgb24(pixels).cpu()};
+  RenderedBlock result{
+      .index = block.index, .latents = latents, .rgb = to_rgb24(pixels).cpu(), .counters = block.counters};
   if (!latents.isfinite().all().item<bool>()) {
     throw DeviceError("frame block " + std::to_string(block.index) +
                       " came out as infinite or not a number: the weights are damaged, or overflow in this dtype; try "

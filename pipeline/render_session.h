@@ -78,9 +78,10 @@ class RenderSession {
   struct LatentBlock {
     int64_t index = 0;
     HandedTensor latents;
+    TransformerCounters counters;
   };
 
-  BlockDenoiser make_denoiser(const FilmPlan& plan, const FilmInputs& inputs) const;
+  BlockDenoiser make_denoiser(const FilmPlan& plan, const FilmInputs& inputs, const at::Tensor& first_prompt) const;
   /// Brings denoiser and decoder to where they were after the finished part.
   void restore(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs, const FinishedPart& finished,
                const std::stop_token& stop);
@@ -89,8 +90,10 @@ class RenderSession {
   void restore_decoder(const FinishedPart& finished);
   /// The noise level that a block's clean pass is told.
   double clean_timestep(const FrameBlock& block) const;
-  /// CPU threads for each of the two stages that compute.
-  int threads_per_stage() const;
+  /// The prompt that was given for frame block `index` while the film is rendered; undefined: none.
+  at::Tensor live_prompt(int64_t index, const FilmInputs& inputs) const;
+  /// The prompt that takes effect at frame block `index` in mid-film, given or planned; undefined: none.
+  at::Tensor change_at(int64_t index, const FilmInputs& inputs) const;
   RenderedBlock decode(const LatentBlock& block, int threads);
 
   std::shared_ptr<const VideoTransformer> transformer_;

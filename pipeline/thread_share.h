@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/Parallel.h>
+#include <c10/core/Device.h>
 
 #include <algorithm>
 
@@ -19,6 +20,11 @@ class ThreadShare {
   /// each other at every barrier: on two cores, a film with two threads in each of two stages takes twice as long as
   /// one with one thread in each (256x144, demo geometry: 25 s against 10 s for 6 s of film).
   static int of(int stages) { return std::max(1, at::get_num_threads() / stages); }
+
+  /// Threads for each of the two stages that compute, on `device`, and for prompts, which may come while both do. The
+  /// same whether they overlap or not: sums are rounded by how they are divided among threads, and a switch that is
+  /// about time must not change the film.
+  static int of_stage(at::Device device) { return of(device.is_cpu() ? 2 : 1); }
 
  private:
   int before_;

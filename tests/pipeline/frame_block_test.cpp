@@ -43,6 +43,11 @@ TEST(FilmPlan, FindsTheBlockOfATime) {
   EXPECT_EQ(block_at(21.0 / 16), 2);
   EXPECT_EQ(block_at(80.0 / 16), 6);
   EXPECT_THROW(block_at(81.0 / 16), ConfigError);
+  for (int64_t fps : {16, 24, 30, 7}) {
+    for (int64_t block = 0; block < film.blocks; ++block) {
+      EXPECT_EQ(film.block_at(film.seconds_of(block, fps, kGeometry), fps, kGeometry), block) << fps << " per second";
+    }
+  }
 }
 
 TEST(FilmPlan, TimeInsideTheStartIsTheFirstBlock) {

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "core/error.h"
+#include "pipeline/prompt_source.h"
 #include "tests/pipeline/recorded_film.h"
 #include "tests/support/tensor_matchers.h"
 
@@ -102,6 +103,67 @@ TEST(RenderSession, PromptChangesAtItsBlockAndNotBefore) {
   }
   EXPECT_FALSE(testing::tensors_close(changed.blocks[3].latents, unchanged.blocks[3].latents, 1e-2, 1e-2));
   EXPECT_EQ(counts.blocks_written, 5);
+}
+
+/// Gives one prompt at one block.
+class PromptFromElsewhere : public PromptSource {
+ public:
+  PromptFromElsewhere(int64_t block, at::Tensor embedding) : block_(block), embedding_(std::move(embedding)) {}
+
+  std::optional<EncodedPrompt> at_block(int64_t block) override {
+    asked.push_back(block);
+    if (block != block_) return {};
+    return EncodedPrompt{.first_block = block, .embedding = embedding_};
+  }
+
+  std::vector<int64_t> asked;
+
+ private:
+  int64_t block_;
+  at::Tensor embedding_;
+};
+
+TEST(RenderSession, PromptThatComesLateIsThePromptThatWasPlanned) {
+  for (const char* name : {"pipeline_window9_sink3", "pipeline_extend3_shift8"}) {
+    RecordedFilm film(name);
+    film.inputs.noise = std::make_shared<SeededNoise>(1);
+    film.plan.blocks = 4;
+    for (const int64_t block : {0, 2, 3}) {
+      KeepingSink planned, live;
+      FilmInputs inputs = film.inputs;
+      if (block == 0) inputs.prompts.clear();
+      inputs.prompts.push_back({.first_block = block, .embedding = film.other_prompt()});
+      film.render(planned, inputs);
+      const auto source = std::make_shared<PromptFromElsewhere>(block, film.other_prompt());
+      inputs.prompts = {film.inputs.prompts.front()};
+      // What was planned for the same block does not take effect.
+      inputs.prompts.push_back({.first_block = 3, .embedding = film.other_prompt() * (block == 3 ? 0.5 : 1)});
+      if (block < 3) inputs.prompts.pop_back();
+      inputs.live = source;
+      film.render(live, inputs);
+      EXPECT_EQ(source->asked, (std::vector<int64_t>{0, 1, 2, 3}));
+      EXPECT_TENSORS_IDENTICAL(live.latents(), planned.latents());
+      EXPECT_TENSORS_IDENTICAL(live.rgb(), planned.rgb());
+    }
+  }
+}
+
+// A prompt change makes the context anew; what the film took before is not forgotten.
+TEST(RenderSession, CountersCountTheWholeFilmWhateverPromptsDo) {
+  RecordedFilm film("pipeline_window9_sink3");
+  film.inputs.noise = std::make_shared<SeededNoise>(1);
+  film.plan.blocks = 6;
+  FilmInputs changing = film.inputs;
+  changing.prompts.push_back({.first_block = 4, .embedding = film.other_prompt()});
+  KeepingSink sink, changed;
+  const RenderCounts plain = film.render(sink), counts = film.render(changed, changing);
+  EXPECT_EQ(counts.transformer.passes, plain.transformer.passes + 2) << "sink and window are two blocks";
+  EXPECT_EQ(counts.evicted_frames, plain.evicted_frames);
+  EXPECT_GT(counts.transformer.external_computed, plain.transformer.external_computed);
+  for (size_t block = 1; block < 6; ++block) {
+    EXPECT_GT(changed.blocks[block].counters.passes, changed.blocks[block - 1].counters.passes);
+  }
+  EXPECT_EQ(changed.blocks.back().counters.passes, counts.transformer.passes);
 }
 
 // With the same prompt again, and while nothing has left the window, the context made anew is the context there was.
