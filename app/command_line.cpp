@@ -41,6 +41,11 @@ class RenderCommand {
         .add("--contact-sheet", "contact_sheet", "Also write a sheet of pictures that shows the film at a glance",
              "FILE.png")
         ->group(group);
+    options_
+        .add_flag(
+            "--resume", "resume", true,
+            "Go on with an unfinished film, bit for bit; --output alone tells which, its settings are kept with it")
+        ->group(group);
     options_.add_flag("--overwrite", "overwrite", true, "Replace an existing film, or unfinished work")->group(group);
     options_.add_flag("--no-metadata", "metadata", false, "Leave the prompt out of the film and its JSON")
         ->group(group);

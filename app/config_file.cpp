@@ -33,6 +33,9 @@ void check_config(const RenderConfig& config) {
   if (!config.image.empty() && !config.video.empty()) {
     throw ConfigError("image and video: a film starts from one of them, not both");
   }
+  if (config.resume && config.overwrite) {
+    throw ConfigError("resume and overwrite: unfinished work is continued or replaced, not both");
+  }
   FilmFormat{.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder}.validate();
 }
 

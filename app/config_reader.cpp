@@ -111,6 +111,7 @@ void read_seed(YamlMap& map, RenderConfig& config) {
 
 void read_switches(YamlMap& map, RenderConfig& config) {
   if (const YamlValue* value = map.find("overwrite")) config.overwrite = value->boolean();
+  if (const YamlValue* value = map.find("resume")) config.resume = value->boolean();
   if (const YamlValue* value = map.find("metadata")) config.metadata = value->boolean();
   if (const YamlValue* value = map.find("overlap")) config.overlap = value->boolean();
   if (const YamlValue* value = map.find("device")) config.device = value->text();

@@ -91,6 +91,7 @@ std::string config_yaml(const RenderConfig& config) {
   writer.path("model", config.model.file);
   writer.path("output", config.output);
   writer.flag("overwrite", config.overwrite);
+  writer.flag("resume", config.resume);
   writer.flag("metadata", config.metadata);
   writer.plain("size", std::to_string(config.width) + "x" + std::to_string(config.height));
   writer.integer("fps", config.fps);

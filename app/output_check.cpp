@@ -28,17 +28,30 @@ void check_file(const fs::path& file, const char* option, const char* extension)
   }
 }
 
+/// What the pieces of an earlier run take already.
+int64_t bytes_in(const fs::path& folder) {
+  if (!fs::is_directory(folder)) return 0;
+  int64_t bytes = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    if (entry.is_regular_file()) bytes += static_cast<int64_t>(entry.file_size());
+  }
+  return bytes;
+}
+
 }  // namespace
 
 void check_outputs(const FilmSetup& setup) {
   const RenderConfig& config = setup.config;
   const FilmFormat format{.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder};
-  check_film_can_be_written(config.output, config.overwrite ? ExistingFilm::kReplace : ExistingFilm::kRefuse,
-                            estimated_bytes(format, setup.plan.pictures));
+  int64_t bytes = estimated_bytes(format, setup.plan.pictures);
+  // The record holds its pictures as float16, and so do the pieces until it is written.
+  if (!config.record.empty()) bytes += 2 * 3 * 2 * config.width * config.height * setup.plan.pictures;
+  check_film_can_be_written(config.output, existing_film(config), bytes - bytes_in(parts_folder(config.output)));
   check_file(config.contact_sheet, "--contact-sheet", ".png");
   check_file(config.record, "--record", ".safetensors");
   for (const fs::path& file : {config.contact_sheet, config.record}) {
-    if (file.empty() || config.overwrite || !fs::exists(file)) continue;
+    // A run that was ended between these files and the film wrote them already.
+    if (file.empty() || config.overwrite || config.resume || !fs::exists(file)) continue;
     throw ConfigError(file.string() + " exists already: give another name, or --overwrite");
   }
 }

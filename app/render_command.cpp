@@ -5,12 +5,14 @@
 #include <cstdio>
 #include <iostream>
 
-#include "app/interrupt.h"
+#include "app/error_report.h"
+#include "app/film_identity.h"
+#include "app/film_watch.h"
 #include "app/model_file.h"
 #include "app/output_check.h"
+#include "app/resume.h"
 #include "app/sidecar.h"
 #include "core/device.h"
-#include "core/weight_store.h"
 #include "media/film_writer.h"
 #include "pipeline/cost_estimate.h"
 #include "pipeline/film_setup.h"
@@ -18,19 +20,6 @@
 
 namespace flashblock {
 namespace {
-
-std::vector<std::filesystem::path> weight_files(const ModelDescription& model, const std::vector<ModelPart>& parts) {
-  std::vector<std::filesystem::path> files;
-  const auto add = [&](ModelPart part, const WeightsFile& weights) {
-    if (std::find(parts.begin(), parts.end(), part) == parts.end()) return;
-    const auto store = WeightStore::open(weights.path, weights.entry);
-    files.insert(files.end(), store->files().begin(), store->files().end());
-  };
-  add(ModelPart::kTransformer, model.transformer);
-  add(ModelPart::kTextEncoder, model.text_encoder);
-  add(ModelPart::kVae, model.vae);
-  return files;
-}
 
 std::string megabytes(int64_t bytes) {
   char text[32];
@@ -47,18 +36,6 @@ int print_dry_run(const FilmSetup& setup, LoadedModel& model) {
   if (!model.device().is_cpu()) std::cout << ", and " << megabytes(cost.device_bytes) << " on the GPU";
   std::cout << "\n# expected disk: " << megabytes(cost.disk_bytes) << "\n";
   return 0;
-}
-
-int report_interruption(const FilmSetup& setup, const FilmResult& result, int signal) {
-  const std::string parts = parts_folder(setup.config.output).string();
-  std::cerr << "flashblock: interrupted after " << result.counts.blocks_written << " of " << setup.plan.blocks
-            << " frame blocks";
-  if (result.counts.blocks_written > 0) {
-    std::cerr << "; the " << result.pictures << " pictures so far play with: cat '" << parts << "'/init.mp4 '" << parts
-              << "'/0*.m4s | ffplay -";
-  }
-  std::cerr << '\n';
-  return 128 + signal;
 }
 
 void report_film(const FilmSetup& setup, const FilmResult& result, double seconds) {
@@ -91,30 +68,40 @@ std::vector<ModelPart> needed_parts(const RenderConfig& config) {
 
 int run_render(const RenderRequest& request) {
   const auto start = std::chrono::steady_clock::now();
-  const RenderConfig config = resolve_config(request.layers);
+  const RenderConfig config = resolve_resumable(request.layers);
   const std::vector<ModelPart> parts = needed_parts(config);
   check_model_files(config.model, parts);
   const at::Device device = resolve_device(config.device);
   Profile profile;
   LoadedModel model(config.model, device, resolve_dtype(config.dtype, device), profile);
   const FilmSetup setup = set_up_film(config, model.transformer_config());
+  const FilmOrder order = order_film(setup, identify_film(setup, device, model.dtype(), parts));
+  if (config.resume && find_film(config.output, order.identity) == FilmState::kComplete) {
+    remove_leftovers(config.output);
+    if (!request.quiet) std::cout << config.output.string() << " is complete: nothing to do\n";
+    return 0;
+  }
   check_outputs(setup);
   if (request.dry_run) return print_dry_run(setup, model);
 
-  const WeightChecksums checksums(weight_files(config.model, parts));
-  int signal = 0;
-  FilmResult result;
-  {
-    const auto observer = make_progress(request.progress);
-    const Interrupt interrupt;
-    result = render_film(setup, model, {.tags = film_tags}, profile, *observer, interrupt.token());
-    signal = interrupt.signal();
+  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  const auto write_account = [&](const FilmResult& result) {
+    write_sidecar({result.config, device, model.dtype(), setup.plan, result, seconds()}, profile, order.identity);
+  };
+  const auto progress = make_progress(request.progress);
+  FilmWatch watch(setup, *progress, write_account);
+  try {
+    const FilmResult result = render_film(setup, model, order, profile, watch, watch.token());
+    if (!result.complete) {
+      watch.report_interruption();
+      return 128 + watch.signal();
+    }
+    if (!request.quiet) report_film(setup, result, seconds());
+    return 0;
+  } catch (...) {
+    const ErrorReport report = report_error(std::current_exception());
+    throw Error(report.status, report.line + resume_hint(setup.config));
   }
-  if (!result.complete) return report_interruption(setup, result, signal);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  write_sidecar({result.config, device, model.dtype(), setup.plan, result, seconds}, profile, checksums);
-  if (!request.quiet) report_film(setup, result, seconds);
-  return 0;
 }
 
 }  // namespace flashblock

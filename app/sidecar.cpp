@@ -1,14 +1,14 @@
 #include "app/sidecar.h"
 
 #include <torch/headeronly/version.h>
-#include <yaml-cpp/yaml.h>
 
 #include <nlohmann/json.hpp>
 
 #include "app/config_file.h"
+#include "app/film_identity.h"
+#include "app/yaml_json.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
-#include "core/sha256.h"
 #include "media/film_format.h"
 #include "pipeline/cost_estimate.h"
 
@@ -16,27 +16,6 @@ namespace flashblock {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// A YAML document as JSON; what is not in quotes becomes a number or a truth value where it can.
-Json to_json(const YAML::Node& node) {
-  if (node.IsMap()) {
-    Json object = Json::object();
-    for (const auto& entry : node) object[entry.first.Scalar()] = to_json(entry.second);
-    return object;
-  }
-  if (node.IsSequence()) {
-    Json array = Json::array();
-    for (const auto& entry : node) array.push_back(to_json(entry));
-    return array;
-  }
-  if (node.IsNull()) return nullptr;
-  const bool quoted = node.Tag() == "!";
-  if (!quoted) {
-    const Json value = Json::parse(node.Scalar(), nullptr, /*allow_exceptions=*/false);
-    if (value.is_number() || value.is_boolean()) return value;
-  }
-  return node.Scalar();
-}
 
 Json stage_times(const Profile& profile) {
   Json stages = Json::object();
@@ -55,10 +34,14 @@ Json work(const RenderCounts& counts) {
           {"cache_bytes", counts.state_bytes}};
 }
 
-Json weights(const WeightChecksums& checksums) {
+Json weights(const FilmIdentity& identity) {
   Json files = Json::array();
-  for (const WeightChecksums::Entry& entry : checksums.get()) {
-    files.push_back({{"file", entry.file.string()}, {"bytes", entry.bytes}, {"sha256", entry.sha256}});
+  const std::vector<FileChecksum> none;
+  const std::vector<FileChecksum>& checksums = identity.checksums ? identity.checksums->get() : none;
+  for (size_t i = 0; i < checksums.size(); ++i) {
+    if (!is_weights(identity.files[i])) continue;
+    files.push_back(
+        {{"file", checksums[i].file.string()}, {"bytes", checksums[i].bytes}, {"sha256", checksums[i].sha256}});
   }
   return files;
 }
@@ -72,6 +55,7 @@ Json film(const FilmAccount& account) {
           {"width", config.width},
           {"height", config.height},
           {"frame_blocks", account.plan.blocks},
+          {"resumed_frame_blocks", account.result.resumed_blocks},
           {"seed", *config.seed},
           {"model", config.model.name}};
 }
@@ -79,6 +63,7 @@ Json film(const FilmAccount& account) {
 }  // namespace
 
 RenderConfig told_config(RenderConfig config) {
+  config.overwrite = config.resume = false;
   if (config.metadata) return config;
   config.prompt.clear();
   config.timeline.clear();
@@ -101,26 +86,17 @@ std::filesystem::path sidecar_file(const std::filesystem::path& film) {
   return file.replace_extension(".json");
 }
 
-WeightChecksums::WeightChecksums(std::vector<std::filesystem::path> files) {
-  entries_ = std::async(std::launch::async, [files = std::move(files), stop = stop_.get_token()] {
-               std::vector<Entry> entries;
-               for (const std::filesystem::path& file : files) {
-                 entries.push_back(
-                     {.file = file, .bytes = std::filesystem::file_size(file), .sha256 = file_sha256(file, stop)});
-               }
-               return entries;
-             }).share();
-}
-
-void write_sidecar(const FilmAccount& account, const Profile& profile, const WeightChecksums& checksums) {
+void write_sidecar(const FilmAccount& account, const Profile& profile, const FilmIdentity& identity) {
+  if (identity.checksums) identity.checksums->get();  // waits
   const Json json = {
       {"program", "flashblock " FLASHBLOCK_VERSION},
       {"versions", {{"libtorch", TORCH_VERSION}, {"media", media_library_versions()}}},
       {"film", film(account)},
-      {"configuration", to_json(YAML::Load(config_yaml(told_config(account.config))))},
+      {"configuration", yaml_to_json(config_yaml(told_config(account.config)))},
       {"device", account.device.str()},
       {"dtype", dtype_name(account.dtype)},
-      {"weights", weights(checksums)},
+      {"weights", weights(identity)},
+      {"identity", Json::parse(identity_json(identity))},
       {"seconds", account.seconds},
       {"stages", stage_times(profile)},
       {"work", work(account.result.counts)},

@@ -1,10 +1,16 @@
 #include "core/device.h"
 
+#include <ATen/Version.h>
 #include <ATen/cpu/Utils.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 
+#ifdef FLASHBLOCK_CUDA
+#include <ATen/cuda/CUDAContextLight.h>
+#endif
+
 #include <algorithm>
 #include <cctype>
+#include <fstream>
 
 #include "core/error.h"
 
@@ -22,6 +28,15 @@ int cuda_index(const std::string& name) {
   const bool number = !digits.empty() && digits.size() <= 3 &&
                       std::all_of(digits.begin(), digits.end(), [](unsigned char c) { return std::isdigit(c); });
   return number ? std::stoi(digits) : -1;
+}
+
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const auto colon = line.find(": ");
+    if (line.rfind("model name", 0) == 0 && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "processor of no name";
 }
 
 }  // namespace
@@ -45,6 +60,17 @@ at::ScalarType resolve_dtype(const std::string& name, at::Device device) {
   if (name == "bfloat16") return at::kBFloat16;
   if (name != "auto") throw ConfigError("dtype '" + name + "' is unknown: wanted auto, float32 or bfloat16");
   return device.is_cuda() || processor_has_bfloat16() ? at::kBFloat16 : at::kFloat;
+}
+
+std::string describe_device(at::Device device) {
+#ifdef FLASHBLOCK_CUDA
+  if (device.is_cuda()) {
+    const cudaDeviceProp& gpu = *at::cuda::getDeviceProperties(device.index());
+    return std::string(gpu.name) + " (" + std::to_string(gpu.major) + "." + std::to_string(gpu.minor) + ")";
+  }
+#endif
+  if (!device.is_cpu()) return device.str();
+  return processor_name() + " (" + at::get_cpu_capability() + ")";
 }
 
 bool processor_has_bfloat16() {

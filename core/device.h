@@ -24,6 +24,10 @@ at::ScalarType resolve_dtype(const std::string& name, at::Device device);
 /// The name of a dtype as users write it: float32, bfloat16, float16, float64; LibTorch's name for others.
 std::string dtype_name(at::ScalarType dtype);
 
+/// What the device is, where a film's bits depend on it: the GPU's name and compute capability, or the processor's name
+/// and the instructions that LibTorch uses of it.
+std::string describe_device(at::Device device);
+
 /// Whether the processor multiplies bfloat16 in hardware.
 bool processor_has_bfloat16();
 

@@ -1,6 +1,7 @@
 #include "media/contact_sheet.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/stack.h>
 
 #include <algorithm>
 #include <cmath>
@@ -67,18 +68,34 @@ ContactSheet::ContactSheet(int64_t film_frames, int64_t fps, int64_t pictures)
   FB_CHECK(film_frames > 0 && fps > 0 && pictures > 0, film_frames, " frames, ", fps, " fps, ", pictures, " pictures");
 }
 
-void ContactSheet::add(const at::Tensor& frames) {
+std::optional<int64_t> ContactSheet::next_frame() const {
+  const auto index = static_cast<int64_t>(pictures_.size());
+  if (index == wanted_) return std::nullopt;
+  // The first and the last frame of the film, and evenly between them.
+  return wanted_ == 1 ? 0 : index * (film_frames_ - 1) / (wanted_ - 1);
+}
+
+at::Tensor ContactSheet::add(const at::Tensor& frames) {
   const int64_t end = std::min(seen_frames_ + frames.size(0), film_frames_);
-  for (;;) {
-    const auto index = static_cast<int64_t>(pictures_.size());
-    // The first and the last frame of the film, and evenly between them.
-    const int64_t frame = wanted_ == 1 ? 0 : index * (film_frames_ - 1) / (wanted_ - 1);
-    if (index == wanted_ || frame >= end) break;
-    const at::Tensor picture = frames.narrow(0, frame - seen_frames_, 1);
+  std::vector<at::Tensor> taken;
+  for (auto frame = next_frame(); frame && *frame < end; frame = next_frame()) {
+    const at::Tensor picture = frames.narrow(0, *frame - seen_frames_, 1);
     const at::Tensor rgb = picture.is_floating_point() ? to_rgb24(picture) : picture.clone();
-    pictures_.push_back({static_cast<double>(frame) / static_cast<double>(fps_), rgb[0].contiguous()});
+    taken.push_back(rgb[0].contiguous());
+    pictures_.push_back({static_cast<double>(*frame) / static_cast<double>(fps_), taken.back()});
   }
   seen_frames_ += frames.size(0);
+  return taken.empty() ? at::Tensor() : at::stack(taken);
+}
+
+void ContactSheet::add_taken(int64_t frames, const at::Tensor& taken) {
+  const int64_t end = std::min(seen_frames_ + frames, film_frames_);
+  int64_t used = 0;
+  for (auto frame = next_frame(); frame && *frame < end; frame = next_frame()) {
+    FB_CHECK(taken.defined() && used < taken.size(0), "too few pictures were taken of these frames");
+    pictures_.push_back({static_cast<double>(*frame) / static_cast<double>(fps_), taken[used++].clone()});
+  }
+  seen_frames_ += frames;
 }
 
 void ContactSheet::write(const std::filesystem::path& file) const {

@@ -10,6 +10,7 @@
 
 #include "attention/attention_config.h"
 #include "media/film_format.h"
+#include "media/film_writer.h"
 #include "pipeline/recipe.h"
 
 namespace flashblock {
@@ -33,6 +34,8 @@ struct RenderConfig {
   std::filesystem::path output;
   /// Replace an existing film, or unfinished work.
   bool overwrite = false;
+  /// Go on with unfinished work, begin where there is none. Not together with overwrite.
+  bool resume = false;
   /// Put the prompt into NAME.mp4 and NAME.json.
   bool metadata = true;
 
@@ -75,5 +78,11 @@ struct RenderConfig {
     return frames ? *frames : std::max<int64_t>(1, std::llround(seconds * static_cast<double>(fps)));
   }
 };
+
+/// How a film of this configuration treats what is there.
+inline ExistingFilm existing_film(const RenderConfig& config) {
+  if (config.overwrite) return ExistingFilm::kReplace;
+  return config.resume ? ExistingFilm::kResume : ExistingFilm::kRefuse;
+}
 
 }  // namespace flashblock

@@ -1,71 +1,18 @@
 #include "pipeline/render_film.h"
 
 #include <algorithm>
-#include <optional>
+#include <memory>
 
 #include "core/check.h"
-#include "media/contact_sheet.h"
 #include "media/film_writer.h"
 #include "pipeline/film_record.h"
+#include "pipeline/film_sink.h"
 #include "pipeline/live_prompt_encoder.h"
 #include "pipeline/noise_source.h"
 #include "pipeline/thread_share.h"
 
 namespace flashblock {
 namespace {
-
-/// Takes the frame blocks to all the places where they go.
-class FilmSink : public FrameSink {
- public:
-  FilmSink(const FilmSetup& setup, FilmRecorder& recorder, FilmObserver& observer)
-      : config_(setup.config),
-        recorder_(recorder),
-        observer_(observer),
-        writer_(config_.output, format(setup), config_.overwrite ? ExistingFilm::kReplace : ExistingFilm::kRefuse,
-                setup.plan.pictures),
-        sheet_(setup.plan.pictures, config_.fps),
-        progress_{.blocks = setup.plan.blocks} {}
-
-  /// A folder without pieces is of no use to anyone.
-  ~FilmSink() override {
-    if (!writer_.pieces().empty() || joined_) return;
-    std::error_code ignored;
-    std::filesystem::remove_all(parts_folder(writer_.film()), ignored);
-  }
-
-  void write(const RenderedBlock& block) override {
-    writer_.write(block.rgb);
-    if (!config_.contact_sheet.empty()) sheet_.add(block.rgb);
-    if (!config_.record.empty()) recorder_.add(block);
-    progress_.pictures = writer_.frames();
-    progress_.transformer = block.counters;
-    if (block.index >= 0) ++progress_.block;
-    observer_.progress(progress_);
-  }
-
-  void finish(const std::map<std::string, std::string>& tags) {
-    if (!config_.contact_sheet.empty()) sheet_.write(config_.contact_sheet);
-    writer_.join(tags);
-    joined_ = true;
-    writer_.remove_parts();
-  }
-
-  const FilmProgress& progress() const { return progress_; }
-
- private:
-  static FilmFormat format(const FilmSetup& setup) {
-    const RenderConfig& config = setup.config;
-    return {.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder};
-  }
-
-  const RenderConfig& config_;
-  FilmRecorder& recorder_;
-  FilmObserver& observer_;
-  FilmWriter writer_;
-  ContactSheet sheet_;
-  FilmProgress progress_;
-  bool joined_ = false;
-};
 
 std::vector<EncodedPrompt> tokenized_prompts(const FilmSetup& setup, const LoadedModel& model) {
   if (setup.replay && !setup.replay->prompts().empty()) return setup.replay->prompts();
@@ -93,13 +40,15 @@ void encode_prompts(const FilmSetup& setup, const LoadedModel& model, FilmInputs
 
 /// Takes the prompts that come while the film is rendered, and writes into `setup` and `inputs` which came when.
 std::shared_ptr<PromptSource> live_prompts(const std::shared_ptr<LivePrompts>& prompts, FilmSetup& setup,
-                                           const LoadedModel& model, FilmInputs& inputs, FilmObserver& observer) {
+                                           const LoadedModel& model, FilmInputs& inputs, FilmObserver& observer,
+                                           const std::unique_ptr<FilmSink>& sink) {
   const auto encode = [&model](const std::string& text) {
     EncodedPrompt prompt = model.tokenize({text}).front();
     model.encode({&prompt});
     return prompt;
   };
   const auto taken = [&](const TakenPrompt& prompt, const EncodedPrompt& encoded) {
+    sink->keep_prompt(prompt);  // before the block that shows it: a resumed film shows it there, too
     place_prompt(setup, prompt.block, prompt.text);
     std::erase_if(inputs.prompts, [&](const EncodedPrompt& other) { return other.first_block == prompt.block; });
     inputs.prompts.push_back(encoded);
@@ -142,26 +91,42 @@ FilmResult render_film(FilmSetup setup, LoadedModel& model, const FilmOrder& ord
                        FilmObserver& observer, const std::stop_token& stop) {
   FB_CHECK(setup.config.seed && !setup.config.output.empty());
   FB_CHECK(!order.prompts || !setup.replay, "a replayed film has its prompts on record");
-  FilmInputs inputs = make_film_inputs(setup, model, observer);
-  if (order.prompts) inputs.live = live_prompts(order.prompts, setup, model, inputs, observer);
+  const RenderConfig& config = setup.config;
   FilmRecorder recorder;
-  if (!setup.config.record.empty()) inputs.noise = recorder.listen_to(inputs.noise);
+  std::unique_ptr<FilmSink> sink;
+  const auto open_sink = [&] { sink = std::make_unique<FilmSink>(setup, order, recorder, observer); };
+  // Before anything is loaded, so that only one of two programs does it; a new film's folder comes when it is needed.
+  if (config.resume && film_state(config.output) == FilmState::kUnfinished) open_sink();
+  const std::vector<TakenPrompt> taken = sink ? sink->taken_prompts() : std::vector<TakenPrompt>();
+  for (const TakenPrompt& prompt : taken) place_prompt(setup, prompt.block, prompt.text);
+  FilmInputs inputs = make_film_inputs(setup, model, observer);
+  if (order.prompts) inputs.live = live_prompts(order.prompts, setup, model, inputs, observer, sink);
+  if (!config.record.empty()) inputs.noise = recorder.listen_to(inputs.noise);
+  FinishedPart finished;
+  if (sink) finished.latents = sink->take_up(inputs, model.dtype());
 
-  observer.stage("loading the model", {.blocks = setup.plan.blocks});
-  RenderSession session(model.transformer(), model.decoder(), session_options(setup, model), profile);
-  FilmSink sink(setup, recorder, observer);
-  observer.stage("rendering", sink.progress());
-  FilmResult result{.counts = session.render(setup.plan, inputs, sink, stop)};
-  result.config = setup.config;
-  result.complete = result.counts.blocks_written == setup.plan.blocks;
-  result.pictures = sink.progress().pictures;
+  FilmResult result;
+  result.resumed_blocks = sink ? sink->progress().block : 0;
+  if (result.resumed_blocks < setup.plan.blocks || !config.record.empty()) {
+    const FilmProgress so_far = sink ? sink->progress() : FilmProgress{.blocks = setup.plan.blocks};
+    observer.stage("loading the model", so_far);
+    RenderSession session(model.transformer(), model.decoder(), session_options(setup, model), profile);
+    if (!sink) open_sink();
+    finished.on_restored = [&] { observer.stage("rendering", so_far); };
+    observer.stage(finished.latents.empty() ? "rendering" : "going back to where it was", so_far);
+    result.counts = session.render(setup.plan, inputs, *sink, stop, finished);
+  }
+  result.config = config;
+  result.blocks = sink->progress().block;
+  result.complete = result.blocks == setup.plan.blocks;
+  result.pictures = sink->progress().pictures;
   if (!result.complete) return result;
 
-  observer.stage("finishing", sink.progress());
+  observer.stage("finishing", sink->progress());
   const auto scope = profile.measure("finish");
-  const auto tags = order.tags(setup.config);
-  if (!setup.config.record.empty()) recorder.write(setup.config.record, inputs, tags);
-  sink.finish(tags);
+  const auto tags = order.tags(config);
+  if (!config.record.empty()) recorder.write(config.record, inputs, tags);
+  sink->finish(result, tags);
   return result;
 }
 

@@ -1,0 +1,188 @@
+#include "pipeline/film_sink.h"
+
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+// Names in a piece's note.
+constexpr const char* kFilm = "film";        // text: the film's id
+constexpr const char* kLatents = "latents";  // [1, F, C, H, W]
+constexpr const char* kSheet = "sheet";      // [n, H, W, 3] uint8: pictures for the contact sheet; may be missing
+constexpr const char* kPromptFile = "prompts.json";  // in NAME.parts: what was given while it was rendered
+constexpr const char* kPixels = "pixels";            // [T, 3, H, W] float16; only while the film is recorded
+
+FilmFormat format(const RenderConfig& config) {
+  return {.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder};
+}
+
+std::string draw_id() {
+  std::random_device random;
+  char text[40];
+  std::snprintf(text, sizeof text, "%08x%08x%08x%08x", random(), random(), random(), random());
+  return text;
+}
+
+std::string prompts_json(const std::vector<TakenPrompt>& prompts) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const TakenPrompt& prompt : prompts) list.push_back({{"block", prompt.block}, {"prompt", prompt.text}});
+  return list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+/// Throws: ConfigError for a file that is there and cannot be read.
+std::vector<TakenPrompt> read_prompts(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return {};
+  std::ifstream stream(file, std::ios::binary);
+  std::vector<TakenPrompt> prompts;
+  try {
+    for (const auto& entry : nlohmann::json::parse(stream)) {
+      prompts.push_back({.block = entry.at("block"), .text = entry.at("prompt")});
+    }
+  } catch (const nlohmann::json::exception&) {
+    throw ConfigError(file.string() +
+                      " is damaged, and holds prompts that were given while the film was rendered: "
+                      "begin anew with --overwrite");
+  }
+  return prompts;
+}
+
+}  // namespace
+
+FilmSink::FilmSink(const FilmSetup& setup, const FilmOrder& order, FilmRecorder& recorder, FilmObserver& observer)
+    : setup_(setup),
+      config_(setup.config),
+      order_(order),
+      recorder_(recorder),
+      observer_(observer),
+      writer_(config_.output, format(config_), existing_film(config_), setup.plan.pictures),
+      sheet_(setup.plan.pictures, config_.fps),
+      progress_{.blocks = setup.plan.blocks},
+      identity_(order.identity) {
+  claim_folder();
+}
+
+FilmSink::~FilmSink() {
+  if (!writer_.pieces().empty() || joined_) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(parts_folder(writer_.film()), ignored);
+}
+
+void FilmSink::claim_folder() {
+  const std::filesystem::path parts = parts_folder(writer_.film());
+  const bool begun = config_.resume && (!writer_.pieces().empty() || std::filesystem::exists(parts / kIdentityFile));
+  if (begun) {
+    const FilmIdentity there = read_unfinished_identity(writer_.film());
+    const std::string differences = difference(there, order_.identity);
+    if (!differences.empty()) {
+      throw ConfigError(parts.string() + " is another film (" + differences + "): go on with the settings of that one");
+    }
+    identity_.id = there.id;
+    taken_ = read_prompts(parts / kPromptFile);
+    for (size_t i = 0; i < there.files.size(); ++i) identity_.files[i].sha256 = there.files[i].sha256;
+  } else {
+    identity_.id = draw_id();
+    std::filesystem::remove(parts / kPromptFile);  // of the film that is replaced
+  }
+  keep_identity();
+  writer_.keep_file("configuration.yaml", order_.configuration);
+}
+
+void FilmSink::keep_identity() {
+  checksums_kept_ = !identity_.checksums || identity_.checksums->ready();
+  writer_.keep_file(kIdentityFile, identity_json(identity_));
+}
+
+at::Tensor FilmSink::fitting_latents(const PieceNote& note, int64_t number, const FilmInputs& inputs,
+                                     at::ScalarType dtype) const {
+  const auto film = note.texts.find(kFilm);
+  const auto found = note.tensors.find(kLatents);
+  if (film == note.texts.end() || film->second != identity_.id || found == note.tensors.end()) return {};
+  const at::Tensor latents = found->second.clone();
+  const VideoGeometry& geometry = setup_.geometry;
+  const bool fits = latents.dim() == 5 && latents.size(1) == setup_.plan.frames_per_block &&
+                    latents.size(3) == geometry.latent_height() && latents.size(4) == geometry.latent_width() &&
+                    latents.scalar_type() == dtype;
+  if (!fits) return {};
+  const FrameBlock block = setup_.plan.any_block(number);
+  if (block.index >= 0) return latents;
+  const at::Tensor given = inputs.initial_latents.narrow(1, block.start_frame, block.frames).to(at::kCPU, dtype);
+  return given.equal(latents) ? latents : at::Tensor();
+}
+
+void FilmSink::keep_prompt(const TakenPrompt& prompt) {
+  std::erase_if(taken_, [&](const TakenPrompt& other) { return other.block == prompt.block; });
+  taken_.push_back(prompt);
+  writer_.keep_file(kPromptFile, prompts_json(taken_));
+}
+
+std::vector<at::Tensor> FilmSink::take_up(const FilmInputs& inputs, at::ScalarType dtype) {
+  std::vector<at::Tensor> finished;
+  for (int64_t number = 0; number < static_cast<int64_t>(writer_.pieces().size()); ++number) {
+    const PieceNote note = writer_.note(number);
+    const at::Tensor latents = fitting_latents(note, number, inputs, dtype);
+    if (!latents.defined()) {
+      writer_.keep_pieces(number);
+      break;
+    }
+    const auto tensor = [&](const char* name) {
+      const auto found = note.tensors.find(name);
+      return found == note.tensors.end() ? at::Tensor() : found->second;
+    };
+    const FrameBlock block = setup_.plan.any_block(number);
+    if (!config_.record.empty()) {
+      if (!tensor(kPixels).defined()) {
+        throw ConfigError(
+            "--record: the unfinished film was begun without it, so that its pictures are not at hand: go "
+            "on without, or begin anew with --overwrite");
+      }
+      recorder_.add({.index = block.index, .latents = latents, .pixels = tensor(kPixels).clone()});
+    }
+    sheet_.add_taken(writer_.pieces()[static_cast<size_t>(number)].frames, tensor(kSheet));
+    if (block.index >= 0) ++progress_.block;
+    finished.push_back(latents);
+  }
+  progress_.pictures = writer_.frames();
+  return finished;
+}
+
+void FilmSink::write(const RenderedBlock& block) {
+  PieceNote note{.tensors = {{kLatents, block.latents}}, .texts = {{kFilm, identity_.id}}};
+  if (const at::Tensor taken = sheet_.add(block.rgb); taken.defined()) note.tensors[kSheet] = taken;
+  if (!config_.record.empty()) {
+    note.tensors[kPixels] = block.pixels.to(at::kHalf);
+    recorder_.add(block);
+  }
+  writer_.write(block.rgb, note);
+  if (!checksums_kept_ && identity_.checksums->ready()) keep_identity();
+  progress_.pictures = writer_.frames();
+  progress_.transformer = block.counters;
+  if (block.index >= 0) ++progress_.block;
+  observer_.progress(progress_);
+}
+
+void FilmSink::check_files() const {
+  if (!identity_.checksums) return;
+  const std::vector<FileChecksum>& now = identity_.checksums->get();
+  for (size_t i = 0; i < now.size(); ++i) {
+    const std::string& begun_with = identity_.files[i].sha256;
+    if (begun_with.empty() || begun_with == now[i].sha256) continue;
+    throw ConfigError(now[i].file.string() + " is not the file that " + parts_folder(writer_.film()).string() +
+                      " was begun with: put that one back, or begin anew with --overwrite");
+  }
+}
+
+void FilmSink::finish(const FilmResult& result, const std::map<std::string, std::string>& tags) {
+  check_files();
+  if (!config_.contact_sheet.empty()) sheet_.write(config_.contact_sheet);
+  writer_.join(tags);
+  joined_ = true;
+  observer_.joined(result);
+  writer_.remove_parts();
+}
+
+}  // namespace flashblock
