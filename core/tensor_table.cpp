@@ -19,14 +19,14 @@ std::string text_of(at::IntArrayRef shape) {
   return text.str();
 }
 
-std::string joined(const std::vector<std::string>& faults) {
+}  // namespace
+
+std::string join_faults(const std::vector<std::string>& faults) {
   std::string text;
   for (size_t i = 0; i < std::min(faults.size(), kListedFaults); ++i) text += (i ? "; " : "") + faults[i];
   if (faults.size() > kListedFaults) text += "; and " + std::to_string(faults.size() - kListedFaults) + " more";
   return text;
 }
-
-}  // namespace
 
 void TensorTable::add(std::string name, std::vector<int64_t> shape, at::Tensor& target,
                       std::optional<at::ScalarType> keep) {
@@ -43,12 +43,11 @@ std::vector<std::string> TensorTable::faults(const WeightStore& store,
       missing.push_back("missing '" + row.name + "' " + text_of(row.shape));
       continue;
     }
-    const at::Tensor tensor = store.tensor(row.name);
-    if (tensor.sizes() != at::IntArrayRef(row.shape))
-      others.push_back("'" + row.name + "' has the shape " + text_of(tensor.sizes()) + ", wanted " +
-                       text_of(row.shape));
-    else if (!at::isFloatingType(tensor.scalar_type()))
-      others.push_back("'" + row.name + "' has the dtype " + toString(tensor.scalar_type()) +
+    const std::vector<int64_t> shape = store.shape(row.name);
+    if (shape != row.shape)
+      others.push_back("'" + row.name + "' has the shape " + text_of(shape) + ", wanted " + text_of(row.shape));
+    else if (!at::isFloatingType(store.dtype(row.name)))
+      others.push_back("'" + row.name + "' has the dtype " + toString(store.dtype(row.name)) +
                        ", wanted a floating-point type");
   }
   for (const std::string& name : store.names()) {
@@ -65,8 +64,8 @@ void TensorTable::load(const WeightStore& store, at::Device device, at::ScalarTy
   if (const auto found = faults(store, ignored_prefixes); !found.empty()) {
     const std::string entry = store.entry().empty() ? "" : " (" + store.entry() + ")";
     throw WeightsError(store.path().string() + entry + ": " + std::to_string(found.size()) +
-                       (found.size() == 1 ? " tensor does" : " tensors do") + " not fit the model: " + joined(found) +
-                       "; check that the file belongs to this component");
+                       (found.size() == 1 ? " tensor does" : " tensors do") +
+                       " not fit the model: " + join_faults(found) + "; check that the file belongs to this component");
   }
   for (const Row& row : rows_) *row.target = store.tensor(row.name).to(device, row.keep.value_or(dtype)).contiguous();
 }

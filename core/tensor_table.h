@@ -12,6 +12,9 @@
 
 namespace flashblock {
 
+/// The first 20 of `faults`, separated by semicolons, and how many more there are.
+std::string join_faults(const std::vector<std::string>& faults);
+
 /// Collects what a model wants from its checkpoint, then loads it all at once, so that everything that is missing,
 /// mis-shaped or left over is reported together.
 class TensorTable {

@@ -4,14 +4,15 @@
 
 #include "core/checkpoint_files.h"
 #include "core/error.h"
+#include "core/name_layout.h"
 
 namespace flashblock {
 namespace {
 
-// Removes wrapper prefixes from all names; two names that become one are a fault of the file.
+// Removes wrapper prefixes from all names and gives them Wan's; two names that become one are a fault of the file.
 std::map<std::string, at::Tensor> unwrap_names(const std::filesystem::path& path,
-                                               std::map<std::string, at::Tensor> tensors) {
-  std::map<std::string, at::Tensor> unwrapped;
+                                               std::map<std::string, at::Tensor> tensors, NameLayout& layout) {
+  std::map<std::string, at::Tensor> unwrapped, published;
   for (auto& [name, tensor] : tensors) {
     auto [place, inserted] = unwrapped.emplace(strip_wrapper_prefixes(name), std::move(tensor));
     if (!inserted)
@@ -19,7 +20,17 @@ std::map<std::string, at::Tensor> unwrap_names(const std::filesystem::path& path
                          "' is there twice under different wrapper prefixes, the second as '" + name +
                          "'; take a checkpoint with one set of weights");
   }
-  return unwrapped;
+  layout = find_layout([&](const std::string& name) { return unwrapped.count(name) != 0; });
+  // transformers may save the embedding that UMT5's encoder and decoder share under both of its names.
+  if (layout == NameLayout::kTextEncoder && unwrapped.count("shared.weight"))
+    unwrapped.erase("encoder.embed_tokens.weight");
+  for (auto& [name, tensor] : unwrapped) {
+    auto [place, inserted] = published.emplace(published_name(layout, name), std::move(tensor));
+    if (!inserted)
+      throw WeightsError(path.string() + ": the tensor '" + place->first + "' is there twice, the second as '" + name +
+                         "'; take a checkpoint with one set of weights");
+  }
+  return published;
 }
 
 std::string list_of(const std::vector<TensorSet>& sets) {
@@ -58,7 +69,7 @@ std::shared_ptr<const WeightStore> WeightStore::open(const std::filesystem::path
   store->path_ = path;
   store->entry_ = std::move(set.name);
   store->files_ = std::move(contents.files);
-  store->tensors_ = unwrap_names(path, std::move(set.tensors));
+  store->tensors_ = unwrap_names(path, std::move(set.tensors), store->layout_);
   store->metadata_ = std::move(contents.metadata);
   return store;
 }
@@ -78,7 +89,7 @@ std::shared_ptr<const WeightStore> WeightStore::from_tensors(std::map<std::strin
                                                              std::map<std::string, std::string> metadata) {
   std::shared_ptr<WeightStore> store(new WeightStore);
   store->path_ = path;
-  store->tensors_ = unwrap_names(path, std::move(tensors));
+  store->tensors_ = unwrap_names(path, std::move(tensors), store->layout_);
   store->metadata_ = std::move(metadata);
   return store;
 }
@@ -90,17 +101,31 @@ std::vector<std::string> WeightStore::names() const {
   return names;
 }
 
-at::Tensor WeightStore::tensor(const std::string& name) const {
+std::shared_ptr<const WeightStore> WeightStore::with_changes(std::map<std::string, Change> changes) const {
+  std::shared_ptr<WeightStore> store(new WeightStore(*this));
+  for (auto& [name, change] : changes) {
+    stored(name);
+    store->changes_[name] = std::move(change);
+  }
+  return store;
+}
+
+const at::Tensor& WeightStore::stored(const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) throw WeightsError(path_.string() + ": has no tensor '" + name + "'");
   return found->second;
+}
+
+at::Tensor WeightStore::tensor(const std::string& name) const {
+  const auto change = changes_.find(name);
+  return change == changes_.end() ? stored(name) : change->second(stored(name));
 }
 
 std::string strip_wrapper_prefixes(std::string name) {
   for (const std::string token : {"_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod."})
     for (size_t at; (at = name.find(token)) != std::string::npos;) name.erase(at, token.size());
   while (strip_front(name, "base_model.") || strip_front(name, "model.") || strip_front(name, "diffusion_model.") ||
-         strip_front(name, "transformer.")) {
+         strip_front(name, "transformer.") || strip_front(name, "module.")) {
   }
   return name;
 }

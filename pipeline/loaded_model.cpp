@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/weight_store.h"
+#include "models/lora.h"
 #include "models/text_encoder.h"
 #include "models/tokenizer.h"
 #include "pipeline/device_stream.h"
@@ -20,6 +21,14 @@ std::shared_ptr<const WeightStore> open_part(const WeightsFile& file, const char
   return WeightStore::open(file.path, file.entry);
 }
 
+/// The transformer with its adapters merged. Source of `lora`: docs/checkpoints.md.
+std::shared_ptr<const WeightStore> open_transformer(const ModelDescription& description) {
+  std::vector<LoraAdapter> adapters;
+  for (const LoraFile& lora : description.lora)
+    adapters.push_back({.weights = WeightStore::open(lora.path, lora.entry), .scale = lora.scale});
+  return with_lora(open_part(description.transformer, "transformer"), adapters);
+}
+
 at::Tensor row(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong).unsqueeze(0); }
 
 }  // namespace
@@ -30,12 +39,7 @@ LoadedModel::LoadedModel(ModelDescription description, at::Device device, at::Sc
       dtype_(dtype),
       profile_(profile),
       transformer_config_(read_transformer_config(*open_part(description_.transformer, "transformer"),
-                                                  description_.transformer_config)) {
-  if (!description_.lora.empty()) {
-    throw ConfigError(description_.file.string() +
-                      ": lora is not supported by this version: merge it into the transformer's weights");
-  }
-}
+                                                  description_.transformer_config)) {}
 
 std::vector<EncodedPrompt> LoadedModel::tokenize(const std::vector<std::string>& prompts) const {
   const auto scope = profile_.measure("encode prompt");
@@ -72,8 +76,7 @@ at::Tensor LoadedModel::encode_start(const at::Tensor& pixels) const {
 std::shared_ptr<const VideoTransformer> LoadedModel::transformer() {
   if (!transformer_) {
     const auto scope = profile_.measure("load");
-    const auto weights = open_part(description_.transformer, "transformer");
-    transformer_ = VideoTransformer::load(*weights, transformer_config_, device_, dtype_);
+    transformer_ = VideoTransformer::load(*open_transformer(description_), transformer_config_, device_, dtype_);
   }
   return transformer_;
 }

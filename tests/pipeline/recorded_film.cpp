@@ -24,9 +24,8 @@ at::Tensor KeepingSink::rgb() const {
 
 RecordedFilm::RecordedFilm(const std::string& name) : data(parity_data(name)), film(parity_config(*data)) {
   const TransformerConfig config = transformer_config_from_json(film.dump(), name);
-  transformer_ = VideoTransformer::load(*formula_store(transformer_shapes(film)), config, at::kCPU, at::kFloat);
-  const nlohmann::json vae = parity_config(*data, "vae");
-  decoder_ = load_latent_decoder(*formula_store(vae_shapes(vae.at("dim"))), at::kCPU, at::kFloat);
+  use_transformer(*formula_store(transformer_shapes(film)));
+  use_decoder(*formula_store(vae_shapes(parity_config(*data, "vae").at("dim"))));
 
   const VaeStrides strides;
   options.geometry = {.width = film.at("latent_width").get<int64_t>() * strides.width,
@@ -54,6 +53,15 @@ RenderCounts RecordedFilm::render(FrameSink& sink, const FilmInputs& other_input
                                   const FinishedPart& finished) {
   RenderSession session(transformer_, decoder_, options, profile);
   return session.render(plan, other_inputs, sink, stop, finished);
+}
+
+void RecordedFilm::use_transformer(const WeightStore& weights) {
+  const TransformerConfig config = transformer_config_from_json(film.dump(), "film");
+  transformer_ = VideoTransformer::load(weights, config, at::kCPU, at::kFloat);
+}
+
+void RecordedFilm::use_decoder(const WeightStore& weights) {
+  decoder_ = load_latent_decoder(weights, at::kCPU, at::kFloat);
 }
 
 at::Tensor RecordedFilm::other_prompt() const {

@@ -35,6 +35,9 @@ class RecordedFilm {
                       const FinishedPart& finished = {});
 
   at::Tensor expected(const std::string& tensor) const { return data->tensor(tensor); }
+  /// Renders with these weights from now on. Throws: WeightsError, ConfigError.
+  void use_transformer(const WeightStore& weights);
+  void use_decoder(const WeightStore& weights);
   /// A prompt of formula numbers, to change to.
   at::Tensor other_prompt() const;
 

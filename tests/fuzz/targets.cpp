@@ -1,0 +1,122 @@
+#include "tests/fuzz/targets.h"
+
+#include <ATen/ops/ones.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "app/model_file.h"
+#include "core/checkpoint_files.h"
+#include "core/error.h"
+#include "core/mapped_file.h"
+#include "core/safetensors_reader.h"
+#include "core/tensor_file.h"
+#include "core/torch_archive.h"
+#include "models/model_config.h"
+#include "models/text_cleaning.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/torch_file_writer.h"
+
+namespace flashblock::fuzz {
+namespace {
+
+[[noreturn]] void stop(const char* what) {
+  std::fprintf(stderr, "fuzz: %s\n", what);
+  std::abort();
+}
+
+std::string text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+/// A file in memory, with a path.
+class MemoryFile {
+ public:
+  explicit MemoryFile(Bytes bytes) : descriptor_(memfd_create("fuzz", 0)) {
+    if (descriptor_ < 0 || ::write(descriptor_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+      stop("there is no memory for the input");
+  }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  ~MemoryFile() { ::close(descriptor_); }
+
+  std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
+
+ private:
+  int descriptor_;
+};
+
+/// Runs a reader that may refuse, in words.
+template <typename Reader>
+void attempt(const Reader& read) {
+  try {
+    read();
+  } catch (const Error& error) {
+    if (std::string(error.what()).empty()) stop("an error without a text");
+  }
+}
+
+/// Reads every element, as a loader would; the sanitizer sees what lies outside.
+void touch(const at::Tensor& tensor) {
+  const at::Tensor whole = tensor.contiguous();
+  const auto* bytes = static_cast<const volatile uint8_t*>(whole.const_data_ptr());
+  for (size_t i = 0; i < whole.nbytes(); ++i) (void)bytes[i];
+}
+
+void touch(const std::vector<TensorSet>& sets) {
+  for (const TensorSet& set : sets)
+    for (const auto& [name, tensor] : set.tensors) touch(tensor);
+}
+
+void write_shards(const std::filesystem::path& folder) {
+  write_tensor_file(folder / "w-1.safetensors", {{"a", at::ones({2})}});
+  write_tensor_file(folder / "w-2.safetensors", {{"b", at::ones({3})}, {"c", at::ones({1})}});
+}
+
+}  // namespace
+
+void safetensors(Bytes file) {
+  const MemoryFile memory(file);
+  attempt([&] {
+    for (const auto& [name, tensor] : read_safetensors(MappedFile::open(memory.path())).tensors) touch(tensor);
+  });
+}
+
+void zip(Bytes file) {
+  const MemoryFile memory(file);
+  attempt([&] { touch(read_torch_archive(MappedFile::open(memory.path()))); });
+}
+
+void pickle(Bytes pickle) {
+  const std::string archive =
+      testing::zip_bytes({{"a/data.pkl", text_of(pickle)}, {"a/data/0", std::string(64, 'x')}, {"a/version", "3\n"}});
+  zip({reinterpret_cast<const uint8_t*>(archive.data()), archive.size()});
+}
+
+void shard_index(Bytes index) {
+  static const testing::TemporaryFolder folder;
+  static const bool written = (write_shards(folder.path()), true);
+  static_cast<void>(written);
+  const std::filesystem::path path = folder / "w.safetensors.index.json";
+  testing::write_bytes(path, text_of(index));
+  attempt([&] { touch(read_checkpoint(path).sets); });
+}
+
+void config_json(Bytes file) {
+  attempt([&] { transformer_config_from_json(text_of(file), "config.json").validate(); });
+}
+
+void model_yaml(Bytes file) {
+  const MemoryFile memory(file);
+  attempt([&] { load_model_file(memory.path()); });
+}
+
+void prompt_text(Bytes prompt) {
+  const std::string cleaned = clean_prompt(text_of(prompt));
+  if (!cleaned.empty() && (cleaned.front() == ' ' || cleaned.back() == ' ')) stop("white space at an end");
+}
+
+}  // namespace flashblock::fuzz

@@ -1,0 +1,33 @@
+// Every reader of files that come from elsewhere, as a function of the file's bytes. A reader may refuse (Error); it
+// must not crash, hang, read outside the file or ask for memory that the file does not pay for.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace flashblock::fuzz {
+
+using Bytes = std::span<const uint8_t>;
+
+void safetensors(Bytes file);    ///< core/safetensors_reader
+void zip(Bytes file);            ///< core/zip_archive, and the whole torch.save container above it
+void pickle(Bytes pickle);       ///< core/unpickler, inside a sound container with one storage of 64 bytes
+void shard_index(Bytes index);   ///< core/checkpoint_files, beside two sound shards
+void config_json(Bytes file);    ///< models/model_config, the text of a config.json
+void model_yaml(Bytes file);     ///< app/strict_yaml and app/model_file
+void prompt_text(Bytes prompt);  ///< models/text_cleaning; the tokenizer behind it is sentencepiece's
+
+struct Target {
+  const char* name;  ///< also of its folder in corpus/
+  void (*run)(Bytes);
+};
+inline constexpr std::array kTargets = {
+    Target{"safetensors", safetensors}, Target{"zip", zip},
+    Target{"pickle", pickle},           Target{"shard_index", shard_index},
+    Target{"config_json", config_json}, Target{"model_yaml", model_yaml},
+    Target{"prompt_text", prompt_text},
+};
+
+}  // namespace flashblock::fuzz
