@@ -1,5 +1,6 @@
 #include "app/strict_yaml.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -102,6 +103,20 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+/// Notes where a document begins, and nothing else.
+struct DocumentStart : YAML::EventHandler {
+  YAML::Mark mark;
+  void OnDocumentStart(const YAML::Mark& place) override { mark = place; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
 }  // namespace
 
 bool YamlValue::is_map() const { return node_.IsMap(); }
@@ -196,10 +211,13 @@ YamlValue load_yaml(const std::filesystem::path& file) {
 
 YamlValue parse_yaml(const std::string& text, const std::string& name) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1)
-      fail_at(documents[1].Mark(), {name, ""}, "a second document begins here; wanted one only");
-    return {documents.empty() ? YAML::Node() : documents[0], {name, ""}};
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    DocumentStart start;
+    // Not YAML::LoadAll: after some faulty texts, such as "!,", it finds empty documents without end.
+    if (parser.HandleNextDocument(start) && parser.HandleNextDocument(start))
+      fail_at(start.mark, {name, ""}, "a second document begins here; wanted one only");
+    return {YAML::Load(text), {name, ""}};
   } catch (const YAML::Exception& error) {
     fail_at(error.mark, {name, ""}, "not YAML: " + error.msg);
   }

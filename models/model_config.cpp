@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "core/error.h"
@@ -16,19 +17,39 @@ namespace {
 
 using nlohmann::json;
 
-// The value of the first of `keys` that `object` has, into `target`.
-template <typename Value>
-void take(const json& object, std::initializer_list<const char*> keys, const std::string& origin, Value& target) {
+constexpr int64_t kLargestSize = 1'000'000;  // of anything in a config.json; products of three of them fit 64 bits
+
+bool read_number(const json& value, int64_t& target) {
+  if (!value.is_number_integer() || value < 0 || value > kLargestSize) return false;
+  target = value.get<int64_t>();
+  return true;
+}
+
+bool read_number(const json& value, double& target) {
+  if (!value.is_number()) return false;
+  target = value.get<double>();
+  return true;
+}
+
+// The number under the first of `keys` that `object` has, into `target`.
+template <typename Number>
+void take(const json& object, std::initializer_list<const char*> keys, const std::string& origin, Number& target) {
   for (const char* key : keys) {
     const auto found = object.find(key);
     if (found == object.end() || found->is_null()) continue;
-    try {
-      target = found->get<Value>();
-    } catch (const json::exception&) {
-      throw ConfigError(origin + ": " + key + " is " + found->dump() + ", wanted a number");
-    }
+    if (!read_number(*found, target))
+      throw ConfigError(origin + ": " + key + " is " + found->dump() + ", wanted a " +
+                        (std::is_integral_v<Number> ? "whole number from 0 to 1000000" : "number"));
     return;
   }
+}
+
+void take_patch(const json& object, const std::string& origin, PatchSize& patch) {
+  const auto found = object.find("patch_size");
+  if (found == object.end() || found->is_null()) return;
+  if (!found->is_array() || found->size() != 3 || !read_number((*found)[0], patch.time) ||
+      !read_number((*found)[1], patch.height) || !read_number((*found)[2], patch.width))
+    throw ConfigError(origin + ": patch_size is " + found->dump() + ", wanted three whole numbers");
 }
 
 // Number of layers: one more than the largest N of names blocks.N.modulation.
@@ -103,11 +124,7 @@ TransformerConfig transformer_config_from_json(const std::string& text, const st
   take(object, {"in_dim", "in_channels"}, origin, config.in_channels);
   take(object, {"out_dim", "out_channels"}, origin, config.out_channels);
   take(object, {"eps"}, origin, config.eps);
-  std::vector<int64_t> patch{config.patch.time, config.patch.height, config.patch.width};
-  take(object, {"patch_size"}, origin, patch);
-  if (patch.size() != 3)
-    throw ConfigError(origin + ": patch_size has " + std::to_string(patch.size()) + " values, wanted 3");
-  config.patch = {patch[0], patch[1], patch[2]};
+  take_patch(object, origin, config.patch);
   return config;
 }
 

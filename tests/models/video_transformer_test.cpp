@@ -283,7 +283,8 @@ TEST(TransformerConfig, ReadsDiffusersKeysAndNamesWrongTypes) {
     transformer_config_from_json(R"({"num_heads": "twelve"})", "config.json");
     FAIL();
   } catch (const ConfigError& error) {
-    EXPECT_EQ(std::string(error.what()), "config.json: num_heads is \"twelve\", wanted a number");
+    EXPECT_EQ(std::string(error.what()),
+              "config.json: num_heads is \"twelve\", wanted a whole number from 0 to 1000000");
   }
   EXPECT_THROW(transformer_config_from_json("[1, 2", "config.json"), ConfigError);
 }
