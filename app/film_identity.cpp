@@ -58,13 +58,14 @@ class FileList {
   }
   void add_model() {
     add_weights(ModelPart::kTransformer, "transformer", model_.transformer);
-    const auto beside = model_.transformer.path.parent_path() / "config.json";
+    const auto& path = model_.transformer.path;
+    const auto beside = (std::filesystem::is_directory(path) ? path : path.parent_path()) / "config.json";
     const bool named = !model_.transformer_config.empty();
     if (named || std::filesystem::exists(beside)) add("transformer.config", named ? model_.transformer_config : beside);
     add_weights(ModelPart::kTextEncoder, "text_encoder", model_.text_encoder);
     if (needed(ModelPart::kTokenizer)) add("tokenizer", model_.tokenizer);
     add_weights(ModelPart::kVae, "vae", model_.vae);
-    for (const LoraFile& lora : model_.lora) add("lora", lora.path);
+    for (const LoraFile& lora : model_.lora) add_weights(ModelPart::kTransformer, "lora", {lora.path, lora.entry});
   }
 
   std::vector<IdentityFile> files;

@@ -42,7 +42,7 @@ std::optional<ModelInfo> inspect_part(const NamedPart& part, std::string& proble
   if (!part.path.empty() && !std::filesystem::exists(part.path)) problem = "missing: " + part.path.string();
   if (!problem.empty() || !part.weights) return {};
   try {
-    return inspect_model(part.path);
+    return inspect_model(part.path, SamplingKnown::kYes);
   } catch (const WeightsError& error) {
     problem = error.what();
     return {};

@@ -74,6 +74,43 @@ LoraFile read_lora(const YamlValue& value, const fs::path& folder) {
   return lora;
 }
 
+/// The folder of a whole pipeline as diffusers lays it out; its parts can be named apart and then win.
+void read_diffusers_folder(const YamlValue& value, const fs::path& folder, ModelDescription& model) {
+  const fs::path root = read_path(value, folder);
+  model.transformer.path = root / "transformer";
+  model.text_encoder.path = root / "text_encoder";
+  model.tokenizer = root / "tokenizer";
+  model.vae.path = root / "vae";
+}
+
+/// Where the files can be had: what scripts/download-models reads. Here only the form is looked at.
+bool read_sources(const YamlValue& value) {
+  for (const YamlValue& entry : value.list()) {
+    YamlMap source(entry);
+    source.require("repository").text();
+    for (const char* key : {"revision", "folder"})
+      if (const YamlValue* text = source.find(key)) text->text();
+    for (const YamlValue& file : source.require("files").list()) file.text();
+    source.finish();
+  }
+  return true;
+}
+
+void read_parts(YamlMap& map, const fs::path& folder, ModelDescription& model) {
+  const YamlValue* diffusers = map.find("diffusers");
+  if (diffusers) read_diffusers_folder(*diffusers, folder, model);
+  if (const YamlValue* value = diffusers ? map.find("transformer") : &map.require("transformer"))
+    read_transformer(*value, folder, model);
+  if (const auto* value = map.find("text_encoder")) model.text_encoder = read_component(*value, folder);
+  if (const auto* value = map.find("tokenizer")) model.tokenizer = read_path(*value, folder);
+  if (const auto* value = map.find("vae")) model.vae = read_component(*value, folder);
+  if (const auto* value = map.find("lora"))
+    for (const YamlValue& entry : value->list()) model.lora.push_back(read_lora(entry, folder));
+  // A tokenizer's folder stands for the one file of it that is read.
+  std::error_code unknown;
+  if (fs::is_directory(model.tokenizer, unknown)) model.tokenizer /= "spiece.model";
+}
+
 /// Falling timesteps above 0.
 std::vector<double> read_steps(const YamlValue& value) {
   std::vector<double> steps;
@@ -103,7 +140,10 @@ std::string fault_of(const char* part, const fs::path& path) {
   if (path.empty()) return std::string(part) + " is not named in the model file";
   std::error_code error;
   if (fs::exists(path, error)) return {};
-  return std::string(part) + " " + path.string() + " does not exist";
+  const std::string missing = std::string(part) + " " + path.string() + " does not exist";
+  if (path.filename() == "spiece.model" && fs::exists(path.parent_path() / "tokenizer.json", error))
+    return missing + " (the tokenizer.json beside it is not read; spiece.model is part of google/umt5-xxl)";
+  return missing;
 }
 
 }  // namespace
@@ -175,12 +215,9 @@ ModelDescription load_model_file(const fs::path& file_or_folder) {
   if (const auto* value = map.find("name")) model.name = value->text();
   if (const auto* value = map.find("architecture"); value && value->text() != model.architecture)
     value->fail("found \"" + value->text() + "\", wanted " + model.architecture + ", the only one there is");
-  read_transformer(map.require("transformer"), folder, model);
-  if (const auto* value = map.find("text_encoder")) model.text_encoder = read_component(*value, folder);
-  if (const auto* value = map.find("tokenizer")) model.tokenizer = read_path(*value, folder);
-  if (const auto* value = map.find("vae")) model.vae = read_component(*value, folder);
-  if (const auto* value = map.find("lora"))
-    for (const YamlValue& entry : value->list()) model.lora.push_back(read_lora(entry, folder));
+  if (const auto* value = map.find("unsupported")) value->fail("this model cannot be rendered: " + value->text());
+  read_parts(map, folder, model);
+  if (const auto* value = map.find("sources")) model.has_sources = read_sources(*value);
   if (const auto* value = map.find("recipe")) read_recipe(YamlMap(*value), model.recipe);
   if (const auto* value = map.find("defaults")) read_film_defaults(YamlMap(*value), model.defaults);
   map.finish();
@@ -214,7 +251,10 @@ void check_model_files(const ModelDescription& model, const std::vector<ModelPar
   if (faults.empty()) return;
   std::string message = model.file.string() + ": ";
   for (size_t i = 0; i < faults.size(); ++i) message += (i == 0 ? "" : "; ") + faults[i];
-  throw WeightsError(message + ". Put the files there, or correct the paths in the model file");
+  throw WeightsError(
+      message +
+      (model.has_sources ? ". Fetch them with scripts/download-models " + model.name + ", put" : std::string(". Put")) +
+      " the files there, or correct the paths in the model file");
 }
 
 }  // namespace flashblock

@@ -18,6 +18,14 @@ void add_from_environment(std::vector<fs::path>& folders) {
   }
 }
 
+// Where scripts/download-models puts models. Source: XDG Base Directory Specification, $XDG_DATA_HOME.
+void add_users_folder(std::vector<fs::path>& folders) {
+  const char* const data = std::getenv("XDG_DATA_HOME");
+  const char* const home = std::getenv("HOME");
+  const fs::path root = data && *data ? fs::path(data) : home ? fs::path(home) / ".local/share" : fs::path();
+  if (!root.empty() && fs::is_directory(root / "flashblock/models")) folders.push_back(root / "flashblock/models");
+}
+
 bool is_model(const fs::path& path) {
   return fs::is_regular_file(path) || (fs::is_directory(path) && fs::exists(path / "model.yaml"));
 }
@@ -27,6 +35,7 @@ bool is_model(const fs::path& path) {
 std::vector<fs::path> model_folders() {
   std::vector<fs::path> folders;
   add_from_environment(folders);
+  add_users_folder(folders);
   std::error_code fault;
   const fs::path program = fs::read_symlink("/proc/self/exe", fault);
   if (fault) return folders;

@@ -16,10 +16,18 @@
 #include "media/film_writer.h"
 #include "pipeline/cost_estimate.h"
 #include "pipeline/film_setup.h"
+#include "pipeline/known_checkpoints.h"
 #include "pipeline/render_film.h"
 
 namespace flashblock {
 namespace {
+
+/// A model that loads and can only disappoint is better known before an hour of rendering.
+void warn_of_model(const RenderRequest& request, const ModelDescription& model) {
+  if (request.quiet || request.progress == ProgressStyle::kJson) return;
+  const std::string doubt = doubt_about(model.transformer.path);
+  if (!doubt.empty()) std::cerr << "flashblock: warning: " << model.transformer.path.string() << ": " << doubt << '\n';
+}
 
 std::string megabytes(int64_t bytes) {
   char text[32];
@@ -71,6 +79,7 @@ int run_render(const RenderRequest& request) {
   const RenderConfig config = resolve_resumable(request.layers);
   const std::vector<ModelPart> parts = needed_parts(config);
   check_model_files(config.model, parts);
+  warn_of_model(request, config.model);
   const at::Device device = resolve_device(config.device);
   Profile profile;
   LoadedModel model(config.model, device, resolve_dtype(config.dtype, device), profile);

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/weight_store.h"
 #include "models/model_config.h"
+#include "pipeline/known_checkpoints.h"
 
 namespace flashblock {
 namespace {
@@ -33,7 +34,6 @@ CheckpointKind kind_of(const WeightStore& weights) {
     return any_name_contains(names, "k_img") || any_name_contains(names, "img_emb.")
                ? CheckpointKind::kWanImageTransformer
                : CheckpointKind::kWanTransformer;
-  if (weights.contains("blocks.0.attn1.to_q.weight")) return CheckpointKind::kDiffusersTransformer;
   if (weights.contains("token_embedding.weight") && weights.contains("blocks.0.attn.q.weight"))
     return CheckpointKind::kTextEncoder;
   if (weights.contains("decoder.middle.0.residual.0.gamma")) return CheckpointKind::kWanVae;
@@ -138,7 +138,6 @@ Geometry geometry_of(const WeightStore& weights, CheckpointKind kind) {
   switch (kind) {
     case CheckpointKind::kWanTransformer:
     case CheckpointKind::kWanImageTransformer:
-    case CheckpointKind::kDiffusersTransformer:
       return transformer_geometry(weights);
     case CheckpointKind::kTextEncoder:
       return {{"vocabulary", size_of(weights, "token_embedding.weight", 0)},
@@ -174,57 +173,37 @@ WeightSetInfo describe_set(const TensorSet& set, const CheckpointContents& conte
   for (const std::string& dtype : dtypes) info.dtypes += (info.dtypes.empty() ? "" : ", ") + dtype;
   info.geometry = geometry_of(*weights, info.kind);
   info.missing = missing_tensors(*weights, info.kind);
+  info.layout = weights->layout();
   return info;
 }
 
-// The path's last two names in lower case with underscores only, in which releases are recognised.
-std::string searchable_name(const fs::path& path) {
-  std::string name = path.parent_path().filename().string() + "/" + path.filename().string();
-  for (char& c : name) c = c == '-' || c == '.' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return name;
+int64_t dim_of(const WeightSetInfo& set) {
+  for (const auto& [name, value] : set.geometry)
+    if (name == "dim") return value;
+  return 0;
 }
 
-// Releases by a part of their file names. Source: the repositories of the published causal Wan models.
-void suggest_presets(const fs::path& path, CheckpointInfo& info) {
-  static const std::pair<const char*, const char*> presets[] = {{"self_forcing", "self-forcing"},
-                                                                {"longlive", "longlive"},
-                                                                {"causvid", "causvid"},
-                                                                {"autoregressive_checkpoint", "causvid"},
-                                                                {"causal_forcing", "causal-forcing"}};
-  static const char* const leftovers[] = {"ode_init", "causal_ode", "ar_diffusion", "bidirectional"};
-  const std::string name = searchable_name(path);
-  for (const auto& [part, preset] : presets)
-    if (contains(name, part) && std::find(info.presets.begin(), info.presets.end(), preset) == info.presets.end())
-      info.presets.push_back(preset);
-  for (const char* part : leftovers)
-    if (contains(name, part)) {
-      info.presets.clear();
-      info.notes.push_back(
-          "Its name says that it is a stage of training, not a finished model: it loads, and gives "
-          "poor pictures.");
-    }
-  if (contains(name, "rolling_forcing") || contains(name, "rolling")) {
-    info.presets.clear();
-    info.notes.push_back("Rolling Forcing denoises several blocks together, which this program does not do.");
-  }
+void add_transformer_notes(const WeightSetInfo& set, SamplingKnown sampling, CheckpointInfo& info) {
+  KnownCheckpoint known = recognize_checkpoint(info.path, dim_of(set));
+  info.presets = std::move(known.presets);
+  info.notes = std::move(known.notes);
+  if (info.presets.empty() && info.notes.empty() && sampling == SamplingKnown::kNo)
+    info.notes.push_back(
+        "Nothing in the file says how it was trained: take frames per block, window, shift and "
+        "steps from its publisher. Only models trained block-causally render well.");
 }
 
-void add_notes(CheckpointInfo& info) {
-  const auto has = [&](CheckpointKind kind) {
-    return std::any_of(info.sets.begin(), info.sets.end(), [&](const WeightSetInfo& set) { return set.kind == kind; });
+void add_notes(CheckpointInfo& info, SamplingKnown sampling) {
+  const auto find = [&](CheckpointKind kind) {
+    const auto found =
+        std::find_if(info.sets.begin(), info.sets.end(), [&](const WeightSetInfo& set) { return set.kind == kind; });
+    return found == info.sets.end() ? nullptr : &*found;
   };
-  if (has(CheckpointKind::kWanTransformer)) {
-    suggest_presets(info.path, info);
-    if (info.presets.empty() && info.notes.empty())
-      info.notes.push_back(
-          "Nothing in the file says how it was trained: take frames per block, window, shift and "
-          "steps from its publisher. Only models trained block-causally render well.");
-  }
-  if (has(CheckpointKind::kWanImageTransformer))
+  if (const WeightSetInfo* set = find(CheckpointKind::kWanTransformer)) add_transformer_notes(*set, sampling, info);
+  if (find(CheckpointKind::kWanImageTransformer))
     info.notes.push_back(
         "Image-to-video weights with CLIP tokens cannot run block by block; take a text-to-video model.");
-  if (has(CheckpointKind::kDiffusersTransformer)) info.notes.push_back("The tensors have diffusers' names.");
-  if (has(CheckpointKind::kLora)) info.notes.push_back("An adapter: name it under `lora:` in the model file.");
+  if (find(CheckpointKind::kLora)) info.notes.push_back("An adapter: name it under `lora:` in the model file.");
   if (info.sets.size() > 1)
     info.notes.push_back("Holds several sets of weights: name one with `transformer: {file: ..., weights: ...}`.");
 }
@@ -239,14 +218,14 @@ int64_t bytes_of(const std::vector<fs::path>& files) {
   return bytes;
 }
 
-CheckpointInfo inspect_checkpoint(const fs::path& path) {
+CheckpointInfo inspect_checkpoint(const fs::path& path, SamplingKnown sampling) {
   CheckpointInfo info;
   info.path = path;
   const CheckpointContents contents = read_checkpoint(path);
   info.files = contents.files;
   info.bytes = bytes_of(info.files);
   for (const TensorSet& set : contents.sets) info.sets.push_back(describe_set(set, contents, path));
-  add_notes(info);
+  add_notes(info, sampling);
   return info;
 }
 
@@ -288,7 +267,7 @@ std::vector<std::string> missing_parts(const fs::path& folder, const std::vector
   for (const CheckpointInfo& checkpoint : checkpoints)
     for (const WeightSetInfo& set : checkpoint.sets) kinds.insert(set.kind);
   std::vector<std::string> missing;
-  if (!kinds.count(CheckpointKind::kWanTransformer) && !kinds.count(CheckpointKind::kDiffusersTransformer))
+  if (!kinds.count(CheckpointKind::kWanTransformer))
     missing.push_back("the video transformer (such as self_forcing_dmd.pt)");
   if (!kinds.count(CheckpointKind::kTextEncoder))
     missing.push_back("the text encoder (models_t5_umt5-xxl-enc-bf16.pth)");
@@ -300,11 +279,11 @@ std::vector<std::string> missing_parts(const fs::path& folder, const std::vector
 
 }  // namespace
 
-ModelInfo inspect_model(const fs::path& path) {
+ModelInfo inspect_model(const fs::path& path, SamplingKnown sampling) {
   ModelInfo info{path, {}, {}};
   std::error_code status;
   if (!fs::is_directory(path, status)) {
-    info.checkpoints.push_back(inspect_checkpoint(path));
+    info.checkpoints.push_back(inspect_checkpoint(path, sampling));
     return info;
   }
   std::set<fs::path> shards;
@@ -312,7 +291,7 @@ ModelInfo inspect_model(const fs::path& path) {
     if (shards.count(file)) continue;
     CheckpointInfo checkpoint;
     try {
-      checkpoint = inspect_checkpoint(file);
+      checkpoint = inspect_checkpoint(file, sampling);
       if (is_index(file)) shards.insert(checkpoint.files.begin(), checkpoint.files.end());
     } catch (const Error& error) {
       checkpoint.path = file;

@@ -8,16 +8,17 @@
 #include <utility>
 #include <vector>
 
+#include "core/name_layout.h"
+
 namespace flashblock {
 
 enum class CheckpointKind {
-  kWanTransformer,        ///< text-to-video transformer, names as in Wan2.1
-  kWanImageTransformer,   ///< image-to-video transformer with CLIP image tokens: not supported
-  kDiffusersTransformer,  ///< the same transformer under diffusers' names
-  kTextEncoder,           ///< UMT5 encoder
-  kWanVae,                ///< Wan2.1 VAE
-  kTinyVae,               ///< TAEHV
-  kLora,                  ///< low-rank adapter
+  kWanTransformer,       ///< text-to-video transformer, names as in Wan2.1
+  kWanImageTransformer,  ///< image-to-video transformer with CLIP image tokens: not supported
+  kTextEncoder,          ///< UMT5 encoder
+  kWanVae,               ///< Wan2.1 VAE
+  kTinyVae,              ///< TAEHV
+  kLora,                 ///< low-rank adapter
   kUnknown,
 };
 
@@ -33,6 +34,7 @@ struct WeightSetInfo {
   int64_t parameters = 0;
   std::string dtypes;                                     ///< such as "BFloat16" or "Float, BFloat16"
   std::vector<std::pair<std::string, int64_t>> geometry;  ///< such as {"dim", 1536}, {"layers", 30}
+  NameLayout layout = NameLayout::kPublished;             ///< whose names the tensors have
   std::vector<std::string> missing;                       ///< tensors that this kind needs and the set lacks
 };
 
@@ -43,7 +45,7 @@ struct CheckpointInfo {
   int64_t bytes = 0;                         ///< of all files
   std::vector<WeightSetInfo> sets;
   std::string problem;               ///< why it could not be read; empty if it could
-  std::vector<std::string> presets;  ///< presets in configs/ that its name and geometry fit, the likeliest first
+  std::vector<std::string> presets;  ///< presets in configs/models that its name and geometry fit
   std::vector<std::string> notes;    ///< what a user should know, one sentence each
 };
 
@@ -54,10 +56,13 @@ struct ModelInfo {
   std::vector<std::string> missing_parts;  ///< of a folder: parts of a model that are not in it, in words
 };
 
+/// Whether a model file says how the model is sampled.
+enum class SamplingKnown { kNo, kYes };
+
 /// Looks at one weights file, sharded index, or folder (its sub-folders included, as diffusers lays models out).
 /// A damaged file in a folder is reported in its `problem`; the others are still described.
 /// Throws: WeightsError if the path does not exist, or if it is a single file that cannot be read.
-ModelInfo inspect_model(const std::filesystem::path& path);
+ModelInfo inspect_model(const std::filesystem::path& path, SamplingKnown sampling = SamplingKnown::kNo);
 
 /// The same in words, several lines; and as JSON.
 std::string describe(const ModelInfo& info);

@@ -20,8 +20,6 @@ struct KindText {
 constexpr std::array kKinds = {
     KindText{CheckpointKind::kWanTransformer, "wan_transformer", "Wan video transformer, text to video"},
     KindText{CheckpointKind::kWanImageTransformer, "wan_image_transformer", "Wan video transformer, image to video"},
-    KindText{CheckpointKind::kDiffusersTransformer, "diffusers_transformer",
-             "Wan video transformer in diffusers' names"},
     KindText{CheckpointKind::kTextEncoder, "umt5", "UMT5 text encoder"},
     KindText{CheckpointKind::kWanVae, "wan_vae", "Wan VAE"},
     KindText{CheckpointKind::kTinyVae, "taehv", "tiny VAE (TAEHV)"},
@@ -31,6 +29,19 @@ constexpr std::array kKinds = {
 
 const KindText& text_of(CheckpointKind kind) {
   return *std::find_if(kKinds.begin(), kKinds.end(), [&](const KindText& text) { return text.kind == kind; });
+}
+
+const char* name_of(NameLayout layout) {
+  switch (layout) {
+    case NameLayout::kTransformer:
+    case NameLayout::kVae:
+      return "diffusers";
+    case NameLayout::kTextEncoder:
+      return "transformers";
+    case NameLayout::kPublished:
+      break;
+  }
+  return "wan";
 }
 
 std::string with_unit(double value, const char* unit) {
@@ -51,7 +62,9 @@ std::string joined(const std::vector<std::string>& items, size_t limit) {
 
 void write_set(std::ostream& out, const WeightSetInfo& set) {
   out << "    " << (set.entry.empty() ? "" : set.entry + ": ") << describe(set.kind) << ", " << set.tensors
-      << " tensors, " << with_unit(static_cast<double>(set.parameters), "") << "parameters, " << set.dtypes << "\n";
+      << " tensors, " << with_unit(static_cast<double>(set.parameters), "") << "parameters, " << set.dtypes;
+  if (set.layout != NameLayout::kPublished) out << ", in the names of " << name_of(set.layout);
+  out << "\n";
   std::vector<std::string> sizes;
   for (const auto& [name, value] : set.geometry) sizes.push_back(name + " " + std::to_string(value));
   if (!sizes.empty()) out << "      " << joined(sizes, sizes.size()) << "\n";
@@ -69,15 +82,16 @@ void write_checkpoint(std::ostream& out, const CheckpointInfo& checkpoint) {
   out << ")\n";
   for (const WeightSetInfo& set : checkpoint.sets) write_set(out, set);
   if (!checkpoint.presets.empty())
-    out << "    fitting preset: " << joined(checkpoint.presets, checkpoint.presets.size()) << "\n";
+    out << "    fitting preset: " << joined(checkpoint.presets, checkpoint.presets.size()) << " (configs/models)\n";
   for (const std::string& note : checkpoint.notes) out << "    " << note << "\n";
 }
 
 nlohmann::json set_json(const WeightSetInfo& set) {
   nlohmann::json geometry = nlohmann::json::object();
   for (const auto& [name, value] : set.geometry) geometry[name] = value;
-  return {{"entry", set.entry},   {"kind", name_of(set.kind)}, {"tensors", set.tensors}, {"parameters", set.parameters},
-          {"dtypes", set.dtypes}, {"geometry", geometry},      {"missing", set.missing}};
+  return {{"entry", set.entry},           {"kind", name_of(set.kind)}, {"tensors", set.tensors},
+          {"parameters", set.parameters}, {"dtypes", set.dtypes},      {"names", name_of(set.layout)},
+          {"geometry", geometry},         {"missing", set.missing}};
 }
 
 }  // namespace

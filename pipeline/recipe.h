@@ -71,6 +71,7 @@ struct ModelDescription {
   std::filesystem::path tokenizer;
   WeightsFile vae;
   std::vector<LoraFile> lora;
+  bool has_sources = false;  ///< it says where its files can be had: scripts/download-models fetches them
   Recipe recipe;
   FilmDefaults defaults;
 };

@@ -183,5 +183,41 @@ TEST_F(ModelFile, MissingFilesAreReportedTogether) {
   EXPECT_NO_THROW(check_model_files(model, {ModelPart::kTextEncoder}));
 }
 
+TEST_F(ModelFile, ADiffusersFolderStandsForItsParts) {
+  std::filesystem::create_directories(folder_ / "pipe/tokenizer");
+  const ModelDescription model = load("diffusers: pipe\nvae: taew2_1.pth\n");
+  EXPECT_EQ(model.transformer.path, folder_ / "pipe/transformer");
+  EXPECT_EQ(model.text_encoder.path, folder_ / "pipe/text_encoder");
+  EXPECT_EQ(model.tokenizer, folder_ / "pipe/tokenizer/spiece.model");
+  EXPECT_EQ(model.vae.path, folder_ / "taew2_1.pth");
+  EXPECT_THAT(error_of("vae: a.pth\n"), HasSubstr("transformer"));
+  std::ofstream(folder_ / "pipe/tokenizer/tokenizer.json") << "{}";
+  try {
+    check_model_files(model, {ModelPart::kTokenizer});
+    FAIL();
+  } catch (const WeightsError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("spiece.model is part of google/umt5-xxl"));
+  }
+}
+
+TEST_F(ModelFile, SaysWhereItsFilesCanBeFetched) {
+  const std::string begin = "name: mine\ntransformer: a.pt\nsources:\n  - ";
+  const ModelDescription model = load(begin + "{repository: me/mine, revision: main, folder: ../b, files: [a.pt]}\n");
+  try {
+    check_model_files(model, {ModelPart::kTransformer});
+    FAIL();
+  } catch (const WeightsError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("scripts/download-models mine"));
+  }
+  EXPECT_THAT(error_of(begin + "{repository: me/mine}\n"), HasSubstr("files"));
+  EXPECT_THAT(error_of(begin + "{files: [a.pt]}\n"), HasSubstr("repository"));
+  EXPECT_THAT(error_of(begin + "{repository: me/mine, files: [a.pt], url: x}\n"), HasSubstr("url"));
+}
+
+TEST_F(ModelFile, RefusesAModelThatItsFileCallsUnsupported) {
+  EXPECT_THAT(error_of("name: other\nunsupported: it is another algorithm\n"),
+              HasSubstr("unsupported: this model cannot be rendered: it is another algorithm"));
+}
+
 }  // namespace
 }  // namespace flashblock

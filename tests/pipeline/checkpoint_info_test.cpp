@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/tensor_file.h"
+#include "tests/support/diffusers_names.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/torch_file_writer.h"
@@ -18,6 +19,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::Pair;
 
 const nlohmann::json kTransformer = {{"dim", 128},     {"num_layers", 2},         {"ffn_dim", 64}, {"freq_dim", 256},
@@ -49,7 +51,8 @@ TEST(CheckpointInfo, TellsBothHalvesOfATransformerCheckpoint) {
   EXPECT_THAT(checkpoint.sets[0].geometry, Contains(Pair("layers", 2)));
   EXPECT_THAT(checkpoint.sets[0].missing, IsEmpty());
   EXPECT_THAT(checkpoint.sets[1].missing, ElementsAre("blocks.1.norm3.bias"));
-  EXPECT_THAT(checkpoint.presets, ElementsAre("self-forcing"));
+  EXPECT_THAT(checkpoint.presets, IsEmpty());
+  EXPECT_THAT(checkpoint.notes, Contains(HasSubstr("self-forcing-dmd, which is 1536 wide; this one is 128")));
   EXPECT_THAT(describe(info), HasSubstr("generator_ema: Wan video transformer"));
   EXPECT_EQ(to_json(info)["checkpoints"][0]["sets"][1]["missing"][0], "blocks.1.norm3.bias");
 }
@@ -61,7 +64,11 @@ TEST(CheckpointInfo, TellsTheOtherKinds) {
   image.emplace_back("blocks.0.cross_attn.k_img.weight", one);
   const std::vector<std::pair<CheckpointKind, std::vector<std::pair<std::string, at::Tensor>>>> cases = {
       {CheckpointKind::kWanImageTransformer, image},
-      {CheckpointKind::kDiffusersTransformer, {{"transformer.blocks.0.attn1.to_q.weight", one}}},
+      {CheckpointKind::kWanTransformer,
+       with_package_names(NameLayout::kTransformer, formula_tensors(transformer_shapes(kTransformer)))},
+      {CheckpointKind::kWanVae, with_package_names(NameLayout::kVae, formula_tensors(vae_shapes(8)))},
+      {CheckpointKind::kTextEncoder,
+       with_package_names(NameLayout::kTextEncoder, formula_tensors(umt5_shapes(kTextEncoder)))},
       {CheckpointKind::kTextEncoder, formula_tensors(umt5_shapes(kTextEncoder))},
       {CheckpointKind::kWanVae, formula_tensors(vae_shapes(8))},
       {CheckpointKind::kTinyVae, formula_tensors(taehv_shapes())},
@@ -73,10 +80,22 @@ TEST(CheckpointInfo, TellsTheOtherKinds) {
     EXPECT_EQ(name_of(set.kind), name_of(kind));
     EXPECT_THAT(set.missing, IsEmpty()) << name_of(kind);
   }
-  write_tensor_file(folder / "w.safetensors", cases[2].second);
+  EXPECT_THAT(describe(inspect_model(folder / "w.safetensors")), Not(HasSubstr("in the names of")));
+  write_tensor_file(folder / "w.safetensors", cases[3].second);
+  EXPECT_THAT(describe(inspect_model(folder / "w.safetensors")), HasSubstr("in the names of transformers"));
   EXPECT_THAT(
       inspect_model(folder / "w.safetensors").checkpoints[0].sets[0].geometry,
       ElementsAre(Pair("vocabulary", 50), Pair("dim", 32), Pair("heads", 4), Pair("layers", 3), Pair("ffn_dim", 48)));
+}
+
+TEST(CheckpointInfo, SaysThatNothingIsKnownOfTheSamplingUnlessAModelFileSaysIt) {
+  const TemporaryFolder folder;
+  write_tensor_file(folder / "mine.safetensors", formula_tensors(transformer_shapes(kTransformer)));
+  const auto text = [&](SamplingKnown sampling) {
+    return describe(inspect_model(folder / "mine.safetensors", sampling));
+  };
+  EXPECT_THAT(text(SamplingKnown::kNo), HasSubstr("Nothing in the file says how it was trained"));
+  EXPECT_THAT(text(SamplingKnown::kYes), Not(HasSubstr("Nothing in the file says")));
 }
 
 TEST(CheckpointInfo, ListsWhatAFolderHoldsAndLacks) {
