@@ -30,7 +30,10 @@ void refuse_known_strangers(const fs::path& path, std::string_view start) {
     throw WeightsError(path.string() + ": is a Git LFS pointer, not the weights; run `git lfs pull` in its folder");
   if (begins("GGUF"))
     throw WeightsError(path.string() + ": is a GGUF file, which is not supported; take the safetensors or .pt release");
-  if (begins("\x80\x02") || begins("\x80\x03") || begins("\x80\x04") || begins("\x80\x05"))
+  // A safetensors file begins with the length of its header, which may look like a pickle; the header comes at once.
+  const bool safetensors = start.size() > sizeof(uint64_t) && start[sizeof(uint64_t)] == '{';
+  const bool pickle = begins("\x80\x02") || begins("\x80\x03") || begins("\x80\x04") || begins("\x80\x05");
+  if (pickle && !safetensors)
     throw WeightsError(path.string() +
                        ": is a torch.save file of the old kind (before PyTorch 1.6), which is not supported; load it "
                        "in Python and save it again, or convert it to safetensors");

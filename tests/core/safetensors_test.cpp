@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstring>
+#include <fstream>
 
 #include "core/error.h"
 #include "core/safetensors_reader.h"
@@ -143,6 +144,19 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) { return std::string(info.param.what); });
 
 // Every truncation and every damaged byte of a valid file: refused or read, never a crash.
+// The length of the header, which a file begins with, can have the bytes of a pickle: 640 is 80 02.
+TEST(Safetensors, AHeaderOfAnyLengthIsNotTakenForAPickle) {
+  const TemporaryFolder folder;
+  int alike = 0;
+  for (int length = 500; length < 700; ++length) {
+    write_tensor_file(folder / "w.safetensors", {{"a", at::ones({2})}}, {{"note", std::string(size_t(length), 'x')}});
+    std::ifstream stream(folder / "w.safetensors", std::ios::binary);
+    if (stream.get() == 0x80 && stream.get() == 0x02) ++alike;
+    EXPECT_NO_THROW(WeightStore::open(folder / "w.safetensors")) << length;
+  }
+  EXPECT_GT(alike, 0);
+}
+
 TEST(Safetensors, SurvivesTruncationAndDamageEverywhere) {
   const TemporaryFolder folder;
   const auto path = folder / "t.safetensors";
