@@ -133,7 +133,7 @@ int run_bench(const BenchRequest& request) {
   const RenderConfig config = resolve_config(request.layers);
   const at::Device device = resolve_device(config.device);
   Profile profile;
-  LoadedModel model(config.model, device, resolve_dtype(config.dtype, device), profile);
+  LoadedModel model(config.model, device, resolve_dtype(config.dtype, device), profile, model_options(config));
   const FilmSetup setup = set_up_film(config, model.transformer_config());
   if (config.attention.mode == AttentionConfig::Mode::kExact) {
     throw ConfigError(

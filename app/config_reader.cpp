@@ -113,6 +113,8 @@ void read_switches(YamlMap& map, RenderConfig& config) {
   if (const YamlValue* value = map.find("overwrite")) config.overwrite = value->boolean();
   if (const YamlValue* value = map.find("resume")) config.resume = value->boolean();
   if (const YamlValue* value = map.find("metadata")) config.metadata = value->boolean();
+  if (const YamlValue* value = map.find("cache")) config.cache = value->boolean();
+  if (const YamlValue* value = map.find("offload")) config.offload = value->boolean();
   if (const YamlValue* value = map.find("overlap")) config.overlap = value->boolean();
   if (const YamlValue* value = map.find("device")) config.device = value->text();
   if (const YamlValue* value = map.find("dtype")) config.dtype = value->text();

@@ -69,8 +69,10 @@ void write_timeline(Writer& writer, const std::vector<PromptChange>& timeline) {
 void write_recipe(Writer& writer, const Recipe& recipe) {
   writer.map("recipe", [&] {
     writer.integer("frames_per_block", recipe.frames_per_block);
+    writer.flag("independent_first_frame", recipe.independent_first_frame);
     writer.integer("window_frames", recipe.window_frames);
     writer.integer("sink_frames", recipe.sink_frames);
+    writer.integer("position_frames", recipe.position_frames);
     writer.plain("timestep_shift", number(recipe.timestep_shift));
     writer.list("steps", recipe.steps);
     if (!recipe.first_steps.empty()) writer.list("first_steps", recipe.first_steps);
@@ -106,6 +108,8 @@ std::string config_yaml(const RenderConfig& config) {
   });
   writer.plain("device", config.device);
   writer.plain("dtype", config.dtype);
+  writer.flag("cache", config.cache);
+  writer.flag("offload", config.offload);
   writer.flag("overlap", config.overlap);
   writer.map("encoder", [&] {
     writer.plain("preset", config.encoder.preset);

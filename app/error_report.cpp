@@ -20,9 +20,10 @@ std::string one_line(std::string text) {
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 ErrorReport out_of_memory(const std::string& detail) {
-  return {ExitStatus::kDevice, "out of memory: " + detail +
-                                   "; try a smaller --size, a shorter window (--set recipe.window_frames=N), "
-                                   "--dtype bfloat16, or --device cpu"};
+  return {ExitStatus::kDevice,
+          "out of memory: " + detail +
+              "; try --offload, a smaller --size, a shorter window (--set recipe.window_frames=N), "
+              "--dtype bfloat16, or --device cpu"};
 }
 
 ErrorReport report_libtorch(const c10::Error& error) {

@@ -21,9 +21,9 @@ using Json = nlohmann::ordered_json;
 
 /// Settings that alter no film, or that are told in another way: files by their checksums, the length by the number of
 /// pictures, device and dtype as they come out. All other keys of a configuration are part of a film's identity.
-constexpr std::array kLeftOut = {"model",   "output",        "overwrite", "resume",  "metadata",
-                                 "overlap", "contact_sheet", "record",    "replay",  "image",
-                                 "video",   "device",        "dtype",     "seconds", "frames"};
+constexpr std::array kLeftOut = {"model",         "output",  "overwrite", "resume", "metadata", "overlap",
+                                 "contact_sheet", "record",  "replay",    "image",  "video",    "device",
+                                 "dtype",         "seconds", "frames",    "cache",  "offload"};
 
 /// Settings that hold what a film without metadata does not tell.
 bool is_secret(const std::string& name) {
@@ -42,6 +42,12 @@ void add_settings(const Json& value, const std::string& name, bool tell_secrets,
   const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
   const bool told = tell_secrets || !is_secret(name);
   identity.facts.emplace_back(name, told ? text : "sha256:" + sha256(text));
+}
+
+/// Where checksums are kept from run to run; holds nothing if the configuration says so.
+FileCache checksum_cache(const RenderConfig& config) {
+  constexpr int64_t kMostBytes = 1 << 20;  // thousands of files
+  return FileCache(config.cache ? user_cache_folder("checksums") : std::filesystem::path(), kMostBytes);
 }
 
 class FileList {
@@ -111,7 +117,7 @@ FilmIdentity identify_film(const FilmSetup& setup, at::Device device, at::Scalar
   identity.files = std::move(list.files);
   std::vector<std::filesystem::path> files;
   for (const IdentityFile& file : identity.files) files.push_back(file.file);
-  identity.checksums = std::make_shared<FileChecksums>(std::move(files));
+  identity.checksums = std::make_shared<FileChecksums>(std::move(files), checksum_cache(config));
   return identity;
 }
 

@@ -90,6 +90,11 @@ void FilmOptions::add_model() {
   add("-m,--model", "model", "A model file, a folder with a model.yaml, or a name [demo]", "PATH")->group(group);
   add("--device", "device", "auto, cpu, cuda or cuda:N [auto]", "NAME")->group(group);
   add("--dtype", "dtype", "auto, float32 or bfloat16 [auto]", "NAME")->group(group);
+  add_flag("--no-cache", "cache", false, "Neither use nor keep encoded prompts and checksums of earlier runs")
+      ->group(group);
+  add_flag("--offload", "offload", true,
+           "Keep the transformer's layers outside the device's memory, two at a time in it")
+      ->group(group);
 }
 
 void FilmOptions::add_configuration() {

@@ -16,7 +16,7 @@ class FilmOptions {
 
   void add_prompts();        ///< PROMPT, --prompt, --prompt-file, --prompt-at
   void add_film();           ///< --seconds, --frames, --size, --fps, --seed, --image, --video
-  void add_model();          ///< --model, --device, --dtype
+  void add_model();          ///< --model, --device, --dtype, --no-cache, --offload
   void add_configuration();  ///< --config, --set
 
   /// An option whose text is the value of the configuration key `key`.

@@ -150,11 +150,13 @@ std::string fault_of(const char* part, const fs::path& path) {
 
 void read_recipe(YamlMap map, Recipe& recipe) {
   if (const auto* value = map.find("frames_per_block")) recipe.frames_per_block = value->integer(1, 1000);
+  if (const auto* value = map.find("independent_first_frame")) recipe.independent_first_frame = value->boolean();
   if (const auto* value = map.find("window_frames")) {
     recipe.window_frames = value->integer(-1);
     if (recipe.window_frames == 0) value->fail("found \"0\", wanted -1 for all frames, or 1 or more");
   }
   if (const auto* value = map.find("sink_frames")) recipe.sink_frames = value->integer(0);
+  if (const auto* value = map.find("position_frames")) recipe.position_frames = value->integer(1);
   if (const auto* value = map.find("timestep_shift")) recipe.timestep_shift = value->positive_number();
   if (const auto* value = map.find("steps")) {
     recipe.steps = read_steps(*value);

@@ -40,8 +40,12 @@ int print_dry_run(const FilmSetup& setup, LoadedModel& model) {
   std::cout << config_yaml(setup.config) << "# film: " << setup.plan.pictures << " pictures in " << setup.plan.blocks
             << " frame blocks, on " << model.device().str() << " in " << dtype_name(model.dtype()) << "\n"
             << "# expected time: " << clock_text(cost.seconds) << " to render, after loading\n"
-            << "# expected memory: " << megabytes(cost.host_bytes);
-  if (!model.device().is_cpu()) std::cout << ", and " << megabytes(cost.device_bytes) << " on the GPU";
+            << "# expected memory: " << megabytes(cost.memory.host_bytes);
+  if (!model.device().is_cpu()) std::cout << ", and " << megabytes(cost.memory.device_bytes) << " on the GPU";
+  for (const MemoryPart& part : cost.memory.host) std::cout << "\n#   " << part.name << ": " << megabytes(part.bytes);
+  for (const MemoryPart& part : cost.memory.device) {
+    std::cout << "\n#   on the GPU, " << part.name << ": " << megabytes(part.bytes);
+  }
   std::cout << "\n# expected disk: " << megabytes(cost.disk_bytes) << "\n";
   return 0;
 }
@@ -82,8 +86,12 @@ int run_render(const RenderRequest& request) {
   warn_of_model(request, config.model);
   const at::Device device = resolve_device(config.device);
   Profile profile;
-  LoadedModel model(config.model, device, resolve_dtype(config.dtype, device), profile);
+  LoadedModel model(config.model, device, resolve_dtype(config.dtype, device), profile, model_options(config));
   const FilmSetup setup = set_up_film(config, model.transformer_config());
+  if (request.dry_run) {
+    check_outputs(setup);
+    return print_dry_run(setup, model);
+  }
   const FilmOrder order = order_film(setup, identify_film(setup, device, model.dtype(), parts));
   if (config.resume && find_film(config.output, order.identity) == FilmState::kComplete) {
     remove_leftovers(config.output);
@@ -91,8 +99,6 @@ int run_render(const RenderRequest& request) {
     return 0;
   }
   check_outputs(setup);
-  if (request.dry_run) return print_dry_run(setup, model);
-
   const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   const auto write_account = [&](const FilmResult& result) {
     write_sidecar({result.config, device, model.dtype(), setup.plan, result, seconds()}, profile, order.identity);

@@ -9,8 +9,8 @@
 #include "app/yaml_json.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
+#include "core/memory_meter.h"
 #include "media/film_format.h"
-#include "pipeline/cost_estimate.h"
 
 namespace flashblock {
 namespace {

@@ -39,6 +39,10 @@ KeyRange KvCache::all() const {
   return range(layout_.frames_per_block - staged_frames_, staged_frames_ + past_frames_);
 }
 
+KeyRange KvCache::sink() const {
+  return range(layout_.frames_per_block, std::min(committed_frames_, layout_.sink_frames));
+}
+
 void KvCache::commit() {
   FB_CHECK(staged_frames_ > 0, "no frame block is staged");
   const int64_t ring_begin = layout_.frames_per_block + layout_.sink_frames;

@@ -44,6 +44,7 @@ class KvCache {
   KeyRange block() const;  ///< the staged block: the internal keys
   KeyRange past() const;   ///< sink and recent frames: the external keys; empty for the first block
   KeyRange all() const;    ///< both
+  KeyRange sink() const;   ///< the sink frames committed so far
 
   /// Keeps the staged block for later blocks, evicting the oldest frames outside the sink where room is needed.
   void commit();

@@ -53,6 +53,13 @@ Rotation RopeTable::rotation(int64_t start_frame, int64_t frames) const {
   return {tokens[0], tokens[1]};
 }
 
+Rotation RopeTable::shift(int64_t frames) const {
+  FB_CHECK(frames >= 0 && frames < max_frames_, "shift by ", frames, " of ", max_frames_, " frames");
+  const int64_t space_pairs = space_angles_[0].size(1);
+  return {at::constant_pad_nd(frame_angles_[0].narrow(0, frames, 1), {0, space_pairs}, 1),
+          at::constant_pad_nd(frame_angles_[1].narrow(0, frames, 1), {0, space_pairs}, 0)};
+}
+
 at::Tensor apply_rope(const at::Tensor& x, const Rotation& rotation) {
   const at::Tensor pairs = x.to(at::kFloat).reshape({x.size(0), x.size(1), x.size(2), -1, 2});
   const at::Tensor a = pairs.select(-1, 0), b = pairs.select(-1, 1);

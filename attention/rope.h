@@ -29,6 +29,11 @@ class RopeTable {
   /// Throws: ConfigError if they go past max_frames.
   Rotation rotation(int64_t start_frame, int64_t frames) const;
 
+  /// What turns keys that were rotated at their own frame to a position `frames` later in time: one row for all tokens.
+  /// By RoPE's relative property the result is the rotation of that later frame, up to one more rounding.
+  /// Requires: frames below max_frames.
+  Rotation shift(int64_t frames) const;
+
  private:
   int64_t max_frames_;
   int64_t tokens_per_frame_;

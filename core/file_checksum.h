@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "core/file_cache.h"
+
 namespace flashblock {
 
 struct FileChecksum {
@@ -19,7 +21,8 @@ struct FileChecksum {
 /// SHA-256 of some files, computed in order on a thread of its own. Thread safety: const members from any thread.
 class FileChecksums {
  public:
-  explicit FileChecksums(std::vector<std::filesystem::path> files);
+  /// What `cache` holds is not computed again (kept_file_sha256).
+  explicit FileChecksums(std::vector<std::filesystem::path> files, FileCache cache = FileCache({}, 0));
   /// Gives up what is not computed yet.
   ~FileChecksums() { stop_.request_stop(); }
   FileChecksums(const FileChecksums&) = delete;

@@ -6,13 +6,32 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <iterator>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "core/error.h"
 #include "core/file_descriptor.h"
 
 namespace flashblock {
+
+namespace {
+
+/// Which memory is that of mapped files, by first address. Leaked, so that it outlives files in static storage.
+struct Mappings {
+  std::mutex mutex;
+  std::map<const std::byte*, size_t> sizes;
+};
+
+Mappings& mappings() {
+  static auto* const all = new Mappings;
+  return *all;
+}
+
+}  // namespace
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -28,8 +47,28 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
 }
 
 MappedFile::MappedFile(std::filesystem::path path, const std::byte* data, size_t size)
-    : path_(std::move(path)), data_(data), size_(size) {}
+    : path_(std::move(path)), data_(data), size_(size) {
+  const std::scoped_lock lock(mappings().mutex);
+  mappings().sizes[data_] = size_;
+}
 
-MappedFile::~MappedFile() { ::munmap(const_cast<std::byte*>(data_), size_); }
+MappedFile::~MappedFile() {
+  const std::scoped_lock lock(mappings().mutex);
+  mappings().sizes.erase(data_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::release(std::span<const std::byte> bytes) {
+  const std::scoped_lock lock(mappings().mutex);
+  const auto next = mappings().sizes.upper_bound(bytes.data());
+  if (next == mappings().sizes.begin()) return;
+  const auto& [begin, size] = *std::prev(next);
+  if (bytes.data() + bytes.size() > begin + size) return;
+  // Whole pages only: the neighbours on the others may be in use, and would only be slower.
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t first = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
+  const uintptr_t last = reinterpret_cast<uintptr_t>(bytes.data() + bytes.size()) / page * page;
+  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
 
 }  // namespace flashblock

@@ -22,6 +22,10 @@ class MappedFile {
   const std::filesystem::path& path() const { return path_; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
+  /// Gives the memory of `bytes` back if they lie in any mapped file; the next use reads them again. Does nothing for
+  /// other memory. Thread safety: any thread; others may read the same bytes meanwhile.
+  static void release(std::span<const std::byte> bytes);
+
  private:
   MappedFile(std::filesystem::path path, const std::byte* data, size_t size);
 

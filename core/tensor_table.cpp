@@ -1,5 +1,7 @@
 #include "core/tensor_table.h"
 
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
 #include <set>
 #include <sstream>
@@ -7,6 +9,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "core/mapped_file.h"
 
 namespace flashblock {
 namespace {
@@ -17,6 +20,11 @@ std::string text_of(at::IntArrayRef shape) {
   std::ostringstream text;
   text << shape;
   return text.str();
+}
+
+void release(const at::Tensor& read) {
+  if (!read.is_contiguous()) return;
+  MappedFile::release({static_cast<const std::byte*>(read.const_data_ptr()), read.nbytes()});
 }
 
 }  // namespace
@@ -31,6 +39,11 @@ std::string join_faults(const std::vector<std::string>& faults) {
 void TensorTable::add(std::string name, std::vector<int64_t> shape, at::Tensor& target,
                       std::optional<at::ScalarType> keep) {
   rows_.push_back({std::move(name), std::move(shape), &target, keep});
+}
+
+void TensorTable::add_part(std::string name, std::vector<int64_t> shape, at::Tensor& whole, int64_t first_row,
+                           int64_t rows) {
+  rows_.push_back({std::move(name), std::move(shape), &whole, {}, first_row, rows});
 }
 
 std::vector<std::string> TensorTable::faults(const WeightStore& store,
@@ -59,15 +72,34 @@ std::vector<std::string> TensorTable::faults(const WeightStore& store,
   return missing;
 }
 
-void TensorTable::load(const WeightStore& store, at::Device device, at::ScalarType dtype,
-                       const std::vector<std::string>& ignored_prefixes) const {
+void TensorTable::check(const WeightStore& store, const std::vector<std::string>& ignored_prefixes) const {
   if (const auto found = faults(store, ignored_prefixes); !found.empty()) {
     const std::string entry = store.entry().empty() ? "" : " (" + store.entry() + ")";
     throw WeightsError(store.path().string() + entry + ": " + std::to_string(found.size()) +
                        (found.size() == 1 ? " tensor does" : " tensors do") +
                        " not fit the model: " + join_faults(found) + "; check that the file belongs to this component");
   }
-  for (const Row& row : rows_) *row.target = store.tensor(row.name).to(device, row.keep.value_or(dtype)).contiguous();
+}
+
+void TensorTable::fill(const WeightStore& store, at::Device device, at::ScalarType dtype) const {
+  for (const Row& row : rows_) {
+    const at::Tensor read = store.tensor(row.name);
+    if (row.rows_of_whole > 0) {
+      std::vector<int64_t> shape = row.shape;
+      shape[0] = row.rows_of_whole;
+      if (row.first_row == 0) *row.target = at::empty(shape, at::TensorOptions().device(device).dtype(dtype));
+      row.target->narrow(0, row.first_row, row.shape[0]).copy_(read);
+    } else {
+      *row.target = read.to(device, row.keep.value_or(dtype)).contiguous();
+    }
+    if (!row.target->is_alias_of(read)) release(read);
+  }
+}
+
+void TensorTable::load(const WeightStore& store, at::Device device, at::ScalarType dtype,
+                       const std::vector<std::string>& ignored_prefixes) const {
+  check(store, ignored_prefixes);
+  fill(store, device, dtype);
 }
 
 std::vector<std::pair<std::string, std::vector<int64_t>>> TensorTable::wanted() const {

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace flashblock {
 
+class TensorTable;
 class WeightStore;
 
 /// Sizes of a UMT5 encoder, all of them read from the shapes of its tensors.
@@ -24,20 +27,29 @@ struct TextEncoderConfig {
   static TextEncoderConfig from_weights(const WeightStore& weights);
 };
 
-/// UMT5 encoder without dropout. Immutable after loading.
+/// Padded prompts of one length. Shape: each [B, L] int64 on the CPU.
+struct TokenBatch {
+  at::Tensor ids;
+  at::Tensor mask;  ///< 1 for tokens, 0 for padding
+};
+
+/// UMT5 encoder without dropout. It runs layer by layer: a layer's weights are read from the (mapped) file when their
+/// turn comes, and freed after it, so that of 11 GB at UMT5-XXL size half a gigabyte is in memory at a time. Of the
+/// token embeddings only the rows in use are read. All prompts of a film go through each layer together.
 /// Thread safety: forward may be called from several threads.
 /// Source: Self-Forcing `wan/modules/t5.py`, class `T5Encoder`; Chung et al. 2023, "UniMax" (per-layer position
 /// tables).
 class TextEncoder {
  public:
+  /// Reads no tensors yet.
   /// Throws: WeightsError listing all missing, mis-shaped and unexpected tensors together.
-  static TextEncoder load(const WeightStore& weights, at::Device device, at::ScalarType dtype);
+  TextEncoder(std::shared_ptr<const WeightStore> weights, at::Device device, at::ScalarType dtype);
 
-  /// Encodes padded prompts.
-  /// Shape: ids, mask [B, L] int64 on the CPU; returns [B, L, dim] on the encoder's device in its dtype.
-  /// Rows where mask is 0 are zero. Padding behind the longest prompt is not computed: it cannot change the other rows.
-  /// Throws: ConfigError for an id outside the vocabulary.
-  at::Tensor forward(const at::Tensor& ids, const at::Tensor& mask) const;
+  /// Encodes prompts; each batch comes out as it would alone.
+  /// Shape: returns for each batch [B, L, dim] on the encoder's device in its dtype.
+  /// Rows where mask is 0 are zero. Padding behind the longest prompt of a batch is not computed: it cannot change the
+  /// other rows. Throws: ConfigError for an id outside the vocabulary.
+  std::vector<at::Tensor> forward(const std::vector<TokenBatch>& tokens) const;
 
   const TextEncoderConfig& config() const { return config_; }
 
@@ -51,13 +63,26 @@ class TextEncoder {
     at::Tensor position_bias;      ///< [32, N]: distance bucket, head
   };
 
+  /// A batch on its way through the layers; L here without the padding behind the longest prompt.
+  struct Work {
+    at::Tensor x;        ///< [B, L, D]
+    at::Tensor buckets;  ///< [L * L] int64
+    at::Tensor padding;  ///< [B, L] bool
+  };
+
+  void add_layer(int64_t index, Layer& layer, TensorTable& table) const;
+  Layer read_layer(int64_t index) const;
+  static void release(const Layer& layer);
+  void check_tokens(const TokenBatch& tokens) const;
+  Work begin(const TokenBatch& tokens) const;
+  void run_layer(const Layer& layer, Work& work) const;
   at::Tensor self_attention(const Layer& layer, const at::Tensor& x, const at::Tensor& buckets,
                             const at::Tensor& padding) const;
 
+  std::shared_ptr<const WeightStore> weights_;
   TextEncoderConfig config_;
-  at::Tensor token_embedding_;  ///< [vocabulary, D]
-  std::vector<Layer> layers_;
-  at::Tensor final_norm_;  ///< [D]
+  at::Device device_;
+  at::ScalarType dtype_;
 };
 
 }  // namespace flashblock

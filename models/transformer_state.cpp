@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/check.h"
 #include "core/error.h"
 
 namespace flashblock {
@@ -14,6 +15,7 @@ TransformerStateOptions checked(TransformerStateOptions options) {
   if (options.frames_per_block < 1) refuse("frames_per_block: must be at least 1");
   if (options.sink_frames < 0) refuse("sink_frames: must be at least 0");
   if (options.max_frames < 1) refuse("max_frames: the film has no latent frames");
+  if (options.position_frames < 1) refuse("position_frames: must be at least 1");
   if (options.window_frames < 0 && options.window_frames != -1)
     refuse("window_frames: " + std::to_string(options.window_frames) + " is no number of latent frames; -1 means all");
   return options;
@@ -56,8 +58,10 @@ void TransformerState::forget_frames() {
   for (LayerState& layer : layers_) {
     layer.kv.reset();
     layer.external.forget();
+    layer.sink_keys.reset();
   }
   next_frame_ = 0;
+  sink_shift_ = 0;
 }
 
 TransformerCounters TransformerState::counters() const {
@@ -71,7 +75,10 @@ TransformerCounters TransformerState::counters() const {
 
 int64_t TransformerState::bytes() const {
   int64_t bytes = 0;
-  for (const LayerState& layer : layers_) bytes += layer.kv.bytes() + layer.external.bytes();
+  for (const LayerState& layer : layers_) {
+    bytes += layer.kv.bytes() + layer.external.bytes();
+    if (layer.sink_keys.defined()) bytes += static_cast<int64_t>(layer.sink_keys.nbytes());
+  }
   return bytes;
 }
 
@@ -82,6 +89,22 @@ const Rotation& TransformerState::rotation(int64_t start_frame, int64_t frames) 
     rotation_frames_ = frames;
   }
   return rotation_;
+}
+
+// The keys are turned from a copy of the first ones each time: turning them on and on would pile up roundings.
+void TransformerState::place_sink(int64_t end_frame) {
+  if (options_.window_frames == -1 || options_.sink_frames == 0) return;
+  const int64_t reach = std::max(options_.position_frames, options_.window_frames);
+  const int64_t shift = std::max<int64_t>(0, end_frame - reach);
+  if (shift == sink_shift_) return;
+  FB_CHECK(layers_.front().kv.committed_frames() >= options_.sink_frames, "a sink that still grows cannot be moved");
+  const Rotation rotation = rope_.shift(shift);
+  for (LayerState& layer : layers_) {
+    const at::Tensor keys = layer.kv.sink().keys;
+    if (!layer.sink_keys.defined()) layer.sink_keys = keys.clone();
+    keys.copy_(apply_rope(layer.sink_keys, rotation));
+  }
+  sink_shift_ = shift;
 }
 
 void TransformerState::commit(int64_t next_frame) {

@@ -20,6 +20,10 @@
 
 namespace flashblock {
 
+/// Rows of the published rotary table, in latent frames. Source: Self-Forcing `wan/modules/model.py`,
+/// rope_params(1024).
+inline constexpr int64_t kRopePositions = 1024;
+
 /// Sizes of the film that a transformer state is for.
 struct TransformerStateOptions {
   VideoGeometry geometry;
@@ -27,6 +31,8 @@ struct TransformerStateOptions {
   int64_t window_frames = -1;    ///< latent frames attended to, the current block included; -1: all
   int64_t sink_frames = 0;       ///< first latent frames, never evicted, counted in the window
   int64_t max_frames = 0;        ///< latent frames of the longest film; bounds the memory of a cache without window
+  /// Positions in time that the model knows: sink and current block are never further apart (place_sink).
+  int64_t position_frames = kRopePositions;
   int64_t batch = 1;
   AttentionConfig attention;
   AttentionObserver* observer = nullptr;  ///< of all layers, for analyses; outlives the state
@@ -44,6 +50,7 @@ struct LayerState {
   KvCache kv;
   BlockExternalCache external;
   CrossAttentionCache text;
+  at::Tensor sink_keys;  ///< [B, S, N, D] the sink's keys at their own frames, once it has been moved; see place_sink
 };
 
 /// State of one film on one device. Owned by the session; VideoTransformer::forward changes it. Not thread-safe.
@@ -74,6 +81,11 @@ class TransformerState {
   LayerState& layer(int64_t index) { return layers_[static_cast<size_t>(index)]; }
   const LayerState& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
   const Rotation& rotation(int64_t start_frame, int64_t frames);
+  /// Keeps the sink in reach of a frame block that ends at `end_frame`. The sink's frames count as lying at their own
+  /// positions until the block's last frame would be more than position_frames - 1 behind the first of them; from then
+  /// on they move along with the film, at that distance. All other distances are those of the film: rotations are
+  /// computed for every frame, and attention sees differences alone. See docs/attention_cache.md.
+  void place_sink(int64_t end_frame);
   void count_pass() { ++passes_; }
   std::map<double, Modulation>& modulations() { return modulations_; }
 
@@ -89,6 +101,7 @@ class TransformerState {
   std::vector<LayerState> layers_;
   int64_t passes_ = 0;
   int64_t next_frame_ = 0;
+  int64_t sink_shift_ = 0;                    // latent frames that the sink has been moved by
   std::map<double, Modulation> modulations_;  // by timestep; a schedule has few
   Rotation rotation_;                         // of the current frame block
   int64_t rotation_start_ = -1;

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -21,7 +22,6 @@ struct Linear {
 
 /// One transformer layer. Projections of the same input are stored as one: their rows follow each other.
 struct LayerWeights {
-  at::Tensor modulation;                  ///< [1, 6, dim]
   Linear self_qkv, self_out;              ///< [3 dim, dim], [dim, dim]
   at::Tensor self_norm_q, self_norm_k;    ///< [dim]
   Linear cross_norm;                      ///< weight and bias [dim]: the affine norm before the cross-attention
@@ -30,21 +30,28 @@ struct LayerWeights {
   Linear ffn_up, ffn_down;                ///< [ffn_dim, dim], [dim, ffn_dim]
 };
 
-/// All of them. Immutable once loaded.
-struct TransformerWeights {
-  Linear patch;              ///< [dim, in_channels * patch volume]: (channel, time, row, column)
-  Linear text_in, text_out;  ///< [dim, text_dim], [dim, dim]
-  Linear time_in, time_out;  ///< [dim, freq_dim], [dim, dim]
-  Linear time_projection;    ///< [6 dim, dim]
-  std::vector<LayerWeights> layers;
-  at::Tensor head_modulation;  ///< [1, 2, dim]
-  Linear head;                 ///< [patch volume * out_channels, dim]: (time, row, column, channel)
+/// All of them, in one fixed order.
+std::vector<at::Tensor*> tensors_of(LayerWeights& layer);
+
+/// What comes before, after and beside the layers. Immutable once loaded.
+struct TransformerEnds {
+  Linear patch;                               ///< [dim, in_channels * patch volume]: (channel, time, row, column)
+  Linear text_in, text_out;                   ///< [dim, text_dim], [dim, dim]
+  Linear time_in, time_out;                   ///< [dim, freq_dim], [dim, dim]
+  Linear time_projection;                     ///< [6 dim, dim]
+  std::vector<at::Tensor> layer_modulations;  ///< of each layer [1, 6, dim]
+  at::Tensor head_modulation;                 ///< [1, 2, dim]
+  Linear head;                                ///< [patch volume * out_channels, dim]: (time, row, column, channel)
 };
 
-/// Reads all tensors; names of Wan's published state dict.
-/// Throws: WeightsError listing all missing, mis-shaped and unexpected tensors.
-std::unique_ptr<const TransformerWeights> load_transformer_weights(const WeightStore& store,
-                                                                   const TransformerConfig& config, at::Device device,
-                                                                   at::ScalarType dtype);
+/// Throws: WeightsError listing all tensors that are missing, mis-shaped or unexpected; names of Wan's published state
+/// dict.
+void check_transformer_weights(const WeightStore& store, const TransformerConfig& config);
+
+/// Requires, of both: a store that check_transformer_weights accepts.
+TransformerEnds load_transformer_ends(const WeightStore& store, const TransformerConfig& config, at::Device device,
+                                      at::ScalarType dtype);
+LayerWeights load_layer(const WeightStore& store, const TransformerConfig& config, int64_t layer, at::Device device,
+                        at::ScalarType dtype);
 
 }  // namespace flashblock

@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "core/weight_store.h"
 #include "models/layers.h"
 #include "models/transformer_layer.h"
 #include "models/transformer_weights.h"
@@ -53,13 +54,31 @@ std::shared_ptr<const VideoTransformer> VideoTransformer::load(const WeightStore
                                                                const TransformerConfig& config, at::Device device,
                                                                at::ScalarType dtype) {
   config.validate();
+  check_transformer_weights(weights, config);
   const c10::InferenceMode inference;
-  return std::shared_ptr<const VideoTransformer>(
-      new VideoTransformer(config, load_transformer_weights(weights, config, device, dtype)));
+  std::vector<LayerWeights> layers;
+  for (int64_t i = 0; i < config.layers; ++i) layers.push_back(load_layer(weights, config, i, device, dtype));
+  return std::shared_ptr<const VideoTransformer>(new VideoTransformer(
+      config, load_transformer_ends(weights, config, device, dtype), std::make_unique<LayerSupply>(std::move(layers))));
 }
 
-VideoTransformer::VideoTransformer(const TransformerConfig& config, std::unique_ptr<const TransformerWeights> weights)
-    : config_(config), weights_(std::move(weights)) {}
+std::shared_ptr<const VideoTransformer> VideoTransformer::stream(std::shared_ptr<const WeightStore> weights,
+                                                                 const TransformerConfig& config, at::Device device,
+                                                                 at::ScalarType dtype) {
+  config.validate();
+  check_transformer_weights(*weights, config);
+  const c10::InferenceMode inference;
+  const auto read = [weights, config, dtype](int64_t layer) {
+    return load_layer(*weights, config, layer, at::kCPU, dtype);
+  };
+  return std::shared_ptr<const VideoTransformer>(
+      new VideoTransformer(config, load_transformer_ends(*weights, config, device, dtype),
+                           std::make_unique<LayerSupply>(config.layers, read, device)));
+}
+
+VideoTransformer::VideoTransformer(const TransformerConfig& config, TransformerEnds ends,
+                                   std::unique_ptr<LayerSupply> layers)
+    : config_(config), ends_(std::move(ends)), layers_(std::move(layers)) {}
 
 VideoTransformer::~VideoTransformer() = default;
 
@@ -71,9 +90,9 @@ void VideoTransformer::set_prompt(TransformerState& state, const at::Tensor& tex
            "]");
   const at::Tensor padded =
       at::constant_pad_nd(text_embedding.to(state.device(), state.dtype()), {0, 0, 0, config_.text_len - length});
-  const at::Tensor text = linear(gelu_(linear(padded, weights_->text_in)), weights_->text_out);
-  for (int64_t i = 0; i < config_.layers; ++i)
-    state.layer(i).text = text_keys_values(text, weights_->layers[size_t(i)], config_);
+  const at::Tensor text = linear(gelu_(linear(padded, ends_.text_in)), ends_.text_out);
+  LayerSupply::Walk layers = layers_->walk();
+  for (int64_t i = 0; i < config_.layers; ++i) state.layer(i).text = text_keys_values(text, layers.layer(i), config_);
 }
 
 at::Tensor VideoTransformer::forward(const at::Tensor& latents, double timestep, int64_t start_frame, Pass pass,
@@ -81,22 +100,24 @@ at::Tensor VideoTransformer::forward(const at::Tensor& latents, double timestep,
   const c10::InferenceMode inference;
   check_call(latents, config_, state, start_frame);
   state.count_pass();
+  state.place_sink(start_frame + latents.size(1));
   const Modulation& modulation = this->modulation(timestep, state);
   const LayerContext context{config_, state.options().attention, pass, state.rotation(start_frame, latents.size(1)),
                              latents.size(1)};
   const bool clean = pass.kind == Pass::Kind::kClean;
 
-  at::Tensor x = linear(gather_patches(latents.to(state.dtype()), config_.patch), weights_->patch);
+  at::Tensor x = linear(gather_patches(latents.to(state.dtype()), config_.patch), ends_.patch);
   const int64_t whole_layers = clean ? config_.layers - 1 : config_.layers;
+  LayerSupply::Walk layers = layers_->walk();
   for (int64_t i = 0; i < whole_layers; ++i)
-    transformer_layer(x, weights_->layers[size_t(i)], modulation.layers[size_t(i)], context, state.layer(i));
+    transformer_layer(x, layers.layer(i), modulation.layers[size_t(i)], context, state.layer(i));
   if (clean) {
-    stage_keys_values(x, weights_->layers.back(), modulation.layers.back(), context, state.layer(config_.layers - 1));
+    stage_keys_values(x, layers.layer(whole_layers), modulation.layers.back(), context, state.layer(whole_layers));
     state.commit(start_frame + latents.size(1));
     return {};
   }
   const at::Tensor normed = modulated_norm(x, modulation.head_shift, modulation.head_scale, config_.eps);
-  return scatter_patches(linear(normed, weights_->head), config_.patch, latents);
+  return scatter_patches(linear(normed, ends_.head), config_.patch, latents);
 }
 
 const Modulation& VideoTransformer::modulation(double timestep, TransformerState& state) const {
@@ -108,16 +129,16 @@ const Modulation& VideoTransformer::modulation(double timestep, TransformerState
 // Source: Self-Forcing `wan/modules/causal_model.py`: e = time_embedding(sinusoid), e0 = time_projection(e); the layers
 // add e0 to their own vectors, the head adds e.
 Modulation VideoTransformer::make_modulation(double timestep) const {
-  const auto options = weights_->time_in.weight.options();
+  const auto options = ends_.time_in.weight.options();
   const at::Tensor sinusoid = at::tensor(timestep_sinusoid(timestep, config_.freq_dim), at::kDouble).to(options);
-  const at::Tensor e = linear(at::silu(linear(sinusoid.unsqueeze(0), weights_->time_in)), weights_->time_out);
-  const at::Tensor e0 = linear(at::silu(e), weights_->time_projection).view({1, 6, config_.dim});
+  const at::Tensor e = linear(at::silu(linear(sinusoid.unsqueeze(0), ends_.time_in)), ends_.time_out);
+  const at::Tensor e0 = linear(at::silu(e), ends_.time_projection).view({1, 6, config_.dim});
   Modulation result;
-  for (const LayerWeights& layer : weights_->layers) {
-    const auto m = (layer.modulation + e0).unsqueeze(2).unbind(1);
+  for (const at::Tensor& layer : ends_.layer_modulations) {
+    const auto m = (layer + e0).unsqueeze(2).unbind(1);
     result.layers.push_back({m[0], m[1] + 1, m[2], m[3], m[4] + 1, m[5]});
   }
-  const auto head = (weights_->head_modulation + e.unsqueeze(1)).unsqueeze(2).unbind(1);
+  const auto head = (ends_.head_modulation + e.unsqueeze(1)).unsqueeze(2).unbind(1);
   result.head_shift = head[0];
   result.head_scale = head[1] + 1;
   return result;

@@ -7,16 +7,17 @@
 #include <memory>
 
 #include "attention/attention_config.h"
+#include "models/layer_supply.h"
 #include "models/model_config.h"
 #include "models/transformer_state.h"
+#include "models/transformer_weights.h"
 
 namespace flashblock {
 
 class WeightStore;
-struct TransformerWeights;
 
 /// Immutable weights and the forward pass; any number of films, each with its own state, may share it.
-/// Thread safety: const members may run concurrently on different states.
+/// Thread safety: const members may run concurrently on different states; streamed layers make them take turns.
 /// Numerics: with bf16 weights every operator rounds to bf16 as in the published inference (residual stream included);
 /// norms, softmax and accumulation are fp32 inside.
 /// Source: Self-Forcing `wan/modules/causal_model.py`.
@@ -25,6 +26,10 @@ class VideoTransformer {
   /// Throws: WeightsError listing all missing, mis-shaped and unexpected tensors.
   static std::shared_ptr<const VideoTransformer> load(const WeightStore& weights, const TransformerConfig& config,
                                                       at::Device device, at::ScalarType dtype);
+  /// The same model, with LayerPlacement::kStreamed: all numbers are the same, less memory of the device is taken.
+  static std::shared_ptr<const VideoTransformer> stream(std::shared_ptr<const WeightStore> weights,
+                                                        const TransformerConfig& config, at::Device device,
+                                                        at::ScalarType dtype);
   ~VideoTransformer();
 
   const TransformerConfig& config() const { return config_; }
@@ -44,12 +49,13 @@ class VideoTransformer {
                      TransformerState& state) const;
 
  private:
-  VideoTransformer(const TransformerConfig& config, std::unique_ptr<const TransformerWeights> weights);
+  VideoTransformer(const TransformerConfig& config, TransformerEnds ends, std::unique_ptr<LayerSupply> layers);
   Modulation make_modulation(double timestep) const;
   const Modulation& modulation(double timestep, TransformerState& state) const;
 
   TransformerConfig config_;
-  std::unique_ptr<const TransformerWeights> weights_;
+  TransformerEnds ends_;
+  std::unique_ptr<LayerSupply> layers_;
 };
 
 }  // namespace flashblock

@@ -58,8 +58,10 @@ class RecordedNoise : public NoiseSource {
   }
 
   at::Tensor initial(int64_t frame_block, int64_t frames) const {
-    FB_CHECK((frame_block + 1) * frames <= noise_.size(1), "the film is longer than its noise");
-    return noise_.narrow(1, frame_block * frames, frames);
+    const int64_t lead = noise_.size(1) % frames;  // a first frame that is a block of its own
+    const int64_t begin = lead > 0 && frame_block > 0 ? lead + (frame_block - 1) * frames : frame_block * frames;
+    FB_CHECK(begin + frames <= noise_.size(1), "the film is longer than its noise");
+    return noise_.narrow(1, begin, frames);
   }
 
   at::Tensor renoise(int64_t frame_block, int64_t draw) const {

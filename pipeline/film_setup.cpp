@@ -21,11 +21,21 @@ void take_size_from_noise(FilmSetup& setup) {
   setup.config.width = noise.size(4) * setup.geometry.strides.width;
 }
 
+int64_t lead_frames(const Recipe& recipe) { return recipe.independent_first_frame ? 1 : 0; }
+
+/// `frames` cut down to whole frame blocks, the lead included; 0 if there is none.
+int64_t whole_blocks(const Recipe& recipe, int64_t frames) {
+  const int64_t after_lead = frames - lead_frames(recipe);
+  return after_lead < 0 ? 0 : after_lead / recipe.frames_per_block * recipe.frames_per_block + lead_frames(recipe);
+}
+
 at::Tensor start_from_image(const RenderConfig& config) {
-  if (config.model.recipe.frames_per_block != 1) {
+  const Recipe& recipe = config.model.recipe;
+  if (whole_blocks(recipe, 1) != 1) {
     throw ConfigError("--image " + config.image.string() + ": a picture is one latent frame, and this model denoises " +
-                      std::to_string(config.model.recipe.frames_per_block) +
-                      " together: use a model with recipe.frames_per_block 1, or start from a film with --video");
+                      std::to_string(recipe.frames_per_block) +
+                      " together, from the first one on: use a model with recipe.frames_per_block 1 or "
+                      "recipe.independent_first_frame true, or start from a film with --video");
   }
   return read_image(config.image, config.width, config.height).unsqueeze(0);
 }
@@ -42,15 +52,16 @@ at::Tensor start_from_video(const RenderConfig& config, const VideoGeometry& geo
     throw ConfigError(message.str());
   }
   const int64_t visible = recipe.window_frames < 0 ? kStartFrames : recipe.window_frames - recipe.frames_per_block;
-  const auto whole_blocks = [&](int64_t frames) { return frames / recipe.frames_per_block * recipe.frames_per_block; };
-  const int64_t most = std::max(whole_blocks(visible), recipe.frames_per_block);
+  const int64_t least = recipe.independent_first_frame ? 1 : recipe.frames_per_block;
+  const int64_t most = std::max(whole_blocks(recipe, visible), least);
   const at::Tensor pictures = read_video(config.video, geometry.frames_of(most));
   const int64_t pictures_found = pictures.size(0);
-  const int64_t frames = pictures_found == 0 ? 0 : whole_blocks(1 + (pictures_found - 1) / geometry.strides.time);
+  const int64_t frames =
+      pictures_found == 0 ? 0 : whole_blocks(recipe, 1 + (pictures_found - 1) / geometry.strides.time);
   if (frames == 0) {
     throw ConfigError(where + "it has " + std::to_string(pictures_found) + " pictures, and this model needs at least " +
-                      std::to_string(geometry.frames_of(recipe.frames_per_block)) +
-                      " to go on from: recipe.frames_per_block is " + std::to_string(recipe.frames_per_block));
+                      std::to_string(geometry.frames_of(least)) + " to go on from: recipe.frames_per_block is " +
+                      std::to_string(recipe.frames_per_block));
   }
   const int64_t used = geometry.frames_of(frames);
   return fill_size(pictures.narrow(0, pictures_found - used, used), config.width, config.height);
@@ -70,22 +81,26 @@ int64_t initial_frames(const FilmSetup& setup) {
   if (setup.start_pixels.defined()) return setup.geometry.latent_frames_for(setup.start_pixels.size(0));
   if (!setup.replay || !setup.replay->initial_latents().defined()) return 0;
   const int64_t frames = setup.replay->initial_latents().size(1);
-  const int64_t per_block = setup.config.model.recipe.frames_per_block;
-  if (frames % per_block != 0) {
+  const Recipe& recipe = setup.config.model.recipe;
+  if (whole_blocks(recipe, frames) != frames) {
     throw ConfigError(setup.config.replay.string() + ": initial_latent has " + std::to_string(frames) +
-                      " latent frames, wanted a multiple of recipe.frames_per_block, " + std::to_string(per_block));
+                      " latent frames, wanted a multiple of recipe.frames_per_block, " +
+                      std::to_string(recipe.frames_per_block) +
+                      (recipe.independent_first_frame ? ", and one for recipe.independent_first_frame" : ""));
   }
   return frames;
 }
 
 void plan_film(FilmSetup& setup) {
-  const int64_t per_block = setup.config.model.recipe.frames_per_block;
+  const Recipe& recipe = setup.config.model.recipe;
+  const int64_t per_block = recipe.frames_per_block, lead = lead_frames(recipe);
   if (setup.replay && setup.replay->noise().defined()) {
-    setup.plan = FilmPlan::for_noise(setup.geometry, initial_frames(setup), per_block, setup.replay->noise().size(1));
+    setup.plan =
+        FilmPlan::for_noise(setup.geometry, initial_frames(setup), per_block, setup.replay->noise().size(1), lead);
     setup.config.frames = setup.plan.pictures - setup.geometry.frames_of(setup.plan.initial_frames);
   } else {
-    setup.plan =
-        FilmPlan::for_pictures(setup.geometry, initial_frames(setup), per_block, setup.config.rendered_pictures());
+    setup.plan = FilmPlan::for_pictures(setup.geometry, initial_frames(setup), per_block,
+                                        setup.config.rendered_pictures(), lead);
   }
 }
 

@@ -1,6 +1,7 @@
 // Frame blocks of one film: which latent frames are denoised together, and which pictures they become.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/video_geometry.h"
@@ -19,27 +20,30 @@ struct FilmPlan {
   int64_t initial_frames = 0;    ///< latent frames given at the start (an image, an earlier film)
   int64_t frames_per_block = 3;  ///< latent frames
   int64_t blocks = 0;            ///< frame blocks rendered
-  int64_t pictures = 0;  ///< pictures of the finished film, the start included; the rest of the last block is cut
+  int64_t pictures = 0;     ///< pictures of the finished film, the start included; the rest of the last block is cut
+  int64_t lead_frames = 0;  ///< latent frames before the first whole block: 1 if the first frame is a block of its own
 
-  int64_t latent_frames() const { return initial_frames + blocks * frames_per_block; }
+  int64_t latent_frames() const { return block(blocks).start_frame; }
   /// Blocks of the given start.
-  int64_t start_blocks() const { return initial_frames / frames_per_block; }
-  FrameBlock block(int64_t index) const {
-    return {.index = index, .start_frame = initial_frames + index * frames_per_block, .frames = frames_per_block};
-  }
+  int64_t start_blocks() const { return (initial_frames + frames_per_block - 1) / frames_per_block; }
+  /// Rendered block `index`.
+  FrameBlock block(int64_t index) const { return any_block(start_blocks() + index); }
   /// Block `number` of the whole film, the given start included; there its index is -1.
   FrameBlock any_block(int64_t number) const {
-    if (number >= start_blocks()) return block(number - start_blocks());
-    return {.index = -1, .start_frame = number * frames_per_block, .frames = frames_per_block};
+    const int64_t index = std::max<int64_t>(-1, number - start_blocks());
+    if (lead_frames == 0) return {index, number * frames_per_block, frames_per_block};
+    if (number == 0) return {index, 0, lead_frames};
+    return {index, lead_frames + (number - 1) * frames_per_block, frames_per_block};
   }
 
-  /// The plan of a film of `pictures` rendered pictures, rounded up to whole frame blocks, then cut.
-  static FilmPlan for_pictures(const VideoGeometry&, int64_t initial_frames, int64_t frames_per_block,
-                               int64_t pictures);
+  /// The plan of a film of `pictures` rendered pictures, rounded up to whole frame blocks, then cut. The start is whole
+  /// blocks too, the lead included.
+  static FilmPlan for_pictures(const VideoGeometry&, int64_t initial_frames, int64_t frames_per_block, int64_t pictures,
+                               int64_t lead_frames = 0);
   /// The plan of a film whose noise has `latent_frames` frames: nothing is cut.
-  /// Throws ConfigError unless that is a positive multiple of frames_per_block.
+  /// Throws ConfigError unless that is a positive number of whole frame blocks.
   static FilmPlan for_noise(const VideoGeometry&, int64_t initial_frames, int64_t frames_per_block,
-                            int64_t latent_frames);
+                            int64_t latent_frames, int64_t lead_frames = 0);
 
   /// The block that contains the picture shown at `seconds`; 0 inside the given start.
   /// Throws ConfigError if the film ends before.

@@ -9,10 +9,14 @@
 #include "models/text_encoder.h"
 #include "models/tokenizer.h"
 #include "pipeline/device_stream.h"
+#include "pipeline/embedding_cache.h"
 #include "vae/latent_encoder.h"
 
 namespace flashblock {
 namespace {
+
+/// A thousand prompts of usual length at UMT5-XXL's width.
+constexpr int64_t kEmbeddingCacheBytes = 256 << 20;
 
 std::shared_ptr<const WeightStore> open_part(const WeightsFile& file, const char* part) {
   if (file.path.empty()) {
@@ -21,25 +25,36 @@ std::shared_ptr<const WeightStore> open_part(const WeightsFile& file, const char
   return WeightStore::open(file.path, file.entry);
 }
 
-/// The transformer with its adapters merged. Source of `lora`: docs/checkpoints.md.
-std::shared_ptr<const WeightStore> open_transformer(const ModelDescription& description) {
-  std::vector<LoraAdapter> adapters;
-  for (const LoraFile& lora : description.lora)
-    adapters.push_back({.weights = WeightStore::open(lora.path, lora.entry), .scale = lora.scale});
-  return with_lora(open_part(description.transformer, "transformer"), adapters);
-}
-
 at::Tensor row(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong).unsqueeze(0); }
 
 }  // namespace
 
-LoadedModel::LoadedModel(ModelDescription description, at::Device device, at::ScalarType dtype, Profile& profile)
+ModelOptions model_options(const RenderConfig& config) {
+  return {.placement = config.offload ? LayerPlacement::kStreamed : LayerPlacement::kResident,
+          .embedding_cache = config.cache ? user_cache_folder("embeddings") : std::filesystem::path()};
+}
+
+LoadedModel::LoadedModel(ModelDescription description, at::Device device, at::ScalarType dtype, Profile& profile,
+                         ModelOptions options)
     : description_(std::move(description)),
       device_(device),
       dtype_(dtype),
       profile_(profile),
-      transformer_config_(read_transformer_config(*open_part(description_.transformer, "transformer"),
-                                                  description_.transformer_config)) {}
+      options_(std::move(options)),
+      transformer_config_(read_transformer_config(*open_transformer(), description_.transformer_config)) {}
+
+std::shared_ptr<const WeightStore> LoadedModel::open_transformer() const {
+  std::vector<LoraAdapter> adapters;
+  for (const LoraFile& lora : description_.lora)
+    adapters.push_back({.weights = WeightStore::open(lora.path, lora.entry), .scale = lora.scale});
+  return with_lora(open_part(description_.transformer, "transformer"), adapters);
+}
+
+std::shared_ptr<const WeightStore> LoadedModel::open_text_encoder() const {
+  return open_part(description_.text_encoder, "text encoder");
+}
+
+std::shared_ptr<const WeightStore> LoadedModel::open_vae() const { return open_part(description_.vae, "VAE"); }
 
 std::vector<EncodedPrompt> LoadedModel::tokenize(const std::vector<std::string>& prompts) const {
   const auto scope = profile_.measure("encode prompt");
@@ -59,15 +74,24 @@ void LoadedModel::encode(const std::vector<EncodedPrompt*>& prompts) const {
   if (wanting.empty()) return;
   const auto scope = profile_.measure("encode prompt");
   const c10::InferenceMode no_gradients;
-  const TextEncoder encoder = TextEncoder::load(*open_part(description_.text_encoder, "text encoder"), device_, dtype_);
-  for (EncodedPrompt* prompt : wanting) prompt->embedding = encoder.forward(prompt->ids, prompt->mask);
+  const auto weights = open_text_encoder();
+  const EmbeddingCache cache(FileCache(options_.embedding_cache, kEmbeddingCacheBytes), *weights, device_, dtype_);
+  for (EncodedPrompt* prompt : wanting) prompt->embedding = cache.find(*prompt);
+  std::erase_if(wanting, [](const EncodedPrompt* prompt) { return prompt->embedding.defined(); });
+  if (wanting.empty()) return;
+  const TextEncoder encoder(weights, device_, dtype_);
+  std::vector<TokenBatch> tokens;
+  for (const EncodedPrompt* prompt : wanting) tokens.push_back({.ids = prompt->ids, .mask = prompt->mask});
+  const std::vector<at::Tensor> embeddings = encoder.forward(tokens);
+  for (size_t i = 0; i < wanting.size(); ++i) wanting[i]->embedding = embeddings[i];
   synchronize(device_);
+  for (const EncodedPrompt* prompt : wanting) cache.put(*prompt);
 }
 
 at::Tensor LoadedModel::encode_start(const at::Tensor& pixels) const {
   const auto scope = profile_.measure("encode start");
   const c10::InferenceMode no_gradients;
-  const auto encoder = load_latent_encoder(*open_part(description_.vae, "VAE"), device_, dtype_);
+  const auto encoder = load_latent_encoder(*open_vae(), device_, dtype_);
   const at::Tensor latents = encoder->encode(pixels.to(device_));
   synchronize(device_);
   return latents;
@@ -76,7 +100,10 @@ at::Tensor LoadedModel::encode_start(const at::Tensor& pixels) const {
 std::shared_ptr<const VideoTransformer> LoadedModel::transformer() {
   if (!transformer_) {
     const auto scope = profile_.measure("load");
-    transformer_ = VideoTransformer::load(*open_transformer(description_), transformer_config_, device_, dtype_);
+    const auto weights = open_transformer();
+    transformer_ = options_.placement == LayerPlacement::kStreamed
+                       ? VideoTransformer::stream(weights, transformer_config_, device_, dtype_)
+                       : VideoTransformer::load(*weights, transformer_config_, device_, dtype_);
   }
   return transformer_;
 }
@@ -84,7 +111,7 @@ std::shared_ptr<const VideoTransformer> LoadedModel::transformer() {
 std::shared_ptr<LatentDecoder> LoadedModel::decoder() {
   if (!decoder_) {
     const auto scope = profile_.measure("load");
-    decoder_ = load_latent_decoder(*open_part(description_.vae, "VAE"), device_, dtype_);
+    decoder_ = load_latent_decoder(*open_vae(), device_, dtype_);
   }
   return decoder_;
 }

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,9 +14,23 @@
 #include "models/video_transformer.h"
 #include "pipeline/film_inputs.h"
 #include "pipeline/recipe.h"
+#include "pipeline/render_config.h"
 #include "vae/latent_decoder.h"
 
 namespace flashblock {
+
+class WeightStore;
+
+/// How a model is kept.
+struct ModelOptions {
+  /// Where the transformer's layers wait.
+  LayerPlacement placement = LayerPlacement::kResident;
+  /// Folder of encoded prompts (EmbeddingCache); empty: none are kept.
+  std::filesystem::path embedding_cache;
+};
+
+/// What a configuration says of it. Thread safety: reads the environment.
+ModelOptions model_options(const RenderConfig& config);
 
 /// One model on one device. The text encoder and the picture encoder are in memory only while they work; the
 /// transformer and the decoder stay, for any number of films.
@@ -25,13 +40,20 @@ namespace flashblock {
 class LoadedModel {
  public:
   /// Reads no tensors yet. `profile` gets the stages `load`, `encode prompt` and `encode start`.
-  LoadedModel(ModelDescription description, at::Device device, at::ScalarType dtype, Profile& profile);
+  LoadedModel(ModelDescription description, at::Device device, at::ScalarType dtype, Profile& profile,
+              ModelOptions options = {});
 
   const ModelDescription& description() const { return description_; }
   /// Sizes of the transformer, from its config.json and its tensors' shapes.
   const TransformerConfig& transformer_config() const { return transformer_config_; }
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return dtype_; }
+  const ModelOptions& options() const { return options_; }
+
+  /// The weights' files, opened; no tensor is read. Throws: WeightsError if the model file names none.
+  std::shared_ptr<const WeightStore> open_transformer() const;
+  std::shared_ptr<const WeightStore> open_text_encoder() const;
+  std::shared_ptr<const WeightStore> open_vae() const;
 
   /// Token ids and masks of prompts. Shape: each [1, L] int64.
   std::vector<EncodedPrompt> tokenize(const std::vector<std::string>& prompts) const;
@@ -51,6 +73,7 @@ class LoadedModel {
   at::Device device_;
   at::ScalarType dtype_;
   Profile& profile_;
+  ModelOptions options_;
   TransformerConfig transformer_config_;
   std::shared_ptr<const VideoTransformer> transformer_;
   std::shared_ptr<LatentDecoder> decoder_;

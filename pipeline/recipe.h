@@ -12,11 +12,18 @@ namespace flashblock {
 struct Recipe {
   /// Latent frames denoised together. Range: 1 and up. Source: Self-Forcing `num_frame_per_block`.
   int64_t frames_per_block = 3;
+  /// The film's first latent frame is a frame block of its own, the later ones have frames_per_block.
+  /// Source: Self-Forcing `independent_first_frame`.
+  bool independent_first_frame = false;
   /// Latent frames attended to, the block itself included; -1: all. Range: -1, or sink_frames + frames_per_block and
   /// up. Source: Self-Forcing `local_attn_size`.
   int64_t window_frames = -1;
   /// First latent frames of the film, which never leave the window. Range: 0 and up. Source: Self-Forcing `sink_size`.
   int64_t sink_frames = 0;
+  /// Largest distance in time between the sink's first frame and the end of the current block, in latent frames plus
+  /// one; a sink further away moves along with the film. Range: 1 and up; at least the window is used. Source:
+  /// Self-Forcing `wan/modules/model.py`, the rows of the rotary table.
+  int64_t position_frames = 1024;
   /// Warp of the noise schedule: sigma = shift s / (1 + (shift - 1) s). Range: above 0.
   /// Source: Self-Forcing `timestep_shift`.
   double timestep_shift = 5.0;

@@ -61,6 +61,10 @@ struct RenderConfig {
   std::string device = "auto";
   /// auto, float32 or bfloat16, of the transformer, the text encoder and the VAE; see resolve_dtype.
   std::string dtype = "auto";
+  /// Keep encoded prompts and checksums of weights from run to run, in the user's cache folder.
+  bool cache = true;
+  /// Keep the transformer's layers out of the device's memory but for two (LayerPlacement::kStreamed).
+  bool offload = false;
   /// Decode and write a frame block while the next one is denoised.
   bool overlap = true;
 

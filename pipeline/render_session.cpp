@@ -70,6 +70,7 @@ BlockDenoiser RenderSession::make_denoiser(const FilmPlan& plan, const FilmInput
                                       .window_frames = recipe.window_frames,
                                       .sink_frames = recipe.sink_frames,
                                       .max_frames = plan.latent_frames(),
+                                      .position_frames = recipe.position_frames,
                                       .attention = options_.attention,
                                       .observer = options_.observer};
   BlockDenoiser denoiser(transformer_, recipe, state, options_.device, options_.dtype);

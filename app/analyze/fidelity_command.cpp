@@ -61,7 +61,8 @@ int run_fidelity(const FidelityRequest& request) {
   const std::vector<FidelityRun> runs = runs_of(analysis, request);
   const at::Device device = resolve_device(analysis.config.device);
   Profile profile;
-  LoadedModel model(analysis.config.model, device, resolve_dtype(analysis.config.dtype, device), profile);
+  LoadedModel model(analysis.config.model, device, resolve_dtype(analysis.config.dtype, device), profile,
+                    model_options(analysis.config));
   const FilmSetup setup = set_up_film(analysis.config, model.transformer_config());
   if (request.film != FilmPlace::kNone) {
     check_film_can_be_written(

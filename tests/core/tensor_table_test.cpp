@@ -1,5 +1,6 @@
 #include "core/tensor_table.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/ones.h>
 #include <gmock/gmock.h>
 
@@ -25,6 +26,21 @@ TEST(TensorTable, FillsAndConvertsItsTargets) {
   EXPECT_TENSORS_IDENTICAL(norm, store->tensor("a.norm.weight"));
   EXPECT_EQ(norm.const_data_ptr(), store->tensor("a.norm.weight").const_data_ptr());
   EXPECT_EQ(table.size(), 2u);
+}
+
+TEST(TensorTable, JoinsPartsToOneTensor) {
+  const auto store = formula_store({{"q", {3, 2}}, {"k", {2, 2}}, {"q.bias", {3}}, {"k.bias", {2}}});
+  at::Tensor weight, bias;
+  TensorTable table;
+  table.add_part("q", {3, 2}, weight, 0, 5);
+  table.add_part("k", {2, 2}, weight, 3, 5);
+  table.add_part("q.bias", {3}, bias, 0, 5);
+  table.add_part("k.bias", {2}, bias, 3, 5);
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    table.load(*store, at::kCPU, dtype);
+    EXPECT_TENSORS_IDENTICAL(weight, at::cat({store->tensor("q"), store->tensor("k")}).to(dtype));
+    EXPECT_TENSORS_IDENTICAL(bias, at::cat({store->tensor("q.bias"), store->tensor("k.bias")}).to(dtype));
+  }
 }
 
 TEST(TensorTable, ListsAllFaultsTogetherAndTouchesNothing) {

@@ -14,11 +14,26 @@
 #include "app/program.h"
 #include "core/tensor_file.h"
 #include "tests/support/formula_checkpoint.h"
+#include "tests/support/temporary_folder.h"
 #include "tests/support/test_data.h"
 
 extern char** environ;
 
 namespace flashblock::testing {
+
+namespace {
+
+/// Tests leave the user's cache alone.
+class PrivateCache {
+ public:
+  PrivateCache() { ::setenv("XDG_CACHE_HOME", folder_.path().c_str(), 1); }
+
+ private:
+  TemporaryFolder folder_;
+};
+const PrivateCache private_cache;
+
+}  // namespace
 
 ProgramRun run_program(const std::vector<std::string>& words) {
   std::vector<const char*> arguments = {"flashblock"};

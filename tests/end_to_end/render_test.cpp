@@ -6,11 +6,13 @@
 #include <signal.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <sstream>
 #include <thread>
 
+#include "core/sha256.h"
 #include "core/tensor_file.h"
 #include "core/weight_store.h"
 #include "media/image_reader.h"
@@ -220,6 +222,78 @@ TEST_F(Render, StartsFromAnImageWhereTheModelDenoisesFrameByFrame) {
   const ProgramRun run = render("film", {"--image", folder_ / "start.png", "--set", "recipe.frames_per_block=1"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_EQ(pictures("film").size(0), 1 + 18);
+}
+
+TEST_F(Render, StartsFromAnImageWhereTheFirstFrameIsABlockOfItsOwn) {
+  write_png(folder_ / "start.png", formula_data("start", {3, 40, 60}, 0.5) + 0.5);
+  const ProgramRun run = render("film", {"--image", folder_ / "start.png", "--set",
+                                         "recipe.independent_first_frame=true", "--record", folder_ / "r.safetensors"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  const auto record = WeightStore::open(folder_ / "r.safetensors");
+  EXPECT_EQ(pictures("film").size(0), 1 + 18);
+  EXPECT_EQ(record->shape("initial_latent").at(1), 1);
+  EXPECT_EQ(record->shape("noise").at(1), 6) << "two blocks of three latent frames follow the picture";
+  EXPECT_TENSORS_IDENTICAL(record->tensor("latents").narrow(1, 0, 1), record->tensor("initial_latent"));
+  ASSERT_EQ(
+      render("again", {"--replay", folder_ / "r.safetensors", "--set", "recipe.independent_first_frame=true"}).status,
+      0);
+  const int64_t whole = 1 + 12;  // the last piece is cut in one of them, so it is encoded otherwise
+  EXPECT_TENSORS_IDENTICAL(pictures("again").narrow(0, 0, whole), pictures("film").narrow(0, 0, whole));
+}
+
+TEST_F(Render, AFirstFrameAloneIsRecordedAndReplayed) {
+  const Words alone = {"--set", "recipe.independent_first_frame=true"};
+  Words record = alone, replay = alone;
+  record.insert(record.end(), {"--record", folder_ / "r.safetensors", "--set", "frames=25"});
+  replay.insert(replay.end(), {"--replay", folder_ / "r.safetensors"});
+  const ProgramRun run = render("film", record);
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(read_json(sidecar("film")).at("film").at("frame_blocks"), 3) << "1 + 3 + 3 latent frames";
+  ASSERT_EQ(render("again", replay).status, 0);
+  EXPECT_TENSORS_IDENTICAL(pictures("again"), pictures("film"));
+}
+
+TEST_F(Render, EncodedPromptsAreKeptAndTheFilmIsTheSame) {
+  const TemporaryFolder cache;
+  const std::string before = std::getenv("XDG_CACHE_HOME");
+  ::setenv("XDG_CACHE_HOME", cache.path().c_str(), 1);
+  const auto kept = [&] {
+    std::vector<std::filesystem::path> files;
+    const auto folder = cache / "flashblock" / "embeddings";
+    if (!std::filesystem::exists(folder)) return files;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) files.push_back(entry.path());
+    return files;
+  };
+  ASSERT_EQ(render("without", {"--no-cache"}).status, 0);
+  EXPECT_EQ(kept().size(), 0u);
+  ASSERT_EQ(render("first").status, 0);
+  ASSERT_EQ(kept().size(), 1u);
+  ASSERT_EQ(render("again").status, 0);
+  EXPECT_TENSORS_IDENTICAL(pictures("first"), pictures("without"));
+  EXPECT_TENSORS_IDENTICAL(pictures("again"), pictures("without"));
+  EXPECT_EQ(read_json(sidecar("again")).at("weights"), read_json(sidecar("without")).at("weights"));
+  // A whole file with another embedding shows that the cache is what the film is made from.
+  const auto store = WeightStore::open(kept().front());
+  const at::Tensor other = store->tensor("embedding") * -1;
+  Sha256 hash;
+  hash.update({static_cast<const std::byte*>(other.const_data_ptr()), other.nbytes()});
+  write_tensor_file(kept().front(), {{"embedding", other}}, {{"sha256", hash.finish()}});
+  ASSERT_EQ(render("tampered").status, 0);
+  EXPECT_FALSE(tensors_close(pictures("tampered"), pictures("without"), 1e-2, 1e-2));
+  // A damaged one is passed over and written anew.
+  std::filesystem::resize_file(kept().front(), std::filesystem::file_size(kept().front()) - 3);
+  ASSERT_EQ(render("damaged").status, 0);
+  ASSERT_EQ(render("mended").status, 0);
+  EXPECT_TENSORS_IDENTICAL(pictures("damaged"), pictures("without"));
+  EXPECT_TENSORS_IDENTICAL(pictures("mended"), pictures("without"));
+  ::setenv("XDG_CACHE_HOME", before.c_str(), 1);
+}
+
+TEST_F(Render, OffloadedLayersGiveTheSameFilm) {
+  ASSERT_EQ(render("resident").status, 0);
+  ASSERT_EQ(render("offloaded", {"--offload"}).status, 0);
+  EXPECT_TRUE(read_json(sidecar("offloaded")).at("configuration").at("offload"));
+  EXPECT_TENSORS_IDENTICAL(pictures("offloaded"), pictures("resident"));
 }
 
 TEST_F(Render, GoesOnWhereAFilmEnds) {

@@ -44,22 +44,31 @@ struct Setting {
   AttentionConfig attention = kExact;
   int64_t window_frames = 9;
   int64_t sink_frames = 3;
+  int64_t position_frames = kRopePositions;
   int64_t batch = 1;
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
+  LayerPlacement placement = LayerPlacement::kResident;
 };
+
+std::shared_ptr<const VideoTransformer> load(const Setting& setting) {
+  return setting.placement == LayerPlacement::kResident
+             ? VideoTransformer::load(*small_weights(), small_config(), setting.device, setting.dtype)
+             : VideoTransformer::stream(small_weights(), small_config(), setting.device, setting.dtype);
+}
 
 class Film {
  public:
   explicit Film(const Setting& setting)
       : setting_(setting),
-        model_(VideoTransformer::load(*small_weights(), small_config(), setting.device, setting.dtype)),
+        model_(load(setting)),
         state_(model_->config(),
                {.geometry = {.width = 64, .height = 48},
                 .frames_per_block = kFrames,
                 .window_frames = setting.window_frames,
                 .sink_frames = setting.sink_frames,
-                .max_frames = 40,
+                .max_frames = 2000,
+                .position_frames = setting.position_frames,
                 .batch = setting.batch,
                 .attention = setting.attention},
                setting.device, setting.dtype) {
@@ -83,6 +92,14 @@ class Film {
   }
   void finish(int64_t start_frame, int64_t frames = kFrames) {
     model_->forward(latents(start_frame, kSteps, frames), 0, start_frame, Pass::clean(), state_);
+  }
+
+  // The latents of `block`, as if the block lay at `start_frame`.
+  at::Tensor run_at(int64_t block, int64_t start_frame) {
+    return model_->forward(latents(block, 0, kFrames), kTimesteps[0], start_frame, Pass::denoise(0), state_);
+  }
+  void finish_at(int64_t block, int64_t start_frame) {
+    model_->forward(latents(block, kSteps, kFrames), 0, start_frame, Pass::clean(), state_);
   }
 
   // The flows of all passes of some frame blocks.
@@ -162,6 +179,24 @@ TEST(VideoTransformerCuda, AgreesWithTheCpu) {
   }
 }
 
+void expect_streamed_like_resident(at::Device device) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto expected = Film({.device = device, .dtype = dtype}).run_blocks(kBlocks);
+    Film streamed({.device = device, .dtype = dtype, .placement = LayerPlacement::kStreamed});
+    const auto actual = streamed.run_blocks(kBlocks);
+    for (size_t i = 0; i < expected.size(); ++i) EXPECT_TENSORS_IDENTICAL(actual[i], expected[i]);
+    streamed.set_prompt("text");
+    streamed.state().reset();
+    EXPECT_TENSORS_IDENTICAL(streamed.run(0, 0), expected[0]);
+  }
+}
+
+TEST(VideoTransformer, StreamedLayersGiveTheSameBits) { expect_streamed_like_resident(at::kCPU); }
+TEST(VideoTransformerCuda, StreamedLayersGiveTheSameBits) {
+  FLASHBLOCK_NEED_CUDA();
+  expect_streamed_like_resident(at::kCUDA);
+}
+
 TEST(VideoTransformer, CountsPassesAndExternalAttentions) {
   Film film({.attention = flashblock_with(RefreshPolicy::kFirstAndCleanPass)});
   film.run_blocks(kBlocks);
@@ -220,6 +255,59 @@ TEST(VideoTransformer, ThePastCanBeRunAgainWithAGap) {
   direct.finish((kBlocks - 1) * kFrames);
   EXPECT_TENSORS_IDENTICAL(flow, direct.run(kBlocks * kFrames, 0));
   EXPECT_EQ(film.state().evicted_frames(), (kBlocks - 2) * kFrames) << "those left out";
+}
+
+// Attention sees differences of positions alone, so where a film begins does not matter, table or no table.
+TEST(VideoTransformer, FramesBeyondThePublishedTableAreLikeThoseBefore) {
+  for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 2e-6}, std::pair{at::kBFloat16, 2e-2}}) {
+    const auto flows = [&](int64_t begin) {
+      Film film({.sink_frames = 0, .dtype = dtype});
+      std::vector<at::Tensor> result;
+      for (int64_t block = 0; block < 4; ++block) {
+        result.push_back(film.run_at(block, begin + block * kFrames));
+        film.finish_at(block, begin + block * kFrames);
+      }
+      return result;
+    };
+    const auto early = flows(0), late = flows(1017), later = flows(1900);
+    EXPECT_LT(largest_error(late, early), tolerance);
+    EXPECT_LT(largest_error(later, early), tolerance);
+  }
+}
+
+// The sink of a long film lies where the published table still reaches: as if it had been written there.
+TEST(VideoTransformer, TheSinkOfALongFilmMovesAlong) {
+  constexpr int64_t kReach = 30, kStart = 90;
+  for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 2e-6}, std::pair{at::kBFloat16, 2e-2}}) {
+    const Setting setting{.window_frames = 6, .position_frames = kReach, .dtype = dtype};
+    Film moved(setting), unlimited({.window_frames = 6, .dtype = dtype}), placed({.window_frames = 6, .dtype = dtype});
+    moved.finish_at(0, 0);
+    unlimited.finish_at(0, 0);
+    placed.finish_at(0, kStart + kFrames - kReach);
+    const at::Tensor wanted = placed.run_at(1, kStart);
+    EXPECT_TENSORS_NEAR_IN_NORM(moved.run_at(1, kStart), wanted, tolerance);
+    EXPECT_TENSORS_NEAR_IN_NORM(moved.run_at(1, kStart), wanted, tolerance) << "a second pass moves nothing";
+    if (dtype == at::kFloat) EXPECT_GT(relative_norm_error(unlimited.run_at(1, kStart), wanted), 1e-4);
+    // From block to block it is turned from where it was written: roundings do not pile up.
+    for (int64_t frame = kStart + kFrames; frame < kStart + 100 * kFrames; frame += kFrames) {
+      moved.state().place_sink(frame + kFrames);
+    }
+    moved.state().place_sink(kStart + kFrames);
+    EXPECT_TENSORS_NEAR_IN_NORM(moved.run_at(1, kStart), wanted, tolerance);
+  }
+}
+
+TEST(VideoTransformer, AFilmWithinReachIsTheSameBitForBit) {
+  const auto expected = Film({.window_frames = 9}).run_blocks(kBlocks);
+  const auto within = Film({.window_frames = 9, .position_frames = kBlocks * kFrames}).run_blocks(kBlocks);
+  const auto beyond = Film({.window_frames = 9, .position_frames = kBlocks * kFrames - 1}).run_blocks(kBlocks);
+  for (size_t i = 0; i < expected.size(); ++i) EXPECT_TENSORS_IDENTICAL(within[i], expected[i]);
+  EXPECT_FALSE(at::equal(beyond.back(), expected.back())) << "the last block is out of reach by one frame";
+  Film again({.window_frames = 9, .position_frames = kBlocks * kFrames - 1});
+  again.run_blocks(kBlocks);
+  again.state().reset();
+  const auto second = again.run_blocks(kBlocks);
+  for (size_t i = 0; i < beyond.size(); ++i) EXPECT_TENSORS_IDENTICAL(second[i], beyond[i]);
 }
 
 TEST(VideoTransformer, TheLastBlockMayBeShorter) {

@@ -50,6 +50,33 @@ TEST(FilmPlan, FindsTheBlockOfATime) {
   }
 }
 
+TEST(FilmPlan, TheFirstFrameMayBeABlockOfItsOwn) {
+  const FilmPlan film = FilmPlan::for_pictures(kGeometry, 0, 3, 81, /*lead_frames=*/1);
+  EXPECT_EQ(film.blocks, 8);  // 1 + 7 x 3 latent frames
+  EXPECT_EQ(film.latent_frames(), 22);
+  EXPECT_EQ(film.block(0).frames, 1);
+  EXPECT_EQ(film.block(1).start_frame, 1);
+  EXPECT_EQ(film.block(7).start_frame, 19);
+  EXPECT_EQ(film.block(7).frames, 3);
+  EXPECT_EQ(film.block_at(0, 16, kGeometry), 0);
+  EXPECT_EQ(film.block_at(1.0 / 16, 16, kGeometry), 1);
+  EXPECT_EQ(film.block_at(80.0 / 16, 16, kGeometry), 7);
+  EXPECT_EQ(FilmPlan::for_noise(kGeometry, 0, 3, 22, 1).blocks, 8);
+  EXPECT_THROW(FilmPlan::for_noise(kGeometry, 0, 3, 21, 1), ConfigError);
+  EXPECT_EQ(FilmPlan::for_pictures(kGeometry, 0, 3, 1, 1).blocks, 1);
+}
+
+TEST(FilmPlan, AStartWithALoneFirstFrameIsFollowedByWholeBlocks) {
+  const FilmPlan film = FilmPlan::for_pictures(kGeometry, /*initial_frames=*/4, 3, 12, /*lead_frames=*/1);
+  EXPECT_EQ(film.any_block(0).frames, 1);
+  EXPECT_EQ(film.any_block(1).start_frame, 1);
+  EXPECT_EQ(film.any_block(1).frames, 3);
+  EXPECT_EQ(film.block(0).start_frame, 4);
+  EXPECT_EQ(film.block(0).frames, 3);
+  EXPECT_EQ(film.blocks, 1);
+  EXPECT_EQ(FilmPlan::for_noise(kGeometry, 1, 3, 6, 1).latent_frames(), 7);
+}
+
 TEST(FilmPlan, TimeInsideTheStartIsTheFirstBlock) {
   const FilmPlan film = FilmPlan::for_pictures(kGeometry, 3, 3, 24);
   EXPECT_EQ(film.block_at(0.1, 16, kGeometry), 0);

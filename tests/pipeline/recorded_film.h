@@ -41,6 +41,8 @@ class RecordedFilm {
   /// A prompt of formula numbers, to change to.
   at::Tensor other_prompt() const;
 
+  const VideoTransformer& transformer() const { return *transformer_; }
+
   std::shared_ptr<const WeightStore> data;
   nlohmann::json film;  ///< its configuration
   SessionOptions options;
