@@ -114,6 +114,7 @@ Request parse_command_line(int argc, const char* const* argv) {
     throw ConfigError(std::string(error.what()) + hint(app));
   }
   if (render.chosen()) return {.render = render.request()};
+  if (auto redundancy = analyze.redundancy()) return {.redundancy = std::move(redundancy)};
   if (auto fidelity = analyze.fidelity()) return {.fidelity = std::move(fidelity)};
   if (auto asked = bench.request()) return {.bench = std::move(asked)};
   return {.info = info};

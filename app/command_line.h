@@ -33,6 +33,7 @@ struct Request {
   std::optional<RenderRequest> render;
   std::optional<FidelityRequest> fidelity;
   std::optional<BenchRequest> bench;
+  std::optional<RedundancyRequest> redundancy;
   std::optional<InfoRequest> info;
 };
 

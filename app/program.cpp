@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "app/analyze/fidelity_command.h"
+#include "app/analyze/redundancy_command.h"
 #include "app/command_line.h"
 #include "app/error_report.h"
 #include "app/info_command.h"
@@ -15,6 +16,7 @@ namespace {
 int run(const Request& request) {
   if (request.text) std::cout << *request.text;
   if (request.render) return run_render(*request.render);
+  if (request.redundancy) return run_redundancy(*request.redundancy);
   if (request.fidelity) return run_fidelity(*request.fidelity);
   if (request.bench) return run_bench(*request.bench);
   if (request.info) return run_info(*request.info);

@@ -47,6 +47,10 @@ AnalysisRequest AnalyzeOptions::Common::request() {
 
 AnalyzeOptions::AnalyzeOptions(CLI::App& app)
     : analyze_(*app.add_subcommand("analyze", "Measure what reused attention may skip, and what it costs the picture")),
+      redundancy_(*analyze_.add_subcommand(
+          "redundancy",
+          "Render a film and see how attention changes from pass to pass, per layer and head, and what each policy "
+          "computes: a page with heat maps, and the numbers as JSON")),
       fidelity_(*analyze_.add_subcommand(
           "fidelity",
           "Render a film exactly and with reused attention, and hold them side by side: a page with curves, pictures "
@@ -76,6 +80,11 @@ std::optional<FidelityRequest> AnalyzeOptions::fidelity() {
   fidelity_request_.analysis = fidelity_.request();
   fidelity_request_.film = parse_film_place(film_);
   return std::move(fidelity_request_);
+}
+
+std::optional<RedundancyRequest> AnalyzeOptions::redundancy() {
+  if (!redundancy_.command.parsed()) return {};
+  return RedundancyRequest{redundancy_.request()};
 }
 
 }  // namespace flashblock

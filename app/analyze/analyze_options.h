@@ -38,6 +38,11 @@ struct FidelityRequest {
   int64_t stills = 6;  ///< pictures of each run in the page
 };
 
+/// `flashblock analyze redundancy`.
+struct RedundancyRequest {
+  AnalysisRequest analysis;
+};
+
 /// The command line of the analyses.
 class AnalyzeOptions {
  public:
@@ -45,6 +50,7 @@ class AnalyzeOptions {
 
   /// What was asked for, to be called once after parsing; at most one is set. Throws: ConfigError.
   std::optional<FidelityRequest> fidelity();
+  std::optional<RedundancyRequest> redundancy();
 
  private:
   /// Options that all analyses have.
@@ -59,6 +65,7 @@ class AnalyzeOptions {
   };
 
   CLI::App& analyze_;
+  Common redundancy_;
   Common fidelity_;
   FidelityRequest fidelity_request_;
   std::string film_ = "inside";

@@ -32,6 +32,7 @@ Json summary_json(const FilmSummary& summary) {
           {"first_5_seconds_picture_psnr_db", number(summary.early_picture_psnr)},
           {"mean", statistics_json(summary.mean)},
           {"drift", statistics_json(summary.drift)},
+          {"end_drift", statistics_json(summary.end_drift)},
           {"flicker", number(summary.flicker)},
           {"border_jump", number(summary.border_jump)}};
 }

@@ -27,8 +27,8 @@ std::string drift_words(const MeasuredRun& run, const FidelityReport& report, co
   if (std::isnan(verdict.drift_difference)) return "The film is too short to tell whether it drifts.";
   const auto points = [](double part) { return number_text(100 * part, 1) + " %"; };
   const FidelityVerdict other = judge(report.fidelity.of(Kind::kOtherSeed), report.fidelity);
-  return "Between its first and its last seconds, brightness, contrast, saturation and sharpness change as they do in "
-         "the exact film, to within " +
+  return "After its first 5 s, brightness, contrast, saturation and sharpness move as they do in the exact film, to "
+         "within " +
          points(verdict.drift_difference) + " (" + verdict.drifting + "); another seed differs by up to " +
          points(other.drift_difference) + " (" + other.drifting + "). Flicker is " +
          number_text(run.summary.flicker / report.fidelity.runs.front().summary.flicker, 2) +

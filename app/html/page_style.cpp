@@ -6,13 +6,13 @@ const char* const kPageStyle = R"css(
 :root {
   color-scheme: light dark;
   --paper: #faf9f5; --card: #ffffff; --ink: #1c1c1e; --soft: #65645f; --line: #dfdcd3; --grid: #ebe8e0;
-  --good: #1a7a4f; --bad: #b3372f;
+  --good: #1a7a4f; --bad: #b3372f; --pale: #eef1f2; --deep: #0b5c73; --on-deep: #ffffff;
   --c1: #0d68b8; --c2: #c2540f; --c3: #12806a; --c4: #7d46b5; --c5: #b02a63; --c6: #6f6a00;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #131416; --card: #1b1c1f; --ink: #ecebe6; --soft: #a3a19a; --line: #313237; --grid: #27282c;
-    --good: #57c991; --bad: #f2837b;
+    --good: #57c991; --bad: #f2837b; --pale: #25282b; --deep: #6fd3e8; --on-deep: #0c1a1d;
     --c1: #62aeee; --c2: #f29a5f; --c3: #4fcbb0; --c4: #bd93f2; --c5: #f283ac; --c6: #cdc750;
   }
 }
@@ -76,9 +76,12 @@ figcaption small { display: block; font-weight: 400; font-size: .84rem; }
 video { display: block; width: 100%; height: auto; border-radius: 12px; background: #18181a; margin: 1rem 0; }
 .map .cells { display: grid; gap: 2px; font-size: 11px; }
 .map .cells > * { display: grid; place-items: center; min-width: 0; aspect-ratio: 1; max-height: 44px; width: 100%; border-radius: 3px; color: var(--soft); font-variant-numeric: tabular-nums; overflow: hidden; font-style: normal; }
-.map .cells > .wide { aspect-ratio: auto; }
+.map .cells > b { font-weight: 500; aspect-ratio: auto; min-height: 22px; }
+.map .cells > i { aspect-ratio: auto; height: 30px; border: 1px solid var(--grid); }
+.map .cells > i.pale, .map .cells > i.deep { border: 0; background: color-mix(in oklab, var(--deep) var(--d), var(--pale)); }
+.map .cells > i.pale { color: var(--ink); } .map .cells > i.deep { color: var(--on-deep); }
 .scale { display: flex; align-items: center; gap: .6em; font-size: 12px; color: var(--soft); margin-top: .8rem; }
-.scale i { flex: 1; max-width: 220px; height: 8px; border-radius: 4px; }
+.scale i { flex: 1; max-width: 160px; height: 8px; border-radius: 4px; background: linear-gradient(in oklab to right, var(--pale), var(--deep)); }
 details { border-top: 1px solid var(--line); padding: .7rem 0; }
 details:last-of-type { border-bottom: 1px solid var(--line); }
 summary { cursor: pointer; font-weight: 600; }

@@ -127,8 +127,9 @@ FilmSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_ra
                                  [](const BlockMeasures& block) { return block.picture_error; });
   summary.early_picture_psnr = psnr(early, 1.0);
   summary.mean = mean_statistics(blocks);
-  summary.drift =
-      drift_between(mean_statistics(part(blocks, 0, window)), mean_statistics(part(blocks, end - window, end)));
+  const PictureStatistics first = mean_statistics(part(blocks, 0, window));
+  summary.drift = drift_between(first, mean_statistics(part(blocks, window, end)));
+  summary.end_drift = drift_between(first, mean_statistics(part(blocks, end - window, end)));
   summary.flicker = mean(&BlockMeasures::flicker);
   const double inside = mean(&BlockMeasures::change_inside);
   if (inside > 0) summary.border_jump = mean(&BlockMeasures::change_at_border) / inside;

@@ -43,7 +43,8 @@ struct FilmSummary {
   double picture_ssim = kNotMeasured;
   double early_picture_psnr = kNotMeasured;  ///< the same over the first 5 s
   PictureStatistics mean;                    ///< over the film
-  PictureStatistics drift;                   ///< last 5 s (at most half of the film) over the first, minus 1
+  PictureStatistics drift;      ///< mean after the first 5 s (at most half of the film) over the mean in them, minus 1
+  PictureStatistics end_drift;  ///< the same of the last 5 s alone; depends on what happens to be seen there
   double flicker = kNotMeasured;
   double border_jump = kNotMeasured;  ///< mean change at borders of blocks over mean change inside; 1: none to be seen
 };

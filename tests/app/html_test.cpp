@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "app/html/heat_map.h"
 #include "app/html/line_chart.h"
 #include "app/html/page.h"
 
@@ -55,6 +56,21 @@ TEST(LineChartTest, DrawsValuesWhereTheyBelongAndGapsWhereThereAreNone) {
   EXPECT_THAT(svg, HasSubstr("a &lt; b"));
   EXPECT_THAT(svg, HasSubstr("data-name=\"&quot;one&quot;\""));
   EXPECT_THAT(svg, HasSubstr("d=\"M0.0 1000.0L250.0 0.0M750.0 500.0\"")) << "from bottom to top, a gap, the middle";
+}
+
+TEST(HeatMapTest, DepthFollowsTheValue) {
+  const double none = std::numeric_limits<double>::quiet_NaN();
+  const std::string html = heat_map({.title = "a < b",
+                                     .row_name = "layer",
+                                     .column_name = "head",
+                                     .values = {{0.5, 0.75}, {1.5, none}},
+                                     .low = 0.5,
+                                     .high = 1});
+  EXPECT_THAT(html, HasSubstr("a &lt; b"));
+  EXPECT_THAT(html, HasSubstr("--d:0%\" title=\"layer 0, head 0: 0.50\""));
+  EXPECT_THAT(html, HasSubstr("--d:50%\" title=\"layer 0, head 1: 0.75\""));
+  EXPECT_THAT(html, HasSubstr("--d:100%\" title=\"layer 1, head 0: 1.50\"")) << "beyond the scale";
+  EXPECT_THAT(html, HasSubstr("title=\"layer 1, head 1: nothing to compute\""));
 }
 
 TEST(LineChartTest, LevelAndEmptySeriesAreDrawnToo) {

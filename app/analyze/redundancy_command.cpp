@@ -1,0 +1,44 @@
+#include "app/analyze/redundancy_command.h"
+
+#include <iostream>
+
+#include "app/analyze/analysis_setup.h"
+#include "app/analyze/redundancy_report.h"
+#include "app/interrupt.h"
+#include "core/atomic_file.h"
+#include "core/device.h"
+#include "pipeline/film_setup.h"
+
+namespace flashblock {
+
+int run_redundancy(const RedundancyRequest& request) {
+  const AnalysisSetup analysis = set_up_analysis(request.analysis, "redundancy");
+  const at::Device device = resolve_device(analysis.config.device);
+  Profile profile;
+  LoadedModel model(analysis.config.model, device, resolve_dtype(analysis.config.dtype, device), profile);
+  const FilmSetup setup = set_up_film(analysis.config, model.transformer_config());
+  std::vector<WatchedPolicy> policies;
+  for (const ChosenPolicy& policy : analysis.policies) policies.push_back({policy.name, policy.attention});
+  std::optional<Redundancy> redundancy;
+  int signal = 0;
+  {
+    const auto observer = make_progress(request.analysis.progress);
+    const Interrupt interrupt;
+    redundancy = measure_redundancy(setup, model, policies, profile, *observer, interrupt.token());
+    signal = interrupt.signal();
+  }
+  if (!redundancy) {
+    std::cerr << "flashblock: interrupted; nothing was written\n";
+    return 128 + signal;
+  }
+  const RedundancyReport report{
+      .setup = setup, .redundancy = *redundancy, .device = device.str(), .dtype = dtype_name(model.dtype())};
+  write_file_atomically(analysis.json, redundancy_json(report));
+  write_file_atomically(analysis.page, redundancy_page(report));
+  if (request.analysis.quiet) return 0;
+  for (const std::string& sentence : redundancy_words(report)) std::cout << sentence << '\n';
+  std::cout << analysis.page.string() << '\n';
+  return 0;
+}
+
+}  // namespace flashblock

@@ -1,0 +1,121 @@
+#include "pipeline/analysis/redundancy.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+constexpr double kGateCosine = 0.85, kGateLseChange = 0.05;  // source: arXiv 2602.05305
+
+/// Counts frame blocks for the observer, and lets the pictures go.
+class CountingSink : public FrameSink {
+ public:
+  CountingSink(FilmObserver& observer, int64_t blocks) : observer_(observer), progress_{.blocks = blocks} {}
+  void write(const RenderedBlock& block) override {
+    progress_.pictures += block.rgb.size(0);
+    if (block.index >= 0) ++progress_.block;
+    observer_.progress(progress_);
+  }
+
+ private:
+  FilmObserver& observer_;
+  FilmProgress progress_;
+};
+
+/// Whether the film was rendered to its end.
+bool watch_film(const FilmSetup& setup, const FilmInputs& inputs, LoadedModel& model, const AttentionConfig& attention,
+                AttentionObserver& meter, Profile& profile, FilmObserver& observer, const std::stop_token& stop) {
+  SessionOptions options = session_options(setup, model);
+  options.attention = attention;
+  options.observer = &meter;
+  options.keep_pixels = false;
+  CountingSink sink(observer, setup.plan.blocks);
+  RenderSession session(model.transformer(), model.decoder(), options, profile);
+  return session.render(setup.plan, inputs, sink, stop).blocks_written == setup.plan.blocks;
+}
+
+/// A head computed anew in `pass`, if it was last computed in `last`.
+bool gate_opens(const Redundancy& redundancy, size_t layer, size_t head, int64_t last, int64_t pass) {
+  const PassPair* pair = redundancy.pair(last, pass);
+  if (!pair) return true;
+  const double cosine = pair->of(Change::kExternalCosine)[layer][head];
+  const double change = pair->of(Change::kLseChange)[layer][head];
+  return cosine < kGateCosine || change > kGateLseChange;
+}
+
+}  // namespace
+
+double grid_mean(const HeadGrid& grid) {
+  double sum = 0;
+  int64_t count = 0;
+  for (const std::vector<double>& row : grid) {
+    for (const double value : row) {
+      if (std::isnan(value)) continue;
+      sum += value;
+      ++count;
+    }
+  }
+  return count > 0 ? sum / static_cast<double>(count) : kNotMeasured;
+}
+
+const PassPair* Redundancy::pair(int64_t from, int64_t to) const {
+  const auto found = std::find_if(pairs.begin(), pairs.end(),
+                                  [&](const PassPair& pair) { return pair.from == from && pair.to == to; });
+  return found == pairs.end() ? nullptr : &*found;
+}
+
+PolicyRefresh published_gate(const Redundancy& redundancy) {
+  PolicyRefresh refresh{.name = "published gate"};
+  const auto heads = static_cast<size_t>(redundancy.heads);
+  for (size_t layer = 0; layer < static_cast<size_t>(redundancy.layers); ++layer) {
+    auto& passes = refresh.computed.emplace_back();
+    std::vector<int64_t> last(heads, 0);
+    for (int64_t pass = 0; pass < redundancy.passes; ++pass) {
+      auto& row = passes.emplace_back(heads, kNotMeasured);
+      const HeadGrid& shares = redundancy.external_share[static_cast<size_t>(pass)];
+      for (size_t head = 0; head < heads; ++head) {
+        if (std::isnan(shares[layer][head])) continue;  // no attention in this pass
+        const bool computed = pass == 0 || gate_opens(redundancy, layer, head, last[head], pass);
+        row[head] = computed ? 1 : 0;
+        if (computed) last[head] = pass;
+      }
+    }
+  }
+  HeadGrid all;
+  for (const HeadGrid& layer : refresh.computed) all.insert(all.end(), layer.begin(), layer.end());
+  refresh.share = grid_mean(all);
+  return refresh;
+}
+
+std::optional<Redundancy> measure_redundancy(const FilmSetup& setup, LoadedModel& model,
+                                             const std::vector<WatchedPolicy>& policies, Profile& profile,
+                                             FilmObserver& observer, const std::stop_token& stop) {
+  if (setup.plan.initial_frames == 0 && setup.plan.blocks < 2) {
+    throw ConfigError("the film is one frame block, which has no past to attend to: give a longer film with --seconds");
+  }
+  const FilmInputs inputs = make_film_inputs(setup, model, observer);
+  const TransformerConfig& transformer = model.transformer_config();
+  const size_t films = policies.size() + 1;
+  const auto stage = [&](const std::string& name, size_t number) {
+    observer.stage(name + " (" + std::to_string(number) + " of " + std::to_string(films) + ")",
+                   {.blocks = setup.plan.blocks});
+  };
+  stage("every pass", 1);
+  RedundancyMeter meter(transformer.layers, transformer.heads);
+  const AttentionConfig every_pass{.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kEveryPass};
+  if (!watch_film(setup, inputs, model, every_pass, meter, profile, observer, stop)) return {};
+  Redundancy result = meter.result();
+  for (size_t i = 0; i < policies.size(); ++i) {
+    stage(policies[i].name, i + 2);
+    RefreshMeter refreshes(transformer.layers, transformer.heads);
+    if (!watch_film(setup, inputs, model, policies[i].attention, refreshes, profile, observer, stop)) return {};
+    result.policies.push_back(refreshes.result(policies[i].name));
+  }
+  result.policies.push_back(published_gate(result));
+  return result;
+}
+
+}  // namespace flashblock

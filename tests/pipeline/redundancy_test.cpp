@@ -1,0 +1,120 @@
+// Changes of attention from pass to pass, against values worked out by hand.
+#include "pipeline/analysis/redundancy.h"
+
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace flashblock {
+namespace {
+
+/// Attention of one token and one head of width 2.
+AttentionState state(float x, float y, double lse) {
+  return {at::tensor({x, y}).view({1, 1, 1, 2}), at::full({1, 1, 1}, lse)};
+}
+
+class Film {
+ public:
+  void pass(AttentionObserver& observer, int64_t layer, const Pass& pass, const AttentionState& external,
+            const AttentionState& internal, bool computed = true) {
+    observer.observe({.layer = layer,
+                      .pass = pass,
+                      .query = query_,
+                      .kv = kv_,
+                      .external = external,
+                      .internal = internal,
+                      .computed = computed});
+  }
+
+ private:
+  at::Tensor query_ = at::full({1, 1, 1, 2}, 1.0);
+  KvCache kv_{{.tokens_per_frame = 1, .frames_per_block = 1, .window_frames = 2}, 1, 1, 2, at::kCPU, at::kFloat};
+};
+
+/// Two layers, a first pass, a second one in which A_out turns by a right angle, and a clean pass of the first layer
+/// that repeats the second one.
+Redundancy turning_film(int blocks) {
+  Film film;
+  RedundancyMeter meter(2, 1);
+  film.pass(meter, 0, Pass::clean(), state(1, 0, 0), state(0, 1, 0));  // of a given start: not compared
+  for (int block = 0; block < blocks; ++block) {
+    for (int64_t layer = 0; layer < 2; ++layer) {
+      film.pass(meter, layer, Pass::denoise(0), state(1, 0, 0), state(0, 1, 0));
+      film.pass(meter, layer, Pass::denoise(1), state(0, 1, 0.5), state(0, 2, 0.5));
+    }
+    film.pass(meter, 0, Pass::clean(), state(0, 1, 0.5), state(0, 2, 0.5));
+  }
+  return meter.result();
+}
+
+TEST(RedundancyMeter, ComparesPassesOfABlock) {
+  for (const int blocks : {1, 3}) {  // means do not depend on how often the same is seen
+    const Redundancy film = turning_film(blocks);
+    EXPECT_EQ(film.passes, 3);
+    EXPECT_EQ(film.pairs.size(), 3u);
+    const PassPair* turn = film.pair(0, 1);
+    ASSERT_TRUE(turn);
+    EXPECT_NEAR(turn->of(Change::kExternalCosine)[1][0], 0, 1e-6);
+    EXPECT_NEAR(turn->of(Change::kExternalError)[0][0], std::sqrt(2), 1e-6);
+    EXPECT_NEAR(turn->of(Change::kLseChange)[0][0], 0.5, 1e-6);
+    EXPECT_NEAR(turn->of(Change::kInternalCosine)[0][0], 1, 1e-6);
+    EXPECT_NEAR(turn->of(Change::kInternalError)[0][0], 0.5, 1e-6);
+    // Fresh: the mean of (0, 1) and (0, 2). Stale: (1, 0) with the weight of a score sum that is 0.5 behind.
+    const double weight = 1 / (1 + std::exp(0.5));
+    const double error = std::hypot(weight, 2 * (1 - weight) - 1.5) / 1.5;
+    EXPECT_NEAR(turn->of(Change::kOutputError)[0][0], error, 1e-6);
+    const PassPair* rest = film.pair(1, 2);
+    ASSERT_TRUE(rest);
+    EXPECT_NEAR(rest->of(Change::kExternalCosine)[0][0], 1, 1e-6);
+    EXPECT_NEAR(rest->of(Change::kOutputError)[0][0], 0, 1e-6);
+    EXPECT_TRUE(std::isnan(rest->of(Change::kExternalCosine)[1][0])) << "the last layer has no clean pass";
+    EXPECT_NEAR(film.external_share[0][0][0], 0.5, 1e-6);
+    ASSERT_EQ(film.blocks.size(), static_cast<size_t>(blocks));
+    EXPECT_NEAR(film.blocks[0].external_cosine, 1.0 / 3, 1e-6) << "0 in two layers, 1 in the clean pass";
+    EXPECT_FALSE(film.pair(1, 7));
+  }
+}
+
+TEST(RedundancyMeter, KeepsTheFirstPassAndTheLastOnesOfLongSchedules) {
+  Film film;
+  RedundancyMeter meter(1, 1);
+  for (int64_t step = 0; step < 20; ++step) {
+    film.pass(meter, 0, Pass::denoise(step), state(1, 0, 0.1 * static_cast<double>(step)), state(0, 1, 0));
+  }
+  const Redundancy redundancy = meter.result();
+  ASSERT_TRUE(redundancy.pair(0, 19));
+  EXPECT_NEAR(redundancy.pair(0, 19)->of(Change::kLseChange)[0][0], 1.9, 1e-5);
+  EXPECT_TRUE(redundancy.pair(18, 19));
+  EXPECT_FALSE(redundancy.pair(5, 19));
+}
+
+TEST(PublishedGate, ComputesWhatHasTurned) {
+  const PolicyRefresh gate = published_gate(turning_film(2));
+  EXPECT_EQ(gate.computed[0][0][0], 1) << "the first pass always";
+  EXPECT_EQ(gate.computed[0][1][0], 1) << "turned by a right angle";
+  EXPECT_EQ(gate.computed[0][2][0], 0) << "as it was when last computed";
+  EXPECT_TRUE(std::isnan(gate.computed[1][2][0]));
+  EXPECT_NEAR(gate.share, 4.0 / 5, 1e-9);
+}
+
+TEST(RefreshMeter, CountsWhatIsComputed) {
+  Film film;
+  RefreshMeter meter(1, 2);
+  const AttentionState any = state(1, 0, 0);
+  film.pass(meter, 0, Pass::clean(), any, any);  // of a given start
+  for (int block = 0; block < 2; ++block) {
+    film.pass(meter, 0, Pass::denoise(0), any, any, true);
+    film.pass(meter, 0, Pass::denoise(1), any, any, block == 1);
+    film.pass(meter, 0, Pass::clean(), any, any, false);
+    film.pass(meter, 0, Pass::clean(), any, any, true);  // a context put through again under a new prompt
+  }
+  const PolicyRefresh refresh = meter.result("mine");
+  EXPECT_EQ(refresh.name, "mine");
+  EXPECT_EQ(refresh.computed, (std::vector<HeadGrid>{{{1, 1}, {0.5, 0.5}, {0, 0}}}));
+  EXPECT_NEAR(refresh.share, 0.5, 1e-9) << "three of six";
+}
+
+}  // namespace
+}  // namespace flashblock
