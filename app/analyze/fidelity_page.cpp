@@ -149,9 +149,9 @@ class Charts {
   }
 
  private:
-  /// Another scene by itself would set the scale, and hide what differs.
+  /// By itself another scene would set the scale, and hide what differs; against itself the exact film shows nothing.
   bool shown(size_t run) const {
-    return other_seed_ == OtherSeed::kShown || fidelity_.runs[run].run.kind != Kind::kOtherSeed;
+    return fidelity_.runs[run].run.kind != (other_seed_ == OtherSeed::kShown ? Kind::kExact : Kind::kOtherSeed);
   }
 
   const Fidelity& fidelity_;
@@ -196,7 +196,8 @@ std::string curves(const FidelityReport& report) {
 std::string statistics_table(const FidelityReport& report) {
   const PictureStatistics& exact = report.fidelity.runs.front().summary.mean;
   std::string html =
-      "<div class=\"scroll\"><table><thead><tr><th></th><th colspan=\"4\">mean over the film against exact</th>"
+      "<div class=\"scroll\"><table class=\"tight\"><thead><tr><th></th><th colspan=\"4\">mean over the film against "
+      "exact</th>"
       "<th colspan=\"4\">drift</th><th colspan=\"4\">drift at the end</th></tr><tr><th>rendering</th>";
   for (int group = 0; group < 3; ++group) {
     for (const char* name : {"brightn.", "contrast", "saturat.", "sharpn."})

@@ -31,7 +31,7 @@ HeadGrid mean_of(const std::vector<const HeadGrid*>& grids);
 HeadGrid change_from_previous(const Redundancy& redundancy, Change change);
 HeadGrid change_from_first(const Redundancy& redundancy, Change change);
 
-/// Names of the passes: 1, 2, ..., clean.
+/// Names of the passes: 0, 1, ..., clean.
 std::vector<std::string> pass_names(const Redundancy& redundancy);
 
 /// Numbers per layer and head of every pair of passes, and what policies compute. What was not measured is null.

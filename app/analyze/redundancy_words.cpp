@@ -68,7 +68,7 @@ HeadGrid change_from_first(const Redundancy& redundancy, Change change) {
 
 std::vector<std::string> pass_names(const Redundancy& redundancy) {
   std::vector<std::string> names;
-  for (int64_t pass = 1; pass < redundancy.passes; ++pass) names.push_back(std::to_string(pass));
+  for (int64_t pass = 0; pass + 1 < redundancy.passes; ++pass) names.push_back(std::to_string(pass));
   names.push_back("clean");
   return names;
 }

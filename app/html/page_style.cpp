@@ -42,8 +42,11 @@ a { color: var(--c1); }
 .card li b { font-variant-numeric: tabular-nums; font-weight: 600; text-align: right; }
 .yes { color: var(--good); } .no { color: var(--bad); }
 .scroll { overflow-x: auto; margin: 1rem 0; border: 1px solid var(--line); border-radius: 12px; background: var(--card); }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: separate; border-spacing: 0; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .5rem .8rem; text-align: right; white-space: nowrap; border-top: 1px solid var(--grid); }
+.tight th, .tight td { padding: .5rem .4rem; font-size: .84rem; }
+.tight th[colspan] { text-align: center; }
+.tight th:first-child { padding-left: .8rem; }
 thead th { border-top: 0; color: var(--soft); font-weight: 500; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--card); }
 tbody th { font-weight: 600; }

@@ -36,7 +36,7 @@ struct PassPair {
   const HeadGrid& of(Change change) const { return changes[static_cast<size_t>(change)]; }
 };
 
-/// A frame block that has a past. Means over layers, heads and passes.
+/// A frame block that has a past. Means over layers, heads and denoising passes (the last block has no clean pass).
 struct BlockRedundancy {
   double external_cosine = kNotMeasured;  ///< with the pass before
   double internal_cosine = kNotMeasured;
@@ -76,6 +76,7 @@ class RedundancyMeter : public AttentionObserver {
  private:
   struct KeptPass {
     int64_t pass = 0;
+    bool clean = false;
     AttentionState external, internal;
   };
   /// Sums over frame blocks, [layers, heads] float64, and how many went into each layer.

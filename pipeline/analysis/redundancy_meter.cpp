@@ -83,7 +83,7 @@ void RedundancyMeter::compare(const KeptPass& earlier, const KeptPass& now, int6
                                                     relative_error(stale, fresh)};
   PairSum& pair = pair_sum(earlier.pass, now.pass);
   for (size_t i = 0; i < kChanges; ++i) add(pair.changes[i], layer, changes[i]);
-  if (earlier.pass + 1 != now.pass) return;
+  if (earlier.pass + 1 != now.pass || now.clean) return;
   BlockSum& block = blocks_.back();
   block.cosine += mean_of(changes[static_cast<size_t>(Change::kExternalCosine)]);
   block.internal_cosine += mean_of(changes[static_cast<size_t>(Change::kInternalCosine)]);
@@ -101,13 +101,16 @@ void RedundancyMeter::observe(const AttentionObservation& observation) {
   }
   const int64_t pass = clean ? kept.back().pass + 1 : observation.pass.step_index;
   KeptPass now{.pass = pass,
+               .clean = clean,
                .external = observation.external,
                .internal = {observation.internal.output.clone(), observation.internal.lse.clone()}};
   const at::Tensor share = share_of(now.external, now.internal);
   while (static_cast<int64_t>(shares_.size()) <= pass) shares_.push_back(empty_sum());
   add(shares_[static_cast<size_t>(pass)], observation.layer, share);
-  blocks_.back().share += mean_of(share);
-  ++blocks_.back().seen;
+  if (!clean) {
+    blocks_.back().share += mean_of(share);
+    ++blocks_.back().seen;
+  }
   for (const KeptPass& earlier : kept) compare(earlier, now, observation.layer);
   if (kept.size() == kKeptPasses) kept.erase(kept.begin() + 1);
   kept.push_back(std::move(now));
