@@ -86,6 +86,12 @@ void read_attention(YamlMap& map, AttentionConfig& attention) {
   YamlMap keys(*value);
   if (const YamlValue* mode = keys.find("mode")) attention.mode = placed(*mode, parse_attention_mode);
   if (const YamlValue* refresh = keys.find("refresh")) attention.refresh = placed(*refresh, parse_refresh_policy);
+  if (const YamlValue* correction = keys.find("correction"))
+    attention.correction = placed(*correction, parse_correction);
+  if (const YamlValue* interval = keys.find("interval")) attention.interval = interval->integer(1, 1000);
+  if (const YamlValue* bound = keys.find("bound")) attention.bound = bound->number(0, 1000);
+  if (const YamlValue* density = keys.find("density")) attention.density = density->number(0, 1);
+  if (const YamlValue* residual = keys.find("residual")) attention.residual = placed(*residual, parse_residual);
   keys.finish();
 }
 

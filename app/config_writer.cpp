@@ -104,7 +104,14 @@ std::string config_yaml(const RenderConfig& config) {
   writer.path("video", config.video);
   writer.map("attention", [&] {
     writer.plain("mode", to_string(config.attention.mode));
-    writer.plain("refresh", to_string(config.attention.refresh));
+    const AttentionConfig& attention = config.attention;
+    writer.plain("refresh", to_string(attention.refresh));
+    if (attention.refresh == RefreshPolicy::kEveryNth) writer.integer("interval", attention.interval);
+    if (attention.refresh == RefreshPolicy::kErrorBound) writer.plain("bound", number(attention.bound));
+    writer.plain("correction", to_string(attention.correction));
+    if (attention.density == 0) return;
+    writer.plain("density", number(attention.density));
+    writer.plain("residual", to_string(attention.residual));
   });
   writer.plain("device", config.device);
   writer.plain("dtype", config.dtype);

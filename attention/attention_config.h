@@ -25,10 +25,11 @@ enum class RefreshPolicy {
   kEveryPass,          ///< all passes: equal to exact attention up to the rounding of the merge
   kFirstPass,          ///< the first denoising pass only
   kFirstAndCleanPass,  ///< the first denoising pass and the clean pass, whose keys and values are kept for good
+  kEveryNth,           ///< every `interval`-th pass, the clean pass counted as the last one
+  kErrorBound,         ///< of each head when its queries have moved by more than `bound`; see docs/attention_cache.md
 };
 
-/// Attention of a film. Names in configuration files: mode `exact`, `flashblock`; refresh `every_pass`, `first_pass`,
-/// `first_and_clean_pass`.
+/// Attention of a film. The formulas are in docs/attention_cache.md.
 struct AttentionConfig {
   enum class Mode {
     kExact,       ///< one softmax over external and internal keys in every pass
@@ -36,10 +37,31 @@ struct AttentionConfig {
   };
   Mode mode = Mode::kFlashblock;
   RefreshPolicy refresh = RefreshPolicy::kFirstAndCleanPass;
+
+  /// What is done to a state that is reused.
+  enum class Correction {
+    kNone,     ///< it is taken as it is
+    kMeanKey,  ///< its log-sum-exp follows the queries to first order, along the attention-weighted mean key
+  };
+  Correction correction = Correction::kNone;
+
+  int64_t interval = 2;  ///< passes from one refresh to the next; kEveryNth alone. Range: 1 and up
+  double bound = 0.2;    ///< weighted relative move of the queries; kErrorBound alone. Range: 0 and up
+
+  /// Sparse attention: part of the external keys, the most relevant ones of each head, that every pass attends to anew.
+  /// 0: none. Range: 0 to 1. Not with kErrorBound.
+  double density = 0;
+  /// The other external keys of sparse attention.
+  enum class Residual {
+    kCached,   ///< their attention is kept from pass to pass, as `refresh` says
+    kDropped,  ///< they are not attended to: sparse attention alone, for comparison
+  };
+  Residual residual = Residual::kCached;
 };
 
-/// True if `policy` wants the external attention computed in `pass` although one is at hand.
-bool refreshes(RefreshPolicy policy, const Pass& pass);
+/// True if the policy wants the external attention of all heads computed in `pass`, although one is at hand that was
+/// computed `age` passes ago. kErrorBound never does: it decides head by head.
+bool refreshes(const AttentionConfig& config, const Pass& pass, int64_t age);
 
 /// How many of a frame block's denoising passes, of `steps`, must be run again before its clean pass so that this finds
 /// the external attention that it found in the film: 0 where the clean pass computes it anew.
@@ -48,9 +70,16 @@ int64_t passes_before_clean(const AttentionConfig& config, int64_t steps);
 /// Throws: ConfigError that names the value found and all values possible.
 AttentionConfig::Mode parse_attention_mode(std::string_view name);
 RefreshPolicy parse_refresh_policy(std::string_view name);
+AttentionConfig::Correction parse_correction(std::string_view name);
+AttentionConfig::Residual parse_residual(std::string_view name);
+
+/// Throws: ConfigError for values out of range, and for settings that exclude each other.
+void validate(const AttentionConfig& config);
 
 /// The names that the parsers accept.
 std::string to_string(AttentionConfig::Mode mode);
 std::string to_string(RefreshPolicy policy);
+std::string to_string(AttentionConfig::Correction correction);
+std::string to_string(AttentionConfig::Residual residual);
 
 }  // namespace flashblock

@@ -9,26 +9,42 @@
 
 namespace flashblock {
 
-/// External attention state of one layer for the current frame block, and how often it was computed and reused.
+/// What is kept of an external attention.
+struct KeptAttention {
+  AttentionState state;  ///< over all external keys but `fresh`; empty if there are no others, or they are dropped
+  at::Tensor query;      ///< [B, L, N, D] that it was computed from; undefined where nothing asks for it
+  at::Tensor mean_key;   ///< [B, ceil(L / kMeanKeyStep), N, D]; undefined without correction
+  KeyRange fresh;        ///< external keys that every pass attends to anew; undefined unless attention is sparse
+
+  int64_t bytes() const;
+};
+
+/// External attention of one layer for the current frame block, and how often it was computed and reused.
 class BlockExternalCache {
  public:
-  bool holds_state() const { return !state_.empty(); }
+  bool holds_state() const { return kept_state_; }
+  KeptAttention& kept() { return kept_; }
+  /// Passes since all heads were computed.
+  int64_t age() const { return age_; }
 
-  /// The state of an earlier pass, counted as reused. Requires: holds_state().
-  const AttentionState& reuse() {
-    ++reused_;
-    return state_;
+  /// Keeps a newly computed attention, of all heads.
+  void keep(KeptAttention kept) {
+    kept_ = std::move(kept);
+    kept_state_ = true;
+    age_ = 0;
   }
-  /// Keeps a newly computed state.
-  const AttentionState& keep(AttentionState state) {
-    count_computed();
-    return state_ = std::move(state);
+  /// To be called once a pass, with the heads computed in it and those that were not.
+  void count(int64_t computed, int64_t reused) {
+    computed_ += computed;
+    reused_ += reused;
+    ++age_;
   }
-  /// Counts an external attention that was computed together with the internal one, as exact attention does.
-  void count_computed() { ++computed_; }
 
   /// To be called when the keys it was computed over change: at a commit.
-  void forget() { state_ = {}; }
+  void forget() {
+    kept_ = {};
+    kept_state_ = false;
+  }
   /// Forgets the state and the counts.
   void reset() {
     forget();
@@ -46,12 +62,14 @@ class BlockExternalCache {
     if (observer_) observer_->observe(observation);
   }
 
-  int64_t computed() const { return computed_; }
-  int64_t reused() const { return reused_; }
-  int64_t bytes() const { return state_.empty() ? 0 : int64_t(state_.output.nbytes() + state_.lse.nbytes()); }
+  int64_t computed() const { return computed_; }  ///< counted per head
+  int64_t reused() const { return reused_; }      ///< counted per head
+  int64_t bytes() const { return kept_.bytes(); }
 
  private:
-  AttentionState state_;
+  KeptAttention kept_;
+  bool kept_state_ = false;
+  int64_t age_ = 0;
   int64_t computed_ = 0;
   int64_t reused_ = 0;
   AttentionObserver* observer_ = nullptr;

@@ -41,7 +41,7 @@ struct TransformerStateOptions {
 /// Work done on a film, for tests and reports.
 struct TransformerCounters {
   int64_t passes = 0;
-  int64_t external_computed = 0;  ///< attentions over earlier blocks computed, counted per layer
+  int64_t external_computed = 0;  ///< attentions over earlier blocks computed, counted per layer and head
   int64_t external_reused = 0;    ///< the same, taken from an earlier pass of the block
 };
 

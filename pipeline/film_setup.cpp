@@ -144,6 +144,7 @@ FilmSetup set_up_film(const RenderConfig& config, const TransformerConfig& trans
   if (setup.replay && setup.replay->noise().defined()) take_size_from_noise(setup);
   setup.geometry = {.width = setup.config.width, .height = setup.config.height, .patch = transformer.patch};
   setup.geometry.validate();
+  validate(setup.config.attention);
   read_start(setup);
   plan_film(setup);
   place_prompts(setup);

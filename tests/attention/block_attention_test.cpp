@@ -93,8 +93,8 @@ TEST(BlockAttention, CountsExternalAttentionsComputedAndReused) {
                                Case{flashblock_with(RefreshPolicy::kFirstAndCleanPass), 2, 3}}) {
     Layer layer(expected.config);
     for (int64_t block = 0; block < 4; ++block) layer.run_block(block);
-    EXPECT_EQ(layer.external().computed(), 3 * expected.computed);
-    EXPECT_EQ(layer.external().reused(), 3 * expected.reused);
+    EXPECT_EQ(layer.external().computed(), 3 * kHeads * expected.computed);
+    EXPECT_EQ(layer.external().reused(), 3 * kHeads * expected.reused);
   }
 }
 
@@ -108,7 +108,8 @@ TEST(AttentionConfigNames, AreReadAsWritten) {
     FAIL();
   } catch (const ConfigError& error) {
     EXPECT_EQ(std::string(error.what()),
-              "attention.refresh: 'sometimes' is unknown; possible are every_pass, first_pass, first_and_clean_pass");
+              "attention.refresh: 'sometimes' is unknown; possible are every_pass, first_pass, first_and_clean_pass, "
+              "every_nth, error_bound");
   }
 }
 

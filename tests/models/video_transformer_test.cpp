@@ -204,8 +204,8 @@ TEST(VideoTransformer, CountsPassesAndExternalAttentions) {
   const int64_t later_blocks = kBlocks - 1, layers = small_config().layers;
   EXPECT_EQ(counters.passes, kBlocks * (kSteps + 1));
   // The clean pass needs no attention in the last layer.
-  EXPECT_EQ(counters.external_computed, later_blocks * (layers + layers - 1));
-  EXPECT_EQ(counters.external_reused, later_blocks * (kSteps - 1) * layers);
+  EXPECT_EQ(counters.external_computed, later_blocks * (layers + layers - 1) * small_config().heads);
+  EXPECT_EQ(counters.external_reused, later_blocks * (kSteps - 1) * layers * small_config().heads);
 }
 
 TEST(VideoTransformer, MemoryDoesNotGrowWithTheFilm) {
