@@ -1,9 +1,12 @@
 #include "app/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <regex>
 #include <sstream>
 
 #include "app/film_options.h"
+#include "app/server/server_options.h"
 #include "core/error.h"
 
 namespace flashblock {
@@ -13,7 +16,9 @@ namespace {
 class RenderCommand {
  public:
   explicit RenderCommand(CLI::App& app)
-      : command_(*app.add_subcommand("render", "Render one film from a prompt")), options_(command_) {
+      : command_(*app.add_subcommand("render", "Render one film from a prompt")),
+        options_(command_),
+        access_(command_) {
     options_.add_prompts();
     options_
         .add("-o,--output", "output", "Where the film goes [flashblock-<seed>-<words of the prompt>.mp4]", "FILE.mp4")
@@ -24,6 +29,7 @@ class RenderCommand {
     add_record();
     options_.add_configuration();
     add_run();
+    add_preview();
   }
 
   bool chosen() const { return command_.parsed(); }
@@ -31,6 +37,10 @@ class RenderCommand {
   RenderRequest request() {
     request_.progress = parse_progress_style(request_.quiet ? "none" : progress_);
     request_.layers = options_.layers();
+    if (preview_->count() > 0) {
+      request_.preview = {.address = parse_server_address("--preview", address_), .access = access_.access()};
+      check_access(request_.preview->address.address, request_.preview->access);
+    }
     return std::move(request_);
   }
 
@@ -75,11 +85,35 @@ class RenderCommand {
         ->group(group);
   }
 
+  void add_preview() {
+    // A flag, so that it does not take a prompt that comes after it for an address: see join_addresses.
+    preview_ = command_
+                   .add_flag("--preview{127.0.0.1:8080}", address_,
+                             "[ADDRESS:PORT]  Watch it in a browser while it renders [127.0.0.1:8080]")
+                   ->group("Server");
+  }
+
   CLI::App& command_;
   FilmOptions options_;
+  AccessCommandOptions access_;
   RenderRequest request_;
-  std::string progress_ = "auto";
+  std::string progress_ = "auto", address_;
+  CLI::Option* preview_ = nullptr;
 };
+
+/// The words of the command line, `--preview ADDRESS:PORT` as `--preview=ADDRESS:PORT`.
+std::vector<std::string> join_addresses(int argc, const char* const* argv) {
+  static const std::regex address(R"((\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d+|\d+)");
+  std::vector<std::string> words(argv + 1, argv + argc);
+  for (size_t i = 0; i + 1 < words.size(); ++i) {
+    if (words[i] == "--") break;
+    if (words[i] != "--preview" || !std::regex_match(words[i + 1], address)) continue;
+    words[i] += "=" + words[i + 1];
+    words.erase(words.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+  }
+  std::reverse(words.begin(), words.end());  // as CLI11 wants it
+  return words;
+}
 
 std::string hint(const CLI::App& app) {
   std::string words;
@@ -96,6 +130,7 @@ Request parse_command_line(int argc, const char* const* argv) {
   app.set_version_flag("--version", "flashblock " FLASHBLOCK_VERSION);
   app.require_subcommand(1);
   RenderCommand render(app);
+  ServeCommandOptions serve(app);
   AnalyzeOptions analyze(app);
   BenchCommand bench(app);
   InfoRequest info;
@@ -103,7 +138,7 @@ Request parse_command_line(int argc, const char* const* argv) {
   info_command->add_option("MODEL", info.model, "A weights file, a model file, or a folder")->required();
   info_command->add_flag("--json", info.json, "As JSON");
   try {
-    app.parse(argc, argv);
+    app.parse(join_addresses(argc, argv));
   } catch (const CLI::CallForVersion&) {
     return {.text = "flashblock " FLASHBLOCK_VERSION "\n"};
   } catch (const CLI::Success& asked) {
@@ -115,6 +150,7 @@ Request parse_command_line(int argc, const char* const* argv) {
   }
   if (render.chosen()) return {.render = render.request()};
   if (auto redundancy = analyze.redundancy()) return {.redundancy = std::move(redundancy)};
+  if (serve.chosen()) return {.serve = serve.request()};
   if (auto fidelity = analyze.fidelity()) return {.fidelity = std::move(fidelity)};
   if (auto asked = bench.request()) return {.bench = std::move(asked)};
   return {.info = info};

@@ -10,6 +10,7 @@
 #include "app/bench_command.h"
 #include "app/config_file.h"
 #include "app/progress.h"
+#include "app/server/server_options.h"
 
 namespace flashblock {
 
@@ -19,6 +20,7 @@ struct RenderRequest {
   bool dry_run = false;
   bool quiet = false;
   ProgressStyle progress = ProgressStyle::kAuto;
+  std::optional<ServerSettings> preview;  ///< watch it while it renders
 };
 
 /// `flashblock info MODEL`.
@@ -31,6 +33,7 @@ struct InfoRequest {
 struct Request {
   std::optional<std::string> text;
   std::optional<RenderRequest> render;
+  std::optional<ServeRequest> serve;
   std::optional<FidelityRequest> fidelity;
   std::optional<BenchRequest> bench;
   std::optional<RedundancyRequest> redundancy;

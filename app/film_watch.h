@@ -20,6 +20,7 @@ class FilmWatch : public FilmObserver {
   void stage(const std::string& name, const FilmProgress& so_far) override;
   void progress(const FilmProgress& so_far) override;
   void prompt_changed(const TakenPrompt& prompt, double seconds) override { observer_.prompt_changed(prompt, seconds); }
+  void written(const FilmWriter& writer) override { observer_.written(writer); }
   void joined(const FilmResult& result) override;
 
   /// The film's stop on a signal.

@@ -9,6 +9,7 @@
 #include "app/error_report.h"
 #include "app/info_command.h"
 #include "app/render_command.h"
+#include "app/serve_command.h"
 
 namespace flashblock {
 namespace {
@@ -17,6 +18,7 @@ int run(const Request& request) {
   if (request.text) std::cout << *request.text;
   if (request.render) return run_render(*request.render);
   if (request.redundancy) return run_redundancy(*request.redundancy);
+  if (request.serve) return run_serve(*request.serve);
   if (request.fidelity) return run_fidelity(*request.fidelity);
   if (request.bench) return run_bench(*request.bench);
   if (request.info) return run_info(*request.info);

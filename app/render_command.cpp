@@ -11,6 +11,7 @@
 #include "app/model_file.h"
 #include "app/output_check.h"
 #include "app/resume.h"
+#include "app/server/preview.h"
 #include "app/sidecar.h"
 #include "core/device.h"
 #include "media/film_writer.h"
@@ -28,6 +29,9 @@ void warn_of_model(const RenderRequest& request, const ModelDescription& model) 
   const std::string doubt = doubt_about(model.transformer.path);
   if (!doubt.empty()) std::cerr << "flashblock: warning: " << model.transformer.path.string() << ": " << doubt << '\n';
 }
+
+/// How long viewers may take for the rest of a film that is finished.
+constexpr std::chrono::seconds kPreviewLinger{10};
 
 std::string megabytes(int64_t bytes) {
   char text[32];
@@ -57,6 +61,13 @@ void report_film(const FilmSetup& setup, const FilmResult& result, double second
               static_cast<double>(result.pictures) / static_cast<double>(config.fps),
               static_cast<long long>(config.width), static_cast<long long>(config.height),
               static_cast<unsigned long long>(*config.seed), clock_text(seconds).c_str());
+}
+
+std::unique_ptr<Preview> start_preview(const RenderRequest& request, const FilmSetup& setup) {
+  if (!request.preview) return nullptr;
+  auto preview = std::make_unique<Preview>(*request.preview, setup);
+  if (!request.quiet) std::cerr << "flashblock: watch it at " << preview->url() << std::endl;
+  return preview;
 }
 
 }  // namespace
@@ -92,19 +103,22 @@ int run_render(const RenderRequest& request) {
     check_outputs(setup);
     return print_dry_run(setup, model);
   }
-  const FilmOrder order = order_film(setup, identify_film(setup, device, model.dtype(), parts));
+  FilmOrder order = order_film(setup, identify_film(setup, device, model.dtype(), parts));
   if (config.resume && find_film(config.output, order.identity) == FilmState::kComplete) {
     remove_leftovers(config.output);
     if (!request.quiet) std::cout << config.output.string() << " is complete: nothing to do\n";
     return 0;
   }
   check_outputs(setup);
+  const std::unique_ptr<Preview> preview = start_preview(request, setup);
+  if (preview) order.prompts = preview->prompts();
   const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   const auto write_account = [&](const FilmResult& result) {
     write_sidecar({result.config, device, model.dtype(), setup.plan, result, seconds()}, profile, order.identity);
   };
   const auto progress = make_progress(request.progress);
-  FilmWatch watch(setup, *progress, write_account);
+  auto watched = preview ? preview->observe(*progress) : nullptr;
+  FilmWatch watch(setup, watched ? *watched : *progress, write_account);
   try {
     const FilmResult result = render_film(setup, model, order, profile, watch, watch.token());
     if (!result.complete) {
@@ -112,6 +126,8 @@ int run_render(const RenderRequest& request) {
       return 128 + watch.signal();
     }
     if (!request.quiet) report_film(setup, result, seconds());
+    watched.reset();  // its stream ends
+    if (preview) preview->end(kPreviewLinger, watch.token());
     return 0;
   } catch (...) {
     const ErrorReport report = report_error(std::current_exception());

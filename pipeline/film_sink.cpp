@@ -147,6 +147,7 @@ std::vector<at::Tensor> FilmSink::take_up(const FilmInputs& inputs, at::ScalarTy
     finished.push_back(latents);
   }
   progress_.pictures = writer_.frames();
+  observer_.written(writer_);
   return finished;
 }
 
@@ -158,6 +159,7 @@ void FilmSink::write(const RenderedBlock& block) {
     recorder_.add(block);
   }
   writer_.write(block.rgb, note);
+  observer_.written(writer_);
   if (!checksums_kept_ && identity_.checksums->ready()) keep_identity();
   progress_.pictures = writer_.frames();
   progress_.transformer = block.counters;

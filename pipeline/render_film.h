@@ -18,6 +18,8 @@
 
 namespace flashblock {
 
+class FilmWriter;
+
 /// How far a film is.
 struct FilmProgress {
   int64_t block = 0;                ///< frame blocks on disk
@@ -39,13 +41,15 @@ struct FilmResult {
 };
 
 /// Is told what happens while a film is rendered.
-/// Thread safety: stage() and prompt_changed() are called on the caller's thread, progress() on the writing thread.
-/// stage() never comes at the same time as progress(); prompt_changed() may.
+/// Thread safety: stage() and prompt_changed() are called on the caller's thread, the others on the writing thread.
+/// stage() never comes at the same time as those; prompt_changed() may.
 class FilmObserver {
  public:
   virtual ~FilmObserver() = default;
   virtual void stage(const std::string& /*name*/, const FilmProgress& /*so_far*/) {}
   virtual void progress(const FilmProgress& /*so_far*/) {}
+  /// The pieces that are on disk: those of an earlier run first, then after each.
+  virtual void written(const FilmWriter& /*writer*/) {}
   /// A prompt of FilmOrder::prompts is about to take effect, `seconds` into the film.
   virtual void prompt_changed(const TakenPrompt& /*prompt*/, double /*seconds*/) {}
   /// The film is under its final name, and its pieces are still there: what is written now is written again if the

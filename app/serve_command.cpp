@@ -1,0 +1,53 @@
+#include "app/serve_command.h"
+
+#include <condition_variable>
+#include <iostream>
+#include <mutex>
+
+#include "app/interrupt.h"
+#include "app/model_file.h"
+#include "app/server/film_worker.h"
+#include "app/server/video_server.h"
+#include "core/device.h"
+
+namespace flashblock {
+namespace {
+
+void wait_for(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait(lock, stop, [] { return false; });
+}
+
+}  // namespace
+
+int run_serve(const ServeRequest& request) {
+  const RenderConfig config = resolve_config(request.layers);
+  check_model_files(config.model,
+                    {ModelPart::kTransformer, ModelPart::kVae, ModelPart::kTokenizer, ModelPart::kTextEncoder});
+  const at::Device device = resolve_device(config.device);
+  Profile profile;
+  LoadedModel model(config.model, device, resolve_dtype(config.dtype, device), profile);
+  const FilmPlanner planner(request.layers, model.transformer_config(), {.seconds = request.most_seconds});
+  const auto folder = std::make_shared<const VideoFolder>(request.data);
+  VideoCatalog catalog(folder, request.most_queued);
+  for (const std::string& warning : catalog.warnings()) std::cerr << "flashblock: warning: " << warning << std::endl;
+  FilmStreams streams;
+
+  const Interrupt interrupt;
+  VideoServer server({.address = request.server.address.address,
+                      .port = request.server.address.port,
+                      .max_connections = request.most_connections},
+                     request.server.access,
+                     {.catalog = catalog, .streams = streams, .planner = &planner, .folder = folder.get()});
+  const FilmWorker worker(planner, *folder, model, catalog, streams);
+  server.start();
+  std::cout << "flashblock: serving " << config.model.name << " at " << server.url() << ", films in "
+            << request.data.string() << std::endl;
+  wait_for(interrupt.token());
+  server.stop();
+  return 0;
+}
+
+}  // namespace flashblock

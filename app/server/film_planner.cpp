@@ -1,0 +1,176 @@
+#include "app/server/film_planner.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <tuple>
+
+#include "app/server/api_error.h"
+#include "core/error.h"
+#include "pipeline/film_setup.h"
+
+namespace flashblock {
+namespace {
+
+using Json = nlohmann::json;
+
+/// Largest whole number that every JSON reader holds exactly. Source: RFC 8259, section 6.
+constexpr uint64_t kLargestSeed = (uint64_t{1} << 53) - 1;
+
+[[noreturn]] void refuse(const std::string& key, const std::string& wanted) {
+  throw ApiError({400, "invalid_value", key + ": wanted " + wanted});
+}
+
+/// Numbers come as numbers, or as OpenAI's clients send them: as text.
+double number(const std::string& key, const Json& value, const std::string& wanted) {
+  double result = 0;
+  if (value.is_number()) {
+    result = value.get<double>();
+  } else if (value.is_string()) {
+    const std::string& text = value.get_ref<const std::string&>();
+    const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), result);
+    if (fault != std::errc() || end != text.data() + text.size()) refuse(key, wanted);
+  } else {
+    refuse(key, wanted);
+  }
+  if (!std::isfinite(result)) refuse(key, wanted);
+  return result;
+}
+
+uint64_t whole_number(const std::string& key, const Json& value) {
+  const std::string wanted = "a whole number from 0 to " + std::to_string(kLargestSeed);
+  uint64_t result = 0;
+  if (value.is_number_unsigned()) {
+    result = value.get<uint64_t>();
+  } else if (value.is_string()) {
+    const std::string& text = value.get_ref<const std::string&>();
+    const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), result);
+    if (fault != std::errc() || end != text.data() + text.size()) refuse(key, wanted);
+  } else {
+    refuse(key, wanted);
+  }
+  if (result > kLargestSeed) refuse(key, wanted);
+  return result;
+}
+
+std::pair<int64_t, int64_t> size(const Json& value) {
+  const std::string wanted = "a size such as 832x480";
+  if (!value.is_string()) refuse("size", wanted);
+  const std::string& text = value.get_ref<const std::string&>();
+  const char *begin = text.data(), *end = begin + text.size();
+  int64_t width = 0, height = 0;
+  const auto [x, first_fault] = std::from_chars(begin, end, width);
+  if (first_fault != std::errc() || x == end || *x != 'x') refuse("size", wanted);
+  const auto [rest, second_fault] = std::from_chars(x + 1, end, height);
+  if (second_fault != std::errc() || rest != end || width <= 0 || height <= 0) refuse("size", wanted);
+  return {width, height};
+}
+
+void check_keys(const Json& object, const std::string& where, std::initializer_list<const char*> known) {
+  for (const auto& [key, value] : object.items()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    std::string list;
+    for (const char* name : known) list += (list.empty() ? "" : ", ") + std::string(name);
+    throw ApiError({400, "unknown_key", where + " has a key that is not known here; wanted " + list});
+  }
+}
+
+ConfigLayer layer(const char* key, const YAML::Node& value) { return make_config_layer("request", key, value); }
+
+YAML::Node timeline_node(const std::vector<PromptChange>& timeline) {
+  YAML::Node list;
+  for (const PromptChange& change : timeline) {
+    YAML::Node entry;
+    entry["at"] = change.seconds;
+    entry["prompt"] = change.prompt;
+    list.push_back(entry);
+  }
+  return list;
+}
+
+}  // namespace
+
+FilmPlanner::FilmPlanner(std::vector<ConfigLayer> layers, const TransformerConfig& transformer,
+                         const FilmLimits& limits)
+    : layers_(std::move(layers)), transformer_(transformer), limits_(limits), defaults_(resolve_config(layers_)) {}
+
+Video FilmPlanner::plan(const Json& document) const {
+  if (!document.is_object()) throw ApiError({400, "invalid_json", "wanted a JSON object"});
+  check_keys(document, "the request", {"prompt", "model", "seconds", "size", "seed", "timeline"});
+  const auto given = [&](const char* key) { return document.contains(key) && !document.at(key).is_null(); };
+  if (given("model") && document.at("model") != defaults_.model.name) {
+    refuse("model", "'" + defaults_.model.name + "', the one that this server has");
+  }
+  Video video{.model = defaults_.model.name, .fps = defaults_.fps};
+  video.prompt = checked_prompt(given("prompt") ? document.at("prompt") : Json());
+  if (given("timeline")) video.timeline = timeline(document.at("timeline"));
+  std::tie(video.width, video.height) =
+      given("size") ? size(document.at("size")) : std::pair(defaults_.width, defaults_.height);
+  if (video.width > limits_.pixels / video.height) {
+    refuse("size", "at most " + std::to_string(limits_.pixels) + " pixels");
+  }
+  video.frames = frames(given("seconds") ? document.at("seconds") : Json());
+  video.seed = given("seed") ? whole_number("seed", document.at("seed")) : resolve_config(layers_).seed.value();
+  try {
+    const FilmSetup setup = set_up_film(config(video), transformer_);
+    video.timeline = setup.config.timeline;  // in order
+  } catch (const ConfigError& error) {
+    throw ApiError({400, "invalid_value", error.what()});
+  }
+  return video;
+}
+
+std::string FilmPlanner::checked_prompt(const Json& value) const {
+  if (!value.is_string()) refuse("prompt", "a text: what to show");
+  const std::string& prompt = value.get_ref<const std::string&>();
+  const bool printable =
+      std::none_of(prompt.begin(), prompt.end(), [](unsigned char c) { return c < ' ' && c != '\n' && c != '\t'; });
+  if (!printable) refuse("prompt", "a text without control characters");
+  if (prompt.find_first_not_of(" \t\n") == prompt.npos) refuse("prompt", "a text that is not empty");
+  if (prompt.size() > limits_.prompt_bytes) {
+    refuse("prompt", "at most " + std::to_string(limits_.prompt_bytes) + " bytes");
+  }
+  return prompt;
+}
+
+std::vector<PromptChange> FilmPlanner::timeline(const Json& list) const {
+  const std::string wanted = "a list of {\"at\": seconds, \"prompt\": text}";
+  if (!list.is_array()) refuse("timeline", wanted);
+  if (list.size() > limits_.prompts) refuse("timeline", "at most " + std::to_string(limits_.prompts) + " prompts");
+  std::vector<PromptChange> timeline;
+  for (const Json& entry : list) {
+    if (!entry.is_object() || !entry.contains("at") || !entry.contains("prompt")) refuse("timeline", wanted);
+    check_keys(entry, "the timeline", {"at", "prompt"});
+    const double seconds = number("timeline.at", entry.at("at"), "seconds after the beginning");
+    if (seconds <= 0) refuse("timeline.at", "seconds after the beginning, more than 0");
+    timeline.push_back({.seconds = seconds, .prompt = checked_prompt(entry.at("prompt"))});
+  }
+  return timeline;
+}
+
+int64_t FilmPlanner::frames(const Json& seconds_or_null) const {
+  const auto fps = static_cast<double>(defaults_.fps);
+  const double most = std::max(limits_.seconds, static_cast<double>(defaults_.rendered_pictures()) / fps);
+  if (seconds_or_null.is_null()) return defaults_.rendered_pictures();
+  char text[64];
+  std::snprintf(text, sizeof text, "a number of seconds, more than 0 and at most %g", most);
+  const double seconds = number("seconds", seconds_or_null, text);
+  if (seconds <= 0 || seconds > most) refuse("seconds", text);
+  return std::max<int64_t>(1, std::llround(seconds * fps));
+}
+
+RenderConfig FilmPlanner::config(const Video& video) const {
+  std::vector<ConfigLayer> layers = layers_;
+  layers.push_back(layer("prompt", YAML::Node(video.prompt)));
+  if (!video.timeline.empty()) layers.push_back(layer("timeline", timeline_node(video.timeline)));
+  layers.push_back(layer("size", YAML::Node(std::to_string(video.width) + "x" + std::to_string(video.height))));
+  layers.push_back(layer("fps", YAML::Node(video.fps)));
+  layers.push_back(layer("frames", YAML::Node(video.frames)));
+  layers.push_back(layer("seed", YAML::Node(video.seed)));
+  return resolve_config(layers);
+}
+
+}  // namespace flashblock

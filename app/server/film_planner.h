@@ -1,0 +1,52 @@
+// From what a client asks for to a configuration of a film.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "app/config_file.h"
+#include "app/server/video.h"
+#include "pipeline/film_setup.h"
+#include "pipeline/render_config.h"
+
+namespace flashblock {
+
+/// What a client may ask for at most.
+struct FilmLimits {
+  double seconds = 600;
+  int64_t pixels = 1920 * 1088;  ///< of one picture
+  size_t prompt_bytes = 4000;
+  size_t prompts = 64;  ///< changes in one film's timeline
+};
+
+/// Makes films of the one model that a server has, with its settings; a request says prompt, length, size and seed, and
+/// nothing that names a file. Thread safety: all members may be called from any thread.
+class FilmPlanner {
+ public:
+  /// `layers`: the server's own settings. Throws: ConfigError, WeightsError.
+  FilmPlanner(std::vector<ConfigLayer> layers, const TransformerConfig& transformer, const FilmLimits& limits);
+
+  /// The server's own settings, with a prompt that stands for any.
+  const RenderConfig& defaults() const { return defaults_; }
+  const FilmLimits& limits() const { return limits_; }
+
+  /// A video that is as the document says, checked as far as can be without rendering it. Keys: prompt, model, seconds,
+  /// size, seed, timeline. Throws: ApiError 400.
+  Video plan(const nlohmann::json& document) const;
+  /// The same prompt rules for a prompt that comes later.
+  std::string checked_prompt(const nlohmann::json& value) const;
+  /// The configuration of a planned video; without the names of its files. Throws: ConfigError.
+  RenderConfig config(const Video& video) const;
+
+ private:
+  std::vector<PromptChange> timeline(const nlohmann::json& list) const;
+  int64_t frames(const nlohmann::json& seconds_or_null) const;
+
+  std::vector<ConfigLayer> layers_;
+  const TransformerConfig& transformer_;
+  FilmLimits limits_;
+  RenderConfig defaults_;
+};
+
+}  // namespace flashblock

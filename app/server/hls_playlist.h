@@ -1,0 +1,19 @@
+// The playlist by which players follow a film over HTTP Live Streaming.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "app/server/film_stream.h"
+
+namespace flashblock {
+
+/// An event playlist: all pieces so far, in order; players may begin anywhere. `folder` comes before the names of the
+/// files, init.mp4 and 000000.m4s, 000001.m4s, ... Source: RFC 8216, version 7.
+std::string hls_playlist(const std::vector<FilmStream::Piece>& pieces, int64_t fps, const std::string& folder,
+                         bool ended);
+
+/// The number of a piece by its file's name; -1: it is not one.
+int64_t hls_piece_index(const std::string& name);
+
+}  // namespace flashblock

@@ -1,0 +1,57 @@
+#include "app/server/preview.h"
+
+#include <algorithm>
+#include <ctime>
+#include <thread>
+
+namespace flashblock {
+namespace {
+
+Video video_of(const FilmSetup& setup) {
+  const RenderConfig& config = setup.config;
+  return {.model = config.model.name,
+          .prompt = config.prompt,
+          .timeline = config.timeline,
+          .width = config.width,
+          .height = config.height,
+          .fps = config.fps,
+          .frames = setup.plan.pictures,
+          .seed = config.seed.value_or(0)};
+}
+
+}  // namespace
+
+Preview::Preview(const ServerSettings& settings, const FilmSetup& setup)
+    : catalog_(nullptr, /*most_queued=*/0),
+      id_(catalog_.add_running(video_of(setup)).id),
+      server_({.address = settings.address.address, .port = settings.address.port}, settings.access,
+              {.catalog = catalog_, .streams = streams_}) {
+  server_.start();
+}
+
+std::unique_ptr<FilmObserver> Preview::observe(FilmObserver& next) {
+  return std::make_unique<VideoObserver>(id_, catalog_, streams_, &next);
+}
+
+void Preview::end(std::chrono::milliseconds most, const std::stop_token& stop) {
+  catalog_.update(id_, Keep::kInMemory, [&](Video& video) {
+    video.status = VideoStatus::kCompleted;
+    video.completed_at = std::time(nullptr);
+    video.progress.stage.clear();
+  });
+  if (server_.counts().requests == 0) return;
+  // Streams end by themselves; a player that fetches pieces has done so when it asks for no more.
+  constexpr std::chrono::milliseconds kLook{50}, kQuiet{2000};
+  const auto deadline = std::chrono::steady_clock::now() + most;
+  int64_t sent = -1;
+  auto quiet_since = std::chrono::steady_clock::now();
+  for (auto now = quiet_since; now < deadline && !stop.stop_requested(); now = std::chrono::steady_clock::now()) {
+    const int64_t sent_now = server_.counts().bytes_sent;
+    if (sent_now != sent || streams_.counts().streams > 0) quiet_since = now;
+    if (now - quiet_since >= kQuiet) return;
+    sent = sent_now;
+    std::this_thread::sleep_for(kLook);
+  }
+}
+
+}  // namespace flashblock

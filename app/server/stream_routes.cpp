@@ -1,0 +1,139 @@
+#include "app/server/stream_routes.h"
+
+#include <httplib.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "app/server/api_error.h"
+#include "app/server/hls_playlist.h"
+
+namespace flashblock {
+namespace {
+
+using Found = FilmStreams::Found;
+
+constexpr int64_t kSliceBytes = 128 * 1024;  // that one viewer holds in memory
+/// How long a viewer waits for a piece before it is looked at whether it is still there.
+constexpr std::chrono::milliseconds kLook{250};
+
+const FilmStream& stream_of(const Found& found) {
+  if (found.stream) return *found.stream;
+  throw ApiError({404, "no_film", "no film is running that could be watched"});
+}
+
+/// One viewer of a stream, from its first byte to its last.
+class Viewer {
+ public:
+  Viewer(std::shared_ptr<const FilmStream> stream, StreamCursor::Start start, ViewerCounts& counts)
+      : stream_(std::move(stream)), cursor_(start), counts_(counts) {
+    ++counts_.streams;
+  }
+  ~Viewer() { --counts_.streams; }
+  Viewer(const Viewer&) = delete;
+  Viewer& operator=(const Viewer&) = delete;
+
+  /// Sends what there is next, or waits a little for it. False: the viewer is gone.
+  bool serve(httplib::DataSink& sink) {
+    if (!begun_) {
+      begun_ = true;
+      const std::string init = stream_->init_segment();
+      return sink.write(init.data(), init.size());
+    }
+    const FilmStream::State state = stream_->wait_for_more_than(cursor_.position(), kLook);
+    const int64_t skipped = cursor_.skipped(), index = cursor_.next(state);
+    counts_.pieces_skipped += cursor_.skipped() - skipped;
+    if (index < 0) {
+      if (state.ended) sink.done();
+      return true;
+    }
+    if (!send(stream_->piece(index), sink)) return false;
+    cursor_.sent();
+    ++counts_.pieces_sent;
+    return true;
+  }
+
+ private:
+  bool send(const FilmStream::Piece& piece, httplib::DataSink& sink) const {
+    for (int64_t done = 0; done < piece.bytes; done += kSliceBytes) {
+      const std::string slice = stream_->read(piece.offset + done, std::min(kSliceBytes, piece.bytes - done));
+      if (!sink.write(slice.data(), slice.size())) return false;
+    }
+    return true;
+  }
+
+  std::shared_ptr<const FilmStream> stream_;
+  StreamCursor cursor_;
+  ViewerCounts& counts_;
+  bool begun_ = false;
+};
+
+void send_stream(const Found& found, ViewerCounts& counts, const httplib::Request& request,
+                 httplib::Response& response) {
+  const std::string type = stream_of(found).content_type();
+  StreamCursor::Start start = StreamCursor::Start::kNewest;
+  if (request.has_param("from")) {
+    if (request.get_param_value("from") != "start") {
+      throw ApiError({400, "invalid_value", "from: the only value it can have is start"});
+    }
+    start = StreamCursor::Start::kFirst;
+  }
+  response.status = 200;  // cpp-httplib would make it 206
+  const auto viewer = std::make_shared<Viewer>(found.stream, start, counts);
+  const auto provider = [viewer](size_t, httplib::DataSink& sink) { return viewer->serve(sink); };
+  if (request.version == "HTTP/1.0") {  // which knows no chunks
+    response.set_content_provider(type, provider);
+  } else {
+    response.set_chunked_content_provider(type, provider);
+  }
+}
+
+void send_playlist(const Found& found, const std::string& folder, ViewerCounts& counts, httplib::Response& response) {
+  const FilmStream& stream = stream_of(found);
+  const FilmStream::State state = stream.state();
+  std::vector<FilmStream::Piece> pieces = stream.pieces();
+  pieces.resize(static_cast<size_t>(state.pieces));  // so that an end is only told with everything before it
+  ++counts.playlists;
+  response.set_content(hls_playlist(pieces, stream.fps(), folder, state.ended), "application/vnd.apple.mpegurl");
+}
+
+void keep_in_cache(httplib::Response& response) {
+  response.set_header("Cache-Control", "private, max-age=3600, immutable");
+}
+
+}  // namespace
+
+void add_stream_routes(HttpServer& server, FilmStreams& streams) {
+  using httplib::Request;
+  using httplib::Response;
+  server.route("GET", "/stream.mp4", [&](const Request& request, Response& response) {
+    send_stream(streams.current(), streams.counts(), request, response);
+  });
+  server.route("GET", "/v1/videos/{id}/stream.mp4", [&](const Request& request, Response& response) {
+    send_stream(streams.find(request.matches[1]), streams.counts(), request, response);
+  });
+  server.route("GET", "/hls/live.m3u8", [&](const Request&, Response& response) {
+    const Found found = streams.current();
+    send_playlist(found, found.id + "/", streams.counts(), response);
+  });
+  server.route("GET", "/hls/{id}/live.m3u8", [&](const Request& request, Response& response) {
+    send_playlist(streams.find(request.matches[1]), "", streams.counts(), response);
+  });
+  server.route("GET", "/hls/{id}/init.mp4", [&](const Request& request, Response& response) {
+    const Found found = streams.find(request.matches[1]);
+    response.set_content(stream_of(found).init_segment(), "video/mp4");
+    keep_in_cache(response);
+  });
+  server.route("GET", "/hls/{id}/{piece}.m4s", [&](const Request& request, Response& response) {
+    const Found found = streams.find(request.matches[1]);
+    const FilmStream& stream = stream_of(found);
+    const int64_t index = hls_piece_index(request.matches[2]);
+    if (index < 0 || index >= stream.state().pieces) throw ApiError({404, "no_piece", "the film has no such piece"});
+    const FilmStream::Piece piece = stream.piece(index);
+    response.set_content(stream.read(piece.offset, piece.bytes), "video/iso.segment");
+    keep_in_cache(response);
+  });
+}
+
+}  // namespace flashblock

@@ -1,0 +1,143 @@
+#include "app/server/video.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "app/server/request_guard.h"
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kIdDigits = 24;
+constexpr std::string_view kIdPrefix = "video_";
+
+constexpr std::array<const char*, 5> kStatusNames = {"queued", "in_progress", "completed", "failed", "cancelled"};
+
+VideoStatus parse_status(const std::string& name) {
+  for (size_t i = 0; i < kStatusNames.size(); ++i) {
+    if (name == kStatusNames[i]) return static_cast<VideoStatus>(i);
+  }
+  throw ConfigError("a video's status is '" + name + "'");
+}
+
+/// A number as short as it can be: 5, 2.5.
+std::string number_text(double value) {
+  std::array<char, 32> text;
+  return std::string(text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr);
+}
+
+double seconds_of(const Video& video) {
+  return video.fps == 0 ? 0 : static_cast<double>(video.frames) / static_cast<double>(video.fps);
+}
+
+int64_t percent(const Video& video) {
+  if (video.status == VideoStatus::kCompleted) return 100;
+  if (video.progress.blocks == 0) return 0;
+  return std::min<int64_t>(99, 100 * video.progress.block / video.progress.blocks);
+}
+
+Json timeline_of(const Video& video) {
+  Json list = Json::array();
+  for (const PromptChange& change : video.timeline) list.push_back({{"at", change.seconds}, {"prompt", change.prompt}});
+  return list;
+}
+
+Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
+
+}  // namespace
+
+std::string to_string(VideoStatus status) { return kStatusNames[static_cast<size_t>(status)]; }
+
+bool is_final(VideoStatus status) { return status != VideoStatus::kQueued && status != VideoStatus::kInProgress; }
+
+Json video_object(const Video& video, int64_t queue_position) {
+  const VideoProgress& progress = video.progress;
+  const bool failed = video.status == VideoStatus::kFailed;
+  return {{"id", video.id},
+          {"object", "video"},
+          {"model", video.model},
+          {"status", to_string(video.status)},
+          {"progress", percent(video)},
+          {"created_at", video.created_at},
+          {"completed_at", video.completed_at > 0 ? Json(video.completed_at) : Json()},
+          {"expires_at", nullptr},
+          {"prompt", video.prompt},
+          {"seconds", number_text(seconds_of(video))},
+          {"size", std::to_string(video.width) + "x" + std::to_string(video.height)},
+          {"remixed_from_video_id", nullptr},
+          {"error", failed ? Json{{"code", video.error_code}, {"message", video.error_message}} : Json()},
+          {"seed", video.seed},
+          {"fps", video.fps},
+          {"frames", video.frames},
+          {"timeline", timeline_of(video)},
+          {"stage", text_or_null(progress.stage)},
+          {"block", progress.block},
+          {"blocks", progress.blocks},
+          {"pictures", progress.pictures},
+          {"pictures_per_second", progress.pictures_per_second},
+          {"eta_seconds", progress.eta_seconds},
+          {"reused_attention", progress.reused_attention ? Json(*progress.reused_attention) : Json()},
+          {"queue_position", queue_position >= 0 ? Json(queue_position) : Json()},
+          {"pending_prompt", progress.pending_prompt ? Json(*progress.pending_prompt) : Json()},
+          {"prompt_fault", text_or_null(progress.prompt_fault)},
+          {"live", progress.live}};
+}
+
+Json stored_video(const Video& video) {
+  return {{"id", video.id},
+          {"number", video.number},
+          {"created_at", video.created_at},
+          {"completed_at", video.completed_at},
+          {"model", video.model},
+          {"prompt", video.prompt},
+          {"timeline", timeline_of(video)},
+          {"width", video.width},
+          {"height", video.height},
+          {"fps", video.fps},
+          {"frames", video.frames},
+          {"seed", video.seed},
+          {"status", to_string(video.status)},
+          {"error_code", video.error_code},
+          {"error_message", video.error_message}};
+}
+
+Video read_stored_video(const Json& document) {
+  try {
+    Video video;
+    video.id = document.at("id");
+    video.number = document.at("number");
+    video.created_at = document.at("created_at");
+    video.completed_at = document.at("completed_at");
+    video.model = document.at("model");
+    video.prompt = document.at("prompt");
+    for (const Json& change : document.at("timeline")) {
+      video.timeline.push_back({.seconds = change.at("at"), .prompt = change.at("prompt")});
+    }
+    video.width = document.at("width");
+    video.height = document.at("height");
+    video.fps = document.at("fps");
+    video.frames = document.at("frames");
+    video.seed = document.at("seed");
+    video.status = parse_status(document.at("status"));
+    video.error_code = document.at("error_code");
+    video.error_message = document.at("error_message");
+    if (!is_video_id(video.id)) throw ConfigError("'" + video.id + "' is not the id of a video");
+    return video;
+  } catch (const Json::exception& error) {
+    throw ConfigError(std::string("not a video: ") + error.what());
+  }
+}
+
+std::string draw_video_id() { return std::string(kIdPrefix) + draw_token().substr(0, kIdDigits); }
+
+bool is_video_id(const std::string& text) {
+  if (text.size() != kIdPrefix.size() + kIdDigits || !text.starts_with(kIdPrefix)) return false;
+  return text.find_first_not_of("0123456789abcdef", kIdPrefix.size()) == text.npos;
+}
+
+}  // namespace flashblock

@@ -1,0 +1,66 @@
+// One film that a client of the server asked for: what it is to be, and how far it is.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipeline/render_config.h"
+
+namespace flashblock {
+
+enum class VideoStatus { kQueued, kInProgress, kCompleted, kFailed, kCancelled };
+
+std::string to_string(VideoStatus status);
+
+/// Whether nothing more will happen to it.
+bool is_final(VideoStatus status);
+
+/// How far the render of a film is; not kept on disk.
+struct VideoProgress {
+  std::string stage;   ///< as FilmObserver names it; empty: not running
+  int64_t block = 0;   ///< frame blocks on disk
+  int64_t blocks = 0;  ///< of the film; 0: not known yet
+  int64_t pictures = 0;
+  double pictures_per_second = 0;
+  double eta_seconds = 0;
+  std::optional<double> reused_attention;     ///< share of the attentions over earlier blocks that were reused, 0 to 1
+  std::optional<std::string> pending_prompt;  ///< asked for, not yet in the film
+  std::string prompt_fault;                   ///< why the last prompt was refused; empty: it was not
+  bool live = false;                          ///< its pieces can be watched
+};
+
+struct Video {
+  std::string id;            ///< video_ and 24 hexadecimal digits
+  int64_t number = 0;        ///< in the order they were asked for
+  int64_t created_at = 0;    ///< seconds since 1970
+  int64_t completed_at = 0;  ///< the same; 0: not finished
+  std::string model;
+
+  std::string prompt;
+  std::vector<PromptChange> timeline;
+  int64_t width = 0, height = 0;  ///< pixels
+  int64_t fps = 0;
+  int64_t frames = 0;
+  uint64_t seed = 0;
+
+  VideoStatus status = VideoStatus::kQueued;
+  std::string error_code, error_message;
+  VideoProgress progress;
+};
+
+/// The form in which clients see it: OpenAI's video object, and more. `queue_position`: 0 runs, 1 is the next; less:
+/// not in the queue.
+nlohmann::ordered_json video_object(const Video& video, int64_t queue_position);
+
+/// What is kept on disk of it, and back. Throws: ConfigError for a document that is not one.
+nlohmann::ordered_json stored_video(const Video& video);
+Video read_stored_video(const nlohmann::ordered_json& document);
+
+/// A new id, from the system's random numbers. Throws: DeviceError.
+std::string draw_video_id();
+bool is_video_id(const std::string& text);
+
+}  // namespace flashblock
