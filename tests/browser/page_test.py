@@ -1,0 +1,259 @@
+"""The page in a browser, against the program: what a person sees, steers and keeps.
+
+    .venv/bin/pip install playwright; apt-get install chromium
+    .venv/bin/python -m unittest discover -s tests/browser -p '*_test.py'
+
+FLASHBLOCK_PROGRAM names another program than build/cuda-release/app/flashblock; FLASHBLOCK_SCREENSHOTS a folder that is
+filled with screenshots.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.request
+
+from playwright.sync_api import sync_playwright
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = os.environ.get("FLASHBLOCK_PROGRAM", str(ROOT / "build/cuda-release/app/flashblock"))
+PATIENCE = 180  # seconds; no test waits for a fixed time, this only ends one that hangs
+LATEST_PICTURE = 5.0  # seconds from the first frame block on disk to its picture; 1.0 is the aim on a machine of one's own
+
+DAY, NIGHT = "a red balloon drifts over green hills on a clear day", "night falls over the green hills"
+
+
+class Server:
+    """`flashblock serve` on a free port, with a folder of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.log = open(folder / "log", "w+")
+        self.process = subprocess.Popen(
+            [PROGRAM, "serve", "127.0.0.1:0", "--data", str(folder / "films"), "--model", str(ROOT / "assets/demo"),
+             "--device", "cpu"],
+            stdout=self.log, stderr=subprocess.STDOUT)
+        self.url = self._address()
+
+    def _address(self):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and self.process.poll() is None:
+            found = re.search(r"http://127\.0\.0\.1:\d+", (self.folder / "log").read_text())
+            if found:
+                return found.group()
+            time.sleep(0.05)
+        raise AssertionError("the server did not start: " + (self.folder / "log").read_text())
+
+    def get(self, path):
+        with urllib.request.urlopen(self.url + path) as answer:
+            return answer.read()
+
+    def close(self):
+        self.process.terminate()
+        status = self.process.wait(PATIENCE)
+        self.log.close()
+        return status
+
+
+def packets(film):
+    """The coded pictures of a film, one checksum each."""
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(film), "-map", "0:v", "-c", "copy", "-f", "framemd5", "-"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [line.split(",")[-1].strip() for line in text.splitlines() if not line.startswith("#")]
+
+
+class Page:
+    """One viewer. Everything the browser complains about is kept in `complaints`."""
+
+    def __init__(self, browser, url, **context):
+        self.complaints = []
+        self.context = browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | context))
+        self.tab = self.context.new_page()
+        self.tab.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(m.text))
+        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.tab.goto(url + "/")
+        self.until("$('service').dataset.state !== 'away'")
+
+    def ask(self, expression):
+        return self.tab.evaluate("() => (" + expression + ")")
+
+    def until(self, condition):
+        """Waits for a JavaScript condition. (wait_for_function would need `eval`, which the page's policy forbids.)"""
+        end = time.monotonic() + PATIENCE
+        while not self.ask("Boolean(" + condition + ")"):
+            if time.monotonic() > end:
+                raise AssertionError(condition + " did not come true: " + self.ask(
+                    "document.body.innerText + JSON.stringify([...videos.values()])") + str(self.complaints))
+            self.tab.wait_for_timeout(30)
+
+    def brightness_at(self, seconds):
+        """Mean of the picture on the screen, 0 to 255."""
+        self.tab.evaluate("""async seconds => {
+            video.pause();
+            if (player) player.wantsPlay = false;
+            const there = new Promise(done => video.requestVideoFrameCallback(done));
+            video.currentTime = seconds;
+            await there;
+        }""", seconds)
+        return self.ask("""(() => {
+            const canvas = new OffscreenCanvas(64, 36), context = canvas.getContext('2d');
+            context.drawImage(video, 0, 0, 64, 36);
+            const data = context.getImageData(0, 0, 64, 36).data;
+            return data.reduce((sum, value, i) => i % 4 === 3 ? sum : sum + value, 0) / (64 * 36 * 3);
+        })()""")
+
+    def screenshot(self, name):
+        folder = os.environ.get("FLASHBLOCK_SCREENSHOTS")
+        if folder:
+            self.tab.screenshot(path=pathlib.Path(folder) / (name + ".png"), full_page=True)
+
+
+class BrowserTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory(prefix="flashblock-browser-")
+        cls.folder = pathlib.Path(cls.temporary.name)
+        cls.server = Server(cls.folder)
+        cls.playwright = sync_playwright().start()
+        cls.browser = cls.playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.close()
+        cls.playwright.stop()
+        status = cls.server.close()
+        cls.temporary.cleanup()
+        assert status in (0, 143), f"the server ended with {status}"
+
+    def open(self, **context):
+        page = Page(self.browser, self.server.url, **context)
+        self.addCleanup(page.context.close)
+        return page
+
+    def start(self, page, prompt, seconds, seed):
+        """By the keyboard alone: to the sentence with /, through the fields with Tab, off with Ctrl and Enter."""
+        known = page.ask("[...videos.keys()]")
+        keyboard = page.tab.keyboard
+        page.ask("document.activeElement.blur()")
+        keyboard.press("/")
+        self.assertEqual(page.ask("document.activeElement.id"), "prompt")
+        keyboard.insert_text(prompt)
+        for field, text in (("seconds", seconds), ("size", "256x144"), ("seed", seed)):
+            while page.ask("document.activeElement.id") != field:
+                keyboard.press("Tab")
+            keyboard.press("Control+a")
+            keyboard.insert_text(str(text))
+        keyboard.press("Enter")
+        page.until("[...videos.keys()].some(id => !" + json.dumps(known) + ".includes(id))")
+        return page.ask("[...videos.keys()].find(id => !" + json.dumps(known) + ".includes(id))")
+
+    def test_1_film_is_watched_steered_and_rendered_again(self):
+        first = self.open()
+        first.screenshot("empty")
+        first.ask("void video.requestVideoFrameCallback(() => { window.firstPicture = Date.now() / 1000; })")
+        film = self.start(first, DAY, 8, 7)
+        first.until("videos.get('%s').block >= 1" % film)
+        piece = next((self.folder / "films").rglob("000000.m4s"))
+        finished = piece.stat().st_mtime
+        first.until("window.firstPicture")
+        delay = first.ask("window.firstPicture") - finished
+        print(f"first picture on the screen {delay:.2f} s after the first frame block was finished")
+        self.assertLess(delay, LATEST_PICTURE)
+
+        first.ask("document.activeElement.blur()")
+        first.tab.keyboard.press("/")
+        self.assertEqual(first.ask("document.activeElement.id"), "next")
+        first.tab.keyboard.insert_text(NIGHT)
+        first.tab.keyboard.press("Control+Enter")
+        first.until("videos.get('%s').block >= 3" % film)
+        second = self.open()
+        second.until("video.readyState >= 2")
+        self.assertGreater(second.ask("video.buffered.start(0)"), 0, "it joined in the middle")
+        first.until("videos.get('%s').timeline.length === 1" % film)
+        first.screenshot("rendering")
+        second.screenshot("rendering-second-viewer")
+        for page in (first, second):
+            page.until("video.ended")
+            self.assertIsNone(page.ask("video.error"))
+            self.assertAlmostEqual(page.ask("video.currentTime"), 8.0, delta=0.2)
+        first.screenshot("done")
+
+        change = first.ask("videos.get('%s').timeline[0]" % film)
+        self.assertEqual(change["prompt"], NIGHT)
+        self.assertIn(NIGHT, first.ask("$('spoken').innerText"))
+        before, after = first.brightness_at(change["at"] - 0.2), first.brightness_at(7.9)
+        self.assertLess(after, before - 20, "night is not darker than day")
+
+        (self.folder / "steered.mp4").write_bytes(self.server.get("/v1/videos/" + film + "/content"))
+        subprocess.run([PROGRAM, "render", DAY, "--model", str(ROOT / "assets/demo"), "--device", "cpu", "--seconds", "8", "--seed", "7",
+                        "--prompt-at", f"{change['at']}={NIGHT}", "--output", str(self.folder / "again.mp4"), "--quiet"],
+                       check=True)
+        steered = packets(self.folder / "steered.mp4")
+        self.assertEqual(len(steered), 128)
+        self.assertEqual(packets(self.folder / "again.mp4"), steered, "the same film, bit for bit")
+        self.assertEqual(first.complaints + second.complaints, [])
+
+    def test_2_film_of_before_is_watched_saved_and_deleted(self):
+        page = self.open()
+        page.until("document.querySelector('.card img')?.naturalWidth > 0")
+        page.tab.locator(".card .play").first.click()
+        page.until("video.currentTime > 0.1")
+        page.ask("document.activeElement.blur()")
+        page.tab.keyboard.press(" ")
+        page.until("video.paused")
+        place = page.ask("video.currentTime")
+        page.tab.keyboard.press("ArrowRight")
+        page.until("Math.abs(video.currentTime - %f) < 0.2" % (place + 1))
+        page.tab.locator("#bar").focus()
+        page.tab.keyboard.press("End")
+        page.until("video.currentTime > 7")
+        self.assertIn("0:07", page.ask("$('bar').getAttribute('aria-valuetext')"))
+        with page.tab.expect_download() as download:
+            page.tab.locator("#save").click()
+        self.assertEqual(len(packets(download.value.path())), 128)
+        page.tab.locator(".card .acts .icon[title=Delete]").click()
+        page.tab.locator(".card .sure").click()
+        page.until("!document.querySelector('.card') && !$('none').hidden")
+        self.assertEqual(json.loads(self.server.get("/v1/videos"))["data"], [])
+        self.assertEqual(page.complaints, [])
+
+    def test_3_film_is_stopped_and_kept(self):
+        page = self.open()
+        film = self.start(page, DAY, 60, "")
+        page.until("videos.get('%s').block >= 1" % film)
+        page.tab.locator("#stop").click()
+        page.until("videos.get('%s').status === 'cancelled' && watchable(videos.get('%s'))" % (film, film))
+        page.until("video.currentTime > 0")
+        page.screenshot("stopped")
+        self.assertEqual(page.complaints, [])
+
+    def test_4_refusal_is_shown(self):
+        page = self.open()
+        page.tab.locator("#prompt").fill("a boat")
+        page.tab.locator("#size").fill("250x144")
+        page.tab.locator("#start").click()
+        page.until("!document.querySelector('#new .fault').hidden")
+        self.assertIn("250x144", page.ask("document.querySelector('#new .fault').innerText"))
+        self.assertEqual([text for text in page.complaints if "400" not in text], [])
+
+    def test_5_fits_a_phone_and_names_everything(self):
+        page = self.open(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True, color_scheme="dark",
+                         reduced_motion="reduce")
+        self.assertLessEqual(page.ask("document.documentElement.scrollWidth"), 390)
+        unnamed = page.ask("""[...document.querySelectorAll('button, input, textarea, a, [role=slider], video')]
+            .filter(e => !e.ariaLabel && !e.innerText && !e.textContent.trim() && !e.labels?.length).map(e => e.outerHTML)""")
+        self.assertEqual(unnamed, [])
+        self.assertEqual(page.ask("document.getAnimations().length"), 0)
+        self.assertNotEqual(page.ask("getComputedStyle(document.body).backgroundColor"), "rgb(245, 244, 240)")
+        page.screenshot("phone")
+        self.assertEqual(page.complaints, [])
+
+
+if __name__ == "__main__":
+    unittest.main()
