@@ -7,55 +7,14 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "core/pickle_opcodes.h"
 
 namespace flashblock {
 namespace {
 
 using Graph = PickleGraph;
 using Ref = Graph::Ref;
-
-enum Opcode : uint8_t {
-  kMark = '(',
-  kStop = '.',
-  kPop = '0',
-  kPopMark = '1',
-  kDup = '2',
-  kBinFloat = 'G',
-  kBinInt = 'J',
-  kBinInt1 = 'K',
-  kBinInt2 = 'M',
-  kNone = 'N',
-  kBinPersId = 'Q',
-  kReduce = 'R',
-  kBinString = 'T',
-  kShortBinString = 'U',
-  kBinUnicode = 'X',
-  kAppend = 'a',
-  kBuild = 'b',
-  kGlobal = 'c',
-  kDict = 'd',
-  kAppends = 'e',
-  kBinGet = 'h',
-  kLongBinGet = 'j',
-  kList = 'l',
-  kBinPut = 'q',
-  kLongBinPut = 'r',
-  kSetItem = 's',
-  kTuple = 't',
-  kSetItems = 'u',
-  kEmptyTuple = ')',
-  kEmptyList = ']',
-  kEmptyDict = '}',
-  kProto = 0x80,
-  kNewObj = 0x81,
-  kTuple1 = 0x85,
-  kTuple2 = 0x86,
-  kTuple3 = 0x87,
-  kNewTrue = 0x88,
-  kNewFalse = 0x89,
-  kLong1 = 0x8a,
-  kLong4 = 0x8b,
-};
+using enum PickleOpcode;
 
 constexpr size_t kMaxPickleBytes = 16 << 20;  // a thousand tensors take about 0.15 MB
 constexpr size_t kMaxRank = 16;
@@ -289,7 +248,7 @@ class Unpickler {
 
   // Executes one opcode; false after the last.
   bool step(uint8_t opcode) {
-    switch (opcode) {
+    switch (PickleOpcode{opcode}) {
       case kStop:
         return false;
       case kProto:
@@ -344,7 +303,7 @@ class Unpickler {
 
   // The object that an opcode makes.
   Graph::Value make(uint8_t opcode) {
-    switch (opcode) {
+    switch (PickleOpcode{opcode}) {
       case kNone:
         return Graph::None{};
       case kNewTrue:
