@@ -17,11 +17,6 @@
 namespace flashblock {
 namespace {
 
-int cuda_devices() {
-  const auto& hooks = at::detail::getCUDAHooks();
-  return hooks.hasCUDA() ? static_cast<int>(hooks.deviceCount()) : 0;
-}
-
 // The number after "cuda:", or -1 if the text is not one.
 int cuda_index(const std::string& name) {
   const std::string digits = name == "cuda" ? "0" : name.rfind("cuda:", 0) == 0 ? name.substr(5) : "";
@@ -41,9 +36,14 @@ std::string processor_name() {
 
 }  // namespace
 
+int gpu_count() {
+  const auto& hooks = at::detail::getCUDAHooks();
+  return hooks.hasCUDA() ? static_cast<int>(hooks.deviceCount()) : 0;
+}
+
 at::Device resolve_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
-  const int devices = cuda_devices();
+  const int devices = gpu_count();
   if (name == "auto") return devices > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   const int index = cuda_index(name);
   if (index < 0)

@@ -8,6 +8,9 @@
 
 namespace flashblock {
 
+/// CUDA devices that this process sees; 0 in a build without CUDA.
+int gpu_count();
+
 /// The device that `name` stands for: "auto" (the first GPU, else the CPU), "cpu", "cuda" or "cuda:N".
 /// Throws: ConfigError for any other name; DeviceError if that GPU does not exist or this build has no CUDA.
 at::Device resolve_device(const std::string& name);

@@ -37,6 +37,12 @@ void Profile::count(const std::string& counter, int64_t amount) {
   counters_[counter] += amount;
 }
 
+void Profile::clear() {
+  const std::lock_guard lock(mutex_);
+  stages_.clear();
+  counters_.clear();
+}
+
 std::vector<StageTime> Profile::stages() const {
   const std::lock_guard lock(mutex_);
   return stages_;

@@ -42,6 +42,9 @@ class Profile {
   void add_time(const std::string& stage, double seconds, int64_t runs = 1);
   void count(const std::string& counter, int64_t amount = 1);
 
+  /// Forgets everything, so that another run can be measured.
+  void clear();
+
   /// Stages in the order in which they were first met.
   std::vector<StageTime> stages() const;
   double seconds(const std::string& stage) const;

@@ -33,6 +33,15 @@ TEST(Profile, SumsTimesAndCountsOverThreads) {
   EXPECT_EQ(profile.seconds("none"), 0.0);
 }
 
+TEST(Profile, ForgetsOnRequest) {
+  Profile profile;
+  profile.add_time("decode", 1.0);
+  profile.count("blocks");
+  profile.clear();
+  EXPECT_TRUE(profile.stages().empty());
+  EXPECT_EQ(profile.counter("blocks"), 0);
+}
+
 TEST(Profile, ANullProfileRecordsNothing) { const Profile::Scope scope(nullptr, "decode"); }
 
 }  // namespace
