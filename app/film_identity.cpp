@@ -95,7 +95,7 @@ void add_model_choices(const ModelDescription& model, FilmIdentity& identity) {
 
 }  // namespace
 
-FilmIdentity identify_film(const FilmSetup& setup, at::Device device, at::ScalarType dtype,
+FilmIdentity describe_film(const FilmSetup& setup, at::Device device, at::ScalarType dtype,
                            const std::vector<ModelPart>& parts) {
   const RenderConfig& config = setup.config;
   FilmIdentity identity;
@@ -115,10 +115,20 @@ FilmIdentity identify_film(const FilmSetup& setup, at::Device device, at::Scalar
   list.add("video", config.video);
   list.add("replay", config.replay);
   identity.files = std::move(list.files);
+  return identity;
+}
+
+FilmIdentity identify_film(const FilmSetup& setup, at::Device device, at::ScalarType dtype,
+                           const std::vector<ModelPart>& parts) {
+  FilmIdentity identity = describe_film(setup, device, dtype, parts);
+  identity.checksums = start_checksums(identity, setup.config);
+  return identity;
+}
+
+std::shared_ptr<const FileChecksums> start_checksums(const FilmIdentity& identity, const RenderConfig& config) {
   std::vector<std::filesystem::path> files;
   for (const IdentityFile& file : identity.files) files.push_back(file.file);
-  identity.checksums = std::make_shared<FileChecksums>(std::move(files), checksum_cache(config));
-  return identity;
+  return std::make_shared<FileChecksums>(std::move(files), checksum_cache(config));
 }
 
 bool is_weights(const IdentityFile& file) {

@@ -56,7 +56,7 @@ std::string data_uri(std::string_view media_type, std::string_view bytes) {
   return "data:" + std::string(media_type) + ";base64," + base64(bytes);
 }
 
-std::string html_page(std::string_view title, std::string_view body) {
+std::string html_page(std::string_view title, std::string_view body, std::string_view head) {
   std::string page =
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
@@ -65,7 +65,9 @@ std::string html_page(std::string_view title, std::string_view body) {
   page += html_escape(title);
   page += "</title>\n<style>";
   page += kPageStyle;
-  page += "</style>\n</head>\n<body>\n<main>\n";
+  page += "</style>\n";
+  page += head;
+  page += "</head>\n<body>\n<main>\n";
   page += body;
   page += "</main>\n<script>";
   page += kChartScript;

@@ -13,8 +13,8 @@ std::string html_escape(std::string_view text);
 std::string data_uri(std::string_view media_type, std::string_view bytes);
 
 /// A whole page. `title` is text, `body` is HTML. Style sheet and script are inside; the script only adds readings to
-/// charts under the pointer.
-std::string html_page(std::string_view title, std::string_view body);
+/// charts under the pointer. `head`: HTML for the head, a style sheet of the page's own say.
+std::string html_page(std::string_view title, std::string_view body, std::string_view head = "");
 
 /// A number in about four digits, without an exponent; a dash for what was not measured; `infinite` for infinity.
 std::string number_text(double value, int decimals, std::string_view infinite = "∞");
