@@ -5,6 +5,7 @@
 #include <regex>
 #include <sstream>
 
+#include "app/batch/batch_options.h"
 #include "app/film_options.h"
 #include "app/server/server_options.h"
 #include "core/error.h"
@@ -131,6 +132,7 @@ Request parse_command_line(int argc, const char* const* argv) {
   app.require_subcommand(1);
   RenderCommand render(app);
   ServeCommandOptions serve(app);
+  BatchOptions batch(app);
   AnalyzeOptions analyze(app);
   BenchCommand bench(app);
   InfoRequest info;
@@ -151,6 +153,8 @@ Request parse_command_line(int argc, const char* const* argv) {
   if (render.chosen()) return {.render = render.request()};
   if (auto redundancy = analyze.redundancy()) return {.redundancy = std::move(redundancy)};
   if (serve.chosen()) return {.serve = serve.request()};
+  if (auto jobs = batch.request()) return {.batch = std::move(jobs)};
+  if (batch.is_worker()) return {.batch_worker = true};
   if (auto fidelity = analyze.fidelity()) return {.fidelity = std::move(fidelity)};
   if (auto asked = bench.request()) return {.bench = std::move(asked)};
   return {.info = info};

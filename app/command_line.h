@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/analyze/analyze_options.h"
+#include "app/batch/batch_command.h"
 #include "app/bench_command.h"
 #include "app/config_file.h"
 #include "app/progress.h"
@@ -34,6 +35,8 @@ struct Request {
   std::optional<std::string> text;
   std::optional<RenderRequest> render;
   std::optional<ServeRequest> serve;
+  std::optional<BatchRequest> batch;
+  bool batch_worker = false;  ///< a worker that a batch has started
   std::optional<FidelityRequest> fidelity;
   std::optional<BenchRequest> bench;
   std::optional<RedundancyRequest> redundancy;

@@ -5,6 +5,7 @@
 
 #include "app/analyze/fidelity_command.h"
 #include "app/analyze/redundancy_command.h"
+#include "app/batch/worker.h"
 #include "app/command_line.h"
 #include "app/error_report.h"
 #include "app/info_command.h"
@@ -19,6 +20,8 @@ int run(const Request& request) {
   if (request.render) return run_render(*request.render);
   if (request.redundancy) return run_redundancy(*request.redundancy);
   if (request.serve) return run_serve(*request.serve);
+  if (request.batch) return run_batch(*request.batch);
+  if (request.batch_worker) return run_batch_worker();
   if (request.fidelity) return run_fidelity(*request.fidelity);
   if (request.bench) return run_bench(*request.bench);
   if (request.info) return run_info(*request.info);

@@ -1,0 +1,136 @@
+#include "app/batch/batch_command.h"
+
+#include <algorithm>
+#include <iostream>
+
+#include "app/batch/film_check.h"
+#include "app/batch/report.h"
+#include "app/interrupt.h"
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kUnfinished = 6;  // exit status of --status: not all films are done, none has failed
+
+/// The shard's films, in the order of rendering: a shard is a run of them, so that it loads few models.
+std::vector<size_t> films_of_shard(const std::vector<BatchFilm>& films, const Shard& shard) {
+  const std::vector<size_t> order = render_order(films);
+  const auto count = static_cast<int64_t>(order.size());
+  return {order.begin() + count * (shard.index - 1) / shard.count, order.begin() + count * shard.index / shard.count};
+}
+
+/// A film that might be made by another try, or elsewhere, decides: scripts can tell that from faults that stay.
+int status_of(const std::vector<FilmRecord>& records, const std::vector<size_t>& shown) {
+  int status = 0;
+  for (const size_t film : shown) {
+    const FilmRecord& record = records[film];
+    if (record.state == JobState::kDone) continue;
+    const int own = record.fault ? record.fault->status : kUnfinished;
+    const bool passing = own == static_cast<int>(ExitStatus::kDevice);
+    if (passing || status == 0 || status == kUnfinished) status = own;
+    if (passing) break;
+  }
+  return status;
+}
+
+int print_status(const BatchRequest& request) {
+  const std::vector<BatchFilm> films = read_jobs_file(request.jobs_file);
+  const BatchFolder folder(request.jobs_file);
+  std::vector<FilmRecord> records;
+  std::vector<size_t> shown;
+  for (size_t i = 0; i < films.size(); ++i) {
+    shown.push_back(i);
+    records.push_back(folder.read(films[i].name));
+    if (records[i].state == JobState::kDone && !fs::exists(records[i].output)) records[i] = {};
+    if (films[i].fault) {
+      records[i].state = JobState::kFailed;
+      records[i].fault = films[i].fault;
+    }
+  }
+  std::cout << board_table(films, records, shown);
+  return status_of(records, shown);
+}
+
+int print_check(const std::vector<BatchFilm>& films, const std::vector<size_t>& shown) {
+  std::vector<FilmRecord> records(films.size());
+  for (const size_t film : shown) {
+    if (films[film].fault) {
+      records[film].state = JobState::kFailed;
+      records[film].fault = films[film].fault;
+      std::cerr << "flashblock: error: " << films[film].fault->message << '\n';
+    } else {
+      std::cout << films[film].name << '\t' << films[film].config.output.string() << '\n';
+      records[film].state = JobState::kDone;
+    }
+  }
+  return status_of(records, shown);
+}
+
+/// Records the faults that were found before anything was rendered, and leaves the films that can be rendered.
+std::vector<size_t> sort_out(const std::vector<BatchFilm>& films, const std::vector<size_t>& order,
+                             const BatchFolder& folder) {
+  std::vector<size_t> sound;
+  for (const size_t film : order) {
+    if (!films[film].fault) {
+      sound.push_back(film);
+      continue;
+    }
+    std::cerr << "flashblock: error: " << films[film].fault->message << '\n';
+    const auto lock = FileLock::take(folder.lock_file(films[film].name));
+    FilmRecord record{.state = JobState::kFailed, .fault = films[film].fault, .begun = utc_now(), .ended = utc_now()};
+    record.changed_ms = now_ms();
+    if (lock) folder.write(films[film].name, record);
+  }
+  return sound;
+}
+
+int run(const BatchRequest& request, const std::vector<BatchFilm>& films, const std::vector<size_t>& order) {
+  std::vector<size_t> shown = order;
+  std::sort(shown.begin(), shown.end());
+  const BatchFolder folder(request.jobs_file);
+  const fs::path beside = fs::absolute(request.jobs_file).lexically_normal().parent_path() / "report.json";
+  Reporter reporter(request.jobs_file, request.report.empty() ? beside : fs::absolute(request.report), films, folder);
+  folder.create();
+  Supervisor supervisor(films, sort_out(films, order, folder), folder, request.supervisor);
+  int signal = 0;
+  {
+    const auto board =
+        make_board(request.quiet ? BoardStyle::kNone : request.board, films, supervisor.records(), shown);
+    const Interrupt interrupt;
+    supervisor.on_state = [&](size_t film) {
+      board->state_changed(film);
+      reporter.changed();
+    };
+    supervisor.on_tick = [&] {
+      board->tick();
+      reporter.write_in_passing();
+    };
+    supervisor.run(interrupt.token());
+    signal = interrupt.signal();
+  }
+  reporter.write();
+  if (!request.quiet) {
+    std::cout << board_table(films, supervisor.records(), shown) << "report: " << reporter.page().string() << '\n';
+  }
+  if (signal != 0) {
+    std::cerr << "flashblock: interrupted; finished frame blocks are kept, and the same command goes on from them\n";
+    return 128 + signal;
+  }
+  return status_of(supervisor.records(), shown);
+}
+
+}  // namespace
+
+int run_batch(const BatchRequest& request) {
+  if (request.action == BatchRequest::Action::kStatus) return print_status(request);
+  std::vector<BatchFilm> films = read_jobs_file(request.jobs_file);
+  check_films(films);
+  const std::vector<size_t> order = films_of_shard(films, request.shard);
+  if (request.action == BatchRequest::Action::kCheck) return print_check(films, order);
+  return run(request, films, order);
+}
+
+}  // namespace flashblock

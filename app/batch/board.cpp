@@ -1,0 +1,200 @@
+#include "app/batch/board.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+
+#include "app/batch/report.h"
+#include "app/progress.h"
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Bytes of `text` that make at most `characters` characters.
+size_t prefix(const std::string& text, size_t characters) {
+  size_t seen = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool begins = (static_cast<unsigned char>(text[i]) & 0xC0U) != 0x80U;
+    if (begins && seen++ == characters) return i;
+  }
+  return text.size();
+}
+
+size_t characters_in(const std::string& text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+}
+
+std::string padded(std::string text, size_t characters) {
+  const size_t length = characters_in(text);
+  return length < characters ? text.append(characters - length, ' ') : text;
+}
+
+std::string state_words(const FilmRecord& record) {
+  char text[160];
+  switch (record.state) {
+    case JobState::kRunning:
+    case JobState::kElsewhere: {
+      const char* where = record.state == JobState::kElsewhere ? ", in another run" : "";
+      if (record.block == 0) return record.stage + where;
+      std::snprintf(text, sizeof text, "block %lld/%lld  %.1f pictures/s  %s left%s",
+                    static_cast<long long>(record.block), static_cast<long long>(record.blocks),
+                    record.pictures_per_second, clock_text(record.seconds_left).c_str(), where);
+      return text;
+    }
+    case JobState::kDone:
+      std::snprintf(text, sizeof text, "%lld pictures in %s", static_cast<long long>(record.pictures),
+                    clock_text(record.seconds).c_str());
+      return record.seconds > 0 ? text : "was there";
+    case JobState::kInterrupted:
+      std::snprintf(text, sizeof text, "at block %lld/%lld", static_cast<long long>(record.block),
+                    static_cast<long long>(record.blocks));
+      return text;
+    case JobState::kFailed:
+      return record.fault ? record.fault->message : "";
+    case JobState::kWaiting:
+      if (record.fault) return "again after: " + record.fault->message;
+  }
+  return "";
+}
+
+size_t name_width_of(const std::vector<BatchFilm>& films, const std::vector<size_t>& shown) {
+  constexpr size_t kWidest = 40;
+  size_t width = 4;
+  for (const size_t film : shown) width = std::max(width, characters_in(films[film].name));
+  return std::min(width, kWidest);
+}
+
+std::string headline(const std::vector<FilmRecord>& records, const std::vector<size_t>& shown) {
+  std::vector<FilmRecord> mine;
+  for (const size_t film : shown) mine.push_back(records[film]);
+  const BatchCounts counts = count_states(mine);
+  std::string text = std::to_string(counts.done) + " of " + std::to_string(counts.films) + " films done";
+  const auto add = [&](int64_t films, const char* what) {
+    if (films > 0) text += ", " + std::to_string(films) + " " + what;
+  };
+  add(counts.failed, "failed");
+  add(counts.running, "running");
+  add(counts.interrupted, "interrupted");
+  add(counts.waiting, "to do");
+  return text;
+}
+
+class LineBoard : public Board {
+ public:
+  LineBoard(const std::vector<BatchFilm>& films, const std::vector<FilmRecord>& records)
+      : films_(films), records_(records) {}
+
+  void state_changed(size_t film) override {
+    std::fprintf(stderr, "%s\n", board_line(films_[film], records_[film], 0, 0).c_str());
+  }
+
+ private:
+  const std::vector<BatchFilm>& films_;
+  const std::vector<FilmRecord>& records_;
+};
+
+class TableBoard : public Board {
+ public:
+  TableBoard(const std::vector<BatchFilm>& films, const std::vector<FilmRecord>& records,
+             const std::vector<size_t>& shown)
+      : films_(films), records_(records), shown_(shown), name_width_(name_width_of(films, shown)) {}
+  ~TableBoard() override { erase(); }
+
+  void state_changed(size_t film) override {
+    recent_.erase(std::remove(recent_.begin(), recent_.end(), film), recent_.end());
+    recent_.push_back(film);
+    drawn_at_ = {};
+  }
+
+  void tick() override {
+    constexpr auto kPause = std::chrono::milliseconds(500);
+    if (Clock::now() - drawn_at_ < kPause) return;
+    drawn_at_ = Clock::now();
+    winsize size{};
+    const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0;
+    const size_t rows = known ? size.ws_row : 24, columns = known ? size.ws_col : 80;
+    erase();
+    std::string text = headline(records_, shown_) + "\n";
+    lines_ = 1;
+    for (const size_t film : chosen(std::max<size_t>(rows, 4) - 2)) {
+      text += board_line(films_[film], records_[film], name_width_, columns - 1) + "\n";
+      ++lines_;
+    }
+    std::fputs(text.c_str(), stderr);
+  }
+
+ private:
+  void erase() {
+    if (lines_ > 0) std::fprintf(stderr, "\033[%zuA\r\033[J", lines_);
+    lines_ = 0;
+  }
+
+  /// As many films as there is room for: those in work, those that changed last, then those to come.
+  std::vector<size_t> chosen(size_t room) const {
+    std::vector<size_t> films;
+    const auto add = [&](size_t film) {
+      if (films.size() < room && std::find(films.begin(), films.end(), film) == films.end()) films.push_back(film);
+    };
+    for (const size_t film : shown_) {
+      if (records_[film].state == JobState::kRunning) add(film);
+    }
+    for (auto film = recent_.rbegin(); film != recent_.rend(); ++film) add(*film);
+    for (const size_t film : shown_) {
+      if (records_[film].state != JobState::kDone) add(film);
+    }
+    std::sort(films.begin(), films.end());
+    return films;
+  }
+
+  const std::vector<BatchFilm>& films_;
+  const std::vector<FilmRecord>& records_;
+  const std::vector<size_t>& shown_;
+  size_t name_width_;
+  std::vector<size_t> recent_;
+  size_t lines_ = 0;  ///< on the screen
+  Clock::time_point drawn_at_;
+};
+
+}  // namespace
+
+BoardStyle parse_board_style(const std::string& name) {
+  if (name == "auto") return BoardStyle::kAuto;
+  if (name == "table") return BoardStyle::kTable;
+  if (name == "lines") return BoardStyle::kLines;
+  if (name == "none") return BoardStyle::kNone;
+  throw ConfigError("--progress: found '" + name + "', wanted auto, table, lines or none");
+}
+
+std::unique_ptr<Board> make_board(BoardStyle style, const std::vector<BatchFilm>& films,
+                                  const std::vector<FilmRecord>& records, const std::vector<size_t>& shown) {
+  if (style == BoardStyle::kAuto) style = isatty(STDERR_FILENO) ? BoardStyle::kTable : BoardStyle::kLines;
+  if (style == BoardStyle::kTable) return std::make_unique<TableBoard>(films, records, shown);
+  if (style == BoardStyle::kLines) return std::make_unique<LineBoard>(films, records);
+  return std::make_unique<Board>();
+}
+
+std::string board_line(const BatchFilm& film, const FilmRecord& record, size_t name_width, size_t width) {
+  constexpr size_t kStateWidth = 11;
+  std::string name = film.name;
+  if (name_width > 0) name = padded(name.substr(0, prefix(name, name_width)), name_width);
+  std::string line = name + "  " + padded(to_string(record.state), kStateWidth) + "  " + state_words(record);
+  line.erase(line.find_last_not_of(' ') + 1);
+  return width > 0 ? line.substr(0, prefix(line, width)) : line;
+}
+
+std::string board_table(const std::vector<BatchFilm>& films, const std::vector<FilmRecord>& records,
+                        const std::vector<size_t>& shown) {
+  std::string text;
+  const size_t name_width = name_width_of(films, shown);
+  for (const size_t film : shown) text += board_line(films[film], records[film], name_width, 0) + "\n";
+  return text + headline(records, shown) + "\n";
+}
+
+}  // namespace flashblock
