@@ -21,18 +21,19 @@ namespace flashblock {
 /// A model and what was measured and summed with it.
 struct FilmMaker::Kept {
   Kept(const RenderConfig& config, at::Device device)
-      : key(model_key(config)), model(config.model, device, resolve_dtype(config.dtype, device), profile) {}
+      : key(model_key(config)), model(config.model, device, resolve_dtype(config.dtype, device), profile,
+              model_options(config)) {}
 
   std::string key;
   Profile profile;  ///< of the film in work
   LoadedModel model;
 
   /// Computed once for films that are made from the same files.
-  std::shared_ptr<const FileChecksums> checksums_of(const FilmIdentity& identity) {
+  std::shared_ptr<const FileChecksums> checksums_of(const FilmIdentity& identity, const RenderConfig& config) {
     FilmIdentity unnamed{.files = identity.files};
     const std::string list = identity_json(unnamed);
     if (!checksums_ || list != summed_) {
-      checksums_ = start_checksums(identity);
+      checksums_ = start_checksums(identity, config);
       summed_ = list;
     }
     return checksums_;
@@ -93,6 +94,7 @@ std::string model_key(const RenderConfig& config) {
   }
   key << model.transformer_config.string() << '\n' << model.tokenizer.string() << '\n';
   key << config.device << '\n' << config.dtype;
+  key << '\n' << config.offload << '\n' << config.cache;
   return key.str();
 }
 
@@ -125,7 +127,7 @@ FilmResult FilmMaker::make_with(Kept& kept, const RenderConfig& config, FilmObse
   check_model_files(config.model, parts);
   FilmSetup setup = set_up_film(config, kept.model.transformer_config());
   FilmIdentity identity = describe_film(setup, kept.model.device(), kept.model.dtype(), parts);
-  identity.checksums = kept.checksums_of(identity);
+  identity.checksums = kept.checksums_of(identity, config);
   if (find_or_replace(setup.config, identity) == FilmState::kComplete) {
     remove_leftovers(setup.config.output);
     return {.complete = true, .pictures = setup.plan.pictures, .config = setup.config};

@@ -43,7 +43,7 @@ bool is_film_finished(const BatchFilm& film) {
     FilmIdentity here = wanted_part(film.identity, any_dtype);
     std::string differences = difference(there, here);
     if (differences.empty()) return true;
-    here.checksums = start_checksums(here);  // files that were touched may still be the same
+    here.checksums = start_checksums(here, config);  // files that were touched may still be the same
     differences = difference(there, here);
     if (differences.empty()) return true;
     throw ConfigError(config.output.string() + " is there and is another film (" + differences +
