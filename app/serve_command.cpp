@@ -28,7 +28,7 @@ int run_serve(const ServeRequest& request) {
                     {ModelPart::kTransformer, ModelPart::kVae, ModelPart::kTokenizer, ModelPart::kTextEncoder});
   const at::Device device = resolve_device(config.device);
   Profile profile;
-  LoadedModel model(config.model, device, resolve_dtype(config.dtype, device), profile);
+  LoadedModel model(config.model, device, resolve_dtype(config.dtype, device), profile, model_options(config));
   const FilmPlanner planner(request.layers, model.transformer_config(), {.seconds = request.most_seconds});
   const auto folder = std::make_shared<const VideoFolder>(request.data);
   VideoCatalog catalog(folder, request.most_queued);

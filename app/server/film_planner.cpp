@@ -80,12 +80,12 @@ void check_keys(const Json& object, const std::string& where, std::initializer_l
 
 ConfigLayer layer(const char* key, const YAML::Node& value) { return make_config_layer("request", key, value); }
 
-YAML::Node timeline_node(const std::vector<PromptChange>& timeline) {
+YAML::Node timeline_node(const std::vector<VideoPrompt>& timeline) {
   YAML::Node list;
-  for (const PromptChange& change : timeline) {
+  for (const VideoPrompt& prompt : timeline) {
     YAML::Node entry;
-    entry["at"] = change.seconds;
-    entry["prompt"] = change.prompt;
+    entry["at"] = prompt.seconds;
+    entry["prompt"] = prompt.text;
     list.push_back(entry);
   }
   return list;
@@ -105,7 +105,7 @@ Video FilmPlanner::plan(const Json& document) const {
     refuse("model", "'" + defaults_.model.name + "', the one that this server has");
   }
   Video video{.model = defaults_.model.name, .fps = defaults_.fps};
-  video.prompt = checked_prompt(given("prompt") ? document.at("prompt") : Json());
+  video.prompt = checked_prompt(given("prompt") ? document.at("prompt") : Json(), limits_.prompt_bytes);
   if (given("timeline")) video.timeline = timeline(document.at("timeline"));
   std::tie(video.width, video.height) =
       given("size") ? size(document.at("size")) : std::pair(defaults_.width, defaults_.height);
@@ -116,37 +116,39 @@ Video FilmPlanner::plan(const Json& document) const {
   video.seed = given("seed") ? whole_number("seed", document.at("seed")) : resolve_config(layers_).seed.value();
   try {
     const FilmSetup setup = set_up_film(config(video), transformer_);
-    video.timeline = setup.config.timeline;  // in order
+    video.timeline.clear();
+    for (size_t i = 0; i < setup.change_blocks.size(); ++i) {
+      const PromptChange& change = setup.config.timeline[i];
+      video.timeline.push_back({.seconds = change.seconds, .text = change.prompt, .block = setup.change_blocks[i]});
+    }
   } catch (const ConfigError& error) {
     throw ApiError({400, "invalid_value", error.what()});
   }
   return video;
 }
 
-std::string FilmPlanner::checked_prompt(const Json& value) const {
+std::string checked_prompt(const Json& value, size_t most_bytes) {
   if (!value.is_string()) refuse("prompt", "a text: what to show");
   const std::string& prompt = value.get_ref<const std::string&>();
   const bool printable =
       std::none_of(prompt.begin(), prompt.end(), [](unsigned char c) { return c < ' ' && c != '\n' && c != '\t'; });
   if (!printable) refuse("prompt", "a text without control characters");
   if (prompt.find_first_not_of(" \t\n") == prompt.npos) refuse("prompt", "a text that is not empty");
-  if (prompt.size() > limits_.prompt_bytes) {
-    refuse("prompt", "at most " + std::to_string(limits_.prompt_bytes) + " bytes");
-  }
+  if (prompt.size() > most_bytes) refuse("prompt", "at most " + std::to_string(most_bytes) + " bytes");
   return prompt;
 }
 
-std::vector<PromptChange> FilmPlanner::timeline(const Json& list) const {
+std::vector<VideoPrompt> FilmPlanner::timeline(const Json& list) const {
   const std::string wanted = "a list of {\"at\": seconds, \"prompt\": text}";
   if (!list.is_array()) refuse("timeline", wanted);
   if (list.size() > limits_.prompts) refuse("timeline", "at most " + std::to_string(limits_.prompts) + " prompts");
-  std::vector<PromptChange> timeline;
+  std::vector<VideoPrompt> timeline;
   for (const Json& entry : list) {
     if (!entry.is_object() || !entry.contains("at") || !entry.contains("prompt")) refuse("timeline", wanted);
     check_keys(entry, "the timeline", {"at", "prompt"});
     const double seconds = number("timeline.at", entry.at("at"), "seconds after the beginning");
     if (seconds <= 0) refuse("timeline.at", "seconds after the beginning, more than 0");
-    timeline.push_back({.seconds = seconds, .prompt = checked_prompt(entry.at("prompt"))});
+    timeline.push_back({.seconds = seconds, .text = checked_prompt(entry.at("prompt"), limits_.prompt_bytes)});
   }
   return timeline;
 }

@@ -20,6 +20,9 @@ struct FilmLimits {
   size_t prompts = 64;  ///< changes in one film's timeline
 };
 
+/// A prompt that a client sent. Throws: ApiError 400.
+std::string checked_prompt(const nlohmann::json& value, size_t most_bytes);
+
 /// Makes films of the one model that a server has, with its settings; a request says prompt, length, size and seed, and
 /// nothing that names a file. Thread safety: all members may be called from any thread.
 class FilmPlanner {
@@ -34,13 +37,11 @@ class FilmPlanner {
   /// A video that is as the document says, checked as far as can be without rendering it. Keys: prompt, model, seconds,
   /// size, seed, timeline. Throws: ApiError 400.
   Video plan(const nlohmann::json& document) const;
-  /// The same prompt rules for a prompt that comes later.
-  std::string checked_prompt(const nlohmann::json& value) const;
   /// The configuration of a planned video; without the names of its files. Throws: ConfigError.
   RenderConfig config(const Video& video) const;
 
  private:
-  std::vector<PromptChange> timeline(const nlohmann::json& list) const;
+  std::vector<VideoPrompt> timeline(const nlohmann::json& list) const;
   int64_t frames(const nlohmann::json& seconds_or_null) const;
 
   std::vector<ConfigLayer> layers_;

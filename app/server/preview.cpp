@@ -7,11 +7,20 @@
 namespace flashblock {
 namespace {
 
+std::vector<VideoPrompt> prompts_of(const FilmSetup& setup) {
+  std::vector<VideoPrompt> prompts;
+  for (size_t i = 0; i < setup.change_blocks.size(); ++i) {
+    const PromptChange& change = setup.config.timeline[i];
+    prompts.push_back({.seconds = change.seconds, .text = change.prompt, .block = setup.change_blocks[i]});
+  }
+  return prompts;
+}
+
 Video video_of(const FilmSetup& setup) {
   const RenderConfig& config = setup.config;
   return {.model = config.model.name,
           .prompt = config.prompt,
-          .timeline = config.timeline,
+          .timeline = prompts_of(setup),
           .width = config.width,
           .height = config.height,
           .fps = config.fps,
@@ -23,18 +32,23 @@ Video video_of(const FilmSetup& setup) {
 
 Preview::Preview(const ServerSettings& settings, const FilmSetup& setup)
     : catalog_(nullptr, /*most_queued=*/0),
-      id_(catalog_.add_running(video_of(setup)).id),
+      video_(video_of(setup)),
+      prompts_(catalog_.add_running(video_)),
       server_({.address = settings.address.address, .port = settings.address.port}, settings.access,
               {.catalog = catalog_, .streams = streams_}) {
+  if (setup.replay) {
+    prompts_.reset();
+    catalog_.fix_prompts(video_.id);
+  }
   server_.start();
 }
 
 std::unique_ptr<FilmObserver> Preview::observe(FilmObserver& next) {
-  return std::make_unique<VideoObserver>(id_, catalog_, streams_, &next);
+  return std::make_unique<VideoObserver>(video_.id, catalog_, streams_, &next);
 }
 
 void Preview::end(std::chrono::milliseconds most, const std::stop_token& stop) {
-  catalog_.update(id_, Keep::kInMemory, [&](Video& video) {
+  catalog_.update(video_.id, Keep::kInMemory, [&](Video& video) {
     video.status = VideoStatus::kCompleted;
     video.completed_at = std::time(nullptr);
     video.progress.stage.clear();

@@ -18,6 +18,8 @@ class Preview {
   Preview(const ServerSettings& settings, const FilmSetup& setup);
 
   std::string url() const { return server_.url(); }
+  /// Where the film's next prompts come from; null for a replayed record, which has its own.
+  std::shared_ptr<LivePrompts> prompts() const { return prompts_; }
   /// Takes what there is to see of the film, and tells `next` the same.
   std::unique_ptr<FilmObserver> observe(FilmObserver& next);
   /// Says that the film is complete, and lets viewers have the rest of it: returns when none is left, at the latest
@@ -27,7 +29,8 @@ class Preview {
  private:
   VideoCatalog catalog_;
   FilmStreams streams_;
-  std::string id_;
+  Video video_;
+  std::shared_ptr<LivePrompts> prompts_;
   VideoServer server_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "app/server/request_guard.h"
@@ -41,10 +42,37 @@ int64_t percent(const Video& video) {
   return std::min<int64_t>(99, 100 * video.progress.block / video.progress.blocks);
 }
 
-Json timeline_of(const Video& video) {
+Json prompt_list(const std::vector<VideoPrompt>& prompts) {
   Json list = Json::array();
-  for (const PromptChange& change : video.timeline) list.push_back({{"at", change.seconds}, {"prompt", change.prompt}});
+  for (const VideoPrompt& prompt : prompts) {
+    list.push_back({{"at", prompt.seconds}, {"prompt", prompt.text}, {"block", prompt.block}});
+  }
   return list;
+}
+
+std::vector<VideoPrompt> read_prompt_list(const Json& list) {
+  std::vector<VideoPrompt> prompts;
+  for (const Json& entry : list) {
+    prompts.push_back({.seconds = entry.at("at"), .text = entry.at("prompt"), .block = entry.at("block")});
+  }
+  return prompts;
+}
+
+/// The prompts as they came to be: what was given while the film was rendered over what was asked for.
+std::vector<VideoPrompt> resulting_timeline(const Video& video) {
+  std::map<int64_t, VideoPrompt> by_block;
+  for (const VideoPrompt& prompt : video.timeline) by_block[prompt.block] = prompt;
+  for (const VideoPrompt& prompt : video.steered) by_block[prompt.block] = prompt;
+  std::vector<VideoPrompt> prompts;
+  for (const auto& [block, prompt] : by_block) {
+    if (block > 0) prompts.push_back(prompt);
+  }
+  return prompts;
+}
+
+/// A prompt that came before the first block was begun stands in the first one's place.
+const std::string& first_prompt(const Video& video) {
+  return !video.steered.empty() && video.steered.front().block == 0 ? video.steered.front().text : video.prompt;
 }
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
@@ -66,7 +94,7 @@ Json video_object(const Video& video, int64_t queue_position) {
           {"created_at", video.created_at},
           {"completed_at", video.completed_at > 0 ? Json(video.completed_at) : Json()},
           {"expires_at", nullptr},
-          {"prompt", video.prompt},
+          {"prompt", first_prompt(video)},
           {"seconds", number_text(seconds_of(video))},
           {"size", std::to_string(video.width) + "x" + std::to_string(video.height)},
           {"remixed_from_video_id", nullptr},
@@ -74,7 +102,7 @@ Json video_object(const Video& video, int64_t queue_position) {
           {"seed", video.seed},
           {"fps", video.fps},
           {"frames", video.frames},
-          {"timeline", timeline_of(video)},
+          {"timeline", prompt_list(resulting_timeline(video))},
           {"stage", text_or_null(progress.stage)},
           {"block", progress.block},
           {"blocks", progress.blocks},
@@ -95,7 +123,8 @@ Json stored_video(const Video& video) {
           {"completed_at", video.completed_at},
           {"model", video.model},
           {"prompt", video.prompt},
-          {"timeline", timeline_of(video)},
+          {"timeline", prompt_list(video.timeline)},
+          {"steered", prompt_list(video.steered)},
           {"width", video.width},
           {"height", video.height},
           {"fps", video.fps},
@@ -115,9 +144,8 @@ Video read_stored_video(const Json& document) {
     video.completed_at = document.at("completed_at");
     video.model = document.at("model");
     video.prompt = document.at("prompt");
-    for (const Json& change : document.at("timeline")) {
-      video.timeline.push_back({.seconds = change.at("at"), .prompt = change.at("prompt")});
-    }
+    video.timeline = read_prompt_list(document.at("timeline"));
+    video.steered = read_prompt_list(document.at("steered"));
     video.width = document.at("width");
     video.height = document.at("height");
     video.fps = document.at("fps");

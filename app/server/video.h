@@ -11,6 +11,13 @@
 
 namespace flashblock {
 
+/// A later prompt of a film.
+struct VideoPrompt {
+  double seconds = 0;  ///< of the film
+  std::string text;
+  int64_t block = 0;  ///< the first frame block that shows it
+};
+
 enum class VideoStatus { kQueued, kInProgress, kCompleted, kFailed, kCancelled };
 
 std::string to_string(VideoStatus status);
@@ -40,8 +47,9 @@ struct Video {
   std::string model;
 
   std::string prompt;
-  std::vector<PromptChange> timeline;
-  int64_t width = 0, height = 0;  ///< pixels
+  std::vector<VideoPrompt> timeline;  ///< as asked for
+  std::vector<VideoPrompt> steered;   ///< given while it was rendered, by block; each replaces one at its block
+  int64_t width = 0, height = 0;      ///< pixels
   int64_t fps = 0;
   int64_t frames = 0;
   uint64_t seed = 0;

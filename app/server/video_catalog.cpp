@@ -2,13 +2,24 @@
 
 #include <algorithm>
 #include <ctime>
+#include <iostream>
 
 #include "app/server/api_error.h"
+#include "core/error.h"
 
 namespace flashblock {
 namespace {
 
 constexpr size_t kRememberedDeletions = 256;
+
+/// A full disk ends neither the server nor the film that is rendered; what could not be kept is told.
+void unless_disk_fails(const std::function<void()>& write) {
+  try {
+    write();
+  } catch (const Error& error) {
+    std::cerr << "flashblock: warning: " << error.what() << std::endl;
+  }
+}
 
 }  // namespace
 
@@ -42,7 +53,7 @@ ListedVideo VideoCatalog::add(Video video) {
   return listed(entry);
 }
 
-Video VideoCatalog::add_running(Video video) {
+std::shared_ptr<LivePrompts> VideoCatalog::add_running(Video& video) {
   const std::lock_guard lock(mutex_);
   video.id = draw_video_id();
   video.number = next_number_++;
@@ -50,9 +61,14 @@ Video VideoCatalog::add_running(Video video) {
   video.status = VideoStatus::kInProgress;
   numbers_[video.id] = video.number;
   running_ = video.id;
-  Entry& entry = entries_[video.number] = {.video = std::move(video)};
+  Entry& entry = entries_[video.number] = {.video = video, .prompts = std::make_shared<LivePrompts>()};
   changed(entry, Keep::kInMemory);
-  return entry.video;
+  return entry.prompts;
+}
+
+void VideoCatalog::fix_prompts(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  find(id).prompts.reset();
 }
 
 ListedVideo VideoCatalog::get(const std::string& id) const {
@@ -110,6 +126,18 @@ ListedVideo VideoCatalog::cancel(const std::string& id) {
   return listed(entry);
 }
 
+ListedVideo VideoCatalog::change_prompt(const std::string& id, const std::string& prompt) {
+  const std::lock_guard lock(mutex_);
+  Entry& entry = find(id);
+  if (!entry.prompts || entry.video.status != VideoStatus::kInProgress) {
+    throw ApiError(
+        {409, "not_running", "only a film that is rendered now, and not from a record, takes another prompt"});
+  }
+  entry.prompts->change_to(prompt);
+  changed(entry, Keep::kInMemory);
+  return listed(entry);
+}
+
 void VideoCatalog::remove(const std::string& id) {
   const std::lock_guard lock(mutex_);
   Entry& entry = find(id);
@@ -137,7 +165,8 @@ std::optional<VideoCatalog::Task> VideoCatalog::take_next(const std::stop_token&
   entry.video.progress = {};
   changed(entry, Keep::kOnDisk);
   queue_changed();
-  return Task{.video = entry.video, .stop = entry.stop.get_token()};
+  entry.prompts = std::make_shared<LivePrompts>();
+  return Task{.video = entry.video, .stop = entry.stop.get_token(), .prompts = entry.prompts};
 }
 
 void VideoCatalog::update(const std::string& id, Keep keep, const std::function<void(Video&)>& change) {
@@ -153,7 +182,9 @@ void VideoCatalog::release(const std::string& id) {
   const std::lock_guard lock(mutex_);
   if (running_ != id) return;
   running_.clear();
-  if (running_removed_ && folder_) folder_->remove(id);
+  if (running_removed_ && folder_) {
+    unless_disk_fails([&] { folder_->remove(id); });
+  }
 }
 
 VideoChanges VideoCatalog::wait_for_changes(int64_t revision, std::chrono::milliseconds timeout) const {
@@ -186,7 +217,18 @@ int64_t VideoCatalog::queue_position(const Video& video) const {
 }
 
 void VideoCatalog::changed(Entry& entry, Keep keep) {
-  if (keep == Keep::kOnDisk && folder_) folder_->save(entry.video);
+  if (entry.prompts) {
+    const LivePromptState prompts = entry.prompts->state();
+    entry.video.progress.pending_prompt = prompts.waiting;
+    entry.video.progress.prompt_fault = prompts.fault;
+    if (is_final(entry.video.status) && prompts.waiting) {
+      entry.video.progress.pending_prompt.reset();
+      entry.video.progress.prompt_fault = "the film ended before the next frame block";
+    }
+  }
+  if (keep == Keep::kOnDisk && folder_) {
+    unless_disk_fails([&] { folder_->save(entry.video); });
+  }
   entry.revision = ++revision_;
   something_changed_.notify_all();
 }

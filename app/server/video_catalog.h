@@ -16,6 +16,7 @@
 
 #include "app/server/video.h"
 #include "app/server/video_folder.h"
+#include "pipeline/live_prompts.h"
 
 namespace flashblock {
 
@@ -65,8 +66,12 @@ class VideoCatalog {
   /// Puts a new video at the end of the queue, and on disk; gives it its id, number and time. Throws: ApiError 429 if
   /// the queue is full; MediaError.
   ListedVideo add(Video video);
-  /// A video that is rendered by somebody else: never in the queue, never on disk.
-  Video add_running(Video video);
+  /// A video that is rendered by somebody else: never in the queue, never on disk. Sets its id, and returns where its
+  /// next prompts come from.
+  std::shared_ptr<LivePrompts> add_running(Video& video);
+
+  /// The prompts of that video are fixed.
+  void fix_prompts(const std::string& id);
 
   /// Throws: ApiError 404.
   ListedVideo get(const std::string& id) const;
@@ -77,6 +82,8 @@ class VideoCatalog {
   /// Takes it out of the queue, or asks its render to stop; a video that is finished stays as it is. Throws: ApiError
   /// 404.
   ListedVideo cancel(const std::string& id);
+  /// The video that runs shows `prompt` next. Throws: ApiError 404; 409 if it does not run.
+  ListedVideo change_prompt(const std::string& id, const std::string& prompt);
   /// Forgets it; what is running is asked to stop, and its files go when it has. Throws: ApiError 404; MediaError.
   void remove(const std::string& id);
 
@@ -84,6 +91,7 @@ class VideoCatalog {
   struct Task {
     Video video;
     std::stop_token stop;  ///< requested when the video is cancelled or removed
+    std::shared_ptr<LivePrompts> prompts;
   };
   /// Waits for the next video in the queue, which runs from then on; none when `stop` is requested.
   std::optional<Task> take_next(const std::stop_token& stop);
@@ -100,6 +108,7 @@ class VideoCatalog {
     Video video;
     int64_t revision = 0;
     std::stop_source stop;
+    std::shared_ptr<LivePrompts> prompts;  ///< while it runs
   };
   struct Deleted {
     std::string id;

@@ -46,6 +46,9 @@ void VideoObserver::progress(const FilmProgress& so_far) {
     video.progress.pictures_per_second = pace_.pictures_per_second(so_far);
     video.progress.eta_seconds = pace_.seconds_left(so_far);
     video.progress.live = pieces_ > 0;
+    const auto computed = static_cast<double>(so_far.transformer.external_computed);
+    const auto reused = static_cast<double>(so_far.transformer.external_reused);
+    if (computed + reused > 0) video.progress.reused_attention = reused / (computed + reused);
   });
 }
 
@@ -58,6 +61,18 @@ void VideoObserver::written(const FilmWriter& writer) {
     fault_ = error.what();
     if (stream_) stream_->finish();
   }
+}
+
+void VideoObserver::prompt_changed(const TakenPrompt& prompt, double seconds) {
+  if (next_) next_->prompt_changed(prompt, seconds);
+  catalog_.update(id_, Keep::kOnDisk, [&](Video& video) {
+    std::erase_if(video.steered, [&](const VideoPrompt& other) { return other.block == prompt.block; });
+    video.steered.push_back({.seconds = seconds, .text = prompt.text, .block = prompt.block});
+  });
+}
+
+void VideoObserver::joined(const FilmResult& result) {
+  if (next_) next_->joined(result);
 }
 
 void VideoObserver::take_pieces(const FilmWriter& writer) {

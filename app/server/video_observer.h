@@ -24,6 +24,8 @@ class VideoObserver : public FilmObserver {
   void stage(const std::string& name, const FilmProgress& so_far) override;
   void progress(const FilmProgress& so_far) override;
   void written(const FilmWriter& writer) override;
+  void prompt_changed(const TakenPrompt& prompt, double seconds) override;
+  void joined(const FilmResult& result) override;
 
   /// Why the stream ended before the film; empty: it did not.
   const std::string& fault() const { return fault_; }

@@ -17,6 +17,18 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t kMostListed = 100;
 
+/// A file of a video that clients may have.
+struct Variant {
+  std::filesystem::path (VideoFolder::*file)(const std::string& id) const;
+  const char* type;
+  const char* extension;
+};
+const std::map<std::string, Variant> kVariants = {
+    {"video", {&VideoFolder::film, "video/mp4", ".mp4"}},
+    {"thumbnail", {&VideoFolder::thumbnail, "image/jpeg", ".jpg"}},
+    {"spritesheet", {&VideoFolder::contact_sheet, "image/png", ".png"}},
+};
+
 void send_json(Response& response, const Json& document) {
   response.set_content(document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n", "application/json");
 }
@@ -110,18 +122,18 @@ void create_video(const VideoService& service, const Request& request, Response&
 void send_content(const VideoService& service, const Request& request, Response& response) {
   const Video video = service.catalog.get(request.matches[1]).video;
   const std::string variant = request.has_param("variant") ? request.get_param_value("variant") : "video";
-  if (variant != "video" && variant != "spritesheet") {
-    throw ApiError({400, "invalid_value", "variant: wanted video or spritesheet"});
+  const auto known = kVariants.find(variant);
+  if (known == kVariants.end()) {
+    throw ApiError({400, "invalid_value", "variant: wanted video, thumbnail or spritesheet"});
   }
-  if (!service.folder || video.status != VideoStatus::kCompleted) {
+  if (!service.folder || !is_final(video.status)) {
     throw ApiError({409, "not_ready", "the video is not finished: it is " + to_string(video.status)});
   }
-  const bool film = variant == "video";
+  const Variant& kind = known->second;
   if (request.has_param("download")) {
-    response.set_header("Content-Disposition", "attachment; filename=\"" + video.id + (film ? ".mp4" : ".png") + "\"");
+    response.set_header("Content-Disposition", "attachment; filename=\"" + video.id + kind.extension + "\"");
   }
-  send_file(film ? service.folder->film(video.id) : service.folder->contact_sheet(video.id),
-            film ? "video/mp4" : "image/png", request, response);
+  send_file((service.folder->*kind.file)(video.id), kind.type, request, response);
 }
 
 }  // namespace
@@ -141,10 +153,20 @@ void add_video_routes(HttpServer& server, const VideoService& service) {
   server.route("GET", "/v1/videos/{id}/content",
                [service](const Request& request, Response& response) { send_content(service, request, response); });
   server.route("POST", "/v1/videos/{id}/cancel", [service](const Request& request, Response& response) {
+    if (!service.planner) throw ApiError({409, "preview", "the film belongs to the command that renders it"});
     send_json(response, object(service.catalog.cancel(request.matches[1])));
+  });
+  server.route("POST", "/v1/videos/{id}/prompt", [service](const Request& request, Response& response) {
+    const nlohmann::json document = document_of(request);
+    if (!document.is_object() || document.size() != 1 || !document.contains("prompt")) {
+      throw ApiError({400, "invalid_value", "wanted an object with the prompt and nothing else"});
+    }
+    const std::string prompt = checked_prompt(document.at("prompt"), FilmLimits{}.prompt_bytes);
+    send_json(response, object(service.catalog.change_prompt(request.matches[1], prompt)));
   });
   server.route("DELETE", "/v1/videos/{id}", [service](const Request& request, Response& response) {
     const std::string id = request.matches[1];
+    if (!service.planner) throw ApiError({409, "preview", "the film belongs to the command that renders it"});
     service.catalog.remove(id);
     service.streams.remove(id);
     send_json(response, {{"id", id}, {"object", "video.deleted"}, {"deleted", true}});

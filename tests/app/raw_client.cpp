@@ -1,4 +1,4 @@
-#include "tests/app/server/raw_client.h"
+#include "tests/app/raw_client.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>

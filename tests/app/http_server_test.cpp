@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "app/server/request_guard.h"
-#include "tests/app/server/raw_client.h"
+#include "tests/app/raw_client.h"
 
 namespace flashblock {
 namespace {
