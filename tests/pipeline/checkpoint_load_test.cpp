@@ -175,19 +175,19 @@ TEST(TextEncoderLoad, TransformersNamesGiveTheSameEmbedding) {
   const at::Tensor ids = at::arange(2, 12).unsqueeze(0), mask = at::ones_like(ids);
   const TemporaryFolder folder;
   NamedTensors renamed = with_package_names(NameLayout::kTextEncoder, tensors);
-  const auto embedding = [&](const WeightStore& weights) {
-    return TextEncoder::load(weights, at::kCPU, at::kFloat).forward(ids, mask);
+  const auto embedding = [&](std::shared_ptr<const WeightStore> weights) {
+    return TextEncoder(std::move(weights), at::kCPU, at::kFloat).forward({{.ids = ids, .mask = mask}}).front();
   };
-  const at::Tensor plain = embedding(*WeightStore::from_tensors({tensors.begin(), tensors.end()}));
+  const at::Tensor plain = embedding(WeightStore::from_tensors({tensors.begin(), tensors.end()}));
   write_shards(folder / "text_encoder", "model", renamed, 2);
-  EXPECT_TENSORS_IDENTICAL(embedding(*WeightStore::open(folder / "text_encoder")), plain);
+  EXPECT_TENSORS_IDENTICAL(embedding(WeightStore::open(folder / "text_encoder")), plain);
   // The shared embedding may be there under both of its names, or under the encoder's alone.
   renamed.emplace_back("encoder.embed_tokens.weight", renamed.front().second);
   write_tensor_file(folder / "both.safetensors", renamed);
-  EXPECT_TENSORS_IDENTICAL(embedding(*WeightStore::open(folder / "both.safetensors")), plain);
+  EXPECT_TENSORS_IDENTICAL(embedding(WeightStore::open(folder / "both.safetensors")), plain);
   renamed.erase(renamed.begin());
   write_tensor_file(folder / "one.safetensors", renamed);
-  EXPECT_TENSORS_IDENTICAL(embedding(*WeightStore::open(folder / "one.safetensors")), plain);
+  EXPECT_TENSORS_IDENTICAL(embedding(WeightStore::open(folder / "one.safetensors")), plain);
 }
 
 }  // namespace
