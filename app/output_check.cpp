@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "app/sidecar.h"
 #include "core/error.h"
 #include "media/film_writer.h"
@@ -46,7 +48,8 @@ void check_outputs(const FilmSetup& setup) {
   int64_t bytes = estimated_bytes(format, setup.plan.pictures);
   // The record holds its pictures as float16, and so do the pieces until it is written.
   if (!config.record.empty()) bytes += 2 * 3 * 2 * config.width * config.height * setup.plan.pictures;
-  check_film_can_be_written(config.output, existing_film(config), bytes - bytes_in(parts_folder(config.output)));
+  check_film_can_be_written(config.output, existing_film(config),
+                            std::max<int64_t>(0, bytes - bytes_in(parts_folder(config.output))));
   check_file(config.contact_sheet, "--contact-sheet", ".png");
   check_file(config.record, "--record", ".safetensors");
   for (const fs::path& file : {config.contact_sheet, config.record}) {

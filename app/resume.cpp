@@ -6,6 +6,7 @@
 #include <optional>
 #include <sstream>
 
+#include "app/config_reader.h"
 #include "app/sidecar.h"
 #include "core/error.h"
 #include "media/film_writer.h"
@@ -14,11 +15,6 @@ namespace flashblock {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool names(const std::vector<ConfigLayer>& layers, const char* key) {
-  return std::any_of(layers.begin(), layers.end(),
-                     [&](const ConfigLayer& layer) { return YamlMap(layer.values).find(key) != nullptr; });
-}
 
 /// Whether `name` is that of a film with a seed that was drawn, for a prompt whose words end the name.
 bool fits(const std::string& name, const std::string& words, bool any_words) {
@@ -64,19 +60,19 @@ std::optional<ConfigLayer> kept_settings(const fs::path& film) {
 }  // namespace
 
 RenderConfig resolve_resumable(const std::vector<ConfigLayer>& layers) {
-  RenderConfig config = resolve_config(layers);
-  if (!config.resume) return config;
-  const bool named = names(layers, "output") || (names(layers, "seed") && !config.prompt.empty());
-  if (!named) {
-    const fs::path film = find_unfinished(config);
-    if (film.empty()) return config;
-    config.output = film;
+  RenderConfig asked;  // without the model, which the kept settings may name
+  for (const ConfigLayer& layer : layers) read_settings(layer, asked);
+  if (!asked.resume) return resolve_config(layers);
+  fs::path film = asked.output;
+  if (film.empty() && asked.seed && !asked.prompt.empty()) {
+    film = fs::current_path() / default_film_name(*asked.seed, asked.metadata ? asked.prompt : "");
   }
-  const auto kept = kept_settings(config.output);
-  if (!kept) return config;
+  if (film.empty()) film = find_unfinished(asked);
+  const auto kept = film.empty() ? std::nullopt : kept_settings(film);
+  if (!kept) return resolve_config(layers);
   std::vector<ConfigLayer> all = {*kept};
   all.insert(all.end(), layers.begin(), layers.end());
-  all.push_back(make_config_layer("--output", "output", YAML::Node(config.output.string())));
+  all.push_back(make_config_layer("--output", "output", YAML::Node(film.string())));
   return resolve_config(all);
 }
 

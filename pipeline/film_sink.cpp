@@ -180,6 +180,7 @@ void FilmSink::check_files() const {
 
 void FilmSink::finish(const FilmResult& result, const std::map<std::string, std::string>& tags) {
   check_files();
+  if (!checksums_kept_) keep_identity();
   if (!config_.contact_sheet.empty()) sheet_.write(config_.contact_sheet);
   writer_.join(tags);
   joined_ = true;
