@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <iostream>
 #include <new>
 
 #include "app/command_line.h"
 #include "app/error_report.h"
 #include "app/interrupt.h"
 #include "app/progress.h"
+#include "app/resume.h"
 #include "core/error.h"
 #include "tests/support/error_text.h"
 #include "tests/support/temporary_folder.h"
@@ -105,6 +107,43 @@ TEST(Interrupt, TurnsASignalIntoARequest) {
   const Interrupt next;
   EXPECT_EQ(next.signal(), 0);
   EXPECT_FALSE(next.token().stop_requested());
+}
+
+TEST(InterruptDeathTest, NothingInWorkEndsAtOnceWithTheLastWords) {
+  EXPECT_EXIT(
+      {
+        Interrupt interrupt([](int signal) { std::cerr << "last words " << signal << std::endl; });
+        interrupt.set_patience(Interrupt::Patience::kNone);
+        raise(SIGTERM);
+        std::this_thread::sleep_for(std::chrono::seconds(30));
+      },
+      ::testing::ExitedWithCode(128 + SIGTERM), "last words 15");
+}
+
+TEST(InterruptDeathTest, SecondSignalEndsAtOnceEvenAnotherOne) {
+  EXPECT_EXIT(
+      {
+        const Interrupt interrupt;
+        raise(SIGINT);
+        raise(SIGTERM);
+        std::this_thread::sleep_for(std::chrono::seconds(30));
+      },
+      ::testing::KilledBySignal(SIGTERM), "");
+}
+
+TEST(ResumeCommand, IsQuotedForAShell) {
+  EXPECT_EQ(shell_word("/tmp/film-1.mp4"), "/tmp/film-1.mp4");
+  EXPECT_EQ(shell_word("a film's end"), "'a film'\\''s end'");
+  EXPECT_EQ(shell_word(""), "''");
+  RenderConfig config;
+  config.output = "/films/$HOME.mp4";
+  config.prompt = "a balloon";
+  EXPECT_EQ(resume_command(config), "flashblock render --resume --output '/films/$HOME.mp4'");
+  config.metadata = false;
+  config.timeline = {{.seconds = 2.5, .prompt = "it's night"}};
+  EXPECT_EQ(
+      resume_command(config),
+      "flashblock render --resume --output '/films/$HOME.mp4' --prompt 'a balloon' --prompt-at '2.5=it'\\''s night'");
 }
 
 TEST(Progress, WritesClockTimes) {

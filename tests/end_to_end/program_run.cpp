@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cstdlib>
@@ -70,6 +71,11 @@ StartedProgram::~StartedProgram() {
 }
 
 void StartedProgram::signal(int number) const { kill(process_, number); }
+
+void StartedProgram::limit_files(uint64_t bytes) const {
+  const rlimit limit{bytes, bytes};
+  EXPECT_EQ(prlimit(process_, RLIMIT_FSIZE, &limit, nullptr), 0);
+}
 
 int StartedProgram::wait() {
   int status = 0;

@@ -28,6 +28,8 @@ class StartedProgram {
   StartedProgram& operator=(const StartedProgram&) = delete;
 
   void signal(int number) const;
+  /// From now on no file of the program's may grow beyond this size.
+  void limit_files(uint64_t bytes) const;
   /// The exit status, or 128 plus the number of the signal that ended it.
   int wait();
 
