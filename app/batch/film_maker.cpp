@@ -21,8 +21,8 @@ namespace flashblock {
 /// A model and what was measured and summed with it.
 struct FilmMaker::Kept {
   Kept(const RenderConfig& config, at::Device device)
-      : key(model_key(config)), model(config.model, device, resolve_dtype(config.dtype, device), profile,
-              model_options(config)) {}
+      : key(model_key(config)),
+        model(config.model, device, resolve_dtype(config.dtype, device), profile, model_options(config)) {}
 
   std::string key;
   Profile profile;  ///< of the film in work
