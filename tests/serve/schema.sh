@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Holds a running server against its OpenAPI description with schemathesis (PyPI; tried with version 4).
+# Holds a running server against its OpenAPI description with schemathesis (PyPI; options of version 4).
 # usage: tests/serve/schema.sh URL SCHEMATHESIS [ARGS...]
 # Left out: / (a page) and /v1/events (which has no end).
 set -euo pipefail
