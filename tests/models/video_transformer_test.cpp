@@ -287,7 +287,9 @@ TEST(VideoTransformer, TheSinkOfALongFilmMovesAlong) {
     const at::Tensor wanted = placed.run_at(1, kStart);
     EXPECT_TENSORS_NEAR_IN_NORM(moved.run_at(1, kStart), wanted, tolerance);
     EXPECT_TENSORS_NEAR_IN_NORM(moved.run_at(1, kStart), wanted, tolerance) << "a second pass moves nothing";
-    if (dtype == at::kFloat) EXPECT_GT(relative_norm_error(unlimited.run_at(1, kStart), wanted), 1e-4);
+    if (dtype == at::kFloat) {
+      EXPECT_GT(relative_norm_error(unlimited.run_at(1, kStart), wanted), 1e-4);
+    }
     // From block to block it is turned from where it was written: roundings do not pile up.
     for (int64_t frame = kStart + kFrames; frame < kStart + 100 * kFrames; frame += kFrames) {
       moved.state().place_sink(frame + kFrames);
