@@ -135,8 +135,12 @@ class ResumedFilm : public Resume, public ::testing::WithParamInterface<Film> {}
 TEST_P(ResumedFilm, IsTheFilmOfOneRun) {
   write_png(folder_ / "start.png", formula_data("start", {3, 40, 60}, 0.5) + 0.5);
   const std::string name = GetParam().name;
-  if (name == "video") ASSERT_EQ(render("earlier", {"--set", "frames=21"}).status, 0);
-  if (name == "replay") ASSERT_EQ(render("recorded", {"--record", folder_ / "input.safetensors"}).status, 0);
+  if (name == "video") {
+    ASSERT_EQ(render("earlier", {"--set", "frames=21"}).status, 0);
+  }
+  if (name == "replay") {
+    ASSERT_EQ(render("recorded", {"--record", folder_ / "input.safetensors"}).status, 0);
+  }
   const auto words = [&](const std::string& name) {
     Words words = GetParam().words;
     for (std::string& word : words) {
