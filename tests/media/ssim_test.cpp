@@ -29,7 +29,8 @@ std::pair<at::Tensor, at::Tensor> drawn_planes(int64_t height, int64_t width) {
 
 TEST(SsimTest, AgreesWithScikitImage) {
   std::ifstream stream(testing::test_data("ssim.json"));
-  for (const auto& entry : nlohmann::json::parse(stream).at("values")) {
+  const nlohmann::json values = nlohmann::json::parse(stream).at("values");
+  for (const auto& entry : values) {
     const auto [a, b] = drawn_planes(entry.at("height"), entry.at("width"));
     EXPECT_NEAR(ssim(a, b, entry.at("range")), entry.at("ssim").get<double>(), 1e-6) << entry;
   }
