@@ -122,7 +122,10 @@ class ReportingObserver : public FilmObserver {
                    {"pictures", so_far.pictures}});
   }
   void cause_fault() const {
-    if (fault_ == "crash") raise(SIGSEGV);
+    if (fault_ == "crash") {
+      signal(SIGSEGV, SIG_DFL);  // sanitizers have a handler, which exits
+      raise(SIGSEGV);
+    }
     if (fault_ == "memory") throw std::bad_alloc();
     while (fault_ == "hang") pause();
   }
