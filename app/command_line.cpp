@@ -2,12 +2,14 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <optional>
 #include <regex>
 #include <sstream>
 
 #include "app/batch/batch_options.h"
 #include "app/film_options.h"
 #include "app/server/server_options.h"
+#include "app/strict_yaml.h"
 #include "core/error.h"
 
 namespace flashblock {
@@ -17,9 +19,7 @@ namespace {
 class RenderCommand {
  public:
   explicit RenderCommand(CLI::App& app)
-      : command_(*app.add_subcommand("render", "Render one film from a prompt")),
-        options_(command_),
-        access_(command_) {
+      : command_(*app.add_subcommand("render", "Render one film from a prompt")), options_(command_) {
     options_.add_prompts();
     options_
         .add("-o,--output", "output", "Where the film goes [flashblock-<seed>-<words of the prompt>.mp4]", "FILE.mp4")
@@ -39,7 +39,7 @@ class RenderCommand {
     request_.progress = parse_progress_style(request_.quiet ? "none" : progress_);
     request_.layers = options_.layers();
     if (preview_->count() > 0) {
-      request_.preview = {.address = parse_server_address("--preview", address_), .access = access_.access()};
+      request_.preview = {.address = parse_server_address("--preview", address_), .access = access_->access()};
       check_access(request_.preview->address.address, request_.preview->access);
     }
     return std::move(request_);
@@ -92,11 +92,12 @@ class RenderCommand {
                    .add_flag("--preview{127.0.0.1:8080}", address_,
                              "[ADDRESS:PORT]  Watch it in a browser while it renders [127.0.0.1:8080]")
                    ->group("Server");
+    access_.emplace(command_);
   }
 
   CLI::App& command_;
   FilmOptions options_;
-  AccessCommandOptions access_;
+  std::optional<AccessCommandOptions> access_;  // after all others in --help
   RenderRequest request_;
   std::string progress_ = "auto", address_;
   CLI::Option* preview_ = nullptr;
@@ -116,12 +117,48 @@ std::vector<std::string> join_addresses(int argc, const char* const* argv) {
   return words;
 }
 
-std::string hint(const CLI::App& app) {
-  std::string words;
-  for (auto chosen = app.get_subcommands(); !chosen.empty(); chosen = chosen.front()->get_subcommands()) {
-    words += chosen.front()->get_name() + " ";
+/// The command that was being read when reading failed: the innermost one named so far.
+const CLI::App& innermost(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return chosen.empty() ? app : innermost(*chosen.front());
+}
+
+std::string full_name(const CLI::App& app) {
+  return app.get_parent() ? full_name(*app.get_parent()) + " " + app.get_name() : app.get_name();
+}
+
+std::string unknown_word(const std::string& kind, const std::string& word, const std::vector<std::string>& known) {
+  const std::string meant = nearest_word(word, known);
+  return "unknown " + kind + " '" + word + "'" + (meant.empty() ? "" : ", did you mean " + meant + "?");
+}
+
+/// What is wrong with a command line that names no command where one must come.
+std::string no_command(const CLI::App& app, const std::vector<std::string>& words) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App* c) { return !c->get_group().empty(); })) {
+    names.push_back(command->get_name());
   }
-  return "; see flashblock " + words + "--help";
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  if (words.empty()) return "no command, wanted one of " + list;
+  const std::string unknown = unknown_word("command", words.front(), names);
+  return unknown.back() == '?' ? unknown : unknown + ", wanted one of " + list;
+}
+
+std::string what_is_wrong(const CLI::ParseError& error, const CLI::App& app) {
+  const std::vector<std::string> words = app.remaining();
+  if (dynamic_cast<const CLI::RequiredError*>(&error) && app.get_subcommands().empty() &&
+      app.get_require_subcommand_min() > 0) {
+    return no_command(app, words);
+  }
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) && !words.empty() && words.front().rfind("--", 0) == 0) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : app.get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+    return unknown_word("option", words.front().substr(0, words.front().find('=')), names);
+  }
+  return error.what();
 }
 
 }  // namespace
@@ -148,7 +185,8 @@ Request parse_command_line(int argc, const char* const* argv) {
     app.exit(asked, text, text);
     return {.text = text.str()};
   } catch (const CLI::ParseError& error) {
-    throw ConfigError(std::string(error.what()) + hint(app));
+    const CLI::App& command = innermost(app);
+    throw ConfigError(what_is_wrong(error, command) + "; see " + full_name(command) + " --help");
   }
   if (render.chosen()) return {.render = render.request()};
   if (auto redundancy = analyze.redundancy()) return {.redundancy = std::move(redundancy)};

@@ -53,6 +53,15 @@ TEST(CommandLine, ReadsSwitches) {
   EXPECT_FALSE(parse({"info", "demo"}).info->json);
 }
 
+TEST(CommandLine, SaysWhatMayBeMeant) {
+  const auto refusal = [](std::vector<const char*> words) { return error_text<ConfigError>([&] { parse(words); }); };
+  EXPECT_THAT(refusal({"rendr", "a"}), HasSubstr("unknown command 'rendr', did you mean render?"));
+  EXPECT_THAT(refusal({"a red ball"}), HasSubstr("wanted one of render, serve, batch"));
+  EXPECT_THAT(refusal({}), HasSubstr("no command, wanted one of render"));
+  EXPECT_THAT(refusal({"analyze", "fidelty"}), HasSubstr("did you mean fidelity?; see flashblock analyze --help"));
+  EXPECT_THAT(refusal({"render", "a", "--secnds=5"}), HasSubstr("unknown option '--secnds', did you mean --seconds?"));
+}
+
 TEST(CommandLine, RefusesWhatMakesNoSense) {
   for (const std::vector<const char*>& words :
        std::vector<std::vector<const char*>>{{},
