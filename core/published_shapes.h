@@ -1,0 +1,30 @@
+// The tensors of the published architectures, by name and shape: what models with made-up weights are made of.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace flashblock {
+
+/// A state-dict key as published, and its shape.
+using NamedShape = std::pair<std::string, std::vector<int64_t>>;
+
+/// A Wan transformer. `config` has its sizes under Wan's names: dim, num_layers, ffn_dim, freq_dim, text_dim, in_dim,
+/// out_dim, patch_size. Source: Self-Forcing wan/modules/causal_model.py, state dict.
+std::vector<NamedShape> transformer_shapes(const nlohmann::json& config);
+
+/// A UMT5 encoder. `config`: vocab_size, dim, dim_attn, dim_ffn, num_heads, num_layers, num_buckets.
+/// Source: Self-Forcing wan/modules/t5.py, state dict.
+std::vector<NamedShape> umt5_shapes(const nlohmann::json& config);
+
+/// The Wan VAE of width `dim` (published: 96), encoder and decoder. Source: Self-Forcing wan/modules/vae.py, state
+/// dict.
+std::vector<NamedShape> vae_shapes(int64_t dim);
+
+/// The tiny autoencoder TAEHV for 16 latent channels. Source: Self-Forcing demo_utils/taehv.py, state dict.
+std::vector<NamedShape> taehv_shapes();
+
+}  // namespace flashblock
