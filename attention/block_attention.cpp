@@ -2,14 +2,21 @@
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/record_function.h>
 
 #include <utility>
 
 #include "attention/attention.h"
 #include "attention/external_attention.h"
+#include "core/work_scopes.h"
 
 namespace flashblock {
 namespace {
+
+AttentionState internal_attention(const at::Tensor& q, const KeyRange& block) {
+  RECORD_USER_SCOPE(kInternalScope);
+  return attention_with_lse(q, block.keys, block.values);
+}
 
 struct Refreshed {
   bool any = false;
@@ -44,10 +51,11 @@ at::Tensor block_attention(const at::Tensor& q, const KvCache& kv, BlockExternal
   if (past.empty() || config.mode == AttentionConfig::Mode::kExact) {
     if (!past.empty()) external.count(q.size(2), 0);
     const KeyRange all = kv.all();
+    RECORD_USER_SCOPE(kWholeScope);
     return attention(q, all.keys, all.values);
   }
-  const KeyRange block = kv.block();
-  AttentionState inside = attention_with_lse(q, block.keys, block.values);
+  AttentionState inside = internal_attention(q, kv.block());
+  RECORD_USER_SCOPE(kExternalScope);
   const Refreshed refreshed = refresh(q, past, inside, external, config, pass);
   const AttentionState outside = reused_external(q, external.kept());
   external.show({.pass = pass,

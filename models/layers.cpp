@@ -4,10 +4,12 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/record_function.h>
 
 #include <algorithm>
 
 #include "core/check.h"
+#include "core/work_scopes.h"
 #include "models/kernels/layer_kernels.h"
 #include "models/layers_plain.h"
 
@@ -86,6 +88,7 @@ at::Tensor onednn_linear(const at::Tensor& x, const Linear& layer) {
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const Linear& layer) {
+  RECORD_USER_SCOPE(kLinearScope);
   if (x.is_cpu() && x.scalar_type() == at::kFloat && at::globalContext().userEnabledMkldnn() && at::hasMKLDNN())
     return onednn_linear(x, layer);
   return at::linear(x, layer.weight, layer.bias);
