@@ -4,16 +4,19 @@
 #include <yaml-cpp/yaml.h>
 
 #include <cerrno>
-#include <cstdio>
+#include <charconv>
 #include <cstring>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "app/bench_report.h"
 #include "app/interrupt.h"
+#include "app/model_file.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
 #include "core/error.h"
-#include "pipeline/film_benchmark.h"
+#include "pipeline/benchmark/benchmark.h"
+#include "pipeline/random_model.h"
 
 namespace flashblock {
 namespace {
@@ -39,63 +42,43 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-struct Conditions {
-  const FilmSetup& setup;
-  const LoadedModel& model;
-  const FilmBenchmark& measured;
-};
-
-std::string policy_name(const AttentionConfig& attention) { return to_string(attention.refresh); }
-
-std::string table(const Conditions& run) {
-  const RenderConfig& config = run.setup.config;
-  const FilmBenchmark& measured = run.measured;
-  char line[256];
-  std::snprintf(line, sizeof line,
-                "%s, %lldx%lld, window %lld (sink %lld), %lld + 1 passes, %s in %s, %d CPU threads a stage\n",
-                config.model.name.c_str(), static_cast<long long>(config.width), static_cast<long long>(config.height),
-                static_cast<long long>(measured.window_frames), static_cast<long long>(config.model.recipe.sink_frames),
-                static_cast<long long>(measured.passes), run.model.device().str().c_str(),
-                dtype_name(run.model.dtype()).c_str(), measured.threads);
-  std::string text = line;
-  std::snprintf(line, sizeof line, "medians of %zu runs in turn; reuse: %s\n\n%-18s %12s %12s %14s\n",
-                measured.times.front().exact.size(), policy_name(config.attention).c_str(), "", "exact", "reuse",
-                "exact / reuse");
-  text += line;
-  for (const PairedTimes& times : measured.times) {
-    std::snprintf(line, sizeof line, "%-18s %9.1f ms %9.1f ms %14.2f\n", times.work.c_str(), 1e3 * median(times.exact),
-                  1e3 * median(times.reused), median_ratio(times));
-    text += line;
-  }
-  return text;
+/// FRAMES or FRAMES:SINK.
+BenchmarkWindow read_window(const std::string& text) {
+  BenchmarkWindow window;
+  const char* const end = text.data() + text.size();
+  auto read = std::from_chars(text.data(), end, window.frames);
+  if (read.ec == std::errc() && read.ptr != end && *read.ptr == ':')
+    read = std::from_chars(read.ptr + 1, end, window.sink_frames);
+  if (read.ec != std::errc() || read.ptr != end || (window.frames < 1 && window.frames != -1) || window.sink_frames < 0)
+    throw ConfigError("--window: found '" + text +
+                      "', wanted FRAMES or FRAMES:SINK in latent frames, such as 21 or 12:3; -1 for the whole film");
+  return window;
 }
 
-nlohmann::ordered_json json(const Conditions& run) {
-  const RenderConfig& config = run.setup.config;
-  nlohmann::ordered_json work = nlohmann::ordered_json::object();
-  for (const PairedTimes& times : run.measured.times) {
-    work[times.work] = {{"exact_seconds", times.exact},
-                        {"reuse_seconds", times.reused},
-                        {"exact_median", median(times.exact)},
-                        {"reuse_median", median(times.reused)},
-                        {"ratio", median_ratio(times)}};
+std::vector<BenchmarkWindow> read_windows(const BenchRequest& request, const Recipe& recipe) {
+  std::vector<BenchmarkWindow> windows;
+  for (const std::string& text : request.windows) windows.push_back(read_window(text));
+  if (windows.empty()) windows.push_back({.frames = recipe.window_frames, .sink_frames = recipe.sink_frames});
+  for (const BenchmarkWindow& window : windows) {
+    Recipe its = recipe;
+    its.window_frames = window.frames;
+    its.sink_frames = window.sink_frames;
+    check_recipe(its, "--window");
   }
-  return {{"program", FLASHBLOCK_VERSION},
-          {"model", config.model.name},
-          {"device", run.model.device().str()},
-          {"dtype", dtype_name(run.model.dtype())},
-          {"cpu_threads_per_stage", run.measured.threads},
-          {"width", config.width},
-          {"height", config.height},
-          {"window_frames", run.measured.window_frames},
-          {"sink_frames", config.model.recipe.sink_frames},
-          {"frames_per_block", config.model.recipe.frames_per_block},
-          {"denoising_passes", run.measured.passes},
-          {"film_frame_blocks", run.setup.plan.blocks},
-          {"film_pictures", run.setup.plan.pictures},
-          {"refresh", policy_name(config.attention)},
-          {"external_attentions_computed_share", run.measured.external_share},
-          {"work", work}};
+  return windows;
+}
+
+RenderConfig configuration(const BenchRequest& request) {
+  if (request.geometry.empty()) return resolve_config(request.layers);
+  return resolve_config(request.layers, random_description(parse_geometry(request.geometry)));
+}
+
+ModelOptions model_of(const BenchRequest& request, const RenderConfig& config, at::Device device,
+                      at::ScalarType dtype) {
+  ModelOptions options = model_options(config);
+  options.embedding_cache.clear();  // it would be found there the second time
+  if (!request.geometry.empty()) options.weights = random_weights(parse_geometry(request.geometry), device, dtype);
+  return options;
 }
 
 }  // namespace
@@ -105,19 +88,42 @@ BenchCommand::BenchCommand(CLI::App& app)
           "bench", "Time attention, transformer and whole films, exact against reused, taking turns in one run")),
       options_(command_) {
   const std::string group = "Benchmark";
+  auto* geometry = command_
+                       .add_option("--geometry", request_.geometry,
+                                   "A model of this size with random weights, made in memory: wan2.1-1.3b, wan2.1-14b, "
+                                   "demo, or width=W,layers=N,heads=N,ffn=W")
+                       ->type_name("NAME")
+                       ->group(group);
+  command_
+      .add_option("--window", request_.windows,
+                  "Latent frames attended to, and those of them that never leave, such as 21 or 12:3; repeatable [from "
+                  "the model]")
+      ->type_name("FRAMES[:SINK]")
+      ->group(group)
+      ->allow_extra_args(false);
   command_.add_option("--rounds", request_.rounds, "Runs of each kind")
       ->type_name("N")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str()
       ->group(group);
+  command_.add_option("--film-rounds", request_.film_rounds, "Films of each kind [as many as --rounds]")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000))
+      ->group(group);
   command_
       .add_flag_callback(
-          "--no-film", [this] { request_.film = false; }, "Leave out whole films: time attention and transformer only")
+          "--no-film", [this] { request_.films = false; }, "Leave out whole films: time frame blocks only")
+      ->group(group);
+  command_
+      .add_flag_callback(
+          "--no-text", [this] { request_.text = false; }, "Leave out the text encoder")
       ->group(group);
   command_.add_option("--json", json_, "Write all times to this file")->type_name("FILE.json")->group(group);
-  options_.add("--seconds", "seconds", "Length of the films [from the model]", "S")->group("Film");
+  auto* seconds = options_.add("--seconds", "seconds", "Length of the films [from the model]", "S")->group("Film");
+  options_.add("--frames", "frames", "Length of the films in pictures", "N")->group("Film")->excludes(seconds);
   options_.add("--size", "size", "Picture size [from the model]", "WxH")->group("Film");
   options_.add_model();
+  geometry->excludes(command_.get_option("--model"));
   options_.add_configuration();
 }
 
@@ -130,32 +136,36 @@ std::optional<BenchRequest> BenchCommand::request() {
 }
 
 int run_bench(const BenchRequest& request) {
-  const RenderConfig config = resolve_config(request.layers);
+  const RenderConfig config = configuration(request);
+  benchmark_ways(config.attention);  // refuses before anything is loaded
+  const std::vector<BenchmarkWindow> windows = read_windows(request, config.model.recipe);
   const at::Device device = resolve_device(config.device);
+  const at::ScalarType dtype = resolve_dtype(config.dtype, device);
   Profile profile;
-  LoadedModel model(config.model, device, resolve_dtype(config.dtype, device), profile, model_options(config));
+  LoadedModel model(config.model, device, dtype, profile, model_of(request, config, device, dtype));
   const FilmSetup setup = set_up_film(config, model.transformer_config());
-  if (config.attention.mode == AttentionConfig::Mode::kExact) {
-    throw ConfigError(
-        "attention.mode is exact: bench holds exact attention against reused; leave the mode out, and "
-        "name the policy with --set attention.refresh=NAME");
-  }
   const ScratchFolder scratch;
+  const BenchmarkOptions options{.windows = windows,
+                                 .rounds = request.rounds,
+                                 .film_rounds = request.film_rounds > 0 ? request.film_rounds : request.rounds,
+                                 .films = request.films,
+                                 .text = request.text,
+                                 .drawn_pictures = !request.geometry.empty(),
+                                 .scratch = scratch.path()};
   std::optional<FilmBenchmark> measured;
   int signal = 0;
   {
     const Interrupt interrupt;
-    measured = run_benchmark(setup, model, {.rounds = request.rounds, .film = request.film, .scratch = scratch.path()},
-                             interrupt.token());
+    measured = run_benchmark(setup, model, options, interrupt.token());
     signal = interrupt.signal();
   }
   if (!measured) {
     std::cerr << "flashblock: interrupted; nothing was written\n";
     return 128 + signal;
   }
-  const Conditions run{.setup = setup, .model = model, .measured = *measured};
-  std::cout << table(run);
-  if (!request.json.empty()) write_file_atomically(request.json, json(run).dump(2) + "\n");
+  const BenchReport report{.setup = setup, .model = model, .measured = *measured};
+  std::cout << bench_table(report);
+  if (!request.json.empty()) write_file_atomically(request.json, bench_json(report).dump(2) + "\n");
   return 0;
 }
 

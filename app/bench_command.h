@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "app/config_file.h"
@@ -15,8 +16,12 @@ namespace flashblock {
 /// What is to be timed.
 struct BenchRequest {
   std::vector<ConfigLayer> layers;
+  std::string geometry;              ///< of a model with random weights; empty: the model of the layers
+  std::vector<std::string> windows;  ///< FRAMES or FRAMES:SINK; empty: the model's
   int64_t rounds = 5;
-  bool film = true;
+  int64_t film_rounds = 0;  ///< 0: as many as `rounds`
+  bool films = true;
+  bool text = true;
   std::filesystem::path json;  ///< where the numbers go; empty: nowhere
 };
 

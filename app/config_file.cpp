@@ -4,6 +4,7 @@
 
 #include <random>
 #include <sstream>
+#include <utility>
 
 #include "app/config_reader.h"
 #include "app/model_file.h"
@@ -60,9 +61,12 @@ RenderConfig resolve_config(const std::vector<ConfigLayer>& layers) {
   // Mistakes in the settings are told before a model is looked for.
   RenderConfig ignored;
   for (const ConfigLayer& layer : layers) read_settings(layer, ignored);
+  return resolve_config(layers, load_model_file(named_model(layers)));
+}
 
+RenderConfig resolve_config(const std::vector<ConfigLayer>& layers, ModelDescription model) {
   RenderConfig config;
-  config.model = load_model_file(named_model(layers));
+  config.model = std::move(model);
   const FilmDefaults& defaults = config.model.defaults;
   config.width = defaults.width;
   config.height = defaults.height;

@@ -29,6 +29,9 @@ ConfigLayer make_config_layer(const std::string& option, const std::string& key,
 /// model.
 RenderConfig resolve_config(const std::vector<ConfigLayer>& layers);
 
+/// The same with this model, whatever the layers name.
+RenderConfig resolve_config(const std::vector<ConfigLayer>& layers, ModelDescription model);
+
 /// A configuration that gives `config` again, with every setting in it.
 std::string config_yaml(const RenderConfig& config);
 

@@ -32,6 +32,12 @@ int64_t peak_device_memory_bytes(at::Device device) {
   return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
 }
 
+int64_t held_memory_bytes(at::Device device) {
+  if (device.is_cpu()) return memory_bytes();
+  const auto stats = at::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+  return stats.reserved_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].current;
+}
+
 int64_t free_device_memory_bytes(at::Device device) {
   if (device.is_cpu()) return 0;
   auto* const allocator = at::getDeviceAllocator(device.type());

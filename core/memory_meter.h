@@ -15,6 +15,9 @@ int64_t memory_bytes();
 int64_t peak_memory_bytes();
 /// The most that tensors took on the device so far, in bytes; 0 for the CPU.
 int64_t peak_device_memory_bytes(at::Device device);
+/// Memory that tensors can use without asking the system: of a GPU what LibTorch has taken from it, in use or kept for
+/// later; for the CPU memory_bytes().
+int64_t held_memory_bytes(at::Device device);
 /// What a GPU has left for tensors, those that LibTorch keeps for later use included; 0 for the CPU.
 int64_t free_device_memory_bytes(at::Device device);
 

@@ -130,7 +130,7 @@ TransformerConfig transformer_config_from_json(const std::string& text, const st
 
 TransformerConfig read_transformer_config(const WeightStore& weights, std::filesystem::path config_file) {
   TransformerConfig config = transformer_config_from_weights(weights);
-  if (config_file.empty()) {
+  if (config_file.empty() && !weights.files().empty()) {
     const std::filesystem::path& path = weights.path();
     config_file = (std::filesystem::is_directory(path) ? path : path.parent_path()) / "config.json";
     if (!std::filesystem::exists(config_file)) config_file.clear();

@@ -66,6 +66,9 @@ class TransformerState {
   /// Forgets all frames, so that they can be put through the transformer again; the counters go on.
   void forget_frames();
 
+  /// How attention is obtained from the next frame block on. Requires: no pass over it yet.
+  void set_attention(const AttentionConfig& attention) { options_.attention = attention; }
+
   const TransformerStateOptions& options() const { return options_; }
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return dtype_; }

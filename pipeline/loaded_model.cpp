@@ -18,7 +18,9 @@ namespace {
 /// A thousand prompts of usual length at UMT5-XXL's width.
 constexpr int64_t kEmbeddingCacheBytes = 256 << 20;
 
-std::shared_ptr<const WeightStore> open_part(const WeightsFile& file, const char* part) {
+std::shared_ptr<const WeightStore> open_part(const std::shared_ptr<const WeightStore>& in_memory,
+                                             const WeightsFile& file, const char* part) {
+  if (in_memory) return in_memory;
   if (file.path.empty()) {
     throw WeightsError(std::string("the model file names no ") + part + ", and this film needs one");
   }
@@ -47,14 +49,16 @@ std::shared_ptr<const WeightStore> LoadedModel::open_transformer() const {
   std::vector<LoraAdapter> adapters;
   for (const LoraFile& lora : description_.lora)
     adapters.push_back({.weights = WeightStore::open(lora.path, lora.entry), .scale = lora.scale});
-  return with_lora(open_part(description_.transformer, "transformer"), adapters);
+  return with_lora(open_part(options_.weights.transformer, description_.transformer, "transformer"), adapters);
 }
 
 std::shared_ptr<const WeightStore> LoadedModel::open_text_encoder() const {
-  return open_part(description_.text_encoder, "text encoder");
+  return open_part(options_.weights.text_encoder, description_.text_encoder, "text encoder");
 }
 
-std::shared_ptr<const WeightStore> LoadedModel::open_vae() const { return open_part(description_.vae, "VAE"); }
+std::shared_ptr<const WeightStore> LoadedModel::open_vae() const {
+  return open_part(options_.weights.vae, description_.vae, "VAE");
+}
 
 std::vector<EncodedPrompt> LoadedModel::tokenize(const std::vector<std::string>& prompts) const {
   const auto scope = profile_.measure("encode prompt");

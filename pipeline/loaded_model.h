@@ -21,12 +21,19 @@ namespace flashblock {
 
 class WeightStore;
 
+/// Weights in memory, in place of those that a model file names.
+struct ModelWeights {
+  std::shared_ptr<const WeightStore> transformer, text_encoder, vae;
+};
+
 /// How a model is kept.
 struct ModelOptions {
   /// Where the transformer's layers wait.
   LayerPlacement placement = LayerPlacement::kResident;
   /// Folder of encoded prompts (EmbeddingCache); empty: none are kept.
   std::filesystem::path embedding_cache;
+  /// Null: the files that the description names.
+  ModelWeights weights;
 };
 
 /// What a configuration says of it. Thread safety: reads the environment.

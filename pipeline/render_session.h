@@ -65,6 +65,9 @@ class RenderSession {
   RenderSession(std::shared_ptr<const VideoTransformer> transformer, std::shared_ptr<LatentDecoder> decoder,
                 const SessionOptions& options, Profile& profile);
 
+  /// How attention is obtained in the films to come.
+  void set_attention(const AttentionConfig& attention) { options_.attention = attention; }
+
   /// Renders the film that `plan` and `inputs` say into `sink`, which is called on one thread.
   /// If `stop` is requested, the frame blocks that are denoised by then are still decoded and written.
   /// With a `finished` part it goes on after that, bit for bit as if it had made it: the transformer's context is made
