@@ -118,6 +118,10 @@ BenchCommand::BenchCommand(CLI::App& app)
       .add_flag_callback(
           "--no-text", [this] { request_.text = false; }, "Leave out the text encoder")
       ->group(group);
+  command_
+      .add_flag_callback(
+          "--no-small-vae", [this] { request_.small_vae = false; }, "Leave out the small decoder, TAEHV")
+      ->group(group);
   command_.add_option("--json", json_, "Write all times to this file")->type_name("FILE.json")->group(group);
   auto* seconds = options_.add("--seconds", "seconds", "Length of the films [from the model]", "S")->group("Film");
   options_.add("--frames", "frames", "Length of the films in pictures", "N")->group("Film")->excludes(seconds);
@@ -150,6 +154,7 @@ int run_bench(const BenchRequest& request) {
                                  .film_rounds = request.film_rounds > 0 ? request.film_rounds : request.rounds,
                                  .films = request.films,
                                  .text = request.text,
+                                 .small_vae = request.small_vae,
                                  .drawn_pictures = !request.geometry.empty(),
                                  .scratch = scratch.path()};
   std::optional<FilmBenchmark> measured;

@@ -22,6 +22,7 @@ struct BenchRequest {
   int64_t film_rounds = 0;  ///< 0: as many as `rounds`
   bool films = true;
   bool text = true;
+  bool small_vae = true;
   std::filesystem::path json;  ///< where the numbers go; empty: nowhere
 };
 

@@ -78,6 +78,7 @@ std::string films_text(const WindowTimes& times, int64_t pictures) {
   for (const char* kind : {"transformer", "full VAE", "small VAE"}) {
     Line line(kind);
     const auto seconds = film_medians(times, kind, [](const FilmRun& run) { return run.seconds; });
+    if (seconds.empty()) continue;
     for (size_t way = 0; way < seconds.size(); ++way)
       line.add(format("%.2f s", *seconds[way]), ratio_text(film_exact_over(times, kind, way)));
     text += line.take();
@@ -177,7 +178,7 @@ ordered_json window_json(const FilmBenchmark& measured, const WindowTimes& times
   json["transformer_exact_over_r1"] = *exact_over(times.work, "frame block", once_a_block(measured));
   if (times.films.empty()) return json;
   for (const BenchFigure& rate : picture_rates(times, pictures))
-    json["pictures_per_second"][rate.name] = by_way(rate.values, ways);
+    if (!rate.values.empty()) json["pictures_per_second"][rate.name] = by_way(rate.values, ways);
   json["films"] = films_json(times, ways);
   return json;
 }

@@ -29,6 +29,7 @@ BenchPictures load_decoders(const BenchContext& bench, FilmBenchmark& result) {
   BenchPictures pictures{.full = small ? made_up : model.decoder(), .small = small ? model.decoder() : made_up};
   result.full_vae = (small ? other : store)->path().filename().string();
   result.small_vae = (small ? store : other)->path().filename().string();
+  if (!bench.options.small_vae) pictures.small.reset();
   if (bench.options.drawn_pictures)
     pictures.drawn =
         std::make_shared<DrawnPictures>(bench.setup.config.height, bench.setup.config.width, bench.block_pictures());

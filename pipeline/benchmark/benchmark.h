@@ -36,6 +36,7 @@ struct BenchmarkOptions {
   int64_t film_rounds = 5;        ///< films of each kind
   bool films = true;              ///< whole films too, from noise to pieces on disk
   bool text = true;               ///< the text encoder
+  bool small_vae = true;          ///< the small decoder, by itself and in films
   bool drawn_pictures = false;    ///< what is encoded is drawn, for a model whose pictures are noise
   std::filesystem::path scratch;  ///< folder in which the films are written, and deleted again
 };

@@ -202,9 +202,8 @@ bool measure_stages(const BenchContext& bench, const BenchPictures& pictures, Fi
   const ThreadShare share(ThreadShare::of_stage(bench.device()));
   if (bench.options.text && !measure_text(bench, result)) return false;
   at::Tensor rgb;
-  if (!measure_decoder(bench, "VAE decode, small", *pictures.small, rgb, result) ||
-      !measure_decoder(bench, "VAE decode, full", *pictures.full, rgb, result))
-    return false;
+  if (pictures.small && !measure_decoder(bench, "VAE decode, small", *pictures.small, rgb, result)) return false;
+  if (!measure_decoder(bench, "VAE decode, full", *pictures.full, rgb, result)) return false;
   if (pictures.drawn) rgb = pictures.drawn->block(0, rgb.size(0));
   FilmPlan plan = bench.setup.plan;
   plan.pictures = 0;  // no limit
@@ -219,6 +218,7 @@ bool measure_films(const BenchContext& bench, const BenchPictures& pictures, Win
           result))
     return false;
   for (const auto& [kind, decoder] : {std::pair{"full VAE", pictures.full}, {"small VAE", pictures.small}}) {
+    if (!decoder) continue;
     WrittenFilms films(bench, decoder, pictures.drawn.get());
     const auto film = [&](const FilmPlan& plan, const AttentionConfig& attention) {
       return films.film(plan, attention);

@@ -10,7 +10,7 @@ namespace flashblock {
 
 /// What films are decoded by and encoded from.
 struct BenchPictures {
-  std::shared_ptr<LatentDecoder> full, small;
+  std::shared_ptr<LatentDecoder> full, small;  ///< small may be null: it is left out
   std::shared_ptr<const DrawnPictures> drawn;  ///< null: what the decoder makes is encoded
 };
 

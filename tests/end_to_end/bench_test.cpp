@@ -48,11 +48,14 @@ class Bench : public ::testing::Test {
   TemporaryFolder folder_;
 };
 
+/// Where exact attention was timed too, each other way is held against it.
 void expect_times(const nlohmann::json& row, const Words& ways, size_t rounds) {
   for (const std::string& way : ways) {
     ASSERT_TRUE(row.contains(way)) << way << " in " << row;
     EXPECT_THAT(row.at(way).at("seconds").get<Numbers>(), AllOf(SizeIs(rounds), Each(Gt(0)))) << row;
-    if (way != "exact") EXPECT_GT(row.at(way).at("exact_over"), 0);
+    if (way != "exact" && row.contains("exact")) {
+      EXPECT_GT(row.at(way).at("exact_over"), 0);
+    }
   }
 }
 
@@ -137,8 +140,8 @@ TEST_F(Bench, TimesWholeFilmsAndTellsPicturesASecond) {
 }
 
 TEST_F(Bench, AModelOfAnySizeNeedsNoFilesAndEveryWindowIsMeasured) {
-  const ProgramRun run =
-      bench_random({"--window", "6", "--window", "9:3", "--frames", "60", "--film-rounds", "1", "--no-text"});
+  const ProgramRun run = bench_random(
+      {"--window", "6", "--window", "9:3", "--frames", "60", "--film-rounds", "1", "--no-text", "--no-small-vae"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.out, AllOf(HasSubstr("window 6, sink 0"), HasSubstr("window 9, sink 3"), HasSubstr("4 + 1 passes")));
   const nlohmann::json found = numbers();
@@ -149,7 +152,8 @@ TEST_F(Bench, AModelOfAnySizeNeedsNoFilesAndEveryWindowIsMeasured) {
   EXPECT_EQ(found.at("windows").at(1).at("sink_frames"), 3);
   for (const nlohmann::json& window : found.at("windows")) {
     EXPECT_EQ(window.at("external_passes").at("exact"), 5);
-    for (const char* kind : {"transformer", "full VAE", "small VAE"}) {
+    EXPECT_FALSE(window.at("films").contains("small VAE"));
+    for (const char* kind : {"transformer", "full VAE"}) {
       const nlohmann::json& films = window.at("films").at(kind);
       EXPECT_THAT(films.at("exact").at("runs").front().at("block_seconds").get<Numbers>(), Each(Ge(0)));
       EXPECT_THAT(films.at("block_p99_over_median").at("first_pass").get<double>(), Ge(1));
