@@ -5,6 +5,7 @@
 #include "core/checkpoint_files.h"
 #include "core/error.h"
 #include "core/name_layout.h"
+#include "core/quantized_names.h"
 
 namespace flashblock {
 namespace {
@@ -54,6 +55,13 @@ TensorSet select_entry(const std::filesystem::path& path, std::vector<TensorSet>
   throw WeightsError(path.string() + ": there is no entry '" + entry + "'; the file has " + list_of(sets));
 }
 
+void refuse_quantized(const WeightStore& store) {
+  const std::string scale = quantization_tensor(store.names());
+  if (!scale.empty())
+    throw WeightsError(store.path().string() + ": is a quantised checkpoint (it has '" + scale +
+                       "'), which is not supported; take the release in bfloat16 or float32");
+}
+
 bool strip_front(std::string& name, const std::string& prefix) {
   if (name.compare(0, prefix.size(), prefix) != 0) return false;
   name.erase(0, prefix.size());
@@ -71,6 +79,7 @@ std::shared_ptr<const WeightStore> WeightStore::open(const std::filesystem::path
   store->files_ = std::move(contents.files);
   store->tensors_ = unwrap_names(path, std::move(set.tensors), store->layout_);
   store->metadata_ = std::move(contents.metadata);
+  refuse_quantized(*store);
   return store;
 }
 

@@ -31,8 +31,8 @@ struct WeightEntry {
 class WeightStore {
  public:
   /// `entry` picks one set of weights where the file holds several; empty means that there must be only one.
-  /// Throws: WeightsError if the path is missing, damaged or of an unknown kind, if the entry does not exist, or if
-  /// there are several and none is named (the message lists them).
+  /// Throws: WeightsError if the path is missing, damaged, quantised or of an unknown kind, if the entry does not
+  /// exist, or if there are several and none is named (the message lists them).
   static std::shared_ptr<const WeightStore> open(const std::filesystem::path& path, const std::string& entry = "");
 
   /// The sets of weights that `path` holds, in the file's order. Throws: WeightsError as `open`.

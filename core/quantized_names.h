@@ -1,0 +1,15 @@
+// Quantised checkpoints, told by the tensors that hold their scales.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace flashblock {
+
+/// The first of `names` that only a quantised checkpoint has, such as `blocks.0.ffn.0.weight_scale`; empty if there is
+/// none. Weights that were merely rounded to float8 have no such tensors and are no quantised checkpoint in this sense.
+/// Source: LightX2V (FP8, INT8, NVFP4) `tools/convert`, FourOverSix `FourOverSixLinear` (LongLive 2), ModelOpt and
+/// compressed-tensors exports, ComfyUI's scaled float8, bitsandbytes.
+std::string quantization_tensor(const std::vector<std::string>& names);
+
+}  // namespace flashblock
