@@ -174,7 +174,9 @@ Request parse_command_line(int argc, const char* const* argv) {
   BenchCommand bench(app);
   InfoRequest info;
   CLI::App* info_command = app.add_subcommand("info", "Say what a checkpoint or a model folder is");
-  info_command->add_option("MODEL", info.model, "A weights file, a model file, or a folder")->required();
+  info_command->add_option("PATH", info.model, "A weights file, a model file, a folder, or a model's name")->required();
+  info_command->add_option("--size", info.size, "Also say how much memory films of this size take")
+      ->type_name("WIDTHxHEIGHT");
   info_command->add_flag("--json", info.json, "As JSON");
   try {
     app.parse(join_addresses(argc, argv));

@@ -24,9 +24,10 @@ struct RenderRequest {
   std::optional<ServerSettings> preview;  ///< watch it while it renders
 };
 
-/// `flashblock info MODEL`.
+/// `flashblock info PATH`.
 struct InfoRequest {
   std::string model;
+  std::string size;  ///< WIDTHxHEIGHT of pictures, for which the memory is told; empty: it is not
   bool json = false;
 };
 

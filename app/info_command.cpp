@@ -3,12 +3,19 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
+#include <utility>
 #include <vector>
 
+#include "app/config_file.h"
+#include "app/memory_text.h"
 #include "app/model_file.h"
 #include "app/model_search.h"
+#include "core/device.h"
 #include "core/error.h"
+#include "core/weight_store.h"
 #include "pipeline/checkpoint_info.h"
+#include "pipeline/cost_estimate.h"
 
 namespace flashblock {
 namespace {
@@ -17,39 +24,95 @@ namespace {
 struct NamedPart {
   std::string name;
   std::filesystem::path path;
+  std::string entry;    ///< the set of weights that is used, where the file holds several
   bool weights = true;  ///< false: not a file of tensors
 };
 
 std::vector<NamedPart> parts_of(const ModelDescription& model) {
-  std::vector<NamedPart> parts = {{"transformer", model.transformer.path},
-                                  {"text_encoder", model.text_encoder.path},
-                                  {"tokenizer", model.tokenizer, false},
-                                  {"vae", model.vae.path}};
-  for (const LoraFile& lora : model.lora) parts.push_back({"lora", lora.path});
+  std::vector<NamedPart> parts = {{"transformer", model.transformer.path, model.transformer.entry},
+                                  {"text_encoder", model.text_encoder.path, model.text_encoder.entry},
+                                  {"tokenizer", model.tokenizer, "", false},
+                                  {"vae", model.vae.path, model.vae.entry}};
+  for (const LoraFile& lora : model.lora) parts.push_back({"lora", lora.path, lora.entry});
   return parts;
+}
+
+/// Names and paths may hold any bytes.
+std::string json_text(const auto& json) {
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 bool is_damaged(const ModelInfo& info) {
   for (const CheckpointInfo& checkpoint : info.checkpoints) {
     if (!checkpoint.problem.empty()) return true;
+    for (const WeightSetInfo& set : checkpoint.sets) {
+      if (!set.quantized.empty()) return true;
+    }
   }
   return !info.missing_parts.empty();
 }
 
-/// What can be said of a part; none if its file is missing or cannot be read, which `problem` then tells.
+/// What can be said of a part; none if its file is missing or cannot be read. `problem` tells why it cannot be used.
 std::optional<ModelInfo> inspect_part(const NamedPart& part, std::string& problem) {
   if (part.path.empty()) problem = "not named in the model file";
   if (!part.path.empty() && !std::filesystem::exists(part.path)) problem = "missing: " + part.path.string();
   if (!problem.empty() || !part.weights) return {};
+  std::optional<ModelInfo> info;
   try {
-    return inspect_model(part.path, SamplingKnown::kYes);
+    info = inspect_model(part.path, {.sampling = SamplingKnown::kYes});
+    WeightStore::open(part.path, part.entry);
   } catch (const WeightsError& error) {
     problem = error.what();
-    return {};
   }
+  return info;
 }
 
-int print_model_file(const std::filesystem::path& file, bool as_json) {
+/// What films of a whole model take on this machine's device, told as a dry run does.
+struct FilmMemory {
+  RenderConfig config;  ///< of the film it is for
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;
+  MemoryEstimate estimate;
+};
+
+FilmMemory estimate_film(const std::filesystem::path& model_file, const std::string& size) {
+  const auto layer = [](const char* key, const std::string& value) {
+    return make_config_layer(std::string("--") + key, key, YAML::Node(value));
+  };
+  FilmMemory film{.config =
+                      resolve_config({layer("model", model_file), layer("size", size), layer("prompt", "a film")})};
+  film.device = resolve_device(film.config.device);
+  film.dtype = resolve_dtype(film.config.dtype, film.device);
+  Profile unused;
+  const LoadedModel model(film.config.model, film.device, film.dtype, unused);
+  film.estimate = estimate_cost(set_up_film(film.config, model.transformer_config()), model).memory;
+  return film;
+}
+
+std::string words_of(const FilmMemory& film) {
+  std::ostringstream words;
+  words << "\na film of " << film.config.width << "x" << film.config.height << ", " << film.config.seconds << " s, on "
+        << film.device.str() << " in " << dtype_name(film.dtype) << ":\n"
+        << memory_text(film.estimate, "  ");
+  return words.str();
+}
+
+nlohmann::ordered_json json_of(const FilmMemory& film) {
+  nlohmann::ordered_json json = {{"size", std::to_string(film.config.width) + "x" + std::to_string(film.config.height)},
+                                 {"seconds", film.config.seconds},
+                                 {"device", film.device.str()},
+                                 {"dtype", dtype_name(film.dtype)},
+                                 {"host_bytes", film.estimate.host_bytes},
+                                 {"device_bytes", film.estimate.device_bytes}};
+  for (const auto& [place, parts] :
+       {std::pair{"host_parts", &film.estimate.host}, {"device_parts", &film.estimate.device}}) {
+    json[place] = nlohmann::ordered_json::object();
+    for (const MemoryPart& part : *parts) json[place][part.name] = part.bytes;
+  }
+  return json;
+}
+
+int print_model_file(const std::filesystem::path& file, const InfoRequest& request) {
   const ModelDescription model = load_model_file(file);
   nlohmann::ordered_json json = {
       {"name", model.name}, {"file", model.file.string()}, {"parts", nlohmann::json::array()}};
@@ -62,10 +125,17 @@ int print_model_file(const std::filesystem::path& file, bool as_json) {
     nlohmann::ordered_json entry = {{"part", part.name}, {"file", part.path.string()}, {"problem", problem}};
     if (info) entry["content"] = to_json(*info);
     json["parts"].push_back(entry);
-    words += "\n" + part.name + ": ";
-    words += !problem.empty() ? problem + "\n" : info ? describe(*info) : part.path.string() + "\n";
+    if (!part.entry.empty()) entry["weights"] = part.entry;
+    words += "\n" + part.name + (part.entry.empty() ? "" : " (" + part.entry + ")") + ": ";
+    words += !problem.empty() ? problem + "\n" : info ? "" : part.path.string() + "\n";
+    if (info) words += describe(*info);
   }
-  std::cout << (as_json ? json.dump(2) + "\n" : words);
+  if (whole && !request.size.empty()) {
+    const FilmMemory film = estimate_film(file, request.size);
+    json["memory"] = json_of(film);
+    words += words_of(film);
+  }
+  std::cout << (request.json ? json_text(json) : words);
   return whole ? 0 : static_cast<int>(ExitStatus::kWeights);
 }
 
@@ -75,9 +145,15 @@ int run_info(const InfoRequest& request) {
   const std::filesystem::path path = find_model(request.model);
   const std::string extension = path.extension().string();
   const bool model_file = extension == ".yaml" || extension == ".yml" || std::filesystem::exists(path / "model.yaml");
-  if (model_file) return print_model_file(path, request.json);
-  const ModelInfo info = inspect_model(path);
-  std::cout << (request.json ? to_json(info).dump(2) + "\n" : describe(info));
+  if (model_file) return print_model_file(path, request);
+  InspectOptions options;
+  if (!request.size.empty()) {
+    const auto [width, height] = read_size(YamlValue(YAML::Node(request.size), {.file = "--size", .key = "size"}));
+    options.size = VideoGeometry{.width = width, .height = height};
+    options.size->validate();
+  }
+  const ModelInfo info = inspect_model(path, options);
+  std::cout << (request.json ? json_text(to_json(info)) : describe(info));
   return is_damaged(info) ? static_cast<int>(ExitStatus::kWeights) : 0;
 }
 

@@ -40,10 +40,11 @@ std::vector<fs::path> model_folders() {
   const fs::path program = fs::read_symlink("/proc/self/exe", fault);
   if (fault) return folders;
   // An installed program is PREFIX/bin/flashblock, one of a bundle ROOT/bin/flashblock, one that was built
-  // SOURCE/build/PRESET/app/flashblock.
+  // SOURCE/build/PRESET/app/flashblock. configs/models has no weights beside it: its files say how to get them, or why
+  // a model cannot be rendered.
   fs::path folder = program.parent_path();
   for (int levels = 0; levels < 4 && folder.has_relative_path(); ++levels, folder = folder.parent_path()) {
-    for (const char* models : {"share/flashblock/models", "assets"}) {
+    for (const char* models : {"share/flashblock/models", "assets", "configs/models"}) {
       if (fs::is_directory(folder / models)) folders.push_back(folder / models);
     }
   }

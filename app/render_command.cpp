@@ -8,6 +8,7 @@
 #include "app/error_report.h"
 #include "app/film_identity.h"
 #include "app/film_watch.h"
+#include "app/memory_text.h"
 #include "app/model_file.h"
 #include "app/output_check.h"
 #include "app/resume.h"
@@ -33,24 +34,12 @@ void warn_of_model(const RenderRequest& request, const ModelDescription& model) 
 /// How long viewers may take for the rest of a film that is finished.
 constexpr std::chrono::seconds kPreviewLinger{10};
 
-std::string megabytes(int64_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / 1e6);
-  return text;
-}
-
 int print_dry_run(const FilmSetup& setup, LoadedModel& model) {
   const CostEstimate cost = estimate_cost(setup, model);
   std::cout << config_yaml(setup.config) << "# film: " << setup.plan.pictures << " pictures in " << setup.plan.blocks
             << " frame blocks, on " << model.device().str() << " in " << dtype_name(model.dtype()) << "\n"
             << "# expected time: " << clock_text(cost.seconds) << " to render, after loading\n"
-            << "# expected memory: " << megabytes(cost.memory.host_bytes);
-  if (!model.device().is_cpu()) std::cout << ", and " << megabytes(cost.memory.device_bytes) << " on the GPU";
-  for (const MemoryPart& part : cost.memory.host) std::cout << "\n#   " << part.name << ": " << megabytes(part.bytes);
-  for (const MemoryPart& part : cost.memory.device) {
-    std::cout << "\n#   on the GPU, " << part.name << ": " << megabytes(part.bytes);
-  }
-  std::cout << "\n# expected disk: " << megabytes(cost.disk_bytes) << "\n";
+            << memory_text(cost.memory, "# ") << "# expected disk: " << megabytes(cost.disk_bytes) << "\n";
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "core/checkpoint_files.h"
 #include "core/device.h"
 #include "core/error.h"
+#include "core/quantized_names.h"
 #include "core/weight_store.h"
 #include "models/model_config.h"
 #include "pipeline/known_checkpoints.h"
@@ -161,7 +162,26 @@ Geometry geometry_of(const WeightStore& weights, CheckpointKind kind) {
   return {};
 }
 
-WeightSetInfo describe_set(const TensorSet& set, const CheckpointContents& contents, const fs::path& path) {
+int64_t value_of(const Geometry& geometry, const std::string& wanted) {
+  for (const auto& [name, value] : geometry)
+    if (name == wanted) return value;
+  return 0;
+}
+
+/// Latent frames that published models were trained to see. Source: Self-Forcing `configs/default_config.yaml`.
+constexpr int64_t kTrainedFrames = 21;
+constexpr int64_t kBytesOfBfloat16 = 2;
+
+TransformerMemory transformer_memory(const WeightSetInfo& set, const VideoGeometry& geometry) {
+  const int64_t keys_and_values = 2 * value_of(set.geometry, "layers") * value_of(set.geometry, "dim");
+  return {.geometry = geometry,
+          .window_frames = kTrainedFrames,
+          .weights_bytes = set.parameters * kBytesOfBfloat16,
+          .cache_bytes = keys_and_values * kTrainedFrames * geometry.tokens_per_frame() * kBytesOfBfloat16};
+}
+
+WeightSetInfo describe_set(const TensorSet& set, const CheckpointContents& contents, const fs::path& path,
+                           const InspectOptions& options) {
   const auto weights = WeightStore::from_tensors(set.tensors, path, contents.metadata);
   WeightSetInfo info{set.name, kind_of(*weights)};
   std::set<std::string> dtypes;
@@ -172,19 +192,16 @@ WeightSetInfo describe_set(const TensorSet& set, const CheckpointContents& conte
   }
   for (const std::string& dtype : dtypes) info.dtypes += (info.dtypes.empty() ? "" : ", ") + dtype;
   info.geometry = geometry_of(*weights, info.kind);
-  info.missing = missing_tensors(*weights, info.kind);
+  info.quantized = quantization_tensor(weights->names());
+  if (info.quantized.empty()) info.missing = missing_tensors(*weights, info.kind);
   info.layout = weights->layout();
+  if (options.size && info.quantized.empty() && info.kind == CheckpointKind::kWanTransformer)
+    info.memory = transformer_memory(info, *options.size);
   return info;
 }
 
-int64_t dim_of(const WeightSetInfo& set) {
-  for (const auto& [name, value] : set.geometry)
-    if (name == "dim") return value;
-  return 0;
-}
-
 void add_transformer_notes(const WeightSetInfo& set, SamplingKnown sampling, CheckpointInfo& info) {
-  KnownCheckpoint known = recognize_checkpoint(info.path, dim_of(set));
+  KnownCheckpoint known = recognize_checkpoint(info.path, value_of(set.geometry, "dim"));
   info.presets = std::move(known.presets);
   info.notes = std::move(known.notes);
   if (info.presets.empty() && info.notes.empty() && sampling == SamplingKnown::kNo)
@@ -204,7 +221,7 @@ void add_notes(CheckpointInfo& info, SamplingKnown sampling) {
     info.notes.push_back(
         "Image-to-video weights with CLIP tokens cannot run block by block; take a text-to-video model.");
   if (find(CheckpointKind::kLora)) info.notes.push_back("An adapter: name it under `lora:` in the model file.");
-  if (info.sets.size() > 1)
+  if (info.sets.size() > 1 && sampling == SamplingKnown::kNo)  // a model file names one
     info.notes.push_back("Holds several sets of weights: name one with `transformer: {file: ..., weights: ...}`.");
 }
 
@@ -218,14 +235,14 @@ int64_t bytes_of(const std::vector<fs::path>& files) {
   return bytes;
 }
 
-CheckpointInfo inspect_checkpoint(const fs::path& path, SamplingKnown sampling) {
+CheckpointInfo inspect_checkpoint(const fs::path& path, const InspectOptions& options) {
   CheckpointInfo info;
   info.path = path;
   const CheckpointContents contents = read_checkpoint(path);
   info.files = contents.files;
   info.bytes = bytes_of(info.files);
-  for (const TensorSet& set : contents.sets) info.sets.push_back(describe_set(set, contents, path));
-  add_notes(info, sampling);
+  for (const TensorSet& set : contents.sets) info.sets.push_back(describe_set(set, contents, path, options));
+  add_notes(info, options.sampling);
   return info;
 }
 
@@ -279,11 +296,11 @@ std::vector<std::string> missing_parts(const fs::path& folder, const std::vector
 
 }  // namespace
 
-ModelInfo inspect_model(const fs::path& path, SamplingKnown sampling) {
+ModelInfo inspect_model(const fs::path& path, const InspectOptions& options) {
   ModelInfo info{path, {}, {}};
   std::error_code status;
   if (!fs::is_directory(path, status)) {
-    info.checkpoints.push_back(inspect_checkpoint(path, sampling));
+    info.checkpoints.push_back(inspect_checkpoint(path, options));
     return info;
   }
   std::set<fs::path> shards;
@@ -291,7 +308,7 @@ ModelInfo inspect_model(const fs::path& path, SamplingKnown sampling) {
     if (shards.count(file)) continue;
     CheckpointInfo checkpoint;
     try {
-      checkpoint = inspect_checkpoint(file, sampling);
+      checkpoint = inspect_checkpoint(file, options);
       if (is_index(file)) shards.insert(checkpoint.files.begin(), checkpoint.files.end());
     } catch (const Error& error) {
       checkpoint.path = file;

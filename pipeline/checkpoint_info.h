@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/name_layout.h"
+#include "core/video_geometry.h"
 
 namespace flashblock {
 
@@ -26,6 +28,14 @@ enum class CheckpointKind {
 std::string describe(CheckpointKind kind);
 std::string name_of(CheckpointKind kind);
 
+/// What a transformer alone takes in bfloat16 while it renders pictures of one size.
+struct TransformerMemory {
+  VideoGeometry geometry;
+  int64_t window_frames = 0;  ///< latent frames whose keys and values are kept
+  int64_t weights_bytes = 0;
+  int64_t cache_bytes = 0;  ///< keys and values of all layers
+};
+
 /// One set of weights: a file, or one half of a file that holds several.
 struct WeightSetInfo {
   std::string entry;  ///< what `weights:` takes in the model file; empty if the file is one flat set
@@ -36,6 +46,8 @@ struct WeightSetInfo {
   std::vector<std::pair<std::string, int64_t>> geometry;  ///< such as {"dim", 1536}, {"layers", 30}
   NameLayout layout = NameLayout::kPublished;             ///< whose names the tensors have
   std::vector<std::string> missing;                       ///< tensors that this kind needs and the set lacks
+  std::string quantized;  ///< a tensor that only quantised weights have, which cannot be loaded; else empty
+  std::optional<TransformerMemory> memory;  ///< if a size was asked for and the set is a text-to-video transformer
 };
 
 /// One file (or sharded set of files) of weights.
@@ -59,10 +71,15 @@ struct ModelInfo {
 /// Whether a model file says how the model is sampled.
 enum class SamplingKnown { kNo, kYes };
 
+struct InspectOptions {
+  SamplingKnown sampling = SamplingKnown::kNo;
+  std::optional<VideoGeometry> size;  ///< of pictures, for which the memory is wanted
+};
+
 /// Looks at one weights file, sharded index, or folder (its sub-folders included, as diffusers lays models out).
 /// A damaged file in a folder is reported in its `problem`; the others are still described.
 /// Throws: WeightsError if the path does not exist, or if it is a single file that cannot be read.
-ModelInfo inspect_model(const std::filesystem::path& path, SamplingKnown sampling = SamplingKnown::kNo);
+ModelInfo inspect_model(const std::filesystem::path& path, const InspectOptions& options = {});
 
 /// The same in words, several lines; and as JSON.
 std::string describe(const ModelInfo& info);

@@ -49,8 +49,9 @@ std::string with_unit(double value, const char* unit) {
   size_t step = 0;
   for (; value >= 1000.0 && step + 1 < std::size(prefixes); ++step) value /= 1000.0;
   char text[48];
-  std::snprintf(text, sizeof(text), step == 0 ? "%.0f %s%s" : "%.2f %s%s", value, prefixes[step], unit);
-  return text;
+  std::snprintf(text, sizeof(text), step == 0 ? "%.0f" : "%.2f", value);
+  const std::string whole_unit = std::string(prefixes[step]) + unit;
+  return whole_unit.empty() ? text : text + (" " + whole_unit);
 }
 
 std::string joined(const std::vector<std::string>& items, size_t limit) {
@@ -60,14 +61,26 @@ std::string joined(const std::vector<std::string>& items, size_t limit) {
   return text;
 }
 
+std::string size_text(const VideoGeometry& geometry) {
+  return std::to_string(geometry.width) + "x" + std::to_string(geometry.height);
+}
+
 void write_set(std::ostream& out, const WeightSetInfo& set) {
   out << "    " << (set.entry.empty() ? "" : set.entry + ": ") << describe(set.kind) << ", " << set.tensors
-      << " tensors, " << with_unit(static_cast<double>(set.parameters), "") << "parameters, " << set.dtypes;
+      << " tensors, " << with_unit(static_cast<double>(set.parameters), "") << " parameters, " << set.dtypes;
   if (set.layout != NameLayout::kPublished) out << ", in the names of " << name_of(set.layout);
   out << "\n";
   std::vector<std::string> sizes;
   for (const auto& [name, value] : set.geometry) sizes.push_back(name + " " + std::to_string(value));
   if (!sizes.empty()) out << "      " << joined(sizes, sizes.size()) << "\n";
+  if (set.memory)
+    out << "      at " << size_text(set.memory->geometry) << " in bfloat16: weights "
+        << with_unit(static_cast<double>(set.memory->weights_bytes), "B") << ", keys and values of "
+        << set.memory->window_frames << " latent frames "
+        << with_unit(static_cast<double>(set.memory->cache_bytes), "B") << "\n";
+  if (!set.quantized.empty())
+    out << "      quantised (it has " << set.quantized
+        << "), which is not supported; take the release in bfloat16 or float32\n";
   if (!set.missing.empty()) out << "      missing: " << joined(set.missing, kListedTensors) << "\n";
 }
 
@@ -86,12 +99,22 @@ void write_checkpoint(std::ostream& out, const CheckpointInfo& checkpoint) {
   for (const std::string& note : checkpoint.notes) out << "    " << note << "\n";
 }
 
+nlohmann::json memory_json(const TransformerMemory& memory) {
+  return {{"size", size_text(memory.geometry)},
+          {"dtype", "bfloat16"},
+          {"window_frames", memory.window_frames},
+          {"weights_bytes", memory.weights_bytes},
+          {"cache_bytes", memory.cache_bytes}};
+}
+
 nlohmann::json set_json(const WeightSetInfo& set) {
   nlohmann::json geometry = nlohmann::json::object();
   for (const auto& [name, value] : set.geometry) geometry[name] = value;
-  return {{"entry", set.entry},           {"kind", name_of(set.kind)}, {"tensors", set.tensors},
-          {"parameters", set.parameters}, {"dtypes", set.dtypes},      {"names", name_of(set.layout)},
-          {"geometry", geometry},         {"missing", set.missing}};
+  nlohmann::json json = {{"entry", set.entry},           {"kind", name_of(set.kind)}, {"tensors", set.tensors},
+                         {"parameters", set.parameters}, {"dtypes", set.dtypes},      {"names", name_of(set.layout)},
+                         {"geometry", geometry},         {"missing", set.missing},    {"quantized", set.quantized}};
+  if (set.memory) json["memory"] = memory_json(*set.memory);
+  return json;
 }
 
 }  // namespace

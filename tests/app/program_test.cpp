@@ -51,6 +51,7 @@ TEST(CommandLine, ReadsSwitches) {
   EXPECT_EQ(parse({"render", "a", "--quiet"}).render->progress, ProgressStyle::kNone);
   EXPECT_TRUE(parse({"info", "demo", "--json"}).info->json);
   EXPECT_FALSE(parse({"info", "demo"}).info->json);
+  EXPECT_EQ(parse({"info", "demo", "--size", "832x480"}).info->size, "832x480");
 }
 
 TEST(CommandLine, SaysWhatMayBeMeant) {

@@ -28,6 +28,7 @@ namespace flashblock {
 namespace {
 
 using namespace testing;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using Words = std::vector<std::string>;
@@ -315,6 +316,42 @@ TEST_F(Render, InfoDescribesAModel) {
   const nlohmann::json json = nlohmann::json::parse(run_program({"info", model(), "--json"}).out);
   EXPECT_EQ(json.at("name"), "small");
   EXPECT_EQ(json.at("parts").size(), 4u);
+}
+
+TEST_F(Render, InfoTellsTheMemoryOfAFilmAsADryRunDoes) {
+  const ProgramRun words = run_program({"info", model(), "--size", "64x48"});
+  EXPECT_EQ(words.status, 0) << words.err;
+  EXPECT_THAT(words.out, AllOf(HasSubstr("a film of 64x48"), HasSubstr("expected memory: "),
+                               HasSubstr("weights of the transformer: ")));
+  const nlohmann::json memory =
+      nlohmann::json::parse(run_program({"info", model(), "--size", "64x48", "--json"}).out).at("memory");
+  EXPECT_EQ(memory.at("size"), "64x48");
+  EXPECT_GT(memory.at("host_bytes"), memory.at("host_parts").at("weights of the transformer"));
+  for (const char* size : {"64", "65x48"}) {
+    const ProgramRun refused = run_program({"info", model(), "--size", size});
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_THAT(refused.err, HasSubstr(size));
+  }
+}
+
+TEST_F(Render, PresetsSayWhyTheyCannotBeRenderedOrHowToGetTheirFiles) {
+  const auto run = [&](const std::string& preset) {
+    return run_program({"render", "a hill", "--output", folder_ / "film.mp4", "--model",
+                        test_data("../../configs/models/" + preset + ".yaml")});
+  };
+  const std::pair<const char*, const char*> refused[] = {{"rolling-forcing", "five frame blocks together"},
+                                                         {"reward-forcing", "running average"},
+                                                         {"memflow", "bank of past frames"},
+                                                         {"longlive-2-5b", "48 latent channels"},
+                                                         {"wan2.2-a14b", "two transformers"},
+                                                         {"causal-forcing-longvideo", "several frame blocks together"}};
+  for (const auto& [preset, reason] : refused) {
+    EXPECT_EQ(run(preset).status, 2);
+    EXPECT_THAT(run(preset).err, AllOf(HasSubstr("cannot be rendered"), HasSubstr(reason))) << preset;
+  }
+  EXPECT_EQ(run("self-forcing-dmd").status, 3);
+  EXPECT_THAT(run("self-forcing-dmd").err, AllOf(HasSubstr("self_forcing_dmd.pt does not exist"),
+                                                 HasSubstr("scripts/download-models self-forcing-dmd")));
 }
 
 TEST_F(Render, InfoNamesWhatIsMissing) {

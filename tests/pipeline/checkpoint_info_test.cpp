@@ -92,10 +92,34 @@ TEST(CheckpointInfo, SaysThatNothingIsKnownOfTheSamplingUnlessAModelFileSaysIt) 
   const TemporaryFolder folder;
   write_tensor_file(folder / "mine.safetensors", formula_tensors(transformer_shapes(kTransformer)));
   const auto text = [&](SamplingKnown sampling) {
-    return describe(inspect_model(folder / "mine.safetensors", sampling));
+    return describe(inspect_model(folder / "mine.safetensors", {.sampling = sampling}));
   };
   EXPECT_THAT(text(SamplingKnown::kNo), HasSubstr("Nothing in the file says how it was trained"));
   EXPECT_THAT(text(SamplingKnown::kYes), Not(HasSubstr("Nothing in the file says")));
+}
+
+// By hand: keys and values of 2 layers, 128 wide, 21 latent frames of 4 x 3 tokens, two bytes each.
+TEST(CheckpointInfo, TellsTheMemoryOfATransformerAtASize) {
+  const TemporaryFolder folder;
+  write_tensor_file(folder / "w.safetensors", formula_tensors(transformer_shapes(kTransformer)));
+  const ModelInfo info = inspect_model(folder / "w.safetensors", {.size = VideoGeometry{.width = 64, .height = 48}});
+  const WeightSetInfo& set = info.checkpoints.at(0).sets.at(0);
+  ASSERT_TRUE(set.memory);
+  EXPECT_EQ(set.memory->weights_bytes, 2 * set.parameters);
+  EXPECT_EQ(set.memory->cache_bytes, 2 * 2 * 128 * 21 * 12 * 2);
+  EXPECT_THAT(describe(info), HasSubstr("at 64x48 in bfloat16"));
+  EXPECT_EQ(to_json(info)["checkpoints"][0]["sets"][0]["memory"]["cache_bytes"], set.memory->cache_bytes);
+  EXPECT_FALSE(inspect_model(folder / "w.safetensors").checkpoints.at(0).sets.at(0).memory);
+}
+
+TEST(CheckpointInfo, SaysThatWeightsAreQuantised) {
+  const TemporaryFolder folder;
+  auto tensors = formula_tensors(transformer_shapes(kTransformer));
+  tensors.emplace_back("blocks.0.ffn.0.weight_scale", at::ones({64, 1}));
+  write_tensor_file(folder / "w.safetensors", tensors);
+  const ModelInfo info = inspect_model(folder / "w.safetensors");
+  EXPECT_EQ(info.checkpoints.at(0).sets.at(0).quantized, "blocks.0.ffn.0.weight_scale");
+  EXPECT_THAT(describe(info), HasSubstr("quantised (it has blocks.0.ffn.0.weight_scale)"));
 }
 
 TEST(CheckpointInfo, ListsWhatAFolderHoldsAndLacks) {
