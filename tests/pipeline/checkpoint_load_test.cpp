@@ -1,6 +1,7 @@
 // The same weights in every container and under every name in which models are published give the same film.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/ones_like.h>
 #include <gmock/gmock.h>
 
@@ -41,6 +42,81 @@ NamedTensors with_other_numbers(NamedTensors tensors) {
   for (auto& [name, tensor] : tensors) tensor = tensor.flip(0);
   return tensors;
 }
+
+/// How training and packages name the transformer's tensors.
+struct Naming {
+  const char* name;
+  std::function<NamedTensors(const NamedTensors&)> rename;
+};
+
+Naming with_prefix(const char* prefix) {
+  return {prefix, [prefix](const NamedTensors& tensors) { return prefixed(prefix, tensors); }};
+}
+
+const Naming kNamings[] = {
+    with_prefix(""),
+    with_prefix("model."),
+    with_prefix("model._fsdp_wrapped_module."),
+    with_prefix("_fsdp_wrapped_module."),
+    with_prefix("diffusion_model."),
+    with_prefix("model.diffusion_model."),
+    with_prefix("transformer."),
+    with_prefix("base_model.model."),
+    with_prefix("base_model.model.model."),
+    with_prefix("_orig_mod."),
+    with_prefix("module."),
+    {"model. and wrapped layers",
+     [](const NamedTensors& tensors) { return prefixed("model.", wrapped_layers(tensors)); }},
+    {"diffusers", [](const NamedTensors& tensors) { return with_package_names(NameLayout::kTransformer, tensors); }}};
+
+/// A layout of files: what it writes of `right` weights, and of `wrong` ones beside them where it has room, and opens.
+struct Container {
+  const char* name;
+  std::shared_ptr<const WeightStore> (*written)(const std::filesystem::path& folder, const NamedTensors& right,
+                                                const NamedTensors& wrong);
+};
+
+const Container kContainers[] = {
+    {"safetensors",
+     [](const auto& folder, const auto& right, const auto&) {
+       write_tensor_file(folder / "w.safetensors", right);
+       return WeightStore::open(folder / "w.safetensors");
+     }},
+    {"flat .pt",
+     [](const auto& folder, const auto& right, const auto&) {
+       write_torch_file(folder / "w.pt", state_dict(right));
+       return WeightStore::open(folder / "w.pt");
+     }},
+    {".pt with one entry",
+     [](const auto& folder, const auto& right, const auto&) {
+       write_torch_file(folder / "w.pt", {{{"generator", state_dict(right)}, {"step", int64_t{600}}}});
+       return WeightStore::open(folder / "w.pt");
+     }},
+    {".pt with two halves",
+     [](const auto& folder, const auto& right, const auto& wrong) {
+       write_torch_file(folder / "w.pt", {{{"generator", state_dict(wrong)}, {"generator_ema", state_dict(right)}}});
+       return WeightStore::open(folder / "w.pt", "generator_ema");
+     }},
+    {"nested .pt",
+     [](const auto& folder, const auto& right, const auto& wrong) {
+       write_torch_file(folder / "w.pt",
+                        {{{"state", SavedDict{{{"model", state_dict(right)}, {"critic", state_dict(wrong)}}}}}});
+       return WeightStore::open(folder / "w.pt", "state.model");
+     }},
+    {"shards by their folder",
+     [](const auto& folder, const auto& right, const auto&) {
+       write_shards(folder, "model", right, 3);
+       return WeightStore::open(folder);
+     }},
+    {"shards by their index",
+     [](const auto& folder, const auto& right, const auto&) {
+       write_shards(folder, "model", right, 3);
+       return WeightStore::open(folder / "model.safetensors.index.json");
+     }},
+    {"a folder with one .bin", [](const auto& folder, const auto& right, const auto&) {
+       write_torch_file(folder / "pytorch_model.bin", state_dict(right));
+       return WeightStore::open(folder);
+     }}};
 
 /// A film of one frame block whose weights are written and read again.
 class CheckpointLoad : public ::testing::Test {
@@ -86,38 +162,65 @@ RecordedFilm* CheckpointLoad::film_ = nullptr;
 NamedTensors CheckpointLoad::tensors_, CheckpointLoad::others_;
 at::Tensor CheckpointLoad::plain_;
 
-TEST_F(CheckpointLoad, EveryPrefixGivesTheSameLatents) {
-  for (const char* prefix : {"", "model.", "model._fsdp_wrapped_module.", "diffusion_model.", "model.diffusion_model.",
-                             "transformer.", "base_model.model.", "base_model.model.model.", "_orig_mod.", "module."}) {
-    write_tensor_file(folder_ / "w.safetensors", prefixed(prefix, tensors_));
-    EXPECT_TENSORS_IDENTICAL(latents_of(folder_ / "w.safetensors"), plain_) << prefix;
+TEST_F(CheckpointLoad, EveryContainerWithEveryPrefixGivesTheSameTensors) {
+  NamedTensors few = tensors_;  // names matter, so two numbers of each tensor do
+  for (auto& [name, tensor] : few) tensor = tensor.flatten().narrow(0, 0, 2).clone();
+  for (const Naming& naming : kNamings) {
+    const NamedTensors right = naming.rename(few), wrong = naming.rename(with_other_numbers(few));
+    for (const Container& container : kContainers) {
+      SCOPED_TRACE(std::string(container.name) + ", " + naming.name);
+      const TemporaryFolder folder;
+      const auto store = container.written(folder.path(), right, wrong);
+      EXPECT_EQ(store->names().size(), few.size());
+      for (const auto& [name, tensor] : few) EXPECT_TRUE(store->tensor(name).equal(tensor)) << name;
+    }
   }
-  write_tensor_file(folder_ / "w.safetensors", prefixed("model.", wrapped_layers(tensors_)));
-  EXPECT_TENSORS_IDENTICAL(latents_of(folder_ / "w.safetensors"), plain_);
 }
 
-TEST_F(CheckpointLoad, EveryContainerGivesTheSameLatents) {
-  const SavedDict right = state_dict(tensors_, "model."), wrong = state_dict(others_, "model.");
-  write_torch_file(folder_ / "flat.pt", right);
-  EXPECT_TENSORS_IDENTICAL(latents_of(folder_ / "flat.pt"), plain_);
-  write_torch_file(folder_ / "one.pt", {{{"generator", right}, {"step", int64_t{600}}}});
-  EXPECT_TENSORS_IDENTICAL(latents_of(folder_ / "one.pt"), plain_);
-  write_torch_file(folder_ / "halves.pt", {{{"generator", wrong}, {"generator_ema", right}}});
-  EXPECT_TENSORS_IDENTICAL(latents_of(folder_ / "halves.pt", "generator_ema"), plain_);
-  write_torch_file(folder_ / "nested.pt", {{{"state", SavedDict{{{"model", right}, {"critic", wrong}}}}}});
-  EXPECT_TENSORS_IDENTICAL(latents_of(folder_ / "nested.pt", "state.model"), plain_);
-  write_shards(folder_ / "shards", "model", tensors_, 3);
-  EXPECT_TENSORS_IDENTICAL(latents_of(folder_ / "shards"), plain_);
-  EXPECT_TENSORS_IDENTICAL(latents_of(folder_ / "shards/model.safetensors.index.json"), plain_);
-  std::filesystem::create_directory(folder_ / "alone");
-  write_torch_file(folder_ / "alone/model.bin", right);
-  EXPECT_TENSORS_IDENTICAL(latents_of(folder_ / "alone"), plain_);
+TEST_F(CheckpointLoad, EveryContainerAndEveryPrefixGivesTheSameLatents) {
+  for (const Container& container : kContainers) {
+    film_->use_transformer(*container.written(TemporaryFolder().path(), prefixed("model.", tensors_), others_));
+    EXPECT_TENSORS_IDENTICAL(latents(), plain_) << container.name;
+  }
+  for (const Naming& naming : kNamings) {
+    film_->use_transformer(*kContainers->written(TemporaryFolder().path(), naming.rename(tensors_), {}));
+    EXPECT_TENSORS_IDENTICAL(latents(), plain_) << naming.name;
+  }
 }
 
-TEST_F(CheckpointLoad, DiffusersNamesGiveTheSameLatentsAndPictures) {
-  write_shards(folder_ / "transformer", "diffusion_pytorch_model",
-               with_package_names(NameLayout::kTransformer, tensors_), 2);
-  EXPECT_TENSORS_IDENTICAL(latents_of(folder_ / "transformer"), plain_);
+TEST_F(CheckpointLoad, FilesOfFewerBitsGiveTheLatentsOfTheirRoundedWeights) {
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf, at::kFloat8_e4m3fn}) {
+    NamedTensors stored = tensors_, rounded = tensors_;
+    for (auto& [name, tensor] : stored) tensor = tensor.to(dtype);
+    for (auto& [name, tensor] : rounded) tensor = tensor.to(dtype).to(at::kFloat);
+    write_tensor_file(folder_ / "rounded.safetensors", rounded);
+    const at::Tensor expected = latents_of(folder_ / "rounded.safetensors");
+    write_tensor_file(folder_ / "w.safetensors", stored);
+    EXPECT_TENSORS_IDENTICAL(latents_of(folder_ / "w.safetensors"), expected) << dtype;
+  }
+}
+
+// As LightX2V (FP8, NVFP4), LongLive 2 (FourOverSix) and ComfyUI (scaled float8) publish them: the weights alone look
+// sound, or are missing.
+TEST_F(CheckpointLoad, QuantisedWeightsAreRefusedByName) {
+  const at::Tensor scale = at::ones_like(tensors_.front().second).flatten().narrow(0, 0, 1);
+  const std::string weight = "blocks.0.self_attn.q.weight", module = "model.blocks.0.self_attn.q.";
+  for (const char* end : {"weight_scale", "weight_global_scale", "quantized_weight_values", "scale_weight"}) {
+    NamedTensors tensors = tensors_;
+    for (auto& [name, tensor] : tensors)
+      if (name == weight) tensor = tensor.to(at::kFloat8_e4m3fn);
+    tensors = prefixed("model.", tensors);
+    tensors.emplace_back(module + end, scale);
+    if (std::string(end).starts_with("quantized"))
+      std::erase_if(tensors, [&](const auto& tensor) { return tensor.first == "model." + weight; });
+    write_tensor_file(folder_ / "w.safetensors", tensors);
+    EXPECT_THAT(
+        error_text<WeightsError>([&] { latents_of(folder_ / "w.safetensors"); }),
+        AllOf(HasSubstr("quantised"), HasSubstr(std::string("blocks.0.self_attn.q.") + end), HasSubstr("bfloat16")));
+  }
+}
+
+TEST_F(CheckpointLoad, AVaeOfDiffusersGivesTheSamePictures) {
   const at::Tensor pictures_before = pictures();
   const auto vae = formula_tensors(vae_shapes(parity_config(*film_->data, "vae").at("dim")));
   std::filesystem::create_directory(folder_ / "vae");
