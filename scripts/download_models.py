@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,6 +160,7 @@ def download(name, root):
 
 
 def list_presets():
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no fault
     for path in sorted(PRESETS.glob("*.yaml")):
         text = path.read_text()
         mark = " (cannot be rendered)" if "\nunsupported:" in text else ""

@@ -1,7 +1,7 @@
 """scripts/download-models against a local server that speaks the hub's protocol.
 
 Needs the client: $FLASHBLOCK_DOWNLOAD_PYTHON, or the environment that scripts/download-models makes. Without it the
-test says so and is skipped (exit status 77).
+test says so and is skipped (exit status 77), or fails if FLASHBLOCK_REQUIRE_HUB_CLIENT is set.
 """
 
 import hashlib
@@ -214,6 +214,8 @@ class DownloadModels(unittest.TestCase):
 if __name__ == "__main__":
     have = subprocess.run([PYTHON, "-c", "import huggingface_hub, yaml"], capture_output=True) if Path(PYTHON).exists() else None
     if have is None or have.returncode != 0:
-        print("skipped: the client huggingface_hub is not installed; scripts/download-models --list installs it")
-        sys.exit(77)
+        required = "FLASHBLOCK_REQUIRE_HUB_CLIENT" in os.environ
+        print(f"{'failed' if required else 'skipped'}: there is no client huggingface_hub for {PYTHON}; "
+              "scripts/download-models --list installs it")
+        sys.exit(1 if required else 77)
     unittest.main()
