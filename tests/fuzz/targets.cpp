@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,11 @@
 #include "core/safetensors_reader.h"
 #include "core/tensor_file.h"
 #include "core/torch_archive.h"
+#include "core/weight_store.h"
+#include "models/lora.h"
 #include "models/model_config.h"
 #include "models/text_cleaning.h"
+#include "pipeline/checkpoint_info.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/torch_file_writer.h"
 
@@ -76,6 +80,15 @@ void write_shards(const std::filesystem::path& folder) {
   write_tensor_file(folder / "w-2.safetensors", {{"b", at::ones({3})}, {"c", at::ones({1})}});
 }
 
+/// Merges an adapter into a model of two modules.
+void merge(const std::shared_ptr<const WeightStore>& adapter) {
+  static const auto model = WeightStore::from_tensors({{"blocks.0.ffn.0.weight", at::ones({3, 2})},
+                                                       {"blocks.0.ffn.0.bias", at::ones({3})},
+                                                       {"patch_embedding.weight", at::ones({3, 2, 1, 2, 2})}});
+  const auto merged = with_lora(model, {{adapter, 0.5}});
+  for (const std::string& name : merged->names()) touch(merged->tensor(name));
+}
+
 }  // namespace
 
 void safetensors(Bytes file) {
@@ -112,6 +125,31 @@ void config_json(Bytes file) {
 void model_yaml(Bytes file) {
   const MemoryFile memory(file);
   attempt([&] { load_model_file(memory.path()); });
+}
+
+void lora(Bytes file) {
+  const MemoryFile memory(file);
+  attempt([&] { merge(WeightStore::open(memory.path())); });
+}
+
+void adapter_config(Bytes file) {
+  static const testing::TemporaryFolder folder;
+  const std::filesystem::path adapter = folder / "adapter_model.safetensors";
+  static const bool written = (write_tensor_file(adapter, {{"blocks.0.ffn.0.lora_A.weight", at::ones({1, 2})},
+                                                           {"blocks.0.ffn.0.lora_B.weight", at::ones({3, 1})}}),
+                               true);
+  static_cast<void>(written);
+  testing::write_bytes(folder / "adapter_config.json", text_of(file));
+  attempt([&] { merge(WeightStore::open(adapter)); });
+}
+
+void info(Bytes file) {
+  const MemoryFile memory(file);
+  attempt([&] {
+    const ModelInfo found = inspect_model(memory.path(), {.size = VideoGeometry{.width = 832, .height = 480}});
+    if (describe(found).empty() || to_json(found).dump(2, ' ', false, nlohmann::json::error_handler_t::replace).empty())
+      stop("nothing is said of the file");
+  });
 }
 
 void prompt_text(Bytes prompt) {

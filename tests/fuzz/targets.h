@@ -11,22 +11,31 @@ namespace flashblock::fuzz {
 
 using Bytes = std::span<const uint8_t>;
 
-void safetensors(Bytes file);    ///< core/safetensors_reader
-void zip(Bytes file);            ///< core/zip_archive, and the whole torch.save container above it
-void pickle(Bytes pickle);       ///< core/unpickler, inside a sound container with one storage of 64 bytes
-void shard_index(Bytes index);   ///< core/checkpoint_files, beside two sound shards
-void config_json(Bytes file);    ///< models/model_config, the text of a config.json
-void model_yaml(Bytes file);     ///< app/strict_yaml and app/model_file
-void prompt_text(Bytes prompt);  ///< models/text_cleaning; the tokenizer behind it is sentencepiece's
+void safetensors(Bytes file);     ///< core/safetensors_reader
+void zip(Bytes file);             ///< core/zip_archive, and the whole torch.save container above it
+void pickle(Bytes pickle);        ///< core/unpickler, inside a sound container with one storage of 64 bytes
+void shard_index(Bytes index);    ///< core/checkpoint_files, beside two sound shards
+void config_json(Bytes file);     ///< models/model_config, the text of a config.json
+void model_yaml(Bytes file);      ///< app/strict_yaml and app/model_file
+void lora(Bytes file);            ///< models/lora, an adapter in safetensors or a torch.save container
+void adapter_config(Bytes file);  ///< models/lora, the text of an adapter_config.json
+void info(Bytes file);            ///< pipeline/checkpoint_info, weights in safetensors or a torch.save container
+void prompt_text(Bytes prompt);   ///< models/text_cleaning; the tokenizer behind it is sentencepiece's
 
 struct Target {
   const char* name;  ///< also of its folder in corpus/
   void (*run)(Bytes);
 };
 inline constexpr std::array kTargets = {
-    Target{"safetensors", safetensors}, Target{"zip", zip},
-    Target{"pickle", pickle},           Target{"shard_index", shard_index},
-    Target{"config_json", config_json}, Target{"model_yaml", model_yaml},
+    Target{"safetensors", safetensors},
+    Target{"zip", zip},
+    Target{"pickle", pickle},
+    Target{"shard_index", shard_index},
+    Target{"config_json", config_json},
+    Target{"model_yaml", model_yaml},
+    Target{"lora", lora},
+    Target{"adapter_config", adapter_config},
+    Target{"info", info},
     Target{"prompt_text", prompt_text},
 };
 
