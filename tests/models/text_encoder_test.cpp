@@ -10,10 +10,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/device.h"
 #include "core/error.h"
 #include "core/tensor_file.h"
 #include "core/weight_store.h"
+#include "tests/support/cuda.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensor_matchers.h"
@@ -53,13 +53,8 @@ void expect_parity(const std::string& name, at::Device device, double rounded_bo
 TEST_P(TextEncoderParity, FollowsTheReference) { expect_parity(GetParam(), at::kCPU, 1e-3); }
 
 TEST_P(TextEncoderParity, FollowsTheReferenceOnCuda) {
-  at::Device device = at::kCPU;
-  try {
-    device = resolve_device("cuda");
-  } catch (const DeviceError& error) {
-    GTEST_SKIP() << error.what();
-  }
-  expect_parity(GetParam(), device, 1e-2);
+  FLASHBLOCK_NEED_CUDA();
+  expect_parity(GetParam(), at::kCUDA, 1e-2);
 }
 
 TEST(TextEncoder, ReadsItsSizesFromTheTensors) {

@@ -9,6 +9,7 @@
 
 #include "core/weight_store.h"
 #include "models/video_transformer.h"
+#include "tests/support/cuda.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/formula_weights.h"
 #include "tests/support/tensor_matchers.h"
@@ -154,6 +155,29 @@ TEST(TransformerParitySlow, PublishedSizeAgreesInFloat32) {
   const double error = recording.largest_error(state);
   std::cout << "dit_1.3b: largest relative error " << error << '\n';
   EXPECT_LT(error, 1e-5);
+}
+
+// A GPU adds up in another order, and its attention kernels in blocks of keys.
+TEST(TransformerParityCuda, EveryCallAgrees) {
+  FLASHBLOCK_NEED_CUDA();
+  for (const char* name : {"dit_full", "dit_window6_sink1", "dit_window7_sink2", "dit_1.3b"}) {
+    const Recording recording(name, at::kFloat, at::kCUDA);
+    TransformerState state = recording.state(kExact);
+    const double error = recording.largest_error(state);
+    std::cout << name << " on CUDA: largest relative error " << error << '\n';
+    EXPECT_LT(error, 1e-4);
+  }
+}
+
+TEST(TransformerParityCuda, EveryCallAgreesInBfloat16) {
+  FLASHBLOCK_NEED_CUDA();
+  for (const char* name : {"dit_full", "dit_1.3b"}) {
+    const Recording recording(name, at::kBFloat16, at::kCUDA);
+    TransformerState state = recording.state(kExact);
+    const double error = recording.largest_error(state);
+    std::cout << name << " in bfloat16 on CUDA: largest relative error " << error << '\n';
+    EXPECT_LT(error, 3e-2);
+  }
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "tests/support/formula_weights.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
 #include <cmath>
@@ -18,11 +19,13 @@ at::Tensor uniform(std::string_view key, const std::vector<int64_t>& shape, doub
   at::Tensor result = at::empty(shape, at::kFloat);
   float* values = result.mutable_data_ptr<float>();
   const uint64_t hash = fnv1a(key);
-  for (int64_t i = 0, count = result.numel(); i < count; ++i) {
-    const uint64_t z = mix(hash + (static_cast<uint64_t>(i) + 1) * 0x9E3779B97F4A7C15u);
-    const double u = static_cast<double>(z >> 40) / 16777216.0 * 2.0 - 1.0;
-    values[i] = static_cast<float>(offset + bound * u);
-  }
+  at::parallel_for(0, result.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const uint64_t z = mix(hash + (static_cast<uint64_t>(i) + 1) * 0x9E3779B97F4A7C15u);
+      const double u = static_cast<double>(z >> 40) / 16777216.0 * 2.0 - 1.0;
+      values[i] = static_cast<float>(offset + bound * u);
+    }
+  });
   return result;
 }
 
