@@ -1,12 +1,12 @@
-// flashblock_write_random_model FOLDER GEOMETRY DTYPE: a model of a published size with random weights, for measuring
-// time and memory. GEOMETRY: 1.3b, 14b or 1.3b-xxl (with the UMT5-XXL encoder, 11 GB more). DTYPE: bfloat16 or float32.
-#include <ATen/ops/randn.h>
-
-#include <cmath>
+// flashblock_write_random_model FOLDER GEOMETRY DTYPE: a model of a published size for measuring time and memory. Its
+// weights look random and are those of the formula (tests/support/formula_weights.h), so that they are the same on
+// every machine. GEOMETRY: 1.3b or 14b (with a text encoder of one layer), 1.3b-xxl (with UMT5-XXL, 11 GB more), or
+// tiny, to try a script. DTYPE: bfloat16 or float32. The tokenizer is the demo model's.
 #include <exception>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "core/tensor_file.h"
@@ -16,40 +16,51 @@
 namespace flashblock::testing {
 namespace {
 
-void write_random(const std::filesystem::path& file, const std::vector<NamedShape>& shapes, at::ScalarType dtype) {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const auto& [name, shape] : shapes) {
-    const double scale = 1 / std::sqrt(static_cast<double>(shape.size() < 2 ? 1 : shape[1]));
-    tensors.emplace_back(name, at::randn(shape).mul_(scale).to(dtype));
-  }
+using nlohmann::json;
+
+struct Geometry {
+  int64_t dim, heads, layers, ffn;          // of the transformer
+  int64_t text_dim, text_layers, text_ffn;  // of the text encoder
+  int64_t vocabulary;
+  int64_t vae_width;
+};
+
+// Source: Wan2.1 `wan/configs/wan_t2v_1_3B.py`, `wan_t2v_14B.py`, `wan/modules/t5.py` (umt5_xxl).
+const std::map<std::string, Geometry> kGeometries = {{"tiny", {128, 1, 2, 256, 64, 2, 96, 2304, 8}},
+                                                     {"1.3b", {1536, 12, 30, 8960, 4096, 1, 10240, 2304, 96}},
+                                                     {"1.3b-xxl", {1536, 12, 30, 8960, 4096, 24, 10240, 256384, 96}},
+                                                     {"14b", {5120, 40, 40, 13824, 4096, 1, 10240, 2304, 96}}};
+
+// One tensor after the other in its dtype, so that memory holds the model once.
+void write_weights(const std::filesystem::path& file, const std::vector<NamedShape>& shapes, at::ScalarType dtype) {
+  NamedTensors tensors;
+  for (const auto& [name, shape] : shapes) tensors.emplace_back(name, formula_tensor(name, shape).to(dtype));
   write_tensor_file(file, tensors);
 }
 
-int write_model(const std::filesystem::path& folder, const std::string& geometry, at::ScalarType dtype) {
-  const bool large = geometry == "14b", xxl = geometry == "1.3b-xxl";
-  const int64_t text_dim = xxl ? 4096 : 64;
-  const nlohmann::json transformer = {{"dim", large ? 5120 : 1536},
-                                      {"num_heads", large ? 40 : 12},
-                                      {"num_layers", large ? 40 : 30},
-                                      {"ffn_dim", large ? 13824 : 8960},
-                                      {"text_dim", text_dim},
-                                      {"text_len", 512},
-                                      {"freq_dim", 256},
-                                      {"in_dim", 16},
-                                      {"out_dim", 16},
-                                      {"eps", 1e-6},
-                                      {"patch_size", {1, 2, 2}}};
-  const nlohmann::json text = {{"vocab_size", xxl ? 256384 : 2304},
-                               {"dim", text_dim},
-                               {"dim_attn", text_dim},
-                               {"dim_ffn", xxl ? 10240 : 64},
-                               {"num_heads", xxl ? 64 : 2},
-                               {"num_layers", xxl ? 24 : 1},
-                               {"num_buckets", 32}};
+int write_model(const std::filesystem::path& folder, const Geometry& geometry, at::ScalarType dtype) {
+  const json transformer = {{"dim", geometry.dim},
+                            {"num_heads", geometry.heads},
+                            {"num_layers", geometry.layers},
+                            {"ffn_dim", geometry.ffn},
+                            {"text_dim", geometry.text_dim},
+                            {"text_len", 512},
+                            {"freq_dim", 256},
+                            {"in_dim", 16},
+                            {"out_dim", 16},
+                            {"eps", 1e-6},
+                            {"patch_size", {1, 2, 2}}};
+  const json text = {{"vocab_size", geometry.vocabulary},
+                     {"dim", geometry.text_dim},
+                     {"dim_attn", geometry.text_dim},
+                     {"dim_ffn", geometry.text_ffn},
+                     {"num_heads", geometry.text_dim / 64},
+                     {"num_layers", geometry.text_layers},
+                     {"num_buckets", 32}};
   std::filesystem::create_directories(folder);
-  write_random(folder / "transformer.safetensors", transformer_shapes(transformer), dtype);
-  write_random(folder / "umt5.safetensors", umt5_shapes(text), dtype);
-  write_random(folder / "vae.safetensors", vae_shapes(96), dtype);
+  write_weights(folder / "transformer.safetensors", transformer_shapes(transformer), dtype);
+  write_weights(folder / "umt5.safetensors", umt5_shapes(text), dtype);
+  write_weights(folder / "vae.safetensors", vae_shapes(geometry.vae_width), dtype);
   std::ofstream(folder / "config.json") << transformer.dump();
   std::filesystem::copy_file(test_data("../../assets/demo/spiece.model"), folder / "spiece.model",
                              std::filesystem::copy_options::overwrite_existing);
@@ -64,14 +75,15 @@ int write_model(const std::filesystem::path& folder, const std::string& geometry
 }  // namespace flashblock::testing
 
 int main(int argc, char** argv) {
-  const std::string geometry = argc == 4 ? argv[2] : "", dtype = argc == 4 ? argv[3] : "";
-  if ((geometry != "1.3b" && geometry != "14b" && geometry != "1.3b-xxl") ||
-      (dtype != "bfloat16" && dtype != "float32")) {
-    std::cerr << "usage: flashblock_write_random_model FOLDER 1.3b|14b|1.3b-xxl bfloat16|float32\n";
+  using namespace flashblock::testing;
+  const auto geometry = kGeometries.find(argc == 4 ? argv[2] : "");
+  const std::string dtype = argc == 4 ? argv[3] : "";
+  if (geometry == kGeometries.end() || (dtype != "bfloat16" && dtype != "float32")) {
+    std::cerr << "usage: flashblock_write_random_model FOLDER tiny|1.3b|1.3b-xxl|14b bfloat16|float32\n";
     return 2;
   }
   try {
-    return flashblock::testing::write_model(argv[1], geometry, dtype == "float32" ? at::kFloat : at::kBFloat16);
+    return write_model(argv[1], geometry->second, dtype == "float32" ? at::kFloat : at::kBFloat16);
   } catch (const std::exception& error) {
     std::cerr << "flashblock_write_random_model: error: " << error.what() << "\n";
     return 1;
