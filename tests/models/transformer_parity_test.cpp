@@ -157,6 +157,14 @@ TEST(TransformerParitySlow, PublishedSizeAgreesInFloat32) {
   EXPECT_LT(error, 1e-5);
 }
 
+TEST(TransformerParitySlow, PublishedSizeAgreesInBfloat16) {
+  const Recording recording("dit_1.3b", at::kBFloat16);
+  TransformerState state = recording.state(kExact);
+  const double error = recording.largest_error(state);
+  std::cout << "dit_1.3b in bfloat16: largest relative error " << error << '\n';
+  EXPECT_LT(error, 3e-2);
+}
+
 // A GPU adds up in another order, and its attention kernels in blocks of keys.
 TEST(TransformerParityCuda, EveryCallAgrees) {
   FLASHBLOCK_NEED_CUDA();
