@@ -60,6 +60,7 @@ std::optional<ModelInfo> inspect_part(const NamedPart& part, std::string& proble
   std::optional<ModelInfo> info;
   try {
     info = inspect_model(part.path, {.sampling = SamplingKnown::kYes});
+    info->missing_parts.clear();  // a part in a folder of its own is no model that lacks the others
     WeightStore::open(part.path, part.entry);
   } catch (const WeightsError& error) {
     problem = error.what();

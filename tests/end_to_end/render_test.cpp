@@ -354,6 +354,18 @@ TEST_F(Render, PresetsSayWhyTheyCannotBeRenderedOrHowToGetTheirFiles) {
                                                  HasSubstr("scripts/download-models self-forcing-dmd")));
 }
 
+TEST_F(Render, InfoOfAModelWhosePartIsAFolderFindsNothingMissing) {
+  std::filesystem::copy(model(), folder_ / "parts");
+  std::filesystem::create_directory(folder_ / "parts/transformer");
+  for (const char* file : {"transformer.safetensors", "config.json"})
+    std::filesystem::rename(folder_ / "parts" / file, folder_ / "parts/transformer" / file);
+  std::ofstream(folder_ / "parts/model.yaml")
+      << "transformer: transformer\ntext_encoder: umt5.safetensors\ntokenizer: spiece.model\nvae: vae.safetensors\n";
+  const ProgramRun run = run_program({"info", folder_ / "parts"});
+  EXPECT_EQ(run.status, 0) << run.out;
+  EXPECT_THAT(run.out, Not(HasSubstr("missing")));
+}
+
 TEST_F(Render, InfoNamesWhatIsMissing) {
   std::filesystem::copy(model(), folder_ / "cut");
   std::filesystem::remove(folder_ / "cut/umt5.safetensors");
