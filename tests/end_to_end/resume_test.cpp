@@ -3,24 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/resource.h>
 
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <functional>
-#include <random>
 #include <regex>
 #include <thread>
 
-#include "core/weight_store.h"
 #include "media/png_writer.h"
-#include "tests/end_to_end/program_run.h"
+#include "tests/end_to_end/unfinished_film.h"
 #include "tests/support/formula_weights.h"
-#include "tests/support/temporary_folder.h"
-#include "tests/support/tensor_matchers.h"
-#include "tests/support/test_data.h"
 
 namespace flashblock {
 namespace {
@@ -32,96 +24,13 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Words = std::vector<std::string>;
 
-/// The coded pictures of an MP4, which is all of it that does not depend on its name: the contents of its mdat box.
-std::string coded_pictures(const fs::path& film) {
-  const std::string bytes = read_text(film);
-  for (size_t at = 0; at + 8 <= bytes.size();) {
-    size_t size = 0;
-    for (size_t i = 0; i < 4; ++i) size = size << 8 | static_cast<unsigned char>(bytes[at + i]);
-    if (bytes.compare(at + 4, 4, "mdat") == 0) return bytes.substr(at + 8, size - 8);
-    if (size < 8) break;
-    at += size;
-  }
-  ADD_FAILURE() << film << " has no pictures";
-  return {};
-}
-
-std::string piece(int64_t number, const char* extension = ".m4s") {
-  char name[32];
-  std::snprintf(name, sizeof name, "%06d%s", static_cast<int>(number), extension);
-  return name;
-}
-
 void flip_byte(const fs::path& file) {
   std::string bytes = read_text(file);
   bytes[bytes.size() / 2] ^= 1;
   std::ofstream(file, std::ios::binary) << bytes;
 }
 
-/// Waits until piece `number` is there, or the program has ended for another reason: then it never comes.
-void wait_for(const fs::path& piece_file) {
-  for (int i = 0; i < 12000 && !fs::exists(piece_file); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  ASSERT_TRUE(fs::exists(piece_file));
-}
-
-class Resume : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    shared_ = new TemporaryFolder;
-    write_prompted_model(model());
-  }
-  static void TearDownTestSuite() { delete shared_; }
-  static fs::path model() { return *shared_ / "model"; }
-
-  Words command(const std::string& name, const Words& more = {}) const {
-    Words words = {"render",   "a red hill", "--model", model(),   "--output", film(name), "--seed",   "7",
-                   "--device", "cpu",        "--dtype", "float32", "--quiet",  "--set",    "frames=57"};
-    words.insert(words.end(), more.begin(), more.end());
-    return words;
-  }
-  ProgramRun render(const std::string& name, const Words& more = {}) const { return run_program(command(name, more)); }
-  ProgramRun resume(const std::string& name, const Words& more = {}) const {
-    Words words = {"render", "--resume", "--output", film(name)};
-    words.insert(words.end(), more.begin(), more.end());
-    return run_program(words);
-  }
-  fs::path film(const std::string& name) const { return folder_ / (name + ".mp4"); }
-  fs::path parts(const std::string& name) const { return folder_ / (name + ".parts"); }
-
-  /// A film as a run leaves it that was ended after `pieces` pieces.
-  void leave_unfinished(const std::string& name, int64_t pieces, const Words& more = {}) const {
-    const fs::path obstacle = film(name).string() + ".part";
-    fs::create_directory(obstacle);  // the pieces cannot be joined
-    const ProgramRun run = render(name, more);
-    ASSERT_EQ(run.status, 5) << run.err;
-    EXPECT_THAT(run.err, HasSubstr("flashblock render --resume --output " + film(name).string()));
-    EXPECT_FALSE(fs::exists(film(name)));
-    fs::remove(obstacle);
-    for (int64_t number = pieces; fs::remove(parts(name) / piece(number)); ++number) {
-      fs::remove(parts(name) / piece(number, ".safetensors"));
-    }
-    ASSERT_TRUE(fs::exists(parts(name) / piece(pieces - 1)));
-  }
-
-  void expect_same(const std::string& name, const std::string& expected) const {
-    EXPECT_EQ(coded_pictures(film(name)), coded_pictures(film(expected))) << name;
-    EXPECT_FALSE(fs::exists(parts(name)));
-    EXPECT_TRUE(fs::exists(folder_ / (name + ".json")));
-  }
-  void expect_same_records(const std::string& name, const std::string& expected) const {
-    const auto found = WeightStore::open(folder_ / (name + ".safetensors"));
-    const auto wanted = WeightStore::open(folder_ / (expected + ".safetensors"));
-    ASSERT_EQ(found->names(), wanted->names());
-    for (const std::string& tensor : wanted->names()) {
-      EXPECT_TENSORS_IDENTICAL(found->tensor(tensor), wanted->tensor(tensor)) << tensor;
-    }
-  }
-
-  static TemporaryFolder* shared_;
-  TemporaryFolder folder_;
-};
-
-TemporaryFolder* Resume::shared_ = nullptr;
+using Resume = UnfinishedFilm;
 
 /// Settings of a film, and the piece after which it is interrupted.
 struct Film {
@@ -130,7 +39,7 @@ struct Film {
   int64_t pieces;
 };
 
-class ResumedFilm : public Resume, public ::testing::WithParamInterface<Film> {};
+class ResumedFilm : public UnfinishedFilm, public ::testing::WithParamInterface<Film> {};
 
 TEST_P(ResumedFilm, IsTheFilmOfOneRun) {
   write_png(folder_ / "start.png", formula_data("start", {3, 40, 60}, 0.5) + 0.5);
@@ -155,7 +64,7 @@ TEST_P(ResumedFilm, IsTheFilmOfOneRun) {
   const ProgramRun run = resume("cut");
   ASSERT_EQ(run.status, 0) << run.err;
   expect_same("cut", "whole");
-  expect_same_records("cut", "whole");
+  expect_same_tensors(folder_ / "cut.safetensors", folder_ / "whole.safetensors");
   EXPECT_EQ(read_text(folder_ / "cut.png"), read_text(folder_ / "whole.png"));
   const nlohmann::json account = read_json(folder_ / "cut.json");
   EXPECT_GT(account.at("film").at("resumed_frame_blocks"), 0);
@@ -323,57 +232,6 @@ TEST_F(Resume, FullDiskInMidFilmKeepsWhatIsFinished) {
   EXPECT_FALSE(fs::exists(film("film")));
   ASSERT_EQ(resume("film").status, 0);
   expect_same("film", "whole");
-}
-
-int64_t number_from(const char* variable, int64_t otherwise) {
-  const char* text = std::getenv(variable);
-  return text ? std::stoll(text) : otherwise;
-}
-
-// The long form: the demo model, 20 s, five kills a film at random moments, some pieces damaged in between.
-// FLASHBLOCK_KILLS and FLASHBLOCK_KILL_SECONDS change the numbers.
-TEST_F(Resume, SlowFiftyKillsAtRandomMoments) {
-  const int64_t kills = number_from("FLASHBLOCK_KILLS", 50), seconds = number_from("FLASHBLOCK_KILL_SECONDS", 20);
-  const auto demo = [&](const std::string& name) {
-    return Words{"render",      "a red balloon drifts over snowy hills",
-                 "--prompt-at", "2=a red balloon at night",
-                 "--model",     test_data("../../assets/demo"),
-                 "--output",    film(name),
-                 "--seed",      "3",
-                 "--seconds",   std::to_string(seconds),
-                 "--record",    folder_ / (name + ".safetensors"),
-                 "--quiet",     "--resume"};
-  };
-  const auto start = std::chrono::steady_clock::now();
-  ASSERT_EQ(StartedProgram(demo("whole"), folder_ / "errors").wait(), 0) << read_text(folder_ / "errors");
-  const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - start;
-  std::mt19937 random(static_cast<unsigned>(number_from("FLASHBLOCK_KILL_SEED", 1)));
-  std::uniform_real_distribution<double> moment(0, whole.count() / 2);
-  int64_t done = 0, films = 0, damaged = 0;
-  while (done < kills) {
-    const std::string name = "film" + std::to_string(films++);
-    for (int i = 0; i < 5 && done < kills && !fs::exists(film(name)); ++i) {
-      StartedProgram program(demo(name), folder_ / "errors");
-      std::this_thread::sleep_for(std::chrono::duration<double>(moment(random)));
-      program.signal(SIGKILL);
-      if (program.wait() == 128 + SIGKILL) ++done;
-      const int64_t number = static_cast<int64_t>(random() % 8);
-      const fs::path victim = parts(name) / piece(number, random() % 2 == 0 ? ".m4s" : ".safetensors");
-      if (i % 2 == 1 && fs::exists(victim)) {
-        ++damaged;
-        if (random() % 2 == 0)
-          fs::remove(victim);
-        else
-          fs::resize_file(victim, fs::file_size(victim) / 2);
-      }
-    }
-    ASSERT_EQ(StartedProgram(demo(name), folder_ / "errors").wait(), 0) << read_text(folder_ / "errors");
-    expect_same(name, "whole");
-    expect_same_records(name, "whole");
-    std::printf("%lld kills, %lld films, %lld pieces damaged\n", static_cast<long long>(done),
-                static_cast<long long>(films), static_cast<long long>(damaged));
-    std::fflush(stdout);
-  }
 }
 
 }  // namespace

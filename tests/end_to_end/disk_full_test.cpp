@@ -1,0 +1,104 @@
+// Disks that fill up while films are rendered: nothing is lost, and the film goes on once there is room.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/end_to_end/unfinished_film.h"
+#include "tests/support/small_disk.h"
+
+namespace flashblock {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace testing;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr int64_t kBlocks = 33;
+
+class DiskFull : public UnfinishedFilm {
+ protected:
+  void SetUp() override {
+    FLASHBLOCK_NEED_DISK(disk_);
+    ASSERT_EQ(render("whole", longer_).status, 0);
+    whole_ = film("whole");
+    place_ = disk_ / "";
+  }
+
+  int64_t pieces(const std::string& name) const {
+    int64_t number = 0;
+    while (fs::exists(parts(name) / piece(number)) && fs::exists(parts(name) / piece(number, ".safetensors"))) ++number;
+    return number;
+  }
+  std::string said() const { return read_text(folder_ / "errors"); }
+  void expect_one_clear_line() const {
+    const std::string text = said();
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
+    EXPECT_THAT(text, AllOf(StartsWith("flashblock: error: "), HasSubstr(place_.string()),
+                            HasSubstr("flashblock render --resume --output " + film("film").string())));
+  }
+
+  const Words longer_ = {"--set", "frames=393"};
+  SmallDisk disk_{int64_t{8} << 20};
+  fs::path whole_;
+};
+
+TEST_F(DiskFull, InMidFilmKeepsWhatIsFinished) {
+  {
+    StartedProgram program(command("film", longer_), folder_ / "errors");
+    wait_for(parts("film") / piece(2));
+    disk_.fill();
+    EXPECT_EQ(program.wait(), 5) << said();
+  }
+  expect_one_clear_line();
+  EXPECT_THAT(said(), HasSubstr("the disk is full"));
+  EXPECT_FALSE(fs::exists(film("film")));
+  const int64_t kept = pieces("film");
+  EXPECT_GE(kept, 3);
+
+  const ProgramRun still_full = resume("film");
+  EXPECT_EQ(still_full.status, 5);
+  EXPECT_THAT(still_full.err, AllOf(StartsWith("flashblock: error: "), HasSubstr("free some space")));
+  EXPECT_EQ(pieces("film"), kept);
+
+  disk_.make_room();
+  const ProgramRun run = resume("film");
+  ASSERT_EQ(run.status, 0) << run.err;
+  expect_same_film(film("film"), whole_);
+  EXPECT_EQ(read_json(place_ / "film.json").at("film").at("resumed_frame_blocks"), kept);
+}
+
+/// How much of the film finds room beside its pieces when they are joined, in percent.
+class DiskFullAtTheJoin : public DiskFull, public ::testing::WithParamInterface<int64_t> {};
+
+TEST_P(DiskFullAtTheJoin, KeepsThePieces) {
+  const int64_t room = disk_.free_bytes();
+  leave_unfinished("measured", kBlocks, longer_);
+  const int64_t pieces_bytes = room - disk_.free_bytes();
+  fs::remove_all(parts("measured"));
+  const auto film_bytes = static_cast<int64_t>(fs::file_size(whole_));
+  {
+    StartedProgram program(command("film", longer_), folder_ / "errors");
+    wait_for(parts("film") / piece(0));
+    disk_.take(room - pieces_bytes - film_bytes * GetParam() / 100);
+    EXPECT_EQ(program.wait(), 5) << said();
+  }
+  expect_one_clear_line();
+  EXPECT_FALSE(fs::exists(film("film").string() + ".part"));
+  EXPECT_EQ(pieces("film"), kBlocks);
+
+  disk_.make_room();
+  const ProgramRun run = resume("film");
+  ASSERT_EQ(run.status, 0) << run.err;
+  expect_same_film(film("film"), whole_);
+  EXPECT_EQ(read_json(place_ / "film.json").at("film").at("resumed_frame_blocks"), kBlocks);
+}
+
+INSTANTIATE_TEST_SUITE_P(Room, DiskFullAtTheJoin, ::testing::Values(30, 90));
+
+}  // namespace
+}  // namespace flashblock

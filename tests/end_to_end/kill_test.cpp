@@ -1,0 +1,122 @@
+// The long form of resume_test: films of the demo model that are killed at random moments, in numbers.
+//
+//   end_to_end_tests --gtest_filter='*SlowFiftyKills*'        the CPU, 50 films of 20 s
+//   end_to_end_tests --gtest_filter='*SlowCudaTenKills*'      a GPU, 10 films of 5 minutes
+//
+// FLASHBLOCK_KILLS, FLASHBLOCK_KILL_SECONDS (of film), FLASHBLOCK_KILL_SIZE and FLASHBLOCK_KILL_SEED change the
+// numbers.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+#include <thread>
+
+#include "tests/end_to_end/unfinished_film.h"
+#include "tests/support/cuda.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/test_data.h"
+
+namespace flashblock {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace testing;
+using Seconds = std::chrono::duration<double>;
+
+int64_t number_from(const char* variable, int64_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text ? std::stoll(text) : otherwise;
+}
+
+/// What happens to a film between its kill and the run that finishes it.
+enum class Mishap { kNone, kKillWhileResumed, kTerminated, kTruncatedPiece, kMissingPiece };
+constexpr const char* kMishaps[] = {"", ", killed while resumed", ", terminated while resumed", ", a piece truncated",
+                                    ", a piece missing"};
+
+class Kills : public ::testing::Test {
+ protected:
+  std::vector<std::string> command(const std::string& name) const {
+    return {"render",      "a red balloon drifts over snowy hills",
+            "--prompt-at", "2=a red balloon at night",
+            "--model",     test_data("../../assets/demo"),
+            "--output",    film(name),
+            "--seed",      "3",
+            "--seconds",   std::to_string(seconds_),
+            "--device",    device_,
+            "--record",    record(name),
+            "--quiet",     "--resume"};
+  }
+  fs::path film(const std::string& name) const { return folder_ / (name + ".mp4"); }
+  fs::path record(const std::string& name) const { return folder_ / (name + ".safetensors"); }
+  fs::path parts(const std::string& name) const { return folder_ / (name + ".parts"); }
+  int64_t pieces(const std::string& name) const {
+    int64_t number = 0;
+    while (fs::exists(parts(name) / piece(number))) ++number;
+    return number;
+  }
+
+  /// Starts or continues the film and sends a signal after a random part of `limit`. Returns the exit status.
+  int interrupt(const std::string& name, int signal, Seconds limit) {
+    StartedProgram program(command(name), folder_ / "errors");
+    std::this_thread::sleep_for(limit * std::uniform_real_distribution<double>(0, 1)(random_));
+    program.signal(signal);
+    return program.wait();
+  }
+
+  void spoil(const std::string& name, Mishap mishap, Seconds whole) {
+    if (mishap == Mishap::kKillWhileResumed) interrupt(name, SIGKILL, whole / 2);
+    if (mishap == Mishap::kTerminated) interrupt(name, SIGTERM, whole / 2);
+    const int64_t count = pieces(name);
+    if (count == 0) return;
+    const auto victim = static_cast<int64_t>(random_() % static_cast<uint64_t>(count));
+    const fs::path file = parts(name) / piece(victim, random_() % 2 == 0 ? ".m4s" : ".safetensors");
+    if (mishap == Mishap::kTruncatedPiece) fs::resize_file(file, fs::file_size(file) / 2);
+    if (mishap == Mishap::kMissingPiece) fs::remove(file);
+  }
+
+  void run(const char* device, int64_t kills, int64_t seconds) {
+    device_ = device;
+    seconds_ = number_from("FLASHBLOCK_KILL_SECONDS", seconds);
+    if (const char* size = std::getenv("FLASHBLOCK_KILL_SIZE")) size_ = size;
+    random_.seed(static_cast<unsigned>(number_from("FLASHBLOCK_KILL_SEED", 1)));
+    const auto start = std::chrono::steady_clock::now();
+    ASSERT_EQ(StartedProgram(command("whole"), folder_ / "errors").wait(), 0) << read_text(folder_ / "errors");
+    const Seconds whole = std::chrono::steady_clock::now() - start;
+    kills = number_from("FLASHBLOCK_KILLS", kills);
+    for (int64_t i = 0; i < kills && !HasFailure(); ++i) {
+      const std::string name = "film" + std::to_string(i);
+      while (interrupt(name, SIGKILL, whole) != 128 + SIGKILL) fs::remove(film(name));  // it was finished before
+      const int64_t count = pieces(name);
+      const auto mishap = static_cast<size_t>(i) % std::size(kMishaps);
+      spoil(name, static_cast<Mishap>(mishap), whole);
+      ASSERT_EQ(StartedProgram(command(name), folder_ / "errors").wait(), 0) << read_text(folder_ / "errors");
+      expect_same_film(film(name), film("whole"));
+      expect_same_tensors(record(name), record("whole"));
+      const auto resumed = read_json(folder_ / (name + ".json")).at("film").at("resumed_frame_blocks").get<int64_t>();
+      std::printf("kill %lld: at %lld pieces%s, finished from frame block %lld on: the same\n",
+                  static_cast<long long>(i + 1), static_cast<long long>(count), kMishaps[mishap],
+                  static_cast<long long>(resumed));
+      std::fflush(stdout);
+      fs::remove(record(name));
+    }
+  }
+
+  TemporaryFolder folder_;
+  std::string device_, size_ = "256x144";
+  int64_t seconds_ = 0;
+  std::mt19937 random_;
+};
+
+TEST_F(Kills, SlowFiftyKillsAtRandomMoments) { run("cpu", 50, 20); }
+
+TEST_F(Kills, SlowCudaTenKillsAtRandomMoments) {
+  FLASHBLOCK_NEED_CUDA();
+  run("cuda", 10, 300);
+}
+
+}  // namespace
+}  // namespace flashblock
