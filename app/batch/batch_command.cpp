@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <utility>
 
 #include "app/batch/film_check.h"
 #include "app/batch/report.h"
@@ -104,17 +105,27 @@ int run(const BatchRequest& request, const std::vector<BatchFilm>& films, const 
       board->state_changed(film);
       reporter.changed();
     };
+    bool warned = false;
+    const auto warn = [&](const std::string& problem) {
+      if (!std::exchange(warned, true)) {
+        board->warn(problem + " (films are rendered; --status and the report wait)");
+      }
+    };
+    supervisor.on_unrecorded = warn;
     supervisor.on_tick = [&] {
       board->tick();
-      reporter.write_in_passing();
+      try {
+        reporter.write_in_passing();
+      } catch (const MediaError& error) {
+        warn(error.what());
+      }
     };
     supervisor.run(interrupt.token());
     signal = interrupt.signal();
   }
+  if (!request.quiet) std::cout << board_table(films, supervisor.records(), shown);
   reporter.write();
-  if (!request.quiet) {
-    std::cout << board_table(films, supervisor.records(), shown) << "report: " << reporter.page().string() << '\n';
-  }
+  if (!request.quiet) std::cout << "report: " << reporter.page().string() << '\n';
   if (signal != 0) {
     std::cerr << "flashblock: interrupted; finished frame blocks are kept, and the same command goes on from them\n";
     return 128 + signal;

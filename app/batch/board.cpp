@@ -130,6 +130,12 @@ class TableBoard : public Board {
     std::fputs(text.c_str(), stderr);
   }
 
+  void warn(const std::string& problem) override {
+    erase();
+    Board::warn(problem);
+    drawn_at_ = {};
+  }
+
  private:
   void erase() {
     if (lines_ > 0) std::fprintf(stderr, "\033[%zuA\r\033[J", lines_);
@@ -163,6 +169,8 @@ class TableBoard : public Board {
 };
 
 }  // namespace
+
+void Board::warn(const std::string& problem) { std::fprintf(stderr, "flashblock: warning: %s\n", problem.c_str()); }
 
 BoardStyle parse_board_style(const std::string& name) {
   if (name == "auto") return BoardStyle::kAuto;

@@ -25,6 +25,8 @@ class Board {
   virtual ~Board() = default;
   virtual void state_changed(size_t /*film*/) {}
   virtual void tick() {}
+  /// Says what a person may want to see to, even if nothing else is to be said.
+  virtual void warn(const std::string& problem);
 };
 
 /// `films`, `records`: of the whole batch; `shown`: positions of those that this run is about. All outlive the board.

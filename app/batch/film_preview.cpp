@@ -35,14 +35,12 @@ std::vector<at::Tensor> pick_pictures(const std::filesystem::path& film, int64_t
 }  // namespace
 
 void write_film_preview(const std::filesystem::path& film, int64_t pictures, const std::filesystem::path& file) {
-  std::vector<at::Tensor> picked;
   try {
-    picked = pick_pictures(film, pictures);
-  } catch (const MediaError&) {
-    return;  // the film is what counts; the report shows a blank
+    const std::vector<at::Tensor> picked = pick_pictures(film, pictures);
+    if (picked.size() != static_cast<size_t>(kPreviewPictures)) return;
+    write_file_atomically(file, encode_jpeg(at::cat(picked, /*dim=*/2)[0].contiguous(), kQuantizer));
+  } catch (const MediaError&) {  // the film is what counts; the report shows a blank
   }
-  if (picked.size() != static_cast<size_t>(kPreviewPictures)) return;
-  write_file_atomically(file, encode_jpeg(at::cat(picked, /*dim=*/2)[0].contiguous(), kQuantizer));
 }
 
 }  // namespace flashblock

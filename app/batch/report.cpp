@@ -118,6 +118,7 @@ void Reporter::write_in_passing() {
 
 void Reporter::write() {
   const auto start = Clock::now();
+  next_ = start + std::chrono::seconds(1);
   const FileLock lock = FileLock::wait(folder_.report_lock());
   std::vector<FilmRecord> records;
   for (const BatchFilm& film : films_) records.push_back(folder_.read(film.name));

@@ -131,7 +131,7 @@ void Supervisor::run(const std::stop_token& stop) {
       if (!stopping_ && !slot->film) start_next(*slot);
     }
     on_tick();
-    if (!is_busy() && (stopping_ || (waiting_.empty() && elsewhere_.empty()))) return;
+    if (!is_busy() && (stopping_ || (waiting_.empty() && elsewhere_.empty()))) break;
     poll_workers();
     for (const auto& slot : slots_) {
       listen(*slot);
@@ -139,6 +139,7 @@ void Supervisor::run(const std::stop_token& stop) {
       if (stopping_ && slot->worker && Clock::now() - stop_time > kStopSeconds) slot->worker->kill();
     }
   }
+  keep_missed_records();
 }
 
 void Supervisor::look_elsewhere() {
@@ -289,7 +290,7 @@ void Supervisor::hear(Slot& slot, const std::string& line) {
     if (slot.heard - slot.recorded > kRecordSeconds) {
       slot.recorded = slot.heard;
       record.changed_ms = now_ms();
-      folder_.write(films_[*slot.film].name, record);
+      keep_record(*slot.film);
     }
   }
 }
@@ -343,8 +344,25 @@ void Supervisor::end_film(Slot& slot, JobState state, const std::optional<FilmFa
 void Supervisor::set_state(size_t film, JobState state) {
   records_[film].state = state;
   records_[film].changed_ms = now_ms();
-  folder_.write(films_[film].name, records_[film]);
+  keep_record(film);
   on_state(film);
+}
+
+/// On a full disk films in work come first: they may have found room, and go on to tell what is done.
+void Supervisor::keep_record(size_t film) {
+  try {
+    folder_.write(films_[film].name, records_[film]);
+    unrecorded_.erase(film);
+  } catch (const MediaError& error) {
+    unrecorded_.insert(film);
+    on_unrecorded(error.what());
+  }
+}
+
+void Supervisor::keep_missed_records() {
+  for (const size_t film : std::set<size_t>(unrecorded_)) {
+    if (const auto lock = FileLock::take(folder_.lock_file(films_[film].name))) keep_record(film);
+  }
 }
 
 }  // namespace flashblock

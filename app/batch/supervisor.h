@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -39,10 +40,11 @@ class Supervisor {
   /// Called when a film has another state, and many times a second, on run()'s thread.
   std::function<void(size_t film)> on_state = [](size_t) {};
   std::function<void()> on_tick = [] {};
+  /// Called when a film's record cannot be written: films are rendered all the same.
+  std::function<void(const std::string& problem)> on_unrecorded = [](const std::string&) {};
 
   /// Returns when all films are done or failed. When `stop` is requested, workers finish what is to be kept, and run()
-  /// returns within five seconds. Throws: MediaError if records cannot be written; DeviceError if no worker can be
-  /// started.
+  /// returns within five seconds. Throws: MediaError if locks cannot be made; DeviceError if no worker can be started.
   void run(const std::stop_token& stop);
 
   /// One for each film.
@@ -66,6 +68,8 @@ class Supervisor {
   void bury(Slot& slot);
   void end_film(Slot& slot, JobState state, const std::optional<FilmFault>& fault = {});
   void set_state(size_t film, JobState state);
+  void keep_record(size_t film);
+  void keep_missed_records();
   bool is_busy() const;
 
   const std::vector<BatchFilm>& films_;
@@ -75,6 +79,7 @@ class Supervisor {
   std::vector<std::unique_ptr<Slot>> slots_;
   std::deque<size_t> waiting_;     ///< to be rendered, in order
   std::vector<size_t> elsewhere_;  ///< locked by other runs
+  std::set<size_t> unrecorded_;    ///< whose records could not be written
   Clock::time_point looked_;       ///< when locks of other runs were last tried
   int64_t begun_ms_;
   bool stopping_ = false;
