@@ -144,6 +144,7 @@ FilmWriter::FilmWriter(fs::path film, const FilmFormat& format, ExistingFilm exi
   check_film_can_be_written(film_, existing);
   if (::mkdir(parts_.c_str(), 0777) != 0 && errno != EEXIST) fail("create", parts_, errno);
   lock_ = lock_folder(parts_);
+  sync_folder(folder_of(film_));  // the folder's own name survives a power cut, too
   const std::string init_segment = encode_init_segment(format_);
   init_checksum_ = sha256(init_segment);
   if (existing == ExistingFilm::kResume) pieces_ = find_pieces(parts_, init_checksum_);

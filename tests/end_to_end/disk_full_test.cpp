@@ -72,6 +72,29 @@ TEST_F(DiskFull, InMidFilmKeepsWhatIsFinished) {
   EXPECT_EQ(read_json(place_ / "film.json").at("film").at("resumed_frame_blocks"), kept);
 }
 
+TEST_F(DiskFull, InABatchKeepsWhatIsFinished) {
+  std::ofstream(disk_ / "jobs.yaml") << "defaults: {model: " << model().string()
+                                     << ", frames: 393, device: cpu, dtype: float32, output: \"{name}.mp4\"}\n"
+                                     << "jobs:\n  - {name: film, prompt: a red hill, seeds: [7, 8]}\n";
+  const Words batch = {"batch", disk_ / "jobs.yaml", "--progress", "lines"};
+  {
+    StartedProgram program(batch, folder_ / "errors");
+    wait_for(parts("film-7") / piece(2));
+    disk_.fill();
+    EXPECT_EQ(program.wait(), 5) << said();
+  }
+  EXPECT_THAT(said(), AllOf(HasSubstr("film-7  failed"), HasSubstr("the disk is full"), HasSubstr("film-8  failed")))
+      << "one after the other, whatever cannot be recorded";
+  const int64_t kept = pieces("film-7");
+  EXPECT_GE(kept, 3);
+
+  disk_.make_room();
+  EXPECT_EQ(StartedProgram(batch, folder_ / "errors").wait(), 0) << said();
+  expect_same_film(film("film-7"), whole_);
+  EXPECT_EQ(read_json(place_ / "film-7.json").at("film").at("resumed_frame_blocks"), kept);
+  EXPECT_TRUE(fs::exists(film("film-8")));
+}
+
 /// How much of the film finds room beside its pieces when they are joined, in percent.
 class DiskFullAtTheJoin : public DiskFull, public ::testing::WithParamInterface<int64_t> {};
 

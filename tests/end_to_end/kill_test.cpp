@@ -3,8 +3,9 @@
 //   end_to_end_tests --gtest_filter='*SlowFiftyKills*'        the CPU, 50 films of 20 s
 //   end_to_end_tests --gtest_filter='*SlowCudaTenKills*'      a GPU, 10 films of 5 minutes
 //
-// FLASHBLOCK_KILLS, FLASHBLOCK_KILL_SECONDS (of film), FLASHBLOCK_KILL_SIZE and FLASHBLOCK_KILL_SEED change the
-// numbers.
+// FLASHBLOCK_KILLS, FLASHBLOCK_KILL_SECONDS (of film), FLASHBLOCK_KILL_SIZE (48x32, ...; smaller pictures take less
+// time) and FLASHBLOCK_KILL_SEED change the numbers; FLASHBLOCK_KILL_MODEL=small takes the small model of the other
+// tests.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -42,7 +43,7 @@ class Kills : public ::testing::Test {
   std::vector<std::string> command(const std::string& name) const {
     return {"render",      "a red balloon drifts over snowy hills",
             "--prompt-at", "2=a red balloon at night",
-            "--model",     test_data("../../assets/demo"),
+            "--model",     model_,
             "--output",    film(name),
             "--seed",      "3",
             "--seconds",   std::to_string(seconds_),
@@ -81,6 +82,10 @@ class Kills : public ::testing::Test {
   void run(const char* device, int64_t kills, int64_t seconds) {
     device_ = device;
     seconds_ = number_from("FLASHBLOCK_KILL_SECONDS", seconds);
+    const char* model = std::getenv("FLASHBLOCK_KILL_MODEL");
+    const bool small = model && std::string(model) == "small";
+    model_ = small ? folder_ / "model" : test_data("../../assets/demo");
+    if (small) write_prompted_model(model_);
     if (const char* size = std::getenv("FLASHBLOCK_KILL_SIZE")) size_ = size;
     random_.seed(static_cast<unsigned>(number_from("FLASHBLOCK_KILL_SEED", 1)));
     const auto start = std::chrono::steady_clock::now();
@@ -106,6 +111,7 @@ class Kills : public ::testing::Test {
   }
 
   TemporaryFolder folder_;
+  fs::path model_;
   std::string device_, size_ = "256x144";
   int64_t seconds_ = 0;
   std::mt19937 random_;
