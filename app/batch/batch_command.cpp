@@ -126,11 +126,10 @@ int run(const BatchRequest& request, const std::vector<BatchFilm>& films, const 
   if (!request.quiet) std::cout << board_table(films, supervisor.records(), shown);
   reporter.write();
   if (!request.quiet) std::cout << "report: " << reporter.page().string() << '\n';
-  if (signal != 0) {
-    std::cerr << "flashblock: interrupted; finished frame blocks are kept, and the same command goes on from them\n";
-    return 128 + signal;
-  }
-  return status_of(supervisor.records(), shown);
+  const int status = status_of(supervisor.records(), shown);
+  if (signal == 0 || status == 0) return status;  // a signal that comes when all is done interrupts nothing
+  std::cerr << "flashblock: interrupted; finished frame blocks are kept, and the same command goes on from them\n";
+  return 128 + signal;
 }
 
 }  // namespace

@@ -43,6 +43,11 @@ std::string state_words(const FilmRecord& record) {
     case JobState::kElsewhere: {
       const char* where = record.state == JobState::kElsewhere ? ", in another run" : "";
       if (record.block == 0) return record.stage + where;
+      if (record.pictures_per_second <= 0) {  // not known yet: the film has just been taken up again
+        std::snprintf(text, sizeof text, "block %lld/%lld  %s%s", static_cast<long long>(record.block),
+                      static_cast<long long>(record.blocks), record.stage.c_str(), where);
+        return text;
+      }
       std::snprintf(text, sizeof text, "block %lld/%lld  %.1f pictures/s  %s left%s",
                     static_cast<long long>(record.block), static_cast<long long>(record.blocks),
                     record.pictures_per_second, clock_text(record.seconds_left).c_str(), where);

@@ -72,6 +72,9 @@ Supervisor::Supervisor(const std::vector<BatchFilm>& films, const std::vector<si
   }
   make_slots(order);
   waiting_.assign(order.begin(), order.end());
+  for (const size_t film : order) {  // what an earlier run failed at is to be done again, and shown as such
+    if (records_[film].state == JobState::kFailed) records_[film].state = JobState::kWaiting;
+  }
 }
 
 Supervisor::~Supervisor() = default;
