@@ -29,7 +29,7 @@ class Interrupt {
   /// Time for the work to stop: kLong while it has something to finish. Any thread.
   enum class Patience {
     kNone,  ///< nothing is in work that could be finished: the program ends at once
-    kLong,  ///< 5 seconds
+    kLong,  ///< the program has ended after 5 seconds
   };
   void set_patience(Patience patience) { patience_ = patience; }
 
