@@ -51,7 +51,7 @@ void check_nothing_in_the_way(const fs::path& film, ExistingFilm existing) {
   const FilmState state = film_state(film);
   if (existing == ExistingFilm::kReplace || (existing == ExistingFilm::kResume && state != FilmState::kComplete))
     return;
-  if (state == FilmState::kUnfinished) {
+  if (state == FilmState::kUnfinished && fs::exists(parts_folder(film) / piece_name(0))) {
     throw ConfigError(parts_folder(film).string() +
                       " holds an unfinished film: go on with it by --resume, keep it by giving another --output, or "
                       "begin anew with --overwrite");

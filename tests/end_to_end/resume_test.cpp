@@ -184,6 +184,15 @@ TEST_F(Resume, UnfinishedFilmWithoutAWordIsLeftAlone) {
   EXPECT_TRUE(fs::exists(parts("film") / piece(1)));
 }
 
+TEST_F(Resume, FolderWithoutPiecesIsNotInTheWay) {
+  ASSERT_EQ(render("whole").status, 0);
+  leave_unfinished("film", 1);
+  fs::remove(parts("film") / piece(0));  // as a run leaves it that is killed in its first frame block
+  const ProgramRun run = render("film");
+  ASSERT_EQ(run.status, 0) << run.err;
+  expect_same("film", "whole");
+}
+
 /// Runs as processes of their own, which are ended in one way after the other.
 TEST_F(Resume, KillsAndSignalsInAnyOrder) {
   const Words longer = {"--set", "frames=393", "--prompt-at", "12=a blue lake"};
