@@ -6,6 +6,7 @@
 #include <sstream>
 #include <tuple>
 
+#include "app/gate_file.h"
 #include "app/model_file.h"
 #include "core/error.h"
 
@@ -68,7 +69,7 @@ void read_length(YamlMap& map, RenderConfig& config) {
   if (frames) config.frames = frames->integer(1, 10'000'000);
 }
 
-void read_attention(YamlMap& map, AttentionConfig& attention) {
+void read_attention(YamlMap& map, const fs::path& folder, AttentionConfig& attention) {
   const YamlValue* value = map.find("attention");
   if (!value) return;
   // The parsers' own message lacks the place.
@@ -88,6 +89,9 @@ void read_attention(YamlMap& map, AttentionConfig& attention) {
   if (const YamlValue* refresh = keys.find("refresh")) attention.refresh = placed(*refresh, parse_refresh_policy);
   if (const YamlValue* correction = keys.find("correction"))
     attention.correction = placed(*correction, parse_correction);
+  if (const YamlValue* gate = keys.find("gate")) {
+    attention.gate = std::make_shared<RefreshGate>(read_gate_file(fs::absolute(folder / gate->text())));
+  }
   if (const YamlValue* interval = keys.find("interval")) attention.interval = interval->integer(1, 1000);
   if (const YamlValue* bound = keys.find("bound")) attention.bound = bound->number(0, 1000);
   if (const YamlValue* density = keys.find("density")) attention.density = density->number(0, 1);
@@ -136,7 +140,7 @@ void read_settings(const ConfigLayer& layer, RenderConfig& config) {
   read_length(map, config);
   read_format(map, config);
   read_seed(map, config);
-  read_attention(map, config.attention);
+  read_attention(map, layer.folder, config.attention);
   read_encoder(map, config.encoder);
   read_switches(map, config);
   read_path(map, "output", layer.folder, config.output);

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "app/config_file.h"
+#include "app/gate_file.h"
 
 namespace flashblock {
 namespace {
@@ -106,6 +107,7 @@ std::string config_yaml(const RenderConfig& config) {
     writer.plain("mode", to_string(config.attention.mode));
     const AttentionConfig& attention = config.attention;
     writer.plain("refresh", to_string(attention.refresh));
+    if (attention.refresh == RefreshPolicy::kPublishedGate && attention.gate) writer.path("gate", attention.gate->name);
     if (attention.refresh == RefreshPolicy::kEveryNth) writer.integer("interval", attention.interval);
     if (attention.refresh == RefreshPolicy::kErrorBound) writer.plain("bound", number(attention.bound));
     writer.plain("correction", to_string(attention.correction));

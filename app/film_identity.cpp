@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "app/config_file.h"
+#include "app/gate_file.h"
 #include "app/sidecar.h"
 #include "app/yaml_json.h"
 #include "core/device.h"
@@ -23,7 +24,7 @@ using Json = nlohmann::ordered_json;
 /// pictures, device and dtype as they come out. All other keys of a configuration are part of a film's identity.
 constexpr std::array kLeftOut = {"model",         "output",  "overwrite", "resume", "metadata", "overlap",
                                  "contact_sheet", "record",  "replay",    "image",  "video",    "device",
-                                 "dtype",         "seconds", "frames",    "cache",  "offload"};
+                                 "dtype",         "seconds", "frames",    "cache",  "offload",  "attention.gate"};
 
 /// Settings that hold what a film without metadata does not tell.
 bool is_secret(const std::string& name) {
@@ -33,9 +34,9 @@ bool is_secret(const std::string& name) {
 void add_settings(const Json& value, const std::string& name, bool tell_secrets, FilmIdentity& identity) {
   if (value.is_object()) {
     for (const auto& [key, inner] : value.items()) {
-      const bool left_out =
-          name.empty() && std::find(kLeftOut.begin(), kLeftOut.end(), std::string_view(key)) != kLeftOut.end();
-      if (!left_out) add_settings(inner, name.empty() ? key : name + "." + key, tell_secrets, identity);
+      const std::string full = name.empty() ? key : name + "." + key;
+      const bool left_out = std::find(kLeftOut.begin(), kLeftOut.end(), std::string_view(full)) != kLeftOut.end();
+      if (!left_out) add_settings(inner, full, tell_secrets, identity);
     }
     return;
   }
@@ -114,6 +115,9 @@ FilmIdentity describe_film(const FilmSetup& setup, at::Device device, at::Scalar
   list.add("image", config.image);
   list.add("video", config.video);
   list.add("replay", config.replay);
+  if (config.attention.refresh == RefreshPolicy::kPublishedGate && config.attention.gate) {
+    list.add("attention.gate", config.attention.gate->name);
+  }
   identity.files = std::move(list.files);
   return identity;
 }

@@ -50,6 +50,22 @@ std::tuple<at::Tensor, at::Tensor> cuda_attention(const at::Tensor& q, const at:
   }
   return {output, lse};
 }
+
+// Every head a sequence of its own, of which those not chosen have no keys. Source: LibTorch's flash attention ends a
+// tile without keys before it loads anything.
+AttentionState flash_attention_of_chosen(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                         const at::Tensor& chosen) {
+  const int64_t batch = q.size(0), queries = q.size(1), heads = q.size(2), keys = k.size(1), sequences = batch * heads;
+  const auto flat = [](const at::Tensor& x) { return x.transpose(1, 2).reshape({-1, 1, x.size(3)}); };
+  const auto offsets = [&](int64_t length) {
+    return at::arange(0, (sequences + 1) * length, length, q.options().dtype(at::kInt));
+  };
+  const at::Tensor used_keys = (chosen.to(at::kInt) * keys).repeat({batch});
+  const auto result = at::_flash_attention_forward(flat(q), flat(k), flat(v), offsets(queries), offsets(keys), queries,
+                                                   keys, 0.0, false, false, {}, {}, {}, used_keys);
+  return {std::get<0>(result).view({batch, heads, queries, q.size(3)}).transpose(1, 2).contiguous(),
+          std::get<1>(result).view({batch, heads, queries})};
+}
 #endif
 
 CpuAttention::Input input_of(const at::Tensor& x) { return {x.data_ptr(), x.stride(0), x.stride(1), x.stride(2)}; }
@@ -109,6 +125,15 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
 
 AttentionState attention_with_lse(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   return fastest_attention(q, k, v, true);
+}
+
+AttentionState attention_of_chosen_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                         [[maybe_unused]] const at::Tensor& chosen) {
+#ifdef FLASHBLOCK_CUDA
+  check_inputs(q, k, v);
+  if (q.is_cuda() && q.scalar_type() != at::kFloat) return flash_attention_of_chosen(q, k, v, chosen);
+#endif
+  return attention_with_lse(q, k, v);
 }
 
 AttentionState attention_by_matrix_products(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {

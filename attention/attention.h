@@ -17,8 +17,13 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
 /// The same, with the log-sum-exp of the scaled scores.
 AttentionState attention_with_lse(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
-/// The same by matrix products and a softmax, in the given dtype's widest form (fp64 for fp64, else fp32): the slow
-/// twin that the fast kernels are tested against.
+/// The same of the heads for which `chosen`, [N] bool on q's device, is true; what the other heads get is anything.
+/// The device is not waited for: in 16 bits on a GPU the tiles of other heads end at once, elsewhere they are computed.
+AttentionState attention_of_chosen_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                         const at::Tensor& chosen);
+
+/// Attention with its log-sum-exp by matrix products and a softmax, in the given dtype's widest form (fp64 for fp64,
+/// else fp32): the slow twin that the fast kernels are tested against.
 AttentionState attention_by_matrix_products(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
 }  // namespace flashblock

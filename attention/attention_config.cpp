@@ -14,11 +14,12 @@ constexpr std::array<std::pair<AttentionConfig::Mode, std::string_view>, 2> kMod
     {AttentionConfig::Mode::kFlashblock, "flashblock"},
 }};
 
-constexpr std::array<std::pair<RefreshPolicy, std::string_view>, 5> kPolicies{{
+constexpr std::array<std::pair<RefreshPolicy, std::string_view>, 6> kPolicies{{
     {RefreshPolicy::kEveryPass, "every_pass"},
     {RefreshPolicy::kFirstPass, "first_pass"},
     {RefreshPolicy::kFirstAndCleanPass, "first_and_clean_pass"},
     {RefreshPolicy::kEveryNth, "every_nth"},
+    {RefreshPolicy::kPublishedGate, "published_gate"},
     {RefreshPolicy::kErrorBound, "error_bound"},
 }};
 
@@ -52,6 +53,10 @@ std::string name_of(const Names& names, Value wanted) {
 
 }  // namespace
 
+bool decides_by_head(RefreshPolicy policy) {
+  return policy == RefreshPolicy::kPublishedGate || policy == RefreshPolicy::kErrorBound;
+}
+
 bool refreshes(const AttentionConfig& config, const Pass& pass, int64_t age) {
   const bool clean = pass.kind == Pass::Kind::kClean;
   switch (config.refresh) {
@@ -63,6 +68,7 @@ bool refreshes(const AttentionConfig& config, const Pass& pass, int64_t age) {
       return clean || pass.step_index == 0;
     case RefreshPolicy::kEveryNth:
       return age >= config.interval || (!clean && pass.step_index == 0);
+    case RefreshPolicy::kPublishedGate:
     case RefreshPolicy::kErrorBound:
       return !clean && pass.step_index == 0;
   }
@@ -80,6 +86,7 @@ int64_t passes_before_clean(const AttentionConfig& config, int64_t steps) {
       return 1;
     case RefreshPolicy::kEveryNth:
       return steps % config.interval == 0 ? 0 : (steps - 1) / config.interval * config.interval + 1;
+    case RefreshPolicy::kPublishedGate:
     case RefreshPolicy::kErrorBound:
       return steps;
   }
@@ -91,9 +98,13 @@ void validate(const AttentionConfig& config) {
   if (config.interval < 1) refuse("interval: " + std::to_string(config.interval) + ": must be at least 1");
   if (!(config.bound >= 0)) refuse("bound: must be at least 0");
   if (!(config.density >= 0 && config.density <= 1)) refuse("density: must be from 0 to 1");
-  if (config.density > 0 && config.refresh == RefreshPolicy::kErrorBound) {
+  if (config.mode == AttentionConfig::Mode::kFlashblock && config.refresh == RefreshPolicy::kPublishedGate &&
+      !config.gate) {
+    refuse("refresh: published_gate needs attention.gate, a file that flashblock analyze redundancy --gate FILE makes");
+  }
+  if (config.density > 0 && decides_by_head(config.refresh)) {
     refuse(
-        "density: sparse attention keeps one choice of keys for all heads, error_bound refreshes heads one by one; "
+        "density: sparse attention keeps one choice of keys for all heads, this policy refreshes heads one by one; "
         "take another attention.refresh, or density 0");
   }
   if (config.density == 0 && config.residual == AttentionConfig::Residual::kDropped) {

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 namespace flashblock {
+
+struct RefreshGate;
 
 /// One run of the transformer over a frame block.
 struct Pass {
@@ -26,7 +29,8 @@ enum class RefreshPolicy {
   kFirstPass,          ///< the first denoising pass only
   kFirstAndCleanPass,  ///< the first denoising pass and the clean pass, whose keys and values are kept for good
   kEveryNth,           ///< every `interval`-th pass, the clean pass counted as the last one
-  kErrorBound,         ///< of each head when its queries have moved by more than `bound`; see docs/attention_cache.md
+  kPublishedGate,      ///< of the heads that `gate` says for that layer and pass. Source: arXiv 2602.05305
+  kErrorBound,         ///< of each head whose reuse would be off by more than `bound`, measured at a few queries
 };
 
 /// Attention of a film. The formulas are in docs/attention_cache.md.
@@ -43,13 +47,15 @@ struct AttentionConfig {
     kNone,     ///< it is taken as it is
     kMeanKey,  ///< its log-sum-exp follows the queries to first order, along the attention-weighted mean key
   };
-  Correction correction = Correction::kNone;
+  Correction correction = Correction::kMeanKey;
+
+  std::shared_ptr<const RefreshGate> gate;  ///< kPublishedGate alone, which needs it
 
   int64_t interval = 2;  ///< passes from one refresh to the next; kEveryNth alone. Range: 1 and up
-  double bound = 0.2;    ///< weighted relative move of the queries; kErrorBound alone. Range: 0 and up
+  double bound = 0.1;    ///< error of a head over the norm of an average head's output; kErrorBound alone. Range: 0, up
 
   /// Sparse attention: part of the external keys, the most relevant ones of each head, that every pass attends to anew.
-  /// 0: none. Range: 0 to 1. Not with kErrorBound.
+  /// 0: none. Range: 0 to 1. Not with policies that decide head by head.
   double density = 0;
   /// The other external keys of sparse attention.
   enum class Residual {
@@ -59,8 +65,11 @@ struct AttentionConfig {
   Residual residual = Residual::kCached;
 };
 
+/// True if the policy decides for each head on its own, which `refreshes` does not tell of later passes.
+bool decides_by_head(RefreshPolicy policy);
+
 /// True if the policy wants the external attention of all heads computed in `pass`, although one is at hand that was
-/// computed `age` passes ago. kErrorBound never does: it decides head by head.
+/// computed `age` passes ago.
 bool refreshes(const AttentionConfig& config, const Pass& pass, int64_t age);
 
 /// How many of a frame block's denoising passes, of `steps`, must be run again before its clean pass so that this finds

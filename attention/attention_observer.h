@@ -17,8 +17,7 @@ struct AttentionObservation {
   const KvCache& kv;               ///< the keys that both parts are over
   const AttentionState& external;  ///< over earlier blocks, as it is merged: computed in this pass, or reused
   const AttentionState& internal;  ///< over the block itself; its memory is reused once the observer returns
-  bool computed = false;           ///< the external attention of some head was computed in this pass
-  at::Tensor computed_heads;       ///< [N] bool, which heads' was; undefined: all or none
+  const at::Tensor& computed;      ///< [N] bool: the heads whose external attention was computed in this pass
 };
 
 /// Called on the denoising thread, layer by layer, in flashblock mode only: exact mode does not take attention apart.

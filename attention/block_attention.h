@@ -18,4 +18,9 @@ namespace flashblock {
 at::Tensor block_attention(const at::Tensor& q, const KvCache& kv, BlockExternalCache& external,
                            const AttentionConfig& config, const Pass& pass);
 
+/// The external part of it, as `config` wants it in this pass; `internal` is the other part. Requires: flashblock mode,
+/// keys before the block. Of a pass over a block that `external` holds nothing of, all is computed.
+AttentionState external_attention(const at::Tensor& q, const KvCache& kv, const AttentionState& internal,
+                                  BlockExternalCache& external, const AttentionConfig& config, const Pass& pass);
+
 }  // namespace flashblock

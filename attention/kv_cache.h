@@ -52,6 +52,7 @@ class KvCache {
   /// Forgets all frames.
   void reset();
 
+  int64_t tokens_per_frame() const { return layout_.tokens_per_frame; }
   int64_t past_frames() const { return past_frames_; }
   int64_t committed_frames() const { return committed_frames_; }
   int64_t evicted_frames() const { return committed_frames_ - past_frames_; }

@@ -43,8 +43,8 @@ TransformerState::TransformerState(const TransformerConfig& config, const Transf
   layers_.reserve(size_t(config.layers));
   for (int64_t i = 0; i < config.layers; ++i) {
     layers_.push_back(
-        {KvCache(layout, options.batch, config.heads, config.head_dim(), device, dtype), BlockExternalCache(), {}});
-    layers_.back().external.watch(options.observer, i);
+        {KvCache(layout, options.batch, config.heads, config.head_dim(), device, dtype), BlockExternalCache(i), {}});
+    layers_.back().external.watch(options.observer);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "attention/refresh_gate.h"
 #include "core/error.h"
 #include "media/image_reader.h"
 #include "media/video_reader.h"
@@ -138,13 +139,20 @@ void check_replayed_prompts(const FilmSetup& setup) {
 
 }  // namespace
 
+void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer) {
+  validate(attention);
+  if (attention.mode == AttentionConfig::Mode::kExact || attention.refresh != RefreshPolicy::kPublishedGate) return;
+  const int64_t steps = recipe.unipc_steps > 0 ? recipe.unipc_steps : static_cast<int64_t>(recipe.steps.size());
+  attention.gate->check(transformer.layers, transformer.heads, steps);
+}
+
 FilmSetup set_up_film(const RenderConfig& config, const TransformerConfig& transformer) {
   FilmSetup setup{.config = config};
   if (!config.replay.empty()) setup.replay.emplace(config.replay);
   if (setup.replay && setup.replay->noise().defined()) take_size_from_noise(setup);
   setup.geometry = {.width = setup.config.width, .height = setup.config.height, .patch = transformer.patch};
   setup.geometry.validate();
-  validate(setup.config.attention);
+  check_attention(setup.config.attention, setup.config.model.recipe, transformer);
   read_start(setup);
   plan_film(setup);
   place_prompts(setup);

@@ -31,6 +31,9 @@ struct FilmSetup {
 /// Throws: ConfigError for what cannot be rendered; MediaError for a picture or film that cannot be read.
 FilmSetup set_up_film(const RenderConfig& config, const TransformerConfig& transformer);
 
+/// Throws: ConfigError for settings of attention that contradict each other, or a gate for another model or schedule.
+void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer);
+
 /// Has `prompt` begin at frame block `block`, in place of any that was to begin there: a film that is set up from the
 /// configuration as it then is, with the timeline's times, changes its prompts at the same blocks.
 void place_prompt(FilmSetup& setup, int64_t block, const std::string& prompt);

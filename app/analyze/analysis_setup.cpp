@@ -54,19 +54,19 @@ std::vector<ChosenPolicy> choose_policies(const AnalysisRequest& request, const 
   return policies;
 }
 
-void check_file(const fs::path& file, bool overwrite) {
+}  // namespace
+
+void check_analysis_file(const fs::path& file, bool overwrite) {
   const fs::path folder = file.parent_path();
   if (!fs::is_directory(folder)) throw MediaError(file.string() + ": there is no folder " + folder.string());
   if (access(folder.c_str(), W_OK) != 0) {
     throw MediaError(file.string() + ": the folder " + folder.string() + " cannot be written");
   }
-  if (fs::is_directory(file)) throw ConfigError(file.string() + " is a folder: give another name with --output");
+  if (fs::is_directory(file)) throw ConfigError(file.string() + " is a folder: give another name");
   if (!overwrite && fs::exists(file)) {
-    throw ConfigError(file.string() + " exists already: give another name with --output, or --overwrite");
+    throw ConfigError(file.string() + " exists already: give another name, or --overwrite");
   }
 }
-
-}  // namespace
 
 AnalysisSetup set_up_analysis(const AnalysisRequest& request, const std::string& kind) {
   AnalysisSetup setup{.config = resolve_config(request.layers)};
@@ -85,7 +85,7 @@ AnalysisSetup set_up_analysis(const AnalysisRequest& request, const std::string&
   config.output = fs::path(setup.page).replace_extension(".mp4");
   config.contact_sheet.clear();
   config.record.clear();
-  for (const fs::path& file : {setup.page, setup.json}) check_file(file, config.overwrite);
+  for (const fs::path& file : {setup.page, setup.json}) check_analysis_file(file, config.overwrite);
   check_model_files(config.model, needed_parts(config));
   return setup;
 }

@@ -23,6 +23,10 @@ struct AnalysisSetup {
   std::filesystem::path page, json;
 };
 
+/// Throws: ConfigError for a file that is there and may not be replaced; MediaError for a folder that cannot be
+/// written.
+void check_analysis_file(const std::filesystem::path& file, bool overwrite);
+
 /// `kind`: fidelity or redundancy, for names of files. Throws: ConfigError for settings that are wrong, and for files
 /// that are there and may not be replaced; WeightsError for missing model files; MediaError for a folder that cannot be
 /// written.

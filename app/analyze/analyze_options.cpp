@@ -56,6 +56,7 @@ AnalyzeOptions::AnalyzeOptions(CLI::App& app)
           "Render a film exactly and with reused attention, and hold them side by side: a page with curves, pictures "
           "and a film, and the numbers as JSON")) {
   analyze_.require_subcommand(1);
+  add_redundancy();
   CLI::App& command = fidelity_.command;
   const std::string group = "Analysis";
   command
@@ -75,6 +76,34 @@ AnalyzeOptions::AnalyzeOptions(CLI::App& app)
       ->group(group);
 }
 
+void AnalyzeOptions::add_redundancy() {
+  CLI::App& command = redundancy_.command;
+  const std::string group = "Analysis";
+  command
+      .add_option("--gate", redundancy_request_.gate,
+                  "Write the published gate, calibrated on this film, for attention.gate")
+      ->type_name("FILE.yaml")
+      ->group(group);
+  command
+      .add_option("--gate-cosine", redundancy_request_.thresholds.cosine,
+                  "The gate computes a head anew below this cosine of its attention over earlier blocks")
+      ->type_name("X")
+      ->check(CLI::Range(-1.0, 1.0))
+      ->capture_default_str()
+      ->group(group);
+  command
+      .add_option("--gate-lse-change", redundancy_request_.thresholds.lse_change,
+                  "... and above this mean change of its log-sum-exp")
+      ->type_name("X")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(group);
+  command
+      .add_flag("--curves", redundancy_request_.points,
+                "Hold every policy at many settings, and sparse attention, against exact attention: error against work")
+      ->group(group);
+}
+
 std::optional<FidelityRequest> AnalyzeOptions::fidelity() {
   if (!fidelity_.command.parsed()) return {};
   fidelity_request_.analysis = fidelity_.request();
@@ -84,7 +113,8 @@ std::optional<FidelityRequest> AnalyzeOptions::fidelity() {
 
 std::optional<RedundancyRequest> AnalyzeOptions::redundancy() {
   if (!redundancy_.command.parsed()) return {};
-  return RedundancyRequest{redundancy_.request()};
+  redundancy_request_.analysis = redundancy_.request();
+  return std::move(redundancy_request_);
 }
 
 }  // namespace flashblock

@@ -11,6 +11,7 @@
 #include "app/config_file.h"
 #include "app/film_options.h"
 #include "app/progress.h"
+#include "pipeline/analysis/redundancy.h"
 
 namespace flashblock {
 
@@ -41,6 +42,9 @@ struct FidelityRequest {
 /// `flashblock analyze redundancy`.
 struct RedundancyRequest {
   AnalysisRequest analysis;
+  std::filesystem::path gate;  ///< where the published gate is written to, FILE.yaml; empty: nowhere
+  GateThresholds thresholds;
+  bool points = false;  ///< hold all policies at many settings against exact attention
 };
 
 /// The command line of the analyses.
@@ -64,10 +68,13 @@ class AnalyzeOptions {
     std::string page, progress = "auto";
   };
 
+  void add_redundancy();
+
   CLI::App& analyze_;
   Common redundancy_;
   Common fidelity_;
   FidelityRequest fidelity_request_;
+  RedundancyRequest redundancy_request_;
   std::string film_ = "inside";
 };
 

@@ -64,6 +64,9 @@ int run_fidelity(const FidelityRequest& request) {
   LoadedModel model(analysis.config.model, device, resolve_dtype(analysis.config.dtype, device), profile,
                     model_options(analysis.config));
   const FilmSetup setup = set_up_film(analysis.config, model.transformer_config());
+  for (const ChosenPolicy& policy : analysis.policies) {
+    check_attention(policy.attention, analysis.config.model.recipe, model.transformer_config());
+  }
   if (request.film != FilmPlace::kNone) {
     check_film_can_be_written(
         setup.config.output, existing(setup.config),

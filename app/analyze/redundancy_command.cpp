@@ -4,6 +4,7 @@
 
 #include "app/analyze/analysis_setup.h"
 #include "app/analyze/redundancy_report.h"
+#include "app/gate_file.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
@@ -13,18 +14,22 @@ namespace flashblock {
 
 int run_redundancy(const RedundancyRequest& request) {
   const AnalysisSetup analysis = set_up_analysis(request.analysis, "redundancy");
+  if (!request.gate.empty()) check_analysis_file(std::filesystem::absolute(request.gate), analysis.config.overwrite);
   const at::Device device = resolve_device(analysis.config.device);
   Profile profile;
   LoadedModel model(analysis.config.model, device, resolve_dtype(analysis.config.dtype, device), profile);
   const FilmSetup setup = set_up_film(analysis.config, model.transformer_config());
-  std::vector<WatchedPolicy> policies;
-  for (const ChosenPolicy& policy : analysis.policies) policies.push_back({policy.name, policy.attention});
+  RedundancyOptions options{.gate = request.thresholds, .points = request.points};
+  for (const ChosenPolicy& policy : analysis.policies) {
+    check_attention(policy.attention, analysis.config.model.recipe, model.transformer_config());
+    options.policies.push_back({policy.name, policy.attention});
+  }
   std::optional<Redundancy> redundancy;
   int signal = 0;
   {
     const auto observer = make_progress(request.analysis.progress);
     const Interrupt interrupt;
-    redundancy = measure_redundancy(setup, model, policies, profile, *observer, interrupt.token());
+    redundancy = measure_redundancy(setup, model, options, profile, *observer, interrupt.token());
     signal = interrupt.signal();
   }
   if (!redundancy) {
@@ -33,6 +38,10 @@ int run_redundancy(const RedundancyRequest& request) {
   }
   const RedundancyReport report{
       .setup = setup, .redundancy = *redundancy, .device = device.str(), .dtype = dtype_name(model.dtype())};
+  if (!request.gate.empty()) {
+    const RefreshGate gate = calibrate_gate(*redundancy, request.thresholds, request.gate.string());
+    write_file_atomically(request.gate, gate_yaml(gate, request.thresholds, analysis.config.model.name));
+  }
   write_file_atomically(analysis.json, redundancy_json(report));
   write_file_atomically(analysis.page, redundancy_page(report));
   if (request.analysis.quiet) return 0;

@@ -53,6 +53,18 @@ Json policies_json(const Redundancy& redundancy) {
   return policies;
 }
 
+Json points_json(const Redundancy& redundancy) {
+  Json points = Json::array();
+  for (const PolicyPoint& point : redundancy.points) {
+    points.push_back({{"policy", point.curve},
+                      {"setting", point.setting},
+                      {"density", number(point.attention.density)},
+                      {"computed_share", number(point.share)},
+                      {"error", number(point.error)}});
+  }
+  return points;
+}
+
 }  // namespace
 
 std::string redundancy_json(const RedundancyReport& report) {
@@ -78,7 +90,8 @@ std::string redundancy_json(const RedundancyReport& report) {
                      {"external_share", shares},
                      {"pairs", pairs_json(redundancy)},
                      {"blocks", blocks},
-                     {"policies", policies_json(redundancy)}};
+                     {"policies", policies_json(redundancy)},
+                     {"points", points_json(redundancy)}};
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -164,8 +164,8 @@ std::string policies(const RedundancyReport& report) {
   std::string html =
       "<h2>What policies compute anew</h2>\n<p class=\"soft\">Part of the heads and frame blocks for which the "
       "attention over earlier blocks is computed, "
-      "by layer and pass. The published gate is not run: it is worked out from the means above (cosine below 0.85 or "
-      "|ΔL_out| above 0.05 since a head was last computed).</p>\n<div class=\"charts\">";
+      "by layer and pass. The published gate is not run here: it is worked out from the means above (by how far A_out "
+      "has turned, or L_out changed, since a head was last computed).</p>\n<div class=\"charts\">";
   for (const PolicyRefresh& policy : report.redundancy.policies) html += policy_map(report.redundancy, policy);
   return html + "</div>\n";
 }
@@ -191,8 +191,9 @@ std::string notes(const RedundancyReport& report) {
 std::string redundancy_page(const RedundancyReport& report) {
   const RenderConfig& config = report.setup.config;
   const std::string subject = config.metadata && !config.prompt.empty() ? config.prompt : config.model.name;
-  return html_page("Redundancy: " + subject,
-                   head(report) + summary(report) + maps(report) + curves(report) + policies(report) + notes(report));
+  return html_page("Redundancy: " + subject, head(report) + summary(report) + maps(report) + curves(report) +
+                                                 policies(report) + policy_points_section(report.redundancy.points) +
+                                                 notes(report));
 }
 
 }  // namespace flashblock

@@ -37,6 +37,9 @@ std::vector<std::string> pass_names(const Redundancy& redundancy);
 /// Numbers per layer and head of every pair of passes, and what policies compute. What was not measured is null.
 std::string redundancy_json(const RedundancyReport& report);
 
+/// Part of the page: error against work of all policies; empty if that was not asked for.
+std::string policy_points_section(const std::vector<PolicyPoint>& all);
+
 /// The page. Prompts are left out if the configuration says so.
 std::string redundancy_page(const RedundancyReport& report);
 

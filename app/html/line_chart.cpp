@@ -46,12 +46,13 @@ std::vector<double> value_ticks(const LineChart& chart) {
 std::string path_of(const LineChart& chart, const ChartSeries& series, double low, double high) {
   std::string d;
   bool drawing = false;
-  for (size_t i = 0; i < std::min(series.values.size(), chart.x.size()); ++i) {
+  const std::vector<double>& x = series.x.empty() ? chart.x : series.x;
+  for (size_t i = 0; i < std::min(series.values.size(), x.size()); ++i) {
     if (!std::isfinite(series.values[i])) {
       drawing = false;
       continue;
     }
-    d += (drawing ? "L" : "M") + fixed(chart.x[i] / chart.x_end * kSide, 1) + " " +
+    d += (drawing ? "L" : "M") + fixed(x[i] / chart.x_end * kSide, 1) + " " +
          fixed((high - series.values[i]) / (high - low) * kSide, 1);
     drawing = true;
   }

@@ -10,6 +10,7 @@ struct ChartSeries {
   std::string name;
   std::string kind;            ///< class of the style sheet: k0 to k6, floor, ceiling
   std::vector<double> values;  ///< one per x; a gap where not finite
+  std::vector<double> x;       ///< of its own; empty: the chart's
 };
 
 struct LineChart {

@@ -4,11 +4,10 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "pipeline/analysis/policy_curves.h"
 
 namespace flashblock {
 namespace {
-
-constexpr double kGateCosine = 0.85, kGateLseChange = 0.05;  // source: arXiv 2602.05305
 
 /// Counts frame blocks for the observer, and lets the pictures go.
 class CountingSink : public FrameSink {
@@ -38,12 +37,13 @@ bool watch_film(const FilmSetup& setup, const FilmInputs& inputs, LoadedModel& m
 }
 
 /// A head computed anew in `pass`, if it was last computed in `last`.
-bool gate_opens(const Redundancy& redundancy, size_t layer, size_t head, int64_t last, int64_t pass) {
+bool gate_opens(const Redundancy& redundancy, const GateThresholds& thresholds, size_t layer, size_t head, int64_t last,
+                int64_t pass) {
   const PassPair* pair = redundancy.pair(last, pass);
   if (!pair) return true;
   const double cosine = pair->of(Change::kExternalCosine)[layer][head];
   const double change = pair->of(Change::kLseChange)[layer][head];
-  return cosine < kGateCosine || change > kGateLseChange;
+  return cosine < thresholds.cosine || change > thresholds.lse_change;
 }
 
 }  // namespace
@@ -67,7 +67,19 @@ const PassPair* Redundancy::pair(int64_t from, int64_t to) const {
   return found == pairs.end() ? nullptr : &*found;
 }
 
-PolicyRefresh published_gate(const Redundancy& redundancy) {
+RefreshGate calibrate_gate(const Redundancy& redundancy, const GateThresholds& thresholds, const std::string& name) {
+  RefreshGate gate{.name = name, .heads = redundancy.heads, .steps = redundancy.passes - 1};
+  for (const HeadGrid& passes : published_gate(redundancy, thresholds).computed) {
+    auto& layer = gate.computes.emplace_back();
+    for (const std::vector<double>& heads : passes) {
+      auto& row = layer.emplace_back();
+      for (const double computed : heads) row.push_back(std::isnan(computed) || computed > 0);
+    }
+  }
+  return gate;
+}
+
+PolicyRefresh published_gate(const Redundancy& redundancy, const GateThresholds& thresholds) {
   PolicyRefresh refresh{.name = "published gate"};
   const auto heads = static_cast<size_t>(redundancy.heads);
   for (size_t layer = 0; layer < static_cast<size_t>(redundancy.layers); ++layer) {
@@ -78,7 +90,7 @@ PolicyRefresh published_gate(const Redundancy& redundancy) {
       const HeadGrid& shares = redundancy.external_share[static_cast<size_t>(pass)];
       for (size_t head = 0; head < heads; ++head) {
         if (std::isnan(shares[layer][head])) continue;  // no attention in this pass
-        const bool computed = pass == 0 || gate_opens(redundancy, layer, head, last[head], pass);
+        const bool computed = pass == 0 || gate_opens(redundancy, thresholds, layer, head, last[head], pass);
         row[head] = computed ? 1 : 0;
         if (computed) last[head] = pass;
       }
@@ -91,14 +103,15 @@ PolicyRefresh published_gate(const Redundancy& redundancy) {
 }
 
 std::optional<Redundancy> measure_redundancy(const FilmSetup& setup, LoadedModel& model,
-                                             const std::vector<WatchedPolicy>& policies, Profile& profile,
-                                             FilmObserver& observer, const std::stop_token& stop) {
+                                             const RedundancyOptions& options, Profile& profile, FilmObserver& observer,
+                                             const std::stop_token& stop) {
   if (setup.plan.initial_frames == 0 && setup.plan.blocks < 2) {
     throw ConfigError("the film is one frame block, which has no past to attend to: give a longer film with --seconds");
   }
   const FilmInputs inputs = make_film_inputs(setup, model, observer);
   const TransformerConfig& transformer = model.transformer_config();
-  const size_t films = policies.size() + 1;
+  const std::vector<WatchedPolicy>& policies = options.policies;
+  const size_t films = policies.size() + (options.points ? 2 : 1);
   const auto stage = [&](const std::string& name, size_t number) {
     observer.stage(name + " (" + std::to_string(number) + " of " + std::to_string(films) + ")",
                    {.blocks = setup.plan.blocks});
@@ -114,7 +127,12 @@ std::optional<Redundancy> measure_redundancy(const FilmSetup& setup, LoadedModel
     if (!watch_film(setup, inputs, model, policies[i].attention, refreshes, profile, observer, stop)) return {};
     result.policies.push_back(refreshes.result(policies[i].name));
   }
-  result.policies.push_back(published_gate(result));
+  result.policies.push_back(published_gate(result, options.gate));
+  if (!options.points) return result;
+  stage("all policies beside every pass", films);
+  PolicyReplay replay(transformer.layers, policy_points(result));
+  if (!watch_film(setup, inputs, model, every_pass, replay, profile, observer, stop)) return {};
+  result.points = replay.result();
   return result;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "attention/attention_observer.h"
+#include "attention/refresh_gate.h"
 #include "pipeline/analysis/film_measures.h"
 #include "pipeline/render_film.h"
 
@@ -50,12 +51,22 @@ struct PolicyRefresh {
   double share = kNotMeasured;  ///< computed, of all that there was to compute
 };
 
+/// A policy at one setting.
+struct PolicyPoint {
+  std::string curve;    ///< name of the policy, the same for all its settings
+  std::string setting;  ///< as keys of `attention`
+  AttentionConfig attention;
+  double share = kNotMeasured;  ///< of the external attentions of all heads and passes, those computed
+  double error = kNotMeasured;  ///< of the merged output; see PolicyReplay in policy_curves.h
+};
+
 struct Redundancy {
   int64_t layers = 0, heads = 0, passes = 0;
   std::vector<PassPair> pairs;  ///< by `to`, then `from`; up to eight passes all pairs, else first and last ones
   std::vector<HeadGrid> external_share;  ///< of each pass: part of the attention that goes to earlier blocks
   std::vector<BlockRedundancy> blocks;
   std::vector<PolicyRefresh> policies;
+  std::vector<PolicyPoint> points;  ///< if asked for: error against work (policy_curves.h)
 
   /// Null if that pair was not kept.
   const PassPair* pair(int64_t from, int64_t to) const;
@@ -115,7 +126,8 @@ class RefreshMeter : public AttentionObserver {
 
  private:
   struct Count {
-    int64_t computed = 0, all = 0;
+    at::Tensor computed;  // [heads] int64
+    int64_t all = 0;
   };
   int64_t heads_;
   int64_t steps_ = 0;                       // denoising passes of a block
@@ -123,10 +135,19 @@ class RefreshMeter : public AttentionObserver {
   std::vector<std::vector<Count>> counts_;  // [layer][pass]
 };
 
-/// What the published gate would compute anew, from the means over all blocks, as its calibration takes them: the first
-/// pass, and a head in a later pass where, since it was last computed, the cosine of A_out is below 0.85 or L_out has
-/// changed by more than 0.05. Source: arXiv 2602.05305.
-PolicyRefresh published_gate(const Redundancy& redundancy);
+/// When a head of the published gate computes anew. Source: arXiv 2602.05305.
+struct GateThresholds {
+  double cosine = 0.85;      ///< below this cosine of A_out
+  double lse_change = 0.05;  ///< above this mean change of L_out
+};
+
+/// The published gate, from the means over all blocks, as its calibration takes them: the first pass computes, and a
+/// head in a later pass where, since it was last computed, A_out or L_out has changed beyond the thresholds. `name`: as
+/// in RefreshGate. Attentions that were not measured are computed.
+RefreshGate calibrate_gate(const Redundancy& redundancy, const GateThresholds& thresholds, const std::string& name);
+
+/// What it computes of all that was measured.
+PolicyRefresh published_gate(const Redundancy& redundancy, const GateThresholds& thresholds = {});
 
 /// A policy to watch.
 struct WatchedPolicy {
@@ -134,10 +155,17 @@ struct WatchedPolicy {
   AttentionConfig attention;
 };
 
+/// What measure_redundancy looks at besides passes.
+struct RedundancyOptions {
+  std::vector<WatchedPolicy> policies;
+  GateThresholds gate;
+  bool points = false;  ///< error against work of all policies, in a film more
+};
+
 /// Renders the film with every attention computed and compares its passes, then once with each policy to see what it
 /// computes. Nothing if `stop` was requested. Throws: Error; ConfigError if no frame block has a past.
 std::optional<Redundancy> measure_redundancy(const FilmSetup& setup, LoadedModel& model,
-                                             const std::vector<WatchedPolicy>& policies, Profile& profile,
-                                             FilmObserver& observer, const std::stop_token& stop = {});
+                                             const RedundancyOptions& options, Profile& profile, FilmObserver& observer,
+                                             const std::stop_token& stop = {});
 
 }  // namespace flashblock

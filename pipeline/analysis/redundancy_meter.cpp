@@ -91,7 +91,7 @@ void RedundancyMeter::compare(const KeptPass& earlier, const KeptPass& now, int6
 }
 
 void RedundancyMeter::observe(const AttentionObservation& observation) {
-  FB_CHECK(observation.computed, "passes are compared where each computes its attention");
+  FB_CHECK(observation.computed.all().item<bool>(), "passes are compared where each computes its attention");
   std::vector<KeptPass>& kept = kept_[static_cast<size_t>(observation.layer)];
   const bool clean = observation.pass.kind == Pass::Kind::kClean;
   if (clean && kept.empty()) return;  // a context that is put through again at a change of the prompt
@@ -148,23 +148,28 @@ void RefreshMeter::observe(const AttentionObservation& observation) {
   const auto pass = static_cast<size_t>(clean ? steps_ : observation.pass.step_index);
   if (passes.size() <= pass) passes.resize(pass + 1);
   ++passes[pass].all;
-  if (observation.computed) ++passes[pass].computed;
+  const at::Tensor computed = observation.computed.to(at::kLong);
+  passes[pass].computed = passes[pass].computed.defined() ? passes[pass].computed.add(computed) : computed;
 }
 
 PolicyRefresh RefreshMeter::result(const std::string& name) const {
   PolicyRefresh refresh{.name = name};
-  Count total;
+  double computed = 0, all = 0;
   for (const std::vector<Count>& passes : counts_) {
     auto& layer = refresh.computed.emplace_back();
     for (const Count& count : passes) {
-      total.computed += count.computed;
-      total.all += count.all;
-      const double part =
-          count.all > 0 ? static_cast<double>(count.computed) / static_cast<double>(count.all) : kNotMeasured;
-      layer.emplace_back(static_cast<size_t>(heads_), part);
+      auto& row = layer.emplace_back(static_cast<size_t>(heads_), kNotMeasured);
+      if (count.all == 0) continue;
+      const at::Tensor heads = to_host(count.computed);
+      for (int64_t head = 0; head < heads_; ++head) {
+        const double times = heads[head].item<double>();
+        row[static_cast<size_t>(head)] = times / static_cast<double>(count.all);
+        computed += times;
+        all += static_cast<double>(count.all);
+      }
     }
   }
-  if (total.all > 0) refresh.share = static_cast<double>(total.computed) / static_cast<double>(total.all);
+  if (all > 0) refresh.share = computed / all;
   return refresh;
 }
 

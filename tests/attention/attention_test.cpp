@@ -100,6 +100,32 @@ TEST(AttentionCuda, Bfloat16IsNearTheFloat64Result) {
   expect_near_exact(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
 }
 
+void expect_chosen_heads_get_their_attention(at::TensorOptions options) {
+  const at::ScalarType dtype = c10::typeMetaToScalarType(options.dtype());
+  for (const int64_t width : {64, 128}) {
+    const Inputs x = inputs(37, 151, 3, width, options);
+    const AttentionState expected = exact(x);
+    for (const auto& chosen :
+         {at::tensor({1, 0, 1}), at::tensor({0, 1, 0}), at::tensor({1, 1, 1}), at::tensor({0, 0, 0})}) {
+      const AttentionState actual = attention_of_chosen_heads(x.q, x.k, x.v, chosen.to(x.q.device()) > 0);
+      for (int64_t head = 0; head < 3; ++head) {
+        if (chosen[head].item<int64_t>() == 0) continue;
+        EXPECT_TENSORS_NEAR_IN_NORM(actual.output.select(2, head), expected.output.select(2, head), tolerance(dtype));
+        EXPECT_TENSORS_CLOSE(actual.lse.select(1, head), expected.lse.select(1, head), 0, kLseTolerance);
+      }
+    }
+  }
+}
+TEST(Attention, ChosenHeadsGetTheirAttention) {
+  expect_chosen_heads_get_their_attention(at::kFloat);
+  expect_chosen_heads_get_their_attention(at::kBFloat16);
+}
+TEST(AttentionCuda, ChosenHeadsGetTheirAttention) {
+  FLASHBLOCK_NEED_CUDA();
+  expect_chosen_heads_get_their_attention(at::TensorOptions(at::kCUDA).dtype(at::kFloat));
+  expect_chosen_heads_get_their_attention(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
+}
+
 TEST(Attention, TakesRangesOfALargerBufferAndSlicesOfAJoinedProjection) {
   const Inputs x = inputs(20, 60, 2, 64, at::kFloat);
   const at::Tensor joined = at::cat({x.q.flatten(-2), x.q.flatten(-2)}, -1);

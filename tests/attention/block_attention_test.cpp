@@ -17,9 +17,10 @@ namespace flashblock {
 namespace {
 
 constexpr int64_t kTokensPerFrame = 6, kFrames = 3, kHeads = 2, kWidth = 64, kSteps = 4;
-constexpr AttentionConfig kExact{.mode = AttentionConfig::Mode::kExact};
+const AttentionConfig kExact{.mode = AttentionConfig::Mode::kExact};
 
 AttentionConfig flashblock_with(RefreshPolicy refresh) { return {AttentionConfig::Mode::kFlashblock, refresh}; }
+constexpr int64_t kLayer = 7;
 
 // Runs blocks of kSteps denoising passes and a clean pass over one layer; queries and keys differ in every pass.
 class Layer {
@@ -37,7 +38,7 @@ class Layer {
   }
 
   const BlockExternalCache& external() const { return external_; }
-  void watch(AttentionObserver* observer, int64_t number) { external_.watch(observer, number); }
+  void watch(AttentionObserver* observer) { external_.watch(observer); }
 
  private:
   at::Tensor pass(int64_t block, int64_t step, const Pass& pass) {
@@ -51,7 +52,7 @@ class Layer {
 
   AttentionConfig config_;
   KvCache kv_;
-  BlockExternalCache external_;
+  BlockExternalCache external_{kLayer};
 };
 
 TEST(BlockAttention, FirstBlockIsTheSameBitForBitInBothModes) {
@@ -109,7 +110,7 @@ TEST(AttentionConfigNames, AreReadAsWritten) {
   } catch (const ConfigError& error) {
     EXPECT_EQ(std::string(error.what()),
               "attention.refresh: 'sometimes' is unknown; possible are every_pass, first_pass, first_and_clean_pass, "
-              "every_nth, error_bound");
+              "every_nth, published_gate, error_bound");
   }
 }
 
@@ -117,9 +118,10 @@ TEST(AttentionConfigNames, AreReadAsWritten) {
 class MergingObserver : public AttentionObserver {
  public:
   void observe(const AttentionObservation& observation) override {
-    EXPECT_EQ(observation.layer, 7);
+    EXPECT_EQ(observation.layer, kLayer);
     outputs.push_back(merge_by_operators(observation.external, observation.internal).output);
-    computed.push_back(observation.computed);
+    EXPECT_EQ(observation.computed.numel(), kHeads);
+    computed.push_back(observation.computed.all().item<bool>());
     exact.push_back(attention(observation.query, observation.kv.all().keys, observation.kv.all().values));
   }
   std::vector<at::Tensor> outputs, exact;
@@ -129,7 +131,7 @@ class MergingObserver : public AttentionObserver {
 TEST(BlockAttention, AnObserverIsShownBothPartsOfEveryAttentionOverAPast) {
   MergingObserver observer;
   Layer layer(flashblock_with(RefreshPolicy::kFirstAndCleanPass));
-  layer.watch(&observer, 7);
+  layer.watch(&observer);
   layer.run_block(0);
   EXPECT_TRUE(observer.outputs.empty()) << "the first block has no past";
   const auto outputs = layer.run_block(1);
@@ -137,7 +139,7 @@ TEST(BlockAttention, AnObserverIsShownBothPartsOfEveryAttentionOverAPast) {
   for (size_t i = 0; i < outputs.size(); ++i) EXPECT_TENSORS_CLOSE(observer.outputs[i], outputs[i], 1e-6, 1e-6);
   EXPECT_EQ(observer.computed, (std::vector<bool>{true, false, false, false, true}));
   EXPECT_TENSORS_CLOSE(observer.exact.front(), outputs.front(), 1e-5, 1e-5);
-  layer.watch(nullptr, 7);
+  layer.watch(nullptr);
   layer.run_block(2);
   EXPECT_EQ(observer.outputs.size(), outputs.size());
 }

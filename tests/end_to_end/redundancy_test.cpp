@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "tests/end_to_end/program_run.h"
 #include "tests/support/temporary_folder.h"
 
@@ -50,6 +52,68 @@ TEST(Redundancy, LeavesAPageAndNumbers) {
   EXPECT_THAT(html, Not(HasSubstr("<red>")));
   EXPECT_THAT(html, HasSubstr("title=\"layer 1, head 1: "));
   EXPECT_THAT(html, Not(HasSubstr("http")));
+}
+
+TEST(Redundancy, CalibratesAGateThatFilmsObey) {
+  const TemporaryFolder folder;
+  write_prompted_model(folder / "model");
+  const std::string gate = folder / "gate.yaml";
+  const ProgramRun calibration = run_program({"analyze",
+                                              "redundancy",
+                                              "a red hill",
+                                              "--model",
+                                              folder / "model",
+                                              "--seed",
+                                              "7",
+                                              "--device",
+                                              "cpu",
+                                              "--dtype",
+                                              "float32",
+                                              "--frames",
+                                              "30",
+                                              "--gate",
+                                              gate,
+                                              "--gate-lse-change",
+                                              "0",
+                                              "--curves",
+                                              "-o",
+                                              folder / "report.html"});
+  ASSERT_EQ(calibration.status, 0) << calibration.err;
+  EXPECT_THAT(read_text(gate), HasSubstr("heads: 2\nsteps: 2\nlayers:\n  - [\"11\", \"11\", \"11\"]\n"))
+      << "every change is above 0";
+  const nlohmann::json report = read_json(folder / "report.json");
+  double before = 1;
+  for (const nlohmann::json& point : report.at("points")) {
+    if (point.at("policy") != "error_bound") continue;
+    EXPECT_GT(point.at("computed_share"), 0.4);
+    EXPECT_LE(point.at("error"), before) << "bounds fall";
+    before = point.at("error").get<double>() + 0.01;
+  }
+  EXPECT_LT(before, 0.05);
+  EXPECT_THAT(read_text(folder / "report.html"), HasSubstr("Error against work"));
+
+  const auto render = [&](const Words& more) {
+    Words words = {"render",   "a red hill", "--model",  folder / "model",
+                   "--seed",   "7",          "--device", "cpu",
+                   "--frames", "30",         "--output", folder / "film.mp4",
+                   "--dtype",  "float32",    "--set",    "attention.refresh=published_gate"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_program(words);
+  };
+  const ProgramRun nameless = render({"--dry-run"});
+  EXPECT_EQ(nameless.status, 2);
+  EXPECT_THAT(nameless.err, HasSubstr("published_gate needs attention.gate"));
+  const ProgramRun other_steps = render({"--set", "attention.gate=" + gate, "--set", "recipe.steps=[1000]"});
+  EXPECT_EQ(other_steps.status, 2);
+  EXPECT_THAT(other_steps.err, HasSubstr("is for 2 denoising steps, this recipe has 1"));
+  EXPECT_THAT(render({"--set", "attention.gate=" + gate, "--dry-run"}).out, HasSubstr("gate: \"" + gate));
+  const ProgramRun film = render({"--set", "attention.gate=" + gate});
+  ASSERT_EQ(film.status, 0) << film.err;
+
+  std::ofstream(gate) << "flashblock_gate: 1\nheads: 2\nsteps: 2\nlayers:\n  - [\"11\", \"1\", \"11\"]\n";
+  const ProgramRun broken = render({"--set", "attention.gate=" + gate, "--overwrite"});
+  EXPECT_EQ(broken.status, 2);
+  EXPECT_THAT(broken.err, HasSubstr("gate.yaml:5: layers[0][1]: found '1', wanted 2 digits"));
 }
 
 }  // namespace

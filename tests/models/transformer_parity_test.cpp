@@ -99,8 +99,8 @@ class Recording {
   std::shared_ptr<const VideoTransformer> model_;
 };
 
-constexpr AttentionConfig kExact{.mode = AttentionConfig::Mode::kExact};
-constexpr AttentionConfig kRefreshed{.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kEveryPass};
+const AttentionConfig kExact{.mode = AttentionConfig::Mode::kExact};
+const AttentionConfig kRefreshed{.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kEveryPass};
 
 // Our cache orders frames as sink and ring, the reference by time; every frame we hold must be one of the reference's,
 // and no two the same one. The reference still holds frames that the next block will evict; we do not.

@@ -23,7 +23,7 @@ using testing::relative_norm_error;
 
 constexpr int64_t kFrames = 3, kBlocks = 5, kSteps = 3;
 constexpr double kTimesteps[kSteps] = {1000, 937.5, 625};
-constexpr AttentionConfig kExact{.mode = AttentionConfig::Mode::kExact};
+const AttentionConfig kExact{.mode = AttentionConfig::Mode::kExact};
 
 AttentionConfig flashblock_with(RefreshPolicy refresh) { return {AttentionConfig::Mode::kFlashblock, refresh}; }
 

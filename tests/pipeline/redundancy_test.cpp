@@ -1,11 +1,16 @@
 // Changes of attention from pass to pass, against values worked out by hand.
 #include "pipeline/analysis/redundancy.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+
+#include "attention/block_attention.h"
+#include "pipeline/analysis/policy_curves.h"
+#include "tests/support/formula_weights.h"
 
 namespace flashblock {
 namespace {
@@ -18,7 +23,7 @@ AttentionState state(float x, float y, double lse) {
 class Film {
  public:
   void pass(AttentionObserver& observer, int64_t layer, const Pass& pass, const AttentionState& external,
-            const AttentionState& internal, bool computed = true) {
+            const AttentionState& internal, const at::Tensor& computed = at::full({1}, true, at::kBool)) {
     observer.observe({.layer = layer,
                       .pass = pass,
                       .query = query_,
@@ -100,21 +105,71 @@ TEST(PublishedGate, ComputesWhatHasTurned) {
   EXPECT_NEAR(gate.share, 4.0 / 5, 1e-9);
 }
 
+TEST(PublishedGate, IsCalibratedIntoATableThatAnswersForEachPass) {
+  const RefreshGate gate = calibrate_gate(turning_film(2), {}, "here");
+  EXPECT_NO_THROW(gate.check(2, 1, 2));
+  EXPECT_EQ(gate.heads_of(0, 1).numel(), 1);
+  EXPECT_EQ(gate.heads_of(0, 2).numel(), 0);
+  EXPECT_EQ(gate.heads_of(1, 2).numel(), 1) << "not measured, so computed";
+  const RefreshGate tolerant = calibrate_gate(turning_film(2), {.cosine = -1, .lse_change = 1}, "here");
+  EXPECT_EQ(tolerant.heads_of(0, 0).numel(), 1) << "the first pass always";
+  EXPECT_EQ(tolerant.heads_of(0, 1).numel(), 0);
+}
+
+// On one layer of two heads: reuse at first_pass leaves an error, every_nth computes what it says, and a bound of next
+// to nothing leaves none.
+TEST(PolicyReplay, HoldsPoliciesAgainstExactAttention) {
+  constexpr int64_t kTokens = 4, kHeads = 2, kWidth = 64;
+  const auto data = [](const std::string& name) {
+    return testing::formula_data(name, {1, kTokens, kHeads, kWidth}, 1.7);
+  };
+  PolicyReplay replay(1, {{.curve = "first", .attention = {.refresh = RefreshPolicy::kFirstPass}},
+                          {.curve = "nth", .attention = {.refresh = RefreshPolicy::kEveryNth, .interval = 2}},
+                          {.curve = "bound", .attention = {.refresh = RefreshPolicy::kErrorBound, .bound = 1e-6}}});
+  KvCache kv({.tokens_per_frame = kTokens, .frames_per_block = 1, .window_frames = 3}, 1, kHeads, kWidth, at::kCPU,
+             at::kFloat);
+  BlockExternalCache external;
+  external.watch(&replay);
+  for (int block = 0; block < 3; ++block) {
+    for (int step = 0; step < 3; ++step) {
+      const std::string name = std::to_string(block) + "." + std::to_string(step);
+      const KeyRange staged = kv.stage(1);
+      staged.keys.copy_(data("k" + name));
+      staged.values.copy_(data("v" + name));
+      const Pass pass = step == 2 ? Pass::clean() : Pass::denoise(step);
+      block_attention(data("q" + name), kv, external, {.refresh = RefreshPolicy::kEveryPass}, pass);
+    }
+    kv.commit();
+    external.forget();
+  }
+  const std::vector<PolicyPoint> points = replay.result();
+  ASSERT_EQ(points.size(), 7u) << "three policies, and four ways to copy or predict";
+  EXPECT_NEAR(points[0].share, 1.0 / 3, 1e-9);
+  EXPECT_NEAR(points[1].share, 2.0 / 3, 1e-9);
+  EXPECT_NEAR(points[2].share, 1, 1e-9);
+  EXPECT_GT(points[0].error, 0.05);
+  EXPECT_GT(points[0].error, points[1].error);
+  EXPECT_LT(points[2].error, 1e-5);
+  for (size_t i = 3; i < points.size(); ++i) EXPECT_GT(points[i].error, 0.05) << points[i].curve;
+  EXPECT_LT(points[3].error, points[5].error) << "an exact log-sum-exp helps";
+}
+
 TEST(RefreshMeter, CountsWhatIsComputed) {
   Film film;
   RefreshMeter meter(1, 2);
   const AttentionState any = state(1, 0, 0);
-  film.pass(meter, 0, Pass::clean(), any, any);  // of a given start
+  const auto heads = [](int first, int second) { return at::tensor({first, second}) > 0; };
+  film.pass(meter, 0, Pass::clean(), any, any, heads(1, 1));  // of a given start
   for (int block = 0; block < 2; ++block) {
-    film.pass(meter, 0, Pass::denoise(0), any, any, true);
-    film.pass(meter, 0, Pass::denoise(1), any, any, block == 1);
-    film.pass(meter, 0, Pass::clean(), any, any, false);
-    film.pass(meter, 0, Pass::clean(), any, any, true);  // a context put through again under a new prompt
+    film.pass(meter, 0, Pass::denoise(0), any, any, heads(1, 1));
+    film.pass(meter, 0, Pass::denoise(1), any, any, heads(block, 0));
+    film.pass(meter, 0, Pass::clean(), any, any, heads(0, 0));
+    film.pass(meter, 0, Pass::clean(), any, any, heads(1, 1));  // a context put through again under a new prompt
   }
   const PolicyRefresh refresh = meter.result("mine");
   EXPECT_EQ(refresh.name, "mine");
-  EXPECT_EQ(refresh.computed, (std::vector<HeadGrid>{{{1, 1}, {0.5, 0.5}, {0, 0}}}));
-  EXPECT_NEAR(refresh.share, 0.5, 1e-9) << "three of six";
+  EXPECT_EQ(refresh.computed, (std::vector<HeadGrid>{{{1, 1}, {0.5, 0}, {0, 0}}}));
+  EXPECT_NEAR(refresh.share, 5.0 / 12, 1e-9);
 }
 
 }  // namespace
