@@ -156,7 +156,8 @@ void VideoCatalog::remove(const std::string& id) {
 
 std::optional<VideoCatalog::Task> VideoCatalog::take_next(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  if (!something_changed_.wait(lock, stop, [&] { return !queue_.empty(); })) return {};
+  const bool found = something_changed_.wait(lock, stop, [&] { return !queue_.empty(); });
+  if (!found || stop.stop_requested()) return {};  // what waits is the next server's
   Entry& entry = find(queue_.front());
   queue_.pop_front();
   running_ = entry.video.id;
