@@ -75,6 +75,21 @@ const std::string& first_prompt(const Video& video) {
   return !video.steered.empty() && video.steered.front().block == 0 ? video.steered.front().text : video.prompt;
 }
 
+Json reused_attention(const Video& video) {
+  return video.progress.reused_attention ? Json(*video.progress.reused_attention) : Json();
+}
+
+/// How far a film came that is finished; another one begins anew.
+void read_progress(const Json& document, Video& video) {
+  if (!is_final(video.status)) return;
+  VideoProgress& progress = video.progress;
+  progress.block = document.at("block");
+  progress.blocks = document.at("blocks");
+  progress.pictures = document.at("pictures");
+  progress.pictures_per_second = document.at("pictures_per_second");
+  if (const Json& reused = document.at("reused_attention"); !reused.is_null()) progress.reused_attention = reused;
+}
+
 Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
 }  // namespace
@@ -109,7 +124,7 @@ Json video_object(const Video& video, int64_t queue_position) {
           {"pictures", progress.pictures},
           {"pictures_per_second", progress.pictures_per_second},
           {"eta_seconds", progress.eta_seconds},
-          {"reused_attention", progress.reused_attention ? Json(*progress.reused_attention) : Json()},
+          {"reused_attention", reused_attention(video)},
           {"queue_position", queue_position >= 0 ? Json(queue_position) : Json()},
           {"pending_prompt", progress.pending_prompt ? Json(*progress.pending_prompt) : Json()},
           {"prompt_fault", text_or_null(progress.prompt_fault)},
@@ -132,7 +147,12 @@ Json stored_video(const Video& video) {
           {"seed", video.seed},
           {"status", to_string(video.status)},
           {"error_code", video.error_code},
-          {"error_message", video.error_message}};
+          {"error_message", video.error_message},
+          {"block", video.progress.block},
+          {"blocks", video.progress.blocks},
+          {"pictures", video.progress.pictures},
+          {"pictures_per_second", video.progress.pictures_per_second},
+          {"reused_attention", reused_attention(video)}};
 }
 
 Video read_stored_video(const Json& document) {
@@ -154,6 +174,7 @@ Video read_stored_video(const Json& document) {
     video.status = parse_status(document.at("status"));
     video.error_code = document.at("error_code");
     video.error_message = document.at("error_message");
+    read_progress(document, video);
     if (!is_video_id(video.id)) throw ConfigError("'" + video.id + "' is not the id of a video");
     return video;
   } catch (const Json::exception& error) {

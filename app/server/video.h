@@ -25,7 +25,7 @@ std::string to_string(VideoStatus status);
 /// Whether nothing more will happen to it.
 bool is_final(VideoStatus status);
 
-/// How far the render of a film is; not kept on disk.
+/// How far the render of a film is. Of a finished film, figures are kept on disk.
 struct VideoProgress {
   std::string stage;   ///< as FilmObserver names it; empty: not running
   int64_t block = 0;   ///< frame blocks on disk
