@@ -7,11 +7,12 @@
 namespace flashblock {
 
 std::string error_body(const Refusal& refusal) {
-  const nlohmann::ordered_json body = {{"error",
-                                        {{"message", refusal.message},
-                                         {"type", refusal.status < 500 ? "invalid_request_error" : "server_error"},
-                                         {"param", nullptr},
-                                         {"code", refusal.code}}}};
+  const nlohmann::ordered_json body = {
+      {"error",
+       {{"message", refusal.message},
+        {"type", refusal.status < 500 ? "invalid_request_error" : "server_error"},
+        {"param", refusal.param.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(refusal.param)},
+        {"code", refusal.code}}}};
   return body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 

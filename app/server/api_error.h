@@ -22,7 +22,7 @@ class ApiError : public std::exception {
   Refusal refusal_;
 };
 
-/// {"error": {"message": ..., "type": ..., "param": null, "code": ...}}
+/// {"error": {"message": ..., "type": ..., "param": null or the name of a key, "code": ...}}
 std::string error_body(const Refusal& refusal);
 
 /// `Not Found` for 404.

@@ -60,6 +60,9 @@ bool Connection::receive_request() {
   }
   request_ = arrived_.substr(0, bytes);
   arrived_.erase(0, bytes);
+  // cpp-httplib answers methods that it has never heard of with 400. One that it knows and no path here has is refused
+  // with 405 and the methods of the path.
+  if (head.foreign_bytes > 0) request_.replace(0, head.foreign_bytes, "PATCH");
   return true;
 }
 

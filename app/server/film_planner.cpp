@@ -21,7 +21,7 @@ using Json = nlohmann::json;
 constexpr uint64_t kLargestSeed = (uint64_t{1} << 53) - 1;
 
 [[noreturn]] void refuse(const std::string& key, const std::string& wanted) {
-  throw ApiError({400, "invalid_value", key + ": wanted " + wanted});
+  throw ApiError({400, "invalid_value", key + ": wanted " + wanted, key});
 }
 
 /// Numbers come as numbers, or as OpenAI's clients send them: as text.
@@ -74,7 +74,7 @@ void check_keys(const Json& object, const std::string& where, std::initializer_l
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
     std::string list;
     for (const char* name : known) list += (list.empty() ? "" : ", ") + std::string(name);
-    throw ApiError({400, "unknown_key", where + " has a key that is not known here; wanted " + list});
+    throw ApiError({400, "unknown_key", where + " has a key that is not known here; wanted " + list, key});
   }
 }
 
@@ -105,7 +105,7 @@ Video FilmPlanner::plan(const Json& document) const {
     refuse("model", "'" + defaults_.model.name + "', the one that this server has");
   }
   Video video{.model = defaults_.model.name, .fps = defaults_.fps};
-  video.prompt = checked_prompt(given("prompt") ? document.at("prompt") : Json(), limits_.prompt_bytes);
+  video.prompt = checked_prompt(given("prompt") ? document.at("prompt") : Json(), limits_.prompt_characters);
   if (given("timeline")) video.timeline = timeline(document.at("timeline"));
   std::tie(video.width, video.height) =
       given("size") ? size(document.at("size")) : std::pair(defaults_.width, defaults_.height);
@@ -127,14 +127,17 @@ Video FilmPlanner::plan(const Json& document) const {
   return video;
 }
 
-std::string checked_prompt(const Json& value, size_t most_bytes) {
+std::string checked_prompt(const Json& value, size_t most_characters) {
   if (!value.is_string()) refuse("prompt", "a text: what to show");
   const std::string& prompt = value.get_ref<const std::string&>();
   const bool printable =
       std::none_of(prompt.begin(), prompt.end(), [](unsigned char c) { return c < ' ' && c != '\n' && c != '\t'; });
   if (!printable) refuse("prompt", "a text without control characters");
   if (prompt.find_first_not_of(" \t\n") == prompt.npos) refuse("prompt", "a text that is not empty");
-  if (prompt.size() > most_bytes) refuse("prompt", "at most " + std::to_string(most_bytes) + " bytes");
+  const auto characters = std::count_if(prompt.begin(), prompt.end(), [](unsigned char c) { return c >> 6 != 2; });
+  if (static_cast<size_t>(characters) > most_characters) {  // of UTF-8: all bytes but those that go on with a character
+    refuse("prompt", "at most " + std::to_string(most_characters) + " characters");
+  }
   return prompt;
 }
 
@@ -148,7 +151,7 @@ std::vector<VideoPrompt> FilmPlanner::timeline(const Json& list) const {
     check_keys(entry, "the timeline", {"at", "prompt"});
     const double seconds = number("timeline.at", entry.at("at"), "seconds after the beginning");
     if (seconds <= 0) refuse("timeline.at", "seconds after the beginning, more than 0");
-    timeline.push_back({.seconds = seconds, .text = checked_prompt(entry.at("prompt"), limits_.prompt_bytes)});
+    timeline.push_back({.seconds = seconds, .text = checked_prompt(entry.at("prompt"), limits_.prompt_characters)});
   }
   return timeline;
 }

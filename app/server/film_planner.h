@@ -16,12 +16,12 @@ namespace flashblock {
 struct FilmLimits {
   double seconds = 600;
   int64_t pixels = 1920 * 1088;  ///< of one picture
-  size_t prompt_bytes = 4000;
+  size_t prompt_characters = 4000;
   size_t prompts = 64;  ///< changes in one film's timeline
 };
 
 /// A prompt that a client sent. Throws: ApiError 400.
-std::string checked_prompt(const nlohmann::json& value, size_t most_bytes);
+std::string checked_prompt(const nlohmann::json& value, size_t most_characters);
 
 /// Makes films of the one model that a server has, with its settings; a request says prompt, length, size and seed, and
 /// nothing that names a file. Thread safety: all members may be called from any thread.

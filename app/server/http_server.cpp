@@ -125,7 +125,7 @@ class HttpServer::Routes : public httplib::Server {
       allowed += (allowed.empty() ? "" : ", ") + route.method + (route.method == "GET" ? ", HEAD" : "");
     }
     if (allowed.empty()) return false;
-    answer({405, "method_not_allowed", request.method + " is not possible here, only " + allowed}, response);
+    answer({405, "method_not_allowed", "this method is not possible here, only " + allowed}, response);
     response.set_header("Allow", allowed);
     return true;
   }

@@ -35,7 +35,7 @@ Preview::Preview(const ServerSettings& settings, const FilmSetup& setup)
       video_(video_of(setup)),
       prompts_(catalog_.add_running(video_)),
       server_({.address = settings.address.address, .port = settings.address.port}, settings.access,
-              {.catalog = catalog_, .streams = streams_}) {
+              {.catalog = catalog_, .streams = streams_, .film = setup.config.output}) {
   if (setup.replay) {
     prompts_.reset();
     catalog_.fix_prompts(video_.id);

@@ -21,12 +21,14 @@ struct Refusal {
   int status = 400;
   std::string code;
   std::string message;
+  std::string param = {};  ///< what of the request is at fault; empty: all of it
 };
 
 /// What has to be known of a request to read the rest of it.
 struct RequestHead {
   size_t body_bytes = 0;
   bool wants_continue = false;  ///< the client waits for `100 Continue` before it sends the body
+  size_t foreign_bytes = 0;     ///< length of a method that nothing here has; 0: it is one of those that are known
 };
 
 /// Where the head in `bytes` ends (one past its empty line); npos: not yet.

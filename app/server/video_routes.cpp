@@ -67,12 +67,16 @@ VideoPageQuery page_query(const Request& request) {
     const std::string text = request.get_param_value("limit");
     const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), query.limit);
     if (fault != std::errc() || end != text.data() + text.size() || query.limit < 1 || query.limit > kMostListed) {
-      throw ApiError({400, "invalid_value", "limit: wanted a whole number from 1 to " + std::to_string(kMostListed)});
+      throw ApiError(
+          {400, "invalid_value", "limit: wanted a whole number from 1 to " + std::to_string(kMostListed), "limit"});
     }
   }
   query.after = request.get_param_value("after");
+  if (request.has_param("after") && query.after.empty()) {
+    throw ApiError({400, "invalid_value", "after: wanted the id of a video", "after"});
+  }
   const std::string order = request.has_param("order") ? request.get_param_value("order") : "desc";
-  if (order != "asc" && order != "desc") throw ApiError({400, "invalid_value", "order: wanted asc or desc"});
+  if (order != "asc" && order != "desc") throw ApiError({400, "invalid_value", "order: wanted asc or desc", "order"});
   query.newest_first = order == "desc";
   return query;
 }
@@ -108,7 +112,7 @@ Json model_list(const VideoService& service) {
                        {"limits",
                         {{"seconds", limits.seconds},
                          {"pixels", limits.pixels},
-                         {"prompt_bytes", limits.prompt_bytes},
+                         {"prompt_characters", limits.prompt_characters},
                          {"prompts", limits.prompts}}}}});
 }
 
@@ -124,16 +128,20 @@ void send_content(const VideoService& service, const Request& request, Response&
   const std::string variant = request.has_param("variant") ? request.get_param_value("variant") : "video";
   const auto known = kVariants.find(variant);
   if (known == kVariants.end()) {
-    throw ApiError({400, "invalid_value", "variant: wanted video, thumbnail or spritesheet"});
+    throw ApiError({400, "invalid_value", "variant: wanted video, thumbnail or spritesheet", "variant"});
   }
-  if (!service.folder || !is_final(video.status)) {
+  if (!is_final(video.status)) {
     throw ApiError({409, "not_ready", "the video is not finished: it is " + to_string(video.status)});
   }
   const Variant& kind = known->second;
+  if (!service.folder && variant != "video") throw ApiError({404, "no_file", "a preview has no " + variant});
   if (request.has_param("download")) {
+    if (request.get_param_value("download") != "1") {
+      throw ApiError({400, "invalid_value", "download: the only value it can have is 1", "download"});
+    }
     response.set_header("Content-Disposition", "attachment; filename=\"" + video.id + kind.extension + "\"");
   }
-  send_file((service.folder->*kind.file)(video.id), kind.type, request, response);
+  send_file(service.folder ? (service.folder->*kind.file)(video.id) : service.film, kind.type, request, response);
 }
 
 }  // namespace
@@ -161,7 +169,7 @@ void add_video_routes(HttpServer& server, const VideoService& service) {
     if (!document.is_object() || document.size() != 1 || !document.contains("prompt")) {
       throw ApiError({400, "invalid_value", "wanted an object with the prompt and nothing else"});
     }
-    const std::string prompt = checked_prompt(document.at("prompt"), FilmLimits{}.prompt_bytes);
+    const std::string prompt = checked_prompt(document.at("prompt"), FilmLimits{}.prompt_characters);
     send_json(response, object(service.catalog.change_prompt(request.matches[1], prompt)));
   });
   server.route("DELETE", "/v1/videos/{id}", [service](const Request& request, Response& response) {

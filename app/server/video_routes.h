@@ -1,6 +1,7 @@
 // The interface for programs: videos in the style of OpenAI's.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 #include "app/server/film_planner.h"
@@ -17,6 +18,7 @@ struct VideoService {
   FilmStreams& streams;
   const FilmPlanner* planner = nullptr;  ///< null: this server takes no orders
   const VideoFolder* folder = nullptr;   ///< null: it keeps no films
+  std::filesystem::path film = {};       ///< without a folder: the one film, once it is complete
 };
 
 /// Adds /v1/videos, /v1/videos/{id}, their content, cancel and delete, and /v1/models.

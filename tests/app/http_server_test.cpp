@@ -122,7 +122,11 @@ TEST(HttpServer, KnowsItsPathsAndMethods) {
   const std::string wrong = served.ask("DELETE /word HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(status_of(wrong), 405);
   EXPECT_THAT(wrong, HasSubstr("Allow: GET, HEAD"));
-  EXPECT_EQ(status_of(served.ask("BREW /word HTTP/1.1\r\nHost: localhost\r\n\r\n")), 400);
+  for (const char* method : {"BREW", "TRACE", "QUERY", "PUT", "OPTIONS", "get"}) {
+    const std::string answer = served.ask(std::string(method) + " /word HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    EXPECT_EQ(status_of(answer), 405) << method;
+    EXPECT_THAT(answer, HasSubstr("Allow: GET, HEAD\r\n"));
+  }
   EXPECT_EQ(body_of(served.ask("POST /echo HTTP/1.1\r\nHost: localhost\r\n\r\n")), "");
 }
 
