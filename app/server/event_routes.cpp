@@ -41,7 +41,7 @@ class Listener {
     revision_ = changes.revision;
     const auto now = std::chrono::steady_clock::now();
     if (text.empty() && now - last_ >= kSilence) text = ": still here\n\n";
-    if (text.empty()) return true;
+    if (text.empty()) return sink.is_writable();
     last_ = now;
     return sink.write(text.data(), text.size());
   }

@@ -46,7 +46,7 @@ class Viewer {
     counts_.pieces_skipped += cursor_.skipped() - skipped;
     if (index < 0) {
       if (state.ended) sink.done();
-      return true;
+      return state.ended || sink.is_writable();
     }
     if (!send(stream_->piece(index), sink)) return false;
     cursor_.sent();
@@ -75,7 +75,7 @@ void send_stream(const Found& found, ViewerCounts& counts, const httplib::Reques
   StreamCursor::Start start = StreamCursor::Start::kNewest;
   if (request.has_param("from")) {
     if (request.get_param_value("from") != "start") {
-      throw ApiError({400, "invalid_value", "from: the only value it can have is start"});
+      throw ApiError({400, "invalid_value", "from: the only value it can have is start", "from"});
     }
     start = StreamCursor::Start::kFirst;
   }

@@ -85,4 +85,14 @@ std::string body_of(const std::string& answer) {
   return head == answer.npos ? "" : answer.substr(head + 4);
 }
 
+std::string unchunked(const std::string& answer) {
+  std::string body, rest = body_of(answer);
+  for (size_t size = 0; (size = std::stoul(rest, nullptr, 16)) > 0;) {
+    const size_t begin = rest.find("\r\n") + 2;
+    body += rest.substr(begin, size);
+    rest.erase(0, begin + size + 2);
+  }
+  return body;
+}
+
 }  // namespace flashblock::testing

@@ -37,5 +37,7 @@ std::string post_request(const std::string& target, const std::string& json, con
 std::string exchange(int port, const std::string& request);
 int status_of(const std::string& answer);
 std::string body_of(const std::string& answer);
+/// The body of an answer in chunks.
+std::string unchunked(const std::string& answer);
 
 }  // namespace flashblock::testing

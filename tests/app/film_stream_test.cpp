@@ -1,0 +1,219 @@
+// A film's pieces for viewers of every kind: who follows, who is slow, who stops, who is gone.
+#include "app/server/film_stream.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <thread>
+
+#include "app/server/hls_playlist.h"
+#include "app/server/stream_routes.h"
+#include "core/error.h"
+#include "tests/app/raw_client.h"
+#include "tests/support/temporary_folder.h"
+
+namespace flashblock {
+namespace {
+
+using namespace testing;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr int64_t kPieces = 64;
+constexpr int64_t kWords = 8192;  // of a piece: large against what the system keeps for a viewer
+constexpr int kFewBytes = 4096;   // that a viewer's side of the connection takes
+
+/// One piece: its number, again and again, eight digits each.
+std::string piece(int64_t number) {
+  std::string word = std::to_string(10'000'000 + number), bytes;
+  for (int64_t i = 0; i < kWords; ++i) bytes += word;
+  return bytes;
+}
+
+/// The pieces in what a viewer got after the init segment; none if one of them is not whole.
+std::vector<int64_t> pieces_of(const std::string& bytes) {
+  std::vector<int64_t> numbers;
+  for (size_t at = 0; at < bytes.size(); at += kWords * 8) {
+    const int64_t number = std::stoll(bytes.substr(at, 8)) - 10'000'000;
+    if (bytes.substr(at, kWords * 8) != piece(number)) return {};
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+std::vector<int64_t> numbers(int64_t first, int64_t end) {
+  std::vector<int64_t> list;
+  for (int64_t i = first; i < end; ++i) list.push_back(i);
+  return list;
+}
+
+/// A server with one film that grows when it is told to.
+class FilmStreamTest : public ::testing::Test {
+ protected:
+  void serve(const ConnectionTimes& times = {}) {
+    server_.emplace(HttpServerOptions{.port = 0, .times = times});
+    add_stream_routes(*server_, streams_);
+    server_->start();
+    stream_->begin("init");
+    streams_.set_current("film", stream_);
+  }
+
+  void append(int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; ++i) stream_->append(piece(i), i * 12, 12);
+  }
+
+  /// A viewer that has got the init segment. HTTP/1.0: an answer without chunks, easier to take apart.
+  std::unique_ptr<RawClient> view(const std::string& target, int receive_bytes = 0) const {
+    auto client = std::make_unique<RawClient>(server_->port(), receive_bytes);
+    client->send("GET " + target + " HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    return client;
+  }
+  static std::vector<int64_t> watched(RawClient& viewer) {
+    const std::string body = body_of(viewer.receive_all());
+    EXPECT_EQ(body.substr(0, 4), "init");
+    return pieces_of(body.substr(4));
+  }
+  static void wait_until(const std::function<bool()>& condition) {
+    for (int i = 0; i < 3000 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_TRUE(condition());
+  }
+  int64_t viewers() { return streams_.counts().streams; }
+
+  TemporaryFolder folder_;
+  std::shared_ptr<FilmStream> stream_ = std::make_shared<FilmStream>(folder_.path(), 16);
+  FilmStreams streams_;
+  std::optional<HttpServer> server_;
+};
+
+TEST_F(FilmStreamTest, ViewersBeginAtTheNewestPieceOrAtTheFirst) {
+  serve();
+  append(0, 5);
+  const auto newest = view("/stream.mp4"), first = view("/v1/videos/film/stream.mp4?from=start");
+  wait_until([&] { return streams_.counts().pieces_sent == 6; });
+  append(5, 8);
+  stream_->finish();
+  EXPECT_EQ(watched(*newest), numbers(4, 8));
+  EXPECT_EQ(watched(*first), numbers(0, 8));
+  wait_until([&] { return viewers() == 0; });
+  EXPECT_EQ(status_of(exchange(server_->port(), get_request("/v1/videos/other/stream.mp4"))), 404);
+  EXPECT_EQ(status_of(exchange(server_->port(), get_request("/stream.mp4?from=middle"))), 400);
+}
+
+TEST_F(FilmStreamTest, ViewerWaitsForTheFirstPiece) {
+  serve();
+  const auto early = view("/stream.mp4");
+  wait_until([&] { return viewers() == 1; });
+  append(0, 2);
+  stream_->finish();
+  const std::vector<int64_t> got = watched(*early);
+  ASSERT_FALSE(got.empty());
+  EXPECT_EQ(got.back(), 1);
+}
+
+TEST_F(FilmStreamTest, SlowViewerSkipsToTheNewestPiece) {
+  serve();
+  append(0, 1);
+  const auto slow = view("/stream.mp4", kFewBytes);
+  wait_until([&] { return viewers() == 1; });
+  append(1, kPieces);  // returns, although the viewer takes nothing: the render never waits
+  stream_->finish();
+  const std::vector<int64_t> got = watched(*slow);
+  ASSERT_GE(got.size(), 2u);
+  const auto sent = static_cast<int64_t>(got.size());
+  EXPECT_EQ(got.back(), kPieces - 1) << "it ends with the film";
+  EXPECT_TRUE(std::is_sorted(got.begin(), got.end(), std::less_equal<>())) << "forward, over whole pieces";
+  EXPECT_LT(sent, kPieces - StreamCursor::kMostBehind);
+  EXPECT_EQ(streams_.counts().pieces_skipped, kPieces - sent);
+  EXPECT_EQ(streams_.counts().pieces_sent, sent);
+}
+
+TEST_F(FilmStreamTest, SlowViewerFromTheStartMissesNothing) {
+  serve();
+  append(0, 1);
+  const auto slow = view("/stream.mp4?from=start", kFewBytes);
+  wait_until([&] { return viewers() == 1; });
+  append(1, kPieces);
+  stream_->finish();
+  EXPECT_EQ(watched(*slow), numbers(0, kPieces));
+  EXPECT_EQ(streams_.counts().pieces_skipped, 0);
+}
+
+TEST_F(FilmStreamTest, ViewerThatStopsReadingIsDropped) {
+  serve({.write = std::chrono::milliseconds(1000)});
+  append(0, kPieces);
+  const auto stopped = view("/stream.mp4?from=start", kFewBytes), well = view("/stream.mp4?from=start");
+  wait_until([&] { return viewers() == 2 || streams_.counts().pieces_sent > 0; });
+  std::jthread reader([&] { EXPECT_EQ(watched(*well), numbers(0, kPieces)); });
+  stream_->finish();
+  wait_until([&] { return viewers() == 0; });
+  EXPECT_LT(streams_.counts().pieces_sent, 2 * kPieces) << "the stopped one did not get all";
+}
+
+TEST_F(FilmStreamTest, ViewerThatIsGoneIsForgottenWithoutANewPiece) {
+  serve();
+  append(0, 1);
+  {
+    const auto gone = view("/stream.mp4");
+    wait_until([&] { return streams_.counts().pieces_sent == 1; });
+  }
+  wait_until([&] { return viewers() == 0; });
+  wait_until([&] { return server_->counts().connections == 0; });
+}
+
+TEST_F(FilmStreamTest, StreamOfARemovedVideoIsKeptForThoseWhoWatchIt) {
+  serve();
+  append(0, 3);
+  const auto viewer = view("/stream.mp4?from=start");
+  wait_until([&] { return streams_.counts().pieces_sent == 3; });
+  streams_.remove("film");
+  EXPECT_EQ(status_of(exchange(server_->port(), get_request("/stream.mp4"))), 404);
+  append(3, 4);
+  stream_->finish();
+  EXPECT_EQ(watched(*viewer), numbers(0, 4));
+}
+
+TEST_F(FilmStreamTest, LeavesNoFileBehind) {
+  append(0, 1);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
+  EXPECT_THROW(FilmStream(folder_.path() / "missing", 16), MediaError);
+}
+
+TEST(StreamCursor, JumpsOnlyWhenItIsTooFarBehind) {
+  constexpr int64_t kMost = StreamCursor::kMostBehind;
+  StreamCursor cursor(StreamCursor::Start::kNewest);
+  EXPECT_EQ(cursor.next({.pieces = 0}), -1);
+  EXPECT_EQ(cursor.next({.pieces = 3}), 2);
+  cursor.sent();
+  EXPECT_EQ(cursor.next({.pieces = 3}), -1);
+  EXPECT_EQ(cursor.next({.pieces = 3 + kMost + 1}), 3) << "as far behind as one may be";
+  EXPECT_EQ(cursor.skipped(), 0);
+  EXPECT_EQ(cursor.next({.pieces = 3 + kMost + 2}), 3 + kMost + 1);
+  EXPECT_EQ(cursor.skipped(), kMost + 1);
+}
+
+TEST(HlsPlaylist, ListsAllPieces) {
+  const std::vector<FilmStream::Piece> pieces = {{.first_frame = 0, .frames = 9}, {.first_frame = 9, .frames = 12}};
+  const std::string head =
+      "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n"
+      "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"film/init.mp4\"\n";
+  const std::string list = "#EXTINF:0.562500,\nfilm/000000.m4s\n#EXTINF:0.750000,\nfilm/000001.m4s\n";
+  EXPECT_EQ(hls_playlist(pieces, 16, "film/", /*ended=*/false), head + list);
+  EXPECT_EQ(hls_playlist(pieces, 16, "film/", /*ended=*/true), head + list + "#EXT-X-ENDLIST\n");
+  EXPECT_EQ(hls_playlist({}, 16, "film/", /*ended=*/false), head);
+  EXPECT_THAT(hls_playlist({{.frames = 24}}, 16, "", /*ended=*/false), HasSubstr("#EXT-X-TARGETDURATION:2\n"))
+      << "1.5 s, to the nearest second";
+}
+
+TEST(HlsPlaylist, KnowsItsPieces) {
+  EXPECT_EQ(hls_piece_index("000000"), 0);
+  EXPECT_EQ(hls_piece_index("1234567"), 1'234'567);
+  for (const char* other : {"", "0", "00000a", "-00001", "9999999999999", "init"}) {
+    EXPECT_EQ(hls_piece_index(other), -1) << other;
+  }
+}
+
+}  // namespace
+}  // namespace flashblock
