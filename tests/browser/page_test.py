@@ -10,54 +10,23 @@ filled with screenshots.
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
-import urllib.request
 
 from playwright.sync_api import sync_playwright
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/serve"))
+from server import PATIENCE, Server
 PROGRAM = os.environ.get("FLASHBLOCK_PROGRAM", str(ROOT / "build/cuda-release/app/flashblock"))
-PATIENCE = 180  # seconds; no test waits for a fixed time, this only ends one that hangs
-LATEST_PICTURE = 5.0  # seconds from the first frame block on disk to its picture; 1.0 is the aim on a machine of one's own
+LATEST_PICTURE = 1.0  # seconds from the first frame block on disk to its picture on the screen
 
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 DAY, NIGHT = "a red balloon drifts over green hills on a clear day", "night falls over the green hills"
-
-
-class Server:
-    """`flashblock serve` on a free port, with a folder of its own."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.log = open(folder / "log", "w+")
-        self.process = subprocess.Popen(
-            [PROGRAM, "serve", "127.0.0.1:0", "--data", str(folder / "films"), "--model", str(ROOT / "assets/demo"),
-             "--device", "cpu"],
-            stdout=self.log, stderr=subprocess.STDOUT)
-        self.url = self._address()
-
-    def _address(self):
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end and self.process.poll() is None:
-            found = re.search(r"http://127\.0\.0\.1:\d+", (self.folder / "log").read_text())
-            if found:
-                return found.group()
-            time.sleep(0.05)
-        raise AssertionError("the server did not start: " + (self.folder / "log").read_text())
-
-    def get(self, path):
-        with urllib.request.urlopen(self.url + path) as answer:
-            return answer.read()
-
-    def close(self):
-        self.process.terminate()
-        status = self.process.wait(PATIENCE)
-        self.log.close()
-        return status
 
 
 def packets(film):
@@ -70,10 +39,12 @@ def packets(film):
 class Page:
     """One viewer. Everything the browser complains about is kept in `complaints`."""
 
-    def __init__(self, browser, url, **context):
+    def __init__(self, browser, url, script=None, **context):
         self.complaints = []
         self.context = browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | context))
         self.tab = self.context.new_page()
+        if script:
+            self.tab.add_init_script(script)
         self.tab.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(m.text))
         self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.tab.goto(url + "/")
@@ -118,7 +89,7 @@ class BrowserTest(unittest.TestCase):
     def setUpClass(cls):
         cls.temporary = tempfile.TemporaryDirectory(prefix="flashblock-browser-")
         cls.folder = pathlib.Path(cls.temporary.name)
-        cls.server = Server(cls.folder)
+        cls.server = Server(PROGRAM, cls.folder)
         cls.playwright = sync_playwright().start()
         cls.browser = cls.playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
@@ -172,12 +143,16 @@ class BrowserTest(unittest.TestCase):
         first.tab.keyboard.insert_text(NIGHT)
         first.tab.keyboard.press("Control+Enter")
         first.until("videos.get('%s').block >= 3" % film)
-        second = self.open()
+        second = self.open(color_scheme="dark")
         second.until("video.readyState >= 2")
+        phone = self.open(**PHONE)
+        phone.until("video.readyState >= 2")
         self.assertGreater(second.ask("video.buffered.start(0)"), 0, "it joined in the middle")
         first.until("videos.get('%s').timeline.length === 1" % film)
         first.screenshot("rendering")
-        second.screenshot("rendering-second-viewer")
+        second.screenshot("rendering-dark")
+        phone.screenshot("rendering-phone")
+        self.assertLessEqual(phone.ask("document.documentElement.scrollWidth"), 390)
         for page in (first, second):
             page.until("video.ended")
             self.assertIsNone(page.ask("video.error"))
@@ -197,7 +172,7 @@ class BrowserTest(unittest.TestCase):
         steered = packets(self.folder / "steered.mp4")
         self.assertEqual(len(steered), 128)
         self.assertEqual(packets(self.folder / "again.mp4"), steered, "the same film, bit for bit")
-        self.assertEqual(first.complaints + second.complaints, [])
+        self.assertEqual(first.complaints + second.complaints + phone.complaints, [])
 
     def test_2_film_of_before_is_watched_saved_and_deleted(self):
         page = self.open()
@@ -242,9 +217,64 @@ class BrowserTest(unittest.TestCase):
         self.assertIn("250x144", page.ask("document.querySelector('#new .fault').innerText"))
         self.assertEqual([text for text in page.complaints if "400" not in text], [])
 
-    def test_5_fits_a_phone_and_names_everything(self):
-        page = self.open(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True, color_scheme="dark",
-                         reduced_motion="reduce")
+    def test_5_plays_hls_where_there_is_no_mediasource(self):
+        page = self.open(script="delete window.MediaSource; delete window.ManagedMediaSource;")
+        film = self.start(page, DAY, 4, 3)
+        page.until("video.currentSrc.endsWith('/hls/%s/live.m3u8') && video.currentTime > 0" % film)
+        page.until("video.ended")
+        self.assertAlmostEqual(page.ask("video.currentTime"), 4.0, delta=0.2)
+        self.assertEqual(page.complaints, [])
+
+    def test_6_rate_follows_the_render(self):
+        """The page's own rule, against renders of any speed: blocks of 0.75 s that come all `block / speed` seconds."""
+        page = self.open()
+        for speed, least, most, stops in ((2.0, 1, 1, 0), (1.0, .9, 1, 0), (.8, .75, .85, 0), (.6, .55, .65, 0), (.3, .5, .5, 30)):
+            seen = page.ask("""(() => {
+                const pace = new Pace(), block = .75, step = .1, speed = %f, rates = [];
+                let at = 0, made = block, held = true, stops = 0, jumps = 0, last = null;
+                for (let t = 0; t < 100; t += step) {
+                    while (made < block * (1 + Math.floor(t * speed / block + 1e-9))) made += block;
+                    const choice = pace.choose(made - at, false, block, speed);
+                    if (choice.rate === 0 && !held) ++stops;
+                    held = choice.rate === 0;
+                    at = Math.min(made, at + step * choice.rate);
+                    if (t < 10 || held) { last = null; continue; }
+                    rates.push(choice.rate);
+                    if (last !== null && Math.abs(choice.rate - last) > .02) ++jumps;
+                    last = choice.rate;
+                }
+                return { stops, jumps, least: Math.min(...rates), most: Math.max(...rates), shown: at };
+            })()""" % speed)
+            with self.subTest(speed=speed, seen=seen):
+                self.assertGreaterEqual(seen["least"], least)
+                self.assertLessEqual(seen["most"], most)
+                self.assertLessEqual(seen["stops"], stops)
+                self.assertEqual(seen["jumps"], 0, "a rate that changes smoothly")
+                self.assertGreater(seen["shown"], 100 * min(1, speed) - 5)
+
+    def test_7_slow_render_is_played_slowly_and_says_so(self):
+        page = self.open()
+        film = self.start(page, DAY, 3, 4)
+        page.until("videos.get('%s').block >= 3 && player && player.choice" % film)
+        says = {"real": "Real time", "slow": "Slowed to", "crawl": "Half speed", "wait": "Waiting", "whole": ""}
+        modes, slowest = set(), 9
+        while page.ask("videos.get('%s').status === 'in_progress'" % film):
+            mode, rate, text, playing, speed = page.ask(
+                "[player.choice.mode, player.choice.rate, $('pace').innerText, video.playbackRate, player.pace.speed(videos.get('%s'))]" % film)
+            self.assertTrue(text.startswith(says[mode]), (mode, text))
+            self.assertTrue(rate == 0 or abs(rate - playing) <= .021, (rate, playing))
+            modes.add(mode)
+            slowest = min(slowest, speed or 9)
+            page.tab.wait_for_timeout(50)
+        if slowest < .5:
+            self.assertTrue(modes & {"crawl", "wait"}, modes)
+        elif slowest < .9:
+            self.assertTrue(modes & {"slow", "wait"}, modes)
+        page.until("video.ended")
+        self.assertEqual(page.complaints, [])
+
+    def test_8_fits_a_phone_and_names_everything(self):
+        page = self.open(**PHONE, color_scheme="dark", reduced_motion="reduce")
         self.assertLessEqual(page.ask("document.documentElement.scrollWidth"), 390)
         unnamed = page.ask("""[...document.querySelectorAll('button, input, textarea, a, [role=slider], video')]
             .filter(e => !e.ariaLabel && !e.innerText && !e.textContent.trim() && !e.labels?.length).map(e => e.outerHTML)""")

@@ -1,0 +1,70 @@
+"""`flashblock serve` for the scripts beside this file: started on a free port, asked, ended."""
+import http.client, json, pathlib, re, signal, subprocess, time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PATIENCE = 180  # seconds; nothing waits for a fixed time, this only ends what hangs
+SMALL_FILMS = ("--set", "seconds=0.5", "--set", "size=64x64")  # where it does not matter what is in them
+
+
+class Server:
+    """The demo model on the CPU, with films in `folder`."""
+
+    def __init__(self, program, folder, *options):
+        self.folder = pathlib.Path(folder)
+        self.log = self.folder / "log"
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen([program, "serve", "127.0.0.1:0", "--data", str(self.folder / "films"), "--model",
+                                             str(ROOT / "assets/demo"), "--device", "cpu", *options],
+                                            stdout=log, stderr=subprocess.STDOUT)
+        self.port = self._printed_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def _printed_port(self):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and self.process.poll() is None:
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)/", self.log.read_text()):
+                return int(found.group(1))
+            time.sleep(0.05)
+        raise RuntimeError("the server did not start: " + self.log.read_text())
+
+    def ask(self, method, path, body=None, headers={}):
+        """Status and body of an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.request(method, path, json.dumps(body) if body is not None else None,
+                           {"Content-Type": "application/json", **headers})
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, body
+
+    def get(self, path):
+        status, body = self.ask("GET", path)
+        if status != 200:
+            raise RuntimeError(f"GET {path}: {status} {body[:300]}")
+        return body
+
+    def order(self, **film):
+        """Asks for a film. Returns its id."""
+        status, body = self.ask("POST", "/v1/videos", film)
+        if status != 200:
+            raise RuntimeError(f"POST /v1/videos: {status} {body[:300]}")
+        return json.loads(body)["id"]
+
+    def events(self, video):
+        """What the server says of a video, as it says it."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.request("GET", "/v1/events")
+        for line in connection.getresponse():
+            if line.startswith(b"data: ") and (news := json.loads(line[6:])).get("id") == video and "status" in news:
+                yield news
+
+    def wait_for(self, video, fits=lambda news: False):
+        """What the server says when the video `fits`, or else when it is finished."""
+        for news in self.events(video):
+            if fits(news) or news["status"] in ("completed", "failed", "cancelled"):
+                return news
+
+    def close(self):
+        """Ends it. Returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
