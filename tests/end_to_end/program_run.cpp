@@ -7,10 +7,15 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <array>
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <sstream>
+#include <thread>
 
 #include "app/program.h"
 #include "core/tensor_file.h"
@@ -49,7 +54,23 @@ ProgramRun run_program(const std::vector<std::string>& words) {
   return run;
 }
 
-StartedProgram::StartedProgram(const std::vector<std::string>& words, const std::filesystem::path& error_file) {
+ProgramRun run_command(const std::string& command) {
+  const TemporaryFolder folder;
+  const std::string err = folder / "err";
+  std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen((command + " 2>" + err + " </dev/null").c_str(), "r"), pclose);
+  ProgramRun run;
+  std::array<char, 4096> buffer;
+  while (const size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe.get())) {
+    run.out.append(buffer.data(), count);
+  }
+  const int status = pclose(pipe.release());
+  run.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  run.err = read_text(err);
+  return run;
+}
+
+StartedProgram::StartedProgram(const std::vector<std::string>& words, const std::filesystem::path& error_file,
+                               const std::filesystem::path& output_file) {
   const char* other = std::getenv("FLASHBLOCK_PROGRAM");
   std::string program = other ? other : FLASHBLOCK_PROGRAM;
   std::vector<std::string> copies = words;
@@ -58,7 +79,7 @@ StartedProgram::StartedProgram(const std::vector<std::string>& words, const std:
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, error_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   EXPECT_EQ(posix_spawn(&process_, program.c_str(), &actions, nullptr, arguments.data(), environ), 0) << program;
   posix_spawn_file_actions_destroy(&actions);
@@ -82,6 +103,17 @@ int StartedProgram::wait() {
   waitpid(process_, &status, 0);
   process_ = -1;
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int printed_port(const std::filesystem::path& file) {
+  for (int i = 0; i < 6000; ++i) {
+    const std::string text = std::filesystem::exists(file) ? read_text(file) : "";
+    constexpr std::string_view kAddress = "http://127.0.0.1:";
+    const size_t at = text.find(kAddress);
+    if (at != text.npos && text.find('\n', at) != text.npos) return std::atoi(text.c_str() + at + kAddress.size());
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return 0;
 }
 
 void write_prompted_model(const std::filesystem::path& folder) {

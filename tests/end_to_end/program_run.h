@@ -19,10 +19,15 @@ struct ProgramRun {
 /// Runs the program in this process.
 ProgramRun run_program(const std::vector<std::string>& words);
 
+/// Runs a command of the shell, ffmpeg say. Its input is empty.
+ProgramRun run_command(const std::string& command);
+
 /// The program as an executable file, started and not waited for. FLASHBLOCK_PROGRAM in the environment names another.
 class StartedProgram {
  public:
-  explicit StartedProgram(const std::vector<std::string>& words, const std::filesystem::path& error_file);
+  /// What it prints goes to files.
+  explicit StartedProgram(const std::vector<std::string>& words, const std::filesystem::path& error_file,
+                          const std::filesystem::path& output_file = "/dev/null");
   ~StartedProgram();
   StartedProgram(const StartedProgram&) = delete;
   StartedProgram& operator=(const StartedProgram&) = delete;
@@ -36,6 +41,9 @@ class StartedProgram {
  private:
   pid_t process_ = -1;
 };
+
+/// The port in the address that a started program prints to `file`; waits for it. 0: it never came.
+int printed_port(const std::filesystem::path& file);
 
 /// A model that renders prompts, 48x32 pixels: formula weights, the tokenizer of the demo model.
 void write_prompted_model(const std::filesystem::path& folder);

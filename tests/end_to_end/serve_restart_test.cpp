@@ -1,0 +1,106 @@
+// `flashblock serve` as a process that is ended in mid-film, started again, and goes on.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <functional>
+#include <thread>
+
+#include "media/video_reader.h"
+#include "tests/app/raw_client.h"
+#include "tests/end_to_end/program_run.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/tensor_matchers.h"
+
+namespace flashblock {
+namespace {
+
+using namespace testing;
+using Json = nlohmann::json;
+
+/// The server as a process on a folder of films.
+class ServerProcess {
+ public:
+  ServerProcess(const TemporaryFolder& folder, const std::string& name)
+      : program_({"serve", "127.0.0.1:0", "--data", folder / "films", "--model", folder / "model", "--device", "cpu"},
+                 folder / (name + ".err"), folder / (name + ".out")),
+        port_(printed_port(folder / (name + ".out"))) {}
+
+  Json get(const std::string& target) const {
+    return Json::parse(body_of(testing::exchange(port_, get_request(target))));
+  }
+  Json post(const std::string& target, const Json& body) const {
+    return Json::parse(body_of(testing::exchange(port_, post_request(target, body.dump()))));
+  }
+  Json wait_for(const std::string& id, const std::function<bool(const Json&)>& fits) const {
+    for (;; std::this_thread::sleep_for(std::chrono::milliseconds(20))) {
+      const Json video = get("/v1/videos/" + id);
+      if (fits(video) || video.at("status") == "failed") return video;
+    }
+  }
+  int end(int signal) {
+    program_.signal(signal);
+    return program_.wait();
+  }
+
+ private:
+  StartedProgram program_;
+  int port_;
+};
+
+/// How a server ends, and the exit status it then has.
+struct End {
+  int signal;
+  int status;
+};
+
+class ServeRestart : public ::testing::TestWithParam<End> {
+ protected:
+  void SetUp() override { write_prompted_model(folder_ / "model"); }
+  std::filesystem::path film(const std::string& id) const { return folder_ / "films" / id / "film.mp4"; }
+
+  TemporaryFolder folder_;
+};
+
+TEST_P(ServeRestart, GoesOnWithASteeredFilmAndItsQueue) {
+  std::string id, next, last;
+  Json change;
+  {
+    ServerProcess server(folder_, "first");
+    id = server.post("/v1/videos", {{"prompt", "a red hill"}, {"seconds", 30}, {"seed", 7}}).at("id");
+    next = server.post("/v1/videos", {{"prompt", "a lake"}, {"seconds", 1}, {"seed", 1}}).at("id");
+    last = server.post("/v1/videos", {{"prompt", "a boat"}, {"seconds", 1}, {"seed", 2}}).at("id");
+    server.wait_for(id, [](const Json& video) { return video.at("block") >= 2; });
+    server.post("/v1/videos/" + id + "/prompt", {{"prompt", "a blue lake at night"}});
+    const Json video = server.wait_for(id, [](const Json& now) { return !now.at("timeline").empty(); });
+    change = video.at("timeline").at(0);
+    const int64_t block = change.at("block");
+    server.wait_for(id, [&](const Json& now) { return now.at("block") > block; });
+    EXPECT_EQ(server.end(GetParam().signal), GetParam().status);
+  }
+  ASSERT_FALSE(std::filesystem::exists(film(id))) << "the film was done before the server ended";
+
+  ServerProcess server(folder_, "second");
+  EXPECT_LE(server.get("/v1/videos/" + id).at("queue_position"), 1) << "what ran goes on first";
+  const Json video = server.wait_for(last, [](const Json& now) { return now.at("status") == "completed"; });
+  EXPECT_EQ(video.at("status"), "completed");
+  EXPECT_EQ(server.get("/v1/videos/" + next).at("status"), "completed");
+  const Json done = server.get("/v1/videos/" + id);
+  EXPECT_EQ(done.at("status"), "completed");
+  EXPECT_EQ(done.at("timeline"), Json::array({change}));
+  EXPECT_EQ(server.end(SIGTERM), 0);
+  EXPECT_GT(read_json(folder_ / "films" / id / "film.json").at("film").at("resumed_frame_blocks"), 0);
+
+  const std::string at = std::to_string(change.at("at").get<double>());
+  const ProgramRun again =
+      run_program({"render", "a red hill", "--model", folder_ / "model", "--device", "cpu", "--seconds", "30", "--seed",
+                   "7", "--prompt-at", at + "=a blue lake at night", "--output", folder_ / "again.mp4", "--quiet"});
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_TENSORS_IDENTICAL(read_video(film(id)), read_video(folder_ / "again.mp4"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Ends, ServeRestart, ::testing::Values(End{SIGKILL, 128 + SIGKILL}, End{SIGTERM, 0}),
+                         [](const auto& end) { return end.param.signal == SIGKILL ? "Killed" : "Ended"; });
+
+}  // namespace
+}  // namespace flashblock
