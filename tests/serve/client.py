@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""OpenAI's own client against a server: orders, waits, lists, downloads, deletes; and Prometheus' reader on the metrics.
+
+usage: PYTHON tests/serve/client.py PROGRAM
+PYTHON has both (pip install openai prometheus_client). Exit status 1, and where, if anything is not as they want it.
+"""
+import sys, tempfile, warnings
+
+import openai
+from prometheus_client.parser import text_string_to_metric_families
+
+from server import SMALL_FILMS, Server
+
+TOKEN = "a-token-of-some-length"
+
+
+def check(server):
+    client = openai.OpenAI(base_url=server.url + "/v1", api_key=TOKEN, max_retries=0)
+    video = client.videos.create(prompt="a red balloon", seconds="1", size="64x64")
+    assert (video.object, video.status, video.seconds, video.size) == ("video", "queued", "1", "64x64"), video
+    done = client.videos.poll(video.id, poll_interval_ms=100)
+    assert done.status == "completed" and done.progress == 100 and done.completed_at >= done.created_at and done.error is None, done
+    assert done.prompt == "a red balloon" and done.remixed_from_video_id is None and done.expires_at is None, done
+    assert client.videos.download_content(video.id).read()[4:8] == b"ftyp"
+    assert client.videos.download_content(video.id, variant="thumbnail").read()[:2] == b"\xff\xd8"
+    assert client.videos.download_content(video.id, variant="spritesheet").read()[:4] == b"\x89PNG"
+
+    others = [client.videos.create(prompt="a lake").id for _ in range(4)]
+    listed = [v.id for v in client.videos.list(limit=2, order="asc")]  # page after page
+    assert listed == [video.id, *others], listed
+    assert [v.id for v in client.videos.list(limit=2)] == listed[::-1]
+    assert [model.id for model in client.models.list()] == ["demo"]
+
+    for call, error, param in ((lambda: client.videos.create(prompt=""), openai.BadRequestError, "prompt"),
+                               (lambda: client.videos.create(prompt="a", seconds="x"), openai.BadRequestError, "seconds"),
+                               (lambda: client.videos.retrieve("video_0"), openai.NotFoundError, None),
+                               (lambda: client.with_options(api_key="wrong").videos.list(), openai.AuthenticationError, None)):
+        try:
+            call()
+            raise AssertionError("it was let through")
+        except error as refusal:
+            assert refusal.type == "invalid_request_error" and refusal.code and refusal.param == param, refusal
+    for video_id in listed:
+        gone = client.videos.delete(video_id)
+        assert (gone.id, gone.object, gone.deleted) == (video_id, "video.deleted", True), gone
+    assert client.videos.list().data == []
+
+    status, text = server.ask("GET", "/metrics", headers={"Authorization": "Bearer " + TOKEN})
+    families = {family.name: family for family in text_string_to_metric_families(text.decode())}
+    assert status == 200 and len(families) > 10 and families["flashblock_http_requests"].samples[0].value > 10, families
+    assert server.ask("GET", "/metrics")[0] == 401 and server.ask("GET", "/healthz")[0] == 200
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)  # OpenAI has taken its own server away
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(sys.argv[1], folder, "--token", TOKEN, *SMALL_FILMS)
+        try:
+            check(server)
+        finally:
+            status = server.close()
+    assert status == 0, status
+    print(f"openai {openai.__version__}: videos and errors are as it wants them; metrics can be read")
+
+
+if __name__ == "__main__":
+    main()
