@@ -102,7 +102,9 @@ Video FilmPlanner::plan(const Json& document) const {
   check_keys(document, "the request", {"prompt", "model", "seconds", "size", "seed", "timeline"});
   const auto given = [&](const char* key) { return document.contains(key) && !document.at(key).is_null(); };
   if (given("model") && document.at("model") != defaults_.model.name) {
-    refuse("model", "'" + defaults_.model.name + "', the one that this server has");
+    const std::string wanted = "'" + defaults_.model.name + "', the one that this server has";
+    if (!document.at("model").is_string()) refuse("model", wanted);
+    throw ApiError({404, "model_not_found", "model: wanted " + wanted, "model"});
   }
   Video video{.model = defaults_.model.name, .fps = defaults_.fps};
   video.prompt = checked_prompt(given("prompt") ? document.at("prompt") : Json(), limits_.prompt_characters);

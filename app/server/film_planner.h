@@ -35,7 +35,8 @@ class FilmPlanner {
   const FilmLimits& limits() const { return limits_; }
 
   /// A video that is as the document says, checked as far as can be without rendering it. Keys: prompt, model, seconds,
-  /// size, seed, timeline. Throws: ApiError 400.
+  /// size, seed, timeline. Throws: ApiError 400; 404 for
+  /// a model that is not the server's.
   Video plan(const nlohmann::json& document) const;
   /// The configuration of a planned video; without the names of its files. Throws: ConfigError.
   RenderConfig config(const Video& video) const;

@@ -73,11 +73,11 @@ class HeadChecker {
   std::optional<Refusal> check_request_line(std::string_view line) {
     const size_t first = line.find(' '), last = line.rfind(' ');
     if (first == line.npos || first == last) return bad("wanted a request line such as GET / HTTP/1.1");
-    method_ = line.substr(0, first);
+    const std::string_view method = line.substr(0, first);
     const std::string_view target = line.substr(first + 1, last - first - 1), version = line.substr(last + 1);
-    if (!is_token(method_)) return bad("the request's method is not a word");
-    const bool known = method_ == "GET" || method_ == "HEAD" || method_ == "POST" || method_ == "DELETE";
-    if (!known) head_.foreign_bytes = method_.size();
+    if (!is_token(method)) return bad("the request's method is not a word");
+    const bool known = method == "GET" || method == "HEAD" || method == "POST" || method == "DELETE";
+    if (!known) head_.foreign_bytes = method.size();
     if (version != "HTTP/1.1" && version != "HTTP/1.0") {
       return Refusal{505, "http_version", "only HTTP/1.1 and HTTP/1.0 are spoken here"};
     }
@@ -129,8 +129,6 @@ class HeadChecker {
 
   std::variant<RequestHead, Refusal> check_body() {
     head_.body_bytes = length_.value_or(0);
-    if (head_.body_bytes > 0 && method_ != "POST" && head_.foreign_bytes == 0)
-      return bad("only a POST may have a body");
     if (head_.body_bytes > limits_.body_bytes) {
       return Refusal{413, "body_too_large",
                      "the request's body is larger than " + std::to_string(limits_.body_bytes) + " bytes"};
@@ -141,7 +139,6 @@ class HeadChecker {
   std::string_view rest_;
   const RequestLimits& limits_;
   RequestHead head_;
-  std::string_view method_;
   int hosts_ = 0;
   std::optional<size_t> length_;
 };

@@ -35,8 +35,8 @@ struct RequestHead {
 size_t end_of_head(std::string_view bytes);
 
 /// Checks a whole head, its empty line included. Stricter than HTTP has to be, so that no two programs on the way can
-/// read the same bytes differently: lines end in CRLF, one Host, a body only with POST and one Content-Length (no
-/// chunked requests), at most one byte range. Source: RFC 9112, sections 2.2, 3.2, 5.1, 6.3.
+/// read the same bytes differently: lines end in CRLF, one Host, one Content-Length (no chunked requests), at most one
+/// byte range. Source: RFC 9112, sections 2.2, 3.2, 5.1, 6.3.
 std::variant<RequestHead, Refusal> check_request_head(std::string_view head, const RequestLimits& limits);
 
 }  // namespace flashblock

@@ -51,7 +51,7 @@ nlohmann::json document_of(const Request& request) {
   nlohmann::json document = nlohmann::json::object();
   for (const auto& [name, part] : request.files) {
     if (!part.filename.empty()) throw ApiError({400, "invalid_value", "files are not taken here"});
-    document[name] = name == "timeline" ? parsed(part.content) : nlohmann::json(part.content);
+    document[name] = part.content;
   }
   try {
     (void)document.dump();

@@ -236,7 +236,7 @@ TEST_F(ServeApi, RefusesOrdersThatMakeNoSense) {
                             R"({"prompt":"a","size":"99999x99999"})",
                             R"({"prompt":"a","seed":-1})",
                             R"({"prompt":"a","seed":1.5})",
-                            R"({"prompt":"a","model":"other"})",
+                            R"({"prompt":"a","model":7})",
                             R"({"prompt":"a","output":"/etc/passwd"})",
                             R"({"prompt":"a","timeline":[{"at":0,"prompt":"b"}]})",
                             R"({"prompt":"a","timeline":[{"at":100,"prompt":"b"}]})",
@@ -245,6 +245,7 @@ TEST_F(ServeApi, RefusesOrdersThatMakeNoSense) {
     EXPECT_EQ(status_of(answer), 400) << order;
     EXPECT_TRUE(Json::parse(body_of(answer)).contains("error")) << order;
   }
+  EXPECT_EQ(status_of(server_.ask(post_request("/v1/videos", R"({"prompt":"a","model":"other"})"))), 404);
   Json changes = Json::array();
   for (int i = 1; i <= 65; ++i) changes.push_back({{"at", 0.01 * i}, {"prompt", "b"}});
   EXPECT_EQ(status_of(server_.ask(post_request("/v1/videos", Json{{"prompt", "a"}, {"timeline", changes}}.dump()))),
