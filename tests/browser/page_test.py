@@ -10,6 +10,7 @@ filled with screenshots.
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -283,6 +284,27 @@ class BrowserTest(unittest.TestCase):
         self.assertNotEqual(page.ask("getComputedStyle(document.body).backgroundColor"), "rgb(245, 244, 240)")
         page.screenshot("phone")
         self.assertEqual(page.complaints, [])
+
+    def test_9_page_of_one_command_knows_when_that_has_ended(self):
+        log = self.folder / "preview.log"
+        with open(log, "w") as errors:
+            command = subprocess.Popen([PROGRAM, "render", DAY, "--model", str(ROOT / "assets/demo"), "--device", "cpu", "--seconds", "3",
+                                        "--seed", "5", "--output", str(self.folder / "preview.mp4"), "--preview", "127.0.0.1:0"],
+                                       stdout=errors, stderr=errors)
+        self.addCleanup(command.wait)
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())):
+            self.assertIsNone(command.poll(), log.read_text())
+            time.sleep(0.05)
+        page = Page(self.browser, found.group())
+        self.addCleanup(page.context.close)
+        page.until("video.readyState >= 2")
+        self.assertTrue(page.ask("$('new').hidden"), "it renders this film and no other")
+        page.screenshot("preview")
+        page.until("over && video.ended")
+        self.assertEqual(command.wait(PATIENCE), 0)
+        self.assertIn("so is the command", page.ask("$('service').innerText"))
+        self.assertTrue(page.ask("$('save').hidden"))
+        self.assertEqual([text for text in page.complaints if "ERR_" not in text], [])
 
 
 if __name__ == "__main__":
