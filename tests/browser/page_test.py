@@ -207,6 +207,7 @@ class BrowserTest(unittest.TestCase):
         page.until("videos.get('%s').status === 'cancelled' && watchable(videos.get('%s'))" % (film, film))
         page.until("video.currentTime > 0")
         page.screenshot("stopped")
+        self.assertAlmostEqual(page.ask("leadOf(videos.get('%s')).block" % film), 0.75, msg="frame blocks as they are")
         self.assertEqual(page.complaints, [])
 
     def test_4_refusal_is_shown(self):
@@ -298,7 +299,7 @@ class BrowserTest(unittest.TestCase):
         page = Page(self.browser, found.group())
         self.addCleanup(page.context.close)
         page.until("video.readyState >= 2")
-        self.assertTrue(page.ask("$('new').hidden"), "it renders this film and no other")
+        self.assertTrue(page.ask("$('new').hidden && $('stop').hidden"), "it renders this film and no other")
         page.screenshot("preview")
         page.until("over && video.ended")
         self.assertEqual(command.wait(PATIENCE), 0)
