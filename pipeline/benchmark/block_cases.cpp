@@ -29,9 +29,9 @@ class AttentionCase {
                 .window_frames = bench.window.frames,
                 .sink_frames = bench.window.sink_frames},
                1, sizes().heads, sizes().head_dim(), bench.device(), bench.model.dtype()),
-        external_(static_cast<size_t>(sizes().layers)),
         q_(bench.random({1, bench.setup.geometry.tokens_per_frame() * bench.recipe().frames_per_block, sizes().heads,
                          sizes().head_dim()})) {
+    for (int64_t layer = 0; layer < sizes().layers; ++layer) external_.emplace_back(layer);
     while (cache_.past_frames() + bench.recipe().frames_per_block < bench.window.frames) {
       stage();
       cache_.commit();
