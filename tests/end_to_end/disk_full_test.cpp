@@ -34,6 +34,17 @@ class DiskFull : public UnfinishedFilm {
     while (fs::exists(parts(name) / piece(number)) && fs::exists(parts(name) / piece(number, ".safetensors"))) ++number;
     return number;
   }
+  /// What the film takes of the disk before its pieces are joined.
+  int64_t pieces_bytes() const {
+    const int64_t room = disk_.free_bytes();
+    leave_unfinished("measured", kBlocks, longer_);
+    const int64_t taken = room - disk_.free_bytes();
+    fs::remove_all(parts("measured"));
+    return taken;
+  }
+  /// More than is asked for before a film of this size begins.
+  void leave_room_for(int64_t bytes) { disk_.take(disk_.free_bytes() - bytes); }
+
   std::string said() const { return read_text(folder_ / "errors"); }
   void expect_one_clear_line() const {
     const std::string text = said();
@@ -42,34 +53,36 @@ class DiskFull : public UnfinishedFilm {
                             HasSubstr("flashblock render --resume --output " + film("film").string())));
   }
 
+  /// The film is finished after the `kept` blocks that are there, and is the film of one run.
+  void make_room_and_go_on(int64_t kept) {
+    disk_.make_room();
+    const ProgramRun run = resume("film");
+    ASSERT_EQ(run.status, 0) << run.err;
+    expect_same_film(film("film"), whole_);
+    EXPECT_EQ(read_json(place_ / "film.json").at("film").at("resumed_frame_blocks"), kept);
+  }
+
   const Words longer_ = {"--set", "frames=393"};
   SmallDisk disk_{int64_t{8} << 20};
   fs::path whole_;
 };
 
 TEST_F(DiskFull, InMidFilmKeepsWhatIsFinished) {
-  {
-    StartedProgram program(command("film", longer_), folder_ / "errors");
-    wait_for(parts("film") / piece(2));
-    disk_.fill();
-    EXPECT_EQ(program.wait(), 5) << said();
-  }
+  leave_room_for(pieces_bytes() / 2);
+  EXPECT_EQ(StartedProgram(command("film", longer_), folder_ / "errors").wait(), 5) << said();
   expect_one_clear_line();
   EXPECT_THAT(said(), HasSubstr("the disk is full"));
   EXPECT_FALSE(fs::exists(film("film")));
   const int64_t kept = pieces("film");
   EXPECT_GE(kept, 3);
 
+  disk_.fill();
   const ProgramRun still_full = resume("film");
   EXPECT_EQ(still_full.status, 5);
   EXPECT_THAT(still_full.err, AllOf(StartsWith("flashblock: error: "), HasSubstr("free some space")));
   EXPECT_EQ(pieces("film"), kept);
 
-  disk_.make_room();
-  const ProgramRun run = resume("film");
-  ASSERT_EQ(run.status, 0) << run.err;
-  expect_same_film(film("film"), whole_);
-  EXPECT_EQ(read_json(place_ / "film.json").at("film").at("resumed_frame_blocks"), kept);
+  make_room_and_go_on(kept);
 }
 
 TEST_F(DiskFull, InABatchKeepsWhatIsFinished) {
@@ -77,12 +90,8 @@ TEST_F(DiskFull, InABatchKeepsWhatIsFinished) {
                                      << ", frames: 393, device: cpu, dtype: float32, output: \"{name}.mp4\"}\n"
                                      << "jobs:\n  - {name: film, prompt: a red hill, seeds: [7, 8]}\n";
   const Words batch = {"batch", disk_ / "jobs.yaml", "--progress", "lines"};
-  {
-    StartedProgram program(batch, folder_ / "errors");
-    wait_for(parts("film-7") / piece(2));
-    disk_.fill();
-    EXPECT_EQ(program.wait(), 5) << said();
-  }
+  leave_room_for(pieces_bytes() / 2);
+  EXPECT_EQ(StartedProgram(batch, folder_ / "errors").wait(), 5) << said();
   EXPECT_THAT(said(), AllOf(HasSubstr("film-7  failed"), HasSubstr("the disk is full"), HasSubstr("film-8  failed")))
       << "one after the other, whatever cannot be recorded";
   const int64_t kept = pieces("film-7");
@@ -99,26 +108,13 @@ TEST_F(DiskFull, InABatchKeepsWhatIsFinished) {
 class DiskFullAtTheJoin : public DiskFull, public ::testing::WithParamInterface<int64_t> {};
 
 TEST_P(DiskFullAtTheJoin, KeepsThePieces) {
-  const int64_t room = disk_.free_bytes();
-  leave_unfinished("measured", kBlocks, longer_);
-  const int64_t pieces_bytes = room - disk_.free_bytes();
-  fs::remove_all(parts("measured"));
-  const auto film_bytes = static_cast<int64_t>(fs::file_size(whole_));
-  {
-    StartedProgram program(command("film", longer_), folder_ / "errors");
-    wait_for(parts("film") / piece(0));
-    disk_.take(room - pieces_bytes - film_bytes * GetParam() / 100);
-    EXPECT_EQ(program.wait(), 5) << said();
-  }
+  leave_room_for(pieces_bytes() + static_cast<int64_t>(fs::file_size(whole_)) * GetParam() / 100);
+  EXPECT_EQ(StartedProgram(command("film", longer_), folder_ / "errors").wait(), 5) << said();
   expect_one_clear_line();
   EXPECT_FALSE(fs::exists(film("film").string() + ".part"));
   EXPECT_EQ(pieces("film"), kBlocks);
 
-  disk_.make_room();
-  const ProgramRun run = resume("film");
-  ASSERT_EQ(run.status, 0) << run.err;
-  expect_same_film(film("film"), whole_);
-  EXPECT_EQ(read_json(place_ / "film.json").at("film").at("resumed_frame_blocks"), kBlocks);
+  make_room_and_go_on(kBlocks);
 }
 
 INSTANTIATE_TEST_SUITE_P(Room, DiskFullAtTheJoin, ::testing::Values(30, 90));

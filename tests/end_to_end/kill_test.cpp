@@ -60,17 +60,17 @@ class Kills : public ::testing::Test {
     return number;
   }
 
-  /// Starts or continues the film and sends a signal after a random part of `limit`. Returns the exit status.
-  int interrupt(const std::string& name, int signal, Seconds limit) {
+  /// Starts or continues the film and sends a signal at a random moment. Returns the exit status.
+  int interrupt(const std::string& name, int signal, Seconds earliest, Seconds latest) {
     StartedProgram program(command(name), folder_ / "errors");
-    std::this_thread::sleep_for(limit * std::uniform_real_distribution<double>(0, 1)(random_));
+    std::this_thread::sleep_for(earliest + (latest - earliest) * std::uniform_real_distribution<double>(0, 1)(random_));
     program.signal(signal);
     return program.wait();
   }
 
   void spoil(const std::string& name, Mishap mishap, Seconds whole) {
-    if (mishap == Mishap::kKillWhileResumed) interrupt(name, SIGKILL, whole / 2);
-    if (mishap == Mishap::kTerminated) interrupt(name, SIGTERM, whole / 2);
+    if (mishap == Mishap::kKillWhileResumed) interrupt(name, SIGKILL, Seconds(0), whole / 2);
+    if (mishap == Mishap::kTerminated) interrupt(name, SIGTERM, Seconds(0), whole / 2);
     const int64_t count = pieces(name);
     if (count == 0) return;
     const auto victim = static_cast<int64_t>(random_() % static_cast<uint64_t>(count));
@@ -89,12 +89,18 @@ class Kills : public ::testing::Test {
     if (const char* size = std::getenv("FLASHBLOCK_KILL_SIZE")) size_ = size;
     random_.seed(static_cast<unsigned>(number_from("FLASHBLOCK_KILL_SEED", 1)));
     const auto start = std::chrono::steady_clock::now();
-    ASSERT_EQ(StartedProgram(command("whole"), folder_ / "errors").wait(), 0) << read_text(folder_ / "errors");
-    const Seconds whole = std::chrono::steady_clock::now() - start;
+    const auto passed = [&] { return Seconds(std::chrono::steady_clock::now() - start); };
+    StartedProgram program(command("whole"), folder_ / "errors");
+    wait_for(parts("whole") / piece(0));
+    const Seconds first = passed();
+    ASSERT_EQ(program.wait(), 0) << read_text(folder_ / "errors");
+    const Seconds whole = passed();
     kills = number_from("FLASHBLOCK_KILLS", kills);
     for (int64_t i = 0; i < kills && !HasFailure(); ++i) {
       const std::string name = "film" + std::to_string(i);
-      while (interrupt(name, SIGKILL, whole) != 128 + SIGKILL) fs::remove(film(name));  // it was finished before
+      // One in seven at any moment, the others when there is something to lose.
+      const Seconds earliest = i % 7 == 6 ? Seconds(0) : first;
+      while (interrupt(name, SIGKILL, earliest, whole) != 128 + SIGKILL) fs::remove(film(name));  // finished before
       const int64_t count = pieces(name);
       const auto mishap = static_cast<size_t>(i) % std::size(kMishaps);
       spoil(name, static_cast<Mishap>(mishap), whole);
