@@ -1,6 +1,6 @@
-"""A Slurm cluster of two nodes on this machine, for tests: munge, slurmctld and two slurmd, bound to 127.0.0.1, with all
-their files in one folder and nothing under /etc. Needs root and Debian's slurmctld slurmd slurm-client munge (22.05);
-neither systemd nor cgroups.
+"""A Slurm cluster of two nodes on this machine, for tests: munge, slurmctld and two slurmd, bound to 127.0.0.1, with
+all their files in one folder and nothing under /etc. Needs root and Debian's slurmctld slurmd slurm-client munge
+(22.05); neither systemd nor cgroups.
 
     python3 tests/slurm/cluster.py FOLDER    starts one and stops it with Ctrl+C; export SLURM_CONF=FOLDER/slurm.conf
 """
@@ -18,8 +18,8 @@ import time
 NODES = ("n1", "n2")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "sinfo", "scancel")
 
-# cred_expire: a requeued job waits for that long. KillWait: less than a frame block may take. SlurmdTimeout: a lost node
-# is noticed after that. No accounting, no cgroups: memory limits are not enforced.
+# cred_expire: a requeued job waits for that long. KillWait: less than a frame block may take. SlurmdTimeout: a lost
+# node is noticed some time after that. No accounting, no cgroups: memory limits are not enforced.
 CONFIGURATION = """\
 ClusterName=films
 SlurmctldHost={host}(127.0.0.1)
@@ -62,7 +62,9 @@ def why_not():
     if os.geteuid() != 0:
         return "only root can start a cluster"
     missing = [name for name in PROGRAMS if not shutil.which(name)]
-    return f"not installed: {', '.join(missing)}; apt-get install slurmctld slurmd slurm-client munge" if missing else None
+    if missing:
+        return f"not installed: {', '.join(missing)}; apt-get install slurmctld slurmd slurm-client munge"
+    return None
 
 
 def free_ports(count):
@@ -97,8 +99,8 @@ class Cluster:
         key = munge / "key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o600)
-        self.run("munged", "--force", f"--key-file={key}", f"--socket={munge}/socket", f"--pid-file={self.folder}/munged.pid",
-                 f"--log-file={munge}/log", f"--seed-file={munge}/seed")
+        self.run("munged", "--force", f"--key-file={key}", f"--socket={munge}/socket", f"--log-file={munge}/log",
+                 f"--seed-file={munge}/seed", f"--pid-file={self.folder}/munged.pid")
 
     def _write_configuration(self):
         host = socket.gethostname().split(".")[0]
