@@ -60,17 +60,19 @@ class Kills : public ::testing::Test {
     return number;
   }
 
-  /// Starts or continues the film and sends a signal at a random moment. Returns the exit status.
-  int interrupt(const std::string& name, int signal, Seconds earliest, Seconds latest) {
+  enum class From { kStart, kFirstPiece };
+  /// Starts or continues the film and sends a signal at a random moment of `time`. Returns the exit status.
+  int interrupt(const std::string& name, int signal, From from, Seconds time) {
     StartedProgram program(command(name), folder_ / "errors");
-    std::this_thread::sleep_for(earliest + (latest - earliest) * std::uniform_real_distribution<double>(0, 1)(random_));
+    if (from == From::kFirstPiece) wait_for(parts(name) / piece(0));
+    std::this_thread::sleep_for(time * std::uniform_real_distribution<double>(0, 1)(random_));
     program.signal(signal);
     return program.wait();
   }
 
   void spoil(const std::string& name, Mishap mishap, Seconds whole) {
-    if (mishap == Mishap::kKillWhileResumed) interrupt(name, SIGKILL, Seconds(0), whole / 2);
-    if (mishap == Mishap::kTerminated) interrupt(name, SIGTERM, Seconds(0), whole / 2);
+    if (mishap == Mishap::kKillWhileResumed) interrupt(name, SIGKILL, From::kStart, whole / 2);
+    if (mishap == Mishap::kTerminated) interrupt(name, SIGTERM, From::kStart, whole / 2);
     const int64_t count = pieces(name);
     if (count == 0) return;
     const auto victim = static_cast<int64_t>(random_() % static_cast<uint64_t>(count));
@@ -99,8 +101,12 @@ class Kills : public ::testing::Test {
     for (int64_t i = 0; i < kills && !HasFailure(); ++i) {
       const std::string name = "film" + std::to_string(i);
       // One in seven at any moment, the others when there is something to lose.
-      const Seconds earliest = i % 7 == 6 ? Seconds(0) : first;
-      while (interrupt(name, SIGKILL, earliest, whole) != 128 + SIGKILL) fs::remove(film(name));  // finished before
+      const From from = i % 7 == 6 ? From::kStart : From::kFirstPiece;
+      const Seconds time = from == From::kStart ? whole : whole - first;
+      do {
+        fs::remove(film(name));  // it was finished before
+        interrupt(name, SIGKILL, from, time);
+      } while (fs::exists(film(name)));
       const int64_t count = pieces(name);
       const auto mishap = static_cast<size_t>(i) % std::size(kMishaps);
       spoil(name, static_cast<Mishap>(mishap), whole);
