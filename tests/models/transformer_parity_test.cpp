@@ -148,44 +148,26 @@ TEST(TransformerParityBfloat16, EveryCallAgreesWithinTheRecordingsOwnRounding) {
   EXPECT_LT(error, 1.5 * rounding);
 }
 
-// 1.4 billion weights: 5.7 GB and minutes.
-TEST(TransformerParitySlow, PublishedSizeAgreesInFloat32) {
-  const Recording recording("dit_1.3b", at::kFloat);
+void expect_agreement(const char* name, at::Device device, at::ScalarType dtype, double bound) {
+  const Recording recording(name, dtype, device);
   TransformerState state = recording.state(kExact);
   const double error = recording.largest_error(state);
-  std::cout << "dit_1.3b: largest relative error " << error << '\n';
-  EXPECT_LT(error, 1e-5);
+  std::cout << name << " in " << dtype << " on " << device << ": largest relative error " << error << '\n';
+  EXPECT_LT(error, bound);
 }
 
-TEST(TransformerParitySlow, PublishedSizeAgreesInBfloat16) {
-  const Recording recording("dit_1.3b", at::kBFloat16);
-  TransformerState state = recording.state(kExact);
-  const double error = recording.largest_error(state);
-  std::cout << "dit_1.3b in bfloat16: largest relative error " << error << '\n';
-  EXPECT_LT(error, 3e-2);
+// 1.4 billion weights: 5.7 GB and minutes.
+TEST(TransformerParitySlow, PublishedSizeAgrees) {
+  expect_agreement("dit_1.3b", at::kCPU, at::kFloat, 1e-5);
+  expect_agreement("dit_1.3b", at::kCPU, at::kBFloat16, 3e-2);
 }
 
 // A GPU adds up in another order, and its attention kernels in blocks of keys.
 TEST(TransformerParityCuda, EveryCallAgrees) {
   FLASHBLOCK_NEED_CUDA();
-  for (const char* name : {"dit_full", "dit_window6_sink1", "dit_window7_sink2", "dit_1.3b"}) {
-    const Recording recording(name, at::kFloat, at::kCUDA);
-    TransformerState state = recording.state(kExact);
-    const double error = recording.largest_error(state);
-    std::cout << name << " on CUDA: largest relative error " << error << '\n';
-    EXPECT_LT(error, 1e-4);
-  }
-}
-
-TEST(TransformerParityCuda, EveryCallAgreesInBfloat16) {
-  FLASHBLOCK_NEED_CUDA();
-  for (const char* name : {"dit_full", "dit_1.3b"}) {
-    const Recording recording(name, at::kBFloat16, at::kCUDA);
-    TransformerState state = recording.state(kExact);
-    const double error = recording.largest_error(state);
-    std::cout << name << " in bfloat16 on CUDA: largest relative error " << error << '\n';
-    EXPECT_LT(error, 3e-2);
-  }
+  for (const char* name : {"dit_full", "dit_window6_sink1", "dit_window7_sink2", "dit_1.3b"})
+    expect_agreement(name, at::kCUDA, at::kFloat, 1e-4);
+  for (const char* name : {"dit_full", "dit_1.3b"}) expect_agreement(name, at::kCUDA, at::kBFloat16, 3e-2);
 }
 
 }  // namespace
