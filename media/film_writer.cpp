@@ -26,6 +26,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kInitChecksum = "init.sha256";  // in each note: of the init segment that its piece goes with
+constexpr const char* kInitSegment = "init.mp4";
 
 fs::path folder_of(const fs::path& film) { return film.has_parent_path() ? film.parent_path() : fs::path("."); }
 
@@ -47,11 +48,23 @@ void remove_tree(const fs::path& path) {
   if (error) fail("remove", path, error.value());
 }
 
+/// True unless the folder holds at most what a run leaves that ends before its first piece.
+bool holds_work(const fs::path& parts) {
+  if (!fs::is_directory(parts)) return true;
+  for (const fs::directory_entry& entry : fs::directory_iterator(parts)) {
+    const fs::path name = entry.path().filename(), extension = name.extension();
+    const bool early = name == kInitSegment || extension == ".json" || extension == ".yaml" || extension == ".part" ||
+                       extension == ".safetensors";  // a piece's note has its name just before the piece
+    if (!early) return true;
+  }
+  return false;
+}
+
 void check_nothing_in_the_way(const fs::path& film, ExistingFilm existing) {
   const FilmState state = film_state(film);
   if (existing == ExistingFilm::kReplace || (existing == ExistingFilm::kResume && state != FilmState::kComplete))
     return;
-  if (state == FilmState::kUnfinished && fs::exists(parts_folder(film) / piece_name(0))) {
+  if (state == FilmState::kUnfinished && holds_work(parts_folder(film))) {
     throw ConfigError(parts_folder(film).string() +
                       " holds an unfinished film: go on with it by --resume, keep it by giving another --output, or "
                       "begin anew with --overwrite");
@@ -213,7 +226,7 @@ void FilmWriter::remove_parts() {
   pieces_.clear();
 }
 
-fs::path FilmWriter::init_segment() const { return parts_ / "init.mp4"; }
+fs::path FilmWriter::init_segment() const { return parts_ / kInitSegment; }
 
 int64_t FilmWriter::frames() const { return pieces_.empty() ? 0 : pieces_.back().first_frame + pieces_.back().frames; }
 

@@ -152,9 +152,18 @@ TEST_F(Render, ExistingFilmIsReplacedOnlyOnRequest) {
 
 TEST_F(Render, UnfinishedWorkIsLeftAlone) {
   std::filesystem::create_directories(folder_ / "film.parts");
-  std::ofstream(folder_ / "film.parts/init.mp4") << "something";
+  std::ofstream(folder_ / "film.parts/000003.m4s") << "something";
   EXPECT_EQ(render("film").status, 2);
-  EXPECT_TRUE(std::filesystem::exists(folder_ / "film.parts/init.mp4"));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "film.parts/000003.m4s"));
+}
+
+TEST_F(Render, WhatARunLeavesBeforeItsFirstPieceIsNotInTheWay) {
+  std::filesystem::create_directories(folder_ / "film.parts");
+  std::ofstream(folder_ / "film.parts/init.mp4") << "something";
+  std::ofstream(folder_ / "film.parts/configuration.yaml") << "something";
+  std::ofstream(folder_ / "film.parts/000000.m4s.part") << "something";
+  EXPECT_EQ(render("film").status, 0);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "film.parts"));
 }
 
 TEST_F(Render, ContactSheetIsWrittenOnRequest) {
