@@ -84,15 +84,17 @@ TEST_P(Memory, IsPredictedWithinATenth) {
   EXPECT_NEAR(expected, measured, 0.1 * measured);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Sizes, Memory,
-    ::testing::Values(Case{"small", "--size 48x32 --frames 21 --dtype float32"},
-                      Case{"medium_bfloat16", "--size 256x160 --frames 33 --dtype bfloat16"},
-                      Case{"large",
-                           "--size 384x256 --frames 21 --dtype float32 --set recipe.window_frames=6 "
-                           "--set recipe.steps=[1000]"},
-                      Case{"offload", "--size 128x64 --frames 33 --dtype float32 --offload"}),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Sizes, Memory,
+                         ::testing::Values(Case{"small", "--size 48x32 --frames 21 --dtype float32"},
+                                           Case{"medium_bfloat16", "--size 256x160 --frames 33 --dtype bfloat16"},
+                                           Case{"offload", "--size 128x64 --frames 33 --dtype float32 --offload"}),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(SlowSizes, Memory,
+                         ::testing::Values(Case{"large",
+                                                "--size 384x256 --frames 21 --dtype float32 --set "
+                                                "recipe.window_frames=6 --set recipe.steps=[1000]"}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace flashblock
