@@ -151,7 +151,8 @@ TEST_F(ServeApi, IsWatchedOver) {
 }
 
 TEST_F(ServeApi, DescribesEveryRouteOfItsOwn) {
-  for (const auto& [path, methods] : server_.get("/openapi.json").at("paths").items()) {
+  const auto description = server_.get("/openapi.json");  // a loop does not keep what it walks over
+  for (const auto& [path, methods] : description.at("paths").items()) {
     std::string target = path;
     for (const auto& [part, word] : std::map<std::string, std::string>{{"{id}", "video_0"}, {"{piece}", "000000"}}) {
       if (const size_t at = target.find(part); at != target.npos) target.replace(at, part.size(), word);
