@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <tuple>
+#include <utility>
 
 #include "attention/kernels/cpu_attention.h"
 #include "core/check.h"
@@ -49,6 +50,38 @@ std::tuple<at::Tensor, at::Tensor> cuda_attention(const at::Tensor& q, const at:
     lse = std::get<1>(result);
   }
   return {output, lse};
+}
+
+// Equal parts to cut the keys into. The kernels give each tile of queries of a head to one multiprocessor, so that few
+// queries over many keys leave most of them idle; parts are more tiles, and cost a merge each.
+int64_t key_parts(const at::Tensor& q, int64_t keys) {
+  constexpr int64_t kTileQueries = 128, kLeastKeys = 2048;
+  constexpr double kMergeCost = 0.02;  // of the time over all keys
+  if (q.size(0) != 1) return 1;
+  const int64_t tiles = q.size(2) * ((q.size(1) + kTileQueries - 1) / kTileQueries);
+  const int64_t processors = multiprocessor_count(q.device().index());
+  if (tiles >= processors) return 1;
+  int64_t best = 1;
+  double least = 1;
+  for (int64_t parts = 2; parts <= keys / kLeastKeys; ++parts) {
+    if (keys % parts != 0) continue;
+    const int64_t rounds = (tiles * parts + processors - 1) / processors;
+    const double cost = double(rounds) / double(parts) + kMergeCost * double(parts - 1);
+    if (cost < least) best = parts, least = cost;
+  }
+  return best;
+}
+
+// Parts of the keys side by side, as a batch; then merged.
+AttentionState attention_in_parts(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t parts) {
+  const auto cut = [&](const at::Tensor& x) { return x[0].unflatten(0, {parts, -1}).transpose(1, 2); };
+  const at::Tensor queries = q.expand({parts, -1, -1, -1}).transpose(1, 2);
+  auto [output, lse] = cuda_attention(queries, cut(k), cut(v), true);
+  output = output.transpose(1, 2);
+  AttentionState all;
+  for (int64_t part = 0; part < parts; ++part)
+    all = merge({output.narrow(0, part, 1), lse.narrow(0, part, 1)}, std::move(all));
+  return all;
 }
 
 // Every head a sequence of its own, of which those not chosen have no keys. Source: LibTorch's flash attention ends a
@@ -105,6 +138,7 @@ AttentionState fastest_attention(const at::Tensor& q, const at::Tensor& k, const
   const at::Tensor qt = q.transpose(1, 2), kt = k.transpose(1, 2), vt = v.transpose(1, 2);
 #ifdef FLASHBLOCK_CUDA
   if (q.is_cuda()) {
+    if (const int64_t parts = key_parts(q, k.size(1)); parts > 1) return attention_in_parts(q, k, v, parts);
     auto [output, lse] = cuda_attention(qt, kt, vt, with_lse);
     return {output.transpose(1, 2), lse};
   }

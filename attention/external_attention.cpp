@@ -9,6 +9,11 @@
 #include "attention/key_selection.h"
 #include "core/check.h"
 
+#ifdef FLASHBLOCK_CUDA
+#include "attention/cuda_launch.h"
+#include "attention/kernels/lse_correction.h"
+#endif
+
 namespace flashblock {
 namespace {
 
@@ -43,6 +48,36 @@ at::Tensor first_order_change(const at::Tensor& now, const at::Tensor& before, c
   const at::Tensor move = now.to(at::kFloat) - before.to(at::kFloat);
   return ((move * key.to(at::kFloat)).sum(-1) / std::sqrt(double(now.size(-1)))).transpose(1, 2);
 }
+
+#ifdef FLASHBLOCK_CUDA
+bool kernel_takes(const at::Tensor& q, const KeptAttention& kept) {
+  const int64_t width = q.size(3);
+  const bool type = q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16;
+  return q.is_cuda() && type && q.is_contiguous() && kept.query.is_contiguous() && kept.mean_key.is_contiguous() &&
+         kept.state.lse.is_contiguous() && width >= kLeastCorrectedWidth && width <= kMostCorrectedWidth &&
+         (width & (width - 1)) == 0;
+}
+
+at::Tensor corrected_lse_by_kernel(const at::Tensor& q, const KeptAttention& kept) {
+  using Element = LseCorrectionArguments::Element;
+  const at::Tensor corrected = at::empty_like(kept.state.lse);
+  const LseCorrectionArguments arguments{
+      .element = q.scalar_type() == at::kFloat ? Element::kFloat32 : Element::kBfloat16,
+      .now = q.const_data_ptr(),
+      .before = kept.query.const_data_ptr(),
+      .mean_keys = kept.mean_key.const_data_ptr(),
+      .lse = kept.state.lse.const_data_ptr<float>(),
+      .corrected = corrected.data_ptr<float>(),
+      .batch = q.size(0),
+      .queries = q.size(1),
+      .mean_key_count = kept.mean_key.size(1),
+      .heads = q.size(2),
+      .width = q.size(3),
+      .scale = float(1 / std::sqrt(double(q.size(3))))};
+  launch(launch_lse_correction, arguments, q, "lse_correction");
+  return corrected;
+}
+#endif
 
 AttentionState at_queries(const AttentionState& state, const at::Tensor& index) {
   return {state.output.index_select(1, index), state.lse.index_select(2, index)};
@@ -116,10 +151,17 @@ void refresh_chosen(KeptAttention& kept, const at::Tensor& chosen, const Externa
   kept.mean_key = at::where(per_query, for_whole_frame(keys, pass.tokens_per_frame), kept.mean_key);
 }
 
-at::Tensor corrected_lse(const at::Tensor& q, const KeptAttention& kept) {
-  if (!kept.mean_key.defined() || kept.query.is_same(q)) return kept.state.lse;
+at::Tensor corrected_lse_by_operators(const at::Tensor& q, const KeptAttention& kept) {
   const int64_t frames = q.size(1) / kept.mean_key.size(1);
   return kept.state.lse + first_order_change(q, kept.query, kept.mean_key.repeat({1, frames, 1, 1}));
+}
+
+at::Tensor corrected_lse(const at::Tensor& q, const KeptAttention& kept) {
+  if (!kept.mean_key.defined() || kept.query.is_same(q)) return kept.state.lse;
+#ifdef FLASHBLOCK_CUDA
+  if (kernel_takes(q, kept)) return corrected_lse_by_kernel(q, kept);
+#endif
+  return corrected_lse_by_operators(q, kept);
 }
 
 AttentionState reused_external(const at::Tensor& q, const KeptAttention& kept) {

@@ -46,6 +46,9 @@ void refresh_chosen(KeptAttention& kept, const at::Tensor& chosen, const Externa
 /// L_out is convex in q. [B, N, L] fp32. Source: the gradient of a log-sum-exp is the mean under its weights.
 at::Tensor corrected_lse(const at::Tensor& q, const KeptAttention& kept);
 
+/// The same by LibTorch's operators, for a kept mean key: the fallback, and the twin the kernel is tested against.
+at::Tensor corrected_lse_by_operators(const at::Tensor& q, const KeptAttention& kept);
+
 /// The external attention of a pass that did not compute `kept`: corrected as far as there is a mean key, merged with
 /// that over the fresh keys. May be the state over no keys.
 AttentionState reused_external(const at::Tensor& q, const KeptAttention& kept);

@@ -6,4 +6,7 @@ namespace flashblock {
 /// Major compute capability of a device: 9 is Hopper. Asked once per device.
 int compute_capability_major(int device_index);
 
+/// Multiprocessors of a device. Asked once per device.
+int multiprocessor_count(int device_index);
+
 }  // namespace flashblock

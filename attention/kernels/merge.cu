@@ -5,39 +5,54 @@ namespace flashblock {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int kVectors = 2;  // of a thread, so that more loads are in flight
 
-// One thread merges eight values of one query and head.
+// Each thread merges kVectors times eight values of one query and head. Divisions are of 32 bits: those of 64 take
+// longer than the memory does.
 template <typename T>
-__global__ void merge_kernel(MergeArguments a, int64_t vectors) {
-  const int64_t index = int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  if (index >= vectors) return;
-  const int64_t per_row = a.width / 8, row = index / per_row;
-  const int64_t head = row % a.heads, query = row / a.heads % a.queries, batch = row / a.heads / a.queries;
-  const int64_t at = (batch * a.heads + head) * a.queries + query;
-  const float external = a.external_lse[at], internal = a.internal_lse[at];
-  // sigmoid(external - internal); rows over no keys weigh nothing, and two of them leave the internal row as it is.
-  const float weight = external == -INFINITY ? 0.0f : 1.0f / (1.0f + expf(internal - external));
-  const Vector8 e = load8(static_cast<const T*>(a.external) + index * 8);
-  T* out = static_cast<T*>(a.internal) + index * 8;
-  Vector8 v = load8(out);
+__global__ void merge_kernel(MergeArguments a, uint32_t vectors) {
+  const uint32_t per_row = uint32_t(a.width) / 8, heads = uint32_t(a.heads), queries = uint32_t(a.queries);
+  const T* external_output = static_cast<const T*>(a.external);
+  T* internal_output = static_cast<T*>(a.internal);
+  uint32_t index[kVectors], at[kVectors];
+  Vector8 e[kVectors], v[kVectors];
+  float external[kVectors], internal[kVectors];
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    const float difference = e.x[i] - v.x[i];
-    // From the nearer end, so that the weights 0 and 1 give exactly one of the two.
-    v.x[i] = weight < 0.5f ? v.x[i] + weight * difference : e.x[i] - (1.0f - weight) * difference;
+  for (int i = 0; i < kVectors; ++i) {
+    index[i] = (blockIdx.x * kVectors + i) * kThreads + threadIdx.x;
+    if (index[i] >= vectors) continue;
+    const uint32_t row = index[i] / per_row, token = row / heads, batch = token / queries;
+    at[i] = (batch * heads + row - token * heads) * queries + token - batch * queries;
+    e[i] = load8(external_output + int64_t(index[i]) * 8);
+    v[i] = load8(internal_output + int64_t(index[i]) * 8);
+    external[i] = a.external_lse[at[i]];
+    internal[i] = a.internal_lse[at[i]];
   }
-  store8(out, v);
-  if (index % per_row == 0) {
-    const float largest = fmaxf(external, internal);
-    a.merged_lse[at] = largest == -INFINITY ? largest : largest + log1pf(expf(fminf(external, internal) - largest));
+#pragma unroll
+  for (int i = 0; i < kVectors; ++i) {
+    if (index[i] >= vectors) continue;
+    // sigmoid(external - internal); rows over no keys weigh nothing, and two of them leave the internal row as it is.
+    const float weight = external[i] == -INFINITY ? 0.0f : 1.0f / (1.0f + expf(internal[i] - external[i]));
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      const float difference = e[i].x[j] - v[i].x[j];
+      // From the nearer end, so that the weights 0 and 1 give exactly one of the two.
+      v[i].x[j] = weight < 0.5f ? v[i].x[j] + weight * difference : e[i].x[j] - (1.0f - weight) * difference;
+    }
+    store8(internal_output + int64_t(index[i]) * 8, v[i]);
+    if (index[i] % per_row == 0) {
+      const float largest = fmaxf(external[i], internal[i]);
+      a.merged_lse[at[i]] =
+          largest == -INFINITY ? largest : largest + log1pf(expf(fminf(external[i], internal[i]) - largest));
+    }
   }
 }
 
 }  // namespace
 
 cudaError_t launch_merge(const MergeArguments& a, cudaStream_t stream) {
-  const int64_t vectors = a.batch * a.queries * a.heads * a.width / 8;
-  const unsigned blocks = unsigned((vectors + kThreads - 1) / kThreads);
+  const auto vectors = uint32_t(a.batch * a.queries * a.heads * a.width / 8);
+  const uint32_t blocks = (vectors + kVectors * kThreads - 1) / (kVectors * kThreads);
   if (a.element == MergeArguments::Element::kFloat32)
     merge_kernel<float><<<blocks, kThreads, 0, stream>>>(a, vectors);
   else

@@ -66,7 +66,7 @@ std::vector<BenchmarkWay> benchmark_ways(const AttentionConfig& attention) {
   std::vector<BenchmarkWay> ways = {{.name = to_string(exact.mode), .attention = exact},
                                     {.name = to_string(attention.refresh), .attention = attention}};
   if (attention.refresh != RefreshPolicy::kFirstPass) {
-    const AttentionConfig first{.refresh = RefreshPolicy::kFirstPass};
+    const AttentionConfig first{.refresh = RefreshPolicy::kFirstPass, .correction = attention.correction};
     ways.push_back({.name = to_string(first.refresh), .attention = first});
   }
   return ways;

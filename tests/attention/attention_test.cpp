@@ -100,6 +100,21 @@ TEST(AttentionCuda, Bfloat16IsNearTheFloat64Result) {
   expect_near_exact(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
 }
 
+// Keys that are cut into parts on a GPU; also as a range of a larger buffer, and where they cannot be cut evenly.
+TEST(AttentionCuda, FewQueriesOverManyKeysAreNearTheFloat64Result) {
+  FLASHBLOCK_NEED_CUDA();
+  for (const auto dtype : {at::kFloat, at::kBFloat16})
+    for (const auto& [queries, keys] : {std::tuple{1, 6144}, {32, 28080}, {780, 8192}, {37, 10007}}) {
+      const Inputs all = inputs(queries, keys + 100, 12, 128, at::TensorOptions(at::kCUDA).dtype(dtype));
+      const auto range = [&](const at::Tensor& x) { return x.narrow(0, 0, 1).narrow(1, 60, keys); };
+      const Inputs x{all.q.narrow(0, 0, 1), range(all.k), range(all.v)};
+      const AttentionState expected = exact(x), actual = attention_with_lse(x.q, x.k, x.v);
+      EXPECT_TENSORS_NEAR_IN_NORM(actual.output, expected.output, 2 * tolerance(dtype)) << queries << 'x' << keys;
+      EXPECT_TENSORS_CLOSE(actual.lse, expected.lse, 0, kLseTolerance) << queries << 'x' << keys;
+      EXPECT_TRUE(actual.output.is_contiguous());
+    }
+}
+
 void expect_chosen_heads_get_their_attention(at::TensorOptions options) {
   const at::ScalarType dtype = c10::typeMetaToScalarType(options.dtype());
   for (const int64_t width : {64, 128}) {

@@ -17,6 +17,7 @@
 #include "attention/key_selection.h"
 #include "attention/refresh_gate.h"
 #include "core/error.h"
+#include "tests/support/cuda.h"
 #include "tests/support/formula_weights.h"
 #include "tests/support/tensor_matchers.h"
 
@@ -74,6 +75,19 @@ TEST(ExternalAttention, CorrectionFollowsTheMeanKeyOfTheSamePlaceInTheMiddleFram
       const at::Tensor mean = means.output[0][kTokensPerFrame + place][head];
       const double change = ((q - queries())[0][i][head].to(at::kDouble) * mean).sum().item<double>() / 8;
       EXPECT_NEAR(actual[0][head][i].item<double>(), before[0][head][i].item<double>() + change, 1e-4);
+    }
+}
+
+TEST(ExternalAttentionCuda, CorrectionIsLikeItsTwin) {
+  FLASHBLOCK_NEED_CUDA();
+  for (const auto dtype : {at::kFloat, at::kBFloat16})
+    for (const int64_t width : {8, 64, 96, 128, 256}) {
+      const auto data = [&](const char* name, int64_t tokens) {
+        return formula_data(name, {2, tokens, 5, width}, 1.7).to(at::kCUDA, dtype);
+      };
+      const at::Tensor q = data("q", 27), lse = formula_data("lse", {2, 5, 27}, 9.0).to(at::kCUDA);
+      const KeptAttention kept{.state = {data("o", 27), lse}, .query = data("b", 27), .mean_key = data("m", 9)};
+      EXPECT_TENSORS_CLOSE(corrected_lse(q, kept), corrected_lse_by_operators(q, kept), 1e-6, 1e-5) << width;
     }
 }
 

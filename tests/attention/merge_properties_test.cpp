@@ -66,14 +66,15 @@ class KeyRanges {
     return attention_with_lse(q_, k_.slice(1, begin, end), v_.slice(1, begin, end));
   }
 
-  /// That `state` is over all keys. Scores are float32 sums: one of 10^4 is known to 1e-3, and so is a weight.
+  /// That `state` is over all keys. Scores are float32 sums, on GPUs also scaled by log2(e) in float32: one of 10^4 is
+  /// known to 1e-2, and so is a weight.
   void expect_all(const AttentionState& state) const {
     ASSERT_FALSE(state.empty());
     EXPECT_EQ(state.output.scalar_type(), dtype_);
     EXPECT_EQ(state.lse.scalar_type(), at::kFloat);
     const double largest = exact_.lse.abs().max().item<double>();
     EXPECT_TENSORS_NEAR_IN_NORM(state.output, exact_.output, (dtype_ == at::kFloat ? 2e-6 : 8e-3) + 1e-7 * largest);
-    EXPECT_TENSORS_CLOSE(state.lse, exact_.lse, 0, 1e-4 + 5e-7 * largest);
+    EXPECT_TENSORS_CLOSE(state.lse, exact_.lse, 0, 1e-4 + 1e-6 * largest);
   }
 
  private:

@@ -41,15 +41,17 @@ constexpr const char* kMishaps[] = {"", ", killed while resumed", ", terminated 
 class Kills : public ::testing::Test {
  protected:
   std::vector<std::string> command(const std::string& name) const {
-    return {"render",      "a red balloon drifts over snowy hills",
-            "--prompt-at", "2=a red balloon at night",
-            "--model",     model_,
-            "--output",    film(name),
-            "--seed",      "3",
-            "--seconds",   std::to_string(seconds_),
-            "--device",    device_,
-            "--record",    record(name),
-            "--quiet",     "--resume"};
+    std::vector<std::string> command = {"render",      "a red balloon drifts over snowy hills",
+                                        "--prompt-at", "2=a red balloon at night",
+                                        "--model",     model_,
+                                        "--output",    film(name),
+                                        "--seed",      "3",
+                                        "--seconds",   std::to_string(seconds_),
+                                        "--device",    device_,
+                                        "--record",    record(name),
+                                        "--quiet",     "--resume"};
+    if (const char* size = std::getenv("FLASHBLOCK_KILL_SIZE")) command.insert(command.end(), {"--size", size});
+    return command;
   }
   fs::path film(const std::string& name) const { return folder_ / (name + ".mp4"); }
   fs::path record(const std::string& name) const { return folder_ / (name + ".safetensors"); }
@@ -88,7 +90,6 @@ class Kills : public ::testing::Test {
     const bool small = model && std::string(model) == "small";
     model_ = small ? folder_ / "model" : test_data("../../assets/demo");
     if (small) write_prompted_model(model_);
-    if (const char* size = std::getenv("FLASHBLOCK_KILL_SIZE")) size_ = size;
     random_.seed(static_cast<unsigned>(number_from("FLASHBLOCK_KILL_SEED", 1)));
     const auto start = std::chrono::steady_clock::now();
     const auto passed = [&] { return Seconds(std::chrono::steady_clock::now() - start); };
@@ -98,7 +99,7 @@ class Kills : public ::testing::Test {
     ASSERT_EQ(program.wait(), 0) << read_text(folder_ / "errors");
     const Seconds whole = passed();
     kills = number_from("FLASHBLOCK_KILLS", kills);
-    for (int64_t i = 0; i < kills && !HasFailure(); ++i) {
+    for (int64_t i = 0; i < kills; ++i) {
       const std::string name = "film" + std::to_string(i);
       // One in seven at any moment, the others when there is something to lose.
       const From from = i % 7 == 6 ? From::kStart : From::kFirstPiece;
@@ -113,6 +114,7 @@ class Kills : public ::testing::Test {
       ASSERT_EQ(StartedProgram(command(name), folder_ / "errors").wait(), 0) << read_text(folder_ / "errors");
       expect_same_film(film(name), film("whole"));
       expect_same_tensors(record(name), record("whole"));
+      if (HasFailure()) return;
       const auto resumed = read_json(folder_ / (name + ".json")).at("film").at("resumed_frame_blocks").get<int64_t>();
       std::printf("kill %lld: at %lld pieces%s, finished from frame block %lld on: the same\n",
                   static_cast<long long>(i + 1), static_cast<long long>(count), kMishaps[mishap],
@@ -124,7 +126,7 @@ class Kills : public ::testing::Test {
 
   TemporaryFolder folder_;
   fs::path model_;
-  std::string device_, size_ = "256x144";
+  std::string device_;
   int64_t seconds_ = 0;
   std::mt19937 random_;
 };

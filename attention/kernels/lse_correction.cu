@@ -1,0 +1,54 @@
+#include "attention/kernels/lse_correction.h"
+#include "attention/kernels/vector8.cuh"
+
+namespace flashblock {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kVectors = 2;  // of a thread, so that more loads are in flight
+
+// width / 8 neighbouring threads of a warp, a power of two, share a query and head. Divisions are of 32 bits: those of
+// 64 take longer than the memory does.
+template <typename T>
+__global__ void lse_correction_kernel(LseCorrectionArguments a, uint32_t vectors) {
+  const uint32_t per_row = uint32_t(a.width) / 8, heads = uint32_t(a.heads), queries = uint32_t(a.queries);
+  const uint32_t mean_keys = uint32_t(a.mean_key_count);
+  uint32_t index[kVectors], at[kVectors];
+  float change[kVectors];
+#pragma unroll
+  for (int i = 0; i < kVectors; ++i) {
+    index[i] = (blockIdx.x * kVectors + i) * kThreads + threadIdx.x;
+    change[i] = 0;
+    if (index[i] >= vectors) continue;  // all threads of a row, or none
+    const uint32_t row = index[i] / per_row, token = row / heads, head = row - token * heads;
+    const uint32_t batch = token / queries, query = token - batch * queries;
+    const uint32_t key = (batch * mean_keys + query % mean_keys) * heads + head;
+    at[i] = (batch * heads + head) * queries + query;
+    const Vector8 now = load8(static_cast<const T*>(a.now) + int64_t(index[i]) * 8);
+    const Vector8 before = load8(static_cast<const T*>(a.before) + int64_t(index[i]) * 8);
+    const Vector8 mean =
+        load8(static_cast<const T*>(a.mean_keys) + (int64_t(key) * per_row + index[i] - row * per_row) * 8);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) change[i] += (now.x[j] - before.x[j]) * mean.x[j];
+  }
+#pragma unroll
+  for (int i = 0; i < kVectors; ++i) {
+    for (uint32_t offset = per_row / 2; offset > 0; offset /= 2)
+      change[i] += __shfl_xor_sync(0xffffffffu, change[i], offset);
+    if (index[i] < vectors && index[i] % per_row == 0) a.corrected[at[i]] = a.lse[at[i]] + a.scale * change[i];
+  }
+}
+
+}  // namespace
+
+cudaError_t launch_lse_correction(const LseCorrectionArguments& a, cudaStream_t stream) {
+  const auto vectors = uint32_t(a.batch * a.queries * a.heads * a.width / 8);
+  const uint32_t blocks = (vectors + kVectors * kThreads - 1) / (kVectors * kThreads);
+  if (a.element == LseCorrectionArguments::Element::kFloat32)
+    lse_correction_kernel<float><<<blocks, kThreads, 0, stream>>>(a, vectors);
+  else
+    lse_correction_kernel<__nv_bfloat16><<<blocks, kThreads, 0, stream>>>(a, vectors);
+  return cudaGetLastError();
+}
+
+}  // namespace flashblock
