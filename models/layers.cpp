@@ -101,6 +101,15 @@ at::Tensor gelu_(at::Tensor x) {
   return x;
 }
 
+// float32 is what others are compared with: it keeps the GELU that is known to the last bits.
+at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer) {
+  if (!x.is_cuda() || x.scalar_type() != at::kBFloat16) return gelu_(linear(x, layer));
+  RECORD_USER_SCOPE(kLinearScope);
+  const at::Tensor rows = x.flatten(0, -2);
+  return at::_addmm_activation(layer.bias, rows, layer.weight.t(), 1, 1, /*use_gelu=*/true)
+      .unflatten(0, x.sizes().slice(0, size_t(x.dim() - 1)));
+}
+
 at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps) {
   if (!kernels_take(x) || !x.is_contiguous()) return plain::modulated_norm(x, shift, scale, eps);
   const at::Tensor out = at::empty_like(x);

@@ -14,6 +14,11 @@ at::Tensor linear(const at::Tensor& x, const Linear& layer);
 /// GELU in its tanh form, over the memory of x.
 at::Tensor gelu_(at::Tensor x);
 
+/// gelu_(linear(x)), x of two dimensions or more.
+/// Numerics: in bfloat16 on a GPU the matrix product applies GELU to its fp32 sums (cuBLASLt's epilogue GELU_BIAS, the
+/// tanh form too): one rounding less than the published model, whose product is rounded before.
+at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer);
+
 /// Layer norm without parameters, times `scale` (which is 1 + the modulation's scale), plus `shift`.
 /// Shape: x [B, L, dim]; shift and scale [1, 1, dim].
 /// Numerics: fp32 statistics; rounds to the dtype of x after the norm, the product and the sum.

@@ -40,7 +40,7 @@ at::Tensor cross_attention(const at::Tensor& x, const LayerWeights& weights, con
 }
 
 at::Tensor feed_forward(const at::Tensor& x, const LayerWeights& weights) {
-  return linear(gelu_(linear(x, weights.ffn_up)), weights.ffn_down);
+  return linear(linear_gelu(x, weights.ffn_up), weights.ffn_down);
 }
 
 }  // namespace

@@ -110,6 +110,43 @@ TEST(LayersCuda, GatedSumIsLikeItsTwin) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_twin(on(at::kCUDA, dtype));
 }
 
+void expect_linear_gelu_like_twin(at::TensorOptions options) {
+  const Linear layer{formula_data("w", {328, 320}, 0.1).to(options), formula_data("b", {328}, 0.5).to(options)};
+  const at::Tensor x = formula_data("x", {2, 9, 320}, 2).to(options);
+  const at::Tensor actual = linear_gelu(x, layer), twin = plain::gelu_(linear(x, layer));
+  EXPECT_EQ(actual.scalar_type(), twin.scalar_type());
+  const at::Tensor sums = at::linear(x.to(at::kDouble), layer.weight.to(at::kDouble), layer.bias.to(at::kDouble));
+  const at::Tensor expected = at::gelu(sums, "tanh");
+  const bool half = options.dtype() == at::kBFloat16;
+  EXPECT_TENSORS_NEAR_IN_NORM(actual, expected, half ? 4e-3 : 2e-6);
+  EXPECT_TENSORS_NEAR_IN_NORM(actual, twin, half ? 4e-3 : 2e-6);
+}
+
+// Between -4 and -2 the tanh form and the one with erf are 2 % apart: how much of the way to the latter a result is,
+// whatever it is rounded by.
+void expect_linear_gelu_is_the_tanh_form(at::TensorOptions options) {
+  const Linear identity{at::eye(64, options), at::zeros({64}, options)};
+  const at::Tensor x = at::linspace(-4, -2, 32 * 64, options).view({1, 32, 64}), wide = x.to(at::kDouble);
+  const at::Tensor tanh_form = at::gelu(wide, "tanh"), erf_form = at::gelu(wide, "none");
+  const at::Tensor way = erf_form - tanh_form;
+  const at::Tensor part = ((linear_gelu(x, identity).to(at::kDouble) - tanh_form) * way).sum() / (way * way).sum();
+  EXPECT_NEAR(part.item<double>(), 0, 0.3);
+}
+
+TEST(Layers, LinearWithGeluIsLikeItsTwin) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    expect_linear_gelu_like_twin(on(at::kCPU, dtype));
+    expect_linear_gelu_is_the_tanh_form(on(at::kCPU, dtype));
+  }
+}
+TEST(LayersCuda, LinearWithGeluIsLikeItsTwin) {
+  FLASHBLOCK_NEED_CUDA();
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    expect_linear_gelu_like_twin(on(at::kCUDA, dtype));
+    expect_linear_gelu_is_the_tanh_form(on(at::kCUDA, dtype));
+  }
+}
+
 TEST(Layers, LinearIsNearFloat64) {
   const Linear layer{formula_data("w", {96, 320}, 0.1), formula_data("b", {96}, 0.1)};
   const at::Tensor x = formula_data("x", {2, 9, 320}, 1);
