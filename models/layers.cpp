@@ -7,6 +7,7 @@
 #include <ATen/record_function.h>
 
 #include <algorithm>
+#include <cstdint>
 
 #include "core/check.h"
 #include "core/work_scopes.h"
@@ -27,10 +28,16 @@ Element element_of(const at::Tensor& x) {
   return x.scalar_type() == at::kFloat ? Element::kFloat32 : Element::kBfloat16;
 }
 
+// The CUDA kernels move 16 bytes at a time.
+bool in_steps_of_16_bytes(const at::Tensor& x) {
+  const bool rows = x.dim() < 2 || x.stride(-2) % 8 == 0;
+  return x.size(-1) % 8 == 0 && rows && reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
+}
+
 // True if our kernels take rows of this width and type on the device of x.
 bool kernels_take(const at::Tensor& x) {
   const bool type = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
-  const bool device = x.is_cpu() || (x.is_cuda() && x.size(-1) % 8 == 0);
+  const bool device = x.is_cpu() || (x.is_cuda() && in_steps_of_16_bytes(x));
   return type && device && x.size(-1) <= kLongestRow && x.stride(-1) == 1;
 }
 

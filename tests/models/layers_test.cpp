@@ -5,6 +5,8 @@
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "models/layers_plain.h"
 #include "tests/support/cuda.h"
 #include "tests/support/formula_weights.h"
@@ -33,7 +35,8 @@ void expect_twin(const at::Tensor& fused, const at::Tensor& plain, const at::Ten
   EXPECT_TENSORS_NEAR_IN_NORM(fused, plain, bounds(options).norm);
 }
 
-constexpr int64_t kWidths[] = {64, 320, 1536, 5120};
+// Widths of published models, and of each way in which the CUDA kernels hold a row; the rows are no multiple of theirs.
+constexpr int64_t kWidths[] = {8, 64, 320, 1000, 1536, 1800, 3072, 4096, 5120, 8192};
 
 void expect_norms_like_twins(at::TensorOptions options) {
   for (const int64_t width : kWidths) {
@@ -48,9 +51,10 @@ void expect_norms_like_twins(at::TensorOptions options) {
 
 // x is a slice of a joined projection, out a slot of a larger cache.
 void expect_norm_rope_like_twin(at::TensorOptions options) {
-  for (const int64_t head_dim : {64, 128}) {
-    const int64_t heads = 5, width = heads * head_dim, tokens = 2 * 3 * 4;
-    const Rotation rotation = RopeTable(head_dim, 40, 3, 4, options.device()).rotation(30, 2);
+  const std::pair<int64_t, int64_t> heads_of_dims[] = {{1, 64}, {5, 64}, {5, 72}, {12, 128}, {24, 128}, {40, 128}};
+  for (const auto& [heads, head_dim] : heads_of_dims) {
+    const int64_t width = heads * head_dim, tokens = 3 * 3 * 5;
+    const Rotation rotation = RopeTable(head_dim, 40, 3, 5, options.device()).rotation(30, 3);
     const at::Tensor joined = formula_data("x", {2, tokens, 3 * width}, 2).to(options);
     const at::Tensor x = joined.narrow(-1, width, width);
     const at::Tensor weight = (formula_data("weight", {width}, 0.2) + 1).to(options);
