@@ -31,10 +31,17 @@ at::Tensor affine_norm(const at::Tensor& x, const Linear& norm, double eps);
 /// multiplied by the weight, and rounded again.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
-/// rms_norm, split into heads, rotated: written into `out` [B, L, N, D], such as a slot of a key/value cache.
-/// Shape: x [B, L, N * D], rows contiguous.
-void rms_norm_rope_out(at::Tensor out, const at::Tensor& x, const at::Tensor& weight, double eps,
-                       const Rotation& rotation);
+/// What one part of a joined projection becomes.
+struct ProjectionPart {
+  at::Tensor out;  ///< [B, L, N, D], such as a slot of a key/value cache
+  at::Tensor
+      norm;  ///< [N * D], the weight of its rms_norm, after which it is rotated; undefined: it is copied as it is
+};
+
+/// Splits rows into equal parts, and parts into heads: rms_norm, rotation, into `out`. One launch on a GPU.
+/// Shape: joined [B, L, parts * N * D], contiguous; one to three parts.
+void split_projection(const at::Tensor& joined, at::ArrayRef<ProjectionPart> parts, double eps,
+                      const Rotation& rotation);
 
 /// x += update * gate, rounding the product and the sum; update is dead afterwards.
 void add_gated_(at::Tensor& x, at::Tensor update, const at::Tensor& gate);

@@ -26,9 +26,11 @@ __device__ void turn_eight(Eight<T>& eight, const Turn& turn) {
   }
 }
 
+// The thread blocks of one y have one of the parts.
 template <typename Layout>
-__global__ void __launch_bounds__(Layout::kThreads) norm_rope_kernel(const __grid_constant__ NormRopeArguments a) {
+__global__ void __launch_bounds__(Layout::kThreads) norm_rope_kernel(const __grid_constant__ NormRopeParts parts) {
   using T = typename Layout::Element;
+  const NormRopeArguments& a = parts.part[blockIdx.y];
   const unsigned row = Layout::row(), tokens = unsigned(a.tokens);
   if (row >= unsigned(a.batch) * tokens) return;
   const unsigned token = row % tokens, batch = row / tokens;
@@ -37,6 +39,7 @@ __global__ void __launch_bounds__(Layout::kThreads) norm_rope_kernel(const __gri
   const int width = int(a.width);
   Eight<T> v[Layout::kVectorCount];
   Layout::for_vectors(width, [&](int i, int column) { v[i] = load_eight(x + column); });
+  if (!a.weight) return Layout::for_vectors(width, [&](int i, int column) { store_eight(out + column, v[i]); });
   // Where a step is a number of whole heads, all vectors of a thread turn alike.
   Turn turn{};
   const bool turns_alike = Layout::kStep % int(a.head_dim) == 0;
@@ -128,9 +131,11 @@ unsigned thread_blocks(int64_t rows) {
 
 }  // namespace
 
-cudaError_t launch_norm_rope(const NormRopeArguments& a, cudaStream_t stream) {
-  with_row_layout(a.element, a.width, [&]<typename Layout>(Layout) {
-    norm_rope_kernel<Layout><<<thread_blocks<Layout>(a.batch * a.tokens), Layout::kThreads, 0, stream>>>(a);
+cudaError_t launch_norm_rope(const NormRopeParts& parts, cudaStream_t stream) {
+  const NormRopeArguments& first = parts.part[0];
+  with_row_layout(first.element, first.width, [&]<typename Layout>(Layout) {
+    const dim3 blocks(thread_blocks<Layout>(first.batch * first.tokens), unsigned(parts.count));
+    norm_rope_kernel<Layout><<<blocks, Layout::kThreads, 0, stream>>>(parts);
   });
   return cudaGetLastError();
 }

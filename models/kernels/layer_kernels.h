@@ -21,13 +21,19 @@ struct NormRopeArguments {
   Element element;
   const void* x;  ///< rows of `width`, x_row_stride elements apart
   int64_t x_row_stride;
-  const void* weight;   ///< [width]
+  const void* weight;   ///< [width], or null, on the GPU alone: rows are copied as they are
   const float* cosine;  ///< [tokens, head_dim / 2], or null: no rotation
   const float* sine;
   void* out;  ///< rows of `width`; strides in elements
   int64_t out_batch_stride, out_token_stride;
   int64_t batch, tokens, width, head_dim;
   float eps;
+};
+
+/// Up to three tensors, such as the parts of a joined projection, whose rows are as many and as long.
+struct NormRopeParts {
+  NormRopeArguments part[3];
+  int count;
 };
 
 /// Layer norm without parameters, times scale, plus shift.
@@ -65,7 +71,7 @@ void gelu_elements(const GeluArguments& arguments, int64_t begin, int64_t end);
 
 #ifdef FLASHBLOCK_CUDA
 // On the GPU: width and all strides multiples of 8, pointers 16-byte aligned. Return the status of the launch.
-cudaError_t launch_norm_rope(const NormRopeArguments& arguments, cudaStream_t stream);
+cudaError_t launch_norm_rope(const NormRopeParts& arguments, cudaStream_t stream);
 cudaError_t launch_modulated_norm(const ModulatedNormArguments& arguments, cudaStream_t stream);
 cudaError_t launch_gated_sum(const GatedSumArguments& arguments, cudaStream_t stream);
 #endif

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <utility>
+#include <vector>
 
 #include "models/layers_plain.h"
 #include "tests/support/cuda.h"
@@ -49,22 +50,46 @@ void expect_norms_like_twins(at::TensorOptions options) {
   }
 }
 
-// x is a slice of a joined projection, out a slot of a larger cache.
-void expect_norm_rope_like_twin(at::TensorOptions options) {
-  const std::pair<int64_t, int64_t> heads_of_dims[] = {{1, 64}, {5, 64}, {5, 72}, {12, 128}, {24, 128}, {40, 128}};
-  for (const auto& [heads, head_dim] : heads_of_dims) {
-    const int64_t width = heads * head_dim, tokens = 3 * 3 * 5;
-    const Rotation rotation = RopeTable(head_dim, 40, 3, 5, options.device()).rotation(30, 3);
-    const at::Tensor joined = formula_data("x", {2, tokens, 3 * width}, 2).to(options);
-    const at::Tensor x = joined.narrow(-1, width, width);
-    const at::Tensor weight = (formula_data("weight", {width}, 0.2) + 1).to(options);
-    const at::Tensor fused = at::full({2, tokens + 7, heads, head_dim}, 9.0, options), twin = fused.clone();
-    rms_norm_rope_out(fused.narrow(1, 3, tokens), x, weight, kEps, rotation);
-    plain::rms_norm_rope_out(twin.narrow(1, 3, tokens), x, weight, kEps, rotation);
-    expect_twin(fused, twin, options);
-    EXPECT_TENSORS_IDENTICAL(fused.narrow(1, 0, 3), twin.narrow(1, 0, 3));
-    EXPECT_TENSORS_IDENTICAL(fused.narrow(1, tokens + 3, 4), twin.narrow(1, tokens + 3, 4));
+// A slot of a larger cache, whose other tokens must stay as they are.
+constexpr int64_t kBefore = 3, kAfter = 4;
+
+void expect_split_like_twin(at::TensorOptions options, int64_t heads, int64_t head_dim, int64_t parts) {
+  const int64_t width = heads * head_dim, tokens = 3 * 3 * 5;
+  const Rotation rotation = RopeTable(head_dim, 40, 3, 5, options.device()).rotation(30, 3);
+  const at::Tensor joined = formula_data("x", {2, tokens, parts * width}, 2).to(options);
+  const at::Tensor weight = (formula_data("weight", {width}, 0.2) + 1).to(options);
+  std::vector<at::Tensor> fused, twins;
+  std::vector<ProjectionPart> split;
+  for (int64_t i = 0; i < parts; ++i) {
+    fused.push_back(at::full({2, kBefore + tokens + kAfter, heads, head_dim}, 9.0, options));
+    twins.push_back(fused.back().clone());
+    const bool values = i == parts - 1 && parts > 1;
+    split.push_back({fused.back().narrow(1, kBefore, tokens), values ? at::Tensor() : weight * double(i + 1)});
+    const at::Tensor x = joined.narrow(-1, i * width, width), twin = twins.back().narrow(1, kBefore, tokens);
+    if (values) {
+      twin.copy_(x.unflatten(-1, {heads, head_dim}));
+    } else {
+      plain::rms_norm_rope_out(twin, x, split.back().norm, kEps, rotation);
+    }
   }
+  split_projection(joined, split, kEps, rotation);
+  for (size_t i = 0; i < fused.size(); ++i) {
+    expect_twin(fused[i], twins[i], options);
+    if (!split[i].norm.defined()) {
+      EXPECT_TENSORS_IDENTICAL(fused[i], twins[i]);
+    }
+    EXPECT_TENSORS_IDENTICAL(fused[i].narrow(1, 0, kBefore), twins[i].narrow(1, 0, kBefore));
+    EXPECT_TENSORS_IDENTICAL(fused[i].narrow(1, kBefore + tokens, kAfter),
+                             twins[i].narrow(1, kBefore + tokens, kAfter));
+  }
+}
+
+// Also heads that no step of a warp is a multiple of, and ones that no kernel takes.
+void expect_splits_like_twins(at::TensorOptions options) {
+  const std::pair<int64_t, int64_t> heads_of_dims[] = {{1, 64},   {5, 64},   {5, 72},  {6, 20},
+                                                       {12, 128}, {24, 128}, {40, 128}};
+  for (const auto& [heads, head_dim] : heads_of_dims)
+    for (const int64_t parts : {1, 2, 3}) expect_split_like_twin(options, heads, head_dim, parts);
 }
 
 void expect_gated_sum_like_twin(at::TensorOptions options) {
@@ -91,8 +116,8 @@ void expect_gelu_near_float64(at::ScalarType dtype) {
 TEST(Layers, NormsAreLikeTheirTwins) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norms_like_twins(on(at::kCPU, dtype));
 }
-TEST(Layers, NormAndRotationIsLikeItsTwin) {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norm_rope_like_twin(on(at::kCPU, dtype));
+TEST(Layers, SplitProjectionIsLikeItsTwin) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_splits_like_twins(on(at::kCPU, dtype));
 }
 TEST(Layers, GatedSumIsLikeItsTwin) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_twin(on(at::kCPU, dtype));
@@ -105,9 +130,9 @@ TEST(LayersCuda, NormsAreLikeTheirTwins) {
   FLASHBLOCK_NEED_CUDA();
   for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norms_like_twins(on(at::kCUDA, dtype));
 }
-TEST(LayersCuda, NormAndRotationIsLikeItsTwin) {
+TEST(LayersCuda, SplitProjectionIsLikeItsTwin) {
   FLASHBLOCK_NEED_CUDA();
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norm_rope_like_twin(on(at::kCUDA, dtype));
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_splits_like_twins(on(at::kCUDA, dtype));
 }
 TEST(LayersCuda, GatedSumIsLikeItsTwin) {
   FLASHBLOCK_NEED_CUDA();
