@@ -7,7 +7,9 @@
 #include <ATen/record_function.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <utility>
 
 #include "core/check.h"
 #include "core/work_scopes.h"
@@ -106,6 +108,38 @@ void write_part(const ProjectionPart& part, const at::Tensor& x, double eps, con
     plain::rms_norm_rope_out(part.out, x, part.norm, eps, rotation);
 }
 
+// What a layer norm on the GPU needs beside the rows; update and gate may be undefined.
+struct RowNorm {
+  NormForm form;
+  at::Tensor update, gate, scale, shift;
+};
+
+// True if our CUDA kernel takes the rows of x and all that comes with them.
+bool row_norm_takes(const at::Tensor& x, const RowNorm& norm) {
+  if (!x.is_cuda() || !kernels_take(x) || !x.is_contiguous()) return false;
+  return std::ranges::all_of(std::array{&norm.update, &norm.gate, &norm.scale, &norm.shift}, [&](const at::Tensor* t) {
+    return !t->defined() || (t->scalar_type() == x.scalar_type() && t->is_contiguous() && in_steps_of_16_bytes(*t));
+  });
+}
+
+at::Tensor row_norm(const at::Tensor& x, const RowNorm& norm, double eps) {
+  const auto data = [](const at::Tensor& t) { return t.defined() ? t.const_data_ptr() : nullptr; };
+  const at::Tensor out = at::empty_like(x);
+  const RowNormArguments arguments{.form = norm.form,
+                                   .element = element_of(x),
+                                   .x = x.data_ptr(),
+                                   .update = data(norm.update),
+                                   .gate = data(norm.gate),
+                                   .scale = data(norm.scale),
+                                   .shift = data(norm.shift),
+                                   .out = out.data_ptr(),
+                                   .rows = x.numel() / x.size(-1),
+                                   .width = x.size(-1),
+                                   .eps = float(eps)};
+  FLASHBLOCK_LAUNCH(launch_row_norm, arguments, x);
+  return out;
+}
+
 // oneDNN's product: for float32 on CPUs it is faster than the BLAS that at::linear calls.
 at::Tensor onednn_linear(const at::Tensor& x, const Linear& layer) {
   using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, std::string_view,
@@ -141,7 +175,9 @@ at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer) {
 }
 
 at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps) {
-  if (!kernels_take(x) || !x.is_contiguous()) return plain::modulated_norm(x, shift, scale, eps);
+  const RowNorm norm{NormForm::kModulated, {}, {}, scale, shift};
+  if (row_norm_takes(x, norm)) return row_norm(x, norm, eps);
+  if (x.is_cuda() || !kernels_take(x) || !x.is_contiguous()) return plain::modulated_norm(x, shift, scale, eps);
   const at::Tensor out = at::empty_like(x);
   const ModulatedNormArguments arguments{.element = element_of(x),
                                          .x = x.const_data_ptr(),
@@ -151,12 +187,23 @@ at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at
                                          .rows = x.numel() / x.size(-1),
                                          .width = x.size(-1),
                                          .eps = float(eps)};
-  FLASHBLOCK_RUN(modulated_norm_rows, launch_modulated_norm, arguments, arguments.rows, x);
+  run_rows(modulated_norm_rows, arguments, arguments.rows, arguments.width);
   return out;
 }
 
-at::Tensor affine_norm(const at::Tensor& x, const Linear& norm, double eps) {
-  return at::layer_norm(x, {x.size(-1)}, norm.weight, norm.bias, eps);
+at::Tensor add_modulated_norm(at::Tensor& x, const at::Tensor& update, const at::Tensor& shift, const at::Tensor& scale,
+                              double eps) {
+  const RowNorm norm{NormForm::kAddedModulated, update, {}, scale, shift};
+  if (row_norm_takes(x, norm)) return row_norm(x, norm, eps);
+  return modulated_norm(x.add_(update), shift, scale, eps);
+}
+
+at::Tensor add_gated_affine_norm(at::Tensor& x, at::Tensor update, const at::Tensor& gate, const Linear& affine,
+                                 double eps) {
+  const RowNorm norm{NormForm::kGatedAffine, update, gate, affine.weight, affine.bias};
+  if (row_norm_takes(x, norm)) return row_norm(x, norm, eps);
+  add_gated_(x, std::move(update), gate);
+  return at::layer_norm(x, {x.size(-1)}, affine.weight, affine.bias, eps);
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {

@@ -24,8 +24,13 @@ at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer);
 /// Numerics: fp32 statistics; rounds to the dtype of x after the norm, the product and the sum.
 at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps);
 
-/// Layer norm with weight and bias, one rounding.
-at::Tensor affine_norm(const at::Tensor& x, const Linear& norm, double eps);
+/// x += update, then modulated_norm of the sum; on a GPU in one pass over memory.
+at::Tensor add_modulated_norm(at::Tensor& x, const at::Tensor& update, const at::Tensor& shift, const at::Tensor& scale,
+                              double eps);
+
+/// add_gated_, then the layer norm of the sum with weight and bias, rounded once; on a GPU in one pass over memory.
+at::Tensor add_gated_affine_norm(at::Tensor& x, at::Tensor update, const at::Tensor& gate, const Linear& affine,
+                                 double eps);
 
 /// x / sqrt(mean(x^2) + eps) over the last dimension, all heads together, in fp32; rounded to the dtype of x, then
 /// multiplied by the weight, and rounded again.

@@ -42,11 +42,13 @@ void transformer_layer(at::Tensor& x, const LayerWeights& weights, const LayerMo
                        const LayerContext& context, LayerState& state) {
   const double eps = context.config.eps;
   at::Tensor normed = modulated_norm(x, modulation.attention_shift, modulation.attention_scale, eps);
-  add_gated_(x, self_attention(normed, weights, context, state), modulation.attention_gate);
 
-  x.add_(cross_attention(affine_norm(x, weights.cross_norm, eps), weights, context, state.text));
+  normed = add_gated_affine_norm(x, self_attention(normed, weights, context, state), modulation.attention_gate,
+                                 weights.cross_norm, eps);
 
-  normed = modulated_norm(x, modulation.ffn_shift, modulation.ffn_scale, eps);
+  normed = add_modulated_norm(x, cross_attention(normed, weights, context, state.text), modulation.ffn_shift,
+                              modulation.ffn_scale, eps);
+
   add_gated_(x, feed_forward(normed, weights), modulation.ffn_gate);
 }
 

@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(Layout::kThreads) norm_rope_kernel(const __gri
   });
   const float inverse = 1.0f / sqrtf(Layout::sum(squares) / float(width) + a.eps);
   Layout::for_vectors(width, [&](int i, int column) {
-    const Eight<T> weight = load_eight(static_cast<const T*>(a.weight) + column);
+    const Eight<T> weight = load_constant(static_cast<const T*>(a.weight) + column);
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       const float2 wide = widened(v[i].pair[j]);
@@ -66,17 +66,36 @@ __global__ void __launch_bounds__(Layout::kThreads) norm_rope_kernel(const __gri
   });
 }
 
-template <typename Layout>
-__global__ void __launch_bounds__(Layout::kThreads)
-    modulated_norm_kernel(const __grid_constant__ ModulatedNormArguments a) {
+// Adds update * gate to the row `v` of x, and writes the row.
+template <typename Layout, NormForm kForm, typename T>
+__device__ void add_update(const RowNormArguments& a, int64_t first, Eight<T> (&v)[Layout::kVectorCount]) {
+  const T* update = static_cast<const T*>(a.update) + first;
+  T* x = static_cast<T*>(a.x) + first;
+  Eight<T> u[Layout::kVectorCount];
+  Layout::for_vectors(int(a.width), [&](int i, int column) { u[i] = load_constant(update + column); });
+  Layout::for_vectors(int(a.width), [&](int i, int column) {
+    if constexpr (kForm == NormForm::kGatedAffine) {
+      const Eight<T> gate = load_constant(static_cast<const T*>(a.gate) + column);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) u[i].pair[j] = times(u[i].pair[j], gate.pair[j]);
+    }
+#pragma unroll
+    for (int j = 0; j < 4; ++j) v[i].pair[j] = plus(v[i].pair[j], u[i].pair[j]);
+    store_eight(x + column, v[i]);
+  });
+}
+
+template <typename Layout, NormForm kForm>
+__global__ void __launch_bounds__(Layout::kThreads) row_norm_kernel(const __grid_constant__ RowNormArguments a) {
   using T = typename Layout::Element;
   const int64_t row = Layout::row();
   if (row >= a.rows) return;
   const int width = int(a.width);
   const T* x = static_cast<const T*>(a.x) + row * width;
-  T* out = static_cast<T*>(a.out) + row * width;
   Eight<T> v[Layout::kVectorCount];
   Layout::for_vectors(width, [&](int i, int column) { v[i] = load_eight(x + column); });
+  if constexpr (kForm != NormForm::kModulated) add_update<Layout, kForm>(a, row * width, v);
+
   float sum = 0;
   Layout::for_vectors(width, [&](int i, int) {
 #pragma unroll
@@ -95,16 +114,22 @@ __global__ void __launch_bounds__(Layout::kThreads)
     }
   });
   const float inverse = 1.0f / sqrtf(Layout::sum(squares) / float(width) + a.eps);
+
   Layout::for_vectors(width, [&](int i, int column) {
-    const Eight<T> scale = load_eight(static_cast<const T*>(a.scale) + column);
-    const Eight<T> shift = load_eight(static_cast<const T*>(a.shift) + column);
+    const Eight<T> scale = load_constant(static_cast<const T*>(a.scale) + column);
+    const Eight<T> shift = load_constant(static_cast<const T*>(a.shift) + column);
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       const float2 wide = widened(v[i].pair[j]);
-      const Pair<T> normed = narrowed<T>((wide.x - mean) * inverse, (wide.y - mean) * inverse);
-      v[i].pair[j] = plus(times(normed, scale.pair[j]), shift.pair[j]);
+      const float2 normed = make_float2((wide.x - mean) * inverse, (wide.y - mean) * inverse);
+      if constexpr (kForm == NormForm::kGatedAffine) {
+        const float2 s = widened(scale.pair[j]), b = widened(shift.pair[j]);
+        v[i].pair[j] = narrowed<T>(normed.x * s.x + b.x, normed.y * s.y + b.y);
+      } else {
+        v[i].pair[j] = plus(times(narrowed<T>(normed.x, normed.y), scale.pair[j]), shift.pair[j]);
+      }
     }
-    store_eight(out + column, v[i]);
+    store_eight(static_cast<T*>(a.out) + row * width + column, v[i]);
   });
 }
 
@@ -117,8 +142,8 @@ __global__ void __launch_bounds__(kSumThreads) gated_sum_kernel(GatedSumArgument
   T* x = static_cast<T*>(a.x) + int64_t(index) * 8;
   const unsigned column = index % unsigned(a.width / 8) * 8;
   Eight<T> v = load_eight(x);
-  const Eight<T> update = load_eight(static_cast<const T*>(a.update) + int64_t(index) * 8);
-  const Eight<T> gate = load_eight(static_cast<const T*>(a.gate) + column);
+  const Eight<T> update = load_constant(static_cast<const T*>(a.update) + int64_t(index) * 8);
+  const Eight<T> gate = load_constant(static_cast<const T*>(a.gate) + column);
 #pragma unroll
   for (int j = 0; j < 4; ++j) v.pair[j] = plus(v.pair[j], times(update.pair[j], gate.pair[j]));
   store_eight(x, v);
@@ -140,9 +165,12 @@ cudaError_t launch_norm_rope(const NormRopeParts& parts, cudaStream_t stream) {
   return cudaGetLastError();
 }
 
-cudaError_t launch_modulated_norm(const ModulatedNormArguments& a, cudaStream_t stream) {
+cudaError_t launch_row_norm(const RowNormArguments& a, cudaStream_t stream) {
   with_row_layout(a.element, a.width, [&]<typename Layout>(Layout) {
-    modulated_norm_kernel<Layout><<<thread_blocks<Layout>(a.rows), Layout::kThreads, 0, stream>>>(a);
+    const auto kernel = a.form == NormForm::kModulated        ? row_norm_kernel<Layout, NormForm::kModulated>
+                        : a.form == NormForm::kAddedModulated ? row_norm_kernel<Layout, NormForm::kAddedModulated>
+                                                              : row_norm_kernel<Layout, NormForm::kGatedAffine>;
+    kernel<<<thread_blocks<Layout>(a.rows), Layout::kThreads, 0, stream>>>(a);
   });
   return cudaGetLastError();
 }

@@ -36,7 +36,7 @@ struct NormRopeParts {
   int count;
 };
 
-/// Layer norm without parameters, times scale, plus shift.
+/// On the CPU: layer norm without parameters, times scale, plus shift; rounds each.
 struct ModulatedNormArguments {
   Element element;
   const void* x;      ///< [rows, width] contiguous
@@ -56,6 +56,26 @@ struct GatedSumArguments {
   int64_t rows, width;
 };
 
+/// What comes before a layer norm on the GPU, and what after it.
+enum class NormForm {
+  kModulated,       ///< norm(x) * scale + shift, rounded three times
+  kAddedModulated,  ///< x += update first
+  kGatedAffine,     ///< x += update * gate first, the product rounded; norm(x) * scale + shift is rounded once
+};
+
+struct RowNormArguments {
+  NormForm form;
+  Element element;
+  void* x;             ///< [rows, width] contiguous; written if something is added
+  const void* update;  ///< likewise
+  const void* gate;    ///< [width]
+  const void* scale;   ///< [width]
+  const void* shift;   ///< [width]
+  void* out;           ///< [rows, width] contiguous
+  int64_t rows, width;
+  float eps;
+};
+
 /// GELU in its tanh form, in place.
 struct GeluArguments {
   Element element;
@@ -72,7 +92,7 @@ void gelu_elements(const GeluArguments& arguments, int64_t begin, int64_t end);
 #ifdef FLASHBLOCK_CUDA
 // On the GPU: width and all strides multiples of 8, pointers 16-byte aligned. Return the status of the launch.
 cudaError_t launch_norm_rope(const NormRopeParts& arguments, cudaStream_t stream);
-cudaError_t launch_modulated_norm(const ModulatedNormArguments& arguments, cudaStream_t stream);
+cudaError_t launch_row_norm(const RowNormArguments& arguments, cudaStream_t stream);
 cudaError_t launch_gated_sum(const GatedSumArguments& arguments, cudaStream_t stream);
 #endif
 

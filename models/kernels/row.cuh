@@ -63,6 +63,18 @@ __device__ inline Eight<T> load_eight(const T* from) {
   return eight;
 }
 
+/// Of memory that the kernel does not write, so that the load need not wait for a store.
+template <typename T>
+__device__ inline Eight<T> load_constant(const T* from) {
+  constexpr int kWords = sizeof(Eight<T>) / sizeof(uint4);
+  uint4 raw[kWords];
+#pragma unroll
+  for (int i = 0; i < kWords; ++i) raw[i] = __ldg(reinterpret_cast<const uint4*>(from) + i);
+  Eight<T> eight;
+  memcpy(&eight, raw, sizeof raw);
+  return eight;
+}
+
 template <typename T>
 __device__ inline void store_eight(T* to, const Eight<T>& eight) {
   constexpr int kWords = sizeof(Eight<T>) / sizeof(uint4);

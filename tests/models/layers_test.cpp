@@ -106,6 +106,29 @@ void expect_gated_sum_like_twin(at::TensorOptions options) {
   }
 }
 
+// Both the sum and its norm, as if one operator came after the other.
+void expect_sums_with_norms_like_twins(at::TensorOptions options) {
+  for (const int64_t width : kWidths) {
+    const at::Tensor x = (formula_data("x", {2, 9, width}, 3) + 0.5).to(options);
+    const at::Tensor update = formula_data("update", {2, 9, width}, 3).to(options);
+    const at::Tensor gate = formula_data("gate", {1, 1, width}, 1).to(options);
+    const at::Tensor shift = formula_data("shift", {1, 1, width}, 1).to(options);
+    const at::Tensor scale = (formula_data("scale", {1, 1, width}, 0.5) + 1).to(options);
+
+    at::Tensor fused = x.clone(), twin = x.clone();
+    const at::Tensor modulated = add_modulated_norm(fused, update, shift, scale, kEps);
+    EXPECT_TENSORS_IDENTICAL(fused, twin.add_(update));
+    expect_twin(modulated, plain::modulated_norm(twin, shift, scale, kEps), options);
+
+    fused = x.clone(), twin = x.clone();
+    const Linear affine{scale.flatten(), shift.flatten()};
+    const at::Tensor normed = add_gated_affine_norm(fused, update.clone(), gate, affine, kEps);
+    plain::add_gated_(twin, update.clone(), gate);
+    expect_twin(fused, twin, options);
+    expect_twin(normed, at::layer_norm(twin, {width}, affine.weight, affine.bias, kEps), options);
+  }
+}
+
 void expect_gelu_near_float64(at::ScalarType dtype) {
   const at::Tensor x = at::cat({at::linspace(-12, 12, 4001), at::full({3}, -90.0), at::full({3}, 90.0)}).to(dtype);
   const at::Tensor expected = at::gelu(x.to(at::kDouble), "tanh");
@@ -122,6 +145,9 @@ TEST(Layers, SplitProjectionIsLikeItsTwin) {
 TEST(Layers, GatedSumIsLikeItsTwin) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_twin(on(at::kCPU, dtype));
 }
+TEST(Layers, SumsWithNormsAreLikeTheirTwins) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_sums_with_norms_like_twins(on(at::kCPU, dtype));
+}
 TEST(Layers, GeluIsNearFloat64) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gelu_near_float64(dtype);
 }
@@ -137,6 +163,11 @@ TEST(LayersCuda, SplitProjectionIsLikeItsTwin) {
 TEST(LayersCuda, GatedSumIsLikeItsTwin) {
   FLASHBLOCK_NEED_CUDA();
   for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_twin(on(at::kCUDA, dtype));
+}
+
+TEST(LayersCuda, SumsWithNormsAreLikeTheirTwins) {
+  FLASHBLOCK_NEED_CUDA();
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_sums_with_norms_like_twins(on(at::kCUDA, dtype));
 }
 
 void expect_linear_gelu_like_twin(at::TensorOptions options) {
