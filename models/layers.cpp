@@ -7,6 +7,9 @@
 #include <ATen/record_function.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
+#include <utility>
 
 #include "core/check.h"
 #include "core/work_scopes.h"
@@ -27,26 +30,34 @@ Element element_of(const at::Tensor& x) {
   return x.scalar_type() == at::kFloat ? Element::kFloat32 : Element::kBfloat16;
 }
 
+// The CUDA kernels move 16 bytes at a time.
+bool in_steps_of_16_bytes(const at::Tensor& x) {
+  const bool rows = x.dim() < 2 || x.stride(-2) % 8 == 0;
+  return x.size(-1) % 8 == 0 && rows && reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
+}
+
 // True if our kernels take rows of this width and type on the device of x.
 bool kernels_take(const at::Tensor& x) {
   const bool type = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
-  const bool device = x.is_cpu() || (x.is_cuda() && x.size(-1) % 8 == 0);
+  const bool device = x.is_cpu() || (x.is_cuda() && in_steps_of_16_bytes(x));
   return type && device && x.size(-1) <= kLongestRow && x.stride(-1) == 1;
 }
 
-// Runs a CPU kernel over `rows`, or launches its CUDA twin.
+// Launches a kernel on the GPU of `tensor`. Builds without CUDA have no such tensor.
 #ifdef FLASHBLOCK_CUDA
+#define FLASHBLOCK_LAUNCH(launcher, arguments, tensor) launch(launcher, arguments, tensor, #launcher)
+#else
+#define FLASHBLOCK_LAUNCH(launcher, arguments, tensor) static_cast<void>(arguments)
+#endif
+
+// Runs a CPU kernel over `rows`, or launches its CUDA twin.
 #define FLASHBLOCK_RUN(cpu_kernel, cuda_launcher, arguments, rows, tensor) \
   do {                                                                     \
     if ((tensor).is_cuda())                                                \
-      launch(cuda_launcher, arguments, tensor, #cpu_kernel);               \
+      FLASHBLOCK_LAUNCH(cuda_launcher, arguments, tensor);                 \
     else                                                                   \
       run_rows(cpu_kernel, arguments, rows, (tensor).size(-1));            \
   } while (false)
-#else
-#define FLASHBLOCK_RUN(cpu_kernel, cuda_launcher, arguments, rows, tensor) \
-  run_rows(cpu_kernel, arguments, rows, (tensor).size(-1))
-#endif
 
 template <typename Arguments>
 void run_rows(void (*kernel)(const Arguments&, int64_t, int64_t), const Arguments& arguments, int64_t rows,
@@ -55,25 +66,78 @@ void run_rows(void (*kernel)(const Arguments&, int64_t, int64_t), const Argument
                    [&](int64_t begin, int64_t end) { kernel(arguments, begin, end); });
 }
 
-// Rows of x are evenly spaced, as those of a slice of a joined projection.
-void norm_rope(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight, double eps,
-               const Rotation* rotation, int64_t head_dim) {
+// Rows of x are evenly spaced, as those of a slice of a joined projection. Undefined: weight copies, rotation stays.
+NormRopeArguments norm_rope_arguments(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight, double eps,
+                                      const Rotation* rotation, int64_t head_dim) {
   FB_CHECK(x.size(0) == 1 || x.stride(0) == x.size(1) * x.stride(1), "rows of x are not evenly spaced");
-  const NormRopeArguments arguments{.element = element_of(x),
-                                    .x = x.const_data_ptr(),
-                                    .x_row_stride = x.stride(1),
-                                    .weight = weight.const_data_ptr(),
-                                    .cosine = rotation ? rotation->cosine.const_data_ptr<float>() : nullptr,
-                                    .sine = rotation ? rotation->sine.const_data_ptr<float>() : nullptr,
-                                    .out = out.data_ptr(),
-                                    .out_batch_stride = out.stride(0),
-                                    .out_token_stride = out.stride(1),
-                                    .batch = x.size(0),
-                                    .tokens = x.size(1),
-                                    .width = x.size(2),
-                                    .head_dim = head_dim,
-                                    .eps = float(eps)};
-  FLASHBLOCK_RUN(norm_rope_rows, launch_norm_rope, arguments, x.size(0) * x.size(1), x);
+  return {.element = element_of(x),
+          .x = x.const_data_ptr(),
+          .x_row_stride = x.stride(1),
+          .weight = weight.defined() ? weight.const_data_ptr() : nullptr,
+          .cosine = rotation ? rotation->cosine.const_data_ptr<float>() : nullptr,
+          .sine = rotation ? rotation->sine.const_data_ptr<float>() : nullptr,
+          .out = out.data_ptr(),
+          .out_batch_stride = out.stride(0),
+          .out_token_stride = out.stride(1),
+          .batch = x.size(0),
+          .tokens = x.size(1),
+          .width = x.size(2),
+          .head_dim = head_dim,
+          .eps = float(eps)};
+}
+
+void norm_rope(const NormRopeArguments& arguments, const at::Tensor& x) {
+  if (x.is_cuda())
+    FLASHBLOCK_LAUNCH(launch_norm_rope, (NormRopeParts{{arguments}, 1}), x);
+  else
+    run_rows(norm_rope_rows, arguments, arguments.batch * arguments.tokens, arguments.width);
+}
+
+// True if our kernels write rows of the width of x into heads that follow each other, as those of `out` do.
+bool kernels_split(const at::Tensor& x, const at::Tensor& out) {
+  const bool heads_joined = out.stride(2) == out.size(3) && out.stride(3) == 1;
+  return kernels_take(x) && heads_joined && out.size(3) % 8 == 0;
+}
+
+void write_part(const ProjectionPart& part, const at::Tensor& x, double eps, const Rotation& rotation) {
+  if (!part.norm.defined())
+    part.out.copy_(x.view(part.out.sizes()));
+  else if (kernels_split(x, part.out))
+    norm_rope(norm_rope_arguments(part.out, x, part.norm, eps, &rotation, part.out.size(3)), x);
+  else
+    plain::rms_norm_rope_out(part.out, x, part.norm, eps, rotation);
+}
+
+// What a layer norm on the GPU needs beside the rows; update and gate may be undefined.
+struct RowNorm {
+  NormForm form;
+  at::Tensor update, gate, scale, shift;
+};
+
+// True if our CUDA kernel takes the rows of x and all that comes with them.
+bool row_norm_takes(const at::Tensor& x, const RowNorm& norm) {
+  if (!x.is_cuda() || !kernels_take(x) || !x.is_contiguous()) return false;
+  return std::ranges::all_of(std::array{&norm.update, &norm.gate, &norm.scale, &norm.shift}, [&](const at::Tensor* t) {
+    return !t->defined() || (t->scalar_type() == x.scalar_type() && t->is_contiguous() && in_steps_of_16_bytes(*t));
+  });
+}
+
+at::Tensor row_norm(const at::Tensor& x, const RowNorm& norm, double eps) {
+  const auto data = [](const at::Tensor& t) { return t.defined() ? t.const_data_ptr() : nullptr; };
+  const at::Tensor out = at::empty_like(x);
+  const RowNormArguments arguments{.form = norm.form,
+                                   .element = element_of(x),
+                                   .x = x.data_ptr(),
+                                   .update = data(norm.update),
+                                   .gate = data(norm.gate),
+                                   .scale = data(norm.scale),
+                                   .shift = data(norm.shift),
+                                   .out = out.data_ptr(),
+                                   .rows = x.numel() / x.size(-1),
+                                   .width = x.size(-1),
+                                   .eps = float(eps)};
+  FLASHBLOCK_LAUNCH(launch_row_norm, arguments, x);
+  return out;
 }
 
 // oneDNN's product: for float32 on CPUs it is faster than the BLAS that at::linear calls.
@@ -101,8 +165,19 @@ at::Tensor gelu_(at::Tensor x) {
   return x;
 }
 
+// float32 is what others are compared with: it keeps the GELU that is known to the last bits.
+at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer) {
+  if (!x.is_cuda() || x.scalar_type() != at::kBFloat16) return gelu_(linear(x, layer));
+  RECORD_USER_SCOPE(kLinearScope);
+  const at::Tensor rows = x.flatten(0, -2);
+  return at::_addmm_activation(layer.bias, rows, layer.weight.t(), 1, 1, /*use_gelu=*/true)
+      .unflatten(0, x.sizes().slice(0, size_t(x.dim() - 1)));
+}
+
 at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps) {
-  if (!kernels_take(x) || !x.is_contiguous()) return plain::modulated_norm(x, shift, scale, eps);
+  const RowNorm norm{NormForm::kModulated, {}, {}, scale, shift};
+  if (row_norm_takes(x, norm)) return row_norm(x, norm, eps);
+  if (x.is_cuda() || !kernels_take(x) || !x.is_contiguous()) return plain::modulated_norm(x, shift, scale, eps);
   const at::Tensor out = at::empty_like(x);
   const ModulatedNormArguments arguments{.element = element_of(x),
                                          .x = x.const_data_ptr(),
@@ -112,28 +187,46 @@ at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at
                                          .rows = x.numel() / x.size(-1),
                                          .width = x.size(-1),
                                          .eps = float(eps)};
-  FLASHBLOCK_RUN(modulated_norm_rows, launch_modulated_norm, arguments, arguments.rows, x);
+  run_rows(modulated_norm_rows, arguments, arguments.rows, arguments.width);
   return out;
 }
 
-at::Tensor affine_norm(const at::Tensor& x, const Linear& norm, double eps) {
-  return at::layer_norm(x, {x.size(-1)}, norm.weight, norm.bias, eps);
+at::Tensor add_modulated_norm(at::Tensor& x, const at::Tensor& update, const at::Tensor& shift, const at::Tensor& scale,
+                              double eps) {
+  const RowNorm norm{NormForm::kAddedModulated, update, {}, scale, shift};
+  if (row_norm_takes(x, norm)) return row_norm(x, norm, eps);
+  return modulated_norm(x.add_(update), shift, scale, eps);
+}
+
+at::Tensor add_gated_affine_norm(at::Tensor& x, at::Tensor update, const at::Tensor& gate, const Linear& affine,
+                                 double eps) {
+  const RowNorm norm{NormForm::kGatedAffine, update, gate, affine.weight, affine.bias};
+  if (row_norm_takes(x, norm)) return row_norm(x, norm, eps);
+  add_gated_(x, std::move(update), gate);
+  return at::layer_norm(x, {x.size(-1)}, affine.weight, affine.bias, eps);
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   if (!kernels_take(x)) return plain::rms_norm(x, weight, eps);
   const at::Tensor out = at::empty(x.sizes(), x.options());
-  norm_rope(out, x, weight, eps, nullptr, x.size(2));
+  norm_rope(norm_rope_arguments(out, x, weight, eps, nullptr, x.size(2)), x);
   return out;
 }
 
-void rms_norm_rope_out(at::Tensor out, const at::Tensor& x, const at::Tensor& weight, double eps,
-                       const Rotation& rotation) {
-  const int64_t head_dim = out.size(3);
-  const bool heads_joined = out.stride(2) == head_dim && out.stride(3) == 1;
-  if (!kernels_take(x) || !heads_joined || head_dim % 8 != 0)
-    return plain::rms_norm_rope_out(out, x, weight, eps, rotation);
-  norm_rope(out, x, weight, eps, &rotation, head_dim);
+void split_projection(const at::Tensor& joined, at::ArrayRef<ProjectionPart> parts, double eps,
+                      const Rotation& rotation) {
+  FB_CHECK(parts.size() <= 3 && joined.size(-1) % int64_t(parts.size()) == 0, "row of ", joined.size(-1), " for ",
+           parts.size(), " parts");
+  const auto slices = joined.chunk(int64_t(parts.size()), -1);
+  NormRopeParts launched{.part = {}, .count = 0};
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto& [out, norm] = parts[i];
+    if (!joined.is_cuda() || !kernels_split(slices[i], out))
+      write_part(parts[i], slices[i], eps, rotation);
+    else
+      launched.part[launched.count++] = norm_rope_arguments(out, slices[i], norm, eps, &rotation, out.size(3));
+  }
+  if (launched.count > 0) FLASHBLOCK_LAUNCH(launch_norm_rope, launched, joined);
 }
 
 void add_gated_(at::Tensor& x, at::Tensor update, const at::Tensor& gate) {

@@ -14,22 +14,39 @@ at::Tensor linear(const at::Tensor& x, const Linear& layer);
 /// GELU in its tanh form, over the memory of x.
 at::Tensor gelu_(at::Tensor x);
 
+/// gelu_(linear(x)), x of two dimensions or more.
+/// Numerics: in bfloat16 on a GPU the matrix product applies GELU to its fp32 sums (cuBLASLt's epilogue GELU_BIAS, the
+/// tanh form too): one rounding less than the published model, whose product is rounded before.
+at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer);
+
 /// Layer norm without parameters, times `scale` (which is 1 + the modulation's scale), plus `shift`.
 /// Shape: x [B, L, dim]; shift and scale [1, 1, dim].
 /// Numerics: fp32 statistics; rounds to the dtype of x after the norm, the product and the sum.
 at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps);
 
-/// Layer norm with weight and bias, one rounding.
-at::Tensor affine_norm(const at::Tensor& x, const Linear& norm, double eps);
+/// x += update, then modulated_norm of the sum; on a GPU in one pass over memory.
+at::Tensor add_modulated_norm(at::Tensor& x, const at::Tensor& update, const at::Tensor& shift, const at::Tensor& scale,
+                              double eps);
+
+/// add_gated_, then the layer norm of the sum with weight and bias, rounded once; on a GPU in one pass over memory.
+at::Tensor add_gated_affine_norm(at::Tensor& x, at::Tensor update, const at::Tensor& gate, const Linear& affine,
+                                 double eps);
 
 /// x / sqrt(mean(x^2) + eps) over the last dimension, all heads together, in fp32; rounded to the dtype of x, then
 /// multiplied by the weight, and rounded again.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
-/// rms_norm, split into heads, rotated: written into `out` [B, L, N, D], such as a slot of a key/value cache.
-/// Shape: x [B, L, N * D], rows contiguous.
-void rms_norm_rope_out(at::Tensor out, const at::Tensor& x, const at::Tensor& weight, double eps,
-                       const Rotation& rotation);
+/// What one part of a joined projection becomes.
+struct ProjectionPart {
+  at::Tensor out;  ///< [B, L, N, D], such as a slot of a key/value cache
+  at::Tensor
+      norm;  ///< [N * D], the weight of its rms_norm, after which it is rotated; undefined: it is copied as it is
+};
+
+/// Splits rows into equal parts, and parts into heads: rms_norm, rotation, into `out`. One launch on a GPU.
+/// Shape: joined [B, L, parts * N * D], contiguous; one to three parts.
+void split_projection(const at::Tensor& joined, at::ArrayRef<ProjectionPart> parts, double eps,
+                      const Rotation& rotation);
 
 /// x += update * gate, rounding the product and the sum; update is dead afterwards.
 void add_gated_(at::Tensor& x, at::Tensor update, const at::Tensor& gate);

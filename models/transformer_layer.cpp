@@ -15,20 +15,13 @@ at::Tensor empty_heads(const at::Tensor& x, const TransformerConfig& config) {
   return at::empty({x.size(0), x.size(1), config.heads, config.head_dim()}, x.options());
 }
 
-// Normalised, rotated keys and the values of the frame block, into the cache.
-void write_keys_values(const at::Tensor& k, const at::Tensor& v, const LayerWeights& weights,
-                       const LayerContext& context, KvCache& cache) {
-  const KeyRange staged = cache.stage(context.frames);
-  rms_norm_rope_out(staged.keys, k, weights.self_norm_k, context.config.eps, context.rotation);
-  staged.values.copy_(split_heads(v, context.config.heads));
-}
-
 at::Tensor self_attention(const at::Tensor& x, const LayerWeights& weights, const LayerContext& context,
                           LayerState& state) {
-  const auto qkv = linear(x, weights.self_qkv).chunk(3, -1);
-  at::Tensor q = empty_heads(x, context.config);
-  rms_norm_rope_out(q, qkv[0], weights.self_norm_q, context.config.eps, context.rotation);
-  write_keys_values(qkv[1], qkv[2], weights, context, state.kv);
+  const at::Tensor q = empty_heads(x, context.config);
+  const KeyRange staged = state.kv.stage(context.frames);
+  split_projection(linear(x, weights.self_qkv),
+                   {{q, weights.self_norm_q}, {staged.keys, weights.self_norm_k}, {staged.values, {}}},
+                   context.config.eps, context.rotation);
   return linear(block_attention(q, state.kv, state.external, context.attention, context.pass).flatten(-2),
                 weights.self_out);
 }
@@ -40,7 +33,7 @@ at::Tensor cross_attention(const at::Tensor& x, const LayerWeights& weights, con
 }
 
 at::Tensor feed_forward(const at::Tensor& x, const LayerWeights& weights) {
-  return linear(gelu_(linear(x, weights.ffn_up)), weights.ffn_down);
+  return linear(linear_gelu(x, weights.ffn_up), weights.ffn_down);
 }
 
 }  // namespace
@@ -49,11 +42,13 @@ void transformer_layer(at::Tensor& x, const LayerWeights& weights, const LayerMo
                        const LayerContext& context, LayerState& state) {
   const double eps = context.config.eps;
   at::Tensor normed = modulated_norm(x, modulation.attention_shift, modulation.attention_scale, eps);
-  add_gated_(x, self_attention(normed, weights, context, state), modulation.attention_gate);
 
-  x.add_(cross_attention(affine_norm(x, weights.cross_norm, eps), weights, context, state.text));
+  normed = add_gated_affine_norm(x, self_attention(normed, weights, context, state), modulation.attention_gate,
+                                 weights.cross_norm, eps);
 
-  normed = modulated_norm(x, modulation.ffn_shift, modulation.ffn_scale, eps);
+  normed = add_modulated_norm(x, cross_attention(normed, weights, context, state.text), modulation.ffn_shift,
+                              modulation.ffn_scale, eps);
+
   add_gated_(x, feed_forward(normed, weights), modulation.ffn_gate);
 }
 
@@ -63,8 +58,9 @@ void stage_keys_values(const at::Tensor& x, const LayerWeights& weights, const L
       modulated_norm(x, modulation.attention_shift, modulation.attention_scale, context.config.eps);
   const int64_t dim = context.config.dim;
   const Linear kv{weights.self_qkv.weight.narrow(0, dim, 2 * dim), weights.self_qkv.bias.narrow(0, dim, 2 * dim)};
-  const auto k_and_v = linear(normed, kv).chunk(2, -1);
-  write_keys_values(k_and_v[0], k_and_v[1], weights, context, state.kv);
+  const KeyRange staged = state.kv.stage(context.frames);
+  split_projection(linear(normed, kv), {{staged.keys, weights.self_norm_k}, {staged.values, {}}}, context.config.eps,
+                   context.rotation);
 }
 
 CrossAttentionCache text_keys_values(const at::Tensor& text, const LayerWeights& weights,

@@ -90,7 +90,7 @@ void VideoTransformer::set_prompt(TransformerState& state, const at::Tensor& tex
            "]");
   const at::Tensor padded =
       at::constant_pad_nd(text_embedding.to(state.device(), state.dtype()), {0, 0, 0, config_.text_len - length});
-  const at::Tensor text = linear(gelu_(linear(padded, ends_.text_in)), ends_.text_out);
+  const at::Tensor text = linear(linear_gelu(padded, ends_.text_in), ends_.text_out);
   LayerSupply::Walk layers = layers_->walk();
   for (int64_t i = 0; i < config_.layers; ++i) state.layer(i).text = text_keys_values(text, layers.layer(i), config_);
 }

@@ -40,16 +40,4 @@ __device__ inline void store8(__nv_bfloat16* to, const Vector8& v) {
   *reinterpret_cast<uint4*>(to) = raw;
 }
 
-/// The value after a store in the element type: what an operator of its own would have left.
-template <typename T>
-__device__ inline float rounded(float x);
-template <>
-__device__ inline float rounded<float>(float x) {
-  return x;
-}
-template <>
-__device__ inline float rounded<__nv_bfloat16>(float x) {
-  return __bfloat162float(__float2bfloat16_rn(x));
-}
-
 }  // namespace flashblock

@@ -1,142 +1,186 @@
-#include "attention/kernels/vector8.cuh"
 #include "models/kernels/layer_kernels.h"
+#include "models/kernels/row.cuh"
 
 namespace flashblock {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr int kWarps = kThreads / 32;
-// Vectors of 8 that one thread keeps in registers: rows of up to 8192.
-constexpr int kVectors = int(kLongestRow / 8 / kThreads);
+// Cosines and sines of the four pairs that begin at a column.
+struct Turn {
+  float4 cosine, sine;
+};
 
-// Sum over the threads of a thread block; every thread gets it.
-__device__ float block_sum(float x) {
-  __shared__ float partial[kWarps];
-  for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
-  __syncthreads();  // an earlier sum may still be read
-  if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = x;
-  __syncthreads();
-  float sum = 0;
-  for (int i = 0; i < kWarps; ++i) sum += partial[i];
-  return sum;
+__device__ Turn turn_at(const NormRopeArguments& a, unsigned token, int column) {
+  const int pairs = int(a.head_dim) / 2;
+  const int64_t first = int64_t(token) * pairs + (column / 2) % pairs;
+  return {*reinterpret_cast<const float4*>(a.cosine + first), *reinterpret_cast<const float4*>(a.sine + first)};
 }
 
-// One thread block per row.
 template <typename T>
-__global__ void norm_rope_kernel(NormRopeArguments a) {
-  const int64_t row = blockIdx.x, token = row % a.tokens, batch = row / a.tokens;
+__device__ void turn_eight(Eight<T>& eight, const Turn& turn) {
+  const float cosine[4] = {turn.cosine.x, turn.cosine.y, turn.cosine.z, turn.cosine.w};
+  const float sine[4] = {turn.sine.x, turn.sine.y, turn.sine.z, turn.sine.w};
+#pragma unroll
+  for (int j = 0; j < 4; ++j) {
+    const float2 z = widened(eight.pair[j]);
+    eight.pair[j] = narrowed<T>(z.x * cosine[j] - z.y * sine[j], z.x * sine[j] + z.y * cosine[j]);
+  }
+}
+
+// The thread blocks of one y have one of the parts.
+template <typename Layout>
+__global__ void __launch_bounds__(Layout::kThreads) norm_rope_kernel(const __grid_constant__ NormRopeParts parts) {
+  using T = typename Layout::Element;
+  const NormRopeArguments& a = parts.part[blockIdx.y];
+  const unsigned row = Layout::row(), tokens = unsigned(a.tokens);
+  if (row >= unsigned(a.batch) * tokens) return;
+  const unsigned token = row % tokens, batch = row / tokens;
   const T* x = static_cast<const T*>(a.x) + row * a.x_row_stride;
   T* out = static_cast<T*>(a.out) + batch * a.out_batch_stride + token * a.out_token_stride;
-  Vector8 kept[kVectors];
+  const int width = int(a.width);
+  Eight<T> v[Layout::kVectorCount];
+  Layout::for_vectors(width, [&](int i, int column) { v[i] = load_eight(x + column); });
+  if (!a.weight) return Layout::for_vectors(width, [&](int i, int column) { store_eight(out + column, v[i]); });
+  // Where a step is a number of whole heads, all vectors of a thread turn alike.
+  Turn turn{};
+  const bool turns_alike = Layout::kStep % int(a.head_dim) == 0;
+  if (a.cosine && turns_alike) turn = turn_at(a, token, Layout::first_column());
+
   float squares = 0;
+  Layout::for_vectors(width, [&](int i, int) {
 #pragma unroll
-  for (int i = 0; i < kVectors; ++i) {
-    const int64_t column = (int64_t(i) * kThreads + threadIdx.x) * 8;
-    if (column >= a.width) break;
-    kept[i] = load8(x + column);
+    for (int j = 0; j < 4; ++j) {
+      const float2 wide = widened(v[i].pair[j]);
+      squares += wide.x * wide.x + wide.y * wide.y;
+    }
+  });
+  const float inverse = 1.0f / sqrtf(Layout::sum(squares) / float(width) + a.eps);
+  Layout::for_vectors(width, [&](int i, int column) {
+    const Eight<T> weight = load_constant(static_cast<const T*>(a.weight) + column);
 #pragma unroll
-    for (int j = 0; j < 8; ++j) squares += kept[i].x[j] * kept[i].x[j];
-  }
-  const float inverse = 1.0f / sqrtf(block_sum(squares) / float(a.width) + a.eps);
+    for (int j = 0; j < 4; ++j) {
+      const float2 wide = widened(v[i].pair[j]);
+      v[i].pair[j] = times(narrowed<T>(wide.x * inverse, wide.y * inverse), weight.pair[j]);
+    }
+    if (a.cosine) turn_eight(v[i], turns_alike ? turn : turn_at(a, token, column));
+    store_eight(out + column, v[i]);
+  });
+}
+
+// Adds update * gate to the row `v` of x, and writes the row.
+template <typename Layout, NormForm kForm, typename T>
+__device__ void add_update(const RowNormArguments& a, int64_t first, Eight<T> (&v)[Layout::kVectorCount]) {
+  const T* update = static_cast<const T*>(a.update) + first;
+  T* x = static_cast<T*>(a.x) + first;
+  Eight<T> u[Layout::kVectorCount];
+  Layout::for_vectors(int(a.width), [&](int i, int column) { u[i] = load_constant(update + column); });
+  Layout::for_vectors(int(a.width), [&](int i, int column) {
+    if constexpr (kForm == NormForm::kGatedAffine) {
+      const Eight<T> gate = load_constant(static_cast<const T*>(a.gate) + column);
 #pragma unroll
-  for (int i = 0; i < kVectors; ++i) {
-    const int64_t column = (int64_t(i) * kThreads + threadIdx.x) * 8;
-    if (column >= a.width) break;
-    const Vector8 weight = load8(static_cast<const T*>(a.weight) + column);
-    Vector8 v = kept[i];
+      for (int j = 0; j < 4; ++j) u[i].pair[j] = times(u[i].pair[j], gate.pair[j]);
+    }
 #pragma unroll
-    for (int j = 0; j < 8; ++j) v.x[j] = rounded<T>(rounded<T>(v.x[j] * inverse) * weight.x[j]);
-    if (a.cosine) {
-      const int64_t pair = token * (a.head_dim / 2) + column % a.head_dim / 2;
+    for (int j = 0; j < 4; ++j) v[i].pair[j] = plus(v[i].pair[j], u[i].pair[j]);
+    store_eight(x + column, v[i]);
+  });
+}
+
+template <typename Layout, NormForm kForm>
+__global__ void __launch_bounds__(Layout::kThreads) row_norm_kernel(const __grid_constant__ RowNormArguments a) {
+  using T = typename Layout::Element;
+  const int64_t row = Layout::row();
+  if (row >= a.rows) return;
+  const int width = int(a.width);
+  const T* x = static_cast<const T*>(a.x) + row * width;
+  Eight<T> v[Layout::kVectorCount];
+  Layout::for_vectors(width, [&](int i, int column) { v[i] = load_eight(x + column); });
+  if constexpr (kForm != NormForm::kModulated) add_update<Layout, kForm>(a, row * width, v);
+
+  float sum = 0;
+  Layout::for_vectors(width, [&](int i, int) {
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        const float c = a.cosine[pair + j], s = a.sine[pair + j], re = v.x[2 * j], im = v.x[2 * j + 1];
-        v.x[2 * j] = re * c - im * s;
-        v.x[2 * j + 1] = re * s + im * c;
+    for (int j = 0; j < 4; ++j) {
+      const float2 wide = widened(v[i].pair[j]);
+      sum += wide.x + wide.y;
+    }
+  });
+  const float mean = Layout::sum(sum) / float(width);
+  float squares = 0;
+  Layout::for_vectors(width, [&](int i, int) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const float2 wide = widened(v[i].pair[j]);
+      squares += (wide.x - mean) * (wide.x - mean) + (wide.y - mean) * (wide.y - mean);
+    }
+  });
+  const float inverse = 1.0f / sqrtf(Layout::sum(squares) / float(width) + a.eps);
+
+  Layout::for_vectors(width, [&](int i, int column) {
+    const Eight<T> scale = load_constant(static_cast<const T*>(a.scale) + column);
+    const Eight<T> shift = load_constant(static_cast<const T*>(a.shift) + column);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const float2 wide = widened(v[i].pair[j]);
+      const float2 normed = make_float2((wide.x - mean) * inverse, (wide.y - mean) * inverse);
+      if constexpr (kForm == NormForm::kGatedAffine) {
+        const float2 s = widened(scale.pair[j]), b = widened(shift.pair[j]);
+        v[i].pair[j] = narrowed<T>(normed.x * s.x + b.x, normed.y * s.y + b.y);
+      } else {
+        v[i].pair[j] = plus(times(narrowed<T>(normed.x, normed.y), scale.pair[j]), shift.pair[j]);
       }
     }
-    store8(out + column, v);
-  }
+    store_eight(static_cast<T*>(a.out) + row * width + column, v[i]);
+  });
 }
 
-template <typename T>
-__global__ void modulated_norm_kernel(ModulatedNormArguments a) {
-  const T* x = static_cast<const T*>(a.x) + int64_t(blockIdx.x) * a.width;
-  T* out = static_cast<T*>(a.out) + int64_t(blockIdx.x) * a.width;
-  Vector8 kept[kVectors];
-  float sum = 0;
-#pragma unroll
-  for (int i = 0; i < kVectors; ++i) {
-    const int64_t column = (int64_t(i) * kThreads + threadIdx.x) * 8;
-    if (column >= a.width) break;
-    kept[i] = load8(x + column);
-#pragma unroll
-    for (int j = 0; j < 8; ++j) sum += kept[i].x[j];
-  }
-  const float mean = block_sum(sum) / float(a.width);
-  float squares = 0;
-#pragma unroll
-  for (int i = 0; i < kVectors; ++i) {
-    if ((int64_t(i) * kThreads + threadIdx.x) * 8 >= a.width) break;
-#pragma unroll
-    for (int j = 0; j < 8; ++j) squares += (kept[i].x[j] - mean) * (kept[i].x[j] - mean);
-  }
-  const float inverse = 1.0f / sqrtf(block_sum(squares) / float(a.width) + a.eps);
-#pragma unroll
-  for (int i = 0; i < kVectors; ++i) {
-    const int64_t column = (int64_t(i) * kThreads + threadIdx.x) * 8;
-    if (column >= a.width) break;
-    const Vector8 scale = load8(static_cast<const T*>(a.scale) + column);
-    const Vector8 shift = load8(static_cast<const T*>(a.shift) + column);
-    Vector8 v;
-#pragma unroll
-    for (int j = 0; j < 8; ++j) {
-      const float normed = rounded<T>((kept[i].x[j] - mean) * inverse);
-      v.x[j] = rounded<T>(normed * scale.x[j]) + shift.x[j];
-    }
-    store8(out + column, v);
-  }
-}
+constexpr int kSumThreads = 256;
 
 template <typename T>
-__global__ void gated_sum_kernel(GatedSumArguments a, int64_t vectors) {
-  const int64_t index = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+__global__ void __launch_bounds__(kSumThreads) gated_sum_kernel(GatedSumArguments a, unsigned vectors) {
+  const unsigned index = blockIdx.x * kSumThreads + threadIdx.x;
   if (index >= vectors) return;
-  T* x = static_cast<T*>(a.x) + index * 8;
-  Vector8 v = load8(x);
-  const Vector8 update = load8(static_cast<const T*>(a.update) + index * 8);
-  const Vector8 gate = load8(static_cast<const T*>(a.gate) + index * 8 % a.width);
+  T* x = static_cast<T*>(a.x) + int64_t(index) * 8;
+  const unsigned column = index % unsigned(a.width / 8) * 8;
+  Eight<T> v = load_eight(x);
+  const Eight<T> update = load_constant(static_cast<const T*>(a.update) + int64_t(index) * 8);
+  const Eight<T> gate = load_constant(static_cast<const T*>(a.gate) + column);
 #pragma unroll
-  for (int j = 0; j < 8; ++j) v.x[j] += rounded<T>(update.x[j] * gate.x[j]);
-  store8(x, v);
+  for (int j = 0; j < 4; ++j) v.pair[j] = plus(v.pair[j], times(update.pair[j], gate.pair[j]));
+  store_eight(x, v);
+}
+
+template <typename Layout>
+unsigned thread_blocks(int64_t rows) {
+  return unsigned((rows + Layout::kRows - 1) / Layout::kRows);
 }
 
 }  // namespace
 
-cudaError_t launch_norm_rope(const NormRopeArguments& a, cudaStream_t stream) {
-  const unsigned rows = unsigned(a.batch * a.tokens);
-  if (a.element == Element::kFloat32)
-    norm_rope_kernel<float><<<rows, kThreads, 0, stream>>>(a);
-  else
-    norm_rope_kernel<__nv_bfloat16><<<rows, kThreads, 0, stream>>>(a);
+cudaError_t launch_norm_rope(const NormRopeParts& parts, cudaStream_t stream) {
+  const NormRopeArguments& first = parts.part[0];
+  with_row_layout(first.element, first.width, [&]<typename Layout>(Layout) {
+    const dim3 blocks(thread_blocks<Layout>(first.batch * first.tokens), unsigned(parts.count));
+    norm_rope_kernel<Layout><<<blocks, Layout::kThreads, 0, stream>>>(parts);
+  });
   return cudaGetLastError();
 }
 
-cudaError_t launch_modulated_norm(const ModulatedNormArguments& a, cudaStream_t stream) {
-  if (a.element == Element::kFloat32)
-    modulated_norm_kernel<float><<<unsigned(a.rows), kThreads, 0, stream>>>(a);
-  else
-    modulated_norm_kernel<__nv_bfloat16><<<unsigned(a.rows), kThreads, 0, stream>>>(a);
+cudaError_t launch_row_norm(const RowNormArguments& a, cudaStream_t stream) {
+  with_row_layout(a.element, a.width, [&]<typename Layout>(Layout) {
+    const auto kernel = a.form == NormForm::kModulated        ? row_norm_kernel<Layout, NormForm::kModulated>
+                        : a.form == NormForm::kAddedModulated ? row_norm_kernel<Layout, NormForm::kAddedModulated>
+                                                              : row_norm_kernel<Layout, NormForm::kGatedAffine>;
+    kernel<<<thread_blocks<Layout>(a.rows), Layout::kThreads, 0, stream>>>(a);
+  });
   return cudaGetLastError();
 }
 
 cudaError_t launch_gated_sum(const GatedSumArguments& a, cudaStream_t stream) {
-  const int64_t vectors = a.rows * a.width / 8;
-  const unsigned blocks = unsigned((vectors + kThreads - 1) / kThreads);
+  const unsigned vectors = unsigned(a.rows * a.width / 8), blocks = (vectors + kSumThreads - 1) / kSumThreads;
   if (a.element == Element::kFloat32)
-    gated_sum_kernel<float><<<blocks, kThreads, 0, stream>>>(a, vectors);
+    gated_sum_kernel<float><<<blocks, kSumThreads, 0, stream>>>(a, vectors);
   else
-    gated_sum_kernel<__nv_bfloat16><<<blocks, kThreads, 0, stream>>>(a, vectors);
+    gated_sum_kernel<__nv_bfloat16><<<blocks, kSumThreads, 0, stream>>>(a, vectors);
   return cudaGetLastError();
 }
 

@@ -21,7 +21,7 @@ struct NormRopeArguments {
   Element element;
   const void* x;  ///< rows of `width`, x_row_stride elements apart
   int64_t x_row_stride;
-  const void* weight;   ///< [width]
+  const void* weight;   ///< [width], or null, on the GPU alone: rows are copied as they are
   const float* cosine;  ///< [tokens, head_dim / 2], or null: no rotation
   const float* sine;
   void* out;  ///< rows of `width`; strides in elements
@@ -30,7 +30,13 @@ struct NormRopeArguments {
   float eps;
 };
 
-/// Layer norm without parameters, times scale, plus shift.
+/// Up to three tensors, such as the parts of a joined projection, whose rows are as many and as long.
+struct NormRopeParts {
+  NormRopeArguments part[3];
+  int count;
+};
+
+/// On the CPU: layer norm without parameters, times scale, plus shift; rounds each.
 struct ModulatedNormArguments {
   Element element;
   const void* x;      ///< [rows, width] contiguous
@@ -50,6 +56,26 @@ struct GatedSumArguments {
   int64_t rows, width;
 };
 
+/// What comes before a layer norm on the GPU, and what after it.
+enum class NormForm {
+  kModulated,       ///< norm(x) * scale + shift, rounded three times
+  kAddedModulated,  ///< x += update first
+  kGatedAffine,     ///< x += update * gate first, the product rounded; norm(x) * scale + shift is rounded once
+};
+
+struct RowNormArguments {
+  NormForm form;
+  Element element;
+  void* x;             ///< [rows, width] contiguous; written if something is added
+  const void* update;  ///< likewise
+  const void* gate;    ///< [width]
+  const void* scale;   ///< [width]
+  const void* shift;   ///< [width]
+  void* out;           ///< [rows, width] contiguous
+  int64_t rows, width;
+  float eps;
+};
+
 /// GELU in its tanh form, in place.
 struct GeluArguments {
   Element element;
@@ -65,8 +91,8 @@ void gelu_elements(const GeluArguments& arguments, int64_t begin, int64_t end);
 
 #ifdef FLASHBLOCK_CUDA
 // On the GPU: width and all strides multiples of 8, pointers 16-byte aligned. Return the status of the launch.
-cudaError_t launch_norm_rope(const NormRopeArguments& arguments, cudaStream_t stream);
-cudaError_t launch_modulated_norm(const ModulatedNormArguments& arguments, cudaStream_t stream);
+cudaError_t launch_norm_rope(const NormRopeParts& arguments, cudaStream_t stream);
+cudaError_t launch_row_norm(const RowNormArguments& arguments, cudaStream_t stream);
 cudaError_t launch_gated_sum(const GatedSumArguments& arguments, cudaStream_t stream);
 #endif
 

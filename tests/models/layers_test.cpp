@@ -5,6 +5,9 @@
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 #include "models/layers_plain.h"
 #include "tests/support/cuda.h"
 #include "tests/support/formula_weights.h"
@@ -33,7 +36,8 @@ void expect_twin(const at::Tensor& fused, const at::Tensor& plain, const at::Ten
   EXPECT_TENSORS_NEAR_IN_NORM(fused, plain, bounds(options).norm);
 }
 
-constexpr int64_t kWidths[] = {64, 320, 1536, 5120};
+// Widths of published models, and of each way in which the CUDA kernels hold a row; the rows are no multiple of theirs.
+constexpr int64_t kWidths[] = {8, 64, 320, 1000, 1536, 1800, 3072, 4096, 5120, 8192};
 
 void expect_norms_like_twins(at::TensorOptions options) {
   for (const int64_t width : kWidths) {
@@ -46,21 +50,46 @@ void expect_norms_like_twins(at::TensorOptions options) {
   }
 }
 
-// x is a slice of a joined projection, out a slot of a larger cache.
-void expect_norm_rope_like_twin(at::TensorOptions options) {
-  for (const int64_t head_dim : {64, 128}) {
-    const int64_t heads = 5, width = heads * head_dim, tokens = 2 * 3 * 4;
-    const Rotation rotation = RopeTable(head_dim, 40, 3, 4, options.device()).rotation(30, 2);
-    const at::Tensor joined = formula_data("x", {2, tokens, 3 * width}, 2).to(options);
-    const at::Tensor x = joined.narrow(-1, width, width);
-    const at::Tensor weight = (formula_data("weight", {width}, 0.2) + 1).to(options);
-    const at::Tensor fused = at::full({2, tokens + 7, heads, head_dim}, 9.0, options), twin = fused.clone();
-    rms_norm_rope_out(fused.narrow(1, 3, tokens), x, weight, kEps, rotation);
-    plain::rms_norm_rope_out(twin.narrow(1, 3, tokens), x, weight, kEps, rotation);
-    expect_twin(fused, twin, options);
-    EXPECT_TENSORS_IDENTICAL(fused.narrow(1, 0, 3), twin.narrow(1, 0, 3));
-    EXPECT_TENSORS_IDENTICAL(fused.narrow(1, tokens + 3, 4), twin.narrow(1, tokens + 3, 4));
+// A slot of a larger cache, whose other tokens must stay as they are.
+constexpr int64_t kBefore = 3, kAfter = 4;
+
+void expect_split_like_twin(at::TensorOptions options, int64_t heads, int64_t head_dim, int64_t parts) {
+  const int64_t width = heads * head_dim, tokens = 3 * 3 * 5;
+  const Rotation rotation = RopeTable(head_dim, 40, 3, 5, options.device()).rotation(30, 3);
+  const at::Tensor joined = formula_data("x", {2, tokens, parts * width}, 2).to(options);
+  const at::Tensor weight = (formula_data("weight", {width}, 0.2) + 1).to(options);
+  std::vector<at::Tensor> fused, twins;
+  std::vector<ProjectionPart> split;
+  for (int64_t i = 0; i < parts; ++i) {
+    fused.push_back(at::full({2, kBefore + tokens + kAfter, heads, head_dim}, 9.0, options));
+    twins.push_back(fused.back().clone());
+    const bool values = i == parts - 1 && parts > 1;
+    split.push_back({fused.back().narrow(1, kBefore, tokens), values ? at::Tensor() : weight * double(i + 1)});
+    const at::Tensor x = joined.narrow(-1, i * width, width), twin = twins.back().narrow(1, kBefore, tokens);
+    if (values) {
+      twin.copy_(x.unflatten(-1, {heads, head_dim}));
+    } else {
+      plain::rms_norm_rope_out(twin, x, split.back().norm, kEps, rotation);
+    }
   }
+  split_projection(joined, split, kEps, rotation);
+  for (size_t i = 0; i < fused.size(); ++i) {
+    expect_twin(fused[i], twins[i], options);
+    if (!split[i].norm.defined()) {
+      EXPECT_TENSORS_IDENTICAL(fused[i], twins[i]);
+    }
+    EXPECT_TENSORS_IDENTICAL(fused[i].narrow(1, 0, kBefore), twins[i].narrow(1, 0, kBefore));
+    EXPECT_TENSORS_IDENTICAL(fused[i].narrow(1, kBefore + tokens, kAfter),
+                             twins[i].narrow(1, kBefore + tokens, kAfter));
+  }
+}
+
+// Also heads that no step of a warp is a multiple of, and ones that no kernel takes.
+void expect_splits_like_twins(at::TensorOptions options) {
+  const std::pair<int64_t, int64_t> heads_of_dims[] = {{1, 64},   {5, 64},   {5, 72},  {6, 20},
+                                                       {12, 128}, {24, 128}, {40, 128}};
+  for (const auto& [heads, head_dim] : heads_of_dims)
+    for (const int64_t parts : {1, 2, 3}) expect_split_like_twin(options, heads, head_dim, parts);
 }
 
 void expect_gated_sum_like_twin(at::TensorOptions options) {
@@ -77,6 +106,29 @@ void expect_gated_sum_like_twin(at::TensorOptions options) {
   }
 }
 
+// Both the sum and its norm, as if one operator came after the other.
+void expect_sums_with_norms_like_twins(at::TensorOptions options) {
+  for (const int64_t width : kWidths) {
+    const at::Tensor x = (formula_data("x", {2, 9, width}, 3) + 0.5).to(options);
+    const at::Tensor update = formula_data("update", {2, 9, width}, 3).to(options);
+    const at::Tensor gate = formula_data("gate", {1, 1, width}, 1).to(options);
+    const at::Tensor shift = formula_data("shift", {1, 1, width}, 1).to(options);
+    const at::Tensor scale = (formula_data("scale", {1, 1, width}, 0.5) + 1).to(options);
+
+    at::Tensor fused = x.clone(), twin = x.clone();
+    const at::Tensor modulated = add_modulated_norm(fused, update, shift, scale, kEps);
+    EXPECT_TENSORS_IDENTICAL(fused, twin.add_(update));
+    expect_twin(modulated, plain::modulated_norm(twin, shift, scale, kEps), options);
+
+    fused = x.clone(), twin = x.clone();
+    const Linear affine{scale.flatten(), shift.flatten()};
+    const at::Tensor normed = add_gated_affine_norm(fused, update.clone(), gate, affine, kEps);
+    plain::add_gated_(twin, update.clone(), gate);
+    expect_twin(fused, twin, options);
+    expect_twin(normed, at::layer_norm(twin, {width}, affine.weight, affine.bias, kEps), options);
+  }
+}
+
 void expect_gelu_near_float64(at::ScalarType dtype) {
   const at::Tensor x = at::cat({at::linspace(-12, 12, 4001), at::full({3}, -90.0), at::full({3}, 90.0)}).to(dtype);
   const at::Tensor expected = at::gelu(x.to(at::kDouble), "tanh");
@@ -87,11 +139,14 @@ void expect_gelu_near_float64(at::ScalarType dtype) {
 TEST(Layers, NormsAreLikeTheirTwins) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norms_like_twins(on(at::kCPU, dtype));
 }
-TEST(Layers, NormAndRotationIsLikeItsTwin) {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norm_rope_like_twin(on(at::kCPU, dtype));
+TEST(Layers, SplitProjectionIsLikeItsTwin) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_splits_like_twins(on(at::kCPU, dtype));
 }
 TEST(Layers, GatedSumIsLikeItsTwin) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_twin(on(at::kCPU, dtype));
+}
+TEST(Layers, SumsWithNormsAreLikeTheirTwins) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_sums_with_norms_like_twins(on(at::kCPU, dtype));
 }
 TEST(Layers, GeluIsNearFloat64) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gelu_near_float64(dtype);
@@ -101,13 +156,55 @@ TEST(LayersCuda, NormsAreLikeTheirTwins) {
   FLASHBLOCK_NEED_CUDA();
   for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norms_like_twins(on(at::kCUDA, dtype));
 }
-TEST(LayersCuda, NormAndRotationIsLikeItsTwin) {
+TEST(LayersCuda, SplitProjectionIsLikeItsTwin) {
   FLASHBLOCK_NEED_CUDA();
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norm_rope_like_twin(on(at::kCUDA, dtype));
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_splits_like_twins(on(at::kCUDA, dtype));
 }
 TEST(LayersCuda, GatedSumIsLikeItsTwin) {
   FLASHBLOCK_NEED_CUDA();
   for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_twin(on(at::kCUDA, dtype));
+}
+
+TEST(LayersCuda, SumsWithNormsAreLikeTheirTwins) {
+  FLASHBLOCK_NEED_CUDA();
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_sums_with_norms_like_twins(on(at::kCUDA, dtype));
+}
+
+void expect_linear_gelu_like_twin(at::TensorOptions options) {
+  const Linear layer{formula_data("w", {328, 320}, 0.1).to(options), formula_data("b", {328}, 0.5).to(options)};
+  const at::Tensor x = formula_data("x", {2, 9, 320}, 2).to(options);
+  const at::Tensor actual = linear_gelu(x, layer), twin = plain::gelu_(linear(x, layer));
+  EXPECT_EQ(actual.scalar_type(), twin.scalar_type());
+  const at::Tensor sums = at::linear(x.to(at::kDouble), layer.weight.to(at::kDouble), layer.bias.to(at::kDouble));
+  const at::Tensor expected = at::gelu(sums, "tanh");
+  const bool half = options.dtype() == at::kBFloat16;
+  EXPECT_TENSORS_NEAR_IN_NORM(actual, expected, half ? 4e-3 : 2e-6);
+  EXPECT_TENSORS_NEAR_IN_NORM(actual, twin, half ? 4e-3 : 2e-6);
+}
+
+// Between -4 and -2 the tanh form and the one with erf are 2 % apart: how much of the way to the latter a result is,
+// whatever it is rounded by.
+void expect_linear_gelu_is_the_tanh_form(at::TensorOptions options) {
+  const Linear identity{at::eye(64, options), at::zeros({64}, options)};
+  const at::Tensor x = at::linspace(-4, -2, 32 * 64, options).view({1, 32, 64}), wide = x.to(at::kDouble);
+  const at::Tensor tanh_form = at::gelu(wide, "tanh"), erf_form = at::gelu(wide, "none");
+  const at::Tensor way = erf_form - tanh_form;
+  const at::Tensor part = ((linear_gelu(x, identity).to(at::kDouble) - tanh_form) * way).sum() / (way * way).sum();
+  EXPECT_NEAR(part.item<double>(), 0, 0.3);
+}
+
+TEST(Layers, LinearWithGeluIsLikeItsTwin) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    expect_linear_gelu_like_twin(on(at::kCPU, dtype));
+    expect_linear_gelu_is_the_tanh_form(on(at::kCPU, dtype));
+  }
+}
+TEST(LayersCuda, LinearWithGeluIsLikeItsTwin) {
+  FLASHBLOCK_NEED_CUDA();
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    expect_linear_gelu_like_twin(on(at::kCUDA, dtype));
+    expect_linear_gelu_is_the_tanh_form(on(at::kCUDA, dtype));
+  }
 }
 
 TEST(Layers, LinearIsNearFloat64) {

@@ -1,0 +1,151 @@
+// Rows of a tensor in the registers of one warp, or of the four of a thread block, and arithmetic in the element type.
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "models/kernels/layer_kernels.h"
+
+namespace flashblock {
+
+// Two neighbouring elements. An operation on them rounds once, to the element type: what an operator of its own would
+// have left. For bfloat16 that is also the fp32 result, rounded: with 8 bits of precision no product or sum rounds
+// differently on the way through fp32.
+template <typename T>
+struct PairOf;
+template <>
+struct PairOf<float> {
+  using Type = float2;
+};
+template <>
+struct PairOf<__nv_bfloat16> {
+  using Type = __nv_bfloat162;
+};
+template <typename T>
+using Pair = typename PairOf<T>::Type;
+
+__device__ inline float2 widened(float2 x) { return x; }
+__device__ inline float2 widened(__nv_bfloat162 x) { return __bfloat1622float2(x); }
+
+template <typename T>
+__device__ inline Pair<T> narrowed(float x, float y);
+template <>
+__device__ inline float2 narrowed<float>(float x, float y) {
+  return make_float2(x, y);
+}
+template <>
+__device__ inline __nv_bfloat162 narrowed<__nv_bfloat16>(float x, float y) {
+  return __floats2bfloat162_rn(x, y);
+}
+
+// The _rn forms are never contracted into one rounding.
+__device__ inline float2 times(float2 a, float2 b) { return make_float2(__fmul_rn(a.x, b.x), __fmul_rn(a.y, b.y)); }
+__device__ inline float2 plus(float2 a, float2 b) { return make_float2(__fadd_rn(a.x, b.x), __fadd_rn(a.y, b.y)); }
+__device__ inline __nv_bfloat162 times(__nv_bfloat162 a, __nv_bfloat162 b) { return __hmul2_rn(a, b); }
+__device__ inline __nv_bfloat162 plus(__nv_bfloat162 a, __nv_bfloat162 b) { return __hadd2_rn(a, b); }
+
+/// Eight neighbouring elements as they lie in memory, moved 16 bytes at a time.
+template <typename T>
+struct Eight {
+  Pair<T> pair[4];
+};
+
+template <typename T>
+__device__ inline Eight<T> load_eight(const T* from) {
+  constexpr int kWords = sizeof(Eight<T>) / sizeof(uint4);
+  uint4 raw[kWords];
+#pragma unroll
+  for (int i = 0; i < kWords; ++i) raw[i] = reinterpret_cast<const uint4*>(from)[i];
+  Eight<T> eight;
+  memcpy(&eight, raw, sizeof raw);
+  return eight;
+}
+
+/// Of memory that the kernel does not write, so that the load need not wait for a store.
+template <typename T>
+__device__ inline Eight<T> load_constant(const T* from) {
+  constexpr int kWords = sizeof(Eight<T>) / sizeof(uint4);
+  uint4 raw[kWords];
+#pragma unroll
+  for (int i = 0; i < kWords; ++i) raw[i] = __ldg(reinterpret_cast<const uint4*>(from) + i);
+  Eight<T> eight;
+  memcpy(&eight, raw, sizeof raw);
+  return eight;
+}
+
+template <typename T>
+__device__ inline void store_eight(T* to, const Eight<T>& eight) {
+  constexpr int kWords = sizeof(Eight<T>) / sizeof(uint4);
+  uint4 raw[kWords];
+  memcpy(raw, &eight, sizeof raw);
+#pragma unroll
+  for (int i = 0; i < kWords; ++i) reinterpret_cast<uint4*>(to)[i] = raw[i];
+}
+
+/// Whether rows fill the registers set aside for them: where they do, nothing is tested.
+enum class Fit { kUpTo, kExact };
+
+/// How a thread block of 128 threads holds rows: kWarps warps to a row, kVectors times eight elements to a thread.
+/// One warp sums a row by shuffles alone; four share the longer rows, which would not fit its registers.
+template <typename T, int kWarps, int kVectors, Fit kFit = Fit::kUpTo>
+struct RowLayout {
+  using Element = T;
+  static constexpr int kThreads = 128;
+  static constexpr int kRowThreads = 32 * kWarps;
+  static constexpr int kRows = kThreads / kRowThreads;  ///< of a thread block
+  static constexpr int kVectorCount = kVectors;
+  static constexpr int kStep = 8 * kRowThreads;  ///< elements from one vector of a thread to the next
+
+  __device__ static unsigned row() { return blockIdx.x * kRows + threadIdx.x / kRowThreads; }
+  __device__ static int first_column() { return int(threadIdx.x) % kRowThreads * 8; }
+
+  /// Calls f(i, column) for the vectors of this thread that lie in a row of `width`; i is a constant in each call.
+  template <typename F>
+  __device__ static void for_vectors(int width, F f) {
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {
+      const int column = i * kStep + first_column();
+      if (kFit == Fit::kExact || column < width) f(i, column);
+    }
+  }
+
+  /// Sum over the threads of a row, all of which call it and get it.
+  __device__ static float sum(float x) {
+#pragma unroll
+    for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
+    if constexpr (kWarps > 1) {
+      __shared__ float partial[kWarps];
+      __syncthreads();  // an earlier sum may still be read
+      if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = x;
+      __syncthreads();
+      x = partial[0];
+#pragma unroll
+      for (int i = 1; i < kWarps; ++i) x += partial[i];
+    }
+    return x;
+  }
+};
+
+/// Calls f with the layout for rows of `width`. The widths of the published models have layouts that they fill.
+template <typename T, typename F>
+void with_layout_of(int64_t width, F f) {
+  static_assert(RowLayout<T, 4, 8>::kStep * 8 == kLongestRow);
+  if (width == 1536) return f(RowLayout<T, 1, 6, Fit::kExact>());
+  if (width == 3072) return f(RowLayout<T, 4, 3, Fit::kExact>());
+  if (width == 5120) return f(RowLayout<T, 4, 5, Fit::kExact>());
+  if (width <= 512) return f(RowLayout<T, 1, 2>());
+  if (width <= 1024) return f(RowLayout<T, 1, 4>());
+  if (width <= 2048) return f(RowLayout<T, 1, 8>());
+  if (width <= 4096) return f(RowLayout<T, 4, 4>());
+  return f(RowLayout<T, 4, 8>());
+}
+
+template <typename F>
+void with_row_layout(Element element, int64_t width, F f) {
+  if (element == Element::kFloat32) return with_layout_of<float>(width, f);
+  return with_layout_of<__nv_bfloat16>(width, f);
+}
+
+}  // namespace flashblock
