@@ -120,4 +120,9 @@ std::shared_ptr<LatentDecoder> LoadedModel::decoder() {
   return decoder_;
 }
 
+std::shared_ptr<StageLanes> LoadedModel::lanes() {
+  if (!lanes_) lanes_ = std::make_shared<StageLanes>(device_);
+  return lanes_;
+}
+
 }  // namespace flashblock

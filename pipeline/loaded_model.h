@@ -15,6 +15,7 @@
 #include "pipeline/film_inputs.h"
 #include "pipeline/recipe.h"
 #include "pipeline/render_config.h"
+#include "pipeline/stage_lanes.h"
 #include "vae/latent_decoder.h"
 
 namespace flashblock {
@@ -40,7 +41,7 @@ struct ModelOptions {
 ModelOptions model_options(const RenderConfig& config);
 
 /// One model on one device. The text encoder and the picture encoder are in memory only while they work; the
-/// transformer and the decoder stay, for any number of films.
+/// transformer, the decoder and the lanes stay, for any number of films.
 /// Thread safety: tokenize() and encode() may be called from any thread, beside everything else; the rest is for one
 /// thread.
 /// Throws, all members: WeightsError for files that are missing or do not fit; DeviceError.
@@ -74,6 +75,8 @@ class LoadedModel {
 
   std::shared_ptr<const VideoTransformer> transformer();
   std::shared_ptr<LatentDecoder> decoder();
+  /// Where its films are rendered, one at a time.
+  std::shared_ptr<StageLanes> lanes();
 
  private:
   ModelDescription description_;
@@ -84,6 +87,7 @@ class LoadedModel {
   TransformerConfig transformer_config_;
   std::shared_ptr<const VideoTransformer> transformer_;
   std::shared_ptr<LatentDecoder> decoder_;
+  std::shared_ptr<StageLanes> lanes_;
 };
 
 }  // namespace flashblock

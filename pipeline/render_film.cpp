@@ -77,14 +77,15 @@ FilmInputs make_film_inputs(const FilmSetup& setup, const LoadedModel& model, Fi
   return inputs;
 }
 
-SessionOptions session_options(const FilmSetup& setup, const LoadedModel& model) {
+SessionOptions session_options(const FilmSetup& setup, LoadedModel& model) {
   return {.geometry = setup.geometry,
           .recipe = setup.config.model.recipe,
           .attention = setup.config.attention,
           .device = model.device(),
           .dtype = model.dtype(),
           .overlap = setup.config.overlap ? Overlap::kOn : Overlap::kOff,
-          .keep_pixels = !setup.config.record.empty()};
+          .keep_pixels = !setup.config.record.empty(),
+          .lanes = model.lanes()};
 }
 
 FilmResult render_film(FilmSetup setup, LoadedModel& model, const FilmOrder& order, Profile& profile,

@@ -72,8 +72,8 @@ struct FilmOrder {
 /// Prompts, encoded; the start, encoded; the noise: all that `setup`'s film is made from. Throws: Error.
 FilmInputs make_film_inputs(const FilmSetup& setup, const LoadedModel& model, FilmObserver& observer);
 
-/// How a session renders `setup`'s film on that model's device.
-SessionOptions session_options(const FilmSetup& setup, const LoadedModel& model);
+/// How a session renders `setup`'s film, on that model's device and in its lanes.
+SessionOptions session_options(const FilmSetup& setup, LoadedModel& model);
 
 /// Renders the film that `setup` says, with the model it was set up for, and puts it under config.output. Requires:
 /// config.output and config.seed are set.

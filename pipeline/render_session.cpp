@@ -4,7 +4,6 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <future>
 #include <string>
 
 #include "core/check.h"
@@ -59,8 +58,7 @@ RenderSession::RenderSession(std::shared_ptr<const VideoTransformer> transformer
       decoder_(std::move(decoder)),
       options_(options),
       profile_(profile),
-      denoise_stream_(options.device),
-      decode_stream_(options.device) {}
+      lanes_(options.lanes ? options.lanes : std::make_shared<StageLanes>(options.device)) {}
 
 BlockDenoiser RenderSession::make_denoiser(const FilmPlan& plan, const FilmInputs& inputs,
                                            const at::Tensor& first_prompt) const {
@@ -98,25 +96,26 @@ RenderCounts RenderSession::render(const FilmPlan& plan, const FilmInputs& input
                                    const std::stop_token& stop, const FinishedPart& finished) {
   const c10::InferenceMode no_gradients;
   check_inputs(plan, inputs, transformer_->config(), options_.geometry);
+  const std::lock_guard one_film(lanes_->in_use);
   synchronize(options_.device);  // the weights may still be on their way, on another stream
   const int threads = ThreadShare::of_stage(options_.device);
   const ThreadShare share(threads);
-  const auto on_stream = denoise_stream_.enter();
+  const auto on_stream = lanes_->denoise_stream.enter();
   const auto done = static_cast<int64_t>(finished.latents.size());
   at::Tensor first_prompt = done == 0 ? live_prompt(0, inputs) : at::Tensor();
   if (!first_prompt.defined()) first_prompt = inputs.prompts.front().embedding;
   BlockDenoiser denoiser = make_denoiser(plan, inputs, first_prompt);
   decoder_->reset();
-  if (done > 0) restore(denoiser, plan, inputs, finished, stop);
+  if (done > 0) restore(denoiser, plan, inputs, finished, threads, stop);
 
   RenderCounts counts;
-  const size_t waiting = options_.overlap == Overlap::kOn ? kWaitingBlocks : 0;
-  Stage<RenderedBlock> writer(waiting, [&](const RenderedBlock& block) {
+  Stage<RenderedBlock> writer(worker(lanes_->write_thread), kWaitingBlocks, [&](const RenderedBlock& block) {
     const auto scope = profile_.measure("write");
     sink.write(block);
     if (block.index >= 0) ++counts.blocks_written;
   });
-  Stage<LatentBlock> decode_stage(waiting, [&](const LatentBlock& block) { writer.put(decode(block, threads)); });
+  Stage<LatentBlock> decode_stage(worker(lanes_->decode_thread), kWaitingBlocks,
+                                  [&](const LatentBlock& block) { writer.put(decode(block, threads)); });
 
   for (int64_t number = done; number < plan.start_blocks() + plan.blocks; ++number) {
     const FrameBlock block = plan.any_block(number);
@@ -151,25 +150,23 @@ double RenderSession::clean_timestep(const FrameBlock& block) const {
 }
 
 void RenderSession::restore(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs,
-                            const FinishedPart& finished, const std::stop_token& stop) {
+                            const FinishedPart& finished, int threads, const std::stop_token& stop) {
   const auto scope = profile_.measure("restore");
-  std::future<void> decoder_ready;
+  Stage<std::vector<at::Tensor>> decoder(worker(lanes_->decode_thread), 1,
+                                         [&](const auto& latents) { restore_decoder(latents, threads); });
   const bool complete = static_cast<int64_t>(finished.latents.size()) == plan.start_blocks() + plan.blocks;
-  if (!complete) {
-    const auto how = options_.overlap == Overlap::kOn ? std::launch::async : std::launch::deferred;
-    decoder_ready = std::async(how, [&] { restore_decoder(finished); });
-  }
+  if (!complete) decoder.put(finished.latents);
   restore_context(denoiser, plan, inputs, finished, stop);
-  if (decoder_ready.valid()) decoder_ready.get();
+  decoder.finish();
   synchronize(options_.device);
   if (finished.on_restored) finished.on_restored();
 }
 
-void RenderSession::restore_decoder(const FinishedPart& finished) {
+void RenderSession::restore_decoder(const std::vector<at::Tensor>& latents, int threads) {
   const c10::InferenceMode no_gradients;
-  const ThreadShare share(ThreadShare::of_stage(options_.device));
-  const auto on_stream = decode_stream_.enter();
-  decoder_->restore(finished.latents);
+  const ThreadShare share(threads);
+  const auto on_stream = lanes_->decode_stream.enter();
+  decoder_->restore(latents);
 }
 
 void RenderSession::restore_context(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs,
@@ -201,7 +198,7 @@ RenderedBlock RenderSession::decode(const LatentBlock& block, int threads) {
   const c10::InferenceMode no_gradients;
   const ThreadShare share(threads);
   const auto scope = profile_.measure("decode");
-  const auto on_stream = decode_stream_.enter();
+  const auto on_stream = lanes_->decode_stream.enter();
   const at::Tensor latents = block.latents.receive();
   const at::Tensor pixels = decoder_->decode(latents);
   RenderedBlock result{

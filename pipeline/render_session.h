@@ -13,11 +13,11 @@
 #include "core/video_geometry.h"
 #include "models/transformer_state.h"
 #include "models/video_transformer.h"
-#include "pipeline/device_stream.h"
 #include "pipeline/film_inputs.h"
 #include "pipeline/frame_block.h"
 #include "pipeline/frame_sink.h"
 #include "pipeline/recipe.h"
+#include "pipeline/stage_lanes.h"
 #include "vae/latent_decoder.h"
 
 namespace flashblock {
@@ -37,6 +37,7 @@ struct SessionOptions {
   Overlap overlap = Overlap::kOn;
   AttentionObserver* observer = nullptr;  ///< of the prompt's own attention, not of guidance; outlives the session
   bool keep_pixels = false;               ///< hand the sink the pictures as decoded, too
+  std::shared_ptr<StageLanes> lanes;      ///< on `device`; null: the session makes its own
 };
 
 /// The part of a film that an earlier run has finished.
@@ -57,7 +58,8 @@ struct RenderCounts {
   int64_t state_bytes = 0;     ///< kept between two frame blocks: the caches of transformer and decoder
 };
 
-/// One film after another on one set of loaded weights. Not thread-safe.
+/// One film after another on one set of loaded weights. Not thread-safe; sessions that share lanes render one at a
+/// time.
 class RenderSession {
  public:
   /// `profile` outlives the session; it gets the stages `denoise`, `remember`, `decode` and `write`, and `restore` for
@@ -87,10 +89,10 @@ class RenderSession {
   BlockDenoiser make_denoiser(const FilmPlan& plan, const FilmInputs& inputs, const at::Tensor& first_prompt) const;
   /// Brings denoiser and decoder to where they were after the finished part.
   void restore(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs, const FinishedPart& finished,
-               const std::stop_token& stop);
+               int threads, const std::stop_token& stop);
   void restore_context(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs,
                        const FinishedPart& finished, const std::stop_token& stop) const;
-  void restore_decoder(const FinishedPart& finished);
+  void restore_decoder(const std::vector<at::Tensor>& latents, int threads);
   /// The noise level that a block's clean pass is told.
   double clean_timestep(const FrameBlock& block) const;
   /// The prompt that was given for frame block `index` while the film is rendered; undefined: none.
@@ -98,12 +100,14 @@ class RenderSession {
   /// The prompt that takes effect at frame block `index` in mid-film, given or planned; undefined: none.
   at::Tensor change_at(int64_t index, const FilmInputs& inputs) const;
   RenderedBlock decode(const LatentBlock& block, int threads);
+  /// Where a stage works; null: on the caller's thread.
+  WorkerThread* worker(WorkerThread& lane) const { return options_.overlap == Overlap::kOn ? &lane : nullptr; }
 
   std::shared_ptr<const VideoTransformer> transformer_;
   std::shared_ptr<LatentDecoder> decoder_;
   SessionOptions options_;
   Profile& profile_;
-  DeviceStream denoise_stream_, decode_stream_;
+  std::shared_ptr<StageLanes> lanes_;
 };
 
 }  // namespace flashblock

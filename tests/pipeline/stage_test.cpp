@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace flashblock {
@@ -12,11 +13,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class Capacity : public ::testing::TestWithParam<size_t> {};
+/// 0: no worker.
+class Capacity : public ::testing::TestWithParam<size_t> {
+ protected:
+  WorkerThread* worker() { return GetParam() > 0 ? &thread_ : nullptr; }
+
+ private:
+  WorkerThread thread_;
+};
 
 TEST_P(Capacity, WorksOffEverythingInOrder) {
   std::vector<int> seen;
-  Stage<int> stage(GetParam(), [&](int value) { seen.push_back(value); });
+  Stage<int> stage(worker(), GetParam(), [&](int value) { seen.push_back(value); });
   for (int i = 0; i < 50; ++i) stage.put(i);
   stage.finish();
   ASSERT_EQ(seen.size(), 50u);
@@ -25,13 +33,14 @@ TEST_P(Capacity, WorksOffEverythingInOrder) {
 
 TEST_P(Capacity, FaultReachesWhoeverPuts) {
   const auto put_some = [&] {
-    Stage<int> stage(GetParam(), [](int value) {
+    Stage<int> stage(worker(), GetParam(), [](int value) {
       if (value == 3) throw std::runtime_error("three");
     });
     for (int i = 0; i < 100; ++i) stage.put(i);
     stage.finish();
   };
   EXPECT_THROW(put_some(), std::runtime_error);
+  EXPECT_THROW(put_some(), std::runtime_error) << "the worker is there for another stage";
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Capacity, ::testing::Values(0, 1, 3));
@@ -39,7 +48,8 @@ INSTANTIATE_TEST_SUITE_P(All, Capacity, ::testing::Values(0, 1, 3));
 TEST(Stage, HoldsBackWhoPutsTooFast) {
   std::atomic<int> begun = 0;
   std::atomic<bool> go = false;
-  Stage<int> stage(1, [&](int) {
+  WorkerThread worker;
+  Stage<int> stage(&worker, 1, [&](int) {
     ++begun;
     while (!go) std::this_thread::sleep_for(1ms);
   });
@@ -57,8 +67,9 @@ TEST(Stage, HoldsBackWhoPutsTooFast) {
 
 TEST(Stage, DropsWhatWaitsWhenDestroyed) {
   std::atomic<int> worked = 0;
+  WorkerThread worker;
   {
-    Stage<int> stage(8, [&](int) {
+    Stage<int> stage(&worker, 8, [&](int) {
       ++worked;
       std::this_thread::sleep_for(20ms);
     });

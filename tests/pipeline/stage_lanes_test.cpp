@@ -1,0 +1,168 @@
+// Films that share streams and threads: one after another, after a fault, and two that want them at once.
+#include "pipeline/stage_lanes.h"
+
+#include <ATen/ops/zeros.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "core/error.h"
+#include "pipeline/film_setup.h"
+#include "pipeline/loaded_model.h"
+#include "pipeline/noise_source.h"
+#include "pipeline/random_model.h"
+#include "pipeline/render_film.h"
+#include "tests/pipeline/recorded_film.h"
+#include "tests/support/tensor_matchers.h"
+
+namespace flashblock {
+namespace {
+
+using testing::KeepingSink;
+using testing::RecordedFilm;
+using ::testing::SizeIs;
+
+/// The calling thread's. Unlike its id, no later thread gets it again.
+int thread_number() {
+  static std::atomic<int> threads = 0;
+  thread_local const int number = threads++;
+  return number;
+}
+
+/// A decoder of black pictures that notes where it works.
+class NotingDecoder : public LatentDecoder {
+ public:
+  at::Tensor decode_unclamped(const at::Tensor& latents) override {
+    decoding.insert(thread_number());
+    if (faulty) throw DeviceError("out of memory");
+    const int64_t pictures = 4 * latents.size(1) - (begun_ ? 0 : 3);
+    begun_ = true;
+    return at::zeros({pictures, 3, 8 * latents.size(3), 8 * latents.size(4)});
+  }
+  void reset() override { begun_ = false; }
+  int64_t latent_channels() const override { return 16; }
+  int64_t state_bytes() const override { return 0; }
+
+  bool faulty = false;
+  std::set<int> decoding, restoring;
+
+ protected:
+  std::vector<LayerMemory> layer_memories() const override { return {{.history_frames = 1}}; }
+  void remember(const at::Tensor&, size_t, Place) override {
+    restoring.insert(thread_number());
+    begun_ = true;
+  }
+  at::Tensor to_frames(const at::Tensor& latents) const override { return latents[0].permute({0, 2, 3, 1}); }
+
+ private:
+  bool begun_ = false;
+};
+
+class FullDisk : public FrameSink {
+  void write(const RenderedBlock&) override { throw MediaError("the disk is full"); }
+};
+
+RenderConfig small_film(const ModelGeometry& geometry) {
+  RenderConfig config{.prompt = "a hill", .model = random_description(geometry)};
+  config.width = 48;
+  config.height = 32;
+  config.frames = 9 + 12 + 12;  // three frame blocks
+  return config;
+}
+
+class FilmsOfOneModel : public ::testing::Test {
+ protected:
+  /// Each film in a session of its own.
+  RenderCounts film(FrameSink& sink, const FinishedPart& finished = {}) {
+    const FilmInputs inputs{.prompts = {{.embedding = at::zeros({1, geometry_.text_length, geometry_.text_width})}},
+                            .noise = std::make_shared<SeededNoise>(1)};
+    RenderSession session(model_.transformer(), decoder_, session_options(setup_, model_), profile_);
+    return session.render(setup_.plan, inputs, sink, {}, finished);
+  }
+
+  const ModelGeometry geometry_ = parse_geometry("width=64,layers=1,heads=1,ffn=64,text=64,text_length=8,vae=8");
+  Profile profile_;
+  LoadedModel model_{random_description(geometry_),
+                     at::kCPU,
+                     at::kFloat,
+                     profile_,
+                     {.weights = random_weights(geometry_, at::kCPU, at::kFloat)}};
+  FilmSetup setup_ = set_up_film(small_film(geometry_), model_.transformer_config());
+  std::shared_ptr<NotingDecoder> decoder_ = std::make_shared<NotingDecoder>();
+};
+
+TEST_F(FilmsOfOneModel, AreDecodedAndRestoredOnOneThread) {
+  KeepingSink first, second, rest;
+  film(first);
+  film(second);
+  EXPECT_THAT(decoder_->decoding, SizeIs(1));
+  EXPECT_EQ(film(rest, {.latents = {first.blocks[0].latents}}).blocks_written, 2);
+  EXPECT_THAT(decoder_->decoding, SizeIs(1));
+  EXPECT_EQ(decoder_->restoring, decoder_->decoding);
+  EXPECT_NE(*decoder_->decoding.begin(), thread_number());
+}
+
+TEST_F(FilmsOfOneModel, StayOnTheCallersThreadWithoutOverlap) {
+  setup_.config.overlap = false;
+  KeepingSink whole, rest;
+  film(whole);
+  film(rest, {.latents = {whole.blocks[0].latents}});
+  const std::set only_this = {thread_number()};
+  EXPECT_EQ(decoder_->decoding, only_this);
+  EXPECT_EQ(decoder_->restoring, only_this);
+}
+
+TEST_F(FilmsOfOneModel, GoOnAfterOneThatFails) {
+  FullDisk full_disk;
+  KeepingSink lost, sink;
+  EXPECT_THROW(film(full_disk), MediaError);
+  decoder_->faulty = true;
+  EXPECT_THROW(film(lost), DeviceError);
+  decoder_->faulty = false;
+  EXPECT_EQ(film(sink).blocks_written, 3);
+  EXPECT_THAT(decoder_->decoding, SizeIs(1));
+}
+
+/// Noise that says, before each draw, whose film it is for.
+class SpokenNoise : public NoiseSource {
+ public:
+  SpokenNoise(std::shared_ptr<const NoiseSource> noise, std::function<void()> say)
+      : noise_(std::move(noise)), say_(std::move(say)) {}
+  at::Tensor noise(int64_t frame_block, int64_t draw, at::IntArrayRef shape) const override {
+    say_();
+    return noise_->noise(frame_block, draw, shape);
+  }
+
+ private:
+  std::shared_ptr<const NoiseSource> noise_;
+  std::function<void()> say_;
+};
+
+TEST(StageLanes, OfTwoFilmsThatWantThemAtOnceOneWaits) {
+  std::mutex mutex;
+  std::vector<int> turns;
+  RecordedFilm films[] = {RecordedFilm("pipeline_full"), RecordedFilm("pipeline_window9_sink3")};
+  KeepingSink alone[2], together[2];
+  for (int i : {0, 1}) films[i].render(alone[i]);
+  const auto lanes = std::make_shared<StageLanes>(at::kCPU);
+  for (int i : {0, 1}) {
+    films[i].options.lanes = lanes;
+    films[i].inputs.noise = std::make_shared<SpokenNoise>(films[i].inputs.noise, [&, i] {
+      const std::lock_guard lock(mutex);
+      if (turns.empty() || turns.back() != i) turns.push_back(i);
+    });
+  }
+  std::thread beside([&] { films[0].render(together[0]); });
+  films[1].render(together[1]);
+  beside.join();
+  EXPECT_THAT(turns, SizeIs(2)) << "the films were denoised at the same time";
+  for (int i : {0, 1}) EXPECT_TENSORS_IDENTICAL(together[i].rgb(), alone[i].rgb());
+}
+
+}  // namespace
+}  // namespace flashblock
