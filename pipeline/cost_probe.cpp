@@ -167,9 +167,15 @@ struct DecoderRun {
   int64_t state_bytes = 0, work_bytes = 0, small_bytes = 0;
 };
 
+/// Latent frames of a block that a decoder works on together at the film's size.
+int64_t frames_decoded_together(const FilmSetup& setup) {
+  return std::min(setup.config.model.recipe.frames_per_block,
+                  latent_frames_together(setup.geometry.latent_height(), setup.geometry.latent_width()));
+}
+
 DecoderRun run_decoder(LatentDecoder& decoder, const FilmSetup& setup, const VideoGeometry& geometry, at::Device device,
                        at::ScalarType dtype) {
-  const int64_t frames = setup.config.model.recipe.frames_per_block;
+  const int64_t frames = frames_decoded_together(setup);
   const at::Tensor latents =
       SeededNoise(0)
           .noise(0, 0, {1, frames, decoder.latent_channels(), geometry.latent_height(), geometry.latent_width()})
@@ -209,10 +215,14 @@ void probe_decoder(const FilmSetup& setup, const LoadedModel& model, CostProbe& 
                       larger.tokens_per_frame(), more.*bytes);
   };
   probe.decoder_state_bytes = scaled(&DecoderRun::state_bytes);
-  probe.decode_bytes = scaled(&DecoderRun::work_bytes);
+  // While the last frames of a block are decoded, the pictures of the others are there as float32.
+  const int64_t frames = setup.config.model.recipe.frames_per_block, together = frames_decoded_together(setup);
+  const int64_t decoded =
+      (frames - together) * setup.geometry.strides.time * setup.geometry.width * setup.geometry.height;
+  probe.decode_bytes = scaled(&DecoderRun::work_bytes) + 3 * decoded * static_cast<int64_t>(sizeof(float));
   probe.decode_small_bytes = scaled(&DecoderRun::small_bytes);
-  probe.decode_seconds = more.seconds * static_cast<double>(setup.geometry.tokens_per_frame()) /
-                         static_cast<double>(larger.tokens_per_frame());
+  probe.decode_seconds = more.seconds * static_cast<double>(setup.geometry.tokens_per_frame() * frames) /
+                         static_cast<double>(larger.tokens_per_frame() * together);
 }
 
 }  // namespace

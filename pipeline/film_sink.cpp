@@ -1,5 +1,6 @@
 #include "pipeline/film_sink.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -168,7 +169,8 @@ void FilmSink::write(const RenderedBlock& block) {
 }
 
 void FilmSink::check_files() const {
-  if (!identity_.checksums) return;
+  const auto begun = [](const auto& file) { return !file.sha256.empty(); };
+  if (!identity_.checksums || std::none_of(identity_.files.begin(), identity_.files.end(), begun)) return;
   const std::vector<FileChecksum>& now = identity_.checksums->get();
   for (size_t i = 0; i < now.size(); ++i) {
     const std::string& begun_with = identity_.files[i].sha256;
@@ -184,6 +186,8 @@ void FilmSink::finish(const FilmResult& result, const std::map<std::string, std:
   if (!config_.contact_sheet.empty()) sheet_.write(config_.contact_sheet);
   writer_.join(tags);
   joined_ = true;
+  // Those of new weights of many gigabytes may take longer than the film, which is there by now.
+  if (identity_.checksums && !identity_.checksums->ready()) observer_.stage("computing checksums", progress_);
   observer_.joined(result);
   writer_.remove_parts();
 }

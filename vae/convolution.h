@@ -32,7 +32,8 @@ struct ConvGeometry {
 };
 
 /// A convolution over frames (note "Frames" in feature_cache.h).
-/// Numerics: inputs and output in the compute dtype, accumulated in float32.
+/// Numerics: inputs and output in the compute dtype, accumulated in float32. On CUDA cuDNN's heuristics choose the
+/// algorithm, not a timing, which would have a film's bits depend on the moment.
 class Convolution {
  public:
   Convolution() = default;
@@ -56,6 +57,7 @@ class Convolution {
     kMatrixProduct,  ///< 1x1, any device
     kOneDnnFrames,   ///< 2-D oneDNN convolutions, one per tap in time, summed in place
     kOneDnnClip,     ///< one 3-D oneDNN convolution
+    kJoinedTaps,     ///< as kPlain, but 2-D: frames that are neighbours in time lie side by side in the channels
     kPlain,          ///< cuDNN on CUDA, at::convolution elsewhere
   };
   static Algorithm choose(const at::Tensor& weight, at::ScalarType dtype, ConvGeometry geometry);
@@ -63,6 +65,7 @@ class Convolution {
   at::Tensor run_matrix_product(const at::Tensor& frames, at::Tensor* sum) const;
   at::Tensor run_onednn_frames(const at::Tensor& frames, at::Tensor* sum) const;
   at::Tensor run_onednn_clip(const at::Tensor& frames, at::Tensor* sum) const;
+  at::Tensor run_joined_taps(const at::Tensor& frames) const;
   at::Tensor run_plain(const at::Tensor& frames) const;
 
   Algorithm algorithm_ = Algorithm::kPlain;

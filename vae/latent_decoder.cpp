@@ -11,8 +11,6 @@
 namespace flashblock {
 namespace {
 
-constexpr int64_t kFramesTogether = 3;  // latent frames
-
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
@@ -30,7 +28,14 @@ std::vector<int64_t> latent_frames_to_restore(const std::vector<LayerMemory>& la
   return result;
 }
 
-std::vector<at::Tensor> LatentDecoder::split(const at::Tensor& frames) { return frames.split(kFramesTogether); }
+int64_t latent_frames_together(int64_t latent_height, int64_t latent_width) {
+  constexpr int64_t kSmall = 64 * 36;  // 512x288
+  return latent_height * latent_width <= kSmall ? 3 : 1;
+}
+
+std::vector<at::Tensor> LatentDecoder::split(const at::Tensor& frames) {
+  return frames.split(latent_frames_together(frames.size(1), frames.size(2)));
+}
 
 void LatentDecoder::restore(const std::vector<at::Tensor>& calls) {
   reset();

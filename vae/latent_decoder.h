@@ -53,15 +53,20 @@ class LatentDecoder {
   enum class Place { kStart, kLater };
 
   /// Runs the first `layers` layers, for what they remember. kLater: no frame of these is the film's first one,
-  /// whatever the layers have seen. Shape: `latents` [F, H, W, C] of the compute dtype, F <= kFramesTogether.
+  /// whatever the layers have seen. Shape: `latents` [F, H, W, C] of the compute dtype, as split.
   virtual void remember(const at::Tensor& latents, size_t layers, Place place) = 0;
 
   /// Latents of a call as the layers take them. Shape: [1, F, C, H, W] to [F, H, W, C] of the compute dtype.
   virtual at::Tensor to_frames(const at::Tensor& latents) const = 0;
 
-  /// Parts of `frames` that go through the network together: it bounds the memory of a long call.
+  /// Parts of `frames` [F, H, W, C] that go through the network together.
   static std::vector<at::Tensor> split(const at::Tensor& frames);
 };
+
+/// Latent frames of this size that go through a decoder together: three where pictures are small, since fewer calls
+/// take less time; one where they are large, since what each layer works on grows with it (the Wan VAE at 832x480 in
+/// bfloat16: 4.3 GB for three).
+int64_t latent_frames_together(int64_t latent_height, int64_t latent_width);
 
 /// Loads the decoder in a file: the Wan VAE (`decoder.conv1.weight`; its encoder may be absent) or TAEHV
 /// (`decoder.1.weight`), with the widths and depths that the tensors' shapes tell. On CPU, float32 and bfloat16 are

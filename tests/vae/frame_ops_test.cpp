@@ -51,6 +51,17 @@ class FrameOps : public ::testing::TestWithParam<DeviceCase> {
   }
 };
 
+// Where neither oneDNN nor, for that many channels, cuDNN's 3-D convolution is taken: in parts, the last one shorter.
+TEST(Convolution, JoinedTapsEqualThePlainConvolution) {
+  for (const int64_t frames : {1, 4, 9}) {
+    const ConvWeights weights{formula_tensor("conv.weight", {40, 96, 3, 3, 3}), formula_data("conv.bias", {40}, 1.0)};
+    const at::Tensor input = formula_data("frames", {frames + 2, 5, 7, 96}, 1.0);
+    const Convolution convolution(weights, at::kDouble, {.padding = 1});
+    EXPECT_TENSORS_NEAR_IN_NORM(convolution.forward(input.to(at::kDouble)), plain_convolution(input, weights, 1), 1e-6)
+        << frames;
+  }
+}
+
 TEST_P(FrameOps, NormEqualsItsTwin) {
   for (const int64_t channels : {16, 32, 96, 192, 384, 1024, 8, 20, 7}) {
     const at::Tensor frames = data("frames", {2, 5, 7, channels}, 3.0), gamma = vector("gamma", channels);
