@@ -114,8 +114,15 @@ RenderCounts RenderSession::render(const FilmPlan& plan, const FilmInputs& input
     sink.write(block);
     if (block.index >= 0) ++counts.blocks_written;
   });
-  Stage<LatentBlock> decode_stage(worker(lanes_->decode_thread), kWaitingBlocks,
-                                  [&](const LatentBlock& block) { writer.put(decode(block, threads)); });
+  const bool halves = options_.overlap == Overlap::kOn && ThreadShare::decoder_in_halves(options_.device, threads);
+  Stage<HalfBlock> second_half(halves ? &lanes_->finish_thread : nullptr, kWaitingBlocks,
+                               [&](const HalfBlock& block) { writer.put(finish_decoding(block, threads)); });
+  Stage<LatentBlock> decode_stage(worker(lanes_->decode_thread), kWaitingBlocks, [&](const LatentBlock& block) {
+    if (halves)
+      second_half.put(begin_decoding(block, threads));
+    else
+      writer.put(decode(block, threads));
+  });
 
   for (int64_t number = done; number < plan.start_blocks() + plan.blocks; ++number) {
     const FrameBlock block = plan.any_block(number);
@@ -138,6 +145,7 @@ RenderCounts RenderSession::render(const FilmPlan& plan, const FilmInputs& input
     denoiser.remember(latents, block.start_frame, clean_timestep(block));
   }
   decode_stage.finish();
+  second_half.finish();
   writer.finish();
   counts.transformer = denoiser.state().counters();
   counts.evicted_frames = denoiser.state().evicted_frames();
@@ -194,13 +202,31 @@ void RenderSession::restore_context(BlockDenoiser& denoiser, const FilmPlan& pla
   }
 }
 
+RenderSession::HalfBlock RenderSession::begin_decoding(const LatentBlock& block, int threads) {
+  const c10::InferenceMode no_gradients;
+  const ThreadShare share(threads);
+  const auto scope = profile_.measure("decode");
+  return {.block = block, .half = decoder_->begin(block.latents.receive())};
+}
+
+RenderedBlock RenderSession::finish_decoding(const HalfBlock& block, int threads) {
+  const c10::InferenceMode no_gradients;
+  const ThreadShare share(threads);
+  const auto scope = profile_.measure("decode");
+  return rendered(block.block, block.block.latents.receive(), decoder_->finish(block.half));
+}
+
 RenderedBlock RenderSession::decode(const LatentBlock& block, int threads) {
   const c10::InferenceMode no_gradients;
   const ThreadShare share(threads);
   const auto scope = profile_.measure("decode");
   const auto on_stream = lanes_->decode_stream.enter();
   const at::Tensor latents = block.latents.receive();
-  const at::Tensor pixels = decoder_->decode(latents);
+  return rendered(block, latents, decoder_->decode(latents));
+}
+
+RenderedBlock RenderSession::rendered(const LatentBlock& block, const at::Tensor& latents,
+                                      const at::Tensor& pixels) const {
   RenderedBlock result{
       .index = block.index, .latents = latents, .rgb = to_rgb24(pixels).cpu(), .counters = block.counters};
   if (!latents.isfinite().all().item<bool>()) {

@@ -86,6 +86,12 @@ class RenderSession {
     TransformerCounters counters;
   };
 
+  /// A frame block that the decoder's first half is done with.
+  struct HalfBlock {
+    LatentBlock block;
+    LatentDecoder::HalfDecoded half;
+  };
+
   BlockDenoiser make_denoiser(const FilmPlan& plan, const FilmInputs& inputs, const at::Tensor& first_prompt) const;
   /// Brings denoiser and decoder to where they were after the finished part.
   void restore(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs, const FinishedPart& finished,
@@ -99,7 +105,11 @@ class RenderSession {
   at::Tensor live_prompt(int64_t index, const FilmInputs& inputs) const;
   /// The prompt that takes effect at frame block `index` in mid-film, given or planned; undefined: none.
   at::Tensor change_at(int64_t index, const FilmInputs& inputs) const;
+  HalfBlock begin_decoding(const LatentBlock& block, int threads);
+  RenderedBlock finish_decoding(const HalfBlock& block, int threads);
   RenderedBlock decode(const LatentBlock& block, int threads);
+  /// What the sink gets of a block that was decoded to `pixels`.
+  RenderedBlock rendered(const LatentBlock& block, const at::Tensor& latents, const at::Tensor& pixels) const;
   /// Where a stage works; null: on the caller's thread.
   WorkerThread* worker(WorkerThread& lane) const { return options_.overlap == Overlap::kOn ? &lane : nullptr; }
 

@@ -26,6 +26,12 @@ class ThreadShare {
   /// about time must not change the film.
   static int of_stage(at::Device device) { return of(device.is_cpu() ? 2 : 1); }
 
+  /// Whether the decoder, the slowest stage of small models, is two stages: where each has one thread, the cores of
+  /// two or three are all busy then. With more threads each, three stages would be too many for the cores.
+  static bool decoder_in_halves(at::Device device, int threads_of_stage) {
+    return device.is_cpu() && threads_of_stage == 1;
+  }
+
  private:
   int before_;
 };

@@ -60,6 +60,8 @@ void LatentDecoder::restore(const std::vector<at::Tensor>& calls) {
 
 at::Tensor LatentDecoder::decode(const at::Tensor& latents) { return decode_unclamped(latents).clamp_(0.0, 1.0); }
 
+at::Tensor LatentDecoder::finish(const HalfDecoded& half) { return finish_unclamped(half).clamp_(0.0, 1.0); }
+
 std::unique_ptr<LatentDecoder> load_latent_decoder(const WeightStore& store, at::Device device, at::ScalarType dtype) {
   if (store.contains("decoder.conv1.weight"))
     return std::make_unique<WanDecoder>(load_decoder_weights(store, device), dtype);

@@ -15,7 +15,8 @@ namespace flashblock {
 class WeightStore;
 
 /// A video decoder that remembers what it needs of the latents it has already seen.
-/// Thread safety: one thread at a time; two decoders are independent. On CUDA all work goes to the current stream.
+/// Thread safety: one thread at a time, but for begin() beside finish(); two decoders are independent. On CUDA all work
+/// goes to the current stream.
 class LatentDecoder {
  public:
   virtual ~LatentDecoder() = default;
@@ -26,6 +27,15 @@ class LatentDecoder {
   ///   4 F after it.
   /// Requires: F >= 1; H and W the same in all calls of a film.
   at::Tensor decode(const at::Tensor& latents);
+
+  /// Latents of one call on their way through the network: tensors that a decoder's first half hands to its second.
+  using HalfDecoded = std::vector<at::Tensor>;
+
+  /// decode() in two parts of similar work, with the same result: finish(begin(latents)). One thread may begin the next
+  /// call's latents while another finishes these; each half takes the calls in order. A decoder that has no halves does
+  /// all its work in finish(). Shape: as decode.
+  virtual HalfDecoded begin(const at::Tensor& latents) { return {latents}; }
+  at::Tensor finish(const HalfDecoded& half);
 
   /// As decode, before the clamp to [0, 1]: what parity tests compare.
   virtual at::Tensor decode_unclamped(const at::Tensor& latents) = 0;
@@ -46,6 +56,9 @@ class LatentDecoder {
   virtual int64_t state_bytes() const = 0;
 
  protected:
+  /// As finish, before the clamp.
+  virtual at::Tensor finish_unclamped(const HalfDecoded& half) { return decode_unclamped(half.front()); }
+
   /// The layers that latents pass through, in order.
   virtual std::vector<LayerMemory> layer_memories() const = 0;
 

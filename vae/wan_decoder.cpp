@@ -2,6 +2,8 @@
 
 #include <ATen/ops/cat.h>
 
+#include <utility>
+
 #include "core/check.h"
 
 namespace flashblock {
@@ -22,6 +24,7 @@ WanDecoder::WanDecoder(const CoderWeights& weights, at::ScalarType dtype)
       stages_.emplace_back(ResidualBlock(stage.name, *residual, dtype));
     else
       stages_.emplace_back(Upsampler(stage.name, std::get<ResampleWeights>(stage.module), dtype));
+    if (std::holds_alternative<Upsampler>(stages_.back())) second_begin_ = stages_.size() - 1;
   }
 }
 
@@ -31,21 +34,47 @@ at::Tensor WanDecoder::to_frames(const at::Tensor& latents) const {
   return latents[0].to(device_, dtype_).permute({0, 2, 3, 1}).contiguous();
 }
 
+void WanDecoder::reset() {
+  first_cache_.reset();
+  second_cache_.reset();
+}
+
 at::Tensor WanDecoder::decode_unclamped(const at::Tensor& latents) {
   std::vector<at::Tensor> pictures;
-  for (const at::Tensor& frames : split(to_frames(latents))) pictures.push_back(decode_frames(frames));
+  for (const at::Tensor& frames : split(to_frames(latents))) pictures.push_back(second_half(first_half(frames)));
+  return pictures.size() == 1 ? pictures[0] : at::cat(pictures);
+}
+
+LatentDecoder::HalfDecoded WanDecoder::begin(const at::Tensor& latents) {
+  HalfDecoded half;
+  for (const at::Tensor& frames : split(to_frames(latents))) half.push_back(first_half(frames));
+  return half;
+}
+
+at::Tensor WanDecoder::finish_unclamped(const HalfDecoded& half) {
+  std::vector<at::Tensor> pictures;
+  for (const at::Tensor& frames : half) pictures.push_back(second_half(frames));
   return pictures.size() == 1 ? pictures[0] : at::cat(pictures);
 }
 
 at::Tensor WanDecoder::enter(const at::Tensor& latents) {
-  return input_.forward(latent_conv_.forward(stats_.denormalise(latents)), cache_);
+  return input_.forward(latent_conv_.forward(stats_.denormalise(latents)), first_cache_);
 }
 
-at::Tensor WanDecoder::decode_frames(const at::Tensor& latents) {
+at::Tensor WanDecoder::run_stage(size_t index, at::Tensor frames) {
+  FeatureCache& cache = index < second_begin_ ? first_cache_ : second_cache_;
+  return std::visit([&](const auto& module) { return module.forward(std::move(frames), cache); }, stages_[index]);
+}
+
+at::Tensor WanDecoder::first_half(const at::Tensor& latents) {
   at::Tensor frames = enter(latents);
-  for (const Stage& stage : stages_)
-    frames = std::visit([&](const auto& module) { return module.forward(std::move(frames), cache_); }, stage);
-  return output_.forward(frames, output_norm_, cache_).mul_(0.5).add_(0.5);  // from [-1, 1] to [0, 1]
+  for (size_t i = 0; i < second_begin_; ++i) frames = run_stage(i, std::move(frames));
+  return frames;
+}
+
+at::Tensor WanDecoder::second_half(at::Tensor frames) {
+  for (size_t i = second_begin_; i < stages_.size(); ++i) frames = run_stage(i, std::move(frames));
+  return output_.forward(frames, output_norm_, second_cache_).mul_(0.5).add_(0.5);  // from [-1, 1] to [0, 1]
 }
 
 std::vector<LayerMemory> WanDecoder::layer_memories() const {
@@ -60,10 +89,11 @@ void WanDecoder::remember(const at::Tensor& latents, size_t layers, Place place)
   at::Tensor frames = enter(latents);
   for (size_t i = 0; i < stages_.size() && i + 1 < layers; ++i) {
     const auto* upsampler = std::get_if<Upsampler>(&stages_[i]);
-    if (upsampler && place == Place::kLater) upsampler->pass_start(frames, cache_);
-    frames = std::visit([&](const auto& module) { return module.forward(std::move(frames), cache_); }, stages_[i]);
+    if (upsampler && place == Place::kLater)
+      upsampler->pass_start(frames, i < second_begin_ ? first_cache_ : second_cache_);
+    frames = run_stage(i, std::move(frames));
   }
-  if (layers == stages_.size() + 2) output_.forward(frames, output_norm_, cache_);
+  if (layers == stages_.size() + 2) output_.forward(frames, output_norm_, second_cache_);
 }
 
 }  // namespace flashblock

@@ -24,9 +24,10 @@ class WanDecoder final : public LatentDecoder {
   WanDecoder(const CoderWeights& weights, at::ScalarType dtype);
 
   at::Tensor decode_unclamped(const at::Tensor& latents) override;
-  void reset() override { cache_.reset(); }
+  HalfDecoded begin(const at::Tensor& latents) override;
+  void reset() override;
   int64_t latent_channels() const override { return LatentStats::kChannels; }
-  int64_t state_bytes() const override { return cache_.bytes(); }
+  int64_t state_bytes() const override { return first_cache_.bytes() + second_cache_.bytes(); }
 
  private:
   using Stage = std::variant<ResidualBlock, SpatialAttention, Upsampler>;
@@ -34,11 +35,16 @@ class WanDecoder final : public LatentDecoder {
   std::vector<LayerMemory> layer_memories() const override;
   void remember(const at::Tensor& latents, size_t layers, Place place) override;
   at::Tensor to_frames(const at::Tensor& latents) const override;
+  at::Tensor finish_unclamped(const HalfDecoded& half) override;
 
   /// The input convolution. Shape: latents [F, H, W, 16] of the compute dtype; result [F, H, W, C].
   at::Tensor enter(const at::Tensor& latents);
-  /// Shape: as enter; result [T, 3, 8H, 8W] float32.
-  at::Tensor decode_frames(const at::Tensor& latents);
+  /// Stage number `index`, with the memory of its half.
+  at::Tensor run_stage(size_t index, at::Tensor frames);
+  /// Shape: as enter; result [T', H', W', C'] before the last enlargement.
+  at::Tensor first_half(const at::Tensor& latents);
+  /// Shape: result [T, 3, 8H, 8W] float32.
+  at::Tensor second_half(at::Tensor frames);
 
   at::ScalarType dtype_;
   at::Device device_;
@@ -46,9 +52,10 @@ class WanDecoder final : public LatentDecoder {
   Convolution latent_conv_;
   CausalConv3d input_;
   std::vector<Stage> stages_;
+  size_t second_begin_ = 0;  ///< the first stage of the second half: the last upsampler
   at::Tensor output_norm_;
   HeadConvolution output_;
-  FeatureCache cache_;
+  FeatureCache first_cache_, second_cache_;  ///< of the halves, which may be on two threads
 };
 
 }  // namespace flashblock

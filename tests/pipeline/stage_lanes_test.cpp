@@ -17,6 +17,7 @@
 #include "pipeline/noise_source.h"
 #include "pipeline/random_model.h"
 #include "pipeline/render_film.h"
+#include "pipeline/thread_share.h"
 #include "tests/pipeline/recorded_film.h"
 #include "tests/support/tensor_matchers.h"
 
@@ -37,6 +38,10 @@ int thread_number() {
 /// A decoder of black pictures that notes where it works.
 class NotingDecoder : public LatentDecoder {
  public:
+  HalfDecoded begin(const at::Tensor& latents) override {
+    beginning.insert(thread_number());
+    return {latents};
+  }
   at::Tensor decode_unclamped(const at::Tensor& latents) override {
     decoding.insert(thread_number());
     if (faulty) throw DeviceError("out of memory");
@@ -49,7 +54,7 @@ class NotingDecoder : public LatentDecoder {
   int64_t state_bytes() const override { return 0; }
 
   bool faulty = false;
-  std::set<int> decoding, restoring;
+  std::set<int> beginning, decoding, restoring;
 
  protected:
   std::vector<LayerMemory> layer_memories() const override { return {{.history_frames = 1}}; }
@@ -97,6 +102,7 @@ class FilmsOfOneModel : public ::testing::Test {
 };
 
 TEST_F(FilmsOfOneModel, AreDecodedAndRestoredOnOneThread) {
+  const ThreadShare two_a_stage(4);
   KeepingSink first, second, rest;
   film(first);
   film(second);
@@ -105,6 +111,27 @@ TEST_F(FilmsOfOneModel, AreDecodedAndRestoredOnOneThread) {
   EXPECT_THAT(decoder_->decoding, SizeIs(1));
   EXPECT_EQ(decoder_->restoring, decoder_->decoding);
   EXPECT_NE(*decoder_->decoding.begin(), thread_number());
+}
+
+TEST_F(FilmsOfOneModel, AreDecodedInHalvesWhereAStageHasOneThread) {
+  const ThreadShare one_a_stage(2);
+  KeepingSink first, rest;
+  film(first);
+  EXPECT_EQ(film(rest, {.latents = {first.blocks[0].latents}}).blocks_written, 2);
+  EXPECT_THAT(decoder_->beginning, SizeIs(1));
+  EXPECT_THAT(decoder_->decoding, SizeIs(1));
+  EXPECT_NE(decoder_->beginning, decoder_->decoding);
+  EXPECT_EQ(decoder_->restoring, decoder_->beginning);
+}
+
+TEST(DecoderInHalves, GivesTheSameFilm) {
+  const ThreadShare one_a_stage(2);
+  RecordedFilm film("pipeline_window9_sink3");
+  KeepingSink halves, whole;
+  film.render(halves);
+  film.options.overlap = Overlap::kOff;
+  film.render(whole);
+  EXPECT_TENSORS_IDENTICAL(halves.rgb(), whole.rgb());
 }
 
 TEST_F(FilmsOfOneModel, StayOnTheCallersThreadWithoutOverlap) {

@@ -4,6 +4,8 @@
 #include <ATen/ops/cat.h>
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/tensor_matchers.h"
 #include "tests/vae/device_cases.h"
@@ -77,6 +79,25 @@ TEST_P(Streaming, ResetForgetsTheFilmAndItsSize) {
   decode_in_calls(*decoder_, formula_data("other", {1, 2, 16, 2, 4}, 1.0), {2});
   decoder_->reset();
   EXPECT_TENSORS_NEAR_IN_NORM(decode_in_calls(*decoder_, latents, {3}), fresh, GetParam().bound);
+}
+
+TEST_P(Streaming, HalvesOnTwoThreadsGiveTheSameFilm) {
+  const at::Tensor latents = some_latents(7);
+  for (const int64_t per_call : {1, 2, 4}) {
+    const std::vector<at::Tensor> calls = latents.split(per_call, 1);
+    std::vector<at::Tensor> whole, halves;
+    decoder_->reset();
+    for (const at::Tensor& call : calls) whole.push_back(decoder_->decode(call));
+    decoder_->reset();
+    LatentDecoder::HalfDecoded half = decoder_->begin(calls.front());
+    for (size_t i = 0; i < calls.size(); ++i) {
+      std::future<LatentDecoder::HalfDecoded> next;
+      if (i + 1 < calls.size()) next = std::async(std::launch::async, [&] { return decoder_->begin(calls[i + 1]); });
+      halves.push_back(decoder_->finish(half));
+      if (next.valid()) half = next.get();
+    }
+    EXPECT_TENSORS_IDENTICAL(at::cat(halves), at::cat(whole)) << per_call << " latent frames a call";
+  }
 }
 
 TEST_P(Streaming, StateDoesNotGrow) {
