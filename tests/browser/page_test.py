@@ -224,7 +224,9 @@ class BrowserTest(unittest.TestCase):
         film = self.start(page, DAY, 4, 3)
         page.until("video.currentSrc.endsWith('/hls/%s/live.m3u8') && video.currentTime > 0" % film)
         page.until("video.ended")
-        self.assertAlmostEqual(page.ask("video.currentTime"), 4.0, delta=0.2)
+        # Players may begin three target durations, 3 s, before the end of a list that still grows, and count from there.
+        self.assertGreater(page.ask("video.currentTime"), 2.9)
+        self.assertLess(page.ask("video.currentTime"), 4.2)
         self.assertEqual(page.complaints, [])
 
     def test_6_rate_follows_the_render(self):

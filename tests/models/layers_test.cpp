@@ -22,12 +22,13 @@ constexpr double kEps = 1e-6;
 
 at::TensorOptions on(c10::DeviceType device, at::ScalarType dtype) { return at::TensorOptions(device).dtype(dtype); }
 
-// Sums run in another order, so in bf16 single values may round the other way: 2^-8 of them relative, few of them.
+// Sums of up to 8192 values run in another order: 1e-5 (without vector instructions 7e-6 was measured). In bf16 single
+// values may round the other way: 2^-8 of them relative, few of them.
 struct Bounds {
   double element, norm;
 };
 Bounds bounds(const at::TensorOptions& options) {
-  return options.dtype() == at::kFloat ? Bounds{2e-6, 1e-6} : Bounds{1.6e-2, 1e-3};
+  return options.dtype() == at::kFloat ? Bounds{1e-5, 1e-6} : Bounds{1.6e-2, 1e-3};
 }
 
 void expect_twin(const at::Tensor& fused, const at::Tensor& plain, const at::TensorOptions& options) {
