@@ -50,15 +50,6 @@ bool kernels_take(const at::Tensor& x) {
 #define FLASHBLOCK_LAUNCH(launcher, arguments, tensor) static_cast<void>(arguments)
 #endif
 
-// Runs a CPU kernel over `rows`, or launches its CUDA twin.
-#define FLASHBLOCK_RUN(cpu_kernel, cuda_launcher, arguments, rows, tensor) \
-  do {                                                                     \
-    if ((tensor).is_cuda())                                                \
-      FLASHBLOCK_LAUNCH(cuda_launcher, arguments, tensor);                 \
-    else                                                                   \
-      run_rows(cpu_kernel, arguments, rows, (tensor).size(-1));            \
-  } while (false)
-
 template <typename Arguments>
 void run_rows(void (*kernel)(const Arguments&, int64_t, int64_t), const Arguments& arguments, int64_t rows,
               int64_t width) {
@@ -237,7 +228,10 @@ void add_gated_(at::Tensor& x, at::Tensor update, const at::Tensor& gate) {
                                     .gate = gate.const_data_ptr(),
                                     .rows = x.numel() / x.size(-1),
                                     .width = x.size(-1)};
-  FLASHBLOCK_RUN(gated_sum_rows, launch_gated_sum, arguments, arguments.rows, x);
+  if (x.is_cuda())
+    FLASHBLOCK_LAUNCH(launch_gated_sum, arguments, x);
+  else
+    run_rows(gated_sum_rows, arguments, arguments.rows, arguments.width);
 }
 
 }  // namespace flashblock

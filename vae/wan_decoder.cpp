@@ -39,6 +39,7 @@ void WanDecoder::reset() {
   second_cache_.reset();
 }
 
+// Not finish(begin()): one part at a time, since what lies between the halves of a large picture takes much memory.
 at::Tensor WanDecoder::decode_unclamped(const at::Tensor& latents) {
   std::vector<at::Tensor> pictures;
   for (const at::Tensor& frames : split(to_frames(latents))) pictures.push_back(second_half(first_half(frames)));
