@@ -9,6 +9,7 @@
 #include <tuple>
 #include <utility>
 
+#include "attention/element_of.h"
 #include "attention/kernels/cpu_attention.h"
 #include "core/check.h"
 #include "core/work_scopes.h"
@@ -103,11 +104,10 @@ AttentionState flash_attention_of_chosen(const at::Tensor& q, const at::Tensor& 
 
 CpuAttention::Input input_of(const at::Tensor& x) { return {x.data_ptr(), x.stride(0), x.stride(1), x.stride(2)}; }
 
-AttentionState cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                             CpuAttention::Element element) {
+AttentionState cpu_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   AttentionState state{at::empty(q.sizes(), q.options()),
                        at::empty({q.size(0), q.size(2), q.size(1)}, q.options().dtype(at::kFloat))};
-  CpuAttention call{.element = element,
+  CpuAttention call{.element = element_of(q),
                     .q = input_of(q),
                     .k = input_of(k),
                     .v = input_of(v),
@@ -143,10 +143,8 @@ AttentionState fastest_attention(const at::Tensor& q, const at::Tensor& k, const
     return {output.transpose(1, 2), lse};
   }
 #endif
-  const auto element =
-      q.scalar_type() == at::kFloat ? CpuAttention::Element::kFloat32 : CpuAttention::Element::kBfloat16;
   const bool known = q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16;
-  if (known && cpu_attention_available(element, q.size(3))) return cpu_attention(q, k, v, element);
+  if (known && cpu_attention_available(element_of(q), q.size(3))) return cpu_attention(q, k, v);
   auto [output, lse] = at::_scaled_dot_product_flash_attention_for_cpu(qt, kt, vt);
   return {output.transpose(1, 2), lse};
 }

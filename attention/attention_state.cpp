@@ -7,6 +7,7 @@
 
 #ifdef FLASHBLOCK_CUDA
 #include "attention/cuda_launch.h"
+#include "attention/element_of.h"
 #include "attention/kernels/merge.h"
 #endif
 
@@ -22,9 +23,7 @@ bool kernel_takes(const AttentionState& state) {
 
 AttentionState merge_by_kernel(const AttentionState& external, const AttentionState& internal) {
   const at::Tensor merged_lse = at::empty_like(internal.lse);
-  const auto element = internal.output.scalar_type() == at::kFloat ? MergeArguments::Element::kFloat32
-                                                                   : MergeArguments::Element::kBfloat16;
-  const MergeArguments arguments{element,
+  const MergeArguments arguments{element_of(internal.output),
                                  external.output.const_data_ptr(),
                                  external.lse.const_data_ptr<float>(),
                                  internal.output.data_ptr(),

@@ -11,6 +11,7 @@
 
 #ifdef FLASHBLOCK_CUDA
 #include "attention/cuda_launch.h"
+#include "attention/element_of.h"
 #include "attention/kernels/lse_correction.h"
 #endif
 
@@ -59,21 +60,19 @@ bool kernel_takes(const at::Tensor& q, const KeptAttention& kept) {
 }
 
 at::Tensor corrected_lse_by_kernel(const at::Tensor& q, const KeptAttention& kept) {
-  using Element = LseCorrectionArguments::Element;
   const at::Tensor corrected = at::empty_like(kept.state.lse);
-  const LseCorrectionArguments arguments{
-      .element = q.scalar_type() == at::kFloat ? Element::kFloat32 : Element::kBfloat16,
-      .now = q.const_data_ptr(),
-      .before = kept.query.const_data_ptr(),
-      .mean_keys = kept.mean_key.const_data_ptr(),
-      .lse = kept.state.lse.const_data_ptr<float>(),
-      .corrected = corrected.data_ptr<float>(),
-      .batch = q.size(0),
-      .queries = q.size(1),
-      .mean_key_count = kept.mean_key.size(1),
-      .heads = q.size(2),
-      .width = q.size(3),
-      .scale = float(1 / std::sqrt(double(q.size(3))))};
+  const LseCorrectionArguments arguments{.element = element_of(q),
+                                         .now = q.const_data_ptr(),
+                                         .before = kept.query.const_data_ptr(),
+                                         .mean_keys = kept.mean_key.const_data_ptr(),
+                                         .lse = kept.state.lse.const_data_ptr<float>(),
+                                         .corrected = corrected.data_ptr<float>(),
+                                         .batch = q.size(0),
+                                         .queries = q.size(1),
+                                         .mean_key_count = kept.mean_key.size(1),
+                                         .heads = q.size(2),
+                                         .width = q.size(3),
+                                         .scale = float(1 / std::sqrt(double(q.size(3))))};
   launch(launch_lse_correction, arguments, q, "lse_correction");
   return corrected;
 }

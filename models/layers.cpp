@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "attention/element_of.h"
 #include "core/check.h"
 #include "core/work_scopes.h"
 #include "models/kernels/layer_kernels.h"
@@ -25,10 +26,6 @@ namespace {
 
 // Work of a thread below which starting another one costs more than it saves, in elements.
 constexpr int64_t kGrain = 1 << 15;
-
-Element element_of(const at::Tensor& x) {
-  return x.scalar_type() == at::kFloat ? Element::kFloat32 : Element::kBfloat16;
-}
 
 // The CUDA kernels move 16 bytes at a time.
 bool in_steps_of_16_bytes(const at::Tensor& x) {

@@ -241,14 +241,13 @@ void attend_unit(const CpuAttention& a, int64_t unit) {
 
 void pack_keys_values(const CpuAttention& attention, int64_t begin, int64_t end) {
   for (int64_t unit = begin; unit < end; ++unit)
-    attention.element == CpuAttention::Element::kFloat32 ? pack_unit<Float32>(attention, unit)
-                                                         : pack_unit<Bfloat16>(attention, unit);
+    attention.element == Element::kFloat32 ? pack_unit<Float32>(attention, unit) : pack_unit<Bfloat16>(attention, unit);
 }
 
 void attend_queries(const CpuAttention& attention, int64_t begin, int64_t end) {
   for (int64_t unit = begin; unit < end; ++unit)
-    attention.element == CpuAttention::Element::kFloat32 ? attend_unit<Float32>(attention, unit)
-                                                         : attend_unit<Bfloat16>(attention, unit);
+    attention.element == Element::kFloat32 ? attend_unit<Float32>(attention, unit)
+                                           : attend_unit<Bfloat16>(attention, unit);
 }
 
 }  // namespace flashblock
@@ -257,11 +256,11 @@ void attend_queries(const CpuAttention& attention, int64_t begin, int64_t end) {
 
 namespace flashblock {
 
-bool cpu_attention_available(CpuAttention::Element element, int64_t width) {
+bool cpu_attention_available(Element element, int64_t width) {
   static const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   static const bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
-  return (width == 64 || width == 128) && (element == CpuAttention::Element::kFloat32 ? avx512 : bf16);
+  return (width == 64 || width == 128) && (element == Element::kFloat32 ? avx512 : bf16);
 }
 
 }  // namespace flashblock
@@ -270,7 +269,7 @@ bool cpu_attention_available(CpuAttention::Element element, int64_t width) {
 
 namespace flashblock {
 
-bool cpu_attention_available(CpuAttention::Element, int64_t) { return false; }
+bool cpu_attention_available(Element, int64_t) { return false; }
 void pack_keys_values(const CpuAttention&, int64_t, int64_t) {}
 void attend_queries(const CpuAttention&, int64_t, int64_t) {}
 

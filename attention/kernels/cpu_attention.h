@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "attention/kernels/element.h"
+
 namespace flashblock {
 
 /// One attention over raw memory; strides in elements, the last dimension contiguous.
@@ -14,8 +16,6 @@ struct CpuAttention {
     const void* data;
     int64_t batch_stride, token_stride, head_stride;
   };
-  enum class Element { kFloat32, kBfloat16 };
-
   Element element;
   Input q, k, v;
   void* output;         ///< [B, L, N, D] contiguous
@@ -35,7 +35,7 @@ struct CpuAttention {
 };
 
 /// True if this processor has the instructions and the kernel the head width (64 or 128).
-bool cpu_attention_available(CpuAttention::Element element, int64_t width);
+bool cpu_attention_available(Element element, int64_t width);
 
 /// Stage 1 for units [begin, end) of pack_units().
 void pack_keys_values(const CpuAttention& attention, int64_t begin, int64_t end);

@@ -44,7 +44,7 @@ __global__ void lse_correction_kernel(LseCorrectionArguments a, uint32_t vectors
 cudaError_t launch_lse_correction(const LseCorrectionArguments& a, cudaStream_t stream) {
   const auto vectors = uint32_t(a.batch * a.queries * a.heads * a.width / 8);
   const uint32_t blocks = (vectors + kVectors * kThreads - 1) / (kVectors * kThreads);
-  if (a.element == LseCorrectionArguments::Element::kFloat32)
+  if (a.element == Element::kFloat32)
     lse_correction_kernel<float><<<blocks, kThreads, 0, stream>>>(a, vectors);
   else
     lse_correction_kernel<__nv_bfloat16><<<blocks, kThreads, 0, stream>>>(a, vectors);

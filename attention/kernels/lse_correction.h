@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "attention/kernels/element.h"
+
 namespace flashblock {
 
 /// Widths that the kernel takes: a power of two from kLeastCorrectedWidth to kMostCorrectedWidth.
@@ -14,7 +16,6 @@ inline constexpr int64_t kLeastCorrectedWidth = 8, kMostCorrectedWidth = 256;
 /// 16-byte aligned, of at most 2^34 elements; mean keys likewise [B, M, N, D], query l having key l % M; log-sum-exps
 /// [B, N, L] contiguous.
 struct LseCorrectionArguments {
-  enum class Element { kFloat32, kBfloat16 };
   Element element;
   const void* now;
   const void* before;

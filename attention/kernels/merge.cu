@@ -53,7 +53,7 @@ __global__ void merge_kernel(MergeArguments a, uint32_t vectors) {
 cudaError_t launch_merge(const MergeArguments& a, cudaStream_t stream) {
   const auto vectors = uint32_t(a.batch * a.queries * a.heads * a.width / 8);
   const uint32_t blocks = (vectors + kVectors * kThreads - 1) / (kVectors * kThreads);
-  if (a.element == MergeArguments::Element::kFloat32)
+  if (a.element == Element::kFloat32)
     merge_kernel<float><<<blocks, kThreads, 0, stream>>>(a, vectors);
   else
     merge_kernel<__nv_bfloat16><<<blocks, kThreads, 0, stream>>>(a, vectors);

@@ -5,12 +5,13 @@
 
 #include <cstdint>
 
+#include "attention/kernels/element.h"
+
 namespace flashblock {
 
 /// Outputs are [B, L, N, D] contiguous and 16-byte aligned, D a multiple of 8, of at most 2^34 elements; log-sum-exps
 /// [B, N, L] contiguous.
 struct MergeArguments {
-  enum class Element { kFloat32, kBfloat16 };
   Element element;
   const void* external;
   const float* external_lse;

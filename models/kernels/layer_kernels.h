@@ -4,13 +4,13 @@
 
 #include <cstdint>
 
+#include "attention/kernels/element.h"
+
 #ifdef FLASHBLOCK_CUDA
 #include <cuda_runtime_api.h>
 #endif
 
 namespace flashblock {
-
-enum class Element { kFloat32, kBfloat16 };
 
 /// Longest row that the kernels take.
 constexpr int64_t kLongestRow = 8192;
