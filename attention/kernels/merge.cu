@@ -1,11 +1,9 @@
 #include "attention/kernels/merge.h"
 #include "attention/kernels/vector8.cuh"
+#include "attention/kernels/vector_launch.cuh"
 
 namespace flashblock {
 namespace {
-
-constexpr int kThreads = 256;
-constexpr int kVectors = 2;  // of a thread, so that more loads are in flight
 
 // Each thread merges kVectors times eight values of one query and head. Divisions are of 32 bits: those of 64 take
 // longer than the memory does.
@@ -51,13 +49,7 @@ __global__ void merge_kernel(MergeArguments a, uint32_t vectors) {
 }  // namespace
 
 cudaError_t launch_merge(const MergeArguments& a, cudaStream_t stream) {
-  const auto vectors = uint32_t(a.batch * a.queries * a.heads * a.width / 8);
-  const uint32_t blocks = (vectors + kVectors * kThreads - 1) / (kVectors * kThreads);
-  if (a.element == Element::kFloat32)
-    merge_kernel<float><<<blocks, kThreads, 0, stream>>>(a, vectors);
-  else
-    merge_kernel<__nv_bfloat16><<<blocks, kThreads, 0, stream>>>(a, vectors);
-  return cudaGetLastError();
+  return launch_over_vectors(merge_kernel<float>, merge_kernel<__nv_bfloat16>, a, stream);
 }
 
 }  // namespace flashblock

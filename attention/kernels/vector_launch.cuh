@@ -1,0 +1,28 @@
+// Launches of kernels whose threads take eight neighbouring elements at a time.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include "attention/kernels/element.h"
+
+namespace flashblock {
+
+inline constexpr int kThreads = 256;  // of a thread block
+inline constexpr int kVectors = 2;    // of a thread, so that more loads are in flight
+
+/// Queues the kernel of the arguments' element type over all vectors of [batch, queries, heads, width] elements;
+/// returns the status of the launch.
+template <typename Arguments>
+cudaError_t launch_over_vectors(void (*float32)(Arguments, uint32_t vectors),
+                                void (*bfloat16)(Arguments, uint32_t vectors), const Arguments& a,
+                                cudaStream_t stream) {
+  const auto vectors = uint32_t(a.batch * a.queries * a.heads * a.width / 8);
+  const uint32_t blocks = (vectors + kVectors * kThreads - 1) / (kVectors * kThreads);
+  const auto kernel = a.element == Element::kFloat32 ? float32 : bfloat16;
+  kernel<<<blocks, kThreads, 0, stream>>>(a, vectors);
+  return cudaGetLastError();
+}
+
+}  // namespace flashblock
