@@ -96,15 +96,16 @@ void write_part(const ProjectionPart& part, const at::Tensor& x, double eps, con
     plain::rms_norm_rope_out(part.out, x, part.norm, eps, rotation);
 }
 
-// What a layer norm on the GPU needs beside the rows; update and gate may be undefined.
+// What a layer norm needs beside the rows; update and gate may be undefined.
 struct RowNorm {
   NormForm form;
   at::Tensor update, gate, scale, shift;
 };
 
-// True if our CUDA kernel takes the rows of x and all that comes with them.
+// True if our kernels take the rows of x and all that comes with them.
 bool row_norm_takes(const at::Tensor& x, const RowNorm& norm) {
-  if (!x.is_cuda() || !kernels_take(x) || !x.is_contiguous()) return false;
+  if (!kernels_take(x) || !x.is_contiguous()) return false;
+  if (x.is_cpu()) return norm.form == NormForm::kModulated;
   return std::ranges::all_of(std::array{&norm.update, &norm.gate, &norm.scale, &norm.shift}, [&](const at::Tensor* t) {
     return !t->defined() || (t->scalar_type() == x.scalar_type() && t->is_contiguous() && in_steps_of_16_bytes(*t));
   });
@@ -124,7 +125,10 @@ at::Tensor row_norm(const at::Tensor& x, const RowNorm& norm, double eps) {
                                    .rows = x.numel() / x.size(-1),
                                    .width = x.size(-1),
                                    .eps = float(eps)};
-  FLASHBLOCK_LAUNCH(launch_row_norm, arguments, x);
+  if (x.is_cuda())
+    FLASHBLOCK_LAUNCH(launch_row_norm, arguments, x);
+  else
+    run_rows(modulated_norm_rows, arguments, arguments.rows, arguments.width);
   return out;
 }
 
@@ -165,18 +169,7 @@ at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer) {
 at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps) {
   const RowNorm norm{NormForm::kModulated, {}, {}, scale, shift};
   if (row_norm_takes(x, norm)) return row_norm(x, norm, eps);
-  if (x.is_cuda() || !kernels_take(x) || !x.is_contiguous()) return plain::modulated_norm(x, shift, scale, eps);
-  const at::Tensor out = at::empty_like(x);
-  const ModulatedNormArguments arguments{.element = element_of(x),
-                                         .x = x.const_data_ptr(),
-                                         .shift = shift.const_data_ptr(),
-                                         .scale = scale.const_data_ptr(),
-                                         .out = out.data_ptr(),
-                                         .rows = x.numel() / x.size(-1),
-                                         .width = x.size(-1),
-                                         .eps = float(eps)};
-  run_rows(modulated_norm_rows, arguments, arguments.rows, arguments.width);
-  return out;
+  return plain::modulated_norm(x, shift, scale, eps);
 }
 
 at::Tensor add_modulated_norm(at::Tensor& x, const at::Tensor& update, const at::Tensor& shift, const at::Tensor& scale,

@@ -36,17 +36,6 @@ struct NormRopeParts {
   int count;
 };
 
-/// On the CPU: layer norm without parameters, times scale, plus shift; rounds each.
-struct ModulatedNormArguments {
-  Element element;
-  const void* x;      ///< [rows, width] contiguous
-  const void* shift;  ///< [width]
-  const void* scale;  ///< [width]
-  void* out;          ///< [rows, width] contiguous
-  int64_t rows, width;
-  float eps;
-};
-
 /// x += update * gate.
 struct GatedSumArguments {
   Element element;
@@ -56,7 +45,7 @@ struct GatedSumArguments {
   int64_t rows, width;
 };
 
-/// What comes before a layer norm on the GPU, and what after it.
+/// What comes before a layer norm without parameters, and what after it. The CPU kernel has the first form alone.
 enum class NormForm {
   kModulated,       ///< norm(x) * scale + shift, rounded three times
   kAddedModulated,  ///< x += update first
@@ -67,8 +56,8 @@ struct RowNormArguments {
   NormForm form;
   Element element;
   void* x;             ///< [rows, width] contiguous; written if something is added
-  const void* update;  ///< likewise
-  const void* gate;    ///< [width]
+  const void* update;  ///< likewise; null if none is added
+  const void* gate;    ///< [width], or null
   const void* scale;   ///< [width]
   const void* shift;   ///< [width]
   void* out;           ///< [rows, width] contiguous
@@ -85,7 +74,7 @@ struct GeluArguments {
 
 // On the CPU: rows, or elements, [begin, end). Independent of each other, for threads to share.
 void norm_rope_rows(const NormRopeArguments& arguments, int64_t begin, int64_t end);
-void modulated_norm_rows(const ModulatedNormArguments& arguments, int64_t begin, int64_t end);
+void modulated_norm_rows(const RowNormArguments& arguments, int64_t begin, int64_t end);
 void gated_sum_rows(const GatedSumArguments& arguments, int64_t begin, int64_t end);
 void gelu_elements(const GeluArguments& arguments, int64_t begin, int64_t end);
 

@@ -80,7 +80,7 @@ FLASHBLOCK_INLINE void norm_rope_row(const NormRopeArguments& a, int64_t row) {
 }
 
 template <typename T>
-FLASHBLOCK_INLINE void modulated_norm_row(const ModulatedNormArguments& a, int64_t row) {
+FLASHBLOCK_INLINE void modulated_norm_row(const RowNormArguments& a, int64_t row) {
   const T* x = static_cast<const T*>(a.x) + row * a.width;
   const T *shift = static_cast<const T*>(a.shift), *scale = static_cast<const T*>(a.scale);
   T* out = static_cast<T*>(a.out) + row * a.width;
@@ -131,7 +131,7 @@ FLASHBLOCK_CLONES void norm_rope_rows(const NormRopeArguments& a, int64_t begin,
     for (int64_t row = begin; row < end; ++row) norm_rope_row<Bfloat16>(a, row);
 }
 
-FLASHBLOCK_CLONES void modulated_norm_rows(const ModulatedNormArguments& a, int64_t begin, int64_t end) {
+FLASHBLOCK_CLONES void modulated_norm_rows(const RowNormArguments& a, int64_t begin, int64_t end) {
   if (a.element == Element::kFloat32)
     for (int64_t row = begin; row < end; ++row) modulated_norm_row<float>(a, row);
   else
