@@ -4,22 +4,23 @@
 
 #include "core/memory_meter.h"
 #include "media/film_writer.h"
-#include "pipeline/cost_probe.h"
 #include "pipeline/thread_share.h"
 
 namespace flashblock {
 
+double overlapped_seconds(const CostProbe& probe, at::Device device) {
+  const int decoder_stages = ThreadShare::decoder_stages(device, ThreadShare::of_stage(device), probe.decoder_parts);
+  const double slowest = std::max(probe.denoise_seconds, probe.decode_seconds / decoder_stages);
+  if (!device.is_cpu()) return slowest;
+  return std::max(slowest,
+                  (probe.denoise_seconds + probe.decode_seconds) / std::min(at::get_num_threads(), 1 + decoder_stages));
+}
+
 CostEstimate estimate_cost(const FilmSetup& setup, const LoadedModel& model) {
   const int64_t program_bytes = memory_bytes();
   const CostProbe probe = probe_cost(setup, model);
-  const double both = probe.denoise_seconds + probe.decode_seconds;
-  double per_block = both;
-  if (setup.config.overlap) {
-    const bool halves = ThreadShare::decoder_in_halves(model.device(), ThreadShare::of_stage(model.device()));
-    const int cores = std::clamp(at::get_num_threads(), 1, 3);
-    per_block = halves ? std::max({probe.denoise_seconds, probe.decode_seconds / 2, both / cores})
-                       : std::max(probe.denoise_seconds, probe.decode_seconds);
-  }
+  const double per_block =
+      setup.config.overlap ? overlapped_seconds(probe, model.device()) : probe.denoise_seconds + probe.decode_seconds;
   const FilmFormat format{.width = setup.config.width,
                           .height = setup.config.height,
                           .fps = setup.config.fps,

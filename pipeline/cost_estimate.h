@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "pipeline/cost_probe.h"
 #include "pipeline/film_setup.h"
 #include "pipeline/loaded_model.h"
 #include "pipeline/memory_estimate.h"
@@ -14,6 +15,10 @@ struct CostEstimate {
   MemoryEstimate memory;   ///< of the whole run
   int64_t disk_bytes = 0;  ///< pieces and film side by side
 };
+
+/// From one frame block to the next while denoising and decoding overlap: what the slowest stage takes, or all of them
+/// on fewer cores than stages.
+double overlapped_seconds(const CostProbe& probe, at::Device device);
 
 /// Tries one layer and the decoder, with made-up weights, on a small picture (cost_probe.h), and scales that up.
 /// Throws: WeightsError, DeviceError.

@@ -203,6 +203,7 @@ void probe_decoder(const FilmSetup& setup, const LoadedModel& model, CostProbe& 
     probe.decoder_bytes = loading.held();
     probe.decoder_load_bytes = loading.peak();
   }
+  probe.decoder_parts = decoder->parts();
   const double count = static_cast<double>(count_weights(*store, "decoder."));
   const double pixels_per_token = static_cast<double>(setup.geometry.width * setup.geometry.height) /
                                   static_cast<double>(setup.geometry.tokens_per_frame());
@@ -229,7 +230,7 @@ void probe_decoder(const FilmSetup& setup, const LoadedModel& model, CostProbe& 
 
 CostProbe probe_cost(const FilmSetup& setup, const LoadedModel& model) {
   const c10::InferenceMode no_gradients;
-  const ThreadShare share(ThreadShare::of(model.device().is_cpu() ? 2 : 1));
+  const ThreadShare share(ThreadShare::of_stage(model.device()));
   CostProbe probe;
   probe_decoder(setup, model, probe);
   probe_layer(setup, model, probe);

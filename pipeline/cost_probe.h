@@ -21,6 +21,7 @@ struct CostProbe {
   int64_t denoise_bytes = 0;        ///< the most that one pass holds beside weights and state
   int64_t denoise_small_bytes = 0;  ///< the same of tensors below kKeptTensorBytes
   double decode_seconds = 0;        ///< a frame block
+  int decoder_parts = 1;            ///< LatentDecoder::parts()
   int64_t decoder_bytes = 0;        ///< weights of the decoder, as it keeps them
   int64_t decoder_load_bytes = 0;   ///< the most there is of them while they are read
   int64_t decoder_state_bytes = 0;

@@ -114,7 +114,8 @@ RenderCounts RenderSession::render(const FilmPlan& plan, const FilmInputs& input
     sink.write(block);
     if (block.index >= 0) ++counts.blocks_written;
   });
-  const bool halves = options_.overlap == Overlap::kOn && ThreadShare::decoder_in_halves(options_.device, threads);
+  const bool halves =
+      options_.overlap == Overlap::kOn && ThreadShare::decoder_stages(options_.device, threads, decoder_->parts()) == 2;
   Stage<HalfBlock> second_half(halves ? &lanes_->finish_thread : nullptr, kWaitingBlocks,
                                [&](const HalfBlock& block) { writer.put(finish_decoding(block, threads)); });
   Stage<LatentBlock> decode_stage(worker(lanes_->decode_thread), kWaitingBlocks, [&](const LatentBlock& block) {

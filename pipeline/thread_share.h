@@ -26,10 +26,10 @@ class ThreadShare {
   /// about time must not change the film.
   static int of_stage(at::Device device) { return of(device.is_cpu() ? 2 : 1); }
 
-  /// Whether the decoder, the slowest stage of small models, is two stages: where each has one thread, the cores of
-  /// two or three are all busy then. With more threads each, three stages would be too many for the cores.
-  static bool decoder_in_halves(at::Device device, int threads_of_stage) {
-    return device.is_cpu() && threads_of_stage == 1;
+  /// Stages that the decoder, the slowest one of small models, is: as many as it has parts where each stage has one
+  /// thread, so that two or three cores are all busy. With more threads each, three stages would be too many for them.
+  static int decoder_stages(at::Device device, int threads_of_stage, int decoder_parts) {
+    return device.is_cpu() && threads_of_stage == 1 ? decoder_parts : 1;
   }
 
  private:

@@ -37,6 +37,9 @@ class LatentDecoder {
   virtual HalfDecoded begin(const at::Tensor& latents) { return {latents}; }
   at::Tensor finish(const HalfDecoded& half);
 
+  /// Parts of similar work that begin() and finish() are: two, or one of a decoder that has no halves.
+  virtual int parts() const { return 1; }
+
   /// As decode, before the clamp to [0, 1]: what parity tests compare.
   virtual at::Tensor decode_unclamped(const at::Tensor& latents) = 0;
 

@@ -25,6 +25,7 @@ class WanDecoder final : public LatentDecoder {
 
   at::Tensor decode_unclamped(const at::Tensor& latents) override;
   HalfDecoded begin(const at::Tensor& latents) override;
+  int parts() const override { return 2; }
   void reset() override;
   int64_t latent_channels() const override { return LatentStats::kChannels; }
   int64_t state_bytes() const override { return first_cache_.bytes() + second_cache_.bytes(); }

@@ -50,10 +50,11 @@ class NotingDecoder : public LatentDecoder {
     return at::zeros({pictures, 3, 8 * latents.size(3), 8 * latents.size(4)});
   }
   void reset() override { begun_ = false; }
+  int parts() const override { return halves ? 2 : 1; }
   int64_t latent_channels() const override { return 16; }
   int64_t state_bytes() const override { return 0; }
 
-  bool faulty = false;
+  bool faulty = false, halves = true;
   std::set<int> beginning, decoding, restoring;
 
  protected:
@@ -122,6 +123,15 @@ TEST_F(FilmsOfOneModel, AreDecodedInHalvesWhereAStageHasOneThread) {
   EXPECT_THAT(decoder_->decoding, SizeIs(1));
   EXPECT_NE(decoder_->beginning, decoder_->decoding);
   EXPECT_EQ(decoder_->restoring, decoder_->beginning);
+}
+
+TEST_F(FilmsOfOneModel, AreDecodedWholeByADecoderWithoutHalves) {
+  const ThreadShare one_a_stage(2);
+  decoder_->halves = false;
+  KeepingSink sink;
+  EXPECT_EQ(film(sink).blocks_written, 3);
+  EXPECT_THAT(decoder_->beginning, SizeIs(0));
+  EXPECT_THAT(decoder_->decoding, SizeIs(1));
 }
 
 TEST(DecoderInHalves, GivesTheSameFilm) {
