@@ -12,15 +12,15 @@ constexpr size_t kDigits = 6;  // of a piece's number, at least
 }  // namespace
 
 std::string hls_playlist(const std::vector<FilmStream::Piece>& pieces, int64_t fps, const std::string& folder,
-                         bool ended) {
+                         StreamCursor::Start start, bool ended) {
   int64_t longest = 1;  // frames
   for (const FilmStream::Piece& piece : pieces) longest = std::max(longest, piece.frames);
   // No piece, rounded to the nearest second, may be longer than the target.
   const int64_t target = std::max<int64_t>(1, (2 * longest + fps) / (2 * fps));
   std::string text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:" + std::to_string(target) +
-                     "\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-INDEPENDENT-SEGMENTS\n"
-                     "#EXT-X-MAP:URI=\"" +
-                     folder + "init.mp4\"\n";
+                     "\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-INDEPENDENT-SEGMENTS\n";
+  if (start == StreamCursor::Start::kFirst && !ended) text += "#EXT-X-START:TIME-OFFSET=0\n";
+  text += "#EXT-X-MAP:URI=\"" + folder + "init.mp4\"\n";
   for (size_t i = 0; i < pieces.size(); ++i) {
     char entry[64];
     std::snprintf(entry, sizeof entry, "#EXTINF:%.6f,\n",

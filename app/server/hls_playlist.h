@@ -8,10 +8,11 @@
 
 namespace flashblock {
 
-/// An event playlist: all pieces so far, in order; players may begin anywhere. `folder` comes before the names of the
-/// files, init.mp4 and 000000.m4s, 000001.m4s, ... Source: RFC 8216, version 7.
+/// An event playlist: all pieces so far, in order. While more will come players begin near its end, kFirst asks them to
+/// begin at the first piece. `folder` comes before the names of the files, init.mp4 and 000000.m4s, 000001.m4s, ...
+/// Source: RFC 8216, version 7; EXT-X-START: 4.3.5.2.
 std::string hls_playlist(const std::vector<FilmStream::Piece>& pieces, int64_t fps, const std::string& folder,
-                         bool ended);
+                         StreamCursor::Start start, bool ended);
 
 /// The number of a piece by its file's name; -1: it is not one.
 int64_t hls_piece_index(const std::string& name);

@@ -69,16 +69,16 @@ class Viewer {
   bool begun_ = false;
 };
 
+StreamCursor::Start start_of(const httplib::Request& request) {
+  if (!request.has_param("from")) return StreamCursor::Start::kNewest;
+  if (request.get_param_value("from") == "start") return StreamCursor::Start::kFirst;
+  throw ApiError({400, "invalid_value", "from: the only value it can have is start", "from"});
+}
+
 void send_stream(const Found& found, ViewerCounts& counts, const httplib::Request& request,
                  httplib::Response& response) {
   const std::string type = stream_of(found).content_type();
-  StreamCursor::Start start = StreamCursor::Start::kNewest;
-  if (request.has_param("from")) {
-    if (request.get_param_value("from") != "start") {
-      throw ApiError({400, "invalid_value", "from: the only value it can have is start", "from"});
-    }
-    start = StreamCursor::Start::kFirst;
-  }
+  const StreamCursor::Start start = start_of(request);
   response.status = 200;  // cpp-httplib would make it 206
   const auto viewer = std::make_shared<Viewer>(found.stream, start, counts);
   const auto provider = [viewer](size_t, httplib::DataSink& sink) { return viewer->serve(sink); };
@@ -89,13 +89,15 @@ void send_stream(const Found& found, ViewerCounts& counts, const httplib::Reques
   }
 }
 
-void send_playlist(const Found& found, const std::string& folder, ViewerCounts& counts, httplib::Response& response) {
+void send_playlist(const Found& found, const std::string& folder, ViewerCounts& counts, const httplib::Request& request,
+                   httplib::Response& response) {
   const FilmStream& stream = stream_of(found);
+  const StreamCursor::Start start = start_of(request);
   const FilmStream::State state = stream.state();
   std::vector<FilmStream::Piece> pieces = stream.pieces();
   pieces.resize(static_cast<size_t>(state.pieces));  // so that an end is only told with everything before it
   ++counts.playlists;
-  response.set_content(hls_playlist(pieces, stream.fps(), folder, state.ended), "application/vnd.apple.mpegurl");
+  response.set_content(hls_playlist(pieces, stream.fps(), folder, start, state.ended), "application/vnd.apple.mpegurl");
 }
 
 void keep_in_cache(httplib::Response& response) {
@@ -113,12 +115,12 @@ void add_stream_routes(HttpServer& server, FilmStreams& streams) {
   server.route("GET", "/v1/videos/{id}/stream.mp4", [&](const Request& request, Response& response) {
     send_stream(streams.find(request.matches[1]), streams.counts(), request, response);
   });
-  server.route("GET", "/hls/live.m3u8", [&](const Request&, Response& response) {
+  server.route("GET", "/hls/live.m3u8", [&](const Request& request, Response& response) {
     const Found found = streams.current();
-    send_playlist(found, found.id + "/", streams.counts(), response);
+    send_playlist(found, found.id + "/", streams.counts(), request, response);
   });
   server.route("GET", "/hls/{id}/live.m3u8", [&](const Request& request, Response& response) {
-    send_playlist(streams.find(request.matches[1]), "", streams.counts(), response);
+    send_playlist(streams.find(request.matches[1]), "", streams.counts(), request, response);
   });
   server.route("GET", "/hls/{id}/init.mp4", [&](const Request& request, Response& response) {
     const Found found = streams.find(request.matches[1]);

@@ -21,6 +21,8 @@ namespace {
 using namespace testing;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
+using enum StreamCursor::Start;
 
 constexpr int64_t kPieces = 64;
 constexpr int64_t kWords = 8192;  // of a piece: large against what the system keeps for a viewer
@@ -100,6 +102,17 @@ TEST_F(FilmStreamTest, ViewersBeginAtTheNewestPieceOrAtTheFirst) {
   wait_until([&] { return viewers() == 0; });
   EXPECT_EQ(status_of(exchange(server_->port(), get_request("/v1/videos/other/stream.mp4"))), 404);
   EXPECT_EQ(status_of(exchange(server_->port(), get_request("/stream.mp4?from=middle"))), 400);
+}
+
+TEST_F(FilmStreamTest, PlaylistsAskForTheFirstPieceWhenAsked) {
+  serve();
+  append(0, 5);
+  const auto list = [&](const std::string& target) { return exchange(server_->port(), get_request(target)); };
+  for (const std::string target : {"/hls/live.m3u8", "/hls/film/live.m3u8"}) {
+    EXPECT_THAT(list(target), Not(HasSubstr("#EXT-X-START")));
+    EXPECT_THAT(list(target + "?from=start"), HasSubstr("#EXT-X-START:TIME-OFFSET=0\n"));
+    EXPECT_EQ(status_of(list(target + "?from=middle")), 400);
+  }
 }
 
 TEST_F(FilmStreamTest, ViewerWaitsForTheFirstPiece) {
@@ -200,11 +213,20 @@ TEST(HlsPlaylist, ListsAllPieces) {
       "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n"
       "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"film/init.mp4\"\n";
   const std::string list = "#EXTINF:0.562500,\nfilm/000000.m4s\n#EXTINF:0.750000,\nfilm/000001.m4s\n";
-  EXPECT_EQ(hls_playlist(pieces, 16, "film/", /*ended=*/false), head + list);
-  EXPECT_EQ(hls_playlist(pieces, 16, "film/", /*ended=*/true), head + list + "#EXT-X-ENDLIST\n");
-  EXPECT_EQ(hls_playlist({}, 16, "film/", /*ended=*/false), head);
-  EXPECT_THAT(hls_playlist({{.frames = 24}}, 16, "", /*ended=*/false), HasSubstr("#EXT-X-TARGETDURATION:2\n"))
+  EXPECT_EQ(hls_playlist(pieces, 16, "film/", kNewest, /*ended=*/false), head + list);
+  EXPECT_EQ(hls_playlist(pieces, 16, "film/", kNewest, /*ended=*/true), head + list + "#EXT-X-ENDLIST\n");
+  EXPECT_EQ(hls_playlist({}, 16, "film/", kNewest, /*ended=*/false), head);
+  EXPECT_THAT(hls_playlist({{.frames = 24}}, 16, "", kNewest, /*ended=*/false), HasSubstr("#EXT-X-TARGETDURATION:2\n"))
       << "1.5 s, to the nearest second";
+}
+
+TEST(HlsPlaylist, AsksForTheFirstPieceWhileMoreWillCome) {
+  const std::string start = "#EXT-X-START:TIME-OFFSET=0\n";
+  EXPECT_THAT(hls_playlist({{.frames = 9}}, 16, "", kFirst, /*ended=*/false),
+              HasSubstr("SEGMENTS\n" + start + "#EXT-X-MAP"));
+  EXPECT_THAT(hls_playlist({{.frames = 9}}, 16, "", kNewest, /*ended=*/false), Not(HasSubstr(start)));
+  EXPECT_THAT(hls_playlist({{.frames = 9}}, 16, "", kFirst, /*ended=*/true), Not(HasSubstr(start)))
+      << "players of a whole film begin at its beginning";
 }
 
 TEST(HlsPlaylist, KnowsItsPieces) {
