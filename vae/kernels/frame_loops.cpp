@@ -1,6 +1,5 @@
 #include "vae/kernels/frame_loops.h"
 
-#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -30,13 +29,13 @@ FB_INLINE Floats load(const float* p) {
 FB_INLINE Floats load(const uint16_t* p) {
   Halves h;
   std::memcpy(&h, p, sizeof h);
-  return std::bit_cast<Floats>(__builtin_convertvector(h, Words) << 16);
+  return __builtin_bit_cast(Floats, __builtin_convertvector(h, Words) << 16);
 }
 
 FB_INLINE void store(float* p, Floats v) { std::memcpy(p, &v, sizeof v); }
 
 FB_INLINE void store(uint16_t* p, Floats v) {  // to nearest, ties to even
-  const Words bits = std::bit_cast<Words>(v);
+  const Words bits = __builtin_bit_cast(Words, v);
   const Halves h = __builtin_convertvector((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16, Halves);
   std::memcpy(p, &h, sizeof h);
 }
@@ -66,7 +65,7 @@ FB_INLINE Floats exponential(Floats x) {
   p = p * r + 0.5f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
-  return p * std::bit_cast<Floats>((std::bit_cast<Words>(shifted) + 127u) << 23);
+  return p * __builtin_bit_cast(Floats, (__builtin_bit_cast(Words, shifted) + 127u) << 23);
 }
 
 FB_INLINE Floats silu(Floats x) {
@@ -99,10 +98,10 @@ FB_INLINE void norm_rows(const NormArguments& a, int64_t begin, int64_t end) {
 }
 
 FB_INLINE float widen(float x) { return x; }
-FB_INLINE float widen(uint16_t x) { return std::bit_cast<float>(static_cast<uint32_t>(x) << 16); }
+FB_INLINE float widen(uint16_t x) { return __builtin_bit_cast(float, static_cast<uint32_t>(x) << 16); }
 FB_INLINE void narrow(float* p, float x) { *p = x; }
 FB_INLINE void narrow(uint16_t* p, float x) {
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  const uint32_t bits = __builtin_bit_cast(uint32_t, x);
   *p = static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
