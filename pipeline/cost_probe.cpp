@@ -26,6 +26,8 @@ constexpr int64_t kEnoughFrames = 21;
 constexpr double kLayerOperations = 2e10;
 /// Pixels times weights that the published decoder (73 million weights) gets through in a few seconds on two cores.
 constexpr double kDecoderWork = 1.5e11;
+/// As many times that on a GPU: what two cores do in a quarter of a second is done there before the launches are.
+constexpr double kWorkOnGpu = 100;
 
 /// A store with the names, shapes and dtypes of `store`, and one small number everywhere. `wanted` picks the names.
 template <typename Wanted>
@@ -52,6 +54,8 @@ double timed(at::Device device, const auto& work) {
   synchronize(device);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
+
+double work_on(at::Device device, double work) { return device.is_cpu() ? work : work * kWorkOnGpu; }
 
 /// The film's picture size, halved until it has at most `most` tokens a frame.
 VideoGeometry shrunk(VideoGeometry geometry, double most) {
@@ -144,7 +148,8 @@ void probe_layer(const FilmSetup& setup, const LoadedModel& model, CostProbe& pr
   const Recipe& recipe = setup.config.model.recipe;
   const double one_token = 2.0 * static_cast<double>(recipe.frames_per_block) *
                            static_cast<double>(config.dim * (6 * config.dim + 2 * config.ffn_dim));
-  const VideoGeometry larger = shrunk(setup.geometry, std::max(4.0, kLayerOperations / one_token));
+  const VideoGeometry larger =
+      shrunk(setup.geometry, std::max(4.0, work_on(model.device(), kLayerOperations) / one_token));
   const VideoGeometry smaller = shrunk(larger, static_cast<double>(larger.tokens_per_frame()) / 2);
   const LayerRun less = run_layer(*transformer, setup, smaller, model.device(), model.dtype());
   const LayerRun more = run_layer(*transformer, setup, larger, model.device(), model.dtype());
@@ -183,7 +188,7 @@ DecoderRun run_decoder(LatentDecoder& decoder, const FilmSetup& setup, const Vid
   MemoryMeter meter(device, small_tensor(setup, geometry));
   decoder.reset();
   const auto decode = [&] { to_rgb24(decoder.decode(latents)).cpu(); };
-  decode();
+  for (int i = 0; i < 2; ++i) decode();  // warms up: a film's first frames take another way than later ones
   DecoderRun run{.state_bytes = decoder.state_bytes()};
   meter.reset_peak();
   const int64_t before = meter.peak(), small_before = meter.peak_of_small();
@@ -207,7 +212,8 @@ void probe_decoder(const FilmSetup& setup, const LoadedModel& model, CostProbe& 
   const double count = static_cast<double>(count_weights(*store, "decoder."));
   const double pixels_per_token = static_cast<double>(setup.geometry.width * setup.geometry.height) /
                                   static_cast<double>(setup.geometry.tokens_per_frame());
-  const VideoGeometry larger = shrunk(setup.geometry, std::max(4.0, kDecoderWork / count / pixels_per_token));
+  const VideoGeometry larger =
+      shrunk(setup.geometry, std::max(4.0, work_on(model.device(), kDecoderWork) / count / pixels_per_token));
   const VideoGeometry smaller = shrunk(larger, static_cast<double>(larger.tokens_per_frame()) / 2);
   const DecoderRun less = run_decoder(*decoder, setup, smaller, model.device(), model.dtype());
   const DecoderRun more = run_decoder(*decoder, setup, larger, model.device(), model.dtype());
