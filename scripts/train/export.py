@@ -2,7 +2,8 @@
 
     python3 export.py --vae FOLDER --model FOLDER --output assets/demo
 
-FOLDERs are the outputs of train_vae.py and train_transformer.py. Written: wan_vae, transformer and umt5 .safetensors, config.json.
+FOLDERs are the outputs of train_vae.py and train_transformer.py; without --vae the autoencoder in the output folder stays. Written:
+wan_vae, transformer and umt5 .safetensors, config.json.
 """
 import argparse
 import json
@@ -32,14 +33,15 @@ def gather(folder, *names):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vae", required=True)
+    parser.add_argument("--vae")
     parser.add_argument("--model", required=True)
     parser.add_argument("--output", required=True)
     options = parser.parse_args()
     os.makedirs(options.output, exist_ok=True)
-    vae = gather(options.vae, "encoder", "decoder")
-    wan_vae.build_from_state_dict(vae)  # a strict check of names and shapes
-    write(vae, f"{options.output}/wan_vae.safetensors")
+    if options.vae:
+        vae = gather(options.vae, "encoder", "decoder")
+        wan_vae.build_from_state_dict(vae)  # a strict check of names and shapes
+        write(vae, f"{options.output}/wan_vae.safetensors")
     transformer = gather(options.model, "transformer-0", "transformer-1")
     wan_transformer.WanTransformer(GEOMETRY).load_state_dict(transformer)
     write(transformer, f"{options.output}/transformer.safetensors")

@@ -30,7 +30,8 @@ from wan_transformer import Geometry, Layout, WanTransformer
 TOY = Geometry(dim=64, num_heads=1, num_layers=2, ffn_dim=128)
 ACTOR_WEIGHT = 2.0
 GROUP_WEIGHTS = (1.0, 0.5, 0.7)  # windows, film starts, first blocks
-OWN_CONTEXT_FROM = 0.35  # part of the time after which the model also sees films of its own as context
+OWN_CONTEXT_FROM = 0.35  # part of the time after which a new model also sees films of its own as context
+OWN_CONTEXT_FROM_RESUMED = 0.15
 OWN_SHARE = 0.6
 
 
@@ -182,6 +183,7 @@ def train(model, average, pools, layout, options, log):
         p.requires_grad_(False)
     begin = saved = elapsed()
     drawing, rolling, records, own_error, turn = 0.0, 0.0, [], float("nan"), 0
+    own_from = OWN_CONTEXT_FROM_RESUMED if options.resume else OWN_CONTEXT_FROM
     while elapsed() < options.seconds:
         now = elapsed()
         progress = (now - begin) / (options.seconds - begin)
@@ -191,12 +193,12 @@ def train(model, average, pools, layout, options, log):
             turn += 1
             drawing += elapsed() - now
         now = elapsed()
-        if progress > OWN_CONTEXT_FROM and rolling < 0.12 * (now - begin - OWN_CONTEXT_FROM * (options.seconds - begin)):
+        if progress > own_from and rolling < 0.12 * (now - begin - own_from * (options.seconds - begin)):
             pool = (starts, middles, middles)[turn % 3]
             own_error = make_own_context(average, pool, min(pool.n, options.rollouts))
             turn += 1
             rolling += elapsed() - now
-        loss, errors = Batch(layout, starts, middles, firsts, OWN_SHARE if progress > OWN_CONTEXT_FROM else 0).loss(model)
+        loss, errors = Batch(layout, starts, middles, firsts, OWN_SHARE if progress > own_from else 0).loss(model)
         norm = trainer.step(loss, rate_factor(trainer.steps, progress, hold=0.4, warm=100))
         if not math.isfinite(norm):
             log("step", trainer.steps, "was not finite: back to the last good state")

@@ -98,10 +98,10 @@ def _wave(colour, base, amplitude):
 
 def _hills():
     far = Strip(512, 60)
-    h = far.waves(88, (9, 2, 0.1), (4, 5, 0.4), (2, 9, 0.7))
-    far.paint(cover(far.below(h)), "#8fb8b0", snow=0.8)
-    middle = Strip(512, 46)
-    h = middle.waves(99, (7, 3, 0.55), (3, 5, 0.2))
+    h = far.waves(86, (12, 2, 0.1), (4, 5, 0.4), (2, 9, 0.7))
+    far.paint(cover(far.below(h)), "#8fb8b0", snow=0.9, shade=1.04 - 0.24 * smoothstep(0, 22, far.y - h))
+    middle = Strip(512, 36)
+    h = middle.waves(98, (10, 3, 0.55), (3, 5, 0.2))
     _meadow(middle, h, "#8cc06a", 26)
     for cx, r in ((40, 9), (56, 7), (128, 8), (205, 10), (222, 8), (240, 7), (330, 9), (404, 8), (420, 10), (480, 7)):
         _round_tree(middle, cx, h, r, "#5a9a57")
@@ -118,7 +118,7 @@ def _hills():
 
 def _meadow(s, h, colour, depth):
     d = s.y - h
-    s.paint(cover(s.below(h)), colour, snow=0.93, shade=1.10 - 0.20 * smoothstep(0, depth, d))
+    s.paint(cover(s.below(h)), colour, snow=0.93, shade=1.10 - 0.30 * smoothstep(0, depth, d))
     stripe = smoothstep(-0.2, 0.5, torch.sin((d + 5 * torch.sin(s.x * 2 * math.pi * 3 / s.period)) * 2 * math.pi / 16))
     s.paint(cover(s.below(h + 4)) * stripe * 0.25, rgb(colour) * 1.18, snow=0.97)
 

@@ -9,7 +9,7 @@ import math
 import torch
 
 HEIGHT, WIDTH = 144, 256
-SNOW = "#eef4ff"
+SNOW, SNOW_SHADE = "#f6f9ff", "#93a9d6"  # in the light and in shade
 
 
 def rgb(colour):
@@ -127,7 +127,8 @@ class Strip:
         """Lay colour over the strip. snow: how white it is in snow (number or plane); shade: brightness plane; lamp: own light."""
         colour = rgb(colour)
         colour = (colour[:, None, None] if colour.dim() == 1 else colour) * torch.as_tensor(shade)
-        white = mix(colour, rgb(SNOW)[:, None, None] * (0.3 + 0.7 * torch.as_tensor(shade)).clamp(max=1), torch.as_tensor(snow))
+        fallen = mix(rgb(SNOW_SHADE)[:, None, None], rgb(SNOW)[:, None, None], smoothstep(0.70, 1.02, torch.as_tensor(shade)))
+        white = mix(colour, fallen, torch.as_tensor(snow))
         self.alpha = mix(self.alpha, torch.ones(()), coverage)
         self.bare, self.snowy = mix(self.bare, colour, coverage), mix(self.snowy, white, coverage)
         self.lamp = mix(self.lamp, torch.as_tensor(lamp), coverage)

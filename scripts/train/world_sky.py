@@ -26,7 +26,7 @@ WEATHER_PALETTE = {
     "clear": dict(grey=0.0, sky=1.0, light=1.0, dull=0.0, fog=1.0),
     "cloudy": dict(grey=0.60, sky=0.98, light=0.88, dull=0.35, fog=1.1),
     "rain": dict(grey=0.80, sky=0.66, light=0.68, dull=0.55, fog=1.25),
-    "snow": dict(grey=0.66, sky=1.08, light=1.0, dull=0.55, fog=1.2),
+    "snow": dict(grey=0.46, sky=0.90, light=1.0, dull=0.45, fog=0.75),
 }
 STATES = len(TIMES) * len(WEATHER)
 PRECIPITATION_FRAMES = 48
@@ -45,7 +45,7 @@ def _state(time, weather):
     grey, light, haze = rgb(p["grey"]), torch.tensor(p["light"]), rgb(p["haze"])
     cool = torch.tensor([0.86, 0.96, 1.08]) if weather in ("rain", "snow") else torch.ones(3)
     if weather == "snow":  # a pale sky at every hour
-        grey = mix(grey, torch.tensor([0.93, 0.95, 1.0]), 0.22 if night else 0.5)
+        grey = mix(grey, torch.tensor([0.93, 0.95, 1.0]), 0.15 if night else 0.25)
     sky = torch.stack([mix(rgb(c), grey * cool, w["grey"]) for c in p["sky"]]) * w["sky"]
     light = mix(light, light.mean() * cool, w["dull"]) * w["light"]
     if weather == "snow":
