@@ -108,7 +108,7 @@ class BrowserTest(unittest.TestCase):
         self.addCleanup(page.context.close)
         return page
 
-    def start(self, page, prompt, seconds, seed):
+    def start(self, page, prompt, seconds, seed, size="256x144"):
         """By the keyboard alone: to the sentence with /, through the fields with Tab, off with Ctrl and Enter."""
         known = page.ask("[...videos.keys()]")
         keyboard = page.tab.keyboard
@@ -116,7 +116,7 @@ class BrowserTest(unittest.TestCase):
         keyboard.press("/")
         self.assertEqual(page.ask("document.activeElement.id"), "prompt")
         keyboard.insert_text(prompt)
-        for field, text in (("seconds", seconds), ("size", "256x144"), ("seed", seed)):
+        for field, text in (("seconds", seconds), ("size", size), ("seed", seed)):
             while page.ask("document.activeElement.id") != field:
                 keyboard.press("Tab")
             keyboard.press("Control+a")
@@ -259,10 +259,10 @@ class BrowserTest(unittest.TestCase):
 
     def test_7_slow_render_is_played_slowly_and_says_so(self):
         page = self.open()
-        film = self.start(page, DAY, 3, 4)
+        film = self.start(page, DAY, 3, 4, size="512x288")  # a quarter of what plays, on two cores
         page.until("videos.get('%s').block >= 3 && player && player.choice" % film)
         says = {"real": "Real time", "slow": "Slowed to", "crawl": "Half speed", "wait": "Waiting", "whole": ""}
-        modes, slowest = set(), 9
+        modes, slowest, slow = set(), 9, 0
         while page.ask("videos.get('%s').status === 'in_progress'" % film):
             mode, rate, text, playing, speed = page.ask(
                 "[player.choice.mode, player.choice.rate, $('pace').innerText, video.playbackRate, player.pace.speed(videos.get('%s'))]" % film)
@@ -270,10 +270,11 @@ class BrowserTest(unittest.TestCase):
             self.assertTrue(rate == 0 or abs(rate - playing) <= .021, (rate, playing))
             modes.add(mode)
             slowest = min(slowest, speed or 9)
+            slow += (speed or 9) < .8
             page.tab.wait_for_timeout(50)
         if slowest < .5:
             self.assertTrue(modes & {"crawl", "wait"}, modes)
-        elif slowest < .9:
+        elif slow > 40:  # the rate takes two seconds to follow
             self.assertTrue(modes & {"slow", "wait"}, modes)
         page.until("video.ended")
         self.assertEqual(page.complaints, [])
