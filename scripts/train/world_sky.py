@@ -44,7 +44,7 @@ def _state(time, weather):
     night = time == "night"
     grey, light, haze = rgb(p["grey"]), torch.tensor(p["light"]), rgb(p["haze"])
     cool = torch.tensor([0.86, 0.96, 1.08]) if weather in ("rain", "snow") else torch.ones(3)
-    if weather == "snow":  # a pale sky at every hour
+    if weather == "snow":  # a paler grey at every hour, darker than the snow
         grey = mix(grey, torch.tensor([0.93, 0.95, 1.0]), 0.15 if night else 0.25)
     sky = torch.stack([mix(rgb(c), grey * cool, w["grey"]) for c in p["sky"]]) * w["sky"]
     light = mix(light, light.mean() * cool, w["dull"]) * w["light"]
