@@ -387,12 +387,14 @@ def _compound(s):
 _FORMS = [(_plain, 26), (_fronted, 14), (_opened, 14), (_there, 6), (_sentences, 13), (_scene_first, 11), (_conditions_first, 8), (_fragments, 10), (_compound, 6), (_noun_phrase, 8)]
 
 
-def _mentioned(params, rng, second):
-    """Names of the attributes that this caption tells; None where it leaves one out."""
+def _mentioned(params, rng, second, complete):
+    """Names of the attributes that this caption tells; None where it leaves one out, of a complete one the direction at most."""
     time = TIMES[params["time2" if second else "time"]]
     weather = WEATHER[params["weather2" if second else "weather"]]
     scene, actor, color = SCENES[params["scene"]], ACTORS[params["actor"]], COLORS[params["color"]]
     direction = ["left", "right"][params["direction"]] if rng.random() < 0.62 else None
+    if complete:
+        return scene, time, weather, actor, color, direction
     silent = {"clear": 0.16, "cloudy": 0.08}
     if rng.random() < silent.get(weather, 0.0):
         weather = None
@@ -438,9 +440,10 @@ def _strew(text, rng):
     return " ".join(words)
 
 
-def caption(params, rng, second=False):
-    """One sentence or two for a clip. params: its integers; rng: random.Random; second: describe the state after the change."""
-    s = _Sentence(_mentioned(params, rng, second), rng)
+def caption(params, rng, second=False, complete=False):
+    """One sentence or two for a clip. params: its integers; rng: random.Random; second: describe the state after the change;
+    complete: leave out nothing but, now and then, the direction."""
+    s = _Sentence(_mentioned(params, rng, second, complete), rng)
     form = rng.choices([f for f, _ in _FORMS], [w for _, w in _FORMS])[0]
     text = form(s)
     if second and rng.random() < 0.15:

@@ -49,8 +49,8 @@ class Pool:
             self.data[k][self.next:self.next + count] = v
         self.next = (self.next + count) % self.n
 
-    def captions(self, params, second=False):
-        return caption_ids(params, self.tokenizer, self.rng, VARIANTS, second).to(DEVICE)
+    def captions(self, params, **options):
+        return caption_ids(params, self.tokenizer, self.rng, VARIANTS, **options).to(DEVICE)
 
 
 class FilmPool(Pool):
@@ -72,7 +72,7 @@ class FilmPool(Pool):
         changed = (4 * starts - 3 >= params["change"][:, None])
         on_device = world.to(params, DEVICE)
         z, mask = self.encode_slots(on_device, begin.to(DEVICE))
-        ids = torch.stack([self.captions(params), self.captions(params, True)], 1)
+        ids = torch.stack([self.captions(params), self.captions(params, second=True)], 1)
         return dict(latents=z, context=z, mask=mask, begin=begin.to(DEVICE), changed=changed.long().to(DEVICE),
                     own=torch.zeros(count, dtype=torch.bool, device=DEVICE), ids=ids)
 
@@ -94,10 +94,17 @@ class FilmPool(Pool):
 
 
 class FirstPool(Pool):
-    """First blocks alone: latents [n, 3, 16, 18, 32], mask [n, 3, 18, 32], ids [n, variants, L]."""
+    """First blocks alone, each with all that its caption may mean when it does not tell the direction:
+    latents [n, 2, STARTS, 3, 16, 18, 32] (own direction and the other; places in the panorama), mask [n, 2, 3, 18, 32],
+    ids [n, variants, L], complete_ids [n, variants, L] (captions that leave out nothing but the direction)."""
 
     def draw(self, count):
         params = draw_parameters(count, self.generator)
-        on_device = world.to(params, DEVICE)
-        z, mask = encode(self.vae, on_device, torch.zeros(count, dtype=torch.long, device=DEVICE), 4 * FRAMES - 3)
-        return dict(latents=z.to(DTYPE), mask=mask.to(DTYPE), ids=self.captions(params))
+        every = {k: v[:, None, None].repeat(1, 2, world.STARTS) for k, v in params.items()}
+        every["direction"][:, 1] = 1 - every["direction"][:, 1]
+        every["start"] = torch.arange(world.STARTS).expand_as(every["start"])
+        every = world.to({k: v.flatten() for k, v in every.items()}, DEVICE)
+        parts = [encode(self.vae, world.take(every, part), torch.zeros(len(part), dtype=torch.long, device=DEVICE), 4 * FRAMES - 3)
+                 for part in torch.arange(len(every["start"]), device=DEVICE).split(128)]
+        z, mask = (torch.cat(t).unflatten(0, (count, 2, world.STARTS)).to(DTYPE) for t in zip(*parts))
+        return dict(latents=z, mask=mask[:, :, 0], ids=self.captions(params), complete_ids=self.captions(params, complete=True))

@@ -28,14 +28,14 @@ class Tokenizer:
         return ids
 
 
-def describe(params, rng, variants, second=False):
+def describe(params, rng, variants, second=False, complete=False):
     """`variants` different captions of every film, [n][variants]."""
     columns = {k: v.tolist() for k, v in params.items()}
     clips = [{k: v[i] for k, v in columns.items()} for i in range(len(columns["scene"]))]
-    return [[captions.caption(clip, rng, second) for _ in range(variants)] for clip in clips]
+    return [[captions.caption(clip, rng, second, complete) for _ in range(variants)] for clip in clips]
 
 
-def caption_ids(params, tokenizer, rng, variants, second=False):
+def caption_ids(params, tokenizer, rng, variants, second=False, complete=False):
     """[n, variants, L] ids of freshly written captions."""
-    sentences = describe(params, rng, variants, second)
+    sentences = describe(params, rng, variants, second, complete)
     return tokenizer([s for film in sentences for s in film]).view(len(sentences), variants, -1)

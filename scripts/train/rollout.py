@@ -38,11 +38,17 @@ class Rollout:
         return torch.randn(like.shape, device=like.device, generator=self.generator)
 
     @torch.no_grad()
-    def denoise(self, x, start, first_step=0, renoise=None):
-        """x at the noise level of `first_step` [B, F, 16, H, W] -> x0."""
+    def steps(self, x, start, first_step=0, renoise=None):
+        """Every step's x and x0, from x at the noise level of `first_step` [B, F, 16, H, W] on."""
         for j in range(first_step, len(SIGMAS)):
             x0 = x - SIGMAS[j] * self.flow(x, SIGMAS[j], start)[0]
+            yield x, x0
             if j + 1 < len(SIGMAS):
                 noise = self.noise(x) if renoise is None else renoise[j]
                 x = (1 - SIGMAS[j + 1]) * x0 + SIGMAS[j + 1] * noise
+
+    def denoise(self, *args, **options):
+        """The last step's x0; arguments as for `steps`."""
+        for _, x0 in self.steps(*args, **options):
+            pass
         return x0

@@ -22,16 +22,17 @@ import umt5
 from common import DEVICE, DTYPE, elapsed, rounded, set_up, synchronize
 from films import paint_tables
 from latents import FRAMES, SLOTS, VARIANTS, FilmPool, FirstPool
+from own_films import OwnFirsts, make_own_context
 from optim import Trainer, rate_factor
 from prompts import Tokenizer
-from rollout import SHIFT, SIGMAS, Rollout
+from rollout import SHIFT, SIGMAS
 from wan_transformer import Geometry, Layout, WanTransformer
 
 TOY = Geometry(dim=64, num_heads=1, num_layers=2, ffn_dim=128)
 ACTOR_WEIGHT = 2.0
 GROUP_WEIGHTS = (1.0, 0.5, 0.7)  # windows, film starts, first blocks
-OWN_CONTEXT_FROM = 0.35  # part of the time after which a new model also sees films of its own as context
-OWN_CONTEXT_FROM_RESUMED = 0.15
+OWN_FROM = 0.35  # part of the time after which a new model also sees films of its own: as context, and as half of the first blocks
+OWN_FROM_RESUMED = 0.03
 OWN_SHARE = 0.6
 
 
@@ -64,17 +65,20 @@ def disturb(context):
 
 
 class Batch:
-    """One training pass: inputs in the order of `Layout`, targets of the noisy blocks and their weights."""
+    """One training pass: inputs in the order of `Layout`, targets of the noisy blocks and their weights.
 
-    def __init__(self, layout, starts, middles, firsts, own_share):
+    own_firsts: first blocks (as OwnFirsts.take gives them) that take the places of as many noised true ones, or None."""
+
+    def __init__(self, layout, starts, middles, firsts, own_share, own_firsts):
         self.layout = layout
         w, s, f, c = layout.windows, layout.starts, layout.firsts, layout.copies
         window = self.windows(starts, middles, w, own_share)
         start = self.slots(starts.data, torch.randint(0, starts.n, (s,), device=DEVICE), torch.arange(3, device=DEVICE).expand(s, 3))
-        index = torch.randint(0, firsts.n, (f,), device=DEVICE)
-        variant = torch.randint(0, VARIANTS, (f,), device=DEVICE)
-        first = dict(latents=firsts.data["latents"][index].float(), mask=firsts.data["mask"][index].float())
-        self.ids = torch.cat([window["ids"], start["ids"], firsts.data["ids"][index, variant]])
+        first = self.first_blocks(firsts.data, f - (len(own_firsts["x"]) if own_firsts else 0))
+        self.noised = [w * c * layout.NOISY, s * c * layout.START_NOISY, len(first["ids"])]  # true films with noise, in each group
+        if own_firsts:
+            first = {k: torch.cat([v, own_firsts[k].to(v)]) for k, v in first.items()}
+        self.ids = torch.cat([window["ids"], start["ids"], first["ids"]])
 
         def copies(t):  # [n, m, ...] -> [n, copies, m, ...]
             return t[:, None].expand(t.shape[0], c, *t.shape[1:])
@@ -91,11 +95,22 @@ class Batch:
         self.weights = [1 + ACTOR_WEIGHT * m.reshape(-1, FRAMES, 1, *block[-2:]) for m in masks]
         self.sigmas = [draw_sigma((len(t),)) for t in self.targets]
         self.noises = [torch.randn_like(t) for t in self.targets]
+        if own_firsts:  # the noise that leads from the film to reach to where the model's chain is
+            own, level = slice(self.noised[2], None), own_firsts["sigma"].view(-1, 1, 1, 1, 1)
+            self.sigmas[2][own] = own_firsts["sigma"]
+            self.noises[2][own] = self.targets[2][own] + (own_firsts["x"] - self.targets[2][own]) / level
         noisy = [x + sigma.view(-1, 1, 1, 1, 1) * (noise - x) for x, sigma, noise in zip(self.targets, self.sigmas, self.noises)]
         clean = [disturb(window["context"][:, :6]).flatten(0, 1), disturb(start["context"][:, :2]).flatten(0, 1)]
         zero = [torch.zeros(len(t), device=DEVICE) for t in clean]
         self.x = torch.cat([clean[0], noisy[0], clean[1], noisy[1], noisy[2]]).to(DTYPE)
         self.t = torch.cat([zero[0], 1000 * self.sigmas[0], zero[1], 1000 * self.sigmas[1], 1000 * self.sigmas[2]])
+
+    @staticmethod
+    def first_blocks(data, count):
+        """First blocks of random captions at random places, in the direction of the caption."""
+        latents = data["latents"]
+        index, place, variant = (torch.randint(0, n, (count,), device=DEVICE) for n in (len(latents), latents.shape[2], VARIANTS))
+        return dict(latents=latents[index, 0, place].float(), mask=data["mask"][index, 0].float(), ids=data["ids"][index, variant])
 
     @staticmethod
     def slots(data, index, slots):
@@ -124,39 +139,18 @@ class Batch:
         return {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
 
     def loss(self, model):
-        """Weighted squared error of the flow; also the plain error of x0 per group and level, for the log."""
+        """Weighted squared error of the flow; also the plain error of x0 per group and level, of noised true films, for the log."""
         rows = model.text(self.ids, DTYPE)
         flows = model.transformer(self.x, self.t, self.starts, rows, self.caption, self.layout)
         total, errors = 0, []
-        for flow, x, noise, weight, sigma, share in zip(flows, self.targets, self.noises, self.weights, self.sigmas, GROUP_WEIGHTS):
+        for flow, x, noise, weight, sigma, share, n in zip(flows, self.targets, self.noises, self.weights, self.sigmas, GROUP_WEIGHTS, self.noised):
             square = (flow - (noise - x)).square()
             total = total + share * (square * weight).mean() / weight.mean()
-            x0_error = square.detach().mean((1, 2, 3, 4)) * sigma.square()
+            sigma = sigma[:n]
+            x0_error = square[:n].detach().mean((1, 2, 3, 4)) * sigma.square()
             at_level = [((sigma - level).abs() < 1e-4).float() for level in (SIGMAS[0], SIGMAS[2], SIGMAS[3])]
             errors.append(torch.stack([(x0_error * chosen).sum() / chosen.sum() for chosen in at_level]))
         return total, torch.stack(errors)
-
-
-@torch.no_grad()
-def make_own_context(model, pool, count):
-    """Replaces the context of `count` films by what the model makes of them: the first three slots are partly noised and
-    denoised again, the others generated after them."""
-    data, index = pool.data, torch.randperm(pool.n, device=DEVICE)[:count]
-    truth, starts = data["latents"][index].float(), FilmPool.slot_starts(data["begin"][index])
-    ids = data["ids"][index, :, int(torch.randint(0, VARIANTS, (1,)))]
-    rows = [model.text(ids[:, k], DTYPE) for k in (0, 1)]
-    rollout = Rollout(model.transformer, rows[0], DTYPE)
-    films = torch.empty_like(truth)
-    for slot in range(SLOTS):
-        rollout.set_text(torch.where(data["changed"][index, slot].view(-1, 1, 1) > 0, rows[1], rows[0]))
-        noise = torch.randn_like(truth[:, slot])
-        step = int(torch.randint(1, 4, (1,))) if slot < 3 else 0
-        x = (1 - SIGMAS[step]) * truth[:, slot] + SIGMAS[step] * noise
-        films[:, slot] = rollout.denoise(x, starts[:, slot], first_step=step)
-        rollout.commit(films[:, slot], starts[:, slot])
-    data["context"][index] = films.to(data["context"])
-    data["own"][index] = True
-    return float((films[:, 3:] - truth[:, 3:]).square().mean())
 
 
 def save(model, out):
@@ -183,7 +177,8 @@ def train(model, average, pools, layout, options, log):
         p.requires_grad_(False)
     begin = saved = elapsed()
     drawing, rolling, records, own_error, turn = 0.0, 0.0, [], float("nan"), 0
-    own_from = OWN_CONTEXT_FROM_RESUMED if options.resume else OWN_CONTEXT_FROM
+    own_from = OWN_FROM_RESUMED if options.resume else OWN_FROM
+    own_store = OwnFirsts(2 if options.toy else 64, 4)
     while elapsed() < options.seconds:
         now = elapsed()
         progress = (now - begin) / (options.seconds - begin)
@@ -198,7 +193,12 @@ def train(model, average, pools, layout, options, log):
             own_error = make_own_context(average, pool, min(pool.n, options.rollouts))
             turn += 1
             rolling += elapsed() - now
-        loss, errors = Batch(layout, starts, middles, firsts, OWN_SHARE if progress > own_from else 0).loss(model)
+        own_firsts = None
+        if progress > own_from:
+            if own_store.left() < layout.firsts // 2:
+                own_store.refill(average, firsts)
+            own_firsts = own_store.take(layout.firsts // 2)
+        loss, errors = Batch(layout, starts, middles, firsts, OWN_SHARE if progress > own_from else 0, own_firsts).loss(model)
         norm = trainer.step(loss, rate_factor(trainer.steps, progress, hold=0.4, warm=100))
         if not math.isfinite(norm):
             log("step", trainer.steps, "was not finite: back to the last good state")
@@ -209,7 +209,7 @@ def train(model, average, pools, layout, options, log):
             mean = torch.stack(records).nanmean(0)
             memory = torch.cuda.max_memory_allocated() / 2 ** 30 if DEVICE.type == "cuda" else 0.0
             log("step", trainer.steps, "progress", progress, "loss", loss.item(), "gradient", norm, "x0 error at sigma 1, .83, .63: later",
-                rounded(mean[0], 4), "start", rounded(mean[1], 4), "first", rounded(mean[2], 4), "own films", own_error,
+                rounded(mean[0], 4), "start", rounded(mean[1], 4), "first", rounded(mean[2], 4), "own films", own_error, "own first blocks", own_store.error, "places", own_store.places,
                 "ms/step %.0f" % (1000 * (elapsed() - begin) / max(1, trainer.steps)), "GiB %.0f" % memory)
             records = []
         if elapsed() - saved > 60:
@@ -243,9 +243,9 @@ def main():
     starts = FilmPool(2 if toy else 384, 2 if toy else 16, True, *pool_options[0])
     middles = FilmPool(2 if toy else 768, 2 if toy else 16, False, *pool_options[1])
     log("drew", starts.n, "film starts and", middles.n, "films from the middle")
-    firsts = FirstPool(4 if toy else 4096, 4 if toy else 128, *pool_options[2])
+    firsts = FirstPool(4 if toy else 640, 2 if toy else 8, *pool_options[2])
     synchronize()
-    log("drew", firsts.n, "first blocks; latents' mean and standard deviation", rounded(middles.data["latents"].float().mean()),
+    log("drew the first blocks of", firsts.n, "captions; latents' mean and standard deviation", rounded(middles.data["latents"].float().mean()),
         rounded(middles.data["latents"].float().std()), "mask", rounded(middles.data["mask"].float().mean()))
 
     torch.manual_seed(5)
@@ -257,7 +257,7 @@ def main():
     average.transformer.run_blocks = None  # bound to the trained copy; the average only generates
     if DEVICE.type == "cuda":
         model.transformer.compile_blocks()
-    layout = Layout(3, 2, 1, 2) if toy else Layout(windows=18, copies=2, starts=8, firsts=80)
+    layout = Layout(3, 2, 1, 2) if toy else Layout(windows=18, copies=2, starts=8, firsts=112)
     train(model, average, (starts, middles, firsts), layout, options, log)
     save(average, options.out)
     log("saved")

@@ -12,6 +12,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "train"))
 
+import captions
 import world
 from captions import HELD_OUT_SENTENCES, caption
 
@@ -61,6 +62,15 @@ class CaptionTest(unittest.TestCase):
         words = Counter(w for _ in range(500) for w in set(folded(caption(clip, rng, True)).split()))
         self.assertGreater(words["night"] + words["midnight"] + words["dark"], 150)
         self.assertEqual(words["sunny"] + words["noon"] + words["rain"], 0)
+
+    def test_a_complete_caption_leaves_out_the_direction_at_most(self):
+        clip = dict(scene=1, time=1, weather=0, actor=1, color=0, direction=1, start=0, time2=3, weather2=3, change=9)
+        rng = random.Random(5)
+        told = [Counter(i for _ in range(1000) for i, name in enumerate(captions._mentioned(clip, rng, False, complete)) if name is not None)
+                for complete in (False, True)]
+        self.assertEqual([told[True][i] for i in range(5)], [1000] * 5)
+        self.assertTrue(all(400 < told[complete][5] < 800 for complete in (False, True)))
+        self.assertTrue(all(told[False][i] < 1000 for i in range(5)))
 
     def test_same_seed_same_captions(self):
         self.assertEqual(list(captions_of_random_clips(50, 3)), list(captions_of_random_clips(50, 3)))

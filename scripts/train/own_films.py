@@ -1,0 +1,72 @@
+"""What the model makes itself, as material for its training: films as context, and first blocks on the way through the sampler.
+
+A first block's landscape is any of several places that the sentence leaves open. From noise the first step can only draw their
+average, which no noised true film looks like; so a model trained on noised true films alone meets in its later steps what it has
+never seen, and what it has not settled stays blurred. `OwnFirsts` shows it those steps, each with the true film that its own
+chain ends nearest to: the model chooses, the truth says how the chosen place looks.
+"""
+import torch
+
+from common import DEVICE, DTYPE
+from latents import SLOTS, VARIANTS, FilmPool
+from rollout import SIGMAS, Rollout
+
+
+@torch.no_grad()
+def make_own_context(model, pool, count):
+    """Replaces the context of `count` films by what the model makes of them: the first three slots are partly noised (not so
+    much that the place in the panorama is lost) and denoised again, the others generated after them."""
+    data, index = pool.data, torch.randperm(pool.n, device=DEVICE)[:count]
+    truth, starts = data["latents"][index].float(), FilmPool.slot_starts(data["begin"][index])
+    ids = data["ids"][index, :, int(torch.randint(0, VARIANTS, (1,)))]
+    rows = [model.text(ids[:, k], DTYPE) for k in (0, 1)]
+    rollout = Rollout(model.transformer, rows[0], DTYPE)
+    films = torch.empty_like(truth)
+    for slot in range(SLOTS):
+        rollout.set_text(torch.where(data["changed"][index, slot].view(-1, 1, 1) > 0, rows[1], rows[0]))
+        noise = torch.randn_like(truth[:, slot])
+        step = int(torch.randint(2, 4, (1,))) if slot < 3 else 0
+        x = (1 - SIGMAS[step]) * truth[:, slot] + SIGMAS[step] * noise
+        films[:, slot] = rollout.denoise(x, starts[:, slot], first_step=step)
+        rollout.commit(films[:, slot], starts[:, slot])
+    data["context"][index] = films.to(data["context"])
+    data["own"][index] = True
+    return float((films[:, 3:] - truth[:, 3:]).square().mean())
+
+
+class OwnFirsts:
+    """A store of first blocks at the sampler's steps after the first: x, sigma, and the true film (latents, mask, ids) to reach."""
+
+    def __init__(self, sentences, chains):
+        self.sentences, self.chains = sentences, chains  # so many sentences at a time, so many chains from each
+        self.data, self.order = None, []
+        self.error = self.places = float("nan")
+
+    def left(self):
+        return len(self.order)
+
+    @torch.no_grad()
+    def refill(self, model, pool):
+        """New chains by `model` for sentences of a FirstPool. Sets `error` (mean square from a chain's end to its film) and
+        `places` (different places among the chains of a sentence)."""
+        index = torch.randperm(pool.n, device=DEVICE)[:self.sentences]
+        ids = pool.data["complete_ids"][index, torch.randint(0, VARIANTS, (len(index),), device=DEVICE)].repeat_interleave(self.chains, 0)
+        index = index.repeat_interleave(self.chains)
+        rollout, zero = Rollout(model.transformer, model.text(ids, DTYPE), DTYPE), torch.zeros_like(index)
+        noise = torch.randn(len(index), *pool.data["latents"].shape[3:], device=DEVICE)
+        on_the_way = list(rollout.steps(noise, zero))
+        end = on_the_way[-1][1]
+        error = torch.stack([(end - film).square().mean((1, 2, 3, 4)) for film in pool.data["latents"][index].flatten(1, 2).unbind(1)], 1)
+        nearest, film = error.min(1)
+        direction, place = film // pool.data["latents"].shape[2], film % pool.data["latents"].shape[2]
+        self.error = float(nearest.mean())
+        self.places = sum(len(p.unique()) for p in place.view(-1, self.chains)) * self.chains / len(place)
+        later = range(1, len(SIGMAS))
+        self.data = dict(x=torch.cat([on_the_way[j][0] for j in later]), sigma=torch.cat([torch.full_like(nearest, SIGMAS[j]) for j in later]),
+                         latents=pool.data["latents"][index, direction, place].repeat(len(later), 1, 1, 1, 1),
+                         mask=pool.data["mask"][index, direction].repeat(len(later), 1, 1, 1), ids=ids.repeat(len(later), 1))
+        self.order = torch.randperm(len(self.data["x"]), device=DEVICE)
+
+    def take(self, count):
+        chosen, self.order = self.order[:count], self.order[count:]
+        return {k: v[chosen] for k, v in self.data.items()}
