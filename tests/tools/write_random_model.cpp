@@ -1,7 +1,11 @@
-// flashblock_write_random_model FOLDER GEOMETRY DTYPE: a model of a published size for measuring time and memory. Its
-// weights look random and are those of the formula (tests/support/formula_weights.h), so that they are the same on
-// every machine. GEOMETRY: 1.3b or 14b (with a text encoder of one layer), 1.3b-xxl (with UMT5-XXL, 11 GB more), or
-// tiny, to try a script. DTYPE: bfloat16 or float32. The tokenizer is the demo model's.
+// flashblock_write_random_model FOLDER GEOMETRY DTYPE [WEIGHTS]: a model of a published size for measuring time and
+// memory. GEOMETRY: 1.3b or 14b (with a text encoder of one layer), 1.3b-xxl (with UMT5-XXL, 11 GB more), or tiny, to
+// try a script. DTYPE: bfloat16 or float32. WEIGHTS: formula (tests/support/formula_weights.h, the default), the same
+// on every machine, with sharp attention; or normal, of variance 1 / inputs, with the even attention of a model that
+// has not been trained. The tokenizer is the demo model's.
+#include <ATen/ops/randn.h>
+
+#include <cmath>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -31,14 +35,22 @@ const std::map<std::string, Geometry> kGeometries = {{"tiny", {128, 1, 2, 256, 6
                                                      {"1.3b-xxl", {1536, 12, 30, 8960, 4096, 24, 10240, 256384, 96}},
                                                      {"14b", {5120, 40, 40, 13824, 4096, 1, 10240, 2304, 96}}};
 
+enum class Weights { kFormula, kNormal };
+
+at::Tensor make(Weights weights, const std::string& name, const std::vector<int64_t>& shape) {
+  if (weights == Weights::kFormula) return formula_tensor(name, shape);
+  return at::randn(shape).mul_(1 / std::sqrt(static_cast<double>(shape.size() < 2 ? 1 : shape[1])));
+}
+
 // One tensor after the other in its dtype, so that memory holds the model once.
-void write_weights(const std::filesystem::path& file, const std::vector<NamedShape>& shapes, at::ScalarType dtype) {
+void write_weights(const std::filesystem::path& file, const std::vector<NamedShape>& shapes, at::ScalarType dtype,
+                   Weights weights) {
   NamedTensors tensors;
-  for (const auto& [name, shape] : shapes) tensors.emplace_back(name, formula_tensor(name, shape).to(dtype));
+  for (const auto& [name, shape] : shapes) tensors.emplace_back(name, make(weights, name, shape).to(dtype));
   write_tensor_file(file, tensors);
 }
 
-int write_model(const std::filesystem::path& folder, const Geometry& geometry, at::ScalarType dtype) {
+int write_model(const std::filesystem::path& folder, const Geometry& geometry, at::ScalarType dtype, Weights weights) {
   const json transformer = {{"dim", geometry.dim},
                             {"num_heads", geometry.heads},
                             {"num_layers", geometry.layers},
@@ -58,9 +70,9 @@ int write_model(const std::filesystem::path& folder, const Geometry& geometry, a
                      {"num_layers", geometry.text_layers},
                      {"num_buckets", 32}};
   std::filesystem::create_directories(folder);
-  write_weights(folder / "transformer.safetensors", transformer_shapes(transformer), dtype);
-  write_weights(folder / "umt5.safetensors", umt5_shapes(text), dtype);
-  write_weights(folder / "vae.safetensors", vae_shapes(geometry.vae_width), dtype);
+  write_weights(folder / "transformer.safetensors", transformer_shapes(transformer), dtype, weights);
+  write_weights(folder / "umt5.safetensors", umt5_shapes(text), dtype, weights);
+  write_weights(folder / "vae.safetensors", vae_shapes(geometry.vae_width), dtype, weights);
   std::ofstream(folder / "config.json") << transformer.dump();
   std::filesystem::copy_file(test_data("../../assets/demo/spiece.model"), folder / "spiece.model",
                              std::filesystem::copy_options::overwrite_existing);
@@ -76,14 +88,18 @@ int write_model(const std::filesystem::path& folder, const Geometry& geometry, a
 
 int main(int argc, char** argv) {
   using namespace flashblock::testing;
-  const auto geometry = kGeometries.find(argc == 4 ? argv[2] : "");
-  const std::string dtype = argc == 4 ? argv[3] : "";
-  if (geometry == kGeometries.end() || (dtype != "bfloat16" && dtype != "float32")) {
-    std::cerr << "usage: flashblock_write_random_model FOLDER tiny|1.3b|1.3b-xxl|14b bfloat16|float32\n";
+  const bool complete = argc == 4 || argc == 5;
+  const auto geometry = kGeometries.find(complete ? argv[2] : "");
+  const std::string dtype = complete ? argv[3] : "", weights = argc == 5 ? argv[4] : "formula";
+  if (geometry == kGeometries.end() || (dtype != "bfloat16" && dtype != "float32") ||
+      (weights != "formula" && weights != "normal")) {
+    std::cerr << "usage: flashblock_write_random_model FOLDER tiny|1.3b|1.3b-xxl|14b bfloat16|float32 "
+                 "[formula|normal]\n";
     return 2;
   }
   try {
-    return write_model(argv[1], geometry->second, dtype == "float32" ? at::kFloat : at::kBFloat16);
+    return write_model(argv[1], geometry->second, dtype == "float32" ? at::kFloat : at::kBFloat16,
+                       weights == "normal" ? Weights::kNormal : Weights::kFormula);
   } catch (const std::exception& error) {
     std::cerr << "flashblock_write_random_model: error: " << error.what() << "\n";
     return 1;
