@@ -79,6 +79,7 @@ void write_recipe(Writer& writer, const Recipe& recipe) {
     if (!recipe.first_steps.empty()) writer.list("first_steps", recipe.first_steps);
     writer.flag("warp_steps", recipe.warp_steps);
     writer.plain("context_noise", number(recipe.context_noise));
+    writer.flag("kv_recache", recipe.kv_recache);
     writer.plain("guidance_scale", number(recipe.guidance_scale));
     if (!recipe.negative_prompt.empty()) writer.text("negative_prompt", recipe.negative_prompt);
     writer.integer("unipc_steps", recipe.unipc_steps);

@@ -165,6 +165,7 @@ void read_recipe(YamlMap map, Recipe& recipe) {
   if (const auto* value = map.find("first_steps")) recipe.first_steps = read_steps(*value);
   if (const auto* value = map.find("warp_steps")) recipe.warp_steps = value->boolean();
   if (const auto* value = map.find("context_noise")) recipe.context_noise = value->number(0, kLargestTimestep);
+  if (const auto* value = map.find("kv_recache")) recipe.kv_recache = value->boolean();
   if (const auto* value = map.find("guidance_scale")) recipe.guidance_scale = value->number(0, 100);
   if (const auto* value = map.find("negative_prompt")) recipe.negative_prompt = value->is_null() ? "" : value->text();
   if (const auto* value = map.find("unipc_steps")) recipe.unipc_steps = value->integer(0, 1000);

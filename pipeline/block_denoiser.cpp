@@ -32,8 +32,10 @@ std::vector<BlockDenoiser::Step> BlockDenoiser::schedule_steps(const Recipe& rec
 }
 
 void BlockDenoiser::set_prompt(const at::Tensor& embedding) {
-  if (!history_.blocks().empty()) state_.forget_frames();
+  const bool renew = recipe_.kv_recache && !history_.blocks().empty();
+  if (renew) state_.forget_frames();
   transformer_->set_prompt(state_, embedding);
+  if (!renew) return;
   for (const ContextBlock& block : history_.blocks()) {
     transformer_->forward(block.latents, block.timestep, block.start_frame, Pass::clean(), state_);
   }

@@ -29,8 +29,9 @@ class BlockDenoiser {
   BlockDenoiser(std::shared_ptr<const VideoTransformer> transformer, const Recipe& recipe,
                 const TransformerStateOptions& options, at::Device device, at::ScalarType dtype);
 
-  /// The prompt from the next block on. In mid-film the window and the sink are put through the transformer again under
-  /// the new prompt: their keys and values carry the old one. Shape: `embedding` [1, L, C].
+  /// The prompt from the next block on. In mid-film, with the recipe's kv_recache, the window and the sink are put
+  /// through the transformer again under the new prompt: their keys and values carry the old one.
+  /// Shape: `embedding` [1, L, C].
   /// Source: LongLive (arXiv 2509.22622), section 3.2, KV recache.
   void set_prompt(const at::Tensor& embedding);
 
@@ -50,8 +51,8 @@ class BlockDenoiser {
   /// `block.index` is -1 in the given start.
   void recall(const FrameBlock& block, const at::Tensor& latents, double timestep, const NoiseSource& noise);
 
-  /// Takes note of a finished block for the next change of the prompt. That makes the context anew, so that before it
-  /// recall() is needed only with guidance, whose other context knows no prompt.
+  /// Takes note of a finished block for the next change of the prompt. With kv_recache that makes the context anew, so
+  /// that before it recall() is needed only with guidance, whose other context knows no prompt.
   void note(const at::Tensor& latents, int64_t start_frame, double timestep);
 
   /// Takes the noise that denoise() takes for a block, for a source that writes down what it draws.

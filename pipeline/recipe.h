@@ -37,6 +37,10 @@ struct Recipe {
   bool warp_steps = true;
   /// Timestep told to the clean pass. Range: 0 to 1000. Source: Self-Forcing `context_noise`.
   double context_noise = 0;
+  /// At a change of the prompt, what the next block can see is put through the transformer again under the new one;
+  /// otherwise keys and values stay as the prompt of their time made them, for models that were trained that way.
+  /// Source: LongLive (arXiv 2509.22622), section 3.2, KV recache.
+  bool kv_recache = true;
   /// Weight of the prompt against no prompt; 1: no guidance, one pass a step. Source: Self-Forcing `guidance_scale`.
   double guidance_scale = 1.0;
   /// What guidance leads away from; used only if guidance_scale is not 1. Source: Self-Forcing `negative_prompt`.

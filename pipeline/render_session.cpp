@@ -183,12 +183,12 @@ void RenderSession::restore_context(BlockDenoiser& denoiser, const FilmPlan& pla
   const auto done = static_cast<int64_t>(finished.latents.size());
   const int64_t next_block = done - plan.start_blocks();
   const bool complete = next_block == plan.blocks;
-  // The context before the latest change of the prompt is gone, but for guidance's own.
+  // With kv_recache the context before the latest change of the prompt is gone, but for guidance's own.
   int64_t latest_change = -1;
   for (const EncodedPrompt& prompt : inputs.prompts) {
     if (prompt.first_block > 0 && prompt.first_block <= next_block) latest_change = prompt.first_block;
   }
-  const bool all = options_.recipe.guidance_scale != 1.0;
+  const bool all = options_.recipe.guidance_scale != 1.0 || !options_.recipe.kv_recache;
   for (int64_t number = 0; number < done && !stop.stop_requested(); ++number) {
     const FrameBlock block = plan.any_block(number);
     if (options_.keep_pixels && block.index >= 0) denoiser.draw_all(block, *inputs.noise);  // for the record

@@ -87,8 +87,8 @@ TEST_F(ConfigFile, WhatIsWrittenIsReadAgain) {
       "encoder: {preset: medium, crf: 20, threads: 2}\noutput: x.mp4\nrecord: r.safetensors\nreplay: s.safetensors\n"
       "contact_sheet: c.png\n"
       "recipe: {frames_per_block: 1, window_frames: -1, sink_frames: 0, timestep_shift: 8.5, steps: [1000, 333],\n"
-      "         first_steps: [1000, 900], warp_steps: false, context_noise: 12.5, guidance_scale: 3,\n"
-      "         negative_prompt: 'no, hills', unipc_steps: 50}\n");
+      "         first_steps: [1000, 900], warp_steps: false, context_noise: 12.5, kv_recache: false,\n"
+      "         guidance_scale: 3, negative_prompt: 'no, hills', unipc_steps: 50}\n");
   const std::string yaml = config_yaml(config);
   const RenderConfig again = resolve(yaml);
   EXPECT_EQ(config_yaml(again), yaml);
@@ -97,6 +97,7 @@ TEST_F(ConfigFile, WhatIsWrittenIsReadAgain) {
   EXPECT_EQ(again.timeline[1].prompt, "7");
   EXPECT_EQ(again.seed, 18446744073709u);
   EXPECT_EQ(again.model.recipe.first_steps, (std::vector<double>{1000, 900}));
+  EXPECT_FALSE(again.model.recipe.kv_recache);
   EXPECT_FALSE(again.overlap);
 }
 

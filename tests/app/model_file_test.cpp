@@ -55,6 +55,7 @@ recipe:
   first_steps: [1000, 750, 500, 250]
   warp_steps: false
   context_noise: 2.5
+  kv_recache: false
   guidance_scale: 3
   negative_prompt: blurred, dull
   unipc_steps: 0
@@ -84,6 +85,7 @@ TEST_F(ModelFile, ReadsEveryKey) {
   EXPECT_THAT(model.recipe.first_steps, ElementsAre(1000, 750, 500, 250));
   EXPECT_FALSE(model.recipe.warp_steps);
   EXPECT_EQ(model.recipe.context_noise, 2.5);
+  EXPECT_FALSE(model.recipe.kv_recache);
   EXPECT_EQ(model.recipe.guidance_scale, 3);
   EXPECT_EQ(model.recipe.negative_prompt, "blurred, dull");
   EXPECT_EQ(model.defaults.width, 256);

@@ -82,6 +82,12 @@ INSTANTIATE_TEST_SUITE_P(
                                 change_prompts(film);
                               }},
                       Variant{"prompts", "pipeline_window9_sink3", change_prompts},
+                      Variant{"prompts_without_recache", "pipeline_window9_sink3",
+                              [](RecordedFilm& film) {
+                                film.options.recipe.kv_recache = false;
+                                refresh_by(film, RefreshPolicy::kFirstPass);
+                                change_prompts(film);
+                              }},
                       Variant{"start_and_prompts", "pipeline_extend3_shift8", change_prompts},
                       Variant{"guidance", "pipeline_full", guide},
                       Variant{"guidance_and_prompts", "pipeline_window9_sink3",

@@ -166,6 +166,27 @@ TEST(RenderSession, CountersCountTheWholeFilmWhateverPromptsDo) {
   EXPECT_EQ(changed.blocks.back().counters.passes, counts.transformer.passes);
 }
 
+// Without kv_recache nothing is run again, and what was stored stays as the first prompt made it.
+TEST(RenderSession, ContextMayStayAsThePromptOfItsTimeMadeIt) {
+  RecordedFilm film("pipeline_window9_sink3");
+  film.inputs.noise = std::make_shared<SeededNoise>(1);
+  film.plan.blocks = 4;
+  KeepingSink plain, renewed, kept;
+  FilmInputs changing = film.inputs;
+  changing.prompts.push_back({.first_block = 2, .embedding = film.other_prompt()});
+  const RenderCounts unchanged = film.render(plain);
+  film.render(renewed, changing);
+  film.options.recipe.kv_recache = false;
+  const RenderCounts counts = film.render(kept, changing);
+  EXPECT_EQ(counts.transformer.passes, unchanged.transformer.passes);
+  for (const size_t before : {0, 1}) {
+    EXPECT_TENSORS_IDENTICAL(kept.blocks[before].latents, plain.blocks[before].latents);
+  }
+  for (const KeepingSink* other : {&plain, &renewed}) {
+    EXPECT_FALSE(kept.blocks[2].latents.equal(other->blocks[2].latents));
+  }
+}
+
 // With the same prompt again, and while nothing has left the window, the context made anew is the context there was.
 TEST(RenderSession, ContextIsMadeAgainFromTheSameLatents) {
   RecordedFilm film("pipeline_full");
