@@ -178,6 +178,11 @@ int64_t frames_decoded_together(const FilmSetup& setup) {
                   latent_frames_together(setup.geometry.latent_height(), setup.geometry.latent_width()));
 }
 
+/// One half of the decoder then works on a block while the other works on the one before.
+bool decoded_by_two_stages(const LatentDecoder& decoder, const FilmSetup& setup, at::Device device) {
+  return setup.config.overlap && ThreadShare::decoder_stages(device, at::get_num_threads(), decoder.parts()) == 2;
+}
+
 DecoderRun run_decoder(LatentDecoder& decoder, const FilmSetup& setup, const VideoGeometry& geometry, at::Device device,
                        at::ScalarType dtype) {
   const int64_t frames = frames_decoded_together(setup);
@@ -193,9 +198,19 @@ DecoderRun run_decoder(LatentDecoder& decoder, const FilmSetup& setup, const Vid
   DecoderRun run{.state_bytes = decoder.state_bytes()};
   meter.reset_peak();
   const int64_t before = meter.peak(), small_before = meter.peak_of_small();
-  run.seconds = timed(device, decode);
-  run.work_bytes = meter.peak() - before;
-  run.small_bytes = std::clamp<int64_t>(meter.peak_of_small() - small_before, 0, run.work_bytes);
+  const auto measured = [&](int64_t& bytes, int64_t& small, const auto& work) {
+    meter.reset_peak();
+    run.seconds += timed(device, work);
+    bytes = meter.peak() - before;
+    small = std::clamp<int64_t>(meter.peak_of_small() - small_before, 0, bytes);
+  };
+  LatentDecoder::HalfDecoded half;
+  int64_t begin_bytes = 0, begin_small = 0, finish_bytes = 0, finish_small = 0;
+  measured(begin_bytes, begin_small, [&] { half = decoder.begin(latents); });
+  measured(finish_bytes, finish_small, [&] { to_rgb24(decoder.finish(half)).cpu(); });
+  const bool at_once = decoded_by_two_stages(decoder, setup, device);
+  run.work_bytes = at_once ? begin_bytes + finish_bytes : std::max(begin_bytes, finish_bytes);
+  run.small_bytes = std::max(begin_small, finish_small);  // what one half has freed serves the other
   return run;
 }
 
