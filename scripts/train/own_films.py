@@ -49,22 +49,22 @@ class OwnFirsts:
     def refill(self, model, pool):
         """New chains by `model` for sentences of a FirstPool. Sets `error` (mean square from a chain's end to its film) and
         `places` (different places among the chains of a sentence)."""
-        index = torch.randperm(pool.n, device=DEVICE)[:self.sentences]
-        ids = pool.data["complete_ids"][index, torch.randint(0, VARIANTS, (len(index),), device=DEVICE)].repeat_interleave(self.chains, 0)
-        index = index.repeat_interleave(self.chains)
-        rollout, zero = Rollout(model.transformer, model.text(ids, DTYPE), DTYPE), torch.zeros_like(index)
-        noise = torch.randn(len(index), *pool.data["latents"].shape[3:], device=DEVICE)
-        on_the_way = list(rollout.steps(noise, zero))
+        films, (n, _, places) = pool.data["latents"], pool.data["latents"].shape[:3]
+        index = torch.randperm(n, device=DEVICE)[:self.sentences].repeat_interleave(self.chains)
+        variant = torch.randint(0, VARIANTS, (len(index) // self.chains,), device=DEVICE).repeat_interleave(self.chains)
+        ids = pool.data["complete_ids"][index, variant]
+        rollout = Rollout(model.transformer, model.text(ids, DTYPE), DTYPE)
+        noise = torch.randn(len(index), *films.shape[3:], device=DEVICE)
+        on_the_way = list(rollout.steps(noise, torch.zeros_like(index)))
         end = on_the_way[-1][1]
-        error = torch.stack([(end - film).square().mean((1, 2, 3, 4)) for film in pool.data["latents"][index].flatten(1, 2).unbind(1)], 1)
-        nearest, film = error.min(1)
-        direction, place = film // pool.data["latents"].shape[2], film % pool.data["latents"].shape[2]
-        self.error = float(nearest.mean())
+        errors = torch.stack([(end - film).square().flatten(1).mean(1) for film in films[index].flatten(1, 2).unbind(1)], 1)
+        error, nearest = errors.min(1)
+        direction, place = nearest // places, nearest % places
+        self.error = float(error.mean())
         self.places = sum(len(p.unique()) for p in place.view(-1, self.chains)) * self.chains / len(place)
-        later = range(1, len(SIGMAS))
-        self.data = dict(x=torch.cat([on_the_way[j][0] for j in later]), sigma=torch.cat([torch.full_like(nearest, SIGMAS[j]) for j in later]),
-                         latents=pool.data["latents"][index, direction, place].repeat(len(later), 1, 1, 1, 1),
-                         mask=pool.data["mask"][index, direction].repeat(len(later), 1, 1, 1), ids=ids.repeat(len(later), 1))
+        reached = dict(latents=films[index, direction, place], mask=pool.data["mask"][index, direction], ids=ids)
+        steps = [dict(x=x, sigma=torch.full_like(error, sigma), **reached) for (x, _), sigma in zip(on_the_way[1:], SIGMAS[1:])]
+        self.data = {k: torch.cat([step[k] for step in steps]) for k in steps[0]}
         self.order = torch.randperm(len(self.data["x"]), device=DEVICE)
 
     def take(self, count):
