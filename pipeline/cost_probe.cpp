@@ -198,18 +198,17 @@ DecoderRun run_decoder(LatentDecoder& decoder, const FilmSetup& setup, const Vid
   DecoderRun run{.state_bytes = decoder.state_bytes()};
   meter.reset_peak();
   const int64_t before = meter.peak(), small_before = meter.peak_of_small();
-  const auto measured = [&](int64_t& bytes, int64_t& small, const auto& work) {
+  const auto measured = [&](const auto& work) {
     meter.reset_peak();
     run.seconds += timed(device, work);
-    bytes = meter.peak() - before;
-    small = std::clamp<int64_t>(meter.peak_of_small() - small_before, 0, bytes);
+    const int64_t bytes = meter.peak() - before;
+    return std::pair(bytes, std::clamp<int64_t>(meter.peak_of_small() - small_before, 0, bytes));
   };
   LatentDecoder::HalfDecoded half;
-  int64_t begin_bytes = 0, begin_small = 0, finish_bytes = 0, finish_small = 0;
-  measured(begin_bytes, begin_small, [&] { half = decoder.begin(latents); });
-  measured(finish_bytes, finish_small, [&] { to_rgb24(decoder.finish(half)).cpu(); });
-  const bool at_once = decoded_by_two_stages(decoder, setup, device);
-  run.work_bytes = at_once ? begin_bytes + finish_bytes : std::max(begin_bytes, finish_bytes);
+  const auto [begin_bytes, begin_small] = measured([&] { half = decoder.begin(latents); });
+  const auto [finish_bytes, finish_small] = measured([&] { to_rgb24(decoder.finish(half)).cpu(); });
+  run.work_bytes =
+      decoded_by_two_stages(decoder, setup, device) ? begin_bytes + finish_bytes : std::max(begin_bytes, finish_bytes);
   run.small_bytes = std::max(begin_small, finish_small);  // what one half has freed serves the other
   return run;
 }

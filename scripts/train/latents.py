@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 import world
 from common import DEVICE, DTYPE
-from films import draw_parameters
+from films import chunks, draw_parameters
 from prompts import caption_ids
 
 SLOTS, FRAMES = 11, 3
@@ -104,7 +104,7 @@ class FirstPool(Pool):
         every["direction"][:, 1] = 1 - every["direction"][:, 1]
         every["start"] = torch.arange(world.STARTS).expand_as(every["start"])
         every = world.to({k: v.flatten() for k, v in every.items()}, DEVICE)
-        parts = [encode(self.vae, world.take(every, part), torch.zeros(len(part), dtype=torch.long, device=DEVICE), 4 * FRAMES - 3)
-                 for part in torch.arange(len(every["start"]), device=DEVICE).split(128)]
+        parts = [encode(self.vae, clips, torch.zeros_like(clips["start"]), 4 * FRAMES - 3)
+                 for clips in (world.take(every, part) for part in chunks(len(every["start"]), 128))]
         z, mask = (torch.cat(t).unflatten(0, (count, 2, world.STARTS)).to(DTYPE) for t in zip(*parts))
         return dict(latents=z, mask=mask[:, :, 0], ids=self.captions(params), complete_ids=self.captions(params, complete=True))

@@ -193,12 +193,12 @@ def train(model, average, pools, layout, options, log):
             own_error = make_own_context(average, pool, min(pool.n, options.rollouts))
             turn += 1
             rolling += elapsed() - now
-        own_firsts = None
+        own_share, own_firsts = 0, None
         if progress > own_from:
             if own_store.left() < layout.firsts // 2:
                 own_store.refill(average, firsts)
-            own_firsts = own_store.take(layout.firsts // 2)
-        loss, errors = Batch(layout, starts, middles, firsts, OWN_SHARE if progress > own_from else 0, own_firsts).loss(model)
+            own_share, own_firsts = OWN_SHARE, own_store.take(layout.firsts // 2)
+        loss, errors = Batch(layout, starts, middles, firsts, own_share, own_firsts).loss(model)
         norm = trainer.step(loss, rate_factor(trainer.steps, progress, hold=0.4, warm=100))
         if not math.isfinite(norm):
             log("step", trainer.steps, "was not finite: back to the last good state")
@@ -209,7 +209,8 @@ def train(model, average, pools, layout, options, log):
             mean = torch.stack(records).nanmean(0)
             memory = torch.cuda.max_memory_allocated() / 2 ** 30 if DEVICE.type == "cuda" else 0.0
             log("step", trainer.steps, "progress", progress, "loss", loss.item(), "gradient", norm, "x0 error at sigma 1, .83, .63: later",
-                rounded(mean[0], 4), "start", rounded(mean[1], 4), "first", rounded(mean[2], 4), "own films", own_error, "own first blocks", own_store.error, "places", own_store.places,
+                rounded(mean[0], 4), "start", rounded(mean[1], 4), "first", rounded(mean[2], 4), "own films", own_error,
+                "own first blocks", own_store.error, "places", own_store.places,
                 "ms/step %.0f" % (1000 * (elapsed() - begin) / max(1, trainer.steps)), "GiB %.0f" % memory)
             records = []
         if elapsed() - saved > 60:
