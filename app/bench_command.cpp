@@ -9,14 +9,14 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "app/bench_report.h"
+#include "analysis/bench_report.h"
+#include "analysis/benchmark.h"
+#include "analysis/synthetic_model.h"
 #include "app/interrupt.h"
-#include "app/model_file.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
 #include "core/error.h"
-#include "pipeline/benchmark/benchmark.h"
-#include "pipeline/random_model.h"
+#include "settings/model_file.h"
 
 namespace flashblock {
 namespace {
@@ -51,7 +51,7 @@ BenchmarkWindow read_window(const std::string& text) {
     read = std::from_chars(read.ptr + 1, end, window.sink_frames);
   if (read.ec != std::errc() || read.ptr != end || (window.frames < 1 && window.frames != -1) || window.sink_frames < 0)
     throw ConfigError("--window: found '" + text +
-                      "', wanted FRAMES or FRAMES:SINK in latent frames, such as 21 or 12:3; -1 for the whole film");
+                      "', wanted FRAMES or FRAMES:SINK in latent frames, such as 21 or 12:3; -1 for the whole video");
   return window;
 }
 
@@ -85,7 +85,7 @@ ModelOptions model_of(const BenchRequest& request, const RenderConfig& config, a
 
 BenchCommand::BenchCommand(CLI::App& app)
     : command_(*app.add_subcommand(
-          "bench", "Time attention, transformer and whole films, exact against reused, taking turns in one run")),
+          "bench", "Time attention, transformer and whole videos, exact against reused, taking turns in one run")),
       options_(command_) {
   const std::string group = "Benchmark";
   auto* geometry = command_
@@ -106,13 +106,13 @@ BenchCommand::BenchCommand(CLI::App& app)
       ->check(CLI::Range(1, 1000))
       ->capture_default_str()
       ->group(group);
-  command_.add_option("--film-rounds", request_.film_rounds, "Films of each kind [as many as --rounds]")
+  command_.add_option("--video-rounds", request_.video_rounds, "Videos of each kind [as many as --rounds]")
       ->type_name("N")
       ->check(CLI::Range(1, 1000))
       ->group(group);
   command_
       .add_flag_callback(
-          "--no-film", [this] { request_.films = false; }, "Leave out whole films: time frame blocks only")
+          "--no-video", [this] { request_.videos = false; }, "Leave out whole videos: time frame blocks only")
       ->group(group);
   command_
       .add_flag_callback(
@@ -123,9 +123,9 @@ BenchCommand::BenchCommand(CLI::App& app)
           "--no-small-vae", [this] { request_.small_vae = false; }, "Leave out the small decoder, TAEHV")
       ->group(group);
   command_.add_option("--json", json_, "Write all times to this file")->type_name("FILE.json")->group(group);
-  auto* seconds = options_.add("--seconds", "seconds", "Length of the films [from the model]", "S")->group("Film");
-  options_.add("--frames", "frames", "Length of the films in pictures", "N")->group("Film")->excludes(seconds);
-  options_.add("--size", "size", "Picture size [from the model]", "WxH")->group("Film");
+  auto* seconds = options_.add("--seconds", "seconds", "Length of the videos [from the model]", "S")->group("Video");
+  options_.add("--frames", "frames", "Length of the videos in frames", "N")->group("Video")->excludes(seconds);
+  options_.add("--size", "size", "Frame size [from the model]", "WxH")->group("Video");
   options_.add_model();
   geometry->excludes(command_.get_option("--model"));
   options_.add_configuration();
@@ -147,17 +147,17 @@ int run_bench(const BenchRequest& request) {
   const at::ScalarType dtype = resolve_dtype(config.dtype, device);
   Profile profile;
   LoadedModel model(config.model, device, dtype, profile, model_of(request, config, device, dtype));
-  const FilmSetup setup = set_up_film(config, model.transformer_config());
+  const RenderSetup setup = set_up_render(config, model.transformer_config());
   const ScratchFolder scratch;
   const BenchmarkOptions options{.windows = windows,
                                  .rounds = request.rounds,
-                                 .film_rounds = request.film_rounds > 0 ? request.film_rounds : request.rounds,
-                                 .films = request.films,
+                                 .video_rounds = request.video_rounds > 0 ? request.video_rounds : request.rounds,
+                                 .videos = request.videos,
                                  .text = request.text,
                                  .small_vae = request.small_vae,
-                                 .drawn_pictures = !request.geometry.empty(),
+                                 .drawn_frames = !request.geometry.empty(),
                                  .scratch = scratch.path()};
-  std::optional<FilmBenchmark> measured;
+  std::optional<VideoBenchmark> measured;
   int signal = 0;
   {
     const Interrupt interrupt;

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "app/config_file.h"
-#include "app/film_options.h"
+#include "app/config_options.h"
+#include "settings/config_file.h"
 
 namespace flashblock {
 
@@ -19,8 +19,8 @@ struct BenchRequest {
   std::string geometry;              ///< of a model with random weights; empty: the model of the layers
   std::vector<std::string> windows;  ///< FRAMES or FRAMES:SINK; empty: the model's
   int64_t rounds = 5;
-  int64_t film_rounds = 0;  ///< 0: as many as `rounds`
-  bool films = true;
+  int64_t video_rounds = 0;  ///< 0: as many as `rounds`
+  bool videos = true;
   bool text = true;
   bool small_vae = true;
   std::filesystem::path json;  ///< where the numbers go; empty: nowhere
@@ -36,7 +36,7 @@ class BenchCommand {
 
  private:
   CLI::App& command_;
-  FilmOptions options_;
+  ConfigOptions options_;
   BenchRequest request_;
   std::string json_;
 };

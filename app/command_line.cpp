@@ -6,11 +6,11 @@
 #include <regex>
 #include <sstream>
 
-#include "app/batch/batch_options.h"
-#include "app/film_options.h"
-#include "app/server/server_options.h"
-#include "app/strict_yaml.h"
+#include "app/batch_options.h"
+#include "app/config_options.h"
+#include "app/server_options.h"
 #include "core/error.h"
+#include "settings/strict_yaml.h"
 
 namespace flashblock {
 namespace {
@@ -19,12 +19,12 @@ namespace {
 class RenderCommand {
  public:
   explicit RenderCommand(CLI::App& app)
-      : command_(*app.add_subcommand("render", "Render one film from a prompt")), options_(command_) {
+      : command_(*app.add_subcommand("render", "Render one video from a prompt")), options_(command_) {
     options_.add_prompts();
     options_
-        .add("-o,--output", "output", "Where the film goes [flashblock-<seed>-<words of the prompt>.mp4]", "FILE.mp4")
-        ->group("Film");
-    options_.add_film();
+        .add("-o,--output", "output", "Where the video goes [flashblock-<seed>-<words of the prompt>.mp4]", "FILE.mp4")
+        ->group("Video");
+    options_.add_video();
     add_outputs();
     options_.add_model();
     add_record();
@@ -47,18 +47,18 @@ class RenderCommand {
 
  private:
   void add_outputs() {
-    const std::string group = "Film";
+    const std::string group = "Video";
     options_
-        .add("--contact-sheet", "contact_sheet", "Also write a sheet of pictures that shows the film at a glance",
+        .add("--contact-sheet", "contact_sheet", "Also write a sheet of frames that shows the video at a glance",
              "FILE.png")
         ->group(group);
     options_
         .add_flag(
             "--resume", "resume", true,
-            "Go on with an unfinished film, bit for bit; --output alone tells which, its settings are kept with it")
+            "Go on with an unfinished video, bit for bit; --output alone tells which, its settings are kept with it")
         ->group(group);
-    options_.add_flag("--overwrite", "overwrite", true, "Replace an existing film, or unfinished work")->group(group);
-    options_.add_flag("--no-metadata", "metadata", false, "Leave the prompt out of the film and its JSON")
+    options_.add_flag("--overwrite", "overwrite", true, "Replace an existing video, or unfinished work")->group(group);
+    options_.add_flag("--no-metadata", "metadata", false, "Leave the prompt out of the video and its JSON")
         ->group(group);
   }
 
@@ -77,7 +77,7 @@ class RenderCommand {
     const std::string group = "Run";
     command_
         .add_flag("--dry-run", request_.dry_run,
-                  "Check everything, print the resolved configuration and what the film will take")
+                  "Check everything, print the resolved configuration and what the video will take")
         ->group(group);
     command_.add_flag("--quiet", request_.quiet, "Print errors only")->group(group);
     command_.add_option("--progress", progress_, "auto, bar, json or none")
@@ -96,7 +96,7 @@ class RenderCommand {
   }
 
   CLI::App& command_;
-  FilmOptions options_;
+  ConfigOptions options_;
   std::optional<AccessCommandOptions> access_;  // after all others in --help
   RenderRequest request_;
   std::string progress_ = "auto", address_;
@@ -164,7 +164,7 @@ std::string what_is_wrong(const CLI::ParseError& error, const CLI::App& app) {
 }  // namespace
 
 Request parse_command_line(int argc, const char* const* argv) {
-  CLI::App app("Renders minute-long films from text prompts.", "flashblock");
+  CLI::App app("Renders minute-long videos from text prompts.", "flashblock");
   app.set_version_flag("--version", "flashblock " FLASHBLOCK_VERSION);
   app.require_subcommand(1);
   RenderCommand render(app);
@@ -175,7 +175,7 @@ Request parse_command_line(int argc, const char* const* argv) {
   InfoRequest info;
   CLI::App* info_command = app.add_subcommand("info", "Say what a checkpoint or a model folder is");
   info_command->add_option("PATH", info.model, "A weights file, a model file, a folder, or a model's name")->required();
-  info_command->add_option("--size", info.size, "Also say how much memory films of this size take")
+  info_command->add_option("--size", info.size, "Also say how much memory videos of this size take")
       ->type_name("WIDTHxHEIGHT");
   info_command->add_flag("--json", info.json, "As JSON");
   try {

@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "app/analyze/analyze_options.h"
-#include "app/batch/batch_command.h"
+#include "app/analyze_options.h"
+#include "app/batch_command.h"
 #include "app/bench_command.h"
-#include "app/config_file.h"
 #include "app/progress.h"
-#include "app/server/server_options.h"
+#include "app/server_options.h"
+#include "settings/config_file.h"
 
 namespace flashblock {
 
@@ -27,7 +27,7 @@ struct RenderRequest {
 /// `flashblock info PATH`.
 struct InfoRequest {
   std::string model;
-  std::string size;  ///< WIDTHxHEIGHT of pictures, for which the memory is told; empty: it is not
+  std::string size;  ///< WIDTHxHEIGHT of frames, for which the memory is told; empty: it is not
   bool json = false;
 };
 

@@ -7,15 +7,15 @@
 #include <utility>
 #include <vector>
 
-#include "app/config_file.h"
 #include "app/memory_text.h"
-#include "app/model_file.h"
-#include "app/model_search.h"
 #include "core/device.h"
 #include "core/error.h"
-#include "core/weight_store.h"
-#include "pipeline/checkpoint_info.h"
-#include "pipeline/cost_estimate.h"
+#include "models/checkpoint_info.h"
+#include "render/cost_estimate.h"
+#include "settings/config_file.h"
+#include "settings/model_file.h"
+#include "settings/model_search.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
@@ -68,45 +68,46 @@ std::optional<ModelInfo> inspect_part(const NamedPart& part, std::string& proble
   return info;
 }
 
-/// What films of a whole model take on this machine's device, told as a dry run does.
-struct FilmMemory {
-  RenderConfig config;  ///< of the film it is for
+/// What videos of a whole model take on this machine's device, told as a dry run does.
+struct VideoMemory {
+  RenderConfig config;  ///< of the video it is for
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
   MemoryEstimate estimate;
 };
 
-FilmMemory estimate_film(const std::filesystem::path& model_file, const std::string& size) {
+VideoMemory estimate_video(const std::filesystem::path& model_file, const std::string& size) {
   const auto layer = [](const char* key, const std::string& value) {
     return make_config_layer(std::string("--") + key, key, YAML::Node(value));
   };
-  FilmMemory film{.config =
-                      resolve_config({layer("model", model_file), layer("size", size), layer("prompt", "a film")})};
-  film.device = resolve_device(film.config.device);
-  film.dtype = resolve_dtype(film.config.dtype, film.device);
+  VideoMemory video{.config =
+                        resolve_config({layer("model", model_file), layer("size", size), layer("prompt", "a video")})};
+  video.device = resolve_device(video.config.device);
+  video.dtype = resolve_dtype(video.config.dtype, video.device);
   Profile unused;
-  const LoadedModel model(film.config.model, film.device, film.dtype, unused);
-  film.estimate = estimate_cost(set_up_film(film.config, model.transformer_config()), model).memory;
-  return film;
+  const LoadedModel model(video.config.model, video.device, video.dtype, unused);
+  video.estimate = estimate_cost(set_up_render(video.config, model.transformer_config()), model).memory;
+  return video;
 }
 
-std::string words_of(const FilmMemory& film) {
+std::string words_of(const VideoMemory& video) {
   std::ostringstream words;
-  words << "\na film of " << film.config.width << "x" << film.config.height << ", " << film.config.seconds << " s, on "
-        << film.device.str() << " in " << dtype_name(film.dtype) << ":\n"
-        << memory_text(film.estimate, "  ");
+  words << "\na video of " << video.config.width << "x" << video.config.height << ", " << video.config.seconds
+        << " s, on " << video.device.str() << " in " << dtype_name(video.dtype) << ":\n"
+        << memory_text(video.estimate, "  ");
   return words.str();
 }
 
-nlohmann::ordered_json json_of(const FilmMemory& film) {
-  nlohmann::ordered_json json = {{"size", std::to_string(film.config.width) + "x" + std::to_string(film.config.height)},
-                                 {"seconds", film.config.seconds},
-                                 {"device", film.device.str()},
-                                 {"dtype", dtype_name(film.dtype)},
-                                 {"host_bytes", film.estimate.host_bytes},
-                                 {"device_bytes", film.estimate.device_bytes}};
+nlohmann::ordered_json json_of(const VideoMemory& video) {
+  nlohmann::ordered_json json = {
+      {"size", std::to_string(video.config.width) + "x" + std::to_string(video.config.height)},
+      {"seconds", video.config.seconds},
+      {"device", video.device.str()},
+      {"dtype", dtype_name(video.dtype)},
+      {"host_bytes", video.estimate.host_bytes},
+      {"device_bytes", video.estimate.device_bytes}};
   for (const auto& [place, parts] :
-       {std::pair{"host_parts", &film.estimate.host}, {"device_parts", &film.estimate.device}}) {
+       {std::pair{"host_parts", &video.estimate.host}, {"device_parts", &video.estimate.device}}) {
     json[place] = nlohmann::ordered_json::object();
     for (const MemoryPart& part : *parts) json[place][part.name] = part.bytes;
   }
@@ -132,9 +133,9 @@ int print_model_file(const std::filesystem::path& file, const InfoRequest& reque
     if (info) words += describe(*info);
   }
   if (whole && !request.size.empty()) {
-    const FilmMemory film = estimate_film(file, request.size);
-    json["memory"] = json_of(film);
-    words += words_of(film);
+    const VideoMemory video = estimate_video(file, request.size);
+    json["memory"] = json_of(video);
+    words += words_of(video);
   }
   std::cout << (request.json ? json_text(json) : words);
   return whole ? 0 : static_cast<int>(ExitStatus::kWeights);

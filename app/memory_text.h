@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "pipeline/memory_estimate.h"
+#include "render/memory_estimate.h"
 
 namespace flashblock {
 

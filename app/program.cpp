@@ -3,14 +3,14 @@
 #include <exception>
 #include <iostream>
 
-#include "app/analyze/fidelity_command.h"
-#include "app/analyze/redundancy_command.h"
-#include "app/batch/worker.h"
 #include "app/command_line.h"
-#include "app/error_report.h"
+#include "app/fidelity_command.h"
 #include "app/info_command.h"
+#include "app/redundancy_command.h"
 #include "app/render_command.h"
 #include "app/serve_command.h"
+#include "batch/worker.h"
+#include "core/error_report.h"
 
 namespace flashblock {
 namespace {

@@ -11,23 +11,23 @@
 namespace flashblock {
 namespace {
 
-class BarProgress : public FilmObserver {
+class BarProgress : public RenderObserver {
  public:
   ~BarProgress() override {
     if (drawn_) std::fputs("\r\033[K", stderr);
   }
 
-  void stage(const std::string& name, const FilmProgress& so_far) override {
+  void stage(const std::string& name, const RenderProgress& so_far) override {
     stage_ = name;
     pace_.begin(so_far);
     draw(so_far);
   }
-  void progress(const FilmProgress& so_far) override { draw(so_far); }
+  void progress(const RenderProgress& so_far) override { draw(so_far); }
 
  private:
   static constexpr int kWidth = 28;  // characters of the bar
 
-  void draw(const FilmProgress& so_far) {
+  void draw(const RenderProgress& so_far) {
     drawn_ = true;
     const double part = so_far.blocks == 0 ? 0 : static_cast<double>(so_far.block) / static_cast<double>(so_far.blocks);
     const int full = static_cast<int>(part * kWidth);
@@ -35,7 +35,7 @@ class BarProgress : public FilmObserver {
                        std::to_string(so_far.block) + "/" + std::to_string(so_far.blocks);
     if (so_far.block > 0 && so_far.block < so_far.blocks) {
       char pace[64];
-      std::snprintf(pace, sizeof pace, ", %.1f pictures/s, %s left", pace_.pictures_per_second(so_far),
+      std::snprintf(pace, sizeof pace, ", %.1f fps, %s left", pace_.frames_per_second(so_far),
                     clock_text(pace_.seconds_left(so_far)).c_str());
       line += pace;
     }
@@ -48,25 +48,25 @@ class BarProgress : public FilmObserver {
   bool drawn_ = false;
 };
 
-class JsonProgress : public FilmObserver {
+class JsonProgress : public RenderObserver {
  public:
-  void stage(const std::string& name, const FilmProgress& so_far) override {
+  void stage(const std::string& name, const RenderProgress& so_far) override {
     stage_ = name;
     pace_.begin(so_far);
     print(so_far);
   }
-  void progress(const FilmProgress& so_far) override { print(so_far); }
+  void progress(const RenderProgress& so_far) override { print(so_far); }
 
  private:
-  void print(const FilmProgress& so_far) {
+  void print(const RenderProgress& so_far) {
     const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     nlohmann::ordered_json line = {{"stage", stage_},
                                    {"block", so_far.block},
                                    {"blocks", so_far.blocks},
-                                   {"pictures", so_far.pictures},
+                                   {"frames", so_far.frames},
                                    {"elapsed_seconds", std::round(elapsed * 1000) / 1000}};
     if (stage_ == "rendering" && so_far.block > 0) {
-      line["pictures_per_second"] = pace_.pictures_per_second(so_far);
+      line["frames_per_second"] = pace_.frames_per_second(so_far);
       line["eta_seconds"] = pace_.seconds_left(so_far);
     }
     std::fputs((line.dump() + "\n").c_str(), stderr);
@@ -88,39 +88,11 @@ ProgressStyle parse_progress_style(const std::string& name) {
   throw ConfigError("--progress: found '" + name + "', wanted auto, bar, json or none");
 }
 
-std::unique_ptr<FilmObserver> make_progress(ProgressStyle style) {
+std::unique_ptr<RenderObserver> make_progress(ProgressStyle style) {
   if (style == ProgressStyle::kAuto) style = isatty(STDERR_FILENO) ? ProgressStyle::kBar : ProgressStyle::kNone;
   if (style == ProgressStyle::kBar) return std::make_unique<BarProgress>();
   if (style == ProgressStyle::kJson) return std::make_unique<JsonProgress>();
-  return std::make_unique<FilmObserver>();
-}
-
-void RenderPace::begin(const FilmProgress& so_far) {
-  start_ = Clock::now();
-  first_ = so_far;
-}
-
-double RenderPace::pictures_per_second(const FilmProgress& so_far) const {
-  return static_cast<double>(so_far.pictures - first_.pictures) / std::max(elapsed(), 1e-3);
-}
-
-double RenderPace::seconds_left(const FilmProgress& so_far) const {
-  const int64_t done = so_far.block - first_.block;
-  if (done <= 0) return 0;
-  return elapsed() / static_cast<double>(done) * static_cast<double>(so_far.blocks - so_far.block);
-}
-
-std::string clock_text(double seconds) {
-  const auto total = static_cast<int64_t>(std::llround(seconds));
-  char text[32];
-  if (total >= 3600) {
-    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", static_cast<long long>(total / 3600),
-                  static_cast<long long>(total / 60 % 60), static_cast<long long>(total % 60));
-  } else {
-    std::snprintf(text, sizeof text, "%lld:%02lld", static_cast<long long>(total / 60),
-                  static_cast<long long>(total % 60));
-  }
-  return text;
+  return std::make_unique<RenderObserver>();
 }
 
 }  // namespace flashblock

@@ -5,21 +5,21 @@
 #include <cstdio>
 #include <iostream>
 
-#include "app/error_report.h"
-#include "app/film_identity.h"
-#include "app/film_watch.h"
 #include "app/memory_text.h"
-#include "app/model_file.h"
-#include "app/output_check.h"
-#include "app/resume.h"
-#include "app/server/preview.h"
-#include "app/sidecar.h"
+#include "app/render_watch.h"
 #include "core/device.h"
-#include "media/film_writer.h"
-#include "pipeline/cost_estimate.h"
-#include "pipeline/film_setup.h"
-#include "pipeline/known_checkpoints.h"
-#include "pipeline/render_film.h"
+#include "core/error_report.h"
+#include "media/video_writer.h"
+#include "models/known_checkpoints.h"
+#include "render/cost_estimate.h"
+#include "render/describe_video.h"
+#include "render/output_check.h"
+#include "render/render.h"
+#include "render/render_setup.h"
+#include "render/resume.h"
+#include "render/sidecar.h"
+#include "server/preview.h"
+#include "settings/model_file.h"
 
 namespace flashblock {
 namespace {
@@ -31,28 +31,28 @@ void warn_of_model(const RenderRequest& request, const ModelDescription& model) 
   if (!doubt.empty()) std::cerr << "flashblock: warning: " << model.transformer.path.string() << ": " << doubt << '\n';
 }
 
-/// How long viewers may take for the rest of a film that is finished.
+/// How long viewers may take for the rest of a video that is finished.
 constexpr std::chrono::seconds kPreviewLinger{10};
 
-int print_dry_run(const FilmSetup& setup, LoadedModel& model) {
+int print_dry_run(const RenderSetup& setup, LoadedModel& model) {
   const CostEstimate cost = estimate_cost(setup, model);
-  std::cout << config_yaml(setup.config) << "# film: " << setup.plan.pictures << " pictures in " << setup.plan.blocks
+  std::cout << config_yaml(setup.config) << "# video: " << setup.plan.frames << " frames in " << setup.plan.blocks
             << " frame blocks, on " << model.device().str() << " in " << dtype_name(model.dtype()) << "\n"
             << "# expected time: " << clock_text(cost.seconds) << " to render, after loading\n"
             << memory_text(cost.memory, "# ") << "# expected disk: " << megabytes(cost.disk_bytes) << "\n";
   return 0;
 }
 
-void report_film(const FilmSetup& setup, const FilmResult& result, double seconds) {
+void report_video(const RenderSetup& setup, const RenderResult& result, double seconds) {
   const RenderConfig& config = setup.config;
-  std::printf("%s: %lld pictures, %.1f s, %lldx%lld, seed %llu, rendered in %s\n", config.output.c_str(),
-              static_cast<long long>(result.pictures),
-              static_cast<double>(result.pictures) / static_cast<double>(config.fps),
+  std::printf("%s: %lld frames, %.1f s, %lldx%lld, seed %llu, rendered in %s\n", config.output.c_str(),
+              static_cast<long long>(result.frames),
+              static_cast<double>(result.frames) / static_cast<double>(config.fps),
               static_cast<long long>(config.width), static_cast<long long>(config.height),
               static_cast<unsigned long long>(*config.seed), clock_text(seconds).c_str());
 }
 
-std::unique_ptr<Preview> start_preview(const RenderRequest& request, const FilmSetup& setup) {
+std::unique_ptr<Preview> start_preview(const RenderRequest& request, const RenderSetup& setup) {
   if (!request.preview) return nullptr;
   auto preview = std::make_unique<Preview>(*request.preview, setup);
   if (!request.quiet) std::cerr << "flashblock: watch it at " << preview->url() << std::endl;
@@ -60,23 +60,6 @@ std::unique_ptr<Preview> start_preview(const RenderRequest& request, const FilmS
 }
 
 }  // namespace
-
-std::vector<ModelPart> needed_parts(const RenderConfig& config) {
-  std::vector<ModelPart> parts = {ModelPart::kTransformer, ModelPart::kVae};
-  bool tokenize = true, encode = true;
-  if (!config.replay.empty()) {
-    const FilmReplay replay(config.replay);
-    tokenize = replay.prompts().empty();
-    encode = tokenize || std::any_of(replay.prompts().begin(), replay.prompts().end(),
-                                     [](const EncodedPrompt& prompt) { return !prompt.embedding.defined(); });
-    const bool negative = config.model.recipe.guidance_scale != 1.0 && !replay.negative_embedding().defined();
-    tokenize = tokenize || negative;
-    encode = encode || negative;
-  }
-  if (tokenize) parts.push_back(ModelPart::kTokenizer);
-  if (encode) parts.push_back(ModelPart::kTextEncoder);
-  return parts;
-}
 
 int run_render(const RenderRequest& request) {
   const auto start = std::chrono::steady_clock::now();
@@ -87,13 +70,13 @@ int run_render(const RenderRequest& request) {
   const at::Device device = resolve_device(config.device);
   Profile profile;
   LoadedModel model(config.model, device, resolve_dtype(config.dtype, device), profile, model_options(config));
-  const FilmSetup setup = set_up_film(config, model.transformer_config());
+  const RenderSetup setup = set_up_render(config, model.transformer_config());
   if (request.dry_run) {
     check_outputs(setup);
     return print_dry_run(setup, model);
   }
-  FilmOrder order = order_film(setup, identify_film(setup, device, model.dtype(), parts));
-  if (config.resume && find_film(config.output, order.identity) == FilmState::kComplete) {
+  RenderOrder order = order_video(setup, identify_video(setup, device, model.dtype(), parts));
+  if (config.resume && find_video(config.output, order.identity) == VideoState::kComplete) {
     remove_leftovers(config.output);
     if (!request.quiet) std::cout << config.output.string() << " is complete: nothing to do\n";
     return 0;
@@ -102,19 +85,19 @@ int run_render(const RenderRequest& request) {
   const std::unique_ptr<Preview> preview = start_preview(request, setup);
   if (preview) order.prompts = preview->prompts();
   const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
-  const auto write_account = [&](const FilmResult& result) {
+  const auto write_account = [&](const RenderResult& result) {
     write_sidecar({result.config, device, model.dtype(), setup.plan, result, seconds()}, profile, order.identity);
   };
   const auto progress = make_progress(request.progress);
   auto watched = preview ? preview->observe(*progress) : nullptr;
-  FilmWatch watch(setup, watched ? *watched : *progress, write_account);
+  RenderWatch watch(setup, watched ? *watched : *progress, write_account);
   try {
-    const FilmResult result = render_film(setup, model, order, profile, watch, watch.token());
+    const RenderResult result = render_video(setup, model, order, profile, watch, watch.token());
     if (!result.complete) {
       watch.report_interruption();
       return 128 + watch.signal();
     }
-    if (!request.quiet) report_film(setup, result, seconds());
+    if (!request.quiet) report_video(setup, result, seconds());
     watched.reset();  // its stream ends
     if (preview) preview->end(kPreviewLinger, watch.token());
     return 0;

@@ -5,10 +5,10 @@
 #include <mutex>
 
 #include "app/interrupt.h"
-#include "app/model_file.h"
-#include "app/server/film_worker.h"
-#include "app/server/video_server.h"
 #include "core/device.h"
+#include "server/render_worker.h"
+#include "server/video_server.h"
+#include "settings/model_file.h"
 
 namespace flashblock {
 namespace {
@@ -29,11 +29,11 @@ int run_serve(const ServeRequest& request) {
   const at::Device device = resolve_device(config.device);
   Profile profile;
   LoadedModel model(config.model, device, resolve_dtype(config.dtype, device), profile, model_options(config));
-  const FilmPlanner planner(request.layers, model.transformer_config(), {.seconds = request.most_seconds});
+  const RequestPlanner planner(request.layers, model.transformer_config(), {.seconds = request.most_seconds});
   const auto folder = std::make_shared<const VideoFolder>(request.data);
   VideoCatalog catalog(folder, request.most_queued);
   for (const std::string& warning : catalog.warnings()) std::cerr << "flashblock: warning: " << warning << std::endl;
-  FilmStreams streams;
+  VideoStreams streams;
 
   const Interrupt interrupt;
   VideoServer server({.address = request.server.address.address,
@@ -41,9 +41,9 @@ int run_serve(const ServeRequest& request) {
                       .max_connections = request.most_connections},
                      request.server.access,
                      {.catalog = catalog, .streams = streams, .planner = &planner, .folder = folder.get()});
-  const FilmWorker worker(planner, *folder, model, catalog, streams);
+  const RenderWorker worker(planner, *folder, model, catalog, streams);
   server.start();
-  std::cout << "flashblock: serving " << config.model.name << " at " << server.url() << ", films in "
+  std::cout << "flashblock: serving " << config.model.name << " at " << server.url() << ", videos in "
             << request.data.string() << std::endl;
   wait_for(interrupt.token());
   server.stop();

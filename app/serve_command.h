@@ -1,7 +1,7 @@
 // `flashblock serve`.
 #pragma once
 
-#include "app/server/server_options.h"
+#include "app/server_options.h"
 
 namespace flashblock {
 

@@ -32,8 +32,8 @@ void check_inputs(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)
 
 #ifdef FLASHBLOCK_CUDA
 // Output [B, N, L, D] and, if wanted, lse [B, N, L] of the fastest kernel of this GPU: chosen by what was measured for
-// each shape (docs/attention_library.md), not timed here, which would change the film's bits from run to run. On Hopper
-// cuDNN takes 0.57 to 0.71 of flash attention's time at every shape.
+// each shape (docs/attention_library.md), not timed here, which would change the video's bits from run to run. On
+// Hopper cuDNN takes 0.57 to 0.71 of flash attention's time at every shape.
 std::tuple<at::Tensor, at::Tensor> cuda_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                                   bool with_lse) {
   at::Tensor output, lse;

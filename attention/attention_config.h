@@ -33,7 +33,7 @@ enum class RefreshPolicy {
   kErrorBound,         ///< of each head whose reuse would be off by more than `bound`, measured at a few queries
 };
 
-/// Attention of a film. The formulas are in docs/attention_cache.md.
+/// Attention of a video. The formulas are in docs/attention_cache.md.
 struct AttentionConfig {
   enum class Mode {
     kExact,       ///< one softmax over external and internal keys in every pass
@@ -73,7 +73,7 @@ bool decides_by_head(RefreshPolicy policy);
 bool refreshes(const AttentionConfig& config, const Pass& pass, int64_t age);
 
 /// How many of a frame block's denoising passes, of `steps`, must be run again before its clean pass so that this finds
-/// the external attention that it found in the film: 0 where the clean pass computes it anew.
+/// the external attention that it found in the video: 0 where the clean pass computes it anew.
 int64_t passes_before_clean(const AttentionConfig& config, int64_t steps);
 
 /// Throws: ConfigError that names the value found and all values possible.

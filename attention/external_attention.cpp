@@ -111,7 +111,7 @@ KeptAttention compute_external(const ExternalPass& pass) {
 
 at::Tensor probed_error(const KeptAttention& kept, const ExternalPass& pass, const AttentionState& internal) {
   FB_CHECK(!kept.fresh.keys.defined(), "errors are measured of dense attention");
-  // An odd step does not stay in one column of the picture.
+  // An odd step does not stay in one column of the frame.
   const int64_t step = (pass.q.size(1) + kProbes - 1) / kProbes | 1;
   const at::Tensor index = at::arange(0, pass.q.size(1), step, pass.q.options().dtype(at::kLong));
   const at::Tensor q = pass.q.index_select(1, index);

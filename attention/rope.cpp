@@ -39,7 +39,7 @@ RopeTable::RopeTable(int64_t head_dim, int64_t max_frames, int64_t rows, int64_t
 
 Rotation RopeTable::rotation(int64_t start_frame, int64_t frames) const {
   if (start_frame < 0 || start_frame + frames > max_frames_)
-    throw ConfigError("film too long: latent frame " + std::to_string(start_frame + frames) + " is asked for, and " +
+    throw ConfigError("video too long: latent frame " + std::to_string(start_frame + frames) + " is asked for, and " +
                       std::to_string(max_frames_) + " were announced");
   at::Tensor tokens[2];
   for (int i = 0; i < 2; ++i) {

@@ -14,7 +14,7 @@ struct Rotation {
   at::Tensor sine;
 };
 
-/// Angles of all positions a film can have, computed once in float64.
+/// Angles of all positions a video can have, computed once in float64.
 ///
 /// The D/2 pairs of a head are split over (frame, row, column): row and column get floor(D/2 / 3) each, frame the rest
 /// (22, 21, 21 of 64). Pair k of an axis with p pairs turns by position * 10000^(-k/p).

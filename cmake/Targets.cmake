@@ -11,8 +11,25 @@ endif()
 # flashblock_uses_regex(<source>...): where a sanitizer is on, GCC 12 takes parts of its own std::regex for uninitialized.
 function(flashblock_uses_regex)
   if(FLASHBLOCK_SANITIZE)
-    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -Wno-maybe-uninitialized)
+    foreach(source ${ARGN})
+      flashblock_own_options(${source} -Wno-maybe-uninitialized)
+    endforeach()
   endif()
+endfunction()
+
+# LibTorch's and a few other large headers, compiled once for the program and once for the tests. A source with compiler
+# options of its own is compiled without them: see flashblock_own_options.
+function(flashblock_add_precompiled name link)
+  file(WRITE ${CMAKE_BINARY_DIR}/${name}.cpp "")
+  add_library(${name} OBJECT EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/${name}.cpp)
+  target_link_libraries(${name} PUBLIC ${link})
+  target_precompile_headers(${name} PRIVATE ${ARGN})
+  flashblock_settings(${name})
+endfunction()
+
+# flashblock_own_options(<source> <option>...)
+function(flashblock_own_options source)
+  set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${ARGN}" SKIP_PRECOMPILE_HEADERS ON)
 endfunction()
 
 function(flashblock_settings target)
@@ -38,6 +55,7 @@ function(flashblock_add_library folder)
   endif()
   target_link_libraries(${target} PUBLIC ${arg_LINK})
   flashblock_settings(${target})
+  target_precompile_headers(${target} REUSE_FROM flashblock_precompiled)
 endfunction()
 
 function(flashblock_add_test folder)
@@ -46,6 +64,7 @@ function(flashblock_add_test folder)
   add_executable(${target} ${arg_SOURCES})
   target_link_libraries(${target} PRIVATE ${arg_LINK} flashblock_test_support GTest::gmock GTest::gtest_main)
   flashblock_settings(${target})
+  target_precompile_headers(${target} REUSE_FROM flashblock_tests_precompiled)
   add_test(NAME ${folder} COMMAND ${target} --gtest_filter=-*Cuda*:*Slow* --gtest_brief=1)
   set_tests_properties(${folder} PROPERTIES LABELS cpu TIMEOUT 600)
   set(cuda_tests)
@@ -65,3 +84,12 @@ function(flashblock_add_test folder)
     set_tests_properties(${folder}_slow PROPERTIES LABELS slow TIMEOUT 3600)
   endif()
 endfunction()
+
+flashblock_add_precompiled(flashblock_precompiled "flashblock_torch;nlohmann_json::nlohmann_json"
+  <ATen/Functions.h> <ATen/core/Tensor.h> <algorithm> <cstdint> <filesystem> <functional> <map> <memory> <nlohmann/json.hpp> <optional> <sstream>
+  <string> <vector>)
+if(FLASHBLOCK_TESTS)
+  flashblock_add_precompiled(flashblock_tests_precompiled "flashblock_torch;nlohmann_json::nlohmann_json;GTest::gmock"
+    <ATen/Functions.h> <ATen/core/Tensor.h> <algorithm> <cstdint> <filesystem> <functional> <gmock/gmock.h> <gtest/gtest.h> <map> <memory>
+    <nlohmann/json.hpp> <optional> <sstream> <string> <vector>)
+endif()

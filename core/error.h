@@ -45,7 +45,7 @@ class DeviceError : public Error {
   explicit DeviceError(const std::string& message) : Error(ExitStatus::kDevice, message) {}
 };
 
-/// Media or disk: unreadable pictures, a full disk, an unwritable folder, an encoder that fails.
+/// Media or disk: unreadable frames, a full disk, an unwritable folder, an encoder that fails.
 class MediaError : public Error {
  public:
   explicit MediaError(const std::string& message) : Error(ExitStatus::kMedia, message) {}

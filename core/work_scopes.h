@@ -1,5 +1,5 @@
 // Names for the parts of a transformer pass, as LibTorch's observers see them (RECORD_USER_SCOPE): the profiler's, and
-// those of `flashblock bench`. Nobody listens in a film, and a scope then costs some nanoseconds.
+// those of `flashblock bench`. Nobody listens in a video, and a scope then costs some nanoseconds.
 #pragma once
 
 namespace flashblock {

@@ -19,25 +19,25 @@ namespace {
 
 const cv::Scalar kPaper(24, 24, 26);   // RGB
 const cv::Scalar kInk(214, 214, 208);  // RGB
-constexpr int kMaxPictureWidth = 416;  // pixels
+constexpr int kMaxImageWidth = 416;    // pixels
 constexpr int kFont = cv::FONT_HERSHEY_SIMPLEX;
 
-/// Where everything goes; all in pixels, derived from the width of a picture.
+/// Where everything goes; all in pixels, derived from the width of an image.
 struct Layout {
   int columns, rows, width, height, gap, label;
 
-  Layout(int64_t pictures, const cv::Size& picture) {
-    width = std::min(picture.width, kMaxPictureWidth);
-    height = std::max(1, static_cast<int>(std::lround(static_cast<double>(picture.height) * width / picture.width)));
+  Layout(int64_t images, const cv::Size& image) {
+    width = std::min(image.width, kMaxImageWidth);
+    height = std::max(1, static_cast<int>(std::lround(static_cast<double>(image.height) * width / image.width)));
     // As many columns as make the sheet about 4:3.
-    columns = static_cast<int>(std::lround(std::sqrt(static_cast<double>(pictures) * height / width * 4 / 3)));
-    columns = std::clamp(columns, 1, static_cast<int>(pictures));
-    rows = static_cast<int>((pictures + columns - 1) / columns);
+    columns = static_cast<int>(std::lround(std::sqrt(static_cast<double>(images) * height / width * 4 / 3)));
+    columns = std::clamp(columns, 1, static_cast<int>(images));
+    rows = static_cast<int>((images + columns - 1) / columns);
     gap = std::max(6, width / 26);
     label = std::max(12, width / 17);
   }
   cv::Size sheet() const { return {columns * (width + gap) + gap, rows * (height + label + gap) + gap}; }
-  cv::Rect picture(int index) const {
+  cv::Rect image(int index) const {
     return {gap + index % columns * (width + gap), gap + index / columns * (height + label + gap), width, height};
   }
 };
@@ -50,10 +50,10 @@ std::string time_label(double seconds) {
   return text;
 }
 
-void draw_label(cv::Mat& sheet, const std::string& text, const cv::Rect& picture, int line_height) {
+void draw_label(cv::Mat& sheet, const std::string& text, const cv::Rect& image, int line_height) {
   const int letters = std::max(7, line_height * 11 / 20);  // height of capitals
   const double scale = cv::getFontScaleFromHeight(kFont, letters);
-  const cv::Point start(picture.x, picture.y + picture.height + (line_height + letters) / 2 + 1);
+  const cv::Point start(image.x, image.y + image.height + (line_height + letters) / 2 + 1);
   cv::putText(sheet, text, start, kFont, scale, kInk, 1, cv::LINE_AA);
 }
 
@@ -63,53 +63,53 @@ cv::Mat view(const at::Tensor& rgb) {
 
 }  // namespace
 
-ContactSheet::ContactSheet(int64_t film_frames, int64_t fps, int64_t pictures)
-    : film_frames_(film_frames), fps_(fps), wanted_(std::min(pictures, film_frames)) {
-  FB_CHECK(film_frames > 0 && fps > 0 && pictures > 0, film_frames, " frames, ", fps, " fps, ", pictures, " pictures");
+ContactSheet::ContactSheet(int64_t video_frames, int64_t fps, int64_t images)
+    : video_frames_(video_frames), fps_(fps), wanted_(std::min(images, video_frames)) {
+  FB_CHECK(video_frames > 0 && fps > 0 && images > 0, video_frames, " frames, ", fps, " fps, ", images, " images");
 }
 
 std::optional<int64_t> ContactSheet::next_frame() const {
-  const auto index = static_cast<int64_t>(pictures_.size());
+  const auto index = static_cast<int64_t>(images_.size());
   if (index == wanted_) return std::nullopt;
-  // The first and the last frame of the film, and evenly between them.
-  return wanted_ == 1 ? 0 : index * (film_frames_ - 1) / (wanted_ - 1);
+  // The first and the last frame of the video, and evenly between them.
+  return wanted_ == 1 ? 0 : index * (video_frames_ - 1) / (wanted_ - 1);
 }
 
 at::Tensor ContactSheet::add(const at::Tensor& frames) {
-  const int64_t end = std::min(seen_frames_ + frames.size(0), film_frames_);
+  const int64_t end = std::min(seen_frames_ + frames.size(0), video_frames_);
   std::vector<at::Tensor> taken;
   for (auto frame = next_frame(); frame && *frame < end; frame = next_frame()) {
-    const at::Tensor picture = frames.narrow(0, *frame - seen_frames_, 1);
-    const at::Tensor rgb = picture.is_floating_point() ? to_rgb24(picture) : picture.clone();
+    const at::Tensor image = frames.narrow(0, *frame - seen_frames_, 1);
+    const at::Tensor rgb = image.is_floating_point() ? to_rgb24(image) : image.clone();
     taken.push_back(rgb[0].contiguous());
-    pictures_.push_back({static_cast<double>(*frame) / static_cast<double>(fps_), taken.back()});
+    images_.push_back({static_cast<double>(*frame) / static_cast<double>(fps_), taken.back()});
   }
   seen_frames_ += frames.size(0);
   return taken.empty() ? at::Tensor() : at::stack(taken);
 }
 
 void ContactSheet::add_taken(int64_t frames, const at::Tensor& taken) {
-  const int64_t end = std::min(seen_frames_ + frames, film_frames_);
+  const int64_t end = std::min(seen_frames_ + frames, video_frames_);
   int64_t used = 0;
   for (auto frame = next_frame(); frame && *frame < end; frame = next_frame()) {
-    FB_CHECK(taken.defined() && used < taken.size(0), "too few pictures were taken of these frames");
-    pictures_.push_back({static_cast<double>(*frame) / static_cast<double>(fps_), taken[used++].clone()});
+    FB_CHECK(taken.defined() && used < taken.size(0), "too few images were taken of these frames");
+    images_.push_back({static_cast<double>(*frame) / static_cast<double>(fps_), taken[used++].clone()});
   }
   seen_frames_ += frames;
 }
 
 void ContactSheet::write(const std::filesystem::path& file) const {
-  if (pictures_.empty()) throw MediaError("cannot write " + file.string() + ": the film has no frames");
-  const Layout layout(static_cast<int64_t>(pictures_.size()), view(pictures_[0].rgb).size());
+  if (images_.empty()) throw MediaError("cannot write " + file.string() + ": the video has no frames");
+  const Layout layout(static_cast<int64_t>(images_.size()), view(images_[0].rgb).size());
   const cv::Size size = layout.sheet();
   const at::Tensor paper = at::empty({size.height, size.width, 3}, at::kByte);
   cv::Mat sheet = view(paper);
   sheet.setTo(kPaper);
-  for (size_t i = 0; i < pictures_.size(); ++i) {
-    const cv::Rect place = layout.picture(static_cast<int>(i));
+  for (size_t i = 0; i < images_.size(); ++i) {
+    const cv::Rect place = layout.image(static_cast<int>(i));
     cv::Mat target = sheet(place);
-    cv::resize(view(pictures_[i].rgb), target, place.size(), 0, 0, cv::INTER_AREA);
-    draw_label(sheet, time_label(pictures_[i].seconds), place, layout.label);
+    cv::resize(view(images_[i].rgb), target, place.size(), 0, 0, cv::INTER_AREA);
+    draw_label(sheet, time_label(images_[i].seconds), place, layout.label);
   }
   write_png(file, paper);
 }

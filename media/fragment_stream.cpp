@@ -49,7 +49,7 @@ void FragmentStream::write(AVPacket& packet) {
 std::string FragmentStream::finish() {
   check_ffmpeg(av_write_frame(muxer_.get(), nullptr), "cannot end an MP4 fragment");
   avio_flush(sink_.get());
-  return std::exchange(bytes_, {});  // what the trailer would add, an index of the fragments, belongs to no piece
+  return std::exchange(bytes_, {});  // what the trailer would add, an index of the fragments, belongs to no segment
 }
 
 }  // namespace flashblock

@@ -7,7 +7,7 @@
 
 namespace flashblock {
 
-/// Ticks of a film's clock per frame: exact for every frame rate, fine enough for players.
+/// Ticks of a video's clock per frame: exact for every frame rate, fine enough for players.
 inline constexpr int kTicksPerFrame = 1000;
 
 /// Writes the init segment when made, then one fragment.

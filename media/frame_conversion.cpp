@@ -19,7 +19,7 @@ SwsContextPtr make_converter(int width, int height, AVPixelFormat from, int from
   SwsContextPtr context(sws_getContext(width, height, from, width, height, to, kScaling, nullptr, nullptr, nullptr));
   const char* from_name = av_get_pix_fmt_name(from);
   if (!context) {
-    throw MediaError(std::string("cannot convert pictures of pixel format ") + (from_name ? from_name : "unknown"));
+    throw MediaError(std::string("cannot convert frames of pixel format ") + (from_name ? from_name : "unknown"));
   }
   // Refused for formats without a matrix (grey, palette): then there is nothing to set.
   sws_setColorspaceDetails(context.get(), sws_getCoefficients(from_matrix), from_full_range,
@@ -69,10 +69,9 @@ at::Tensor to_rgb24(const at::Tensor& frames) {
   return frames.to(at::kFloat).mul(255).round_().clamp_(0, 255).to(at::kByte).permute({0, 2, 3, 1}).contiguous();
 }
 
-at::Tensor from_rgb24(const at::Tensor& pictures) {
-  FB_CHECK(pictures.dim() == 4 && pictures.size(3) == 3 && pictures.scalar_type() == at::kByte,
-           "wanted [T, H, W, 3] uint8");
-  return pictures.permute({0, 3, 1, 2}).to(at::kFloat).div_(255).contiguous();
+at::Tensor from_rgb24(const at::Tensor& frames) {
+  FB_CHECK(frames.dim() == 4 && frames.size(3) == 3 && frames.scalar_type() == at::kByte, "wanted [T, H, W, 3] uint8");
+  return frames.permute({0, 3, 1, 2}).to(at::kFloat).div_(255).contiguous();
 }
 
 void YuvConverter::Deleter::operator()(SwsContext* context) const { sws_freeContext(context); }
@@ -89,7 +88,7 @@ void YuvConverter::convert(const at::Tensor& rgb, AVFrame& frame) {
   const uint8_t* const planes[] = {rgb.const_data_ptr<uint8_t>()};
   const int strides[] = {static_cast<int>(3 * rgb.size(1))};
   check_ffmpeg(sws_scale(context_.get(), planes, strides, 0, frame.height, frame.data, frame.linesize),
-               "cannot convert a picture to YUV");
+               "cannot convert a frame to YUV");
 }
 
 at::Tensor frame_to_rgb24(const AVFrame& frame) {
@@ -102,7 +101,7 @@ at::Tensor frame_to_rgb24(const AVFrame& frame) {
   uint8_t* const planes[] = {rgb.mutable_data_ptr<uint8_t>()};
   const int strides[] = {3 * frame.width};
   check_ffmpeg(sws_scale(context.get(), frame.data, frame.linesize, 0, frame.height, planes, strides),
-               "cannot convert a picture to RGB");
+               "cannot convert a frame to RGB");
   return rgb;
 }
 

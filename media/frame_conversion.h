@@ -1,4 +1,4 @@
-// Pictures between tensors and the encoder: float RGB, 8-bit RGB, and BT.709 limited-range YUV 4:2:0.
+// Frames between tensors and the encoder: float RGB, 8-bit RGB, and BT.709 limited-range YUV 4:2:0.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +12,15 @@ class Tensor;
 
 namespace flashblock {
 
-/// Rounds pictures in [0, 1] to 8 bits and interleaves them; values outside are clamped.
+/// Rounds frames in [0, 1] to 8 bits and interleaves them; values outside are clamped.
 /// Shape: [T, 3, H, W] any floating dtype -> [T, H, W, 3] uint8, contiguous, on the same device. On a GPU this makes
 /// the copy to the host four times smaller.
 at::Tensor to_rgb24(const at::Tensor& frames);
 
 /// The inverse: [T, H, W, 3] uint8 -> [T, 3, H, W] float32 in [0, 1], contiguous.
-at::Tensor from_rgb24(const at::Tensor& pictures);
+at::Tensor from_rgb24(const at::Tensor& frames);
 
-/// Converts pictures of one size, full-range RGB, to yuv420p: BT.709 matrix, limited range, exact rounding.
+/// Converts frames of one size, full-range RGB, to yuv420p: BT.709 matrix, limited range, exact rounding.
 class YuvConverter {
  public:
   YuvConverter(int64_t width, int64_t height);
@@ -35,7 +35,7 @@ class YuvConverter {
   std::unique_ptr<SwsContext, Deleter> context_;
 };
 
-/// Converts a decoded picture of any pixel format to RGB, by the colour matrix and range it is tagged with
+/// Converts a decoded frame of any pixel format to RGB, by the colour matrix and range it is tagged with
 /// (untagged: BT.601 limited below 720 rows, BT.709 from there on, as players do).
 /// Shape: returns [H, W, 3] uint8. Throws: MediaError.
 at::Tensor frame_to_rgb24(const AVFrame& frame);

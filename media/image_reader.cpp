@@ -26,11 +26,10 @@ constexpr int64_t kMaxPixels = int64_t{1} << 28;
 std::string read_file(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary | std::ios::ate);
   if (!stream || std::filesystem::is_directory(file)) {
-    throw MediaError("cannot read the picture " + file.string() + ": there is no such file, or it may not be read");
+    throw MediaError("cannot read the image " + file.string() + ": there is no such file, or it may not be read");
   }
   if (stream.tellg() > kMaxFileBytes) {
-    throw MediaError("cannot read the picture " + file.string() +
-                     ": found more than 256 MiB, wanted a PNG or JPEG file");
+    throw MediaError("cannot read the image " + file.string() + ": found more than 256 MiB, wanted a PNG or JPEG file");
   }
   std::string bytes(static_cast<size_t>(stream.tellg()), '\0');
   stream.seekg(0).read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
@@ -62,90 +61,90 @@ FramePtr decode(std::string_view bytes, AVCodecID codec_id, const std::string& w
   return frame;
 }
 
-/// Turns a picture the way its EXIF orientation says. Source: EXIF 2.32, tag 0x0112; rows 1 to 8 of its table.
-cv::Mat upright(const cv::Mat& picture, const AVFrame& frame) {
+/// Turns an image the way its EXIF orientation says. Source: EXIF 2.32, tag 0x0112; rows 1 to 8 of its table.
+cv::Mat upright(const cv::Mat& image, const AVFrame& frame) {
   const AVDictionaryEntry* entry = av_dict_get(frame.metadata, "Orientation", nullptr, 0);
   cv::Mat turned;
   switch (entry ? std::atoi(entry->value) : 1) {
     case 2:
-      cv::flip(picture, turned, 1);
+      cv::flip(image, turned, 1);
       return turned;
     case 3:
-      cv::rotate(picture, turned, cv::ROTATE_180);
+      cv::rotate(image, turned, cv::ROTATE_180);
       return turned;
     case 4:
-      cv::flip(picture, turned, 0);
+      cv::flip(image, turned, 0);
       return turned;
     case 5:
-      cv::transpose(picture, turned);
+      cv::transpose(image, turned);
       return turned;
     case 6:
-      cv::rotate(picture, turned, cv::ROTATE_90_CLOCKWISE);
+      cv::rotate(image, turned, cv::ROTATE_90_CLOCKWISE);
       return turned;
     case 7:
-      cv::transpose(picture, turned);
+      cv::transpose(image, turned);
       cv::rotate(turned, turned, cv::ROTATE_180);
       return turned;
     case 8:
-      cv::rotate(picture, turned, cv::ROTATE_90_COUNTERCLOCKWISE);
+      cv::rotate(image, turned, cv::ROTATE_90_COUNTERCLOCKWISE);
       return turned;
     default:
-      return picture;
+      return image;
   }
 }
 
 /// A view of [H, W, 3] uint8.
-cv::Mat as_picture(const at::Tensor& rgb) {
+cv::Mat as_image(const at::Tensor& rgb) {
   return {static_cast<int>(rgb.size(0)), static_cast<int>(rgb.size(1)), CV_8UC3, rgb.data_ptr<uint8_t>()};
 }
 
-at::Tensor as_tensor(const cv::Mat& picture) {
-  at::Tensor rgb = at::empty({picture.rows, picture.cols, 3}, at::kByte);
-  picture.copyTo(as_picture(rgb));
+at::Tensor as_tensor(const cv::Mat& image) {
+  at::Tensor rgb = at::empty({image.rows, image.cols, 3}, at::kByte);
+  image.copyTo(as_image(rgb));
   return rgb;
 }
 
 /// The largest centred part of the wanted shape, resized.
-cv::Mat fill(const cv::Mat& picture, int64_t width, int64_t height) {
-  const double scale = std::max(static_cast<double>(width) / picture.cols, static_cast<double>(height) / picture.rows);
-  const int kept_width = std::clamp(static_cast<int>(std::lround(width / scale)), 1, picture.cols);
-  const int kept_height = std::clamp(static_cast<int>(std::lround(height / scale)), 1, picture.rows);
-  const cv::Rect kept((picture.cols - kept_width) / 2, (picture.rows - kept_height) / 2, kept_width, kept_height);
+cv::Mat fill(const cv::Mat& image, int64_t width, int64_t height) {
+  const double scale = std::max(static_cast<double>(width) / image.cols, static_cast<double>(height) / image.rows);
+  const int kept_width = std::clamp(static_cast<int>(std::lround(width / scale)), 1, image.cols);
+  const int kept_height = std::clamp(static_cast<int>(std::lround(height / scale)), 1, image.rows);
+  const cv::Rect kept((image.cols - kept_width) / 2, (image.rows - kept_height) / 2, kept_width, kept_height);
   cv::Mat resized;
-  cv::resize(picture(kept), resized, cv::Size(static_cast<int>(width), static_cast<int>(height)), 0, 0,
+  cv::resize(image(kept), resized, cv::Size(static_cast<int>(width), static_cast<int>(height)), 0, 0,
              scale < 1 ? cv::INTER_AREA : cv::INTER_LANCZOS4);
   return resized;
 }
 
-cv::Mat read_picture(const std::filesystem::path& file) {
+cv::Mat read_upright(const std::filesystem::path& file) {
   silence_ffmpeg_log();
   const std::string bytes = read_file(file);
   const AVCodecID codec = codec_of(bytes);
   if (codec == AV_CODEC_ID_NONE) {
-    throw MediaError("cannot read the picture " + file.string() +
+    throw MediaError("cannot read the image " + file.string() +
                      ": found neither PNG nor JPEG in it, wanted one of these");
   }
-  const std::string what = "cannot read the picture " + file.string() + ": a damaged " +
+  const std::string what = "cannot read the image " + file.string() + ": a damaged " +
                            (codec == AV_CODEC_ID_PNG ? "PNG" : "JPEG") + " file, wanted a whole one";
   const FramePtr frame = decode(bytes, codec, what);
-  return upright(as_picture(frame_to_rgb24(*frame)), *frame).clone();
+  return upright(as_image(frame_to_rgb24(*frame)), *frame).clone();
 }
 
 }  // namespace
 
 at::Tensor read_image(const std::filesystem::path& file) {
-  return from_rgb24(as_tensor(read_picture(file)).unsqueeze(0))[0];
+  return from_rgb24(as_tensor(read_upright(file)).unsqueeze(0))[0];
 }
 
 at::Tensor read_image(const std::filesystem::path& file, int64_t width, int64_t height) {
-  return from_rgb24(as_tensor(fill(read_picture(file), width, height)).unsqueeze(0))[0];
+  return from_rgb24(as_tensor(fill(read_upright(file), width, height)).unsqueeze(0))[0];
 }
 
 at::Tensor fill_size(const at::Tensor& frames, int64_t width, int64_t height) {
-  const at::Tensor pictures = to_rgb24(frames);
-  at::Tensor filled = at::empty({pictures.size(0), height, width, 3}, at::kByte);
-  for (int64_t i = 0; i < pictures.size(0); ++i) {
-    fill(as_picture(pictures[i]), width, height).copyTo(as_picture(filled[i]));
+  const at::Tensor images = to_rgb24(frames);
+  at::Tensor filled = at::empty({images.size(0), height, width, 3}, at::kByte);
+  for (int64_t i = 0; i < images.size(0); ++i) {
+    fill(as_image(images[i]), width, height).copyTo(as_image(filled[i]));
   }
   return from_rgb24(filled);
 }

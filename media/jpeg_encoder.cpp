@@ -17,28 +17,28 @@ FramePtr as_frame(const at::Tensor& rgb) {
   frame->height = height;
   frame->width = width;
   frame->color_range = AVCOL_RANGE_JPEG;
-  check_ffmpeg(av_frame_get_buffer(frame.get(), 0), "cannot hold a picture");
+  check_ffmpeg(av_frame_get_buffer(frame.get(), 0), "cannot hold an image");
   const SwsContextPtr context(sws_getContext(width, height, AV_PIX_FMT_RGB24, width, height, AV_PIX_FMT_YUV444P,
                                              SWS_ACCURATE_RND | SWS_BITEXACT, nullptr, nullptr, nullptr));
-  if (!context) throw MediaError("cannot convert a picture for a JPEG");
+  if (!context) throw MediaError("cannot convert an image for a JPEG");
   constexpr int kNeutral = 1 << 16;
   const int* const matrix = sws_getCoefficients(SWS_CS_ITU601);
   sws_setColorspaceDetails(context.get(), matrix, 1, matrix, 1, 0, kNeutral, kNeutral);
   const uint8_t* const planes[] = {rgb.const_data_ptr<uint8_t>()};
   const int strides[] = {3 * width};
   check_ffmpeg(sws_scale(context.get(), planes, strides, 0, height, frame->data, frame->linesize),
-               "cannot convert a picture for a JPEG");
+               "cannot convert an image for a JPEG");
   return frame;
 }
 
 }  // namespace
 
-std::string encode_jpeg(const at::Tensor& picture, int quantizer) {
-  FB_CHECK(picture.is_cpu() && picture.dim() == 3 && picture.size(2) == 3 && picture.scalar_type() == at::kByte,
+std::string encode_jpeg(const at::Tensor& image, int quantizer) {
+  FB_CHECK(image.is_cpu() && image.dim() == 3 && image.size(2) == 3 && image.scalar_type() == at::kByte,
            "wanted [H, W, 3] uint8 on the CPU");
   FB_CHECK(quantizer >= 1 && quantizer <= 31, quantizer);
   silence_ffmpeg_log();
-  const at::Tensor rgb = picture.contiguous();
+  const at::Tensor rgb = image.contiguous();
   const AVCodec* codec = avcodec_find_encoder(AV_CODEC_ID_MJPEG);
   if (!codec) throw MediaError("this FFmpeg has no JPEG encoder: install one that was built with mjpeg");
   CodecContextPtr encoder(avcodec_alloc_context3(codec));

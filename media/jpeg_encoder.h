@@ -1,4 +1,4 @@
-// Pictures as JPEG, for pages.
+// Images as JPEG, for pages.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@ class Tensor;
 
 namespace flashblock {
 
-/// One picture as the bytes of a JPEG file, full chroma. `quantizer`: 1 (finest) to 31 (coarsest).
+/// One image as the bytes of a JPEG file, full chroma. `quantizer`: 1 (finest) to 31 (coarsest).
 /// Shape: [H, W, 3] uint8 on the CPU. Throws: MediaError.
 std::string encode_jpeg(const at::Tensor& rgb, int quantizer = 3);
 

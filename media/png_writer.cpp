@@ -20,7 +20,7 @@ FramePtr as_frame(const at::Tensor& rgb) {
   frame->format = AV_PIX_FMT_RGB24;
   frame->height = static_cast<int>(rgb.size(0));
   frame->width = static_cast<int>(rgb.size(1));
-  check_ffmpeg(av_frame_get_buffer(frame.get(), 0), "cannot hold a picture");
+  check_ffmpeg(av_frame_get_buffer(frame.get(), 0), "cannot hold an image");
   const int64_t row_bytes = 3 * rgb.size(1);
   for (int64_t row = 0; row < rgb.size(0); ++row) {
     std::copy_n(rgb.const_data_ptr<uint8_t>() + row * row_bytes, row_bytes, frame->data[0] + row * frame->linesize[0]);
@@ -49,9 +49,9 @@ PacketPtr encode(const at::Tensor& rgb) {
 
 }  // namespace
 
-void write_png(const std::filesystem::path& file, const at::Tensor& picture) {
-  FB_CHECK(picture.is_cpu() && picture.dim() == 3, "wanted one picture on the CPU");
-  const at::Tensor rgb = picture.is_floating_point() ? to_rgb24(picture.unsqueeze(0))[0] : picture.contiguous();
+void write_png(const std::filesystem::path& file, const at::Tensor& image) {
+  FB_CHECK(image.is_cpu() && image.dim() == 3, "wanted one image on the CPU");
+  const at::Tensor rgb = image.is_floating_point() ? to_rgb24(image.unsqueeze(0))[0] : image.contiguous();
   FB_CHECK(rgb.scalar_type() == at::kByte && rgb.size(2) == 3, "wanted [H, W, 3] uint8");
   const PacketPtr packet = encode(rgb);
   write_file_atomically(file, {reinterpret_cast<const char*>(packet->data), static_cast<size_t>(packet->size)});

@@ -1,4 +1,4 @@
-// Writes pictures as PNG.
+// Writes images as PNG.
 #pragma once
 
 #include <filesystem>
@@ -9,8 +9,8 @@ class Tensor;
 
 namespace flashblock {
 
-/// Writes one picture; it appears whole or not at all.
+/// Writes one image; it appears whole or not at all.
 /// Shape: [3, H, W] float in [0, 1] or [H, W, 3] uint8, on the CPU. Throws: MediaError.
-void write_png(const std::filesystem::path& file, const at::Tensor& picture);
+void write_png(const std::filesystem::path& file, const at::Tensor& image);
 
 }  // namespace flashblock

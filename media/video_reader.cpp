@@ -89,7 +89,8 @@ VideoReader::VideoReader(const std::filesystem::path& file) : state_(std::make_u
   state_->input = open_input(file);
   const AVCodec* codec = nullptr;
   const int index = av_find_best_stream(state_->input.get(), AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
-  if (index < 0) throw MediaError(state_->what + ": found no film in it that this FFmpeg decodes, wanted H.264 in MP4");
+  if (index < 0)
+    throw MediaError(state_->what + ": found no video in it that this FFmpeg decodes, wanted H.264 in MP4");
   state_->stream = state_->input->streams[index];
   state_->decoder = open_decoder(*state_->stream, codec, state_->what);
   state_->info = describe(*state_->input, *state_->stream);
@@ -121,14 +122,14 @@ at::Tensor read_video(const std::filesystem::path& file, int64_t last_frames) {
   FB_CHECK(last_frames == -1 || last_frames > 0, last_frames, " frames");
   const auto kept = last_frames == -1 ? std::numeric_limits<size_t>::max() : static_cast<size_t>(last_frames);
   VideoReader reader(file);
-  std::deque<at::Tensor> pictures;
+  std::deque<at::Tensor> frames;
   VideoFrame frame;
   while (reader.next(frame)) {
-    pictures.push_back(frame.rgb);
-    if (pictures.size() > kept) pictures.pop_front();
+    frames.push_back(frame.rgb);
+    if (frames.size() > kept) frames.pop_front();
   }
-  if (pictures.empty()) throw MediaError("cannot read " + file.string() + ": found no pictures in it");
-  return from_rgb24(at::stack(std::vector<at::Tensor>(pictures.begin(), pictures.end())));
+  if (frames.empty()) throw MediaError("cannot read " + file.string() + ": found no frames in it");
+  return from_rgb24(at::stack(std::vector<at::Tensor>(frames.begin(), frames.end())));
 }
 
 }  // namespace flashblock

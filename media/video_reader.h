@@ -1,4 +1,4 @@
-// Reads the pictures of a film back.
+// Reads the frames of a video back.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,12 +12,12 @@
 
 namespace flashblock {
 
-/// What a film's container and stream say.
+/// What a video's container and stream say.
 struct VideoInfo {
   int64_t width = 0;         ///< pixels
   int64_t height = 0;        ///< pixels
   double fps = 0;            ///< average frames per second
-  double start_seconds = 0;  ///< time of the first picture
+  double start_seconds = 0;  ///< time of the first frame
   std::string codec;         ///< "h264"
   std::string pixel_format;  ///< "yuv420p"
   std::string color_range;   ///< "tv" (limited) or "pc" (full)
@@ -27,14 +27,14 @@ struct VideoInfo {
   std::map<std::string, std::string> metadata;
 };
 
-/// One decoded picture.
+/// One decoded frame.
 struct VideoFrame {
   at::Tensor rgb;      ///< [H, W, 3] uint8
   double seconds = 0;  ///< presentation time
   bool key_frame = false;
 };
 
-/// Decodes a film from its beginning, picture by picture, in presentation order.
+/// Decodes a video from its beginning, frame by frame, in presentation order.
 /// Thread safety: none; one thread at a time.
 class VideoReader {
  public:
@@ -44,7 +44,7 @@ class VideoReader {
   VideoReader(VideoReader&&) noexcept;
 
   const VideoInfo& info() const;
-  /// The next picture; false at the end. Throws: MediaError for damaged data.
+  /// The next frame; false at the end. Throws: MediaError for damaged data.
   bool next(VideoFrame& frame);
 
  private:
@@ -52,7 +52,7 @@ class VideoReader {
   std::unique_ptr<State> state_;
 };
 
-/// All pictures of a film, or its last `last_frames`. Only these are kept in memory.
+/// All frames of a video, or its last `last_frames`. Only these are kept in memory.
 /// Shape: [T, 3, H, W] float32 in [0, 1]. Throws: MediaError.
 at::Tensor read_video(const std::filesystem::path& file, int64_t last_frames = -1);
 

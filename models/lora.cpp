@@ -14,9 +14,9 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/name_layout.h"
-#include "core/tensor_table.h"
-#include "core/weight_store.h"
+#include "weights/name_layout.h"
+#include "weights/tensor_table.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/weight_store.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {

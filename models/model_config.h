@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "core/video_geometry.h"
+#include "models/video_geometry.h"
 
 namespace flashblock {
 

@@ -20,8 +20,8 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
-#include "core/tensor_table.h"
-#include "core/weight_store.h"
+#include "weights/tensor_table.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
@@ -39,7 +39,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight) {
 
 /// GELU in its tanh form, rounded after every operation as the published encoder is. Its two constants are rounded to
 /// the dtype of x first: so did the LibTorch that the reference was recorded with, and so results agree bit for bit.
-at::Tensor gelu(const at::Tensor& x) {
+at::Tensor gelu_tanh(const at::Tensor& x) {
   const at::Tensor cubic = at::scalar_tensor(0.044715, x.options());
   const at::Tensor scale = at::scalar_tensor(std::sqrt(2 * std::numbers::inv_pi), x.options());
   const at::Tensor inner = x + x.pow(3.0) * cubic;
@@ -197,7 +197,7 @@ void TextEncoder::run_layer(const Layer& layer, Work& work) const {
   const at::Tensor key_padding = work.padding.view({batch, 1, 1, length});
   work.x = work.x + self_attention(layer, rms_norm(work.x, layer.norm1), work.buckets, key_padding);
   const at::Tensor f = rms_norm(work.x, layer.norm2);
-  work.x = work.x + at::linear(at::linear(f, layer.linear) * gelu(at::linear(f, layer.gate)), layer.projection);
+  work.x = work.x + at::linear(at::linear(f, layer.linear) * gelu_tanh(at::linear(f, layer.gate)), layer.projection);
 }
 
 std::vector<at::Tensor> TextEncoder::forward(const std::vector<TokenBatch>& tokens) const {

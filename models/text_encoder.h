@@ -35,7 +35,7 @@ struct TokenBatch {
 
 /// UMT5 encoder without dropout. It runs layer by layer: a layer's weights are read from the (mapped) file when their
 /// turn comes, and freed after it, so that of 11 GB at UMT5-XXL size half a gigabyte is in memory at a time. Of the
-/// token embeddings only the rows in use are read. All prompts of a film go through each layer together.
+/// token embeddings only the rows in use are read. All prompts of a video go through each layer together.
 /// Thread safety: forward may be called from several threads.
 /// Source: Self-Forcing `wan/modules/t5.py`, class `T5Encoder`; Chung et al. 2023, "UniMax" (per-layer position
 /// tables).

@@ -34,12 +34,12 @@ Tokenizer Tokenizer::load(const std::filesystem::path& spiece_model) {
 
 TokenIds Tokenizer::encode(std::string_view prompt, int64_t text_len) const {
   FB_CHECK(text_len >= 1);
-  std::vector<int> pieces;
-  const auto status = processor_->Encode(clean_prompt(prompt), &pieces);
+  std::vector<int> segments;
+  const auto status = processor_->Encode(clean_prompt(prompt), &segments);
   FB_CHECK(status.ok(), status.message());
-  TokenIds tokens{.prompt_tokens = static_cast<int64_t>(pieces.size())};
+  TokenIds tokens{.prompt_tokens = static_cast<int64_t>(segments.size())};
   const int64_t kept = std::min(tokens.prompt_tokens, text_len - 1);
-  tokens.ids.assign(pieces.begin(), pieces.begin() + kept);
+  tokens.ids.assign(segments.begin(), segments.begin() + kept);
   tokens.ids.push_back(kEndId);
   tokens.mask.assign(tokens.ids.size(), 1);
   tokens.ids.resize(text_len, kPadId);

@@ -38,7 +38,7 @@ class Tokenizer {
   /// Source: Self-Forcing `wan/modules/tokenizers.py`, `HuggingfaceTokenizer` with clean="whitespace".
   TokenIds encode(std::string_view prompt, int64_t text_len) const;
 
-  /// Number of pieces, a lower bound of the rows that the text encoder's embedding must have.
+  /// Number of segments, a lower bound of the rows that the text encoder's embedding must have.
   int64_t vocabulary_size() const;
 
  private:

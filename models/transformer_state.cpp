@@ -14,14 +14,14 @@ TransformerStateOptions checked(TransformerStateOptions options) {
   const auto refuse = [](const std::string& message) { throw ConfigError(message); };
   if (options.frames_per_block < 1) refuse("frames_per_block: must be at least 1");
   if (options.sink_frames < 0) refuse("sink_frames: must be at least 0");
-  if (options.max_frames < 1) refuse("max_frames: the film has no latent frames");
+  if (options.max_frames < 1) refuse("max_frames: the video has no latent frames");
   if (options.position_frames < 1) refuse("position_frames: must be at least 1");
   if (options.window_frames < 0 && options.window_frames != -1)
     refuse("window_frames: " + std::to_string(options.window_frames) + " is no number of latent frames; -1 means all");
   return options;
 }
 
-// A window that holds the whole film, and no window, both end with the film's last frame block.
+// A window that holds the whole video, and no window, both end with the video's last frame block.
 int64_t cached_frames(const TransformerStateOptions& options) {
   const int64_t block = options.frames_per_block;
   const int64_t whole = (options.max_frames + block - 1) / block * block;

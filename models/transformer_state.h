@@ -1,4 +1,4 @@
-// What the transformer remembers of a film: keys and values, external attention, the text, the position in time.
+// What the transformer remembers of a video: keys and values, external attention, the text, the position in time.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,9 +14,9 @@
 #include "attention/cross_attention_cache.h"
 #include "attention/kv_cache.h"
 #include "attention/rope.h"
-#include "core/video_geometry.h"
 #include "models/model_config.h"
 #include "models/modulation.h"
+#include "models/video_geometry.h"
 
 namespace flashblock {
 
@@ -24,13 +24,13 @@ namespace flashblock {
 /// rope_params(1024).
 inline constexpr int64_t kRopePositions = 1024;
 
-/// Sizes of the film that a transformer state is for.
+/// Sizes of the video that a transformer state is for.
 struct TransformerStateOptions {
   VideoGeometry geometry;
   int64_t frames_per_block = 3;  ///< latent frames, the longest frame block
   int64_t window_frames = -1;    ///< latent frames attended to, the current block included; -1: all
   int64_t sink_frames = 0;       ///< first latent frames, never evicted, counted in the window
-  int64_t max_frames = 0;        ///< latent frames of the longest film; bounds the memory of a cache without window
+  int64_t max_frames = 0;        ///< latent frames of the longest video; bounds the memory of a cache without window
   /// Positions in time that the model knows: sink and current block are never further apart (place_sink).
   int64_t position_frames = kRopePositions;
   int64_t batch = 1;
@@ -38,7 +38,7 @@ struct TransformerStateOptions {
   AttentionObserver* observer = nullptr;  ///< of all layers, for analyses; outlives the state
 };
 
-/// Work done on a film, for tests and reports.
+/// Work done on a video, for tests and reports.
 struct TransformerCounters {
   int64_t passes = 0;
   int64_t external_computed = 0;  ///< attentions over earlier blocks computed, counted per layer and head
@@ -53,14 +53,14 @@ struct LayerState {
   at::Tensor sink_keys;  ///< [B, S, N, D] the sink's keys at their own frames, once it has been moved; see place_sink
 };
 
-/// State of one film on one device. Owned by the session; VideoTransformer::forward changes it. Not thread-safe.
+/// State of one video on one device. Owned by the session; VideoTransformer::forward changes it. Not thread-safe.
 class TransformerState {
  public:
   /// Throws: ConfigError for a window smaller than block plus sink, a sink without a window, or no frames.
   TransformerState(const TransformerConfig& config, const TransformerStateOptions& options, at::Device device,
                    at::ScalarType dtype);
 
-  /// Begins a new film: forgets all frames and the counters, keeps the text.
+  /// Begins a new video: forgets all frames and the counters, keeps the text.
   void reset();
 
   /// Forgets all frames, so that they can be put through the transformer again; the counters go on.
@@ -72,12 +72,12 @@ class TransformerState {
   const TransformerStateOptions& options() const { return options_; }
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return dtype_; }
-  int64_t next_frame() const { return next_frame_; }  ///< the film's first latent frame that no clean pass has kept
+  int64_t next_frame() const { return next_frame_; }  ///< the video's first latent frame that no clean pass has kept
   bool has_prompt() const { return layers_.front().text.keys.defined(); }
   TransformerCounters counters() const;
   /// Frames before next_frame() that the next frame block will not see.
   int64_t evicted_frames() const { return next_frame_ - layers_.front().kv.past_frames(); }
-  /// Memory of keys, values and external states, in bytes. Does not grow with the film.
+  /// Memory of keys, values and external states, in bytes. Does not grow with the video.
   int64_t bytes() const;
 
   // For VideoTransformer.
@@ -86,13 +86,13 @@ class TransformerState {
   const Rotation& rotation(int64_t start_frame, int64_t frames);
   /// Keeps the sink in reach of a frame block that ends at `end_frame`. The sink's frames count as lying at their own
   /// positions until the block's last frame would be more than position_frames - 1 behind the first of them; from then
-  /// on they move along with the film, at that distance. All other distances are those of the film: rotations are
+  /// on they move along with the video, at that distance. All other distances are those of the video: rotations are
   /// computed for every frame, and attention sees differences alone. See docs/attention_cache.md.
   void place_sink(int64_t end_frame);
   void count_pass() { ++passes_; }
   std::map<double, Modulation>& modulations() { return modulations_; }
 
-  /// Keeps the staged keys and values of all layers and forgets their external attention; the film goes on at
+  /// Keeps the staged keys and values of all layers and forgets their external attention; the video goes on at
   /// `next_frame`.
   void commit(int64_t next_frame);
 

@@ -3,8 +3,8 @@
 #include <string>
 #include <utility>
 
-#include "core/tensor_table.h"
-#include "core/weight_store.h"
+#include "weights/tensor_table.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {

@@ -8,10 +8,10 @@
 
 #include "core/check.h"
 #include "core/error.h"
-#include "core/weight_store.h"
 #include "models/layers.h"
 #include "models/transformer_layer.h"
 #include "models/transformer_weights.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
@@ -39,9 +39,9 @@ at::Tensor scatter_patches(const at::Tensor& tokens, const PatchSize& patch, con
 
 void check_call(const at::Tensor& latents, const TransformerConfig& config, const TransformerState& state,
                 int64_t start_frame) {
-  const TransformerStateOptions& film = state.options();
-  FB_CHECK(latents.dim() == 5 && latents.size(0) == film.batch && latents.size(2) == config.in_channels &&
-               latents.size(3) == film.geometry.latent_height() && latents.size(4) == film.geometry.latent_width(),
+  const TransformerStateOptions& video = state.options();
+  FB_CHECK(latents.dim() == 5 && latents.size(0) == video.batch && latents.size(2) == config.in_channels &&
+               latents.size(3) == video.geometry.latent_height() && latents.size(4) == video.geometry.latent_width(),
            "latents ", latents.sizes());
   FB_CHECK(start_frame >= state.next_frame(), "frame block at latent frame ", start_frame, " after frames up to ",
            state.next_frame());
@@ -58,8 +58,9 @@ std::shared_ptr<const VideoTransformer> VideoTransformer::load(const WeightStore
   const c10::InferenceMode inference;
   std::vector<LayerWeights> layers;
   for (int64_t i = 0; i < config.layers; ++i) layers.push_back(load_layer(weights, config, i, device, dtype));
-  return std::shared_ptr<const VideoTransformer>(new VideoTransformer(
-      config, load_transformer_ends(weights, config, device, dtype), std::make_unique<LayerSupply>(std::move(layers))));
+  return std::shared_ptr<const VideoTransformer>(
+      new VideoTransformer(config, load_transformer_ends(weights, config, device, dtype),
+                           std::make_unique<LayerProvider>(std::move(layers))));
 }
 
 std::shared_ptr<const VideoTransformer> VideoTransformer::stream(std::shared_ptr<const WeightStore> weights,
@@ -73,11 +74,11 @@ std::shared_ptr<const VideoTransformer> VideoTransformer::stream(std::shared_ptr
   };
   return std::shared_ptr<const VideoTransformer>(
       new VideoTransformer(config, load_transformer_ends(*weights, config, device, dtype),
-                           std::make_unique<LayerSupply>(config.layers, read, device)));
+                           std::make_unique<LayerProvider>(config.layers, read, device)));
 }
 
 VideoTransformer::VideoTransformer(const TransformerConfig& config, TransformerEnds ends,
-                                   std::unique_ptr<LayerSupply> layers)
+                                   std::unique_ptr<LayerProvider> layers)
     : config_(config), ends_(std::move(ends)), layers_(std::move(layers)) {}
 
 VideoTransformer::~VideoTransformer() = default;
@@ -91,7 +92,7 @@ void VideoTransformer::set_prompt(TransformerState& state, const at::Tensor& tex
   const at::Tensor padded =
       at::constant_pad_nd(text_embedding.to(state.device(), state.dtype()), {0, 0, 0, config_.text_len - length});
   const at::Tensor text = linear(linear_gelu(padded, ends_.text_in), ends_.text_out);
-  LayerSupply::Walk layers = layers_->walk();
+  LayerProvider::Walk layers = layers_->walk();
   for (int64_t i = 0; i < config_.layers; ++i) state.layer(i).text = text_keys_values(text, layers.layer(i), config_);
 }
 
@@ -108,7 +109,7 @@ at::Tensor VideoTransformer::forward(const at::Tensor& latents, double timestep,
 
   at::Tensor x = linear(gather_patches(latents.to(state.dtype()), config_.patch), ends_.patch);
   const int64_t whole_layers = clean ? config_.layers - 1 : config_.layers;
-  LayerSupply::Walk layers = layers_->walk();
+  LayerProvider::Walk layers = layers_->walk();
   for (int64_t i = 0; i < whole_layers; ++i)
     transformer_layer(x, layers.layer(i), modulation.layers[size_t(i)], context, state.layer(i));
   if (clean) {

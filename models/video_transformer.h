@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "attention/attention_config.h"
-#include "models/layer_supply.h"
+#include "models/layer_provider.h"
 #include "models/model_config.h"
 #include "models/transformer_state.h"
 #include "models/transformer_weights.h"
@@ -16,7 +16,7 @@ namespace flashblock {
 
 class WeightStore;
 
-/// Immutable weights and the forward pass; any number of films, each with its own state, may share it.
+/// Immutable weights and the forward pass; any number of videos, each with its own state, may share it.
 /// Thread safety: const members may run concurrently on different states; streamed layers make them take turns.
 /// Numerics: with bf16 weights every operator rounds to bf16 as in the published inference (residual stream included);
 /// norms, softmax and accumulation are fp32 inside.
@@ -49,13 +49,13 @@ class VideoTransformer {
                      TransformerState& state) const;
 
  private:
-  VideoTransformer(const TransformerConfig& config, TransformerEnds ends, std::unique_ptr<LayerSupply> layers);
+  VideoTransformer(const TransformerConfig& config, TransformerEnds ends, std::unique_ptr<LayerProvider> layers);
   Modulation make_modulation(double timestep) const;
   const Modulation& modulation(double timestep, TransformerState& state) const;
 
   TransformerConfig config_;
   TransformerEnds ends_;
-  std::unique_ptr<LayerSupply> layers_;
+  std::unique_ptr<LayerProvider> layers_;
 };
 
 }  // namespace flashblock

@@ -19,7 +19,7 @@
 
 namespace flashblock {
 
-/// Denoises the frame blocks of one film, one after another.
+/// Denoises the frame blocks of one video, one after another.
 /// Source: Self-Forcing `pipeline/causal_inference.py`, `CausalInferencePipeline.inference`; with `unipc_steps`,
 /// `pipeline/causal_diffusion_inference.py`.
 class BlockDenoiser {
@@ -29,7 +29,7 @@ class BlockDenoiser {
   BlockDenoiser(std::shared_ptr<const VideoTransformer> transformer, const Recipe& recipe,
                 const TransformerStateOptions& options, at::Device device, at::ScalarType dtype);
 
-  /// The prompt from the next block on. In mid-film, with the recipe's kv_recache, the window and the sink are put
+  /// The prompt from the next block on. In mid-video, with the recipe's kv_recache, the window and the sink are put
   /// through the transformer again under the new prompt: their keys and values carry the old one.
   /// Shape: `embedding` [1, L, C].
   /// Source: LongLive (arXiv 2509.22622), section 3.2, KV recache.

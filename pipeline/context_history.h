@@ -35,7 +35,7 @@ class ContextHistory {
     });
   }
 
-  /// In the order of the film.
+  /// In the order of the video.
   const std::deque<ContextBlock>& blocks() const { return blocks_; }
 
  private:

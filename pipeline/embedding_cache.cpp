@@ -11,7 +11,7 @@
 #include "core/error.h"
 #include "core/file_identity.h"
 #include "core/sha256.h"
-#include "core/tensor_file.h"
+#include "weights/tensor_file.h"
 
 namespace flashblock {
 namespace {

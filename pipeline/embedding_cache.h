@@ -7,8 +7,8 @@
 #include <string>
 
 #include "core/file_cache.h"
-#include "core/weight_store.h"
-#include "pipeline/film_inputs.h"
+#include "pipeline/session_inputs.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 

@@ -1,26 +1,26 @@
-// Frame blocks of one film: which latent frames are denoised together, and which pictures they become.
+// Frame blocks of one video: which latent frames are denoised together, and which frames they become.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
-#include "core/video_geometry.h"
+#include "models/video_geometry.h"
 
 namespace flashblock {
 
 /// Latent frames denoised together.
 struct FrameBlock {
   int64_t index = 0;        ///< 0: the first block that is rendered
-  int64_t start_frame = 0;  ///< first latent frame, counted from the start of the film
+  int64_t start_frame = 0;  ///< first latent frame, counted from the start of the video
   int64_t frames = 0;       ///< latent frames
 };
 
-/// The film in time: latent frames that are given, then frame blocks that are rendered.
-struct FilmPlan {
-  int64_t initial_frames = 0;    ///< latent frames given at the start (an image, an earlier film)
+/// The video in time: latent frames that are given, then frame blocks that are rendered.
+struct VideoPlan {
+  int64_t initial_frames = 0;    ///< latent frames given at the start (an image, an earlier video)
   int64_t frames_per_block = 3;  ///< latent frames
   int64_t blocks = 0;            ///< frame blocks rendered
-  int64_t pictures = 0;     ///< pictures of the finished film, the start included; the rest of the last block is cut
+  int64_t frames = 0;       ///< frames of the finished video, the start included; the rest of the last block is cut
   int64_t lead_frames = 0;  ///< latent frames before the first whole block: 1 if the first frame is a block of its own
 
   int64_t latent_frames() const { return block(blocks).start_frame; }
@@ -28,7 +28,7 @@ struct FilmPlan {
   int64_t start_blocks() const { return (initial_frames + frames_per_block - 1) / frames_per_block; }
   /// Rendered block `index`.
   FrameBlock block(int64_t index) const { return any_block(start_blocks() + index); }
-  /// Block `number` of the whole film, the given start included; there its index is -1.
+  /// Block `number` of the whole video, the given start included; there its index is -1.
   FrameBlock any_block(int64_t number) const {
     const int64_t index = std::max<int64_t>(-1, number - start_blocks());
     if (lead_frames == 0) return {index, number * frames_per_block, frames_per_block};
@@ -36,19 +36,19 @@ struct FilmPlan {
     return {index, lead_frames + (number - 1) * frames_per_block, frames_per_block};
   }
 
-  /// The plan of a film of `pictures` rendered pictures, rounded up to whole frame blocks, then cut. The start is whole
+  /// The plan of a video of `frames` rendered frames, rounded up to whole frame blocks, then cut. The start is whole
   /// blocks too, the lead included.
-  static FilmPlan for_pictures(const VideoGeometry&, int64_t initial_frames, int64_t frames_per_block, int64_t pictures,
-                               int64_t lead_frames = 0);
-  /// The plan of a film whose noise has `latent_frames` frames: nothing is cut.
+  static VideoPlan for_frames(const VideoGeometry&, int64_t initial_frames, int64_t frames_per_block, int64_t frames,
+                              int64_t lead_frames = 0);
+  /// The plan of a video whose noise has `latent_frames` frames: nothing is cut.
   /// Throws ConfigError unless that is a positive number of whole frame blocks.
-  static FilmPlan for_noise(const VideoGeometry&, int64_t initial_frames, int64_t frames_per_block,
-                            int64_t latent_frames, int64_t lead_frames = 0);
+  static VideoPlan for_noise(const VideoGeometry&, int64_t initial_frames, int64_t frames_per_block,
+                             int64_t latent_frames, int64_t lead_frames = 0);
 
-  /// The block that contains the picture shown at `seconds`; 0 inside the given start.
-  /// Throws ConfigError if the film ends before.
+  /// The block that contains the frame shown at `seconds`; 0 inside the given start.
+  /// Throws ConfigError if the video ends before.
   int64_t block_at(double seconds, int64_t fps, const VideoGeometry&) const;
-  /// When the first picture of frame block `index` is shown: block_at(seconds_of(index)) is `index`.
+  /// When the first frame of frame block `index` is shown: block_at(seconds_of(index)) is `index`.
   double seconds_of(int64_t index, int64_t fps, const VideoGeometry&) const;
 };
 

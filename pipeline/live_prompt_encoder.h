@@ -24,7 +24,7 @@ class LivePromptEncoder : public PromptSource {
 
   /// `encode` runs with `threads` CPU threads, the number that prompts of the configuration are encoded with: sums are
   /// rounded by how they are divided among threads, and a prompt given late must be the prompt given early. What it
-  /// throws refuses the prompt, and the film goes on.
+  /// throws refuses the prompt, and the video goes on.
   LivePromptEncoder(std::shared_ptr<LivePrompts> prompts, Encode encode, Taken taken, int threads);
   /// Ends the thread, once a sentence in work is encoded.
   ~LivePromptEncoder() override;

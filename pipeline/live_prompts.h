@@ -1,4 +1,4 @@
-// The next sentence of a film that is being rendered: from any thread to the render, and what became of it.
+// The next sentence of a video that is being rendered: from any thread to the render, and what became of it.
 #pragma once
 
 #include <condition_variable>
@@ -11,24 +11,24 @@
 
 namespace flashblock {
 
-/// A prompt that took effect while its film was rendered.
+/// A prompt that took effect while its video was rendered.
 struct TakenPrompt {
   int64_t block = 0;  ///< the first frame block that shows it
   std::string text;
 };
 
-/// How far the changes of a film's prompt are.
+/// How far the changes of a video's prompt are.
 struct LivePromptState {
   std::optional<std::string> waiting;  ///< asked for, not yet in a frame block
   std::vector<TakenPrompt> taken;      ///< by block
   std::string fault;                   ///< why the last prompt was refused; empty: it was not
 };
 
-/// Where a user says what one film shows next. The render takes it at the first frame block that starts once the
+/// Where a user says what one video shows next. The render takes it at the first frame block that starts once the
 /// sentence is encoded; it never waits for it. Thread safety: all members may be called from any thread.
 class LivePrompts {
  public:
-  /// The film shows `prompt` next. A prompt that still waits is replaced: it never takes effect.
+  /// The video shows `prompt` next. A prompt that still waits is replaced: it never takes effect.
   void change_to(std::string prompt);
 
   LivePromptState state() const;

@@ -4,13 +4,13 @@
 #include <c10/core/InferenceMode.h>
 
 #include "core/error.h"
-#include "core/weight_store.h"
 #include "models/lora.h"
 #include "models/text_encoder.h"
 #include "models/tokenizer.h"
 #include "pipeline/device_stream.h"
 #include "pipeline/embedding_cache.h"
 #include "vae/latent_encoder.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
@@ -22,7 +22,7 @@ std::shared_ptr<const WeightStore> open_part(const std::shared_ptr<const WeightS
                                              const WeightsFile& file, const char* part) {
   if (in_memory) return in_memory;
   if (file.path.empty()) {
-    throw WeightsError(std::string("the model file names no ") + part + ", and this film needs one");
+    throw WeightsError(std::string("the model file names no ") + part + ", and this video needs one");
   }
   return WeightStore::open(file.path, file.entry);
 }
@@ -30,11 +30,6 @@ std::shared_ptr<const WeightStore> open_part(const std::shared_ptr<const WeightS
 at::Tensor row(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong).unsqueeze(0); }
 
 }  // namespace
-
-ModelOptions model_options(const RenderConfig& config) {
-  return {.placement = config.offload ? LayerPlacement::kStreamed : LayerPlacement::kResident,
-          .embedding_cache = config.cache ? user_cache_folder("embeddings") : std::filesystem::path()};
-}
 
 LoadedModel::LoadedModel(ModelDescription description, at::Device device, at::ScalarType dtype, Profile& profile,
                          ModelOptions options)

@@ -12,9 +12,8 @@
 #include "core/profile.h"
 #include "models/model_config.h"
 #include "models/video_transformer.h"
-#include "pipeline/film_inputs.h"
 #include "pipeline/recipe.h"
-#include "pipeline/render_config.h"
+#include "pipeline/session_inputs.h"
 #include "pipeline/stage_lanes.h"
 #include "vae/latent_decoder.h"
 
@@ -37,11 +36,8 @@ struct ModelOptions {
   ModelWeights weights;
 };
 
-/// What a configuration says of it. Thread safety: reads the environment.
-ModelOptions model_options(const RenderConfig& config);
-
-/// One model on one device. The text encoder and the picture encoder are in memory only while they work; the
-/// transformer, the decoder and the lanes stay, for any number of films.
+/// One model on one device. The text encoder and the frame encoder are in memory only while they work; the
+/// transformer, the decoder and the lanes stay, for any number of videos.
 /// Thread safety: tokenize() and encode() may be called from any thread, beside everything else; the rest is for one
 /// thread.
 /// Throws, all members: WeightsError for files that are missing or do not fit; DeviceError.
@@ -69,13 +65,13 @@ class LoadedModel {
   /// Fills in the embeddings that are missing, from ids and mask.
   void encode(const std::vector<EncodedPrompt*>& prompts) const;
 
-  /// Latents of the pictures that a film starts from.
+  /// Latents of the frames that a video starts from.
   /// Shape: `pixels` [T, 3, H, W] in [0, 1], T = 1 + 4 k; returns [1, 1 + k, C, H / 8, W / 8].
   at::Tensor encode_start(const at::Tensor& pixels) const;
 
   std::shared_ptr<const VideoTransformer> transformer();
   std::shared_ptr<LatentDecoder> decoder();
-  /// Where its films are rendered, one at a time.
+  /// Where its videos are rendered, one at a time.
   std::shared_ptr<StageLanes> lanes();
 
  private:

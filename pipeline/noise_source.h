@@ -1,4 +1,4 @@
-// All random numbers of a film.
+// All random numbers of a video.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,7 +7,7 @@
 
 namespace flashblock {
 
-/// Where a film's noise comes from: drawn (SeededNoise) or recorded.
+/// Where a video's noise comes from: drawn (SeededNoise) or recorded.
 class NoiseSource {
  public:
   virtual ~NoiseSource() = default;
@@ -19,7 +19,7 @@ class NoiseSource {
 };
 
 /// Standard normal noise as a pure function of seed, frame block, draw and position: the same for every device, and
-/// whatever the length of the film, so that a longer film with the same seed begins the same.
+/// whatever the length of the video, so that a longer video with the same seed begins the same.
 ///
 /// Numbers 4i to 4i + 3 come from Philox4x32-10 with the seed as key and the counter (i low, i high, draw,
 /// frame_block), turned normal by Box-Muller in float32. Source: Salmon et al. 2011, "Parallel random numbers: as easy

@@ -1,10 +1,10 @@
-// Prompts that are not known when a film begins.
+// Prompts that are not known when a video begins.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 
-#include "pipeline/film_inputs.h"
+#include "pipeline/session_inputs.h"
 
 namespace flashblock {
 

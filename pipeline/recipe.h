@@ -1,4 +1,4 @@
-// What a model file says: where the weights are, how its films are sampled, and what a film is unless told otherwise.
+// What a model file says: where the weights are, how its videos are sampled, and what a video is unless told otherwise.
 #pragma once
 
 #include <cstdint>
@@ -12,16 +12,16 @@ namespace flashblock {
 struct Recipe {
   /// Latent frames denoised together. Range: 1 and up. Source: Self-Forcing `num_frame_per_block`.
   int64_t frames_per_block = 3;
-  /// The film's first latent frame is a frame block of its own, the later ones have frames_per_block.
+  /// The video's first latent frame is a frame block of its own, the later ones have frames_per_block.
   /// Source: Self-Forcing `independent_first_frame`.
   bool independent_first_frame = false;
   /// Latent frames attended to, the block itself included; -1: all. Range: -1, or sink_frames + frames_per_block and
   /// up. Source: Self-Forcing `local_attn_size`.
   int64_t window_frames = -1;
-  /// First latent frames of the film, which never leave the window. Range: 0 and up. Source: Self-Forcing `sink_size`.
+  /// First latent frames of the video, which never leave the window. Range: 0 and up. Source: Self-Forcing `sink_size`.
   int64_t sink_frames = 0;
   /// Largest distance in time between the sink's first frame and the end of the current block, in latent frames plus
-  /// one; a sink further away moves along with the film. Range: 1 and up; at least the window is used. Source:
+  /// one; a sink further away moves along with the video. Range: 1 and up; at least the window is used. Source:
   /// Self-Forcing `wan/modules/model.py`, the rows of the rotary table.
   int64_t position_frames = 1024;
   /// Warp of the noise schedule: sigma = shift s / (1 + (shift - 1) s). Range: above 0.
@@ -30,7 +30,7 @@ struct Recipe {
   /// Timesteps of the denoising passes, falling. Range of each: above 0, to 1000.
   /// Source: Self-Forcing `denoising_step_list`.
   std::vector<double> steps = {1000, 750, 500, 250};
-  /// Timesteps of the film's first frame block; empty: those of `steps`. The first block has no past to lean on.
+  /// Timesteps of the video's first frame block; empty: those of `steps`. The first block has no past to lean on.
   std::vector<double> first_steps;
   /// The steps are positions in the shifted schedule rather than timesteps.
   /// Source: Self-Forcing `warp_denoising_step`.
@@ -50,12 +50,12 @@ struct Recipe {
   int64_t unipc_steps = 0;
 };
 
-/// What a film is unless told otherwise. One field per key of the model file's `defaults`.
-struct FilmDefaults {
+/// What a video is unless told otherwise. One field per key of the model file's `defaults`.
+struct VideoDefaults {
   int64_t width = 832;   ///< pixels
   int64_t height = 480;  ///< pixels
-  int64_t fps = 16;      ///< pictures per second
-  double seconds = 5;    ///< length of the film
+  int64_t fps = 16;      ///< frames per second
+  double seconds = 5;    ///< length of the video
 };
 
 /// A file of tensors, and which of its entries to take where it holds several.
@@ -84,7 +84,7 @@ struct ModelDescription {
   std::vector<LoraFile> lora;
   bool has_sources = false;  ///< it says where its files can be had: scripts/download-models fetches them
   Recipe recipe;
-  FilmDefaults defaults;
+  VideoDefaults defaults;
 };
 
 }  // namespace flashblock

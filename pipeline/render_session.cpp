@@ -28,7 +28,7 @@ void check_prompt(const EncodedPrompt& prompt, const TransformerConfig& config) 
                     std::to_string(config.text_dim) + "]: text encoder and transformer must belong together");
 }
 
-void check_inputs(const FilmPlan& plan, const FilmInputs& inputs, const TransformerConfig& config,
+void check_inputs(const VideoPlan& plan, const SessionInputs& inputs, const TransformerConfig& config,
                   const VideoGeometry& geometry) {
   FB_CHECK(!inputs.prompts.empty() && inputs.prompts.front().first_block == 0, "no prompt for the first block");
   FB_CHECK(inputs.noise);
@@ -38,12 +38,12 @@ void check_inputs(const FilmPlan& plan, const FilmInputs& inputs, const Transfor
                                        geometry.latent_width()};
   if (inputs.initial_latents.sizes() != wanted) {
     throw ConfigError("initial latents of shape " + c10::str(inputs.initial_latents.sizes()) +
-                      " do not fit the film, which needs " + c10::str(at::IntArrayRef(wanted)));
+                      " do not fit the video, which needs " + c10::str(at::IntArrayRef(wanted)));
   }
 }
 
-/// The prompt that is planned to take effect at a block in mid-film, if one is.
-const EncodedPrompt* planned_change(const FilmInputs& inputs, int64_t block) {
+/// The prompt that is planned to take effect at a block in mid-video, if one is.
+const EncodedPrompt* planned_change(const SessionInputs& inputs, int64_t block) {
   if (block <= 0) return nullptr;
   const auto found = std::find_if(inputs.prompts.begin(), inputs.prompts.end(),
                                   [&](const EncodedPrompt& prompt) { return prompt.first_block == block; });
@@ -60,7 +60,7 @@ RenderSession::RenderSession(std::shared_ptr<const VideoTransformer> transformer
       profile_(profile),
       lanes_(options.lanes ? options.lanes : std::make_shared<StageLanes>(options.device)) {}
 
-BlockDenoiser RenderSession::make_denoiser(const FilmPlan& plan, const FilmInputs& inputs,
+BlockDenoiser RenderSession::make_denoiser(const VideoPlan& plan, const SessionInputs& inputs,
                                            const at::Tensor& first_prompt) const {
   const Recipe& recipe = options_.recipe;
   const TransformerStateOptions state{.geometry = options_.geometry,
@@ -77,7 +77,7 @@ BlockDenoiser RenderSession::make_denoiser(const FilmPlan& plan, const FilmInput
   return denoiser;
 }
 
-at::Tensor RenderSession::live_prompt(int64_t index, const FilmInputs& inputs) const {
+at::Tensor RenderSession::live_prompt(int64_t index, const SessionInputs& inputs) const {
   if (!inputs.live || index < 0) return {};
   const auto prompt = inputs.live->at_block(index);
   if (!prompt) return {};
@@ -85,18 +85,18 @@ at::Tensor RenderSession::live_prompt(int64_t index, const FilmInputs& inputs) c
   return prompt->embedding;
 }
 
-at::Tensor RenderSession::change_at(int64_t index, const FilmInputs& inputs) const {
+at::Tensor RenderSession::change_at(int64_t index, const SessionInputs& inputs) const {
   if (index <= 0) return {};
   if (const at::Tensor live = live_prompt(index, inputs); live.defined()) return live;
   const EncodedPrompt* planned = planned_change(inputs, index);
   return planned ? planned->embedding : at::Tensor();
 }
 
-RenderCounts RenderSession::render(const FilmPlan& plan, const FilmInputs& inputs, FrameSink& sink,
+RenderCounts RenderSession::render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
                                    const std::stop_token& stop, const FinishedPart& finished) {
   const c10::InferenceMode no_gradients;
   check_inputs(plan, inputs, transformer_->config(), options_.geometry);
-  const std::lock_guard one_film(lanes_->in_use);
+  const std::lock_guard one_video(lanes_->in_use);
   synchronize(options_.device);  // the weights may still be on their way, on another stream
   const int threads = ThreadShare::of_stage(options_.device);
   const ThreadShare share(threads);
@@ -158,7 +158,7 @@ double RenderSession::clean_timestep(const FrameBlock& block) const {
   return block.index < 0 ? 0 : options_.recipe.context_noise;
 }
 
-void RenderSession::restore(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs,
+void RenderSession::restore(BlockDenoiser& denoiser, const VideoPlan& plan, const SessionInputs& inputs,
                             const FinishedPart& finished, int threads, const std::stop_token& stop) {
   const auto scope = profile_.measure("restore");
   Stage<std::vector<at::Tensor>> decoder(worker(lanes_->decode_thread), 1,
@@ -178,7 +178,7 @@ void RenderSession::restore_decoder(const std::vector<at::Tensor>& latents, int 
   decoder_->restore(latents);
 }
 
-void RenderSession::restore_context(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs,
+void RenderSession::restore_context(BlockDenoiser& denoiser, const VideoPlan& plan, const SessionInputs& inputs,
                                     const FinishedPart& finished, const std::stop_token& stop) const {
   const auto done = static_cast<int64_t>(finished.latents.size());
   const int64_t next_block = done - plan.start_blocks();

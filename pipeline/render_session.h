@@ -1,4 +1,4 @@
-// Renders one film: denoises frame block after frame block while earlier ones are decoded and written.
+// Renders one video: denoises frame block after frame block while earlier ones are decoded and written.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,13 +10,13 @@
 #include <vector>
 
 #include "core/profile.h"
-#include "core/video_geometry.h"
 #include "models/transformer_state.h"
+#include "models/video_geometry.h"
 #include "models/video_transformer.h"
-#include "pipeline/film_inputs.h"
 #include "pipeline/frame_block.h"
 #include "pipeline/frame_sink.h"
 #include "pipeline/recipe.h"
+#include "pipeline/session_inputs.h"
 #include "pipeline/stage_lanes.h"
 #include "vae/latent_decoder.h"
 
@@ -27,7 +27,7 @@ class BlockDenoiser;
 /// Whether a frame block is decoded and written while the next one is denoised.
 enum class Overlap { kOff, kOn };
 
-/// What a session needs to know of its films, beside their inputs.
+/// What a session needs to know of its videos, beside their inputs.
 struct SessionOptions {
   VideoGeometry geometry;
   Recipe recipe;
@@ -36,11 +36,11 @@ struct SessionOptions {
   at::ScalarType dtype = at::kFloat;  ///< of the transformer
   Overlap overlap = Overlap::kOn;
   AttentionObserver* observer = nullptr;  ///< of the prompt's own attention, not of guidance; outlives the session
-  bool keep_pixels = false;               ///< hand the sink the pictures as decoded, too
+  bool keep_pixels = false;               ///< hand the sink the frames as decoded, too
   std::shared_ptr<StageLanes> lanes;      ///< on `device`; null: the session makes its own
 };
 
-/// The part of a film that an earlier run has finished.
+/// The part of a video that an earlier run has finished.
 struct FinishedPart {
   /// What was written, in order: the given start, if any, then frame blocks. Shape: each [1, F, C, H, W], in the
   /// transformer's dtype, on any device.
@@ -49,7 +49,7 @@ struct FinishedPart {
   std::function<void()> on_restored;
 };
 
-/// What a film took. Constant memory: `state_bytes` does not depend on the film's length, but for a context without a
+/// What a video took. Constant memory: `state_bytes` does not depend on the video's length, but for a context without a
 /// window.
 struct RenderCounts {
   int64_t blocks_written = 0;  ///< frame blocks of this run, the given start not counted
@@ -58,26 +58,26 @@ struct RenderCounts {
   int64_t state_bytes = 0;     ///< kept between two frame blocks: the caches of transformer and decoder
 };
 
-/// One film after another on one set of loaded weights. Not thread-safe; sessions that share lanes render one at a
+/// One video after another on one set of loaded weights. Not thread-safe; sessions that share lanes render one at a
 /// time.
 class RenderSession {
  public:
   /// `profile` outlives the session; it gets the stages `denoise`, `remember`, `decode` and `write`, and `restore` for
-  /// a film that is continued.
+  /// a video that is continued.
   RenderSession(std::shared_ptr<const VideoTransformer> transformer, std::shared_ptr<LatentDecoder> decoder,
                 const SessionOptions& options, Profile& profile);
 
-  /// How attention is obtained in the films to come.
+  /// How attention is obtained in the videos to come.
   void set_attention(const AttentionConfig& attention) { options_.attention = attention; }
 
-  /// Renders the film that `plan` and `inputs` say into `sink`, which is called on one thread.
+  /// Renders the video that `plan` and `inputs` say into `sink`, which is called on one thread.
   /// If `stop` is requested, the frame blocks that are denoised by then are still decoded and written.
   /// With a `finished` part it goes on after that, bit for bit as if it had made it: the transformer's context is made
   /// again by the clean passes, the decoder's memory from the latest latents.
   /// Throws: what the sink throws; ConfigError for inputs that do not fit the model; DeviceError if the model's output
   /// is not finite.
-  RenderCounts render(const FilmPlan& plan, const FilmInputs& inputs, FrameSink& sink, const std::stop_token& stop = {},
-                      const FinishedPart& finished = {});
+  RenderCounts render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
+                      const std::stop_token& stop = {}, const FinishedPart& finished = {});
 
  private:
   struct LatentBlock {
@@ -92,19 +92,19 @@ class RenderSession {
     LatentDecoder::HalfDecoded half;
   };
 
-  BlockDenoiser make_denoiser(const FilmPlan& plan, const FilmInputs& inputs, const at::Tensor& first_prompt) const;
+  BlockDenoiser make_denoiser(const VideoPlan& plan, const SessionInputs& inputs, const at::Tensor& first_prompt) const;
   /// Brings denoiser and decoder to where they were after the finished part.
-  void restore(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs, const FinishedPart& finished,
-               int threads, const std::stop_token& stop);
-  void restore_context(BlockDenoiser& denoiser, const FilmPlan& plan, const FilmInputs& inputs,
+  void restore(BlockDenoiser& denoiser, const VideoPlan& plan, const SessionInputs& inputs,
+               const FinishedPart& finished, int threads, const std::stop_token& stop);
+  void restore_context(BlockDenoiser& denoiser, const VideoPlan& plan, const SessionInputs& inputs,
                        const FinishedPart& finished, const std::stop_token& stop) const;
   void restore_decoder(const std::vector<at::Tensor>& latents, int threads);
   /// The noise level that a block's clean pass is told.
   double clean_timestep(const FrameBlock& block) const;
-  /// The prompt that was given for frame block `index` while the film is rendered; undefined: none.
-  at::Tensor live_prompt(int64_t index, const FilmInputs& inputs) const;
-  /// The prompt that takes effect at frame block `index` in mid-film, given or planned; undefined: none.
-  at::Tensor change_at(int64_t index, const FilmInputs& inputs) const;
+  /// The prompt that was given for frame block `index` while the video is rendered; undefined: none.
+  at::Tensor live_prompt(int64_t index, const SessionInputs& inputs) const;
+  /// The prompt that takes effect at frame block `index` in mid-video, given or planned; undefined: none.
+  at::Tensor change_at(int64_t index, const SessionInputs& inputs) const;
   HalfBlock begin_decoding(const LatentBlock& block, int threads);
   RenderedBlock finish_decoding(const HalfBlock& block, int threads);
   RenderedBlock decode(const LatentBlock& block, int threads);

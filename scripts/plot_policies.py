@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the pictures of docs/attention_cache.md from what `flashblock analyze redundancy --curves` measured.
+"""Draws the frames of docs/attention_cache.md from what `flashblock analyze redundancy --curves` measured.
 
     plot_policies.py "demo.json=demo model" "random.json=random weights, 1.3B" -o docs
 
@@ -34,15 +34,15 @@ def draw(axes, points, x_of, x_label):
 
 
 def figure(reports, choose, x_of, x_label, file):
-    picture, panels = plt.subplots(1, len(reports), figsize=(5.2 * len(reports), 4.6), squeeze=False)
+    frame, panels = plt.subplots(1, len(reports), figsize=(5.2 * len(reports), 4.6), squeeze=False)
     for (title, points), axes in zip(reports, panels[0]):
         draw(axes, [point for point in points if choose(point)], x_of, x_label)
         axes.set_title(title, fontsize=10)
     panels[0][0].set_ylabel("error of attention's output, %")
     handles, labels = panels[0][0].get_legend_handles_labels()
-    picture.legend(handles, labels, loc="lower center", ncol=2 * len(reports), fontsize=7, frameon=False)
-    picture.tight_layout(rect=(0, 0.12 if len(reports) > 1 else 0.2, 1, 1))
-    picture.savefig(file)
+    frame.legend(handles, labels, loc="lower center", ncol=2 * len(reports), fontsize=7, frameon=False)
+    frame.tight_layout(rect=(0, 0.12 if len(reports) > 1 else 0.2, 1, 1))
+    frame.savefig(file)
 
 
 def main():

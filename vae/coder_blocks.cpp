@@ -116,7 +116,7 @@ at::Tensor Downsampler::forward(const at::Tensor& frames, FeatureCache& cache) c
 }
 
 at::Tensor Downsampler::halve_frame_rate(const at::Tensor& frames, FeatureCache& cache) const {
-  // One frame of history: the last one before this convolution. The film's first frame only becomes history.
+  // One frame of history: the last one before this convolution. The video's first frame only becomes history.
   const bool starts = !cache.contains(slot_);
   at::Tensor window = cache.open_window(slot_, 1, frames.size(0), frames.sizes().slice(1), frames.options());
   window.narrow(0, 1, frames.size(0)).copy_(frames);

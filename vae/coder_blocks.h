@@ -69,12 +69,12 @@ class Upsampler {
  public:
   Upsampler(const std::string& name, const ResampleWeights& weights, at::ScalarType dtype);
 
-  /// The film's first frame is not doubled in time, and never enters the time convolution's history.
-  /// Shape: [T, H, W, Cin] to [T', 2H, 2W, Cout]; T' = T, or 2T with time, or 2T - 1 in the first call of a film with
+  /// The video's first frame is not doubled in time, and never enters the time convolution's history.
+  /// Shape: [T, H, W, Cin] to [T', 2H, 2W, Cout]; T' = T, or 2T with time, or 2T - 1 in the first call of a video with
   /// time.
   at::Tensor forward(const at::Tensor& frames, FeatureCache& cache) const;
 
-  /// Makes the next call one in the middle of a film, with an empty history, if there was no call yet.
+  /// Makes the next call one in the middle of a video, with an empty history, if there was no call yet.
   void pass_start(const at::Tensor& frames, FeatureCache& cache) const;
 
   LayerMemory memory() const {
@@ -94,7 +94,7 @@ class Downsampler {
  public:
   Downsampler(const std::string& name, const ResampleWeights& weights, at::ScalarType dtype);
 
-  /// The film's first frame passes alone; afterwards T must be even where there is a time convolution.
+  /// The video's first frame passes alone; afterwards T must be even where there is a time convolution.
   /// Shape: [T, H, W, Cin] to [T', H/2, W/2, Cout]; T' = T, or T/2 with time, or 1 + (T - 1)/2 in the first call with
   /// time.
   at::Tensor forward(const at::Tensor& frames, FeatureCache& cache) const;

@@ -15,14 +15,14 @@ namespace flashblock {
 namespace {
 
 /// [T, H, W, C] as [T, C, H, W], channels last in memory.
-at::Tensor as_pictures(const at::Tensor& frames) { return frames.permute({0, 3, 1, 2}); }
-at::Tensor from_pictures(const at::Tensor& pictures) { return pictures.permute({0, 2, 3, 1}).contiguous(); }
+at::Tensor as_images(const at::Tensor& frames) { return frames.permute({0, 3, 1, 2}); }
+at::Tensor from_images(const at::Tensor& images) { return images.permute({0, 2, 3, 1}).contiguous(); }
 
 /// [T, H, W, C] as [1, C, T, H, W], channels last in memory.
 at::Tensor as_clip(const at::Tensor& frames) { return frames.unsqueeze(0).permute({0, 4, 1, 2, 3}); }
 at::Tensor from_clip(const at::Tensor& clip) { return clip.squeeze(0).permute({1, 2, 3, 0}).contiguous(); }
 
-onednn::ConvArguments picture_arguments(ConvGeometry geometry) {
+onednn::ConvArguments image_arguments(ConvGeometry geometry) {
   return {{geometry.padding, geometry.padding}, {geometry.stride, geometry.stride}};
 }
 
@@ -31,7 +31,7 @@ onednn::ConvArguments clip_arguments(ConvGeometry geometry) {
 }
 
 // For this many channels the 3-D convolution that cuDNN's heuristics choose takes twice as long as a 2-D one with three
-// times the channels: 96 to 96 at 480x832 in bfloat16 0.83 ms a picture against 0.40 on an H100.
+// times the channels: 96 to 96 at 480x832 in bfloat16 0.83 ms an image against 0.40 on an H100.
 constexpr int64_t kJoinedChannels = 96;
 
 // [T + taps - 1, H, W, C] as [T, H, W, taps C].
@@ -77,7 +77,7 @@ Convolution::Convolution(const ConvWeights& weights, at::ScalarType dtype, ConvG
     case Algorithm::kOneDnnFrames:
       for (int64_t tap = 0; tap < time_taps_; ++tap) {
         const at::Tensor slice = weight.dim() == 5 ? weight.select(2, tap) : weight;
-        weights_.push_back(onednn::pack(slice.contiguous(at::MemoryFormat::ChannelsLast), picture_arguments(geometry),
+        weights_.push_back(onednn::pack(slice.contiguous(at::MemoryFormat::ChannelsLast), image_arguments(geometry),
                                         {4, in_channels, kTypicalHeight, kTypicalWidth}));
       }
       break;
@@ -131,18 +131,18 @@ at::Tensor Convolution::run_matrix_product(const at::Tensor& frames, at::Tensor*
 }
 
 at::Tensor Convolution::run_onednn_frames(const at::Tensor& frames, at::Tensor* sum) const {
-  const onednn::ConvArguments arguments = picture_arguments(geometry_);
+  const onednn::ConvArguments arguments = image_arguments(geometry_);
   const int64_t out_frames = frames.size(0) - time_taps_ + 1;
-  at::Tensor result = sum ? as_pictures(*sum) : at::Tensor();
+  at::Tensor result = sum ? as_images(*sum) : at::Tensor();
   for (int64_t tap = 0; tap < time_taps_; ++tap) {
-    const at::Tensor pictures = as_pictures(frames.narrow(0, tap, out_frames));
+    const at::Tensor images = as_images(frames.narrow(0, tap, out_frames));
     const at::Tensor bias = tap == 0 ? bias_ : at::Tensor();
     if (result.defined())
-      onednn::convolve_add(result, pictures, weights_[tap], bias, arguments);
+      onednn::convolve_add(result, images, weights_[tap], bias, arguments);
     else
-      result = onednn::convolve(pictures, weights_[tap], bias, arguments);
+      result = onednn::convolve(images, weights_[tap], bias, arguments);
   }
-  return sum ? at::Tensor() : from_pictures(result);
+  return sum ? at::Tensor() : from_images(result);
 }
 
 at::Tensor Convolution::run_onednn_clip(const at::Tensor& frames, at::Tensor* sum) const {
@@ -153,7 +153,7 @@ at::Tensor Convolution::run_onednn_clip(const at::Tensor& frames, at::Tensor* su
   return {};
 }
 
-// In parts, since a picture takes three times its memory.
+// In parts, since an image takes three times its memory.
 at::Tensor Convolution::run_joined_taps(const at::Tensor& frames) const {
   constexpr int64_t kPart = 4;
   const int64_t history = time_taps_ - 1, out_frames = frames.size(0) - history;
@@ -168,8 +168,8 @@ at::Tensor Convolution::run_joined_taps(const at::Tensor& frames) const {
 
 at::Tensor Convolution::run_plain(const at::Tensor& frames) const {
   const bool clip = weights_[0].dim() == 5;
-  const at::Tensor input = clip ? as_clip(frames) : as_pictures(frames);
-  const onednn::ConvArguments arguments = clip ? clip_arguments(geometry_) : picture_arguments(geometry_);
+  const at::Tensor input = clip ? as_clip(frames) : as_images(frames);
+  const onednn::ConvArguments arguments = clip ? clip_arguments(geometry_) : image_arguments(geometry_);
   const std::vector<int64_t> dilation(arguments.stride.size(), 1);
   at::Tensor result;
   if (frames.is_cuda()) {
@@ -181,7 +181,7 @@ at::Tensor Convolution::run_plain(const at::Tensor& frames) const {
     result = at::convolution(input, weights_[0], bias_, arguments.stride, arguments.padding, dilation,
                              /*transposed=*/false, no_output_padding, 1);
   }
-  return clip ? from_clip(result) : from_pictures(result);
+  return clip ? from_clip(result) : from_images(result);
 }
 
 }  // namespace flashblock

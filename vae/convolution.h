@@ -33,7 +33,7 @@ struct ConvGeometry {
 
 /// A convolution over frames (note "Frames" in feature_cache.h).
 /// Numerics: inputs and output in the compute dtype, accumulated in float32. On CUDA cuDNN's heuristics choose the
-/// algorithm, not a timing, which would have a film's bits depend on the moment.
+/// algorithm, not a timing, which would have a video's bits depend on the moment.
 class Convolution {
  public:
   Convolution() = default;

@@ -16,7 +16,7 @@ at::Tensor FeatureCache::open_window(const std::string& slot, int64_t history_fr
   at::Tensor& history = slots_[slot];
   if (!history.defined()) history = at::zeros(sizes, options);
   FB_CHECK(history.sizes() == at::IntArrayRef(sizes), "slot ", slot,
-           " holds frames of another size; reset between films");
+           " holds frames of another size; reset between videos");
   sizes[0] += frames;
   at::Tensor window = at::empty(sizes, options);
   window.narrow(0, 0, history_frames).copy_(history);

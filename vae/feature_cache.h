@@ -1,8 +1,8 @@
 // What a streaming coder remembers between calls: for each causal convolution the last frames of its input, under a
 // name.
 //
-// Note "Frames". Inside vae/ a stretch of film is one contiguous tensor [T, H, W, C], channels innermost. It is at once
-// a channels-last picture batch [T, C, H, W] for 2-D convolutions, a channels_last_3d clip [1, C, T, H, W] for 3-D
+// Note "Frames". Inside vae/ a stretch of video is one contiguous tensor [T, H, W, C], channels innermost. It is at
+// once a channels-last frame batch [T, C, H, W] for 2-D convolutions, a channels_last_3d clip [1, C, T, H, W] for 3-D
 // ones, and a matrix [THW, C] for norms and 1x1 convolutions, and its frames in time are plain slices. Latents and
 // pixels are permuted once, on the way in and out.
 #pragma once
@@ -15,13 +15,13 @@
 
 namespace flashblock {
 
-/// Histories of one coder's causal convolutions during one film. Slots are created by their first use.
+/// Histories of one coder's causal convolutions during one video. Slots are created by their first use.
 /// Equals the reference's zero padding on the left, whatever the number of frames per call.
 /// Source: Self-Forcing `wan/modules/vae.py`, CACHE_T and feat_cache; exact form: two (or one) frames of zeros at the
-/// start of a film, then the last frames of all input so far.
+/// start of a video, then the last frames of all input so far.
 class FeatureCache {
  public:
-  /// Whether the slot has been used in this film.
+  /// Whether the slot has been used in this video.
   bool contains(const std::string& slot) const { return slots_.count(slot) > 0; }
 
   /// Room for the next `frames` frames of a convolution's input, with the slot's history in front.
@@ -33,7 +33,7 @@ class FeatureCache {
   /// Keeps the last `history_frames` of a window, now written, as the slot's history.
   void keep_last(const std::string& slot, int64_t history_frames, const at::Tensor& window);
 
-  /// Forgets the film.
+  /// Forgets the video.
   void reset() { slots_.clear(); }
 
   /// Bytes held; constant once every slot has been used.

@@ -47,7 +47,7 @@ void rms_norm_cpu(const BiasedFrames& frames, const at::Tensor& gamma, Activatio
                    [&](int64_t begin, int64_t end) { loop(arguments, begin, end); });
 }
 
-/// One row of pixels of the doubled pictures per step: in each, the source alternates between two phases.
+/// One row of pixels of the doubled frames per step: in each, the source alternates between two phases.
 at::Tensor interleave_phases_cpu(const at::Tensor& phases) {
   const int64_t frames = phases.size(0), rows = phases.size(1) - 1, columns = phases.size(2) - 1;
   const size_t pixel_bytes = static_cast<size_t>(phases.size(3) / 4 * phases.element_size());

@@ -24,7 +24,7 @@ void add_bias(at::Tensor& frames, const at::Tensor& bias);
 /// sum += addend + its bias, in place.
 void add_biased(at::Tensor& sum, const BiasedFrames& addend);
 
-/// Puts the four phases of a doubled picture in place: result[t, 2i + a, 2j + b] = phases[t, i + a, j + b, a, b] +
+/// Puts the four phases of a doubled frame in place: result[t, 2i + a, 2j + b] = phases[t, i + a, j + b, a, b] +
 /// bias. Shape: phases.frames [T, H + 1, W + 1, 2 * 2 * C], its bias [2 * 2 * C]; result [T, 2H, 2W, C].
 at::Tensor interleave_phases(const BiasedFrames& phases);
 

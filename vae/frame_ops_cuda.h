@@ -13,7 +13,7 @@ void add_biased(const at::Tensor& sum, const BiasedFrames& addend);
 
 at::Tensor interleave_phases(const BiasedFrames& phases);
 
-/// Pictures from the contributions of every position to every tap of a 3x3x3 convolution to three colours.
+/// Frames from the contributions of every position to every tap of a 3x3x3 convolution to three colours.
 /// Shape: contributions [27 * 3, (T + 2) * H * W], row tap * 3 + colour; bias [3] float32; result [T, 3, H, W] float32.
 at::Tensor gather_taps(const at::Tensor& contributions, const at::Tensor& bias, at::IntArrayRef result_sizes);
 

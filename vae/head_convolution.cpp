@@ -28,8 +28,8 @@ at::Tensor HeadConvolution::forward(const at::Tensor& frames, const at::Tensor& 
     return cuda::gather_taps(contributions, bias_, {frames.size(0), kColours, frames.size(1), frames.size(2)});
   }
 #endif
-  const BiasedFrames pictures = convolution_.forward_normalised({frames, {}}, gamma, cache);
-  return pictures.frames.permute({0, 3, 1, 2}).to(at::kFloat, false, false, at::MemoryFormat::Contiguous);
+  const BiasedFrames pixels = convolution_.forward_normalised({frames, {}}, gamma, cache);
+  return pixels.frames.permute({0, 3, 1, 2}).to(at::kFloat, false, false, at::MemoryFormat::Contiguous);
 }
 
 }  // namespace flashblock

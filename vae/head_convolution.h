@@ -9,7 +9,7 @@
 
 namespace flashblock {
 
-/// conv(SiLU(RMS(x))), 3x3x3, to pictures. A convolution to three channels leaves matrix units idle, so on CUDA it is
+/// conv(SiLU(RMS(x))), 3x3x3, to frames. A convolution to three channels leaves matrix units idle, so on CUDA it is
 /// one matrix product that gives every position's contribution to each of the 27 taps x 3 colours, then one pass that
 /// gathers the 27 neighbours of a pixel. Numerics: contributions rounded to the compute dtype, gathered in float32;
 /// elsewhere as Convolution.

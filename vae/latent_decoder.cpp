@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "core/weight_store.h"
 #include "vae/taehv_decoder.h"
 #include "vae/vae_weights.h"
 #include "vae/wan_decoder.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {

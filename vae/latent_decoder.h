@@ -1,4 +1,4 @@
-// From latents of one frame block to its pictures, streaming: a film is decoded call after call, with the same result
+// From latents of one frame block to its frames, streaming: a video is decoded call after call, with the same result
 // as in one.
 #pragma once
 
@@ -21,11 +21,11 @@ class LatentDecoder {
  public:
   virtual ~LatentDecoder() = default;
 
-  /// Pictures of the next latent frames of the film.
+  /// Frames of the next latent frames of the video.
   /// Shape: latents [1, F, C, H, W], any float dtype, as the transformer emits them (normalised);
-  ///   result [T, 3, 8H, 8W] float32 in [0, 1] on the decoder's device; T = 1 + 4 (F - 1) in the first call of a film,
+  ///   result [T, 3, 8H, 8W] float32 in [0, 1] on the decoder's device; T = 1 + 4 (F - 1) in the first call of a video,
   ///   4 F after it.
-  /// Requires: F >= 1; H and W the same in all calls of a film.
+  /// Requires: F >= 1; H and W the same in all calls of a video.
   at::Tensor decode(const at::Tensor& latents);
 
   /// Latents of one call on their way through the network: tensors that a decoder's first half hands to its second.
@@ -43,19 +43,19 @@ class LatentDecoder {
   /// As decode, before the clamp to [0, 1]: what parity tests compare.
   virtual at::Tensor decode_unclamped(const at::Tensor& latents) = 0;
 
-  /// Forgets the film: the next call starts another one, of any size. Cheap.
+  /// Forgets the video: the next call starts another one, of any size. Cheap.
   virtual void reset() = 0;
 
-  /// Takes up a film in its middle: decode() then goes on, bit for bit, as after the calls so far. No pictures are
+  /// Takes up a video in its middle: decode() then goes on, bit for bit, as after the calls so far. No frames are
   /// made, and each layer sees only the latest latents that its memory still depends on, so that this takes the time of
-  /// a few calls, however long the film is. Shape: `calls` the latents of every decode() call of the film, in order, as
-  /// they were given; on any device.
+  /// a few calls, however long the video is. Shape: `calls` the latents of every decode() call of the video, in order,
+  /// as they were given; on any device.
   void restore(const std::vector<at::Tensor>& calls);
 
   /// Channels C of the latents it decodes.
   virtual int64_t latent_channels() const = 0;
 
-  /// Bytes held between two calls; constant from the second call of a film on.
+  /// Bytes held between two calls; constant from the second call of a video on.
   virtual int64_t state_bytes() const = 0;
 
  protected:
@@ -65,10 +65,10 @@ class LatentDecoder {
   /// The layers that latents pass through, in order.
   virtual std::vector<LayerMemory> layer_memories() const = 0;
 
-  /// Where in a film some latents are.
+  /// Where in a video some latents are.
   enum class Place { kStart, kLater };
 
-  /// Runs the first `layers` layers, for what they remember. kLater: no frame of these is the film's first one,
+  /// Runs the first `layers` layers, for what they remember. kLater: no frame of these is the video's first one,
   /// whatever the layers have seen. Shape: `latents` [F, H, W, C] of the compute dtype, as split.
   virtual void remember(const at::Tensor& latents, size_t layers, Place place) = 0;
 
@@ -79,7 +79,7 @@ class LatentDecoder {
   static std::vector<at::Tensor> split(const at::Tensor& frames);
 };
 
-/// Latent frames of this size that go through a decoder together: three where pictures are small, since fewer calls
+/// Latent frames of this size that go through a decoder together: three where frames are small, since fewer calls
 /// take less time; one where they are large, since what each layer works on grows with it (the Wan VAE at 832x480 in
 /// bfloat16: 4.3 GB for three).
 int64_t latent_frames_together(int64_t latent_height, int64_t latent_width);

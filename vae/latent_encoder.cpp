@@ -1,9 +1,9 @@
 #include "vae/latent_encoder.h"
 
 #include "core/error.h"
-#include "core/weight_store.h"
 #include "vae/vae_weights.h"
 #include "vae/wan_encoder.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 
@@ -12,8 +12,8 @@ std::unique_ptr<LatentEncoder> load_latent_encoder(const WeightStore& store, at:
     return std::make_unique<WanEncoder>(load_encoder_weights(store, device), dtype);
   throw WeightsError(
       store.path().string() +
-      ": no video encoder; expected tensor encoder.conv1.weight, as in Wan2.1_VAE.pth. A film can start from "
-      "a picture or another film only with such a file as `vae` in the model file");
+      ": no video encoder; expected tensor encoder.conv1.weight, as in Wan2.1_VAE.pth. A video can start from "
+      "a frame or another video only with such a file as `vae` in the model file");
 }
 
 }  // namespace flashblock

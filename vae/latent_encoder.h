@@ -1,4 +1,4 @@
-// From pictures to latents, streaming: for films that start from a picture or continue a film.
+// From frames to latents, streaming: for videos that start from a frame or continue a video.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,19 +10,19 @@ namespace flashblock {
 
 class WeightStore;
 
-/// A video encoder that remembers what it needs of the pictures it has already seen.
+/// A video encoder that remembers what it needs of the frames it has already seen.
 /// Thread safety: one thread at a time; two encoders are independent. On CUDA all work goes to the current stream.
 class LatentEncoder {
  public:
   virtual ~LatentEncoder() = default;
 
-  /// Latents of the next pictures of the film: the mean of the posterior, normalised. Nothing is drawn at random.
+  /// Latents of the next frames of the video: the mean of the posterior, normalised. Nothing is drawn at random.
   /// Shape: pixels [T, 3, H, W] in [0, 1]; result [1, F, C, H/8, W/8] float32 on the encoder's device;
-  ///   F = 1 + (T - 1) / 4 in the first call of a film, T / 4 after it.
+  ///   F = 1 + (T - 1) / 4 in the first call of a video, T / 4 after it.
   /// Requires: T = 1 + 4 k in the first call, 4 k (k >= 1) after it; H and W multiples of 8, the same in all calls.
   virtual at::Tensor encode(const at::Tensor& pixels) = 0;
 
-  /// Forgets the film: the next call starts another one, of any size. Cheap.
+  /// Forgets the video: the next call starts another one, of any size. Cheap.
   virtual void reset() = 0;
 
   /// Channels C of the latents it makes.

@@ -1,4 +1,4 @@
-// How far the layers of a decoder look back in time, and what follows for taking up a film in its middle.
+// How far the layers of a decoder look back in time, and what follows for taking up a video in its middle.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ struct LayerMemory {
   int64_t frames_per_frame = 1;  ///< frames that it makes of each
 };
 
-/// For each layer, how many of a film's latest latent frames must pass through it again so that it and all layers
-/// behind it remember what they remembered of the whole film. Never grows from one layer to the next.
+/// For each layer, how many of a video's latest latent frames must pass through it again so that it and all layers
+/// behind it remember what they remembered of the whole video. Never grows from one layer to the next.
 std::vector<int64_t> latent_frames_to_restore(const std::vector<LayerMemory>& layers);
 
 }  // namespace flashblock

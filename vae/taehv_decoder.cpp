@@ -12,13 +12,13 @@
 
 #include "core/check.h"
 #include "core/error.h"
-#include "core/tensor_table.h"
+#include "weights/tensor_table.h"
 
 namespace flashblock {
 namespace {
 
 constexpr int64_t kColours = 3;
-constexpr int64_t kSurplusFrames = 3;  // 4 pictures per latent frame, of which the film's first has only one
+constexpr int64_t kSurplusFrames = 3;  // 4 pixels per latent frame, of which the video's first has only one
 // Frames that each TGrow makes of one, in order. A file may hold more rows: the last ones count.
 constexpr std::array<int64_t, 3> kFramesPerFrame = {1, 2, 2};
 
@@ -173,11 +173,11 @@ at::Tensor TaehvDecoder::to_frames(const at::Tensor& latents) const {
 }
 
 at::Tensor TaehvDecoder::decode_unclamped(const at::Tensor& latents) {
-  std::vector<at::Tensor> pictures;
-  for (const at::Tensor& frames : split(to_frames(latents))) pictures.push_back(decode_frames(frames));
-  at::Tensor film = pictures.size() == 1 ? pictures[0] : at::cat(pictures);
-  if (!std::exchange(started_, true)) film = film.narrow(0, kSurplusFrames, film.size(0) - kSurplusFrames);
-  return film.contiguous();
+  std::vector<at::Tensor> pixels;
+  for (const at::Tensor& frames : split(to_frames(latents))) pixels.push_back(decode_frames(frames));
+  at::Tensor video = pixels.size() == 1 ? pixels[0] : at::cat(pixels);
+  if (!std::exchange(started_, true)) video = video.narrow(0, kSurplusFrames, video.size(0) - kSurplusFrames);
+  return video.contiguous();
 }
 
 at::Tensor TaehvDecoder::run(const at::Tensor& latents, size_t stages) {
@@ -188,8 +188,8 @@ at::Tensor TaehvDecoder::run(const at::Tensor& latents, size_t stages) {
 }
 
 at::Tensor TaehvDecoder::decode_frames(const at::Tensor& latents) {
-  const at::Tensor pictures = output_.forward(run(latents, stages_.size()).relu_());
-  return pictures.permute({0, 3, 1, 2}).to(at::kFloat, false, false, at::MemoryFormat::Contiguous);
+  const at::Tensor pixels = output_.forward(run(latents, stages_.size()).relu_());
+  return pixels.permute({0, 3, 1, 2}).to(at::kFloat, false, false, at::MemoryFormat::Contiguous);
 }
 
 std::vector<LayerMemory> TaehvDecoder::layer_memories() const {

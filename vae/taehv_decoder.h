@@ -8,15 +8,15 @@
 #include <variant>
 #include <vector>
 
-#include "core/weight_store.h"
 #include "vae/causal_conv3d.h"
 #include "vae/coder_blocks.h"
 #include "vae/latent_decoder.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 
-/// Decodes normalised latents with one memory per MemBlock, kept between calls: how a film is cut into calls does not
-/// change it. The three surplus pictures that the network makes before the film's first one are dropped. Source:
+/// Decodes normalised latents with one memory per MemBlock, kept between calls: how a video is cut into calls does not
+/// change it. The three surplus frames that the network makes before the video's first one are dropped. Source:
 /// Self-Forcing `demo_utils/taehv.py`, TAEHV.decoder; its sequential form, which equals the parallel one exactly.
 class TaehvDecoder final : public LatentDecoder {
  public:

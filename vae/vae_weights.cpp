@@ -3,8 +3,8 @@
 #include <ATen/core/Tensor.h>
 
 #include "core/error.h"
-#include "core/tensor_table.h"
 #include "vae/latent_stats.h"
+#include "weights/tensor_table.h"
 
 namespace flashblock {
 namespace {

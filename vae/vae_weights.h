@@ -9,8 +9,8 @@
 #include <variant>
 #include <vector>
 
-#include "core/weight_store.h"
 #include "vae/convolution.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 

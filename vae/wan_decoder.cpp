@@ -39,11 +39,11 @@ void WanDecoder::reset() {
   second_cache_.reset();
 }
 
-// Not finish(begin()): one part at a time, since what lies between the halves of a large picture takes much memory.
+// Not finish(begin()): one part at a time, since what lies between the halves of a large frame takes much memory.
 at::Tensor WanDecoder::decode_unclamped(const at::Tensor& latents) {
-  std::vector<at::Tensor> pictures;
-  for (const at::Tensor& frames : split(to_frames(latents))) pictures.push_back(second_half(first_half(frames)));
-  return pictures.size() == 1 ? pictures[0] : at::cat(pictures);
+  std::vector<at::Tensor> pixels;
+  for (const at::Tensor& frames : split(to_frames(latents))) pixels.push_back(second_half(first_half(frames)));
+  return pixels.size() == 1 ? pixels[0] : at::cat(pixels);
 }
 
 LatentDecoder::HalfDecoded WanDecoder::begin(const at::Tensor& latents) {
@@ -53,9 +53,9 @@ LatentDecoder::HalfDecoded WanDecoder::begin(const at::Tensor& latents) {
 }
 
 at::Tensor WanDecoder::finish_unclamped(const HalfDecoded& half) {
-  std::vector<at::Tensor> pictures;
-  for (const at::Tensor& frames : half) pictures.push_back(second_half(frames));
-  return pictures.size() == 1 ? pictures[0] : at::cat(pictures);
+  std::vector<at::Tensor> pixels;
+  for (const at::Tensor& frames : half) pixels.push_back(second_half(frames));
+  return pixels.size() == 1 ? pixels[0] : at::cat(pixels);
 }
 
 at::Tensor WanDecoder::enter(const at::Tensor& latents) {

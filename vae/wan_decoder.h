@@ -16,7 +16,7 @@
 
 namespace flashblock {
 
-/// Decodes any number of latent frames per call; how a film is cut into calls does not change it.
+/// Decodes any number of latent frames per call; how a video is cut into calls does not change it.
 /// Source: Self-Forcing `wan/modules/vae.py`, WanVAE_.decode and Decoder3d (not the zero-cache decoder of
 /// `demo_utils`).
 class WanDecoder final : public LatentDecoder {

@@ -11,7 +11,7 @@ namespace flashblock {
 namespace {
 
 constexpr int64_t kFramesPerLatent = 4;
-// Pictures that go through the network together: it bounds the memory of a long call.
+// Frames that go through the network together: it bounds the memory of a long call.
 constexpr int64_t kFramesTogether = 2 * kFramesPerLatent;
 
 /// The rows of conv1 that give the mean; the log-variance is never used.
@@ -46,11 +46,11 @@ void WanEncoder::reset() {
 }
 
 at::Tensor WanEncoder::encode(const at::Tensor& pixels) {
-  const int64_t alone = started_ ? 0 : 1;  // the film's first picture
+  const int64_t alone = started_ ? 0 : 1;  // the video's first frame
   FB_CHECK(pixels.dim() == 4 && pixels.size(1) == 3 && pixels.size(2) % 8 == 0 && pixels.size(3) % 8 == 0,
            "pixels must be [T, 3, 8H, 8W], found ", pixels.sizes());
-  FB_CHECK(pixels.size(0) > 0 && (pixels.size(0) - alone) % kFramesPerLatent == 0, pixels.size(0),
-           " pictures; expected ", alone, " + 4 k");
+  FB_CHECK(pixels.size(0) > 0 && (pixels.size(0) - alone) % kFramesPerLatent == 0, pixels.size(0), " frames; expected ",
+           alone, " + 4 k");
   const at::Tensor frames = pixels.to(device_, at::kFloat).mul(2).sub_(1).to(dtype_).permute({0, 2, 3, 1}).contiguous();
   std::vector<at::Tensor> latents;
   for (int64_t first = 0, count = 0; first < frames.size(0); first += count) {

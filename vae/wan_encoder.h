@@ -13,7 +13,7 @@
 
 namespace flashblock {
 
-/// Encodes any number of pictures per call; how a film is cut into calls does not change its latents.
+/// Encodes any number of frames per call; how a video is cut into calls does not change its latents.
 /// Source: Self-Forcing `wan/modules/vae.py`, WanVAE_.encode and Encoder3d.
 class WanEncoder final : public LatentEncoder {
  public:

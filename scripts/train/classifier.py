@@ -1,7 +1,7 @@
-"""A small classifier that reads a film's attributes off two pictures a quarter second apart. Trained on drawn films; it judges
-true films, autoencoder reconstructions and generated films alike.
+"""A small classifier that reads a video's attributes off two frames a quarter second apart. Trained on drawn videos; it judges
+true videos, autoencoder reconstructions and generated videos alike.
 
-    python3 classifier.py OUT_FOLDER [--films N] [--steps N]
+    python3 classifier.py OUT_FOLDER [--videos N] [--steps N]
 """
 import argparse
 import os
@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 
 import world
 from common import DEVICE, DTYPE, rounded, set_up
-from films import TASKS, chunks, draw_parameters
+from videos import TASKS, chunks, draw_parameters
 
-GAP = 4  # pictures between the two that are looked at
+GAP = 4  # frames between the two that are looked at
 
 
 class Classifier(nn.Module):
@@ -29,7 +29,7 @@ class Classifier(nn.Module):
         self.heads = nn.Linear(2 * 192, sum(TASKS.values()))
 
     def forward(self, first, second):
-        """Two pictures [B, 3, 144, 256] in [0, 1] -> logits per task."""
+        """Two frames [B, 3, 144, 256] in [0, 1] -> logits per task."""
         x = F.avg_pool2d(torch.cat([first, second], 1), 2) * 2 - 1
         return self.read(x)
 
@@ -51,15 +51,15 @@ def draw_pairs(n, generator):
 
 
 def soften(x):
-    """Blur, noise and brightness changes, so that the classifier also reads softer pictures than true ones."""
+    """Blur, noise and brightness changes, so that the classifier also reads softer frames than true ones."""
     if torch.rand(()) < 0.5:
         x = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
     return x + torch.randn_like(x) * 0.06 * torch.rand(()).item()
 
 
-def train(films, steps, generator, log, batch=256):
-    params, x = draw_pairs(films, generator)
-    model, kept = Classifier().to(DEVICE), films * 15 // 16
+def train(videos, steps, generator, log, batch=256):
+    params, x = draw_pairs(videos, generator)
+    model, kept = Classifier().to(DEVICE), videos * 15 // 16
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.02)
     for step in range(steps):
         for group in optimizer.param_groups:
@@ -73,16 +73,16 @@ def train(films, steps, generator, log, batch=256):
         optimizer.step()
     model.eval()
     with torch.no_grad():
-        logits = [model.read(x[part].float()) for part in chunks(films, 256) if part.start >= kept - 256]
-        start = films - sum(len(next(iter(l.values()))) for l in logits)
-        hits = {t: (torch.cat([l[t] for l in logits]).argmax(1) == params[t][start:])[-(films - kept):] for t in TASKS}
-    log("classifier on true films", rounded({t: h.float().mean() for t, h in hits.items()}))
+        logits = [model.read(x[part].float()) for part in chunks(videos, 256) if part.start >= kept - 256]
+        start = videos - sum(len(next(iter(l.values()))) for l in logits)
+        hits = {t: (torch.cat([l[t] for l in logits]).argmax(1) == params[t][start:])[-(videos - kept):] for t in TASKS}
+    log("classifier on true videos", rounded({t: h.float().mean() for t, h in hits.items()}))
     return model
 
 
 @torch.no_grad()
 def read(model, clip, truth):
-    """clip [n, T > GAP, 3, 144, 256]; share of films whose attributes are read as `truth` [n] tells; -1 in it: not told."""
+    """clip [n, T > GAP, 3, 144, 256]; share of videos whose attributes are read as `truth` [n] tells; -1 in it: not told."""
     logits = model(clip[:, 0].float(), clip[:, GAP].float())
     return {t: float((logits[t].argmax(1) == wanted)[wanted >= 0].float().mean()) for t, wanted in truth.items()}
 
@@ -106,8 +106,8 @@ def load_or_train(folder, log):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("out")
-    parser.add_argument("--films", type=int, default=8000)
+    parser.add_argument("--videos", type=int, default=8000)
     parser.add_argument("--steps", type=int, default=700)
     options = parser.parse_args()
     log = set_up(3, options.out)
-    save(train(options.films, options.steps, torch.Generator().manual_seed(3), log), f"{options.out}/classifier.safetensors")
+    save(train(options.videos, options.steps, torch.Generator().manual_seed(3), log), f"{options.out}/classifier.safetensors")

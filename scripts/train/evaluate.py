@@ -1,6 +1,6 @@
-"""Judges generated films: minutes from sentences that no training caption contains, and films whose prompt changes half-way.
+"""Judges generated videos: minutes from sentences that no training caption contains, and videos whose prompt changes half-way.
 
-    python3 evaluate.py OUT_FOLDER --vae FOLDER --model FOLDER [--films 48] [--blocks 80]
+    python3 evaluate.py OUT_FOLDER --vae FOLDER --model FOLDER [--videos 48] [--blocks 80]
 """
 import argparse
 import random
@@ -10,8 +10,8 @@ import torch
 import captions
 import classifier
 import world
-from common import DEVICE, DTYPE, elapsed, grid, rounded, save_picture, synchronize
-from films import TASKS, draw_parameters
+from common import DEVICE, DTYPE, elapsed, grid, rounded, save_frame, synchronize
+from videos import TASKS, draw_parameters
 from latents import FRAMES
 from prompts import caption_ids
 from rollout import Rollout
@@ -22,45 +22,45 @@ NAMES = {"scene": world.SCENES, "time": world.TIMES, "weather": world.WEATHER, "
 
 @torch.no_grad()
 def generate(model, rows, blocks, seed, second_rows=None, change=None):
-    """Films [n, 3 blocks, 16, 18, 32] from encoded captions [n, L, C]; from block `change` on they follow `second_rows`."""
+    """Videos [n, 3 blocks, 16, 18, 32] from encoded captions [n, L, C]; from block `change` on they follow `second_rows`."""
     n, generator = len(rows), torch.Generator(device=DEVICE).manual_seed(seed)
     rollout = Rollout(model.transformer, rows, DTYPE, generator=generator)
-    films = []
+    videos = []
     for block in range(blocks):
         if block == change:
             rollout.set_text(second_rows)
         start = torch.full((n,), FRAMES * block, dtype=torch.long, device=DEVICE)
         noise = torch.randn(n, FRAMES, 16, 18, 32, device=DEVICE, generator=generator)
-        films.append(rollout.denoise(noise, start))
-        rollout.commit(films[-1], start)
-    return torch.cat(films, 1)
+        videos.append(rollout.denoise(noise, start))
+        rollout.commit(videos[-1], start)
+    return torch.cat(videos, 1)
 
 
 @torch.no_grad()
-def moment_pictures(vae, films, picture):
-    """Pictures `picture` to `picture` + 4 of every film, [n, 5, 3, 144, 256] in [0, 1], decoded with enough history."""
-    frame = (picture + 3) // 4
+def moment_frames(vae, videos, frame):
+    """Frames `frame` to `frame` + 4 of every video, [n, 5, 3, 144, 256] in [0, 1], decoded with enough history."""
+    frame = (frame + 3) // 4
     first, last = max(0, frame - HISTORY), frame + 2
     result = []
-    for part in films.split(8):
+    for part in videos.split(8):
         z = part[:, first:last].transpose(1, 2)
         clip = vae.decode(z, dtype=DTYPE).float().clamp(-1, 1).transpose(1, 2) * 0.5 + 0.5
-        begin = picture - (4 * first if first else 0)  # a later first frame yields one picture, number 4 * first
+        begin = frame - (4 * first if first else 0)  # a later first frame yields one frame, number 4 * first
         result.append(clip[:, begin:begin + classifier.GAP + 1])
     return torch.cat(result)
 
 
-def picture_statistics(x):
-    """Brightness, contrast, saturation, sharpness of pictures [n, 3, H, W]."""
+def frame_statistics(x):
+    """Brightness, contrast, saturation, sharpness of frames [n, 3, H, W]."""
     grey = x.mean(1)
     edges = (grey[:, :, 1:] - grey[:, :, :-1]).abs().mean((1, 2)) + (grey[:, 1:] - grey[:, :-1]).abs().mean((1, 2))
     return torch.stack([grey.mean((1, 2)), grey.std((1, 2)), (x.amax(1) - x.amin(1)).mean((1, 2)), edges], 1)
 
 
 def moments_of(blocks):
-    """Pictures at 0, 15, 30, 45 and 59 s, or in proportion."""
-    pictures = 12 * blocks - 3
-    return [min(pictures - 6, round(part * pictures)) for part in (0, 0.25, 0.5, 0.75, 0.985)]
+    """Frames at 0, 15, 30, 45 and 59 s, or in proportion."""
+    frames = 12 * blocks - 3
+    return [min(frames - 6, round(part * frames)) for part in (0, 0.25, 0.5, 0.75, 0.985)]
 
 
 def held_out(count):
@@ -71,32 +71,32 @@ def held_out(count):
 
 
 @torch.no_grad()
-def judge(model, vae, tokenizer, judge_of, log, out, films=48, blocks=80):
+def judge(model, vae, tokenizer, judge_of, log, out, videos=48, blocks=80):
     began = elapsed()
-    sentences, truth = held_out(films)
+    sentences, truth = held_out(videos)
     truth = {k: v.to(DEVICE) for k, v in truth.items()}
     rows = model.text(tokenizer(sentences).to(DEVICE), DTYPE)
     z = generate(model, rows, blocks, seed=7)
     synchronize()
-    log("generated", len(sentences), "films of", blocks, "blocks in", elapsed() - began, "s; latents' deviation", rounded(z.std()))
+    log("generated", len(sentences), "videos of", blocks, "blocks in", elapsed() - began, "s; latents' deviation", rounded(z.std()))
     sheet, drift = [], []
     for moment in moments_of(blocks):
-        clip = moment_pictures(vae, z, moment)
+        clip = moment_frames(vae, z, moment)
         log(f"held-out sentences, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, truth), 2))
-        drift.append(rounded(picture_statistics(clip[:, 0]).mean(0)))
+        drift.append(rounded(frame_statistics(clip[:, 0]).mean(0)))
         sheet.append(clip[:14, 0])
     log("brightness, contrast, saturation, sharpness at those moments:", drift)
-    save_picture(f"{out}/films.png", grid(zip(*sheet)))
-    judge_changes(model, vae, tokenizer, judge_of, log, out, films // 2, blocks)
+    save_frame(f"{out}/videos.png", grid(zip(*sheet)))
+    judge_changes(model, vae, tokenizer, judge_of, log, out, videos // 2, blocks)
     log("judged in", elapsed() - began, "s")
 
 
 @torch.no_grad()
-def judge_changes(model, vae, tokenizer, judge_of, log, out, films, blocks):
-    """Films of training-like captions that change half-way, against the true films' statistics."""
+def judge_changes(model, vae, tokenizer, judge_of, log, out, videos, blocks):
+    """Videos of training-like captions that change half-way, against the true videos' statistics."""
     half = blocks // 2
-    change = torch.full((films,), 12 * half - 3)
-    params = draw_parameters(films, torch.Generator().manual_seed(77), 1.0, change)
+    change = torch.full((videos,), 12 * half - 3)
+    params = draw_parameters(videos, torch.Generator().manual_seed(77), 1.0, change)
     rng = random.Random(5)
     rows = [model.text(caption_ids(params, tokenizer, rng, 1, second)[:, 0].to(DEVICE), DTYPE) for second in (False, True)]
     params = world.to(params, DEVICE)
@@ -105,12 +105,12 @@ def judge_changes(model, vae, tokenizer, judge_of, log, out, films, blocks):
     for moment in moments_of(blocks):
         changed = moment >= 12 * half - 3
         truth = {t: params[{"time": "time2", "weather": "weather2"}.get(t, t) if changed else t] for t in TASKS}
-        clip = moment_pictures(vae, z, moment)
-        true = world.render(params, torch.full((films,), moment, device=DEVICE), 1)[:, 0]
+        clip = moment_frames(vae, z, moment)
+        true = world.render(params, torch.full((videos,), moment, device=DEVICE), 1)[:, 0]
         log(f"changing prompts, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, truth), 2), "statistics",
-            rounded(picture_statistics(clip[:, 0]).mean(0)), "true", rounded(picture_statistics(true).mean(0)))
+            rounded(frame_statistics(clip[:, 0]).mean(0)), "true", rounded(frame_statistics(true).mean(0)))
         sheet.append(clip[:10, 0])
-    save_picture(f"{out}/changes.png", grid(zip(*sheet)))
+    save_frame(f"{out}/changes.png", grid(zip(*sheet)))
 
 
 if __name__ == "__main__":
@@ -123,7 +123,7 @@ if __name__ == "__main__":
     parser.add_argument("out")
     parser.add_argument("--vae", required=True)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--films", type=int, default=48)
+    parser.add_argument("--videos", type=int, default=48)
     parser.add_argument("--blocks", type=int, default=80)
     options = parser.parse_args()
     log = set_up(4, options.out)
@@ -131,4 +131,4 @@ if __name__ == "__main__":
     model = train_transformer.Model(Geometry(), tokenizer.vocabulary).to(DEVICE)
     train_transformer.load(model, options.model)
     vae = train_vae.load(options.vae).to(DEVICE)
-    judge(model, vae, tokenizer, classifier.load_or_train(options.vae, log), log, options.out, options.films, options.blocks)
+    judge(model, vae, tokenizer, classifier.load_or_train(options.vae, log), log, options.out, options.videos, options.blocks)

@@ -1,8 +1,8 @@
-"""Pools of films as latents with captions, drawn anew a few at a time while the transformer trains.
+"""Pools of videos as latents with captions, drawn anew a few at a time while the transformer trains.
 
-A film is kept as 11 slots of one frame block: slot 0 is the film's first block (latent frames 0 to 2), slots 1 to 10 are ten
-blocks in a row from latent frame `begin`. Films that begin at 3 are whole film starts. Latent frame f > 0 stands for pictures
-4f - 3 to 4f, so a block that begins at latent frame f begins at picture 4f - 3.
+A video is kept as 11 slots of one frame block: slot 0 is the video's first block (latent frames 0 to 2), slots 1 to 10 are ten
+blocks in a row from latent frame `begin`. Videos that begin at 3 are whole video starts. Latent frame f > 0 stands for frames
+4f - 3 to 4f, so a block that begins at latent frame f begins at frame 4f - 3.
 """
 import random
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 import world
 from common import DEVICE, DTYPE
-from films import chunks, draw_parameters
+from videos import chunks, draw_parameters
 from prompts import caption_ids
 
 SLOTS, FRAMES = 11, 3
@@ -22,7 +22,7 @@ VARIANTS = 8
 
 @torch.no_grad()
 def encode(vae, params, first, count):
-    """Draws `count` pictures per film -> latents [n, F, 16, 18, 32] and the actor's mask [n, F, 18, 32]."""
+    """Draws `count` frames per video -> latents [n, F, 16, 18, 32] and the actor's mask [n, F, 18, 32]."""
     x = world.render(params, first, count).transpose(1, 2) * 2 - 1
     z = vae.encode(x.to(DTYPE).contiguous(memory_format=torch.channels_last_3d)).transpose(1, 2)
     mask = F.max_pool2d(world.actor_mask(params, first, count).float(), 8)
@@ -53,12 +53,12 @@ class Pool:
         return caption_ids(params, self.tokenizer, self.rng, VARIANTS, **options).to(DEVICE)
 
 
-class FilmPool(Pool):
+class VideoPool(Pool):
     """latents, context [n, 11, 3, 16, 18, 32] (context: what the model sees as past; true or its own), mask [n, 11, 3, 18, 32],
     begin [n], changed [n, 11] (which caption rules each slot), own [n], ids [n, 2, variants, L]."""
 
     def __init__(self, n, chunk, start, *args):
-        self.start = start  # whole film starts, or films from the middle
+        self.start = start  # whole video starts, or videos from the middle
         super().__init__(n, chunk, *args)
 
     def draw(self, count):

@@ -12,24 +12,24 @@ DEFAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "
 
 class Tokenizer:
     def __init__(self, path=None, length=64):
-        self.pieces = sentencepiece.SentencePieceProcessor(model_file=path or os.environ.get("SPIECE_MODEL", DEFAULT))
+        self.segments = sentencepiece.SentencePieceProcessor(model_file=path or os.environ.get("SSEGMENT_MODEL", DEFAULT))
         self.length = length
 
     @property
     def vocabulary(self):
-        return self.pieces.vocab_size()
+        return self.segments.vocab_size()
 
     def __call__(self, sentences):
-        """Sentences -> ids [n, length] int64: pieces, the end mark, padding."""
+        """Sentences -> ids [n, length] int64: segments, the end mark, padding."""
         ids = torch.full((len(sentences), self.length), PAD)
-        for row, pieces in zip(ids, self.pieces.encode(list(sentences))):
-            pieces = pieces[:self.length - 1] + [EOS]
-            row[:len(pieces)] = torch.tensor(pieces)
+        for row, segments in zip(ids, self.segments.encode(list(sentences))):
+            segments = segments[:self.length - 1] + [EOS]
+            row[:len(segments)] = torch.tensor(segments)
         return ids
 
 
 def describe(params, rng, variants, second=False, complete=False):
-    """`variants` different captions of every film, [n][variants]."""
+    """`variants` different captions of every video, [n][variants]."""
     columns = {k: v.tolist() for k, v in params.items()}
     clips = [{k: v[i] for k, v in columns.items()} for i in range(len(columns["scene"]))]
     return [[captions.caption(clip, rng, second, complete) for _ in range(variants)] for clip in clips]
@@ -38,4 +38,4 @@ def describe(params, rng, variants, second=False, complete=False):
 def caption_ids(params, tokenizer, rng, variants, second=False, complete=False):
     """[n, variants, L] ids of freshly written captions."""
     sentences = describe(params, rng, variants, second, complete)
-    return tokenizer([s for film in sentences for s in film]).view(len(sentences), variants, -1)
+    return tokenizer([s for video in sentences for s in video]).view(len(sentences), variants, -1)

@@ -34,8 +34,8 @@ def load(model):
 
 def tokenize(model, prompt, length):
     import sentencepiece
-    pieces = sentencepiece.SentencePieceProcessor(model_file=f"{model}/spiece.model").encode(prompt)[:length - 1] + [umt5.EOS]
-    return torch.tensor([pieces + [umt5.PAD] * (length - len(pieces))])
+    segments = sentencepiece.SentencePieceProcessor(model_file=f"{model}/spiece.model").encode(prompt)[:length - 1] + [umt5.EOS]
+    return torch.tensor([segments + [umt5.PAD] * (length - len(segments))])
 
 
 @torch.no_grad()
@@ -79,9 +79,9 @@ def main():
     if options.threads:
         torch.set_num_threads(options.threads)
     record, (transformer, decoder) = render(options.model, options.prompt, options.blocks, options.seed)
-    pictures = record["video"].shape[1]
-    print(f"{options.blocks} blocks, {pictures} pictures, {torch.get_num_threads()} threads, float32: transformer {transformer:.2f} s "
-          f"({1e3 * transformer / options.blocks:.0f} ms a block), decoder {decoder:.2f} s ({1e3 * decoder / pictures:.1f} ms a picture)")
+    frames = record["video"].shape[1]
+    print(f"{options.blocks} blocks, {frames} frames, {torch.get_num_threads()} threads, float32: transformer {transformer:.2f} s "
+          f"({1e3 * transformer / options.blocks:.0f} ms a block), decoder {decoder:.2f} s ({1e3 * decoder / frames:.1f} ms a frame)")
     if options.record:
         record["video"] = record["video"].half()
         save_file({k: v.contiguous() for k, v in record.items()}, options.record,

@@ -1,5 +1,5 @@
 """Block-by-block generation with a KV cache: four denoising passes and one clean pass a block, as in Self-Forcing's
-pipeline/causal_inference.py. The past a block sees: the film's first block (the sink) and the latest `past` blocks."""
+pipeline/causal_inference.py. The past a block sees: the video's first block (the sink) and the latest `past` blocks."""
 import torch
 
 STEPS = (1000, 750, 500, 250)

@@ -1,9 +1,9 @@
-"""Trains the demo model's transformer and text encoder on latents of the drawn world, then judges minute-long films.
+"""Trains the demo model's transformer and text encoder on latents of the drawn world, then judges minute-long videos.
 
     python3 train_transformer.py OUT_FOLDER --vae FOLDER --seconds 660 [--resume FOLDER]     one GPU of 80 GB or more
     python3 train_transformer.py OUT_FOLDER --vae FOLDER --seconds 60 --toy                  a check on a CPU
 
-FOLDER of `--vae` is train_vae.py's output, or exported files. Writes transformer-0 and -1, umt5 (averaged weights, bfloat16), log.txt, films.png.
+FOLDER of `--vae` is train_vae.py's output, or exported files. Writes transformer-0 and -1, umt5 (averaged weights, bfloat16), log.txt, videos.png.
 `--resume` continues from those files, or from exported ones such as assets/demo. Recipe: docs/demo-model.md.
 """
 import argparse
@@ -20,9 +20,9 @@ import evaluate
 import train_vae
 import umt5
 from common import DEVICE, DTYPE, elapsed, rounded, set_up, synchronize
-from films import paint_tables
-from latents import FRAMES, SLOTS, VARIANTS, FilmPool, FirstPool
-from own_films import OwnFirsts, make_own_context
+from videos import paint_tables
+from latents import FRAMES, SLOTS, VARIANTS, VideoPool, FirstPool
+from own_videos import OwnFirsts, make_own_context
 from optim import Trainer, rate_factor
 from prompts import Tokenizer
 from rollout import SHIFT, SIGMAS
@@ -30,8 +30,8 @@ from wan_transformer import Geometry, Layout, WanTransformer
 
 TOY = Geometry(dim=64, num_heads=1, num_layers=2, ffn_dim=128)
 ACTOR_WEIGHT = 2.0
-GROUP_WEIGHTS = (1.0, 0.5, 0.7)  # windows, film starts, first blocks
-OWN_FROM = 0.35  # part of the time after which a new model also sees films of its own: as context, and as half of the first blocks
+GROUP_WEIGHTS = (1.0, 0.5, 0.7)  # windows, video starts, first blocks
+OWN_FROM = 0.35  # part of the time after which a new model also sees videos of its own: as context, and as half of the first blocks
 OWN_FROM_RESUMED = 0.03
 OWN_SHARE = 0.6
 
@@ -75,7 +75,7 @@ class Batch:
         window = self.windows(starts, middles, w, own_share)
         start = self.slots(starts.data, torch.randint(0, starts.n, (s,), device=DEVICE), torch.arange(3, device=DEVICE).expand(s, 3))
         first = self.first_blocks(firsts.data, f - (len(own_firsts["x"]) if own_firsts else 0))
-        self.noised = [w * c * layout.NOISY, s * c * layout.START_NOISY, len(first["ids"])]  # true films with noise, in each group
+        self.noised = [w * c * layout.NOISY, s * c * layout.START_NOISY, len(first["ids"])]  # true videos with noise, in each group
         if own_firsts:
             first = {k: torch.cat([v, own_firsts[k].to(v)]) for k, v in first.items()}
         self.ids = torch.cat([window["ids"], start["ids"], first["ids"]])
@@ -95,7 +95,7 @@ class Batch:
         self.weights = [1 + ACTOR_WEIGHT * m.reshape(-1, FRAMES, 1, *block[-2:]) for m in masks]
         self.sigmas = [draw_sigma((len(t),)) for t in self.targets]
         self.noises = [torch.randn_like(t) for t in self.targets]
-        if own_firsts:  # the noise that leads from the film to reach to where the model's chain is
+        if own_firsts:  # the noise that leads from the video to reach to where the model's chain is
             own, level = slice(self.noised[2], None), own_firsts["sigma"].view(-1, 1, 1, 1, 1)
             self.sigmas[2][own] = own_firsts["sigma"]
             self.noises[2][own] = self.targets[2][own] + (own_firsts["x"] - self.targets[2][own]) / level
@@ -114,17 +114,17 @@ class Batch:
 
     @staticmethod
     def slots(data, index, slots):
-        """Slots [n, m] of films [n] of a pool, one caption before and one after the change."""
+        """Slots [n, m] of videos [n] of a pool, one caption before and one after the change."""
         n = len(index)
         variant = torch.randint(0, VARIANTS, (n, 2), device=DEVICE)
         ids = torch.stack([data["ids"][index, k, variant[:, k]] for k in (0, 1)], 1).flatten(0, 1)
         row = index[:, None]
         return dict(latents=data["latents"][row, slots].float(), context=data["context"][row, slots].float(), mask=data["mask"][row, slots].float(),
                     caption=2 * torch.arange(n, device=DEVICE)[:, None] + data["changed"][row, slots],
-                    starts=FilmPool.slot_starts(data["begin"][index]).gather(1, slots), ids=ids)
+                    starts=VideoPool.slot_starts(data["begin"][index]).gather(1, slots), ids=ids)
 
     def windows(self, starts, middles, count, own_share):
-        """Windows of the first block and six in a row; a part of them from films whose past is the model's own."""
+        """Windows of the first block and six in a row; a part of them from videos whose past is the model's own."""
         parts = []
         for pool, share in ((starts, count // 3), (middles, count - count // 3)):
             index = torch.randint(0, pool.n, (share,), device=DEVICE)
@@ -139,7 +139,7 @@ class Batch:
         return {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
 
     def loss(self, model):
-        """Weighted squared error of the flow; also the plain error of x0 per group and level, of noised true films, for the log."""
+        """Weighted squared error of the flow; also the plain error of x0 per group and level, of noised true videos, for the log."""
         rows = model.text(self.ids, DTYPE)
         flows = model.transformer(self.x, self.t, self.starts, rows, self.caption, self.layout)
         total, errors = 0, []
@@ -209,14 +209,14 @@ def train(model, average, pools, layout, options, log):
             mean = torch.stack(records).nanmean(0)
             memory = torch.cuda.max_memory_allocated() / 2 ** 30 if DEVICE.type == "cuda" else 0.0
             log("step", trainer.steps, "progress", progress, "loss", loss.item(), "gradient", norm, "x0 error at sigma 1, .83, .63: later",
-                rounded(mean[0], 4), "start", rounded(mean[1], 4), "first", rounded(mean[2], 4), "own films", own_error,
+                rounded(mean[0], 4), "start", rounded(mean[1], 4), "first", rounded(mean[2], 4), "own videos", own_error,
                 "own first blocks", own_store.error, "places", own_store.places,
                 "ms/step %.0f" % (1000 * (elapsed() - begin) / max(1, trainer.steps)), "GiB %.0f" % memory)
             records = []
         if elapsed() - saved > 60:
             save(average, options.out)
             saved = elapsed()
-    log("trained", trainer.steps, "steps,", trainer.restored, "restored; drawing", drawing, "s, own films", rolling, "s")
+    log("trained", trainer.steps, "steps,", trainer.restored, "restored; drawing", drawing, "s, own videos", rolling, "s")
 
 
 def main():
@@ -241,9 +241,9 @@ def main():
     tokenizer = Tokenizer()
     seed = int(1e6 * elapsed()) if options.resume else 11
     pool_options = [(vae, tokenizer, torch.Generator().manual_seed(seed + i)) for i in range(3)]
-    starts = FilmPool(2 if toy else 384, 2 if toy else 16, True, *pool_options[0])
-    middles = FilmPool(2 if toy else 768, 2 if toy else 16, False, *pool_options[1])
-    log("drew", starts.n, "film starts and", middles.n, "films from the middle")
+    starts = VideoPool(2 if toy else 384, 2 if toy else 16, True, *pool_options[0])
+    middles = VideoPool(2 if toy else 768, 2 if toy else 16, False, *pool_options[1])
+    log("drew", starts.n, "video starts and", middles.n, "videos from the middle")
     firsts = FirstPool(4 if toy else 640, 2 if toy else 8, *pool_options[2])
     synchronize()
     log("drew the first blocks of", firsts.n, "captions; latents' mean and standard deviation", rounded(middles.data["latents"].float().mean()),
@@ -264,7 +264,7 @@ def main():
     log("saved")
     del model, starts, middles, firsts
     judge_of = classifier.load_or_train(options.vae, log)
-    evaluate.judge(average, vae, tokenizer, judge_of, log, options.out, films=2 if toy else 48, blocks=3 if toy else 80)
+    evaluate.judge(average, vae, tokenizer, judge_of, log, options.out, videos=2 if toy else 48, blocks=3 if toy else 80)
 
 
 if __name__ == "__main__":

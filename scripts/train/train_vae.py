@@ -17,12 +17,12 @@ from safetensors.torch import load_file, save_file
 import classifier
 import wan_vae
 import world
-from common import DEVICE, DTYPE, elapsed, grid, rounded, save_picture, set_up, synchronize
-from films import TASKS, PicturePool, draw_parameters, paint_tables, pictures
+from common import DEVICE, DTYPE, elapsed, grid, rounded, save_frame, set_up, synchronize
+from videos import TASKS, FramePool, draw_parameters, paint_tables, frames
 from optim import Trainer, rate_factor
 from wan_vae import CausalConv3d, WanVAE
 
-# until which part of the time, clips x pictures x height x width of a step
+# until which part of the time, clips x frames x height x width of a step
 PHASES = [(0.45, 24, 17, 96, 128), (0.75, 3, 49, 144, 256), (1.0, 1, 121, 144, 256)]
 TOY_PHASES = [(0.5, 1, 5, 48, 64), (1.0, 1, 9, 48, 64)]
 KL_WEIGHT = 2e-4
@@ -131,14 +131,14 @@ def load(folder):
 
 
 @torch.no_grad()
-def judge(vae, judge_of, generator, films, length, log, out):
-    """PSNR along unseen films and what the classifier reads off their reconstructions."""
-    params = world.to(draw_parameters(films, generator), DEVICE)
+def judge(vae, judge_of, generator, videos, length, log, out):
+    """PSNR along unseen videos and what the classifier reads off their reconstructions."""
+    params = world.to(draw_parameters(videos, generator), DEVICE)
     psnr, true, made, rows = [], [], [], []
     moments = sorted({0, min(40, length // 3), length // 2, length - 6})
-    for i in range(films):
-        film = world.take(params, slice(i, i + 1))
-        x = pictures(film, torch.zeros(1, dtype=torch.long, device=DEVICE), length).transpose(1, 2).float() / 127.5 - 1
+    for i in range(videos):
+        video = world.take(params, slice(i, i + 1))
+        x = frames(video, torch.zeros(1, dtype=torch.long, device=DEVICE), length).transpose(1, 2).float() / 127.5 - 1
         y = vae.decode(vae.encode(channels_last(x)), dtype=DTYPE).float().clamp(-1, 1)
         psnr.append(10 * torch.log10(4 / (y - x).square().mean((0, 1, 3, 4))))
         x, y = ((0.5 * t[0].transpose(0, 1) + 0.5) for t in (x, y))
@@ -148,14 +148,14 @@ def judge(vae, judge_of, generator, films, length, log, out):
             rows.append([x[0], y[0], x[length - 1], y[length - 1]])
     psnr = torch.stack(psnr)
     parts = torch.stack([p.mean() for p in psnr.mean(0).chunk(8)])
-    log("PSNR on", films, "unseen films of", length, "pictures: mean", rounded(psnr.mean(), 2), "first", rounded(psnr[:, 0].mean(), 2),
-        "last", rounded(psnr[:, -1].mean(), 2), "by eighths", rounded(parts, 2), "worst film", rounded(psnr.mean(1).min(), 2))
+    log("PSNR on", videos, "unseen videos of", length, "frames: mean", rounded(psnr.mean(), 2), "first", rounded(psnr[:, 0].mean(), 2),
+        "last", rounded(psnr[:, -1].mean(), 2), "by eighths", rounded(parts, 2), "worst video", rounded(psnr.mean(1).min(), 2))
     truth = {t: params[t] for t in TASKS}
-    for name, clips in (("true films", true), ("reconstructions", made)):
+    for name, clips in (("true videos", true), ("reconstructions", made)):
         clips = torch.stack(clips, 1)
         for moment, clip in zip(moments, clips):
-            log("classifier on", name, "picture", moment, rounded(classifier.read(judge_of, clip, truth)))
-    save_picture(f"{out}/vae.png", grid(rows))
+            log("classifier on", name, "frame", moment, rounded(classifier.read(judge_of, clip, truth)))
+    save_frame(f"{out}/vae.png", grid(rows))
 
 
 def main():
@@ -171,7 +171,7 @@ def main():
         paint_tables()
         log("painted the world's tables")
     phases = TOY_PHASES if options.toy else PHASES
-    pool = PicturePool(3 if options.toy else 512, phases[-1][2], generator, 2 if options.toy else 16)
+    pool = FramePool(3 if options.toy else 512, phases[-1][2], generator, 2 if options.toy else 16)
     synchronize()
     per_refresh = elapsed() / pool.n * pool.chunk
     log("drew", pool.n, "clips; one refresh of", pool.chunk, "clips takes about", per_refresh, "s")

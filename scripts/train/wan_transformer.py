@@ -48,8 +48,8 @@ class Geometry:
 class Layout:
     """Which frame blocks a training pass holds, in this order:
 
-    windows x 6 clean (the film's first block, then 5 in a row), windows x copies x 4 noisy (the 3rd to 6th in that row),
-    starts x 2 clean (blocks 0, 1 of a film), starts x copies x 2 noisy (blocks 1, 2), firsts noisy (block 0).
+    windows x 6 clean (the video's first block, then 5 in a row), windows x copies x 4 noisy (the 3rd to 6th in that row),
+    starts x 2 clean (blocks 0, 1 of a video), starts x copies x 2 noisy (blocks 1, 2), firsts noisy (block 0).
     """
     windows: int
     copies: int
@@ -99,7 +99,7 @@ def attend(q, k, v):
 def sequence_attention(q, k, v, layout):
     """Self-attention of a training pass; q, k, v [NB, N, heads, d] in the order of `Layout`.
 
-    Every block sees itself, the film's first block, and the two clean blocks before it.
+    Every block sees itself, the video's first block, and the two clean blocks before it.
     """
     inner, w, s, c = q.shape[1:], layout.windows, layout.starts, layout.copies
     grid = [(w, 6), (w, c, 4), (s, 2), (s, c, 2), (layout.firsts,)]
@@ -286,7 +286,7 @@ class WanTransformer(nn.Module):
         return [block.cross_attn.text(context) for block in self.blocks]
 
     def cached(self, x, t, start, text, cache):
-        """Flow of one block per film, x [B, F, 16, H, W] at time t beginning at latent frame `start` [B].
+        """Flow of one block per video, x [B, F, 16, H, W] at time t beginning at latent frame `start` [B].
         `cache` holds, per layer, the (k, v) of the visible past; returns the flow and this block's own (k, v) per layer."""
         rope = rope_table(start, self.geometry)
         e, e0 = self.embed_time(torch.full(x.shape[:2], float(t), device=x.device), x.dtype)

@@ -5,7 +5,7 @@ exportable file. Source of the architecture: Wan2.1, wan/modules/vae.py. Differe
 and the encoder's and decoder's are independent; the whole clip is computed in one go, which equals the published chunk by
 chunk computation; a chunked pass with history exists beside it for streaming (`decode(z, history)`).
 
-Shapes: pictures `[B, 3, T, 8H, 8W]` in [-1, 1], latents `[B, 16, F, H, W]`, T = 1 + 4 (F - 1).
+Shapes: frames `[B, 3, T, 8H, 8W]` in [-1, 1], latents `[B, 16, F, H, W]`, T = 1 + 4 (F - 1).
 """
 import torch
 import torch.nn as nn
@@ -66,11 +66,11 @@ class CausalConv3d(nn.Conv3d):
         batch, channels, frames, height, width = x.shape
         frames -= self.past
         x = torch.cat([x[:, :, i:i + frames] for i in range(self.past + 1)], 1)
-        y = F.conv2d(to_pictures(x), weight.transpose(1, 2).flatten(1, 2), bias, padding=self.space)
+        y = F.conv2d(to_frames(x), weight.transpose(1, 2).flatten(1, 2), bias, padding=self.space)
         return to_clip(y, batch)
 
 
-def to_pictures(x):
+def to_frames(x):
     """[B, C, T, H, W] -> [B T, C, H, W], channels last."""
     y = x.transpose(1, 2).flatten(0, 1)
     return y.contiguous(memory_format=torch.channels_last)
@@ -130,7 +130,7 @@ class Downsample(nn.Module):
 
     def forward(self, x, history=None):
         conv = self.resample["1"]
-        y = F.pad(to_pictures(x), (0, 1, 0, 1)).contiguous(memory_format=torch.channels_last)
+        y = F.pad(to_frames(x), (0, 1, 0, 1)).contiguous(memory_format=torch.channels_last)
         x = to_clip(F.conv2d(y, conv.weight.to(x.dtype), conv.bias.to(x.dtype), stride=2), x.shape[0])
         if self.temporal and x.shape[2] > 1:
             conv = self.time_conv
@@ -140,7 +140,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the height and width, half the channels; with `temporal`, twice the frames after the first frame of the film."""
+    """Twice the height and width, half the channels; with `temporal`, twice the frames after the first frame of the video."""
 
     def __init__(self, channels, temporal):
         super().__init__()
@@ -153,11 +153,11 @@ class Upsample(nn.Module):
         if self.temporal:
             x = self.double_frames(x, history)
         conv = self.resample["1"]
-        y = F.interpolate(to_pictures(x), scale_factor=2, mode="nearest")
+        y = F.interpolate(to_frames(x), scale_factor=2, mode="nearest")
         return to_clip(F.conv2d(y, conv.weight.to(x.dtype), conv.bias.to(x.dtype), padding=1), x.shape[0])
 
     def double_frames(self, x, history):
-        """The film's first frame passes alone and never enters the history of `time_conv`."""
+        """The video's first frame passes alone and never enters the history of `time_conv`."""
         first = history is None or self not in history
         if history is not None:
             history[self] = True
@@ -228,20 +228,20 @@ class WanVAE(nn.Module):
     def statistics(self, x):
         return (c.to(x.device, torch.float32) for c in self.constants)
 
-    def posterior(self, pictures):
+    def posterior(self, frames):
         """Mean and log-variance of the raw latents, [B, 16, F, H, W] each."""
-        return self.conv1(self.encoder(pictures)).chunk(2, 1)
+        return self.conv1(self.encoder(frames)).chunk(2, 1)
 
     def decode_raw(self, raw, history=None):
         return self.decoder(self.conv2(raw), history)
 
-    def encode(self, pictures):
+    def encode(self, frames):
         """Normalised latents, float32."""
-        mean, std = self.statistics(pictures)
-        return (self.posterior(pictures)[0].float() - mean) / std
+        mean, std = self.statistics(frames)
+        return (self.posterior(frames)[0].float() - mean) / std
 
     def decode(self, latents, history=None, dtype=None):
-        """Pictures around [-1, 1]. With a dict as `history`, the latents continue those of earlier calls with the same dict."""
+        """Frames around [-1, 1]. With a dict as `history`, the latents continue those of earlier calls with the same dict."""
         mean, std = self.statistics(latents)
         return self.decode_raw((latents.float() * std + mean).to(dtype or latents.dtype), history)
 

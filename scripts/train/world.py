@@ -1,8 +1,8 @@
-"""A drawn world: endless captioned films, a pure function of a few clip parameters and the picture index.
+"""A drawn world: endless captioned videos, a pure function of a few clip parameters and the frame index.
 
-Every film is 256x144 at 16 pictures a second. Sky, clouds, layers of landscape, the actor and what falls from the sky are
-tables of picture columns, painted once per device; drawing a picture picks columns and lays them over each other.
-Everything that moves repeats: the panorama after 512 elements, motions after 12, 24 or 48 pictures.
+Every video is 256x144 at 16 fps. Sky, clouds, layers of landscape, the actor and what falls from the sky are
+tables of frame columns, painted once per device; drawing a frame picks columns and lays them over each other.
+Everything that moves repeats: the panorama after 512 elements, motions after 12, 24 or 48 frames.
 """
 
 import functools
@@ -17,10 +17,10 @@ from world_sky import (CLOUD_ROWS, GLINT_FRAMES, GLINT_ROWS, GLINT_TOP, PRECIPIT
                        precipitation, skies)
 
 DIRECTIONS = ["left", "right"]
-STARTS = 8  # camera positions a film may begin from
-BLEND_PICTURES = 24
+STARTS = 8  # camera positions a video may begin from
+BLEND_FRAMES = 24
 NEVER = 10**9
-FIRST_BLOCK, BLOCK = 9, 12  # pictures in the first frame block and in each later one
+FIRST_BLOCK, BLOCK = 9, 12  # frames in the first frame block and in each later one
 LAMP = "#ffd989"
 PLACES = {"sea": ["boat", "balloon", "bird", "kite"], "desert": ["ball", "balloon", "bird", "car", "train", "kite"]}
 LAND = ["ball", "balloon", "bird", "car", "train", "kite"]
@@ -51,9 +51,9 @@ def sample(n, generator):
 
 
 def add_changes(params, probability, generator, first, last):
-    """Give a share of the clips another time or weather (or both) from the first picture of a frame block in [first, last).
+    """Give a share of the clips another time or weather (or both) from the first frame of a frame block in [first, last).
 
-    first, last: int or int64 [n]. Clips without such a picture stay as they are.
+    first, last: int or int64 [n]. Clips without such a frame stay as they are.
     """
     n = len(params["scene"])
     device = params["scene"].device
@@ -61,10 +61,10 @@ def add_changes(params, probability, generator, first, last):
     def draw(k):
         return torch.randint(0, k, (n,), generator=generator).to(device)
 
-    def blocks_before(picture):
-        """Number of frame blocks that begin before a picture."""
-        picture = torch.as_tensor(picture, device=device).expand(n)
-        return torch.where(picture > 0, 1 + ((picture - FIRST_BLOCK + BLOCK - 1) // BLOCK).clamp(min=0), 0)
+    def blocks_before(frame):
+        """Number of frame blocks that begin before a frame."""
+        frame = torch.as_tensor(frame, device=device).expand(n)
+        return torch.where(frame > 0, 1 + ((frame - FIRST_BLOCK + BLOCK - 1) // BLOCK).clamp(min=0), 0)
 
     low, high = blocks_before(first), blocks_before(last)
     share = torch.rand(n, generator=generator).to(device)
@@ -131,26 +131,26 @@ def _body_colours(device):
 # ---- drawing
 
 
-def _pictures_of(first_picture, pictures, device):
-    return first_picture.to(device)[:, None] + torch.arange(pictures, device=device)
+def _frames_of(first_frame, frames, device):
+    return first_frame.to(device)[:, None] + torch.arange(frames, device=device)
 
 
 def _mixed(values, clip):
-    """Palette entries [16, C] for each picture, blended over the change: [n, T, 1, C, 1]."""
+    """Palette entries [16, C] for each frame, blended over the change: [n, T, 1, C, 1]."""
     v = mix(values[clip["state"]][:, None], values[clip["state2"]][:, None], clip["blend"][..., None])
     return v[:, :, None, :, None]
 
 
 def _scroll(columns, speed, frames, clip):
-    """Column index [n, T, W] of a strip that scrolls `speed` quarter elements a picture."""
+    """Column index [n, T, W] of a strip that scrolls `speed` quarter elements a frame."""
     sign = clip["direction"] * 2 - 1
-    offset = (clip["start"] * (columns // STARTS))[:, None] + (sign * speed)[:, None] * clip["picture"]
+    offset = (clip["start"] * (columns // STARTS))[:, None] + (sign * speed)[:, None] * clip["frame"]
     x = 4 * torch.arange(WIDTH, device=offset.device)
-    return (offset[..., None] + x) % columns + (clip["picture"] % frames)[..., None] * columns
+    return (offset[..., None] + x) % columns + (clip["frame"] % frames)[..., None] * columns
 
 
 def _draw_sky(clip, tables):
-    n, t = clip["picture"].shape
+    n, t = clip["frame"].shape
     sky = tables["sky"][clip["state"]][:, None].expand(n, t, WIDTH, 3, HEIGHT).clone()
     if clip["changing"]:
         sky += clip["blend"][..., None, None, None] * (tables["sky"][clip["state2"]][:, None] - sky)
@@ -169,28 +169,28 @@ def _draw_sky(clip, tables):
     return sky
 
 
-def _draw_layer(picture, layer, clip, colours):
-    n, t = clip["picture"].shape
+def _draw_layer(frame, layer, clip, colours):
+    n, t = clip["frame"].shape
     index = _scroll(layer["columns"], layer["speed"], layer["frames"], clip)
     planes = F.embedding(index, layer["table"]).view(n, t, WIDTH, 8, layer["rows"])
     alpha, bare, whiter, lamp = planes.split([1, 3, 3, 1], 3)
     if clip["snowy"]:
         bare = bare + colours["snow"] * whiter
     mist = (layer["mist"] * colours["fog"]).clamp(0, 0.85)
-    part = picture[..., layer["top"] : layer["top"] + layer["rows"]]
+    part = frame[..., layer["top"] : layer["top"] + layer["rows"]]
     part *= 1 - alpha
     part += bare * (colours["light"] * (1 - mist)) + (alpha * mist) * colours["haze"]
     lamp = lamp * colours["lamps"]
     part += lamp * (colours["lamp"] - part)
 
 
-def _draw_glint(picture, clip, tables):
+def _draw_glint(frame, clip, tables):
     """Sun or moon on the water."""
-    frame = clip["picture"] % GLINT_FRAMES
-    films = tables["glints"].flatten(0, 1)
-    part = picture[..., GLINT_TOP : GLINT_TOP + GLINT_ROWS]
+    frame = clip["frame"] % GLINT_FRAMES
+    videos = tables["glints"].flatten(0, 1)
+    part = frame[..., GLINT_TOP : GLINT_TOP + GLINT_ROWS]
     for state, share in (("state", 1 - clip["blend"]), ("state2", clip["blend"])):
-        light = films[frame + (clip[state] // 4 * GLINT_FRAMES)[:, None]]
+        light = videos[frame + (clip[state] // 4 * GLINT_FRAMES)[:, None]]
         part += (light * share[..., None, None])[..., None, :] * (tables["sun"] * tables["clear"])[clip[state]][:, None, None, :, None]
         if not clip["changing"]:
             break
@@ -198,20 +198,20 @@ def _draw_glint(picture, clip, tables):
 
 
 def _actor_planes(clip, actor, device):
-    """The actor's film for clips that all have this actor: [n, T, COLUMNS, 8, H]."""
-    n, t = clip["picture"].shape
+    """The actor's video for clips that all have this actor: [n, T, COLUMNS, 8, H]."""
+    n, t = clip["frame"].shape
     x = torch.arange(COLUMNS, device=device)
     x = torch.where(clip["direction"][:, None] == 1, x, COLUMNS - 1 - x)
-    index = (clip["picture"] % FRAMES)[..., None] * COLUMNS + x[:, None]
+    index = (clip["frame"] % FRAMES)[..., None] * COLUMNS + x[:, None]
     return F.embedding(index, _actor_table(actor, device)).view(n, t, COLUMNS, 8, HEIGHT)
 
 
 
-def _draw_actor(picture, clip, colours, actor):
-    planes = _actor_planes(clip, actor, picture.device)
+def _draw_actor(frame, clip, colours, actor):
+    planes = _actor_planes(clip, actor, frame.device)
     alpha, tint, own, lamp, halo, shadow = planes.split([1, 1, 3, 1, 1, 1], 3)
-    body = _body_colours(picture.device)[clip["color"]][:, None, None, :, None]
-    part = picture[:, :, LEFT : LEFT + COLUMNS]
+    body = _body_colours(frame.device)[clip["color"]][:, None, None, :, None]
+    part = frame[:, :, LEFT : LEFT + COLUMNS]
     part *= 1 - shadow
     part += halo * colours["glow"] * (colours["lamp"] - part)
     part *= 1 - alpha
@@ -219,23 +219,23 @@ def _draw_actor(picture, clip, colours, actor):
     part.clamp_(0, 1)
 
 
-def _draw_falls(picture, clip, tables, colours):
+def _draw_falls(frame, clip, tables, colours):
     """Rain and snow."""
-    n, t = clip["picture"].shape
-    frame = clip["picture"] % PRECIPITATION_FRAMES
+    n, t = clip["frame"].shape
+    frame = clip["frame"] % PRECIPITATION_FRAMES
     falls = tables["falls"].flatten(0, 1)
     coverage = falls[frame + (clip["weather"] * PRECIPITATION_FRAMES)[:, None]]
     if clip["changing"]:
         coverage = mix(coverage, falls[frame + (clip["weather2"] * PRECIPITATION_FRAMES)[:, None]], clip["blend"][..., None, None])
     coverage = coverage[..., None, :]
-    picture += coverage * (colours["drops"] - picture)
+    frame += coverage * (colours["drops"] - frame)
 
 
-def _clip(params, first_picture, pictures):
+def _clip(params, first_frame, frames):
     device = params["scene"].device
-    picture = _pictures_of(first_picture, pictures, device)
-    clip = dict(params, picture=picture, state=params["time"] * 4 + params["weather"], state2=params["time2"] * 4 + params["weather2"])
-    u = ((picture - params["change"][:, None] + 1) / BLEND_PICTURES).clamp(0, 1)
+    frame = _frames_of(first_frame, frames, device)
+    clip = dict(params, frame=frame, state=params["time"] * 4 + params["weather"], state2=params["time2"] * 4 + params["weather2"])
+    u = ((frame - params["change"][:, None] + 1) / BLEND_FRAMES).clamp(0, 1)
     clip["blend"] = u * u * (3 - 2 * u)
     return clip
 
@@ -246,7 +246,7 @@ def _select(clip, index):
 
 def _draw(clip):
     """All clips have one scene; returns columns [n, T, W, 3, H]."""
-    device = clip["picture"].device
+    device = clip["frame"].device
     tables = _sky_tables(device)
     clip["changing"] = bool((clip["blend"] > 0).any())
     clip["snowy"] = bool(((clip["weather"] == 3) | (clip["weather2"] == 3)).any())
@@ -255,49 +255,49 @@ def _draw(clip):
     colours["lamp"] = rgb(LAMP).to(device)[:, None]
     back, front, tone = _scene_tables(int(clip["scene"][0]), device)
     colours["light"] = colours["light"] * _mixed(tone, clip)
-    picture = _draw_sky(clip, tables)
+    frame = _draw_sky(clip, tables)
     for layer in back:
-        _draw_layer(picture, layer, clip, colours)
+        _draw_layer(frame, layer, clip, colours)
     if SCENES[int(clip["scene"][0])] == "sea":
-        _draw_glint(picture, clip, tables)
+        _draw_glint(frame, clip, tables)
     for actor in clip["actor"].unique().tolist():
         same = (clip["actor"] == actor).nonzero().flatten()
-        part, some, light = picture[same], _select(clip, same), {k: v[same] if v.dim() == 5 else v for k, v in colours.items()}
+        part, some, light = frame[same], _select(clip, same), {k: v[same] if v.dim() == 5 else v for k, v in colours.items()}
         if ACTORS[actor] == "train":
             _draw_layer(part, _rails_table(device), some, light)
         _draw_actor(part, some, light, actor)
-        picture[same] = part
+        frame[same] = part
     for layer in front:
-        _draw_layer(picture, layer, clip, colours)
+        _draw_layer(frame, layer, clip, colours)
     if bool((torch.stack([clip["weather"], clip["weather2"]]) >= 2).any()):
-        _draw_falls(picture, clip, tables, colours)
-    return picture.mul_(tables["vignette"]).clamp_(0, 1)
+        _draw_falls(frame, clip, tables, colours)
+    return frame.mul_(tables["vignette"]).clamp_(0, 1)
 
 
-def _groups(params, pictures, limit=600):
-    """Index tensors of clips of one scene, small enough that a group has at most about `limit` pictures."""
-    size = max(1, limit // pictures)
+def _groups(params, frames, limit=600):
+    """Index tensors of clips of one scene, small enough that a group has at most about `limit` frames."""
+    size = max(1, limit // frames)
     for scene in params["scene"].unique().tolist():
         yield from (params["scene"] == scene).nonzero().flatten().split(size)
 
 
 @torch.no_grad()
-def render(params, first_picture, pictures):
-    """Pictures first_picture[i] to first_picture[i] + pictures - 1 of each clip: float32 [n, pictures, 3, 144, 256] in [0, 1]."""
+def render(params, first_frame, frames):
+    """Frames first_frame[i] to first_frame[i] + frames - 1 of each clip: float32 [n, frames, 3, 144, 256] in [0, 1]."""
     device = params["scene"].device
-    result = torch.empty(len(params["scene"]), pictures, 3, HEIGHT, WIDTH, device=device)
-    first_picture = first_picture.to(device)
-    for index in _groups(params, pictures):
-        result[index] = _draw(_clip(take(params, index), first_picture[index], pictures)).permute(0, 1, 3, 4, 2)
+    result = torch.empty(len(params["scene"]), frames, 3, HEIGHT, WIDTH, device=device)
+    first_frame = first_frame.to(device)
+    for index in _groups(params, frames):
+        result[index] = _draw(_clip(take(params, index), first_frame[index], frames)).permute(0, 1, 3, 4, 2)
     return result
 
 
 @torch.no_grad()
-def actor_mask(params, first_picture, pictures):
-    """Soft coverage of the actor: float32 [n, pictures, 144, 256] in [0, 1]."""
+def actor_mask(params, first_frame, frames):
+    """Soft coverage of the actor: float32 [n, frames, 144, 256] in [0, 1]."""
     device = params["scene"].device
-    result = torch.zeros(len(params["scene"]), pictures, HEIGHT, WIDTH, device=device)
-    clip = _clip(params, first_picture, pictures)
+    result = torch.zeros(len(params["scene"]), frames, HEIGHT, WIDTH, device=device)
+    clip = _clip(params, first_frame, frames)
     for actor in params["actor"].unique().tolist():
         same = (params["actor"] == actor).nonzero().flatten()
         planes = _actor_planes(_select(clip, same), actor, device)

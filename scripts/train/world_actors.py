@@ -1,4 +1,4 @@
-"""The actors: large simple silhouettes on films of 48 pictures, painted once and tinted with the clip's colour."""
+"""The actors: large simple silhouettes on videos of 48 frames, painted once and tinted with the clip's colour."""
 
 import math
 
@@ -10,12 +10,12 @@ ACTORS = ["ball", "balloon", "boat", "bird", "car", "train", "kite"]
 COLORS = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "white"]
 COLOR_VALUES = ["#e5232b", "#fb8416", "#ffdb1f", "#1fa648", "#2257e6", "#7e2fc0", "#ff7fbd", "#f8f8fb"]
 FRAMES = 48
-LEFT, COLUMNS = 40, 176  # the columns of the picture that an actor may touch
+LEFT, COLUMNS = 40, 176  # the columns of the frame that an actor may touch
 GROUND = 127.0
 
 
 class Sprite:
-    """A film of one actor facing right.
+    """A video of one actor facing right.
 
     planes [48, H, COLUMNS]: coverage; tint (times the clip's colour); own colour [3]; own light (lamps); halo; shadow on the ground.
     """
@@ -29,7 +29,7 @@ class Sprite:
         self.own = torch.zeros(3, *size)
 
     def cycle(self, turns, phase=0.0):
-        """sin of a motion that repeats `turns` times in 48 pictures: [48, 1, 1]."""
+        """sin of a motion that repeats `turns` times in 48 frames: [48, 1, 1]."""
         return torch.sin(2 * math.pi * (turns * self.t + phase))
 
     def tinted(self, coverage, tint=1.0, shine=0.0):
@@ -65,7 +65,7 @@ def paint_actor(name):
 
 
 def _ball(s):
-    """A beach ball that bounces twice in 48 pictures and turns once between two bounces."""
+    """A beach ball that bounces twice in 48 frames and turns once between two bounces."""
     r = 21.0
     u = torch.remainder(s.t * 2, 1.0)
     height = 4 * u * (1 - u)
@@ -103,7 +103,7 @@ def _balloon(s):
 
 
 def _boat(s):
-    """Two sails and a hull, rocking once in 48 pictures."""
+    """Two sails and a hull, rocking once in 48 frames."""
     cx, cy = 128 + 4 * s.cycle(1, 0.25), 116 + 2.0 * s.cycle(2)
     s.glow(cx, cy - 34, 34)
     dx, dy = rotate(s.x - cx, s.y - cy, 0.055 * s.cycle(1, 0.1))
@@ -120,7 +120,7 @@ def _boat(s):
 
 
 def _bird(s):
-    """A gliding bird: two wing beats in 48 pictures."""
+    """A gliding bird: two wing beats in 48 frames."""
     flap = s.cycle(2)
     cx, cy = 128 + 5 * s.cycle(1, 0.25), 58 - 4 * s.cycle(2, 0.20)
     s.glow(cx, cy, 32)
@@ -161,7 +161,7 @@ def _car(s):
 
 
 def _train(s):
-    """A steam engine; its wheels turn twice, and two puffs of steam rise, in 48 pictures."""
+    """A steam engine; its wheels turn twice, and two puffs of steam rise, in 48 frames."""
     cx, cy = 130 + 3 * s.cycle(1, 0.25), GROUND - 10 + 0.6 * s.cycle(4)
     s.cast(cx, 46)
     s.glow(cx, cy - 16, 36)
@@ -190,7 +190,7 @@ def _train(s):
 
 
 def _kite(s):
-    """A diamond kite on a string; its tail of bows waves twice in 48 pictures."""
+    """A diamond kite on a string; its tail of bows waves twice in 48 frames."""
     cx, cy = 132 + 6 * s.cycle(1, 0.25), 50 + 4 * s.cycle(2)
     s.glow(cx, cy, 34)
     dx0, dy0 = s.x - cx, s.y - cy

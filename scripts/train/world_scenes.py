@@ -13,7 +13,7 @@ SCENES = ["sea", "hills", "desert", "mountains", "city", "forest"]
 
 @dataclass
 class Layer:
-    """A painted strip; speed in quarter picture elements a picture; mist: share of haze at its top and its bottom row."""
+    """A painted strip; speed in quarter frame elements a frame; mist: share of haze at its top and its bottom row."""
 
     strip: Strip
     speed: int
@@ -79,7 +79,7 @@ def _water():
 
 
 def _wave(colour, base, amplitude):
-    """A row of paper waves; its crests breathe over 24 pictures."""
+    """A row of paper waves; its crests breathe over 24 frames."""
     s = Strip(128, int(base - 2.2 * amplitude - 2), frames=24)
     swell = 1 + 0.30 * torch.sin(2 * math.pi * s.t)
     sway = 0.04 * torch.sin(2 * math.pi * (s.t + 0.25))

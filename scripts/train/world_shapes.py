@@ -1,4 +1,4 @@
-"""Shapes and paint: signed distances (in picture elements) and layers of premultiplied colour.
+"""Shapes and paint: signed distances (in frame elements) and layers of premultiplied colour.
 
 A shape is a function of two broadcastable tensors x (to the right) and y (down) that returns the signed distance to its
 edge, negative inside. `cover` turns a distance into antialiased coverage.
@@ -29,7 +29,7 @@ def smoothstep(low, high, x):
 
 
 def cover(distance, softness=1.0):
-    """Coverage in [0, 1] of the inside; the edge is `softness` picture elements wide."""
+    """Coverage in [0, 1] of the inside; the edge is `softness` frame elements wide."""
     return (0.5 - distance / softness).clamp(0, 1)
 
 
@@ -92,10 +92,10 @@ def rotate(x, y, angle):
 
 
 class Strip:
-    """One layer of a panorama: a periodic strip painted at every quarter picture element.
+    """One layer of a panorama: a periodic strip painted at every quarter frame element.
 
     planes: coverage [R, X], colour bare and under snow [3, R, X] (premultiplied), lamp light [R, X];
-    X = frames * 4 * period columns, R = HEIGHT - top rows. With frames > 1 the strip is a short repeating film.
+    X = frames * 4 * period columns, R = HEIGHT - top rows. With frames > 1 the strip is a short repeating video.
     """
 
     def __init__(self, period=512, top=0, frames=1, bottom=HEIGHT):

@@ -27,11 +27,11 @@ def sheet_parameters():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", default="docs/demo-world.jpg")
-    parser.add_argument("--picture", type=int, default=20, help="picture of each film")
+    parser.add_argument("--frame", type=int, default=20, help="frame of each video")
     args = parser.parse_args()
     params = sheet_parameters()
-    pictures = world.render(params, torch.full((len(params["scene"]),), args.picture), 1)[:, 0]
-    small = torch.nn.functional.interpolate(pictures, size=(108, 192), mode="bilinear", antialias=True)
+    frames = world.render(params, torch.full((len(params["scene"]),), args.frame), 1)[:, 0]
+    small = torch.nn.functional.interpolate(frames, size=(108, 192), mode="bilinear", antialias=True)
     rows = torch.nn.functional.pad(small, (2, 2, 2, 2), value=1.0).unflatten(0, (len(world.SCENES), len(COLUMNS)))
     sheet = rows.permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2)
     Image.fromarray((sheet * 255).round().byte().numpy()).save(args.output, quality=86)

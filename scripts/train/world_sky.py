@@ -73,21 +73,21 @@ def skies(colours):
         time, weather = TIMES[index // 4], WEATHER[index % 4]
         top, middle, horizon = colours["sky"][index][:, :, None, None]
         v = (y / 96).clamp(0, 1)
-        picture = mix(mix(top, middle, smoothstep(0, 0.62, v)), horizon, smoothstep(0.45, 1.0, v)).expand(3, HEIGHT, WIDTH)
+        frame = mix(mix(top, middle, smoothstep(0, 0.62, v)), horizon, smoothstep(0.45, 1.0, v)).expand(3, HEIGHT, WIDTH)
         sun, (sx, sy, r) = colours["sun"][index][:, None, None], TIME_PALETTE[time]["place"]
         d = torch.sqrt((x - sx) ** 2 + (y - sy) ** 2)
         shine = {"clear": 1.0, "cloudy": 0.35, "rain": 0.0, "snow": 0.25}[weather]
         strength = 0.55 if time == "night" else 1.0
-        picture = mix(picture, sun, shine * strength * 0.62 * torch.exp(-d / (r * 2.6)))
+        frame = mix(frame, sun, shine * strength * 0.62 * torch.exp(-d / (r * 2.6)))
         if weather == "clear":
             for scale, alpha in ((3.1, 0.10), (2.1, 0.16)):
-                picture = mix(picture, sun, strength * alpha * cover(d - scale * r, 3))
+                frame = mix(frame, sun, strength * alpha * cover(d - scale * r, 3))
             disc = cover(d - r, 1.5)
             if time == "night":
-                picture = mix(picture, rgb("#fff8d8")[:, None, None], _stars(x, y) * (1 - cover(d - 2.4 * r, 8)))
+                frame = mix(frame, rgb("#fff8d8")[:, None, None], _stars(x, y) * (1 - cover(d - 2.4 * r, 8)))
                 disc = disc * (1 - cover(circle(x - sx - 7, y - sy + 4, r * 0.86), 1.5))
-            picture = mix(picture, sun, disc)
-        result.append(picture.clamp(0, 1))
+            frame = mix(frame, sun, disc)
+        result.append(frame.clamp(0, 1))
     return torch.stack(result).permute(0, 3, 1, 2).contiguous()
 
 
@@ -108,10 +108,10 @@ GLINT = {"dawn": 0.50, "day": 0.22, "sunset": 0.75, "night": 0.50}
 
 
 def glints():
-    """Light of sun and moon on water, a film of dashes for each time: [4, GLINT_FRAMES, W, GLINT_ROWS]."""
+    """Light of sun and moon on water, a video of dashes for each time: [4, GLINT_FRAMES, W, GLINT_ROWS]."""
     x, y = torch.arange(WIDTH)[None, :, None] + 0.5, torch.arange(GLINT_TOP, GLINT_TOP + GLINT_ROWS)[None, None] + 0.5
     t = torch.arange(GLINT_FRAMES)[:, None, None] / GLINT_FRAMES
-    films = []
+    videos = []
     for time in TIMES:
         light = torch.zeros(GLINT_FRAMES, WIDTH, GLINT_ROWS)
         for k in range(6):
@@ -119,8 +119,8 @@ def glints():
             cx, cy = TIME_PALETTE[time]["place"][0] + 4 * sway, GLINT_TOP + 3 + 6 * k
             half = 13 + 2.5 * k + 3 * torch.cos(2 * math.pi * (t + k * 0.23))
             light = torch.maximum(light, torch.exp(-(((x - cx) / half) ** 4) - ((y - cy) / 1.7) ** 2))
-        films.append(light * GLINT[time])
-    return torch.stack(films)
+        videos.append(light * GLINT[time])
+    return torch.stack(videos)
 
 
 def clouds():
@@ -157,7 +157,7 @@ def _puff(table, x, y, cloud, alpha):
 
 
 def _bank(table, x, y, rows, alpha):
-    """A low band of cloud with a lobed lower edge, hanging from the top of the picture."""
+    """A low band of cloud with a lobed lower edge, hanging from the top of the frame."""
     for _, base, amplitude, phase in rows:
         u = x / CLOUD_PERIOD
         lobes = torch.sin(math.pi * (8 * u + phase)).abs() * 1.5 + 0.6 * torch.sin(2 * math.pi * (3 * u + phase))
@@ -166,9 +166,9 @@ def _bank(table, x, y, rows, alpha):
 
 
 def precipitation():
-    """What falls in each weather, as films of PRECIPITATION_FRAMES pictures: coverage [4, 48, W, H].
+    """What falls in each weather, as videos of PRECIPITATION_FRAMES frames: coverage [4, 48, W, H].
 
-    Rain repeats after 12 pictures, near snow after 24, far snow after 48: one, two, four frame blocks.
+    Rain repeats after 12 frames, near snow after 24, far snow after 48: one, two, four frame blocks.
     """
     x = torch.arange(WIDTH)[None, None] + 0.5
     y = torch.arange(HEIGHT)[None, :, None] + 0.5
@@ -179,7 +179,7 @@ def precipitation():
 
 
 def _rain(x, y, frame):
-    """Soft slanted streaks falling 12 picture elements a picture, in lanes 16 wide; the pattern is 144 high."""
+    """Soft slanted streaks falling 12 frame elements a frame, in lanes 16 wide; the pattern is 144 high."""
     result = torch.zeros(HEIGHT, WIDTH)
     for lane in range(18):
         for drop in range(2):
@@ -193,7 +193,7 @@ def _rain(x, y, frame):
 
 
 def _snow(x, y, frame):
-    """Round soft flakes: large ones fall 3 elements a picture, small ones 1.5; both patterns are 72 high."""
+    """Round soft flakes: large ones fall 3 elements a frame, small ones 1.5; both patterns are 72 high."""
     result = torch.zeros(HEIGHT, WIDTH)
     for speed, period, pitch, radius, alpha, seed in ((1.5, 48, 24, 2.6, 0.70, 3), (3.0, 24, 36, 4.0, 0.95, 4)):
         generator = torch.Generator().manual_seed(seed)

@@ -8,11 +8,11 @@
 #include <new>
 
 #include "app/command_line.h"
-#include "app/error_report.h"
 #include "app/interrupt.h"
 #include "app/progress.h"
-#include "app/resume.h"
 #include "core/error.h"
+#include "core/error_report.h"
+#include "render/resume.h"
 #include "tests/support/error_text.h"
 #include "tests/support/temporary_folder.h"
 
@@ -142,18 +142,18 @@ TEST(InterruptDeathTest, SecondSignalEndsAtOnceEvenAnotherOne) {
 }
 
 TEST(ResumeCommand, IsQuotedForAShell) {
-  EXPECT_EQ(shell_word("/tmp/film-1.mp4"), "/tmp/film-1.mp4");
-  EXPECT_EQ(shell_word("a film's end"), "'a film'\\''s end'");
+  EXPECT_EQ(shell_word("/tmp/video-1.mp4"), "/tmp/video-1.mp4");
+  EXPECT_EQ(shell_word("a video's end"), "'a video'\\''s end'");
   EXPECT_EQ(shell_word(""), "''");
   RenderConfig config;
-  config.output = "/films/$HOME.mp4";
+  config.output = "/videos/$HOME.mp4";
   config.prompt = "a balloon";
-  EXPECT_EQ(resume_command(config), "flashblock render --resume --output '/films/$HOME.mp4'");
+  EXPECT_EQ(resume_command(config), "flashblock render --resume --output '/videos/$HOME.mp4'");
   config.metadata = false;
   config.timeline = {{.seconds = 2.5, .prompt = "it's night"}};
   EXPECT_EQ(
       resume_command(config),
-      "flashblock render --resume --output '/films/$HOME.mp4' --prompt 'a balloon' --prompt-at '2.5=it'\\''s night'");
+      "flashblock render --resume --output '/videos/$HOME.mp4' --prompt 'a balloon' --prompt-at '2.5=it'\\''s night'");
 }
 
 TEST(Progress, WritesClockTimes) {
@@ -166,10 +166,10 @@ TEST(Progress, JsonHasBlockAndBlocksInEveryLine) {
   ::testing::internal::CaptureStderr();
   const auto progress = make_progress(ProgressStyle::kJson);
   progress->stage("rendering", {.blocks = 4});
-  progress->progress({.block = 1, .blocks = 4, .pictures = 9});
+  progress->progress({.block = 1, .blocks = 4, .frames = 9});
   const std::string text = ::testing::internal::GetCapturedStderr();
   EXPECT_THAT(text, HasSubstr("\"stage\":\"rendering\",\"block\":0,\"blocks\":4"));
-  EXPECT_THAT(text, HasSubstr("\"block\":1,\"blocks\":4,\"pictures\":9"));
+  EXPECT_THAT(text, HasSubstr("\"block\":1,\"blocks\":4,\"frames\":9"));
   EXPECT_THAT(text, HasSubstr("eta_seconds"));
 }
 
@@ -179,7 +179,7 @@ TEST(Progress, NoneIsSilentAndTheBarNamesTheStage) {
     {
       const auto progress = make_progress(style);
       progress->stage("rendering", {.blocks = 4});
-      progress->progress({.block = 2, .blocks = 4, .pictures = 21});
+      progress->progress({.block = 2, .blocks = 4, .frames = 21});
     }
     return ::testing::internal::GetCapturedStderr();
   };

@@ -221,7 +221,7 @@ TEST(KeySelection, TheRunWithTheMostWeightIsChosen) {
                              past.keys.narrow(1, (head + 1) * kSelectionRun, kSelectionRun).select(2, head));
 }
 
-// One layer, 48 keys a frame block. As in a film, queries of neighboring places and of the same place in other latent
+// One layer, 48 keys a frame block. As in a video, queries of neighboring places and of the same place in other latent
 // frames are alike, and move a little between passes.
 struct LayerRun {
   std::vector<at::Tensor> outputs;

@@ -77,7 +77,7 @@ TEST(Rope, ScoresDependOnDistanceAlone) {
   EXPECT_GT(std::abs(score(7, 2) - score(9, 2)), 1e-3);
 }
 
-TEST(Rope, RefusesFramesPastTheEndOfTheFilm) {
+TEST(Rope, RefusesFramesPastTheEndOfTheVideo) {
   const RopeTable table(64, 6, 2, 2, at::kCPU);
   EXPECT_NO_THROW(table.rotation(3, 3));
   EXPECT_THROW(table.rotation(4, 3), ConfigError);

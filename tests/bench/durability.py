@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What durability costs: the same film with syncs to disk and without, taking turns.
+"""What durability costs: the same video with syncs to disk and without, taking turns.
 
     apt-get install eatmydata
     python3 tests/bench/durability.py [--pairs 5] [--seconds 20] [--folder .]
 
-Without means under eatmydata, which turns every fsync into nothing. The film goes to a folder below --folder: a disk
-like the one that films are kept on. FLASHBLOCK_PROGRAM names another program than build/cuda-release/app/flashblock.
+Without means under eatmydata, which turns every fsync into nothing. The video goes to a folder below --folder: a disk
+like the one that videos are kept on. FLASHBLOCK_PROGRAM names another program than build/cuda-release/app/flashblock.
 """
 
 import argparse
@@ -23,11 +23,11 @@ PROGRAM = os.environ.get("FLASHBLOCK_PROGRAM", str(ROOT / "build/cuda-release/ap
 
 
 def render(folder, seconds, front):
-    """The program's own account of one film."""
-    film = pathlib.Path(folder) / "film.mp4"
+    """The program's own account of one video."""
+    video = pathlib.Path(folder) / "video.mp4"
     subprocess.run(front + [PROGRAM, "render", "a red balloon drifts over snowy hills", "--model", ROOT / "assets/demo",
-                            "--seconds", str(seconds), "--seed", "1", "-o", film, "--overwrite", "--quiet"], check=True)
-    return json.loads(film.with_suffix(".json").read_text())
+                            "--seconds", str(seconds), "--seed", "1", "-o", video, "--overwrite", "--quiet"], check=True)
+    return json.loads(video.with_suffix(".json").read_text())
 
 
 def main():

@@ -9,9 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "core/weight_store.h"
 #include "models/video_transformer.h"
 #include "tests/support/formula_checkpoint.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
@@ -49,10 +49,10 @@ std::shared_ptr<const VideoTransformer> load(const TransformerConfig& config, at
   return VideoTransformer::load(*testing::formula_store(testing::transformer_shapes(sizes)), config, device, dtype);
 }
 
-// A film that has filled its window and staged a frame block, ready for any pass over it.
-class Film {
+// A video that has filled its window and staged a frame block, ready for any pass over it.
+class Video {
  public:
-  Film(const Model& model, at::Device device, at::ScalarType dtype, AttentionConfig attention)
+  Video(const Model& model, at::Device device, at::ScalarType dtype, AttentionConfig attention)
       : options_(at::TensorOptions().device(device)),
         transformer_(load(model.config, device, dtype)),
         state_(model.config,
@@ -86,11 +86,11 @@ class Film {
 void time_pass(benchmark::State& bench, const Model& model, at::Device device, at::ScalarType dtype,
                AttentionConfig attention) {
   at::manual_seed(1);
-  Film film(model, device, dtype, attention);
-  film.run(Pass::denoise(1));
+  Video video(model, device, dtype, attention);
+  video.run(Pass::denoise(1));
   for (auto _ : bench) {
-    film.run(Pass::denoise(1));
-    film.synchronise();
+    video.run(Pass::denoise(1));
+    video.synchronise();
   }
 }
 

@@ -1,5 +1,5 @@
-// One frame block of three latent frames through a decoder in the middle of a film. Weights are given by a formula:
-// time does not depend on them. `minute` is the time for the 240 latent frames of a minute at 16 pictures per second.
+// One frame block of three latent frames through a decoder in the middle of a video. Weights are given by a formula:
+// time does not depend on them. `minute` is the time for the 240 latent frames of a minute at 16 frames per second.
 //   vae_bench [--benchmark_filter=demo]
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -41,12 +41,12 @@ void decode_block(::benchmark::State& state, const Decoder& kind, at::Device dev
           .to(device, dtype);
   for (int warm_up = 0; warm_up < 3; ++warm_up) decoder->decode(latents);
   finish(device);
-  int64_t pictures = 0;
+  int64_t frames = 0;
   for (auto _ : state) {
-    pictures += decoder->decode(latents).size(0);
+    frames += decoder->decode(latents).size(0);
     finish(device);
   }
-  state.counters["pictures"] = ::benchmark::Counter(static_cast<double>(pictures), ::benchmark::Counter::kIsRate);
+  state.counters["frames"] = ::benchmark::Counter(static_cast<double>(frames), ::benchmark::Counter::kIsRate);
   state.counters["minute"] =
       ::benchmark::Counter(static_cast<double>(state.iterations() * kFramesPerBlock) / kFramesPerMinute,
                            ::benchmark::Counter::Flags(::benchmark::Counter::kIsRate | ::benchmark::Counter::kInvert));

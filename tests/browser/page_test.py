@@ -24,15 +24,15 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests/serve"))
 from server import PATIENCE, Server
 PROGRAM = os.environ.get("FLASHBLOCK_PROGRAM", str(ROOT / "build/cuda-release/app/flashblock"))
-LATEST_PICTURE = 1.0  # seconds from the first frame block on disk to its picture on the screen
+LATEST_FRAME = 1.0  # seconds from the first frame block on disk to its frame on the screen
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 DAY, NIGHT = "a red balloon drifts over green hills on a clear day", "night falls over the green hills"
 
 
-def packets(film):
-    """The coded pictures of a film, one checksum each."""
-    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(film), "-map", "0:v", "-c", "copy", "-f", "framemd5", "-"]
+def packets(video):
+    """The coded frames of a video, one checksum each."""
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(video), "-map", "0:v", "-c", "copy", "-f", "framemd5", "-"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [line.split(",")[-1].strip() for line in text.splitlines() if not line.startswith("#")]
 
@@ -64,7 +64,7 @@ class Page:
             self.tab.wait_for_timeout(30)
 
     def brightness_at(self, seconds):
-        """Mean of the picture on the screen, 0 to 255."""
+        """Mean of the frame on the screen, 0 to 255."""
         self.tab.evaluate("""async seconds => {
             video.pause();
             if (player) player.wantsPlay = false;
@@ -125,31 +125,31 @@ class BrowserTest(unittest.TestCase):
         page.until("[...videos.keys()].some(id => !" + json.dumps(known) + ".includes(id))")
         return page.ask("[...videos.keys()].find(id => !" + json.dumps(known) + ".includes(id))")
 
-    def test_1_film_is_watched_steered_and_rendered_again(self):
+    def test_1_video_is_watched_steered_and_rendered_again(self):
         first = self.open()
         first.screenshot("empty")
-        first.ask("void video.requestVideoFrameCallback(() => { window.firstPicture = Date.now() / 1000; })")
-        film = self.start(first, DAY, 8, 7)
-        first.until("videos.get('%s').block >= 1" % film)
-        piece = next((self.folder / "films").rglob("000000.m4s"))
-        finished = piece.stat().st_mtime
-        first.until("window.firstPicture")
-        delay = first.ask("window.firstPicture") - finished
-        print(f"first picture on the screen {delay:.2f} s after the first frame block was finished")
-        self.assertLess(delay, LATEST_PICTURE)
+        first.ask("void video.requestVideoFrameCallback(() => { window.firstFrame = Date.now() / 1000; })")
+        video = self.start(first, DAY, 8, 7)
+        first.until("videos.get('%s').block >= 1" % video)
+        segment = next((self.folder / "videos").rglob("000000.m4s"))
+        finished = segment.stat().st_mtime
+        first.until("window.firstFrame")
+        delay = first.ask("window.firstFrame") - finished
+        print(f"first frame on the screen {delay:.2f} s after the first frame block was finished")
+        self.assertLess(delay, LATEST_FRAME)
 
         first.ask("document.activeElement.blur()")
         first.tab.keyboard.press("/")
         self.assertEqual(first.ask("document.activeElement.id"), "next")
         first.tab.keyboard.insert_text(NIGHT)
         first.tab.keyboard.press("Control+Enter")
-        first.until("videos.get('%s').block >= 3" % film)
+        first.until("videos.get('%s').block >= 3" % video)
         second = self.open(color_scheme="dark")
         second.until("video.readyState >= 2")
         phone = self.open(**PHONE)
         phone.until("video.readyState >= 2")
         self.assertGreater(second.ask("video.buffered.start(0)"), 0, "it joined in the middle")
-        first.until("videos.get('%s').timeline.length === 1" % film)
+        first.until("videos.get('%s').timeline.length === 1" % video)
         first.screenshot("rendering")
         second.screenshot("rendering-dark")
         phone.screenshot("rendering-phone")
@@ -160,22 +160,22 @@ class BrowserTest(unittest.TestCase):
             self.assertAlmostEqual(page.ask("video.currentTime"), 8.0, delta=0.2)
         first.screenshot("done")
 
-        change = first.ask("videos.get('%s').timeline[0]" % film)
+        change = first.ask("videos.get('%s').timeline[0]" % video)
         self.assertEqual(change["prompt"], NIGHT)
         self.assertIn(NIGHT, first.ask("$('spoken').innerText"))
         before, after = first.brightness_at(change["at"] - 0.2), first.brightness_at(7.9)
         self.assertLess(after, before - 20, "night is not darker than day")
 
-        (self.folder / "steered.mp4").write_bytes(self.server.get("/v1/videos/" + film + "/content"))
+        (self.folder / "steered.mp4").write_bytes(self.server.get("/v1/videos/" + video + "/content"))
         subprocess.run([PROGRAM, "render", DAY, "--model", str(ROOT / "assets/demo"), "--device", "cpu", "--seconds", "8", "--seed", "7",
                         "--prompt-at", f"{change['at']}={NIGHT}", "--output", str(self.folder / "again.mp4"), "--quiet"],
                        check=True)
         steered = packets(self.folder / "steered.mp4")
         self.assertEqual(len(steered), 128)
-        self.assertEqual(packets(self.folder / "again.mp4"), steered, "the same film, bit for bit")
+        self.assertEqual(packets(self.folder / "again.mp4"), steered, "the same video, bit for bit")
         self.assertEqual(first.complaints + second.complaints + phone.complaints, [])
 
-    def test_2_film_of_before_is_watched_saved_and_deleted(self):
+    def test_2_video_of_before_is_watched_saved_and_deleted(self):
         page = self.open()
         page.until("document.querySelector('.card img')?.naturalWidth > 0")
         page.tab.locator(".card .play").first.click()
@@ -199,15 +199,15 @@ class BrowserTest(unittest.TestCase):
         self.assertEqual(json.loads(self.server.get("/v1/videos"))["data"], [])
         self.assertEqual(page.complaints, [])
 
-    def test_3_film_is_stopped_and_kept(self):
+    def test_3_video_is_stopped_and_kept(self):
         page = self.open()
-        film = self.start(page, DAY, 60, "")
-        page.until("videos.get('%s').block >= 1" % film)
+        video = self.start(page, DAY, 60, "")
+        page.until("videos.get('%s').block >= 1" % video)
         page.tab.locator("#stop").click()
-        page.until("videos.get('%s').status === 'cancelled' && watchable(videos.get('%s'))" % (film, film))
+        page.until("videos.get('%s').status === 'cancelled' && watchable(videos.get('%s'))" % (video, video))
         page.until("video.currentTime > 0")
         page.screenshot("stopped")
-        self.assertAlmostEqual(page.ask("leadOf(videos.get('%s')).block" % film), 0.75, msg="frame blocks as they are")
+        self.assertAlmostEqual(page.ask("leadOf(videos.get('%s')).block" % video), 0.75, msg="frame blocks as they are")
         self.assertEqual(page.complaints, [])
 
     def test_4_refusal_is_shown(self):
@@ -221,8 +221,8 @@ class BrowserTest(unittest.TestCase):
 
     def test_5_plays_hls_where_there_is_no_mediasource(self):
         page = self.open(script="delete window.MediaSource; delete window.ManagedMediaSource;")
-        film = self.start(page, DAY, 4, 3)
-        page.until("video.currentSrc.endsWith('/hls/%s/live.m3u8?from=start') && video.currentTime > 0" % film)
+        video = self.start(page, DAY, 4, 3)
+        page.until("video.currentSrc.endsWith('/hls/%s/live.m3u8?from=start') && video.currentTime > 0" % video)
         page.until("video.ended")
         # Chromium does not heed EXT-X-START: it may begin three target durations, 3 s, before the end of a list that
         # still grows, and counts from there.
@@ -259,13 +259,13 @@ class BrowserTest(unittest.TestCase):
 
     def test_7_slow_render_is_played_slowly_and_says_so(self):
         page = self.open()
-        film = self.start(page, DAY, 3, 4, size="512x288")  # a quarter of what plays, on two cores
-        page.until("videos.get('%s').block >= 3 && player && player.choice" % film)
+        video = self.start(page, DAY, 3, 4, size="512x288")  # a quarter of what plays, on two cores
+        page.until("videos.get('%s').block >= 3 && player && player.choice" % video)
         says = {"real": "Real time", "slow": "Slowed to", "crawl": "Half speed", "wait": "Waiting", "whole": ""}
         modes, slowest = set(), 9
-        while page.ask("videos.get('%s').status === 'in_progress'" % film):
+        while page.ask("videos.get('%s').status === 'in_progress'" % video):
             mode, rate, text, playing, speed = page.ask(
-                "[player.choice.mode, player.choice.rate, $('pace').innerText, video.playbackRate, player.pace.speed(videos.get('%s'))]" % film)
+                "[player.choice.mode, player.choice.rate, $('pace').innerText, video.playbackRate, player.pace.speed(videos.get('%s'))]" % video)
             self.assertTrue(text.startswith(says[mode]), (mode, text))
             self.assertTrue(rate == 0 or abs(rate - playing) <= .021, (rate, playing))
             modes.add(mode)
@@ -302,7 +302,7 @@ class BrowserTest(unittest.TestCase):
         page = Page(self.browser, found.group())
         self.addCleanup(page.context.close)
         page.until("video.readyState >= 2")
-        self.assertTrue(page.ask("$('new').hidden && $('stop').hidden"), "it renders this film and no other")
+        self.assertTrue(page.ask("$('new').hidden && $('stop').hidden"), "it renders this video and no other")
         page.screenshot("preview")
         page.until("over && video.ended")
         self.assertEqual(command.wait(PATIENCE), 0)

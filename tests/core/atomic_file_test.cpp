@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 
 TEST(AtomicFile, AppearsCompleteOrNotAtAll) {
   const TemporaryFolder folder;
-  const auto path = folder / "film.json";
+  const auto path = folder / "video.json";
   write_file_atomically(path, "old");
   {
     AtomicFile file(path);
@@ -30,8 +30,8 @@ TEST(AtomicFile, AppearsCompleteOrNotAtAll) {
 
 TEST(AtomicFile, SaysWhichFileAndWhy) {
   const TemporaryFolder folder;
-  EXPECT_THAT(error_text<MediaError>([&] { write_file_atomically(folder / "none/film.json", "x"); }),
-              HasSubstr("none/film.json: cannot be written: No such file"));
+  EXPECT_THAT(error_text<MediaError>([&] { write_file_atomically(folder / "none/video.json", "x"); }),
+              HasSubstr("none/video.json: cannot be written: No such file"));
   EXPECT_THAT(error_text<MediaError>([] { write_file_atomically("/dev/full/x", "x"); }), HasSubstr("/dev/full/x"));
 }
 

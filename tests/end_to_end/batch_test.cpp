@@ -1,4 +1,4 @@
-// `flashblock batch` as a program: films, faults, interruptions, two runs at once.
+// `flashblock batch` as a program: videos, faults, interruptions, two runs at once.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -43,21 +43,21 @@ class Batch : public ::testing::Test {
   }
   static void TearDownTestSuite() { delete shared_; }
 
-  /// A jobs file with these jobs; its films have two frame blocks.
+  /// A jobs file with these jobs; its videos have two frame blocks.
   void write_jobs(const std::string& jobs) const {
     std::ofstream(jobs_file()) << "defaults: {model: " << (*shared_ / "model").string()
                                << ", frames: 18, device: cpu, dtype: float32, output: \"out/{name}.mp4\"}\njobs:\n"
                                << jobs;
   }
   std::filesystem::path jobs_file() const { return folder_ / "jobs.yaml"; }
-  std::filesystem::path film(const std::string& name) const { return folder_ / ("out/" + name + ".mp4"); }
+  std::filesystem::path video(const std::string& name) const { return folder_ / ("out/" + name + ".mp4"); }
   nlohmann::json report() const { return read_json(folder_ / "report.json"); }
   nlohmann::json reported(const std::string& name) const {
     const nlohmann::json whole = report();
-    for (const auto& film : whole.at("films")) {
-      if (film.at("name") == name) return film;
+    for (const auto& video : whole.at("videos")) {
+      if (video.at("name") == name) return video;
     }
-    ADD_FAILURE() << "no film " << name << " in the report";
+    ADD_FAILURE() << "no video " << name << " in the report";
     return {};
   }
 
@@ -70,15 +70,15 @@ class Batch : public ::testing::Test {
   std::string said(const std::string& run = "said") const { return read_text(said_file(run)); }
   int run(const Words& more = {}) const { return StartedProgram(command(more), said_file()).wait(); }
 
-  /// Waits until a film has a frame block on disk.
-  bool wait_for_a_piece(const std::string& name) const {
+  /// Waits until a video has a frame block on disk.
+  bool wait_for_a_segment(const std::string& name) const {
     for (int i = 0; i < 1200; ++i) {
       if (std::filesystem::exists(folder_ / ("out/" + name + ".parts/000000.m4s"))) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
     return false;
   }
-  at::Tensor plain_film(const std::string& prompt, const std::string& seed) const {
+  at::Tensor plain_video(const std::string& prompt, const std::string& seed) const {
     const ProgramRun plain =
         run_program({"render", prompt, "--model", *shared_ / "model", "--frames", "18", "--device", "cpu", "--dtype",
                      "float32", "--seed", seed, "-o", folder_ / "plain.mp4", "--overwrite"});
@@ -130,20 +130,20 @@ TEST_F(Batch, FaultsStayWhereTheyAre) {
   EXPECT_THAT(error("crash").at("message").get<std::string>(), HasSubstr("signal 11"));
   EXPECT_EQ(error("hang").at("kind"), "hang");
   EXPECT_THAT(error("hang").at("message").get<std::string>(), HasSubstr("at frame block 1 of 2"));
-  EXPECT_EQ(read_video(film("list/7")).size(0), 18);
-  EXPECT_TENSORS_IDENTICAL(read_video(film("hill-3")), plain_film("a red hill", "3"));
+  EXPECT_EQ(read_video(video("list/7")).size(0), 18);
+  EXPECT_TENSORS_IDENTICAL(read_video(video("hill-3")), plain_video("a red hill", "3"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "out/hill-3.parts"));
-  EXPECT_FALSE(std::filesystem::exists(film("crash")));
+  EXPECT_FALSE(std::filesystem::exists(video("crash")));
   const std::string page = read_text(folder_ / "report.html");
-  EXPECT_THAT(page, HasSubstr("15 of 20 films done"));
+  EXPECT_THAT(page, HasSubstr("15 of 20 videos done"));
   EXPECT_THAT(page, HasSubstr("a lake &lt;b&gt;fast&lt;/b&gt;"));
   EXPECT_EQ(count(page, "src=\"data:image/jpeg;base64,"), 15);
   const ProgramRun status = run_program({"batch", jobs_file(), "--status"});
   EXPECT_EQ(status.status, 4);
-  EXPECT_THAT(status.out, HasSubstr("15 of 20 films done, 5 failed"));
+  EXPECT_THAT(status.out, HasSubstr("15 of 20 videos done, 5 failed"));
 
   // Mended, only these five are rendered.
-  const auto before = std::filesystem::last_write_time(film("hill-3"));
+  const auto before = std::filesystem::last_write_time(video("hill-3"));
   write_jobs(good +
              "  - {name: typo, prompt: a hill, seed: 3}\n"
              "  - {name: missing, prompt: a hill}\n"
@@ -153,7 +153,7 @@ TEST_F(Batch, FaultsStayWhereTheyAre) {
   EXPECT_EQ(run(), 0) << said();
   EXPECT_EQ(count(said(), " running "), 5) << said();
   EXPECT_EQ(report().at("counts").at("done"), 20);
-  EXPECT_EQ(std::filesystem::last_write_time(film("hill-3")), before);
+  EXPECT_EQ(std::filesystem::last_write_time(video("hill-3")), before);
   EXPECT_EQ(run_program({"batch", jobs_file(), "--status"}).status, 0);
 }
 
@@ -170,28 +170,28 @@ TEST_F(Batch, ChecksTheFileWithoutRendering) {
   write_jobs("  - {name: a, prompt: a hill}\n  - {name: b, prompt: a lake, size: 47x31}\n");
   const ProgramRun check = run_program({"batch", jobs_file(), "--dry-run"});
   EXPECT_EQ(check.status, 2);
-  EXPECT_EQ(check.out, "a\t" + film("a").string() + "\n");
+  EXPECT_EQ(check.out, "a\t" + video("a").string() + "\n");
   EXPECT_THAT(check.err, HasSubstr("jobs.yaml:4: "));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "out"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "jobs.batch"));
 }
 
-TEST_F(Batch, AFilmMadeWithOtherSettingsIsKept) {
+TEST_F(Batch, AVideoMadeWithOtherSettingsIsKept) {
   write_jobs("  - {name: a, prompt: a hill, seed: 1}\n");
   ASSERT_EQ(run(), 0) << said();
-  const std::string before = read_text(film("a"));
+  const std::string before = read_text(video("a"));
   write_jobs("  - {name: a, prompt: a hill, seed: 2}\n");
   EXPECT_EQ(run(), 2);
   EXPECT_THAT(said(), HasSubstr("jobs.yaml:3: "));
-  EXPECT_EQ(read_text(film("a")), before);
+  EXPECT_EQ(read_text(video("a")), before);
   write_jobs("  - {name: a, prompt: a hill, seed: 2, overwrite: true}\n");
   EXPECT_EQ(run(), 0) << said();
-  EXPECT_NE(read_text(film("a")), before);
+  EXPECT_NE(read_text(video("a")), before);
   EXPECT_EQ(run(), 0);
   EXPECT_EQ(count(said(), " running "), 0) << "what is there is not replaced again: " << said();
 }
 
-TEST_F(Batch, ShardsShareTheFilmsOut) {
+TEST_F(Batch, ShardsShareTheVideosOut) {
   write_jobs("  - {name: a, prompt: a hill, seeds: [1, 2, 3]}\n");
   EXPECT_EQ(run({"--shard", "1/2"}), 0) << said();
   EXPECT_EQ(report().at("counts").at("done"), 1);
@@ -201,7 +201,7 @@ TEST_F(Batch, ShardsShareTheFilmsOut) {
   EXPECT_EQ(run_program({"batch", jobs_file(), "--shard", "3/2"}).status, 2);
 }
 
-TEST_F(Batch, TwoRunsNeverMakeAFilmTwice) {
+TEST_F(Batch, TwoRunsNeverMakeAVideoTwice) {
   write_jobs("  - {name: a, prompt: a hill, seeds: [1, 2, 3, 4]}\n");
   StartedProgram first(command(), said_file("first")), second(command(), said_file("second"));
   EXPECT_EQ(first.wait(), 0) << said("first");
@@ -213,7 +213,7 @@ TEST_F(Batch, TwoRunsNeverMakeAFilmTwice) {
   }
 }
 
-/// A batch that is ended in mid-film and run again makes the film that one run makes.
+/// A batch that is ended in mid-video and run again makes the video that one run makes.
 class InterruptedBatch : public Batch, public ::testing::WithParamInterface<int> {};
 
 TEST_P(InterruptedBatch, GoesOn) {
@@ -221,7 +221,7 @@ TEST_P(InterruptedBatch, GoesOn) {
   {
     const Variable fault("FLASHBLOCK_TEST_FAULT", "hang:a-2");
     StartedProgram program(command(), said_file());
-    ASSERT_TRUE(wait_for_a_piece("a-2")) << said();
+    ASSERT_TRUE(wait_for_a_segment("a-2")) << said();
     program.signal(GetParam());
     EXPECT_EQ(program.wait(), 128 + GetParam()) << said();
   }
@@ -230,7 +230,7 @@ TEST_P(InterruptedBatch, GoesOn) {
   EXPECT_THAT(status.out, HasSubstr("a-2   interrupted"));
   EXPECT_EQ(run(), 0) << said();
   EXPECT_EQ(count(said(), "  running"), 1) << said();
-  EXPECT_TENSORS_IDENTICAL(read_video(film("a-2")), plain_film("a red hill", "2"));
+  EXPECT_TENSORS_IDENTICAL(read_video(video("a-2")), plain_video("a red hill", "2"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Signals, InterruptedBatch, ::testing::Values(SIGTERM, SIGKILL));

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "pipeline/benchmark/benchmark.h"
+#include "analysis/benchmark.h"
 #include "tests/end_to_end/program_run.h"
 #include "tests/support/temporary_folder.h"
 
@@ -60,7 +60,7 @@ void expect_times(const nlohmann::json& row, const Words& ways, size_t rounds) {
 }
 
 TEST_F(Bench, TimesEveryPartOfAFrameBlockInEveryWay) {
-  const ProgramRun run = bench_files({"--no-film"});
+  const ProgramRun run = bench_files({"--no-video"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.out, AllOf(HasSubstr("small, 48x32, 2 + 1 passes"), HasSubstr("window 9, sink 3")));
   const nlohmann::json found = numbers();
@@ -79,12 +79,12 @@ TEST_F(Bench, TimesEveryPartOfAFrameBlockInEveryWay) {
   EXPECT_EQ(window.at("external_passes").at("first_and_clean_pass"), 2);
   EXPECT_EQ(window.at("external_passes").at("first_pass"), 1);
   for (const char* ratio : {"attention_exact_over_r1", "transformer_exact_over_r1"}) EXPECT_GT(window.at(ratio), 0);
-  EXPECT_FALSE(window.contains("films"));
-  EXPECT_THAT(run.out, Not(HasSubstr("pictures a second")));
+  EXPECT_FALSE(window.contains("videos"));
+  EXPECT_THAT(run.out, Not(HasSubstr("fps")));
 }
 
 TEST_F(Bench, ThePartsOfATransformerPassMakeUpTheWhole) {
-  ASSERT_EQ(bench_files({"--no-film", "--no-text"}).status, 0);
+  ASSERT_EQ(bench_files({"--no-video", "--no-text"}).status, 0);
   const nlohmann::json window = numbers().at("windows").front();
   const nlohmann::json& split = window.at("split");
   const Words ways = {"exact", "first_and_clean_pass", "first_pass"};
@@ -103,73 +103,73 @@ TEST_F(Bench, ThePartsOfATransformerPassMakeUpTheWhole) {
   EXPECT_FALSE(numbers().at("stages").contains("text encoding"));
 }
 
-TEST_F(Bench, TimesWholeFilmsAndTellsPicturesASecond) {
-  const ProgramRun run = bench_files({"--no-text", "--film-rounds", "1", "--set", "attention.refresh=first_pass"});
+TEST_F(Bench, TimesWholeVideosAndTellsFramesASecond) {
+  const ProgramRun run = bench_files({"--no-text", "--video-rounds", "1", "--set", "attention.refresh=first_pass"});
   ASSERT_EQ(run.status, 0) << run.err;
   const nlohmann::json found = numbers(), window = found.at("windows").front();
   const Words ways = {"exact", "first_pass"};  // the policy is the reuse of the paper: no third way
-  const int64_t blocks = found.at("film_frame_blocks");
+  const int64_t blocks = found.at("video_frame_blocks");
   for (const char* kind : {"transformer", "full VAE", "small VAE"}) {
     for (const std::string& way : ways) {
-      const nlohmann::json& runs = window.at("films").at(kind).at(way).at("runs");
+      const nlohmann::json& runs = window.at("videos").at(kind).at(way).at("runs");
       ASSERT_EQ(runs.size(), 1u) << kind;
-      const nlohmann::json& film = runs.front();
-      EXPECT_GT(film.at("seconds"), 0);
-      EXPECT_LE(film.at("block_seconds").size(), static_cast<size_t>(blocks));
+      const nlohmann::json& video = runs.front();
+      EXPECT_GT(video.at("seconds"), 0);
+      EXPECT_LE(video.at("block_seconds").size(), static_cast<size_t>(blocks));
       if (kind == std::string("transformer")) continue;
-      EXPECT_GT(film.at("first_picture_seconds"), 0);
-      EXPECT_GE(film.at("decoded_seconds"), film.at("first_picture_seconds"));
-      EXPECT_GE(film.at("seconds"), film.at("decoded_seconds"));
-      const double share = film.at("external_attentions_computed_share");
+      EXPECT_GT(video.at("first_frame_seconds"), 0);
+      EXPECT_GE(video.at("decoded_seconds"), video.at("first_frame_seconds"));
+      EXPECT_GE(video.at("seconds"), video.at("decoded_seconds"));
+      const double share = video.at("external_attentions_computed_share");
       if (way == "exact") {
         EXPECT_EQ(share, 1);
       } else {
         EXPECT_THAT(share, AllOf(Gt(0), Lt(0.6)));
       }
-      for (const char* stage : {"denoise", "remember", "decode", "write"}) EXPECT_GT(film.at("stages").at(stage), 0);
+      for (const char* stage : {"denoise", "remember", "decode", "write"}) EXPECT_GT(video.at("stages").at(stage), 0);
     }
-    EXPECT_GT(window.at("films").at(kind).at("first_pass").at("exact_over"), 0);
+    EXPECT_GT(window.at("videos").at(kind).at("first_pass").at("exact_over"), 0);
   }
-  const nlohmann::json& rates = window.at("pictures_per_second");
+  const nlohmann::json& rates = window.at("frames_per_second");
   for (const char* rate : {"transformer", "+ full VAE", "+ small VAE", "to disk, full VAE", "to disk, small VAE"})
     for (const std::string& way : ways) EXPECT_GT(rates.at(rate).at(way), 0) << rate;
-  const double pictures = found.at("film_pictures"),
-               seconds = window.at("films").at("full VAE").at("exact").at("runs").front().at("seconds");
-  EXPECT_DOUBLE_EQ(rates.at("to disk, full VAE").at("exact"), pictures / seconds);
-  EXPECT_THAT(run.out, HasSubstr("pictures a second"));
+  const double frames = found.at("video_frames"),
+               seconds = window.at("videos").at("full VAE").at("exact").at("runs").front().at("seconds");
+  EXPECT_DOUBLE_EQ(rates.at("to disk, full VAE").at("exact"), frames / seconds);
+  EXPECT_THAT(run.out, HasSubstr("fps"));
 }
 
 TEST_F(Bench, AModelOfAnySizeNeedsNoFilesAndEveryWindowIsMeasured) {
   const ProgramRun run = bench_random(
-      {"--window", "6", "--window", "9:3", "--frames", "60", "--film-rounds", "1", "--no-text", "--no-small-vae"});
+      {"--window", "6", "--window", "9:3", "--frames", "60", "--video-rounds", "1", "--no-text", "--no-small-vae"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.out, AllOf(HasSubstr("window 6, sink 0"), HasSubstr("window 9, sink 3"), HasSubstr("4 + 1 passes")));
   const nlohmann::json found = numbers();
   EXPECT_EQ(found.at("model"), kSmall);
-  EXPECT_EQ(found.at("film_pictures"), 60);
+  EXPECT_EQ(found.at("video_frames"), 60);
   ASSERT_EQ(found.at("windows").size(), 2u);
   EXPECT_EQ(found.at("windows").at(0).at("window_frames"), 6);
   EXPECT_EQ(found.at("windows").at(1).at("sink_frames"), 3);
   for (const nlohmann::json& window : found.at("windows")) {
     EXPECT_EQ(window.at("external_passes").at("exact"), 5);
-    EXPECT_FALSE(window.at("films").contains("small VAE"));
+    EXPECT_FALSE(window.at("videos").contains("small VAE"));
     for (const char* kind : {"transformer", "full VAE"}) {
-      const nlohmann::json& films = window.at("films").at(kind);
-      EXPECT_THAT(films.at("exact").at("runs").front().at("block_seconds").get<Numbers>(), Each(Ge(0)));
-      EXPECT_THAT(films.at("block_p99_over_median").at("first_pass").get<double>(), Ge(1));
+      const nlohmann::json& videos = window.at("videos").at(kind);
+      EXPECT_THAT(videos.at("exact").at("runs").front().at("block_seconds").get<Numbers>(), Each(Ge(0)));
+      EXPECT_THAT(videos.at("block_p99_over_median").at("first_pass").get<double>(), Ge(1));
     }
   }
 }
 
 TEST_F(Bench, TheTextEncoderOfARandomModelIsTimed) {
-  const ProgramRun run = bench_random({"--no-film", "--window", "6"});
+  const ProgramRun run = bench_random({"--no-video", "--window", "6"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_EQ(numbers().at("text_tokens"), 16);
   EXPECT_THAT(run.out, HasSubstr("text encoding"));
 }
 
-TEST_F(Bench, WithoutAWindowTheWholeFilmIsAttendedTo) {
-  const ProgramRun run = bench_files({"--no-film", "--no-text", "--window", "-1"});
+TEST_F(Bench, WithoutAWindowTheWholeVideoIsAttendedTo) {
+  const ProgramRun run = bench_files({"--no-video", "--no-text", "--window", "-1"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_EQ(numbers().at("windows").front().at("window_frames"), 6);
 }

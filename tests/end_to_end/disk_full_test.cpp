@@ -1,4 +1,4 @@
-// Disks that fill up while films are rendered: nothing is lost, and the film goes on once there is room.
+// Disks that fill up while videos are rendered: nothing is lost, and the video goes on once there is room.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "tests/end_to_end/unfinished_film.h"
+#include "tests/end_to_end/unfinished_video.h"
 #include "tests/support/small_disk.h"
 
 namespace flashblock {
@@ -20,29 +20,30 @@ using ::testing::StartsWith;
 
 constexpr int64_t kBlocks = 33;
 
-class DiskFull : public UnfinishedFilm {
+class DiskFull : public UnfinishedVideo {
  protected:
   void SetUp() override {
     FLASHBLOCK_NEED_DISK(disk_);
     ASSERT_EQ(render("whole", longer_).status, 0);
-    whole_ = film("whole");
+    whole_ = video("whole");
     place_ = disk_ / "";
   }
 
-  int64_t pieces(const std::string& name) const {
+  int64_t segments(const std::string& name) const {
     int64_t number = 0;
-    while (fs::exists(parts(name) / piece(number)) && fs::exists(parts(name) / piece(number, ".safetensors"))) ++number;
+    while (fs::exists(parts(name) / segment(number)) && fs::exists(parts(name) / segment(number, ".safetensors")))
+      ++number;
     return number;
   }
-  /// What the film takes of the disk before its pieces are joined.
-  int64_t pieces_bytes() const {
+  /// What the video takes of the disk before its segments are joined.
+  int64_t segments_bytes() const {
     const int64_t room = disk_.free_bytes();
     leave_unfinished("measured", kBlocks, longer_);
     const int64_t taken = room - disk_.free_bytes();
     fs::remove_all(parts("measured"));
     return taken;
   }
-  /// More than is asked for before a film of this size begins.
+  /// More than is asked for before a video of this size begins.
   void leave_room_for(int64_t bytes) { disk_.take(disk_.free_bytes() - bytes); }
 
   std::string said() const { return read_text(folder_ / "errors"); }
@@ -50,16 +51,16 @@ class DiskFull : public UnfinishedFilm {
     const std::string text = said();
     EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
     EXPECT_THAT(text, AllOf(StartsWith("flashblock: error: "), HasSubstr(place_.string()),
-                            HasSubstr("flashblock render --resume --output " + film("film").string())));
+                            HasSubstr("flashblock render --resume --output " + video("video").string())));
   }
 
-  /// The film is finished after the `kept` blocks that are there, and is the film of one run.
+  /// The video is finished after the `kept` blocks that are there, and is the video of one run.
   void make_room_and_go_on(int64_t kept) {
     disk_.make_room();
-    const ProgramRun run = resume("film");
+    const ProgramRun run = resume("video");
     ASSERT_EQ(run.status, 0) << run.err;
-    expect_same_film(film("film"), whole_);
-    EXPECT_EQ(read_json(place_ / "film.json").at("film").at("resumed_frame_blocks"), kept);
+    expect_same_video(video("video"), whole_);
+    EXPECT_EQ(read_json(place_ / "video.json").at("video").at("resumed_frame_blocks"), kept);
   }
 
   const Words longer_ = {"--set", "frames=393"};
@@ -67,20 +68,20 @@ class DiskFull : public UnfinishedFilm {
   fs::path whole_;
 };
 
-TEST_F(DiskFull, InMidFilmKeepsWhatIsFinished) {
-  leave_room_for(pieces_bytes() / 2);
-  EXPECT_EQ(StartedProgram(command("film", longer_), folder_ / "errors").wait(), 5) << said();
+TEST_F(DiskFull, InMidVideoKeepsWhatIsFinished) {
+  leave_room_for(segments_bytes() / 2);
+  EXPECT_EQ(StartedProgram(command("video", longer_), folder_ / "errors").wait(), 5) << said();
   expect_one_clear_line();
   EXPECT_THAT(said(), HasSubstr("the disk is full"));
-  EXPECT_FALSE(fs::exists(film("film")));
-  const int64_t kept = pieces("film");
+  EXPECT_FALSE(fs::exists(video("video")));
+  const int64_t kept = segments("video");
   EXPECT_GE(kept, 3);
 
   disk_.fill();
-  const ProgramRun still_full = resume("film");
+  const ProgramRun still_full = resume("video");
   EXPECT_EQ(still_full.status, 5);
   EXPECT_THAT(still_full.err, AllOf(StartsWith("flashblock: error: "), HasSubstr("free some space")));
-  EXPECT_EQ(pieces("film"), kept);
+  EXPECT_EQ(segments("video"), kept);
 
   make_room_and_go_on(kept);
 }
@@ -88,31 +89,31 @@ TEST_F(DiskFull, InMidFilmKeepsWhatIsFinished) {
 TEST_F(DiskFull, InABatchKeepsWhatIsFinished) {
   std::ofstream(disk_ / "jobs.yaml") << "defaults: {model: " << model().string()
                                      << ", frames: 393, device: cpu, dtype: float32, output: \"{name}.mp4\"}\n"
-                                     << "jobs:\n  - {name: film, prompt: a red hill, seeds: [7, 8]}\n";
+                                     << "jobs:\n  - {name: video, prompt: a red hill, seeds: [7, 8]}\n";
   const Words batch = {"batch", disk_ / "jobs.yaml", "--progress", "lines"};
-  leave_room_for(pieces_bytes() / 2);
+  leave_room_for(segments_bytes() / 2);
   EXPECT_EQ(StartedProgram(batch, folder_ / "errors").wait(), 5) << said();
-  EXPECT_THAT(said(), AllOf(HasSubstr("film-7  failed"), HasSubstr("the disk is full"), HasSubstr("film-8  failed")))
+  EXPECT_THAT(said(), AllOf(HasSubstr("video-7  failed"), HasSubstr("the disk is full"), HasSubstr("video-8  failed")))
       << "one after the other, whatever cannot be recorded";
-  const int64_t kept = pieces("film-7");
+  const int64_t kept = segments("video-7");
   EXPECT_GE(kept, 3);
 
   disk_.make_room();
   EXPECT_EQ(StartedProgram(batch, folder_ / "errors").wait(), 0) << said();
-  expect_same_film(film("film-7"), whole_);
-  EXPECT_EQ(read_json(place_ / "film-7.json").at("film").at("resumed_frame_blocks"), kept);
-  EXPECT_TRUE(fs::exists(film("film-8")));
+  expect_same_video(video("video-7"), whole_);
+  EXPECT_EQ(read_json(place_ / "video-7.json").at("video").at("resumed_frame_blocks"), kept);
+  EXPECT_TRUE(fs::exists(video("video-8")));
 }
 
-/// How much of the film finds room beside its pieces when they are joined, in percent.
+/// How much of the video finds room beside its segments when they are joined, in percent.
 class DiskFullAtTheJoin : public DiskFull, public ::testing::WithParamInterface<int64_t> {};
 
-TEST_P(DiskFullAtTheJoin, KeepsThePieces) {
-  leave_room_for(pieces_bytes() + static_cast<int64_t>(fs::file_size(whole_)) * GetParam() / 100);
-  EXPECT_EQ(StartedProgram(command("film", longer_), folder_ / "errors").wait(), 5) << said();
+TEST_P(DiskFullAtTheJoin, KeepsTheSegments) {
+  leave_room_for(segments_bytes() + static_cast<int64_t>(fs::file_size(whole_)) * GetParam() / 100);
+  EXPECT_EQ(StartedProgram(command("video", longer_), folder_ / "errors").wait(), 5) << said();
   expect_one_clear_line();
-  EXPECT_FALSE(fs::exists(film("film").string() + ".part"));
-  EXPECT_EQ(pieces("film"), kBlocks);
+  EXPECT_FALSE(fs::exists(video("video").string() + ".part"));
+  EXPECT_EQ(segments("video"), kBlocks);
 
   make_room_and_go_on(kBlocks);
 }

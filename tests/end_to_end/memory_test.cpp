@@ -8,10 +8,10 @@
 #include <memory>
 #include <regex>
 
-#include "core/tensor_file.h"
 #include "tests/end_to_end/program_run.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/temporary_folder.h"
+#include "weights/tensor_file.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define FLASHBLOCK_SANITIZED 1
@@ -74,10 +74,10 @@ TEST_P(Memory, IsPredictedWithinATenth) {
   if (FLASHBLOCK_SANITIZED) GTEST_SKIP() << "a sanitizer's own memory is not predicted";
   const TemporaryFolder folder;
   const std::string common = "render 'a hill' --seed 1 --quiet --device cpu --model " + (*shared_ / "model").string() +
-                             " -o " + (folder / "film.mp4").string() + " " + GetParam().arguments;
+                             " -o " + (folder / "video.mp4").string() + " " + GetParam().arguments;
   const double expected = expected_megabytes(run_alone(common + " --dry-run"));
   run_alone(common);
-  const nlohmann::json account = read_json(folder / "film.json");
+  const nlohmann::json account = read_json(folder / "video.json");
   const double measured = account.at("peak_memory_bytes").at("host").get<double>() / 1e6;
   std::printf("%s: expected %.1f MB, measured %.1f MB, %+.1f %%\n", GetParam().name, expected, measured,
               100 * (expected / measured - 1));

@@ -1,4 +1,4 @@
-// `render --preview`: one film, watched and steered while the command renders it, and a command that ends.
+// `render --preview`: one video, watched and steered while the command renders it, and a command that ends.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "media/video_reader.h"
-#include "tests/app/raw_client.h"
 #include "tests/end_to_end/program_run.h"
+#include "tests/support/raw_client.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensor_matchers.h"
 
@@ -25,12 +25,12 @@ class RenderPreview : public ::testing::Test {
   std::unique_ptr<StartedProgram> start(const std::string& seconds) {
     auto program = std::make_unique<StartedProgram>(
         std::vector<std::string>{"render", "a red hill", "--model", folder_ / "model", "--device", "cpu", "--seconds",
-                                 seconds, "--seed", "7", "--output", film(), "--preview", "127.0.0.1:0"},
+                                 seconds, "--seed", "7", "--output", video(), "--preview", "127.0.0.1:0"},
         folder_ / "err");
     port_ = printed_port(folder_ / "err");
     return program;
   }
-  std::string film() const { return folder_ / "film.mp4"; }
+  std::string video() const { return folder_ / "video.mp4"; }
   Json get(const std::string& target) const {
     return Json::parse(body_of(testing::exchange(port_, get_request(target))));
   }
@@ -48,10 +48,10 @@ class RenderPreview : public ::testing::Test {
 
 TEST_F(RenderPreview, EndsByItselfWhenNobodyWatches) {
   EXPECT_EQ(start("1")->wait(), 0);
-  EXPECT_EQ(read_video(film()).size(0), 16);
+  EXPECT_EQ(read_video(video()).size(0), 16);
 }
 
-TEST_F(RenderPreview, ViewerGetsTheWholeFilmBeforeTheCommandEnds) {
+TEST_F(RenderPreview, ViewerGetsTheWholeVideoBeforeTheCommandEnds) {
   const auto program = start("10");
   wait_for_block(1);
   RawClient viewer(port_);
@@ -61,8 +61,8 @@ TEST_F(RenderPreview, ViewerGetsTheWholeFilmBeforeTheCommandEnds) {
   EXPECT_EQ(get("/v1/models").at("mode"), "preview");
   std::ofstream(folder_ / "seen.mp4", std::ios::binary) << unchunked(viewer.receive_all());
   EXPECT_EQ(program->wait(), 0);
-  EXPECT_EQ(read_video(film()).size(0), 160);
-  EXPECT_TENSORS_IDENTICAL(read_video(folder_ / "seen.mp4"), read_video(film()));
+  EXPECT_EQ(read_video(video()).size(0), 160);
+  EXPECT_TENSORS_IDENTICAL(read_video(folder_ / "seen.mp4"), read_video(video()));
 }
 
 TEST_F(RenderPreview, TakesSentencesAndNothingElse) {
@@ -72,7 +72,7 @@ TEST_F(RenderPreview, TakesSentencesAndNothingElse) {
     return testing::exchange(port_, post_request(target, body.dump()));
   };
   EXPECT_EQ(status_of(post("/v1/videos/" + id + "/prompt", {{"prompt", "a blue lake at night"}})), 200);
-  EXPECT_EQ(status_of(post("/v1/videos", {{"prompt", "another film"}})), 409);
+  EXPECT_EQ(status_of(post("/v1/videos", {{"prompt", "another video"}})), 409);
   EXPECT_EQ(status_of(post("/v1/videos/" + id + "/cancel", Json::object())), 409);
   EXPECT_EQ(status_of(testing::exchange(port_, "DELETE /v1/videos/" + id + " HTTP/1.1\r\nHost: localhost\r\n\r\n")),
             409);
@@ -84,8 +84,8 @@ TEST_F(RenderPreview, TakesSentencesAndNothingElse) {
   const std::string content = body_of(testing::exchange(port_, get_request("/v1/videos/" + id + "/content")));
   EXPECT_EQ(status_of(testing::exchange(port_, get_request("/v1/videos/" + id + "/content?variant=thumbnail"))), 404);
   EXPECT_EQ(program->wait(), 0);
-  EXPECT_EQ(content, read_text(film())) << "the finished film";
-  const Json account = read_json(folder_ / "film.json");
+  EXPECT_EQ(content, read_text(video())) << "the finished video";
+  const Json account = read_json(folder_ / "video.json");
   EXPECT_EQ(account.at("configuration").at("timeline").at(0).at("prompt"), "a blue lake at night");
 }
 

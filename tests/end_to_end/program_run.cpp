@@ -18,10 +18,10 @@
 #include <thread>
 
 #include "app/program.h"
-#include "core/tensor_file.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/test_data.h"
+#include "weights/tensor_file.h"
 
 extern char** environ;
 

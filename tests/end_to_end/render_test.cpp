@@ -13,8 +13,6 @@
 #include <thread>
 
 #include "core/sha256.h"
-#include "core/tensor_file.h"
-#include "core/weight_store.h"
 #include "media/image_reader.h"
 #include "media/png_writer.h"
 #include "media/video_reader.h"
@@ -23,6 +21,8 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensor_matchers.h"
 #include "tests/support/test_data.h"
+#include "weights/tensor_file.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
@@ -44,16 +44,16 @@ class Render : public ::testing::Test {
 
   /// A render of one or two frame blocks of a red hill; `more` may override anything.
   Words command(const std::string& name, const Words& more = {}) const {
-    Words words = {"render", "a red hill", "--model", model(),    "--output", film(name), "--seed",
-                   "7",      "--frames",   "18",      "--device", "cpu",      "--dtype",  "float32"};
+    Words words = {"render", "a red hill", "--model", model(),    "--output", video(name), "--seed",
+                   "7",      "--frames",   "18",      "--device", "cpu",      "--dtype",   "float32"};
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }
   ProgramRun render(const std::string& name, const Words& more = {}) const { return run_program(command(name, more)); }
 
-  std::filesystem::path film(const std::string& name) const { return folder_ / (name + ".mp4"); }
+  std::filesystem::path video(const std::string& name) const { return folder_ / (name + ".mp4"); }
   std::filesystem::path sidecar(const std::string& name) const { return folder_ / (name + ".json"); }
-  at::Tensor pictures(const std::string& name) const { return read_video(film(name)); }
+  at::Tensor frames(const std::string& name) const { return read_video(video(name)); }
 
   static TemporaryFolder* shared_;
   TemporaryFolder folder_;
@@ -61,19 +61,19 @@ class Render : public ::testing::Test {
 
 TemporaryFolder* Render::shared_ = nullptr;
 
-TEST_F(Render, LeavesAFilmAndItsAccount) {
-  const ProgramRun run = render("film");
+TEST_F(Render, LeavesAVideoAndItsAccount) {
+  const ProgramRun run = render("video");
   ASSERT_EQ(run.status, 0) << run.err;
-  EXPECT_THAT(run.out, HasSubstr("film.mp4: 18 pictures"));
+  EXPECT_THAT(run.out, HasSubstr("video.mp4: 18 frames"));
   EXPECT_EQ(run.err, "");
-  EXPECT_EQ(pictures("film").sizes(), (std::vector<int64_t>{18, 3, 32, 48}));
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "film.parts"));
-  const auto metadata = VideoReader(film("film")).info().metadata;
+  EXPECT_EQ(frames("video").sizes(), (std::vector<int64_t>{18, 3, 32, 48}));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "video.parts"));
+  const auto metadata = VideoReader(video("video")).info().metadata;
   EXPECT_EQ(metadata.at("prompt"), "a red hill");
   EXPECT_EQ(metadata.at("seed"), "7");
   EXPECT_EQ(metadata.at("model"), "small");
-  const nlohmann::json account = read_json(sidecar("film"));
-  EXPECT_EQ(account.at("film").at("pictures"), 18);
+  const nlohmann::json account = read_json(sidecar("video"));
+  EXPECT_EQ(account.at("video").at("frames"), 18);
   EXPECT_EQ(account.at("configuration").at("prompt"), "a red hill");
   EXPECT_EQ(account.at("configuration").at("seed"), 7);
   EXPECT_EQ(account.at("weights").size(), 3u);
@@ -82,12 +82,12 @@ TEST_F(Render, LeavesAFilmAndItsAccount) {
   EXPECT_GT(account.at("stages").at("denoise").at("seconds"), 0.0);
 }
 
-TEST_F(Render, SameSeedSameFilmAndAnotherSeedAnother) {
+TEST_F(Render, SameSeedSameVideoAndAnotherSeedAnother) {
   ASSERT_EQ(render("first").status, 0);
   ASSERT_EQ(render("again").status, 0);
   ASSERT_EQ(render("other", {"--set", "seed=8"}).status, 0);
-  EXPECT_TENSORS_IDENTICAL(pictures("again"), pictures("first"));
-  EXPECT_FALSE(tensors_close(pictures("other"), pictures("first"), 1e-2, 1e-2));
+  EXPECT_TENSORS_IDENTICAL(frames("again"), frames("first"));
+  EXPECT_FALSE(tensors_close(frames("other"), frames("first"), 1e-2, 1e-2));
 }
 
 TEST_F(Render, PromptMatters) {
@@ -95,13 +95,13 @@ TEST_F(Render, PromptMatters) {
   other[1] = "a blue lake at night";
   ASSERT_EQ(render("first").status, 0);
   ASSERT_EQ(run_program(other).status, 0);
-  EXPECT_FALSE(tensors_close(pictures("other"), pictures("first"), 1e-2, 1e-2));
+  EXPECT_FALSE(tensors_close(frames("other"), frames("first"), 1e-2, 1e-2));
 }
 
 TEST_F(Render, OverlapChangesNothing) {
   ASSERT_EQ(render("on", {"--set", "overlap=true"}).status, 0);
   ASSERT_EQ(render("off", {"--set", "overlap=false"}).status, 0);
-  EXPECT_TENSORS_IDENTICAL(pictures("on"), pictures("off"));
+  EXPECT_TENSORS_IDENTICAL(frames("on"), frames("off"));
 }
 
 TEST_F(Render, AttentionModeShowsInTheWorkAndNotInTheFirstBlock) {
@@ -112,13 +112,13 @@ TEST_F(Render, AttentionModeShowsInTheWorkAndNotInTheFirstBlock) {
 }
 
 TEST_F(Render, QuietSaysNothing) {
-  const ProgramRun run = render("film", {"--quiet"});
+  const ProgramRun run = render("video", {"--quiet"});
   EXPECT_EQ(run.status, 0);
   EXPECT_EQ(run.out + run.err, "");
 }
 
 TEST_F(Render, JsonProgressCountsBlocks) {
-  const ProgramRun run = render("film", {"--progress", "json"});
+  const ProgramRun run = render("video", {"--progress", "json"});
   ASSERT_EQ(run.status, 0);
   std::istringstream lines(run.err);
   int64_t last = -1;
@@ -133,41 +133,41 @@ TEST_F(Render, JsonProgressCountsBlocks) {
 TEST_F(Render, MetadataCanBeLeftOut) {
   ASSERT_EQ(render("told").status, 0);
   ASSERT_EQ(render("untold", {"--no-metadata", "--prompt-at", "1=a blue lake"}).status, 0);
-  EXPECT_THAT(read_text(film("told")), HasSubstr("red hill"));
-  EXPECT_THAT(read_text(film("untold")), Not(HasSubstr("red hill")));
+  EXPECT_THAT(read_text(video("told")), HasSubstr("red hill"));
+  EXPECT_THAT(read_text(video("untold")), Not(HasSubstr("red hill")));
   EXPECT_THAT(read_text(sidecar("untold")), Not(HasSubstr("red hill")));
   EXPECT_THAT(read_text(sidecar("untold")), Not(HasSubstr("blue lake")));
 }
 
-TEST_F(Render, ExistingFilmIsReplacedOnlyOnRequest) {
-  ASSERT_EQ(render("film").status, 0);
-  const std::string before = read_text(film("film"));
-  const ProgramRun refused = render("film");
+TEST_F(Render, ExistingVideoIsReplacedOnlyOnRequest) {
+  ASSERT_EQ(render("video").status, 0);
+  const std::string before = read_text(video("video"));
+  const ProgramRun refused = render("video");
   EXPECT_EQ(refused.status, 2);
   EXPECT_THAT(refused.err, HasSubstr("--overwrite"));
-  EXPECT_EQ(read_text(film("film")), before);
-  EXPECT_EQ(render("film", {"--overwrite", "--set", "seed=9"}).status, 0);
-  EXPECT_NE(read_text(film("film")), before);
+  EXPECT_EQ(read_text(video("video")), before);
+  EXPECT_EQ(render("video", {"--overwrite", "--set", "seed=9"}).status, 0);
+  EXPECT_NE(read_text(video("video")), before);
 }
 
 TEST_F(Render, UnfinishedWorkIsLeftAlone) {
-  std::filesystem::create_directories(folder_ / "film.parts");
-  std::ofstream(folder_ / "film.parts/000003.m4s") << "something";
-  EXPECT_EQ(render("film").status, 2);
-  EXPECT_TRUE(std::filesystem::exists(folder_ / "film.parts/000003.m4s"));
+  std::filesystem::create_directories(folder_ / "video.parts");
+  std::ofstream(folder_ / "video.parts/000003.m4s") << "something";
+  EXPECT_EQ(render("video").status, 2);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "video.parts/000003.m4s"));
 }
 
-TEST_F(Render, WhatARunLeavesBeforeItsFirstPieceIsNotInTheWay) {
-  std::filesystem::create_directories(folder_ / "film.parts");
-  std::ofstream(folder_ / "film.parts/init.mp4") << "something";
-  std::ofstream(folder_ / "film.parts/configuration.yaml") << "something";
-  std::ofstream(folder_ / "film.parts/000000.m4s.part") << "something";
-  EXPECT_EQ(render("film").status, 0);
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "film.parts"));
+TEST_F(Render, WhatARunLeavesBeforeItsFirstSegmentIsNotInTheWay) {
+  std::filesystem::create_directories(folder_ / "video.parts");
+  std::ofstream(folder_ / "video.parts/init.mp4") << "something";
+  std::ofstream(folder_ / "video.parts/configuration.yaml") << "something";
+  std::ofstream(folder_ / "video.parts/000000.m4s.part") << "something";
+  EXPECT_EQ(render("video").status, 0);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "video.parts"));
 }
 
 TEST_F(Render, ContactSheetIsWrittenOnRequest) {
-  ASSERT_EQ(render("film", {"--contact-sheet", folder_ / "sheet.png"}).status, 0);
+  ASSERT_EQ(render("video", {"--contact-sheet", folder_ / "sheet.png"}).status, 0);
   EXPECT_GT(read_image(folder_ / "sheet.png").size(2), 48);
 }
 
@@ -175,22 +175,22 @@ TEST_F(Render, PromptChangesFromItsBlockOn) {
   ASSERT_EQ(render("same", {"--frames", "33"}).status, 2) << "a length given twice";
   ASSERT_EQ(render("same", {"--set", "frames=33"}).status, 0);
   ASSERT_EQ(render("changed", {"--set", "frames=33", "--prompt-at", "1.4=a blue lake"}).status, 0);
-  const at::Tensor same = pictures("same"), changed = pictures("changed");
+  const at::Tensor same = frames("same"), changed = frames("changed");
   EXPECT_TENSORS_IDENTICAL(changed.narrow(0, 0, 21), same.narrow(0, 0, 21));
   EXPECT_FALSE(tensors_close(changed.narrow(0, 21, 12), same.narrow(0, 21, 12), 1e-2, 1e-2));
 }
 
-TEST_F(Render, DryRunPrintsAConfigurationThatGivesTheSameFilm) {
-  const ProgramRun dry = render("film", {"--dry-run"});
+TEST_F(Render, DryRunPrintsAConfigurationThatGivesTheSameVideo) {
+  const ProgramRun dry = render("video", {"--dry-run"});
   ASSERT_EQ(dry.status, 0) << dry.err;
   EXPECT_THAT(dry.out, HasSubstr("# expected time: "));
   EXPECT_THAT(dry.out, HasSubstr("# expected memory: "));
-  EXPECT_FALSE(std::filesystem::exists(film("film"))) << "a dry run writes nothing";
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "film.parts"));
-  std::ofstream(folder_ / "film.yaml") << dry.out;
+  EXPECT_FALSE(std::filesystem::exists(video("video"))) << "a dry run writes nothing";
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "video.parts"));
+  std::ofstream(folder_ / "video.yaml") << dry.out;
   ASSERT_EQ(render("direct").status, 0);
-  ASSERT_EQ(run_program({"render", "--config", folder_ / "film.yaml"}).status, 0);
-  EXPECT_TENSORS_IDENTICAL(pictures("film"), pictures("direct"));
+  ASSERT_EQ(run_program({"render", "--config", folder_ / "video.yaml"}).status, 0);
+  EXPECT_TENSORS_IDENTICAL(frames("video"), frames("direct"));
 }
 
 TEST_F(Render, RecordHoldsThePromptAndReplayNeedsNone) {
@@ -200,7 +200,7 @@ TEST_F(Render, RecordHoldsThePromptAndReplayNeedsNone) {
   EXPECT_TRUE(record->contains("mask"));
   EXPECT_TRUE(record->contains("prompt_embeds.1"));
   const ProgramRun run =
-      run_program({"render", "--model", model(), "--output", film("again"), "--device", "cpu", "--dtype", "float32",
+      run_program({"render", "--model", model(), "--output", video("again"), "--device", "cpu", "--dtype", "float32",
                    "--replay", folder_ / "r.safetensors", "--record", folder_ / "s.safetensors"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_TENSORS_IDENTICAL(WeightStore::open(folder_ / "s.safetensors")->tensor("latents"), record->tensor("latents"));
@@ -217,7 +217,7 @@ TEST_F(Render, TokenIdsOfARecordAreEncodedAnew) {
   }
   write_tensor_file(folder_ / "ids.safetensors", inputs);
   const ProgramRun run =
-      run_program({"render", "--model", model(), "--output", film("again"), "--device", "cpu", "--dtype", "float32",
+      run_program({"render", "--model", model(), "--output", video("again"), "--device", "cpu", "--dtype", "float32",
                    "--replay", folder_ / "ids.safetensors", "--record", folder_ / "s.safetensors"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_TENSORS_IDENTICAL(WeightStore::open(folder_ / "s.safetensors")->tensor("latents"), record->tensor("latents"));
@@ -226,29 +226,30 @@ TEST_F(Render, TokenIdsOfARecordAreEncodedAnew) {
 TEST_F(Render, StartsFromAnImageWhereTheModelDenoisesFrameByFrame) {
   write_png(folder_ / "start.png", formula_data("start", {3, 40, 60}, 0.5) + 0.5);
   const Words image = {"--image", folder_ / "start.png"};
-  const ProgramRun refused = render("film", image);
+  const ProgramRun refused = render("video", image);
   EXPECT_EQ(refused.status, 2);
   EXPECT_THAT(refused.err, HasSubstr("frames_per_block"));
-  const ProgramRun run = render("film", {"--image", folder_ / "start.png", "--set", "recipe.frames_per_block=1"});
+  const ProgramRun run = render("video", {"--image", folder_ / "start.png", "--set", "recipe.frames_per_block=1"});
   ASSERT_EQ(run.status, 0) << run.err;
-  EXPECT_EQ(pictures("film").size(0), 1 + 18);
+  EXPECT_EQ(frames("video").size(0), 1 + 18);
 }
 
 TEST_F(Render, StartsFromAnImageWhereTheFirstFrameIsABlockOfItsOwn) {
   write_png(folder_ / "start.png", formula_data("start", {3, 40, 60}, 0.5) + 0.5);
-  const ProgramRun run = render("film", {"--image", folder_ / "start.png", "--set",
-                                         "recipe.independent_first_frame=true", "--record", folder_ / "r.safetensors"});
+  const ProgramRun run =
+      render("video", {"--image", folder_ / "start.png", "--set", "recipe.independent_first_frame=true", "--record",
+                       folder_ / "r.safetensors"});
   ASSERT_EQ(run.status, 0) << run.err;
   const auto record = WeightStore::open(folder_ / "r.safetensors");
-  EXPECT_EQ(pictures("film").size(0), 1 + 18);
+  EXPECT_EQ(frames("video").size(0), 1 + 18);
   EXPECT_EQ(record->shape("initial_latent").at(1), 1);
-  EXPECT_EQ(record->shape("noise").at(1), 6) << "two blocks of three latent frames follow the picture";
+  EXPECT_EQ(record->shape("noise").at(1), 6) << "two blocks of three latent frames follow the frame";
   EXPECT_TENSORS_IDENTICAL(record->tensor("latents").narrow(1, 0, 1), record->tensor("initial_latent"));
   ASSERT_EQ(
       render("again", {"--replay", folder_ / "r.safetensors", "--set", "recipe.independent_first_frame=true"}).status,
       0);
-  const int64_t whole = 1 + 12;  // the last piece is cut in one of them, so it is encoded otherwise
-  EXPECT_TENSORS_IDENTICAL(pictures("again").narrow(0, 0, whole), pictures("film").narrow(0, 0, whole));
+  const int64_t whole = 1 + 12;  // the last segment is cut in one of them, so it is encoded otherwise
+  EXPECT_TENSORS_IDENTICAL(frames("again").narrow(0, 0, whole), frames("video").narrow(0, 0, whole));
 }
 
 TEST_F(Render, AFirstFrameAloneIsRecordedAndReplayed) {
@@ -256,14 +257,14 @@ TEST_F(Render, AFirstFrameAloneIsRecordedAndReplayed) {
   Words record = alone, replay = alone;
   record.insert(record.end(), {"--record", folder_ / "r.safetensors", "--set", "frames=25"});
   replay.insert(replay.end(), {"--replay", folder_ / "r.safetensors"});
-  const ProgramRun run = render("film", record);
+  const ProgramRun run = render("video", record);
   ASSERT_EQ(run.status, 0) << run.err;
-  EXPECT_EQ(read_json(sidecar("film")).at("film").at("frame_blocks"), 3) << "1 + 3 + 3 latent frames";
+  EXPECT_EQ(read_json(sidecar("video")).at("video").at("frame_blocks"), 3) << "1 + 3 + 3 latent frames";
   ASSERT_EQ(render("again", replay).status, 0);
-  EXPECT_TENSORS_IDENTICAL(pictures("again"), pictures("film"));
+  EXPECT_TENSORS_IDENTICAL(frames("again"), frames("video"));
 }
 
-TEST_F(Render, EncodedPromptsAreKeptAndTheFilmIsTheSame) {
+TEST_F(Render, EncodedPromptsAreKeptAndTheVideoIsTheSame) {
   const TemporaryFolder cache;
   const std::string before = std::getenv("XDG_CACHE_HOME");
   ::setenv("XDG_CACHE_HOME", cache.path().c_str(), 1);
@@ -279,41 +280,41 @@ TEST_F(Render, EncodedPromptsAreKeptAndTheFilmIsTheSame) {
   ASSERT_EQ(render("first").status, 0);
   ASSERT_EQ(kept().size(), 1u);
   ASSERT_EQ(render("again").status, 0);
-  EXPECT_TENSORS_IDENTICAL(pictures("first"), pictures("without"));
-  EXPECT_TENSORS_IDENTICAL(pictures("again"), pictures("without"));
+  EXPECT_TENSORS_IDENTICAL(frames("first"), frames("without"));
+  EXPECT_TENSORS_IDENTICAL(frames("again"), frames("without"));
   EXPECT_EQ(read_json(sidecar("again")).at("weights"), read_json(sidecar("without")).at("weights"));
-  // A whole file with another embedding shows that the cache is what the film is made from.
+  // A whole file with another embedding shows that the cache is what the video is made from.
   const auto store = WeightStore::open(kept().front());
   const at::Tensor other = store->tensor("embedding") * -1;
   Sha256 hash;
   hash.update({static_cast<const std::byte*>(other.const_data_ptr()), other.nbytes()});
   write_tensor_file(kept().front(), {{"embedding", other}}, {{"sha256", hash.finish()}});
   ASSERT_EQ(render("tampered").status, 0);
-  EXPECT_FALSE(tensors_close(pictures("tampered"), pictures("without"), 1e-2, 1e-2));
+  EXPECT_FALSE(tensors_close(frames("tampered"), frames("without"), 1e-2, 1e-2));
   // A damaged one is passed over and written anew.
   std::filesystem::resize_file(kept().front(), std::filesystem::file_size(kept().front()) - 3);
   ASSERT_EQ(render("damaged").status, 0);
   ASSERT_EQ(render("mended").status, 0);
-  EXPECT_TENSORS_IDENTICAL(pictures("damaged"), pictures("without"));
-  EXPECT_TENSORS_IDENTICAL(pictures("mended"), pictures("without"));
+  EXPECT_TENSORS_IDENTICAL(frames("damaged"), frames("without"));
+  EXPECT_TENSORS_IDENTICAL(frames("mended"), frames("without"));
   ::setenv("XDG_CACHE_HOME", before.c_str(), 1);
 }
 
-TEST_F(Render, OffloadedLayersGiveTheSameFilm) {
+TEST_F(Render, OffloadedLayersGiveTheSameVideo) {
   ASSERT_EQ(render("resident").status, 0);
   ASSERT_EQ(render("offloaded", {"--offload"}).status, 0);
   EXPECT_TRUE(read_json(sidecar("offloaded")).at("configuration").at("offload"));
-  EXPECT_TENSORS_IDENTICAL(pictures("offloaded"), pictures("resident"));
+  EXPECT_TENSORS_IDENTICAL(frames("offloaded"), frames("resident"));
 }
 
-TEST_F(Render, GoesOnWhereAFilmEnds) {
+TEST_F(Render, GoesOnWhereAVideoEnds) {
   ASSERT_EQ(render("first").status, 0);
-  const ProgramRun run = render("second", {"--video", film("first"), "--record", folder_ / "r.safetensors"});
+  const ProgramRun run = render("second", {"--video", video("first"), "--record", folder_ / "r.safetensors"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_EQ(WeightStore::open(folder_ / "r.safetensors")->shape("initial_latent").at(1), 3);
-  EXPECT_EQ(pictures("second").size(0), 9 + 18) << "18 pictures hold one frame block of three latent frames";
+  EXPECT_EQ(frames("second").size(0), 9 + 18) << "18 frames hold one frame block of three latent frames";
   ASSERT_EQ(render("short", {"--set", "frames=5"}).status, 0);
-  const ProgramRun refused = render("third", {"--video", film("short")});
+  const ProgramRun refused = render("third", {"--video", video("short")});
   EXPECT_EQ(refused.status, 2);
   EXPECT_THAT(refused.err, HasSubstr("at least 9"));
 }
@@ -327,10 +328,10 @@ TEST_F(Render, InfoDescribesAModel) {
   EXPECT_EQ(json.at("parts").size(), 4u);
 }
 
-TEST_F(Render, InfoTellsTheMemoryOfAFilmAsADryRunDoes) {
+TEST_F(Render, InfoTellsTheMemoryOfAVideoAsADryRunDoes) {
   const ProgramRun words = run_program({"info", model(), "--size", "64x48"});
   EXPECT_EQ(words.status, 0) << words.err;
-  EXPECT_THAT(words.out, AllOf(HasSubstr("a film of 64x48"), HasSubstr("expected memory: "),
+  EXPECT_THAT(words.out, AllOf(HasSubstr("a video of 64x48"), HasSubstr("expected memory: "),
                                HasSubstr("weights of the transformer: ")));
   const nlohmann::json memory =
       nlohmann::json::parse(run_program({"info", model(), "--size", "64x48", "--json"}).out).at("memory");
@@ -345,7 +346,7 @@ TEST_F(Render, InfoTellsTheMemoryOfAFilmAsADryRunDoes) {
 
 TEST_F(Render, PresetsSayWhyTheyCannotBeRenderedOrHowToGetTheirFiles) {
   const auto run = [&](const std::string& preset) {
-    return run_program({"render", "a hill", "--output", folder_ / "film.mp4", "--model",
+    return run_program({"render", "a hill", "--output", folder_ / "video.mp4", "--model",
                         test_data("../../configs/models/" + preset + ".yaml")});
   };
   const std::pair<const char*, const char*> refused[] = {{"rolling-forcing", "five frame blocks together"},
@@ -390,11 +391,11 @@ TEST_F(Render, SmokeConfigurationRendersWithTheDemoModel) {
   }
   const ProgramRun run =
       run_program({"render", "--config", test_data("../../configs/smoke.yaml"), "--model",
-                   test_data("../../assets/demo"), "--output", film("smoke"), "--contact-sheet", folder_ / "s.png"});
+                   test_data("../../assets/demo"), "--output", video("smoke"), "--contact-sheet", folder_ / "s.png"});
   ASSERT_EQ(run.status, 0) << run.err;
-  const at::Tensor smoke = pictures("smoke");
+  const at::Tensor smoke = frames("smoke");
   EXPECT_EQ(smoke.size(0), 33);
-  EXPECT_GT(smoke.std().item<float>(), 0.05) << "the pictures show nothing";
+  EXPECT_GT(smoke.std().item<float>(), 0.05) << "the frames show nothing";
 }
 
 /// A wrong command: what is added to a good one, the exit status, and what the line must name.
@@ -422,13 +423,13 @@ TEST_P(Mistakes, GetAStatusAndOneLine) {
   write_tensor_file(folder_ / "nan.safetensors",
                     {{"noise", at::full({1, 3, 16, 4, 6}, std::numeric_limits<float>::quiet_NaN())}});
 
-  const ProgramRun run = run_program(words.front() == "render" ? words : command("film", words));
+  const ProgramRun run = run_program(words.front() == "render" ? words : command("video", words));
   EXPECT_EQ(run.status, GetParam().status) << run.err;
   EXPECT_EQ(run.err.rfind("flashblock: error: ", 0), 0u) << run.err;
   EXPECT_EQ(run.err.find('\n'), run.err.size() - 1) << "one line: " << run.err;
   for (const char* part : GetParam().complaint) EXPECT_THAT(run.err, HasSubstr(part));
-  EXPECT_FALSE(std::filesystem::exists(film("film")));
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "film.parts"));
+  EXPECT_FALSE(std::filesystem::exists(video("video")));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "video.parts"));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -442,8 +443,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"two_lengths", {"--seconds", "1"}, 2, {"--seconds", "--frames"}},
         Mistake{"late_prompt", {"--prompt-at", "9=night"}, 2, {"9 s", "after the end"}},
         Mistake{"prompt_in_first_block", {"--prompt-at", "0.1=night"}, 2, {"0.1 s", "already has a prompt"}},
-        Mistake{"not_mp4", {"--set", "output=film.avi"}, 2, {"film.avi", ".mp4"}},
-        Mistake{"no_folder", {"--set", "output=FOLDER/gone/film.mp4"}, 5, {"gone"}},
+        Mistake{"not_mp4", {"--set", "output=video.avi"}, 2, {"video.avi", ".mp4"}},
+        Mistake{"no_folder", {"--set", "output=FOLDER/gone/video.mp4"}, 5, {"gone"}},
         Mistake{"bad_window", {"--set", "recipe.window_frames=4"}, 2, {"window_frames"}},
         Mistake{"bad_device", {"--set", "device=tpu"}, 2, {"tpu", "cuda"}},
         Mistake{"no_such_gpu", {"--set", "device=cuda:63"}, 4, {"cuda:63"}},
@@ -462,13 +463,13 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"preset", {"--set", "encoder.preset=warp"}, 2, {"warp"}}),
     [](const auto& info) { return std::string(info.param.name); });
 
-/// A film that takes some seconds, in a process of its own.
+/// A video that takes some seconds, in a process of its own.
 class LongRender : public Render {
  protected:
-  std::filesystem::path parts() const { return folder_ / "film.parts"; }
-  Words long_command() const { return command("film", {"--set", "frames=20000", "--progress", "json"}); }
+  std::filesystem::path parts() const { return folder_ / "video.parts"; }
+  Words long_command() const { return command("video", {"--set", "frames=20000", "--progress", "json"}); }
 
-  void wait_for_pieces(size_t count) const {
+  void wait_for_segments(size_t count) const {
     char name[16];
     std::snprintf(name, sizeof name, "%06zu.m4s", count - 1);
     for (int i = 0; i < 3000 && !std::filesystem::exists(parts() / name); ++i) {
@@ -477,33 +478,33 @@ class LongRender : public Render {
     ASSERT_TRUE(std::filesystem::exists(parts() / name)) << read_text(folder_ / "errors");
   }
 
-  /// Pictures of the pieces, one after the other in one file.
-  int64_t playable_pictures() const {
-    std::ofstream joined(folder_ / "pieces.mp4", std::ios::binary);
+  /// Frames of the segments, one after the other in one file.
+  int64_t playable_frames() const {
+    std::ofstream joined(folder_ / "segments.mp4", std::ios::binary);
     joined << read_text(parts() / "init.mp4");
     char name[16];
-    for (int piece = 0;; ++piece) {
-      std::snprintf(name, sizeof name, "%06d.m4s", piece);
+    for (int segment = 0;; ++segment) {
+      std::snprintf(name, sizeof name, "%06d.m4s", segment);
       if (!std::filesystem::exists(parts() / name)) break;
       joined << read_text(parts() / name);
     }
     joined.close();
-    return read_video(folder_ / "pieces.mp4").size(0);
+    return read_video(folder_ / "segments.mp4").size(0);
   }
 };
 
 class Signals : public LongRender, public ::testing::WithParamInterface<int> {};
 
-TEST_P(Signals, KeepFinishedPiecesAndSaySo) {
+TEST_P(Signals, KeepFinishedSegmentsAndSaySo) {
   StartedProgram program(long_command(), folder_ / "errors");
-  wait_for_pieces(3);
+  wait_for_segments(3);
   program.signal(GetParam());
   EXPECT_EQ(program.wait(), 128 + GetParam());
-  EXPECT_GE(playable_pictures(), 33);
-  EXPECT_FALSE(std::filesystem::exists(film("film")));
+  EXPECT_GE(playable_frames(), 33);
+  EXPECT_FALSE(std::filesystem::exists(video("video")));
   if (GetParam() != SIGKILL) {
     EXPECT_THAT(read_text(folder_ / "errors"), HasSubstr("flashblock: interrupted after"));
-    EXPECT_THAT(read_text(folder_ / "errors"), HasSubstr("film.parts"));
+    EXPECT_THAT(read_text(folder_ / "errors"), HasSubstr("video.parts"));
   }
 }
 

@@ -1,8 +1,7 @@
-// Films of the published implementation, through the whole program: published file formats in, an MP4 out.
+// Videos of the published implementation, through the whole program: published file formats in, an MP4 out.
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
-#include "core/weight_store.h"
 #include "media/frame_conversion.h"
 #include "media/video_reader.h"
 #include "tests/end_to_end/program_run.h"
@@ -10,6 +9,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensor_matchers.h"
 #include "tests/support/test_data.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
@@ -30,19 +30,19 @@ class Replay : public ::testing::TestWithParam<const char*> {
   TemporaryFolder folder_;
 };
 
-TEST_P(Replay, IsTheRecordedFilm) {
-  const ProgramRun run = replay(record(), "film");
+TEST_P(Replay, IsTheRecordedVideo) {
+  const ProgramRun run = replay(record(), "video");
   ASSERT_EQ(run.status, 0) << run.err;
   const auto expected = WeightStore::open(record());
-  const auto made = WeightStore::open(folder_ / "film.safetensors");
+  const auto made = WeightStore::open(folder_ / "video.safetensors");
   EXPECT_TENSORS_CLOSE(made->tensor("latents"), expected->tensor("latents"), 1e-4, 1e-4);
   const at::Tensor video = expected->tensor("video").to(at::kFloat);
   EXPECT_TENSORS_CLOSE(made->tensor("video").narrow(1, 0, video.size(1)).to(at::kFloat), video, 2e-3, 2e-3);
 
-  const at::Tensor film = read_video(folder_ / "film.mp4");
+  const at::Tensor video = read_video(folder_ / "video.mp4");
   const at::Tensor decoded = made->tensor("video")[0].to(at::kFloat);
-  ASSERT_EQ(film.sizes(), decoded.sizes());
-  EXPECT_LT((film - decoded).pow(2).mean().item<float>(), 0.01) << "H.264 took more than 20 dB";
+  ASSERT_EQ(video.sizes(), decoded.sizes());
+  EXPECT_LT((video - decoded).pow(2).mean().item<float>(), 0.01) << "H.264 took more than 20 dB";
 }
 
 TEST_P(Replay, OfItsOwnRecordIsTheSameBitForBit) {
@@ -56,7 +56,7 @@ TEST_P(Replay, OfItsOwnRecordIsTheSameBitForBit) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Films, Replay,
+INSTANTIATE_TEST_SUITE_P(Videos, Replay,
                          ::testing::Values("pipeline_full", "pipeline_window9_sink3", "pipeline_extend3_shift8"),
                          [](const auto& info) { return std::string(info.param); });
 

@@ -1,4 +1,5 @@
-// `flashblock render --resume`: a film that was ended by anything, and continued, is the film of one run, bit for bit.
+// `flashblock render --resume`: a video that was ended by anything, and continued, is the video of one run, bit for
+// bit.
 #include <ATen/TensorOperators.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,7 +12,7 @@
 #include <thread>
 
 #include "media/png_writer.h"
-#include "tests/end_to_end/unfinished_film.h"
+#include "tests/end_to_end/unfinished_video.h"
 #include "tests/support/formula_weights.h"
 
 namespace flashblock {
@@ -30,18 +31,18 @@ void flip_byte(const fs::path& file) {
   std::ofstream(file, std::ios::binary) << bytes;
 }
 
-using Resume = UnfinishedFilm;
+using Resume = UnfinishedVideo;
 
-/// Settings of a film, and the piece after which it is interrupted.
-struct Film {
+/// Settings of a video, and the segment after which it is interrupted.
+struct Video {
   const char* name;
   Words words;
-  int64_t pieces;
+  int64_t segments;
 };
 
-class ResumedFilm : public UnfinishedFilm, public ::testing::WithParamInterface<Film> {};
+class ResumedVideo : public UnfinishedVideo, public ::testing::WithParamInterface<Video> {};
 
-TEST_P(ResumedFilm, IsTheFilmOfOneRun) {
+TEST_P(ResumedVideo, IsTheVideoOfOneRun) {
   write_png(folder_ / "start.png", formula_data("start", {3, 40, 60}, 0.5) + 0.5);
   const std::string name = GetParam().name;
   if (name == "video") {
@@ -60,41 +61,41 @@ TEST_P(ResumedFilm, IsTheFilmOfOneRun) {
     return words;
   };
   ASSERT_EQ(render("whole", words("whole")).status, 0);
-  leave_unfinished("cut", GetParam().pieces, words("cut"));
+  leave_unfinished("cut", GetParam().segments, words("cut"));
   const ProgramRun run = resume("cut");
   ASSERT_EQ(run.status, 0) << run.err;
   expect_same("cut", "whole");
   expect_same_tensors(folder_ / "cut.safetensors", folder_ / "whole.safetensors");
   EXPECT_EQ(read_text(folder_ / "cut.png"), read_text(folder_ / "whole.png"));
   const nlohmann::json account = read_json(folder_ / "cut.json");
-  EXPECT_GT(account.at("film").at("resumed_frame_blocks"), 0);
-  EXPECT_EQ(account.at("film").at("pictures"), read_json(folder_ / "whole.json").at("film").at("pictures"));
+  EXPECT_GT(account.at("video").at("resumed_frame_blocks"), 0);
+  EXPECT_EQ(account.at("video").at("frames"), read_json(folder_ / "whole.json").at("video").at("frames"));
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    All, ResumedFilm,
+    All, ResumedVideo,
     ::testing::Values(
-        Film{"plain", {}, 3}, Film{"complete_but_for_joining", {}, 5},
-        Film{"prompts", {"--prompt-at", "1.4=a blue lake", "--prompt-at", "2.9=night"}, 4},
-        Film{"guidance", {"--set", "recipe.guidance_scale=3", "--prompt-at", "1.4=a blue lake"}, 4},
-        Film{"first_pass", {"--set", "attention.refresh=first_pass"}, 3},
-        Film{"image", {"--image", "FOLDER/start.png", "--set", "recipe.frames_per_block=1", "--set", "frames=21"}, 4},
-        Film{"video", {"--video", "FOLDER/earlier.mp4", "--set", "frames=33"}, 3},
-        Film{"replay", {"--replay", "FOLDER/input.safetensors"}, 2}),
+        Video{"plain", {}, 3}, Video{"complete_but_for_joining", {}, 5},
+        Video{"prompts", {"--prompt-at", "1.4=a blue lake", "--prompt-at", "2.9=night"}, 4},
+        Video{"guidance", {"--set", "recipe.guidance_scale=3", "--prompt-at", "1.4=a blue lake"}, 4},
+        Video{"first_pass", {"--set", "attention.refresh=first_pass"}, 3},
+        Video{"image", {"--image", "FOLDER/start.png", "--set", "recipe.frames_per_block=1", "--set", "frames=21"}, 4},
+        Video{"video", {"--video", "FOLDER/earlier.mp4", "--set", "frames=33"}, 3},
+        Video{"replay", {"--replay", "FOLDER/input.safetensors"}, 2}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST_F(Resume, TornAndMissingFilesAreMadeAgain) {
   ASSERT_EQ(render("whole").status, 0);
   leave_unfinished("left", 5);
   const std::vector<std::function<void(const fs::path&)>> damages = {
-      [](const fs::path& folder) { fs::resize_file(folder / piece(4), 100); },
-      [](const fs::path& folder) { fs::remove(folder / piece(2)); },
-      [](const fs::path& folder) { flip_byte(folder / piece(3)); },
-      [](const fs::path& folder) { fs::resize_file(folder / piece(3, ".safetensors"), 50); },
-      [](const fs::path& folder) { fs::remove(folder / piece(0, ".safetensors")); },
-      [](const fs::path& folder) { flip_byte(folder / piece(3, ".safetensors")); },
+      [](const fs::path& folder) { fs::resize_file(folder / segment(4), 100); },
+      [](const fs::path& folder) { fs::remove(folder / segment(2)); },
+      [](const fs::path& folder) { flip_byte(folder / segment(3)); },
+      [](const fs::path& folder) { fs::resize_file(folder / segment(3, ".safetensors"), 50); },
+      [](const fs::path& folder) { fs::remove(folder / segment(0, ".safetensors")); },
+      [](const fs::path& folder) { flip_byte(folder / segment(3, ".safetensors")); },
       [](const fs::path& folder) { fs::remove(folder / "init.mp4"); },
-      [](const fs::path& folder) { std::ofstream(folder / (piece(5) + ".part")) << "torn"; }};
+      [](const fs::path& folder) { std::ofstream(folder / (segment(5) + ".part")) << "torn"; }};
   for (size_t i = 0; i < damages.size(); ++i) {
     const std::string name = "damage" + std::to_string(i);
     fs::copy(parts("left"), parts(name));
@@ -105,10 +106,10 @@ TEST_F(Resume, TornAndMissingFilesAreMadeAgain) {
   }
 }
 
-TEST_F(Resume, AnotherFilmIsRefusedAndTheDifferenceNamed) {
-  leave_unfinished("film", 2);
+TEST_F(Resume, AnotherVideoIsRefusedAndTheDifferenceNamed) {
+  leave_unfinished("video", 2);
   const auto expect_refused = [&](const Words& more, const std::string& what) {
-    const ProgramRun run = resume("film", more);
+    const ProgramRun run = resume("video", more);
     EXPECT_EQ(run.status, 2) << what;
     EXPECT_THAT(run.err, AllOf(HasSubstr(what), HasSubstr("--overwrite")));
     EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
@@ -118,89 +119,89 @@ TEST_F(Resume, AnotherFilmIsRefusedAndTheDifferenceNamed) {
   expect_refused({"--prompt", "a blue lake"}, "prompt: a red hill there, a blue lake here");
   expect_refused({"--prompt-at", "1.4=night"}, "timeline");
   expect_refused({"--attention", "exact"}, "attention.mode");
-  expect_refused({"--frames", "90"}, "pictures: 57 there, 90 here");
+  expect_refused({"--frames", "90"}, "frames: 57 there, 90 here");
   expect_refused({"--dtype", "bfloat16"}, "dtype: float32 there, bfloat16 here");
   expect_refused({"--set", "encoder.crf=30"}, "encoder.crf");
-  const std::string identity = read_text(parts("film") / "film.json");
+  const std::string identity = read_text(parts("video") / "video.json");
   const std::string other = std::regex_replace(identity, std::regex("flashblock 0[^\"]*"), "flashblock 0.0.1");
-  std::ofstream(parts("film") / "film.json") << other;
+  std::ofstream(parts("video") / "video.json") << other;
   expect_refused({}, "program: flashblock 0.0.1 there");
-  fs::remove(parts("film") / "film.json");
-  expect_refused({}, "film.parts");
-  std::ofstream(parts("film") / "film.json") << identity;
-  EXPECT_EQ(resume("film").status, 0) << "the refusals have changed something";
+  fs::remove(parts("video") / "video.json");
+  expect_refused({}, "video.parts");
+  std::ofstream(parts("video") / "video.json") << identity;
+  EXPECT_EQ(resume("video").status, 0) << "the refusals have changed something";
 }
 
 TEST_F(Resume, ChangedWeightsAreRefusedAndTouchedOnesAreNot) {
   fs::copy(model(), folder_ / "other");
   const Words other = {"--set", "model=" + (folder_ / "other").string()};
-  leave_unfinished("film", 2, other);
+  leave_unfinished("video", 2, other);
   const fs::path weights = folder_ / "other/transformer.safetensors";
   std::string bytes = read_text(weights);
   bytes[bytes.size() - 2] ^= 1;
   std::ofstream(weights, std::ios::binary) << bytes;
-  const ProgramRun refused = resume("film");
+  const ProgramRun refused = resume("video");
   EXPECT_EQ(refused.status, 2);
   EXPECT_THAT(refused.err, AllOf(HasSubstr("transformer"), HasSubstr("another content")));
   bytes[bytes.size() - 2] ^= 1;
-  std::ofstream(weights, std::ios::binary) << bytes;  // changed later than the film, and the same
-  EXPECT_EQ(resume("film").status, 0);
+  std::ofstream(weights, std::ios::binary) << bytes;  // changed later than the video, and the same
+  EXPECT_EQ(resume("video").status, 0);
 }
 
 TEST_F(Resume, PromptsThatAreNotToBeToldAreNotKept) {
   ASSERT_EQ(render("whole", {"--no-metadata"}).status, 0);
-  leave_unfinished("film", 3, {"--no-metadata"});
-  for (const auto& entry : fs::directory_iterator(parts("film"))) {
+  leave_unfinished("video", 3, {"--no-metadata"});
+  for (const auto& entry : fs::directory_iterator(parts("video"))) {
     EXPECT_THAT(read_text(entry.path()), Not(HasSubstr("red hill"))) << entry.path();
   }
-  EXPECT_EQ(resume("film").status, 2) << "there is no prompt";
-  const ProgramRun refused = resume("film", {"--prompt", "a blue hill"});
+  EXPECT_EQ(resume("video").status, 2) << "there is no prompt";
+  const ProgramRun refused = resume("video", {"--prompt", "a blue hill"});
   EXPECT_EQ(refused.status, 2);
   EXPECT_THAT(refused.err, HasSubstr("prompt: another one"));
-  ASSERT_EQ(resume("film", {"--prompt", "a red hill"}).status, 0);
-  expect_same("film", "whole");
+  ASSERT_EQ(resume("video", {"--prompt", "a red hill"}).status, 0);
+  expect_same("video", "whole");
 }
 
-TEST_F(Resume, CompleteFilmIsLeftAloneAndNothingBeginsAnew) {
-  ASSERT_EQ(render("film", {"--resume"}).status, 0) << "nothing is there: the film begins";
-  const std::string before = read_text(film("film"));
-  const ProgramRun again = resume("film");
+TEST_F(Resume, CompleteVideoIsLeftAloneAndNothingBeginsAnew) {
+  ASSERT_EQ(render("video", {"--resume"}).status, 0) << "nothing is there: the video begins";
+  const std::string before = read_text(video("video"));
+  const ProgramRun again = resume("video");
   EXPECT_EQ(again.status, 0) << again.err;
   EXPECT_THAT(again.out, HasSubstr("is complete"));
-  const ProgramRun other = resume("film", {"--set", "seed=8"});
+  const ProgramRun other = resume("video", {"--set", "seed=8"});
   EXPECT_EQ(other.status, 2);
   EXPECT_THAT(other.err, HasSubstr("seed: 7 there, 8 here"));
-  EXPECT_EQ(read_text(film("film")), before);
-  EXPECT_EQ(resume("film", {"--overwrite"}).status, 2);
-  fs::remove(folder_ / "film.json");
-  EXPECT_EQ(render("film", {"--resume"}).status, 2) << "nobody knows what film it is";
+  EXPECT_EQ(read_text(video("video")), before);
+  EXPECT_EQ(resume("video", {"--overwrite"}).status, 2);
+  fs::remove(folder_ / "video.json");
+  EXPECT_EQ(render("video", {"--resume"}).status, 2) << "nobody knows what video it is";
 }
 
-TEST_F(Resume, UnfinishedFilmWithoutAWordIsLeftAlone) {
-  leave_unfinished("film", 2);
-  const ProgramRun run = render("film");
+TEST_F(Resume, UnfinishedVideoWithoutAWordIsLeftAlone) {
+  leave_unfinished("video", 2);
+  const ProgramRun run = render("video");
   EXPECT_EQ(run.status, 2);
   EXPECT_THAT(run.err, HasSubstr("--resume"));
-  EXPECT_TRUE(fs::exists(parts("film") / piece(1)));
+  EXPECT_TRUE(fs::exists(parts("video") / segment(1)));
 }
 
-TEST_F(Resume, FolderWithoutPiecesIsNotInTheWay) {
+TEST_F(Resume, FolderWithoutSegmentsIsNotInTheWay) {
   ASSERT_EQ(render("whole").status, 0);
-  leave_unfinished("film", 1);
-  fs::remove(parts("film") / piece(0));  // as a run leaves it that is killed in its first frame block
-  const ProgramRun run = render("film");
+  leave_unfinished("video", 1);
+  fs::remove(parts("video") / segment(0));  // as a run leaves it that is killed in its first frame block
+  const ProgramRun run = render("video");
   ASSERT_EQ(run.status, 0) << run.err;
-  expect_same("film", "whole");
+  expect_same("video", "whole");
 }
 
 /// Runs as processes of their own, which are ended in one way after the other.
 TEST_F(Resume, KillsAndSignalsInAnyOrder) {
   const Words longer = {"--set", "frames=393", "--prompt-at", "12=a blue lake"};
   ASSERT_EQ(render("whole", longer).status, 0);
-  const Words again = {"render", "--resume", "--output", film("film")};
+  const Words again = {"render", "--resume", "--output", video("video")};
   {
-    StartedProgram program(command("film", longer), folder_ / "errors");
-    wait_for(parts("film") / piece(2));
+    StartedProgram program(command("video", longer), folder_ / "errors");
+    wait_for(parts("video") / segment(2));
     program.signal(SIGKILL);
     EXPECT_EQ(program.wait(), 128 + SIGKILL);
   }
@@ -212,35 +213,35 @@ TEST_F(Resume, KillsAndSignalsInAnyOrder) {
   }
   {
     StartedProgram program(again, folder_ / "errors");
-    wait_for(parts("film") / piece(8));
+    wait_for(parts("video") / segment(8));
     program.signal(SIGTERM);
     EXPECT_EQ(program.wait(), 128 + SIGTERM);
     EXPECT_THAT(read_text(folder_ / "errors"),
-                HasSubstr("flashblock render --resume --output " + film("film").string()));
+                HasSubstr("flashblock render --resume --output " + video("video").string()));
   }
-  EXPECT_FALSE(fs::exists(film("film")));
-  fs::resize_file(parts("film") / piece(7), 200);
+  EXPECT_FALSE(fs::exists(video("video")));
+  fs::resize_file(parts("video") / segment(7), 200);
   ASSERT_EQ(run_program(again).status, 0);
-  expect_same("film", "whole");
+  expect_same("video", "whole");
 }
 
-TEST_F(Resume, FullDiskInMidFilmKeepsWhatIsFinished) {
+TEST_F(Resume, FullDiskInMidVideoKeepsWhatIsFinished) {
   const Words longer = {"--set", "frames=393"};
   ASSERT_EQ(render("whole", longer).status, 0);
   const auto before = ::signal(SIGXFSZ, SIG_IGN);  // inherited: a write fails, as on a full disk
   {
-    StartedProgram program(command("film", longer), folder_ / "errors");
-    wait_for(parts("film") / piece(2));
+    StartedProgram program(command("video", longer), folder_ / "errors");
+    wait_for(parts("video") / segment(2));
     program.limit_files(3000);
     EXPECT_EQ(program.wait(), 5) << read_text(folder_ / "errors");
   }
   ::signal(SIGXFSZ, before);
-  EXPECT_THAT(read_text(folder_ / "errors"), AllOf(HasSubstr("flashblock: error: "), HasSubstr("film.parts"),
+  EXPECT_THAT(read_text(folder_ / "errors"), AllOf(HasSubstr("flashblock: error: "), HasSubstr("video.parts"),
                                                    HasSubstr("flashblock render --resume --output")));
-  EXPECT_TRUE(fs::exists(parts("film") / piece(2)));
-  EXPECT_FALSE(fs::exists(film("film")));
-  ASSERT_EQ(resume("film").status, 0);
-  expect_same("film", "whole");
+  EXPECT_TRUE(fs::exists(parts("video") / segment(2)));
+  EXPECT_FALSE(fs::exists(video("video")));
+  ASSERT_EQ(resume("video").status, 0);
+  expect_same("video", "whole");
 }
 
 }  // namespace

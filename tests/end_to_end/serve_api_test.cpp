@@ -8,8 +8,8 @@
 #include <sstream>
 #include <thread>
 
-#include "tests/end_to_end/film_server.h"
 #include "tests/end_to_end/program_run.h"
+#include "tests/end_to_end/serve_process.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flashblock {
@@ -29,7 +29,7 @@ class SmallModel : public ::testing::Test {
 
 class ServeApi : public SmallModel {
  protected:
-  FilmServer server_{folder_ / "model", folder_ / "films", FilmServer::Rendering::kOff};
+  ServeProcess server_{folder_ / "model", folder_ / "videos", ServeProcess::Rendering::kOff};
 };
 
 const Json kOrder = {{"prompt", "a red hill"}, {"seconds", 2}, {"seed", 7}};
@@ -154,7 +154,7 @@ TEST_F(ServeApi, DescribesEveryRouteOfItsOwn) {
   const auto description = server_.get("/openapi.json");  // a loop does not keep what it walks over
   for (const auto& [path, methods] : description.at("paths").items()) {
     std::string target = path;
-    for (const auto& [part, word] : std::map<std::string, std::string>{{"{id}", "video_0"}, {"{piece}", "000000"}}) {
+    for (const auto& [part, word] : std::map<std::string, std::string>{{"{id}", "video_0"}, {"{segment}", "000000"}}) {
       if (const size_t at = target.find(part); at != target.npos) target.replace(at, part.size(), word);
     }
     if (target == "/v1/events") continue;  // has no end
@@ -169,7 +169,7 @@ TEST_F(ServeApi, DescribesEveryRouteOfItsOwn) {
   }
 }
 
-TEST_F(ServeApi, GivesNoFileButItsFilms) {
+TEST_F(ServeApi, GivesNoFileButItsVideos) {
   const std::string id = server_.post("/v1/videos", kOrder).at("id");
   const std::vector<std::string> targets = {"/../../../../etc/passwd",
                                             "/%2e%2e/%2e%2e/etc/passwd",
@@ -189,7 +189,7 @@ TEST_F(ServeApi, GivesNoFileButItsFilms) {
     EXPECT_EQ(answer.find("created_at"), answer.npos) << target;
   }
   server_.ask("DELETE /v1/videos/..%2f" + id + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  EXPECT_TRUE(std::filesystem::exists(folder_ / "films" / id / "video.json"));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "videos" / id / "video.json"));
 }
 
 TEST_F(ServeApi, PageMayRunItsOwnScriptAndNothingElse) {

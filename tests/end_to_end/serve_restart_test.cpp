@@ -1,4 +1,4 @@
-// `flashblock serve` as a process that is ended in mid-film, started again, and goes on.
+// `flashblock serve` as a process that is ended in mid-video, started again, and goes on.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "media/video_reader.h"
-#include "tests/app/raw_client.h"
 #include "tests/end_to_end/program_run.h"
+#include "tests/support/raw_client.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensor_matchers.h"
 
@@ -18,11 +18,11 @@ namespace {
 using namespace testing;
 using Json = nlohmann::json;
 
-/// The server as a process on a folder of films.
+/// The server as a process on a folder of videos.
 class ServerProcess {
  public:
   ServerProcess(const TemporaryFolder& folder, const std::string& name)
-      : program_({"serve", "127.0.0.1:0", "--data", folder / "films", "--model", folder / "model", "--device", "cpu"},
+      : program_({"serve", "127.0.0.1:0", "--data", folder / "videos", "--model", folder / "model", "--device", "cpu"},
                  folder / (name + ".err"), folder / (name + ".out")),
         port_(printed_port(folder / (name + ".out"))) {}
 
@@ -57,12 +57,12 @@ struct End {
 class ServeRestart : public ::testing::TestWithParam<End> {
  protected:
   void SetUp() override { write_prompted_model(folder_ / "model"); }
-  std::filesystem::path film(const std::string& id) const { return folder_ / "films" / id / "film.mp4"; }
+  std::filesystem::path video(const std::string& id) const { return folder_ / "videos" / id / "video.mp4"; }
 
   TemporaryFolder folder_;
 };
 
-TEST_P(ServeRestart, GoesOnWithASteeredFilmAndItsQueue) {
+TEST_P(ServeRestart, GoesOnWithASteeredVideoAndItsQueue) {
   std::string id, next, last;
   Json change;
   {
@@ -78,7 +78,7 @@ TEST_P(ServeRestart, GoesOnWithASteeredFilmAndItsQueue) {
     server.wait_for(id, [&](const Json& now) { return now.at("block") > block; });
     EXPECT_EQ(server.end(GetParam().signal), GetParam().status);
   }
-  ASSERT_FALSE(std::filesystem::exists(film(id))) << "the film was done before the server ended";
+  ASSERT_FALSE(std::filesystem::exists(video(id))) << "the video was done before the server ended";
 
   ServerProcess server(folder_, "second");
   EXPECT_LE(server.get("/v1/videos/" + id).at("queue_position"), 1) << "what ran goes on first";
@@ -89,14 +89,14 @@ TEST_P(ServeRestart, GoesOnWithASteeredFilmAndItsQueue) {
   EXPECT_EQ(done.at("status"), "completed");
   EXPECT_EQ(done.at("timeline"), Json::array({change}));
   EXPECT_EQ(server.end(SIGTERM), 0);
-  EXPECT_GT(read_json(folder_ / "films" / id / "film.json").at("film").at("resumed_frame_blocks"), 0);
+  EXPECT_GT(read_json(folder_ / "videos" / id / "video.json").at("video").at("resumed_frame_blocks"), 0);
 
   const std::string at = std::to_string(change.at("at").get<double>());
   const ProgramRun again =
       run_program({"render", "a red hill", "--model", folder_ / "model", "--device", "cpu", "--seconds", "30", "--seed",
                    "7", "--prompt-at", at + "=a blue lake at night", "--output", folder_ / "again.mp4", "--quiet"});
   ASSERT_EQ(again.status, 0) << again.err;
-  EXPECT_TENSORS_IDENTICAL(read_video(film(id)), read_video(folder_ / "again.mp4"));
+  EXPECT_TENSORS_IDENTICAL(read_video(video(id)), read_video(folder_ / "again.mp4"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Ends, ServeRestart, ::testing::Values(End{SIGKILL, 128 + SIGKILL}, End{SIGTERM, 0}),

@@ -6,8 +6,8 @@
 #include <fstream>
 
 #include "media/video_reader.h"
-#include "tests/end_to_end/film_server.h"
 #include "tests/end_to_end/program_run.h"
+#include "tests/end_to_end/serve_process.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flashblock {
@@ -25,15 +25,15 @@ class Serve : public ::testing::Test {
   }
   static void TearDownTestSuite() { delete shared_; }
 
-  std::unique_ptr<FilmServer> start(const std::string& films) const {
-    return std::make_unique<FilmServer>(*shared_ / "model", folder_ / films, FilmServer::Rendering::kOn);
+  std::unique_ptr<ServeProcess> start(const std::string& videos) const {
+    return std::make_unique<ServeProcess>(*shared_ / "model", folder_ / videos, ServeProcess::Rendering::kOn);
   }
-  at::Tensor pictures(const std::string& bytes) const {
+  at::Tensor frames(const std::string& bytes) const {
     std::ofstream(folder_ / "received.mp4", std::ios::binary) << bytes;
     return read_video(folder_ / "received.mp4");
   }
-  std::filesystem::path film(const std::string& films, const std::string& id) const {
-    return folder_ / films / id / "film.mp4";
+  std::filesystem::path video(const std::string& videos, const std::string& id) const {
+    return folder_ / videos / id / "video.mp4";
   }
 
   static TemporaryFolder* shared_;
@@ -44,8 +44,8 @@ TemporaryFolder* Serve::shared_ = nullptr;
 
 const Json kOrder = {{"prompt", "a red hill"}, {"seconds", 2}, {"seed", 7}};
 
-TEST_F(Serve, RendersStreamsAndKeepsAFilm) {
-  const auto server = start("films");
+TEST_F(Serve, RendersStreamsAndKeepsAVideo) {
+  const auto server = start("videos");
   const Json ordered = server->post("/v1/videos", kOrder);
   const std::string id = ordered.at("id");
   EXPECT_EQ(ordered.at("frames"), 32);
@@ -56,10 +56,10 @@ TEST_F(Serve, RendersStreamsAndKeepsAFilm) {
   EXPECT_THAT(stream, HasSubstr("Content-Type: video/mp4; codecs=\"avc1."));
   EXPECT_EQ(server->wait_for_end(id).status, VideoStatus::kCompleted);
 
-  const at::Tensor kept = read_video(film("films", id));
+  const at::Tensor kept = read_video(video("videos", id));
   EXPECT_EQ(kept.size(0), 32);
-  EXPECT_TRUE(at::equal(pictures(unchunked(stream)), kept));
-  EXPECT_TRUE(at::equal(pictures(body_of(server->ask(get_request("/v1/videos/" + id + "/content")))), kept));
+  EXPECT_TRUE(at::equal(frames(unchunked(stream)), kept));
+  EXPECT_TRUE(at::equal(frames(body_of(server->ask(get_request("/v1/videos/" + id + "/content")))), kept));
   const Json video = server->get("/v1/videos/" + id);
   EXPECT_EQ(video.at("status"), "completed");
   EXPECT_EQ(video.at("progress"), 100);
@@ -70,50 +70,50 @@ TEST_F(Serve, RendersStreamsAndKeepsAFilm) {
   EXPECT_EQ(body_of(part), "ftyp");
   EXPECT_EQ(status_of(server->ask(get_request("/v1/videos/" + id + "/content", "Range: bytes=999999999-\r\n"))), 416);
 
-  // HLS: the pieces of the playlist are the film, from the start and from any other piece.
+  // HLS: the pieces of the playlist are the video, from the start and from any other segment.
   const std::string playlist = body_of(server->ask(get_request("/hls/live.m3u8")));
   EXPECT_THAT(playlist, HasSubstr("#EXT-X-ENDLIST"));
   const std::string init = body_of(server->ask(get_request("/hls/" + id + "/init.mp4")));
-  std::vector<std::string> pieces;
+  std::vector<std::string> segments;
   for (size_t at = 0; (at = playlist.find(id + "/0", at)) != playlist.npos; ++at) {
     const std::string name = playlist.substr(at, playlist.find('\n', at) - at);
-    pieces.push_back(body_of(server->ask(get_request("/hls/" + name))));
+    segments.push_back(body_of(server->ask(get_request("/hls/" + name))));
   }
-  ASSERT_EQ(pieces.size(), 3u);
-  EXPECT_TRUE(at::equal(pictures(init + pieces[0] + pieces[1] + pieces[2]), kept));
-  EXPECT_TRUE(at::equal(pictures(init + pieces[1] + pieces[2]), kept.narrow(0, 9, 23)));
+  ASSERT_EQ(segments.size(), 3u);
+  EXPECT_TRUE(at::equal(frames(init + segments[0] + segments[1] + segments[2]), kept));
+  EXPECT_TRUE(at::equal(frames(init + segments[1] + segments[2]), kept.narrow(0, 9, 23)));
   EXPECT_EQ(status_of(server->ask(get_request("/hls/" + id + "/000003.m4s"))), 404);
 }
 
-TEST_F(Serve, GoesOnAfterARestartInMidFilm) {
+TEST_F(Serve, GoesOnAfterARestartInMidVideo) {
   const Json order = {{"prompt", "a red hill"}, {"seconds", 40}, {"seed", 7}};
   std::string id;
   {
-    const auto server = start("films");
+    const auto server = start("videos");
     id = server->post("/v1/videos", order).at("id");
     server->post("/v1/videos", kOrder);  // waits
     server->wait_for(id, [](const Video& video) { return video.progress.block >= 2 || is_final(video.status); });
   }
-  const Json stored = read_json(folder_ / "films" / id / "video.json");
-  ASSERT_EQ(stored.at("status"), "in_progress") << "the film was done before the server ended";
-  const auto again = start("films");
+  const Json stored = read_json(folder_ / "videos" / id / "video.json");
+  ASSERT_EQ(stored.at("status"), "in_progress") << "the video was done before the server ended";
+  const auto again = start("videos");
   ASSERT_EQ(again->wait_for_end(id).status, VideoStatus::kCompleted);
   EXPECT_EQ(again->get("/v1/videos").at("data").size(), 2u);
 
   const auto other = start("others");
   const std::string twin = other->post("/v1/videos", order).at("id");
   ASSERT_EQ(other->wait_for_end(twin).status, VideoStatus::kCompleted);
-  EXPECT_TRUE(at::equal(read_video(film("films", id)), read_video(film("others", twin))));
+  EXPECT_TRUE(at::equal(read_video(video("videos", id)), read_video(video("others", twin))));
 }
 
-TEST_F(Serve, StopsKeepsAndForgetsFilms) {
-  auto server = start("films");
+TEST_F(Serve, StopsKeepsAndForgetsVideos) {
+  auto server = start("videos");
   const std::string id = server->post("/v1/videos", {{"prompt", "a red hill"}, {"seconds", 40}}).at("id");
   server->wait_for(id, [](const Video& video) { return video.progress.block >= 1; });
   server->ask(post_request("/v1/videos/" + id + "/cancel", ""));
   const Video stopped = server->wait_for_end(id);
   ASSERT_EQ(stopped.status, VideoStatus::kCancelled);
-  EXPECT_EQ(read_video(film("films", id)).size(0), stopped.frames);
+  EXPECT_EQ(read_video(video("videos", id)).size(0), stopped.frames);
   EXPECT_LT(stopped.frames, 640);
 
   const auto told = [&] {
@@ -123,12 +123,12 @@ TEST_F(Serve, StopsKeepsAndForgetsFilms) {
   };
   const Json before = told();
   server.reset();
-  server = start("films");
+  server = start("videos");
   EXPECT_EQ(told(), before) << "with its figures";
-  EXPECT_GT(before.at("pictures"), 0);
+  EXPECT_GT(before.at("frames"), 0);
   EXPECT_EQ(status_of(server->ask(get_request("/v1/videos/" + id + "/content"))), 200);
   EXPECT_EQ(status_of(server->ask("DELETE /v1/videos/" + id + " HTTP/1.1\r\nHost: localhost\r\n\r\n")), 200);
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "films" / id));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "videos" / id));
   EXPECT_EQ(status_of(server->ask(get_request("/v1/videos/" + id))), 404);
 }
 

@@ -1,4 +1,4 @@
-// A film whose prompts change while it is rendered, and the same film again from the timeline it left.
+// A video whose prompts change while it is rendered, and the same video again from the timeline it left.
 #include <gtest/gtest.h>
 #include <yaml-cpp/yaml.h>
 
@@ -7,16 +7,16 @@
 #include <sstream>
 #include <thread>
 
-#include "app/config_file.h"
-#include "app/sidecar.h"
 #include "core/device.h"
-#include "core/weight_store.h"
 #include "media/video_reader.h"
-#include "pipeline/film_setup.h"
-#include "pipeline/render_film.h"
+#include "render/render.h"
+#include "render/render_setup.h"
+#include "render/sidecar.h"
+#include "settings/config_file.h"
 #include "tests/end_to_end/program_run.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensor_matchers.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
@@ -24,13 +24,13 @@ namespace {
 using namespace testing;
 
 /// A viewer who types the next sentences, each once as many frame blocks are on disk. While a sentence waits, the disk
-/// is slow: the film does not end before it is encoded.
-class Viewer : public FilmObserver {
+/// is slow: the video does not end before it is encoded.
+class Viewer : public RenderObserver {
  public:
   Viewer(LivePrompts& prompts, std::vector<std::pair<int64_t, std::string>> script)
       : prompts_(prompts), script_(std::move(script)) {}
 
-  void progress(const FilmProgress& so_far) override {
+  void progress(const RenderProgress& so_far) override {
     if (!script_.empty() && so_far.block >= script_.front().first) {
       prompts_.change_to(script_.front().second);
       script_.erase(script_.begin());
@@ -52,7 +52,7 @@ class Steering : public ::testing::Test {
  protected:
   void SetUp() override { write_prompted_model(folder_ / "model"); }
 
-  std::filesystem::path film(const std::string& name) const { return folder_ / (name + ".mp4"); }
+  std::filesystem::path video(const std::string& name) const { return folder_ / (name + ".mp4"); }
   std::filesystem::path record(const std::string& name) const { return folder_ / (name + ".safetensors"); }
 
   RenderConfig config(const std::string& name) const {
@@ -60,24 +60,24 @@ class Steering : public ::testing::Test {
       return make_config_layer("--set", key, YAML::Node(value));
     };
     return resolve_config({layer("model", folder_ / "model"), layer("prompt", "a red hill"), layer("frames", "477"),
-                           layer("seed", "7"), layer("device", "cpu"), layer("output", film(name)),
+                           layer("seed", "7"), layer("device", "cpu"), layer("output", video(name)),
                            layer("record", record(name))});
   }
 
   /// Renders `name`; `script` says what the viewer types when.
-  FilmResult render_live(const std::string& name, const std::shared_ptr<LivePrompts>& prompts, Viewer& viewer) const {
+  RenderResult render_live(const std::string& name, const std::shared_ptr<LivePrompts>& prompts, Viewer& viewer) const {
     const RenderConfig wanted = config(name);
     Profile profile;
     LoadedModel model(wanted.model, at::kCPU, resolve_dtype(wanted.dtype, at::kCPU), profile);
-    return render_film(set_up_film(wanted, model.transformer_config()), model, {.tags = film_tags, .prompts = prompts},
-                       profile, viewer);
+    return render_video(set_up_render(wanted, model.transformer_config()), model,
+                        {.tags = video_tags, .prompts = prompts}, profile, viewer);
   }
 
-  /// Renders the film of `timeline` from the command line.
+  /// Renders the video of `timeline` from the command line.
   ProgramRun render_again(const std::string& name, const RenderConfig& steered) const {
     std::vector<std::string> words = {"render",   steered.prompt, "--model",  folder_ / "model", "--frames",
                                       "477",      "--seed",       "7",        "--device",        "cpu",
-                                      "--output", film(name),     "--record", record(name),      "--quiet"};
+                                      "--output", video(name),    "--record", record(name),      "--quiet"};
     for (const PromptChange& change : steered.timeline) {
       std::ostringstream at;
       at << change.seconds << "=" << change.prompt;
@@ -86,8 +86,8 @@ class Steering : public ::testing::Test {
     return run_program(words);
   }
 
-  void expect_same_film(const std::string& first, const std::string& second) const {
-    EXPECT_TENSORS_IDENTICAL(read_video(film(first)), read_video(film(second)));
+  void expect_same_video(const std::string& first, const std::string& second) const {
+    EXPECT_TENSORS_IDENTICAL(read_video(video(first)), read_video(video(second)));
     const auto one = WeightStore::open(record(first)), other = WeightStore::open(record(second));
     ASSERT_EQ(one->names(), other->names());
     for (const std::string& name : one->names()) {
@@ -98,10 +98,10 @@ class Steering : public ::testing::Test {
   TemporaryFolder folder_;
 };
 
-TEST_F(Steering, FilmAndItsTimelineRenderedAgainAreTheSameBitForBit) {
+TEST_F(Steering, VideoAndItsTimelineRenderedAgainAreTheSameBitForBit) {
   const auto prompts = std::make_shared<LivePrompts>();
   Viewer viewer(*prompts, {{2, "a blue lake at night"}, {8, "snow \"falls\": = on it"}});
-  const FilmResult result = render_live("live", prompts, viewer);
+  const RenderResult result = render_live("live", prompts, viewer);
   ASSERT_TRUE(result.complete);
   ASSERT_EQ(result.config.timeline.size(), 2u) << "a sentence came too late";
   EXPECT_EQ(result.config.prompt, "a red hill");
@@ -118,29 +118,29 @@ TEST_F(Steering, FilmAndItsTimelineRenderedAgainAreTheSameBitForBit) {
 
   const ProgramRun again = render_again("again", result.config);
   ASSERT_EQ(again.status, 0) << again.err;
-  expect_same_film("live", "again");
+  expect_same_video("live", "again");
   EXPECT_EQ(read_json(folder_ / "again.json").at("work").at("transformer_passes"), result.counts.transformer.passes);
 
-  // The film's own metadata says how to make it again.
-  std::ofstream(folder_ / "from_film.yaml") << VideoReader(film("live")).info().metadata.at("configuration");
-  const ProgramRun from_film = run_program({"render", "--config", folder_ / "from_film.yaml", "--output", film("third"),
-                                            "--set", "record=" + record("third").string(), "--quiet"});
-  ASSERT_EQ(from_film.status, 0) << from_film.err;
-  expect_same_film("live", "third");
+  // The video's own metadata says how to make it again.
+  std::ofstream(folder_ / "from_video.yaml") << VideoReader(video("live")).info().metadata.at("configuration");
+  const ProgramRun from_video = run_program({"render", "--config", folder_ / "from_video.yaml", "--output",
+                                             video("third"), "--set", "record=" + record("third").string(), "--quiet"});
+  ASSERT_EQ(from_video.status, 0) << from_video.err;
+  expect_same_video("live", "third");
 }
 
-TEST_F(Steering, SentenceGivenBeforeTheFirstBlockIsTheFilmsPrompt) {
+TEST_F(Steering, SentenceGivenBeforeTheFirstBlockIsTheVideosPrompt) {
   const auto prompts = std::make_shared<LivePrompts>();
   Viewer viewer(*prompts, {});
   prompts->change_to("a blue lake at night");
-  const FilmResult result = render_live("live", prompts, viewer);
+  const RenderResult result = render_live("live", prompts, viewer);
   const std::vector<TakenPrompt> taken = prompts->state().taken;
   ASSERT_EQ(taken.size(), 1u);
   const bool first = taken[0].block == 0;  // or later, where encoding takes longer than loading the model
   EXPECT_EQ(result.config.prompt, first ? "a blue lake at night" : "a red hill");
   EXPECT_EQ(result.config.timeline.size(), first ? 0u : 1u);
   ASSERT_EQ(render_again("again", result.config).status, 0);
-  expect_same_film("live", "again");
+  expect_same_video("live", "again");
 }
 
 }  // namespace

@@ -11,20 +11,20 @@
 #include <string>
 #include <vector>
 
-#include "app/model_file.h"
-#include "core/checkpoint_files.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
-#include "core/safetensors_reader.h"
-#include "core/tensor_file.h"
-#include "core/torch_archive.h"
-#include "core/weight_store.h"
+#include "models/checkpoint_info.h"
 #include "models/lora.h"
 #include "models/model_config.h"
 #include "models/text_cleaning.h"
-#include "pipeline/checkpoint_info.h"
+#include "settings/model_file.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/torch_file_writer.h"
+#include "weights/checkpoint_files.h"
+#include "weights/safetensors_reader.h"
+#include "weights/tensor_file.h"
+#include "weights/torch_archive.h"
+#include "weights/weight_store.h"
 
 namespace flashblock::fuzz {
 namespace {

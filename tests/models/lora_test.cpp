@@ -7,13 +7,13 @@
 #include <gmock/gmock.h>
 
 #include "core/error.h"
-#include "core/tensor_file.h"
-#include "core/weight_store.h"
 #include "tests/support/error_text.h"
 #include "tests/support/formula_weights.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensor_matchers.h"
 #include "tests/support/torch_file_writer.h"
+#include "weights/tensor_file.h"
+#include "weights/weight_store.h"
 
 namespace flashblock::testing {
 namespace {

@@ -11,12 +11,12 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
-#include "core/tensor_file.h"
-#include "core/weight_store.h"
 #include "tests/support/cuda.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensor_matchers.h"
+#include "weights/tensor_file.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {

@@ -23,7 +23,7 @@ std::vector<int64_t> used_ids(const TokenIds& tokens) {
   return {tokens.ids.begin(), tokens.ids.begin() + std::accumulate(tokens.mask.begin(), tokens.mask.end(), int64_t{0})};
 }
 
-TEST(Tokenizer, AgreesWithSentencepieceInPython) {
+TEST(Tokenizer, AgreesWithSentencesegmentInPython) {
   const Tokenizer tokenizer = Tokenizer::load(demo_model());
   std::ifstream file(testing::test_data("tokenizer_ids.json"));
   const auto cases = nlohmann::json::parse(file)["cases"];

@@ -7,35 +7,35 @@
 #include <set>
 #include <string>
 
-#include "core/weight_store.h"
 #include "models/video_transformer.h"
 #include "tests/support/cuda.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/formula_weights.h"
 #include "tests/support/tensor_matchers.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
 
 using testing::relative_norm_error;
 
-// A parity file with the model and the film it was recorded with.
+// A parity file with the model and the video it was recorded with.
 class Recording {
  public:
   Recording(const std::string& name, at::ScalarType dtype, at::Device device = at::kCPU)
-      : data_(testing::parity_data(name)), film_(testing::parity_config(*data_)), device_(device), dtype_(dtype) {
-    config_ = transformer_config_from_json(film_.dump(), name);
+      : data_(testing::parity_data(name)), video_(testing::parity_config(*data_)), device_(device), dtype_(dtype) {
+    config_ = transformer_config_from_json(video_.dump(), name);
     model_ =
-        VideoTransformer::load(*testing::formula_store(testing::transformer_shapes(film_)), config_, device, dtype);
+        VideoTransformer::load(*testing::formula_store(testing::transformer_shapes(video_)), config_, device, dtype);
   }
 
   TransformerState state(AttentionConfig attention) const {
     TransformerStateOptions options;
-    options.geometry = {.width = film_.at("latent_width").get<int64_t>() * VaeStrides{}.width,
-                        .height = film_.at("latent_height").get<int64_t>() * VaeStrides{}.height};
-    options.frames_per_block = film_.at("frames_per_block");
-    options.window_frames = film_.at("local_attn_size");
-    options.sink_frames = film_.at("sink_size");
+    options.geometry = {.width = video_.at("latent_width").get<int64_t>() * VaeStrides{}.width,
+                        .height = video_.at("latent_height").get<int64_t>() * VaeStrides{}.height};
+    options.frames_per_block = video_.at("frames_per_block");
+    options.window_frames = video_.at("local_attn_size");
+    options.sink_frames = video_.at("sink_size");
     options.max_frames = blocks() * options.frames_per_block;
     options.attention = attention;
     TransformerState state(config_, options, device_, dtype_);
@@ -92,7 +92,7 @@ class Recording {
   }
 
   std::shared_ptr<const WeightStore> data_;
-  nlohmann::json film_;
+  nlohmann::json video_;
   at::Device device_;
   at::ScalarType dtype_;
   TransformerConfig config_;

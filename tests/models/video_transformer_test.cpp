@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/weight_store.h"
 #include "tests/support/cuda.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/formula_weights.h"
 #include "tests/support/tensor_matchers.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
@@ -57,9 +57,9 @@ std::shared_ptr<const VideoTransformer> load(const Setting& setting) {
              : VideoTransformer::stream(small_weights(), small_config(), setting.device, setting.dtype);
 }
 
-class Film {
+class Video {
  public:
-  explicit Film(const Setting& setting)
+  explicit Video(const Setting& setting)
       : setting_(setting),
         model_(load(setting)),
         state_(model_->config(),
@@ -126,20 +126,20 @@ double largest_error(const std::vector<at::Tensor>& actual, const std::vector<at
   return largest;
 }
 
-TEST(VideoTransformer, AWindowThatHoldsTheFilmEqualsNoWindow) {
-  const auto expected = Film({.window_frames = -1, .sink_frames = 0}).run_blocks(kBlocks);
-  Film windowed({.window_frames = kBlocks * kFrames, .sink_frames = 3});
+TEST(VideoTransformer, AWindowThatHoldsTheVideoEqualsNoWindow) {
+  const auto expected = Video({.window_frames = -1, .sink_frames = 0}).run_blocks(kBlocks);
+  Video windowed({.window_frames = kBlocks * kFrames, .sink_frames = 3});
   EXPECT_LT(largest_error(windowed.run_blocks(kBlocks), expected), 1e-5);
   EXPECT_EQ(windowed.state().evicted_frames(), kFrames) << "only those that a further block would not see";
-  Film narrow({.window_frames = 9, .sink_frames = 3});
+  Video narrow({.window_frames = 9, .sink_frames = 3});
   EXPECT_GT(largest_error(narrow.run_blocks(kBlocks), expected), 1e-3) << "the window must matter";
   EXPECT_EQ(narrow.state().evicted_frames(), kBlocks * kFrames - 6);
 }
 
 TEST(VideoTransformer, FirstBlockIsTheSameBitForBitInBothModes) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    const auto expected = Film({.attention = kExact, .dtype = dtype}).run_blocks(1);
-    const auto actual = Film({.attention = flashblock_with(RefreshPolicy::kFirstPass), .dtype = dtype}).run_blocks(1);
+    const auto expected = Video({.attention = kExact, .dtype = dtype}).run_blocks(1);
+    const auto actual = Video({.attention = flashblock_with(RefreshPolicy::kFirstPass), .dtype = dtype}).run_blocks(1);
     for (size_t i = 0; i < expected.size(); ++i) EXPECT_TENSORS_IDENTICAL(actual[i], expected[i]);
   }
 }
@@ -148,7 +148,7 @@ void expect_policies(const Setting& base, double tolerance) {
   const auto run = [&](AttentionConfig attention) {
     Setting setting = base;
     setting.attention = attention;
-    return Film(setting).run_blocks(kBlocks);
+    return Video(setting).run_blocks(kBlocks);
   };
   const auto exact = run(kExact);
   EXPECT_LT(largest_error(run(flashblock_with(RefreshPolicy::kEveryPass)), exact), tolerance);
@@ -167,8 +167,8 @@ TEST(VideoTransformerCuda, EveryPassRefreshedEqualsExactAndReuseDiffers) {
 
 // Another device sums in another order: float32 rounding over three layers, and in bf16 the rounding of every operator.
 void expect_cuda_like_cpu(at::ScalarType dtype, AttentionConfig attention, double tolerance) {
-  const auto expected = Film({.attention = attention}).run_blocks(kBlocks);
-  const auto actual = Film({.attention = attention, .device = at::kCUDA, .dtype = dtype}).run_blocks(kBlocks);
+  const auto expected = Video({.attention = attention}).run_blocks(kBlocks);
+  const auto actual = Video({.attention = attention, .device = at::kCUDA, .dtype = dtype}).run_blocks(kBlocks);
   EXPECT_LT(largest_error(actual, expected), tolerance) << at::toString(dtype);
 }
 TEST(VideoTransformerCuda, AgreesWithTheCpu) {
@@ -181,8 +181,8 @@ TEST(VideoTransformerCuda, AgreesWithTheCpu) {
 
 void expect_streamed_like_resident(at::Device device) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    const auto expected = Film({.device = device, .dtype = dtype}).run_blocks(kBlocks);
-    Film streamed({.device = device, .dtype = dtype, .placement = LayerPlacement::kStreamed});
+    const auto expected = Video({.device = device, .dtype = dtype}).run_blocks(kBlocks);
+    Video streamed({.device = device, .dtype = dtype, .placement = LayerPlacement::kStreamed});
     const auto actual = streamed.run_blocks(kBlocks);
     for (size_t i = 0; i < expected.size(); ++i) EXPECT_TENSORS_IDENTICAL(actual[i], expected[i]);
     streamed.set_prompt("text");
@@ -198,9 +198,9 @@ TEST(VideoTransformerCuda, StreamedLayersGiveTheSameBits) {
 }
 
 TEST(VideoTransformer, CountsPassesAndExternalAttentions) {
-  Film film({.attention = flashblock_with(RefreshPolicy::kFirstAndCleanPass)});
-  film.run_blocks(kBlocks);
-  const TransformerCounters counters = film.state().counters();
+  Video video({.attention = flashblock_with(RefreshPolicy::kFirstAndCleanPass)});
+  video.run_blocks(kBlocks);
+  const TransformerCounters counters = video.state().counters();
   const int64_t later_blocks = kBlocks - 1, layers = small_config().layers;
   EXPECT_EQ(counters.passes, kBlocks * (kSteps + 1));
   // The clean pass needs no attention in the last layer.
@@ -208,28 +208,28 @@ TEST(VideoTransformer, CountsPassesAndExternalAttentions) {
   EXPECT_EQ(counters.external_reused, later_blocks * (kSteps - 1) * layers * small_config().heads);
 }
 
-TEST(VideoTransformer, MemoryDoesNotGrowWithTheFilm) {
-  Film film({.attention = flashblock_with(RefreshPolicy::kFirstPass)});
-  film.run_blocks(3);
-  const int64_t before = film.state().bytes();
+TEST(VideoTransformer, MemoryDoesNotGrowWithTheVideo) {
+  Video video({.attention = flashblock_with(RefreshPolicy::kFirstPass)});
+  video.run_blocks(3);
+  const int64_t before = video.state().bytes();
   for (int64_t block = 3; block < 9; ++block) {
-    film.run(block * kFrames, 0);
-    film.finish(block * kFrames);
+    video.run(block * kFrames, 0);
+    video.finish(block * kFrames);
   }
-  EXPECT_EQ(film.state().bytes(), before);
+  EXPECT_EQ(video.state().bytes(), before);
 }
 
-TEST(VideoTransformer, ResetBeginsTheSameFilmAgain) {
-  Film film({.attention = flashblock_with(RefreshPolicy::kFirstPass)});
-  const auto first = film.run_blocks(3);
-  film.state().reset();
-  EXPECT_EQ(film.state().next_frame(), 0);
-  const auto second = film.run_blocks(3);
+TEST(VideoTransformer, ResetBeginsTheSameVideoAgain) {
+  Video video({.attention = flashblock_with(RefreshPolicy::kFirstPass)});
+  const auto first = video.run_blocks(3);
+  video.state().reset();
+  EXPECT_EQ(video.state().next_frame(), 0);
+  const auto second = video.run_blocks(3);
   for (size_t i = 0; i < first.size(); ++i) EXPECT_TENSORS_IDENTICAL(second[i], first[i]);
 }
 
-TEST(VideoTransformer, BatchMembersAreIndependentFilms) {
-  const auto one = Film({}).run_blocks(3), two = Film({.batch = 2}).run_blocks(3);
+TEST(VideoTransformer, BatchMembersAreIndependentVideos) {
+  const auto one = Video({}).run_blocks(3), two = Video({.batch = 2}).run_blocks(3);
   for (size_t i = 0; i < one.size(); ++i)
     for (int64_t member = 0; member < 2; ++member)
       EXPECT_TENSORS_NEAR_IN_NORM(two[i].narrow(0, member, 1), one[i], 1e-5);
@@ -237,35 +237,35 @@ TEST(VideoTransformer, BatchMembersAreIndependentFilms) {
 
 // Running the past again, sink first and then the window, leaves the cache as it was: frames between may be left out.
 TEST(VideoTransformer, ThePastCanBeRunAgainWithAGap) {
-  Film film({});
-  for (int64_t block = 0; block < kBlocks; ++block) film.finish(block * kFrames);
-  const TransformerCounters before = film.state().counters();
-  film.state().forget_frames();
-  film.set_prompt("another text");
-  film.finish(0);
-  film.finish((kBlocks - 1) * kFrames);
-  EXPECT_EQ(film.state().counters().passes, before.passes + 2) << "the counters count on";
-  EXPECT_GE(film.state().counters().external_computed, before.external_computed);
-  EXPECT_EQ(film.state().next_frame(), kBlocks * kFrames);
-  const at::Tensor flow = film.run(kBlocks * kFrames, 0);
+  Video video({});
+  for (int64_t block = 0; block < kBlocks; ++block) video.finish(block * kFrames);
+  const TransformerCounters before = video.state().counters();
+  video.state().forget_frames();
+  video.set_prompt("another text");
+  video.finish(0);
+  video.finish((kBlocks - 1) * kFrames);
+  EXPECT_EQ(video.state().counters().passes, before.passes + 2) << "the counters count on";
+  EXPECT_GE(video.state().counters().external_computed, before.external_computed);
+  EXPECT_EQ(video.state().next_frame(), kBlocks * kFrames);
+  const at::Tensor flow = video.run(kBlocks * kFrames, 0);
 
-  Film direct({});
+  Video direct({});
   direct.set_prompt("another text");
   direct.finish(0);
   direct.finish((kBlocks - 1) * kFrames);
   EXPECT_TENSORS_IDENTICAL(flow, direct.run(kBlocks * kFrames, 0));
-  EXPECT_EQ(film.state().evicted_frames(), (kBlocks - 2) * kFrames) << "those left out";
+  EXPECT_EQ(video.state().evicted_frames(), (kBlocks - 2) * kFrames) << "those left out";
 }
 
-// Attention sees differences of positions alone, so where a film begins does not matter, table or no table.
+// Attention sees differences of positions alone, so where a video begins does not matter, table or no table.
 TEST(VideoTransformer, FramesBeyondThePublishedTableAreLikeThoseBefore) {
   for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 2e-6}, std::pair{at::kBFloat16, 2e-2}}) {
     const auto flows = [&](int64_t begin) {
-      Film film({.sink_frames = 0, .dtype = dtype});
+      Video video({.sink_frames = 0, .dtype = dtype});
       std::vector<at::Tensor> result;
       for (int64_t block = 0; block < 4; ++block) {
-        result.push_back(film.run_at(block, begin + block * kFrames));
-        film.finish_at(block, begin + block * kFrames);
+        result.push_back(video.run_at(block, begin + block * kFrames));
+        video.finish_at(block, begin + block * kFrames);
       }
       return result;
     };
@@ -275,12 +275,12 @@ TEST(VideoTransformer, FramesBeyondThePublishedTableAreLikeThoseBefore) {
   }
 }
 
-// The sink of a long film lies where the published table still reaches: as if it had been written there.
-TEST(VideoTransformer, TheSinkOfALongFilmMovesAlong) {
+// The sink of a long video lies where the published table still reaches: as if it had been written there.
+TEST(VideoTransformer, TheSinkOfALongVideoMovesAlong) {
   constexpr int64_t kReach = 30, kStart = 90;
   for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 2e-6}, std::pair{at::kBFloat16, 2e-2}}) {
     const Setting setting{.window_frames = 6, .position_frames = kReach, .dtype = dtype};
-    Film moved(setting), unlimited({.window_frames = 6, .dtype = dtype}), placed({.window_frames = 6, .dtype = dtype});
+    Video moved(setting), unlimited({.window_frames = 6, .dtype = dtype}), placed({.window_frames = 6, .dtype = dtype});
     moved.finish_at(0, 0);
     unlimited.finish_at(0, 0);
     placed.finish_at(0, kStart + kFrames - kReach);
@@ -299,13 +299,13 @@ TEST(VideoTransformer, TheSinkOfALongFilmMovesAlong) {
   }
 }
 
-TEST(VideoTransformer, AFilmWithinReachIsTheSameBitForBit) {
-  const auto expected = Film({.window_frames = 9}).run_blocks(kBlocks);
-  const auto within = Film({.window_frames = 9, .position_frames = kBlocks * kFrames}).run_blocks(kBlocks);
-  const auto beyond = Film({.window_frames = 9, .position_frames = kBlocks * kFrames - 1}).run_blocks(kBlocks);
+TEST(VideoTransformer, AVideoWithinReachIsTheSameBitForBit) {
+  const auto expected = Video({.window_frames = 9}).run_blocks(kBlocks);
+  const auto within = Video({.window_frames = 9, .position_frames = kBlocks * kFrames}).run_blocks(kBlocks);
+  const auto beyond = Video({.window_frames = 9, .position_frames = kBlocks * kFrames - 1}).run_blocks(kBlocks);
   for (size_t i = 0; i < expected.size(); ++i) EXPECT_TENSORS_IDENTICAL(within[i], expected[i]);
   EXPECT_FALSE(at::equal(beyond.back(), expected.back())) << "the last block is out of reach by one frame";
-  Film again({.window_frames = 9, .position_frames = kBlocks * kFrames - 1});
+  Video again({.window_frames = 9, .position_frames = kBlocks * kFrames - 1});
   again.run_blocks(kBlocks);
   again.state().reset();
   const auto second = again.run_blocks(kBlocks);
@@ -313,7 +313,7 @@ TEST(VideoTransformer, AFilmWithinReachIsTheSameBitForBit) {
 }
 
 TEST(VideoTransformer, TheLastBlockMayBeShorter) {
-  Film exact({}), merged({.attention = flashblock_with(RefreshPolicy::kEveryPass)});
+  Video exact({}), merged({.attention = flashblock_with(RefreshPolicy::kEveryPass)});
   exact.run_blocks(3);
   merged.run_blocks(3);
   const at::Tensor flow = merged.run(3 * kFrames, 0, 2);
@@ -324,13 +324,13 @@ TEST(VideoTransformer, TheLastBlockMayBeShorter) {
 }
 
 TEST(VideoTransformer, ThePromptMatters) {
-  Film film({});
-  const at::Tensor first = film.run(0, 0);
-  film.set_prompt("another text");
-  EXPECT_GT(relative_norm_error(film.run(0, 0), first), 1e-3);
+  Video video({});
+  const at::Tensor first = video.run(0, 0);
+  video.set_prompt("another text");
+  EXPECT_GT(relative_norm_error(video.run(0, 0), first), 1e-3);
 }
 
-TEST(TransformerState, RefusesImpossibleFilms) {
+TEST(TransformerState, RefusesImpossibleVideos) {
   const auto message = [](TransformerStateOptions options) {
     options.geometry = {.width = 64, .height = 48};
     try {

@@ -1,4 +1,4 @@
-// The same weights in every container and under every name in which models are published give the same film.
+// The same weights in every container and under every name in which models are published give the same video.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
@@ -8,15 +8,15 @@
 #include <functional>
 
 #include "core/error.h"
-#include "core/tensor_file.h"
 #include "models/lora.h"
 #include "models/text_encoder.h"
-#include "tests/pipeline/recorded_film.h"
 #include "tests/support/diffusers_names.h"
 #include "tests/support/error_text.h"
+#include "tests/support/recorded_video.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensor_matchers.h"
 #include "tests/support/torch_file_writer.h"
+#include "weights/tensor_file.h"
 
 namespace flashblock::testing {
 namespace {
@@ -118,47 +118,47 @@ const Container kContainers[] = {
        return WeightStore::open(folder);
      }}};
 
-/// A film of one frame block whose weights are written and read again.
+/// A video of one frame block whose weights are written and read again.
 class CheckpointLoad : public ::testing::Test {
  protected:
   static at::Tensor latents() {
     KeepingSink sink;
-    film_->render(sink);
+    video_->render(sink);
     return sink.latents();
   }
-  static at::Tensor pictures() {
+  static at::Tensor frames() {
     KeepingSink sink;
-    film_->render(sink);
+    video_->render(sink);
     return sink.pixels();
   }
   /// Latents with the transformer in `path`.
   static at::Tensor latents_of(const std::filesystem::path& path, const std::string& entry = "") {
-    film_->use_transformer(*WeightStore::open(path, entry));
+    video_->use_transformer(*WeightStore::open(path, entry));
     return latents();
   }
 
   static void SetUpTestSuite() {
-    film_ = new RecordedFilm("pipeline_full");
-    film_->plan.blocks = 1;
-    film_->options.recipe.steps = {1000, 500};
-    tensors_ = formula_tensors(transformer_shapes(film_->film));
+    video_ = new RecordedVideo("pipeline_full");
+    video_->plan.blocks = 1;
+    video_->options.recipe.steps = {1000, 500};
+    tensors_ = formula_tensors(transformer_shapes(video_->video));
     others_ = with_other_numbers(tensors_);
     plain_ = latents();
   }
   static void TearDownTestSuite() {
-    delete film_;
+    delete video_;
     tensors_.clear();
     others_.clear();
     plain_.reset();
   }
 
   TemporaryFolder folder_;
-  static RecordedFilm* film_;
-  static NamedTensors tensors_, others_;  ///< the film's weights; weights of another model
-  static at::Tensor plain_;               ///< the film's latents
+  static RecordedVideo* video_;
+  static NamedTensors tensors_, others_;  ///< the video's weights; weights of another model
+  static at::Tensor plain_;               ///< the video's latents
 };
 
-RecordedFilm* CheckpointLoad::film_ = nullptr;
+RecordedVideo* CheckpointLoad::video_ = nullptr;
 NamedTensors CheckpointLoad::tensors_, CheckpointLoad::others_;
 at::Tensor CheckpointLoad::plain_;
 
@@ -179,11 +179,11 @@ TEST_F(CheckpointLoad, EveryContainerWithEveryPrefixGivesTheSameTensors) {
 
 TEST_F(CheckpointLoad, EveryContainerAndEveryPrefixGivesTheSameLatents) {
   for (const Container& container : kContainers) {
-    film_->use_transformer(*container.written(TemporaryFolder().path(), prefixed("model.", tensors_), others_));
+    video_->use_transformer(*container.written(TemporaryFolder().path(), prefixed("model.", tensors_), others_));
     EXPECT_TENSORS_IDENTICAL(latents(), plain_) << container.name;
   }
   for (const Naming& naming : kNamings) {
-    film_->use_transformer(*kContainers->written(TemporaryFolder().path(), naming.rename(tensors_), {}));
+    video_->use_transformer(*kContainers->written(TemporaryFolder().path(), naming.rename(tensors_), {}));
     EXPECT_TENSORS_IDENTICAL(latents(), plain_) << naming.name;
   }
 }
@@ -220,13 +220,13 @@ TEST_F(CheckpointLoad, QuantisedWeightsAreRefusedByName) {
   }
 }
 
-TEST_F(CheckpointLoad, AVaeOfDiffusersGivesTheSamePictures) {
-  const at::Tensor pictures_before = pictures();
-  const auto vae = formula_tensors(vae_shapes(parity_config(*film_->data, "vae").at("dim")));
+TEST_F(CheckpointLoad, AVaeOfDiffusersGivesTheSameFrames) {
+  const at::Tensor frames_before = frames();
+  const auto vae = formula_tensors(vae_shapes(parity_config(*video_->data, "vae").at("dim")));
   std::filesystem::create_directory(folder_ / "vae");
   write_tensor_file(folder_ / "vae/diffusion_pytorch_model.safetensors", with_package_names(NameLayout::kVae, vae));
-  film_->use_decoder(*WeightStore::open(folder_ / "vae"));
-  EXPECT_TENSORS_IDENTICAL(pictures(), pictures_before);
+  video_->use_decoder(*WeightStore::open(folder_ / "vae"));
+  EXPECT_TENSORS_IDENTICAL(frames(), frames_before);
 }
 
 TEST_F(CheckpointLoad, TheWrongHalfGivesOtherLatentsAndNoHalfIsRefused) {
@@ -265,8 +265,8 @@ TEST_F(CheckpointLoad, AMergedAdapterIsACheckpointMergedBeforehand) {
   write_tensor_file(folder_ / "merged.safetensors", merged);
   write_torch_file(folder_ / "lora.pt", {{{"generator_lora", state_dict(adapter)}}});
   const at::Tensor expected = latents_of(folder_ / "merged.safetensors");
-  film_->use_transformer(*with_lora(WeightStore::from_tensors({tensors_.begin(), tensors_.end()}),
-                                    {{WeightStore::open(folder_ / "lora.pt"), 0.5}}));
+  video_->use_transformer(*with_lora(WeightStore::from_tensors({tensors_.begin(), tensors_.end()}),
+                                     {{WeightStore::open(folder_ / "lora.pt"), 0.5}}));
   EXPECT_TENSORS_CLOSE(latents(), expected, 1e-4, 1e-4);
   EXPECT_FALSE(tensors_close(expected, plain_, 1e-2, 1e-2)) << "the adapter changes nothing";
 }

@@ -1,51 +1,52 @@
-// A film that is continued from its finished blocks, against the same film in one run: bit for bit, after every block.
+// A video that is continued from its finished blocks, against the same video in one run: bit for bit, after every
+// block.
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <functional>
 
 #include "pipeline/render_session.h"
-#include "tests/pipeline/recorded_film.h"
+#include "tests/support/recorded_video.h"
 #include "tests/support/tensor_matchers.h"
 
 namespace flashblock {
 namespace {
 
 using testing::KeepingSink;
-using testing::RecordedFilm;
+using testing::RecordedVideo;
 
 struct Variant {
   const char* name;
-  const char* film;
-  std::function<void(RecordedFilm&)> change;
+  const char* video;
+  std::function<void(RecordedVideo&)> change;
 };
 
-void refresh_by(RecordedFilm& film, RefreshPolicy policy) {
-  film.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = policy};
+void refresh_by(RecordedVideo& video, RefreshPolicy policy) {
+  video.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = policy};
 }
 
-void change_prompts(RecordedFilm& film) {
-  const EncodedPrompt first = film.inputs.prompts.front();
-  film.inputs.prompts.push_back({.first_block = 1, .embedding = film.other_prompt()});
-  film.inputs.prompts.push_back({.first_block = 2, .embedding = first.embedding * 0.5});
+void change_prompts(RecordedVideo& video) {
+  const EncodedPrompt first = video.inputs.prompts.front();
+  video.inputs.prompts.push_back({.first_block = 1, .embedding = video.other_prompt()});
+  video.inputs.prompts.push_back({.first_block = 2, .embedding = first.embedding * 0.5});
 }
 
-void guide(RecordedFilm& film) {
-  film.options.recipe.guidance_scale = 3;
-  film.inputs.negative_embedding = film.other_prompt();
+void guide(RecordedVideo& video) {
+  video.options.recipe.guidance_scale = 3;
+  video.inputs.negative_embedding = video.other_prompt();
 }
 
 class Continued : public ::testing::TestWithParam<Variant> {};
 
-TEST_P(Continued, FilmIsTheSameBitForBit) {
-  RecordedFilm film(GetParam().film);
-  film.inputs.noise = std::make_shared<SeededNoise>(3);
-  film.plan.blocks = 4;
-  film.options.attention.mode = AttentionConfig::Mode::kFlashblock;
-  film.options.keep_pixels = false;
-  if (GetParam().change) GetParam().change(film);
+TEST_P(Continued, VideoIsTheSameBitForBit) {
+  RecordedVideo video(GetParam().video);
+  video.inputs.noise = std::make_shared<SeededNoise>(3);
+  video.plan.blocks = 4;
+  video.options.attention.mode = AttentionConfig::Mode::kFlashblock;
+  video.options.keep_pixels = false;
+  if (GetParam().change) GetParam().change(video);
   KeepingSink whole;
-  film.render(whole);
+  video.render(whole);
   // After the first block and after the third: with change_prompts at a change and behind one.
   for (size_t done = 1; done < whole.blocks.size(); done += 2) {
     FinishedPart finished;
@@ -53,10 +54,11 @@ TEST_P(Continued, FilmIsTheSameBitForBit) {
     int restored = 0;
     finished.on_restored = [&] { ++restored; };
     KeepingSink rest;
-    const RenderCounts counts = film.render(rest, film.inputs, {}, finished);
+    const RenderCounts counts = video.render(rest, video.inputs, {}, finished);
     ASSERT_EQ(rest.blocks.size(), whole.blocks.size() - done);
     EXPECT_EQ(restored, 1);
-    EXPECT_EQ(counts.blocks_written, film.plan.blocks - std::max<int64_t>(0, int64_t(done) - film.plan.start_blocks()));
+    EXPECT_EQ(counts.blocks_written,
+              video.plan.blocks - std::max<int64_t>(0, int64_t(done) - video.plan.start_blocks()));
     for (size_t i = 0; i < rest.blocks.size(); ++i) {
       EXPECT_EQ(rest.blocks[i].index, whole.blocks[done + i].index);
       EXPECT_TENSORS_IDENTICAL(rest.blocks[i].latents, whole.blocks[done + i].latents)
@@ -67,70 +69,71 @@ TEST_P(Continued, FilmIsTheSameBitForBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Films, Continued,
-    ::testing::Values(Variant{"whole_past", "pipeline_full", {}}, Variant{"window", "pipeline_window9_sink3", {}},
-                      Variant{"start", "pipeline_extend3_shift8", {}},
-                      Variant{"exact", "pipeline_window9_sink3",
-                              [](RecordedFilm& film) { film.options.attention.mode = AttentionConfig::Mode::kExact; }},
-                      Variant{"every_pass", "pipeline_window9_sink3",
-                              [](RecordedFilm& film) { refresh_by(film, RefreshPolicy::kEveryPass); }},
-                      Variant{"first_pass", "pipeline_window9_sink3",
-                              [](RecordedFilm& film) { refresh_by(film, RefreshPolicy::kFirstPass); }},
-                      Variant{"first_pass_and_prompts", "pipeline_window9_sink3",
-                              [](RecordedFilm& film) {
-                                refresh_by(film, RefreshPolicy::kFirstPass);
-                                change_prompts(film);
-                              }},
-                      Variant{"prompts", "pipeline_window9_sink3", change_prompts},
-                      Variant{"prompts_without_recache", "pipeline_window9_sink3",
-                              [](RecordedFilm& film) {
-                                film.options.recipe.kv_recache = false;
-                                refresh_by(film, RefreshPolicy::kFirstPass);
-                                change_prompts(film);
-                              }},
-                      Variant{"start_and_prompts", "pipeline_extend3_shift8", change_prompts},
-                      Variant{"guidance", "pipeline_full", guide},
-                      Variant{"guidance_and_prompts", "pipeline_window9_sink3",
-                              [](RecordedFilm& film) {
-                                guide(film);
-                                change_prompts(film);
-                                refresh_by(film, RefreshPolicy::kFirstPass);
-                              }},
-                      Variant{"unipc", "pipeline_window9_sink3",
-                              [](RecordedFilm& film) {
-                                film.options.recipe.unipc_steps = 3;
-                                refresh_by(film, RefreshPolicy::kFirstPass);
-                              }},
-                      Variant{"context_noise", "pipeline_window9_sink3",
-                              [](RecordedFilm& film) { film.options.recipe.context_noise = 100; }},
-                      Variant{"first_steps", "pipeline_full",
-                              [](RecordedFilm& film) {
-                                film.options.recipe.first_steps = {1000, 500};
-                                refresh_by(film, RefreshPolicy::kFirstPass);
-                              }},
-                      Variant{"in_turn", "pipeline_full",
-                              [](RecordedFilm& film) { film.options.overlap = Overlap::kOff; }}),
+    Videos, Continued,
+    ::testing::Values(
+        Variant{"whole_past", "pipeline_full", {}}, Variant{"window", "pipeline_window9_sink3", {}},
+        Variant{"start", "pipeline_extend3_shift8", {}},
+        Variant{"exact", "pipeline_window9_sink3",
+                [](RecordedVideo& video) { video.options.attention.mode = AttentionConfig::Mode::kExact; }},
+        Variant{"every_pass", "pipeline_window9_sink3",
+                [](RecordedVideo& video) { refresh_by(video, RefreshPolicy::kEveryPass); }},
+        Variant{"first_pass", "pipeline_window9_sink3",
+                [](RecordedVideo& video) { refresh_by(video, RefreshPolicy::kFirstPass); }},
+        Variant{"first_pass_and_prompts", "pipeline_window9_sink3",
+                [](RecordedVideo& video) {
+                  refresh_by(video, RefreshPolicy::kFirstPass);
+                  change_prompts(video);
+                }},
+        Variant{"prompts", "pipeline_window9_sink3", change_prompts},
+        Variant{"prompts_without_recache", "pipeline_window9_sink3",
+                [](RecordedVideo& video) {
+                  video.options.recipe.kv_recache = false;
+                  refresh_by(video, RefreshPolicy::kFirstPass);
+                  change_prompts(video);
+                }},
+        Variant{"start_and_prompts", "pipeline_extend3_shift8", change_prompts},
+        Variant{"guidance", "pipeline_full", guide},
+        Variant{"guidance_and_prompts", "pipeline_window9_sink3",
+                [](RecordedVideo& video) {
+                  guide(video);
+                  change_prompts(video);
+                  refresh_by(video, RefreshPolicy::kFirstPass);
+                }},
+        Variant{"unipc", "pipeline_window9_sink3",
+                [](RecordedVideo& video) {
+                  video.options.recipe.unipc_steps = 3;
+                  refresh_by(video, RefreshPolicy::kFirstPass);
+                }},
+        Variant{"context_noise", "pipeline_window9_sink3",
+                [](RecordedVideo& video) { video.options.recipe.context_noise = 100; }},
+        Variant{"first_steps", "pipeline_full",
+                [](RecordedVideo& video) {
+                  video.options.recipe.first_steps = {1000, 500};
+                  refresh_by(video, RefreshPolicy::kFirstPass);
+                }},
+        Variant{"in_turn", "pipeline_full", [](RecordedVideo& video) { video.options.overlap = Overlap::kOff; }}),
     [](const auto& info) { return std::string(info.param.name); });
 
-TEST(Continue, CompleteFilmNeedsNothing) {
-  RecordedFilm film("pipeline_full");
-  film.plan.blocks = 2;
+TEST(Continue, CompleteVideoNeedsNothing) {
+  RecordedVideo video("pipeline_full");
+  video.plan.blocks = 2;
   KeepingSink whole, rest;
-  film.render(whole);
+  video.render(whole);
   FinishedPart finished;
   for (const RenderedBlock& block : whole.blocks) finished.latents.push_back(block.latents);
-  EXPECT_EQ(film.render(rest, film.inputs, {}, finished).blocks_written, 0);
+  EXPECT_EQ(video.render(rest, video.inputs, {}, finished).blocks_written, 0);
   EXPECT_TRUE(rest.blocks.empty());
 }
 
 TEST(Continue, StopsWhileItIsRestored) {
-  RecordedFilm film("pipeline_full");
-  film.plan.blocks = 3;
+  RecordedVideo video("pipeline_full");
+  video.plan.blocks = 3;
   KeepingSink whole, rest;
-  film.render(whole);
+  video.render(whole);
   std::stop_source stop;
   stop.request_stop();
-  EXPECT_EQ(film.render(rest, film.inputs, stop.get_token(), {.latents = {whole.blocks[0].latents}}).blocks_written, 0);
+  EXPECT_EQ(video.render(rest, video.inputs, stop.get_token(), {.latents = {whole.blocks[0].latents}}).blocks_written,
+            0);
 }
 
 TEST(PassesBeforeClean, AreThoseThatTheCleanPassLeansOn) {

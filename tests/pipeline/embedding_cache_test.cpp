@@ -8,9 +8,9 @@
 
 #include <fstream>
 
-#include "core/tensor_file.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensor_matchers.h"
+#include "weights/tensor_file.h"
 
 namespace flashblock {
 namespace {

@@ -1,4 +1,4 @@
-// The next sentence of a film, from another thread.
+// The next sentence of a video, from another thread.
 #include "pipeline/live_prompts.h"
 
 #include <ATen/Parallel.h>
@@ -88,7 +88,7 @@ TEST(LivePromptEncoder, NeverMakesTheRenderWait) {
   EXPECT_FALSE(encoder.at_block(prompt.first_block + 1));
 }
 
-TEST(LivePromptEncoder, FaultRefusesThePromptAndTheFilmGoesOn) {
+TEST(LivePromptEncoder, FaultRefusesThePromptAndTheVideoGoesOn) {
   const auto prompts = std::make_shared<LivePrompts>();
   Encoding encoding;
   encoding.let_go.set_value();

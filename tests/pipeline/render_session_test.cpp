@@ -9,80 +9,80 @@
 
 #include "core/error.h"
 #include "pipeline/prompt_source.h"
-#include "tests/pipeline/recorded_film.h"
+#include "tests/support/recorded_video.h"
 #include "tests/support/tensor_matchers.h"
 
 namespace flashblock {
 namespace {
 
 using testing::KeepingSink;
-using testing::RecordedFilm;
+using testing::RecordedVideo;
 
 class Parity : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(Parity, LatentsAndPicturesAreThoseOfThePublishedLoop) {
-  RecordedFilm film(GetParam());
+TEST_P(Parity, LatentsAndFramesAreThoseOfThePublishedLoop) {
+  RecordedVideo video(GetParam());
   KeepingSink sink;
-  film.render(sink);
-  EXPECT_TENSORS_CLOSE(sink.latents(), film.expected("latents"), 1e-4, 1e-4);
-  const at::Tensor video = film.expected("video")[0].to(at::kFloat);  // kept as float16, its beginning only
+  video.render(sink);
+  EXPECT_TENSORS_CLOSE(sink.latents(), video.expected("latents"), 1e-4, 1e-4);
+  const at::Tensor video = video.expected("video")[0].to(at::kFloat);  // kept as float16, its beginning only
   EXPECT_TENSORS_CLOSE(sink.pixels().narrow(0, 0, video.size(0)), video, 1e-3, 1e-3);
-  EXPECT_EQ(sink.pixels().size(0), film.plan.pictures);
+  EXPECT_EQ(sink.pixels().size(0), video.plan.frames);
 }
 
 // The first pass of each block is fresh in both modes: refreshed in every pass, the two must agree.
 TEST_P(Parity, FlashblockThatRefreshesEveryPassIsExact) {
-  RecordedFilm film(GetParam());
-  film.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kEveryPass};
+  RecordedVideo video(GetParam());
+  video.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kEveryPass};
   KeepingSink sink;
-  film.render(sink);
-  EXPECT_TENSORS_CLOSE(sink.latents(), film.expected("latents"), 1e-4, 1e-4);
+  video.render(sink);
+  EXPECT_TENSORS_CLOSE(sink.latents(), video.expected("latents"), 1e-4, 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(Films, Parity,
+INSTANTIATE_TEST_SUITE_P(Videos, Parity,
                          ::testing::Values("pipeline_full", "pipeline_window9_sink3", "pipeline_extend3_shift8"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(RenderSession, FirstBlockIsExactWhateverIsReused) {
-  RecordedFilm film("pipeline_full");
-  film.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kFirstPass};
+  RecordedVideo video("pipeline_full");
+  video.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kFirstPass};
   KeepingSink sink;
-  const RenderCounts counts = film.render(sink);
-  EXPECT_TENSORS_CLOSE(sink.blocks[0].latents, film.expected("latents").narrow(1, 0, 3), 1e-4, 1e-4);
-  EXPECT_FALSE(testing::tensors_close(sink.latents(), film.expected("latents"), 1e-4, 1e-4))
+  const RenderCounts counts = video.render(sink);
+  EXPECT_TENSORS_CLOSE(sink.blocks[0].latents, video.expected("latents").narrow(1, 0, 3), 1e-4, 1e-4);
+  EXPECT_FALSE(testing::tensors_close(sink.latents(), video.expected("latents"), 1e-4, 1e-4))
       << "reuse left no trace: it was not switched on";
   EXPECT_GT(counts.transformer.external_reused, counts.transformer.external_computed);
 }
 
 TEST(RenderSession, OverlapChangesNothing) {
-  RecordedFilm film("pipeline_window9_sink3");
+  RecordedVideo video("pipeline_window9_sink3");
   KeepingSink overlapped, in_turn;
-  film.options.overlap = Overlap::kOn;
-  film.render(overlapped);
-  film.options.overlap = Overlap::kOff;
-  film.render(in_turn);
+  video.options.overlap = Overlap::kOn;
+  video.render(overlapped);
+  video.options.overlap = Overlap::kOff;
+  video.render(in_turn);
   EXPECT_TENSORS_IDENTICAL(overlapped.latents(), in_turn.latents());
   EXPECT_TENSORS_IDENTICAL(overlapped.rgb(), in_turn.rgb());
 }
 
-TEST(RenderSession, SameInputsGiveTheSameFilmAndTheSessionKeepsNothingOfTheLast) {
-  RecordedFilm film("pipeline_extend3_shift8");
+TEST(RenderSession, SameInputsGiveTheSameVideoAndTheSessionKeepsNothingOfTheLast) {
+  RecordedVideo video("pipeline_extend3_shift8");
   KeepingSink first, second;
-  film.render(first);
-  film.render(second);
+  video.render(first);
+  video.render(second);
   EXPECT_TENSORS_IDENTICAL(first.latents(), second.latents());
   EXPECT_TENSORS_IDENTICAL(first.pixels(), second.pixels());
 }
 
-TEST(RenderSession, MemoryDoesNotGrowWithTheFilm) {
-  RecordedFilm film("pipeline_window9_sink3");
-  film.options.keep_pixels = false;
-  film.inputs.noise = std::make_shared<SeededNoise>(1);
+TEST(RenderSession, MemoryDoesNotGrowWithTheVideo) {
+  RecordedVideo video("pipeline_window9_sink3");
+  video.options.keep_pixels = false;
+  video.inputs.noise = std::make_shared<SeededNoise>(1);
   std::vector<int64_t> bytes;
   for (const int64_t blocks : {4, 12}) {
-    film.plan.blocks = blocks;
+    video.plan.blocks = blocks;
     KeepingSink sink;
-    const RenderCounts counts = film.render(sink);
+    const RenderCounts counts = video.render(sink);
     bytes.push_back(counts.state_bytes);
     EXPECT_EQ(counts.blocks_written, blocks);
     EXPECT_EQ(counts.transformer.passes, blocks * 5 - 1) << "four denoising passes and, but for the last, a clean one";
@@ -92,12 +92,12 @@ TEST(RenderSession, MemoryDoesNotGrowWithTheFilm) {
 }
 
 TEST(RenderSession, PromptChangesAtItsBlockAndNotBefore) {
-  RecordedFilm film("pipeline_window9_sink3");
+  RecordedVideo video("pipeline_window9_sink3");
   KeepingSink unchanged, changed;
-  film.render(unchanged);
-  FilmInputs inputs = film.inputs;
-  inputs.prompts.push_back({.first_block = 3, .embedding = film.other_prompt()});
-  const RenderCounts counts = film.render(changed, inputs);
+  video.render(unchanged);
+  SessionInputs inputs = video.inputs;
+  inputs.prompts.push_back({.first_block = 3, .embedding = video.other_prompt()});
+  const RenderCounts counts = video.render(changed, inputs);
   for (size_t block = 0; block < 3; ++block) {
     EXPECT_TENSORS_IDENTICAL(changed.blocks[block].latents, unchanged.blocks[block].latents);
   }
@@ -125,22 +125,22 @@ class PromptFromElsewhere : public PromptSource {
 
 TEST(RenderSession, PromptThatComesLateIsThePromptThatWasPlanned) {
   for (const char* name : {"pipeline_window9_sink3", "pipeline_extend3_shift8"}) {
-    RecordedFilm film(name);
-    film.inputs.noise = std::make_shared<SeededNoise>(1);
-    film.plan.blocks = 4;
+    RecordedVideo video(name);
+    video.inputs.noise = std::make_shared<SeededNoise>(1);
+    video.plan.blocks = 4;
     for (const int64_t block : {0, 2, 3}) {
       KeepingSink planned, live;
-      FilmInputs inputs = film.inputs;
+      SessionInputs inputs = video.inputs;
       if (block == 0) inputs.prompts.clear();
-      inputs.prompts.push_back({.first_block = block, .embedding = film.other_prompt()});
-      film.render(planned, inputs);
-      const auto source = std::make_shared<PromptFromElsewhere>(block, film.other_prompt());
-      inputs.prompts = {film.inputs.prompts.front()};
+      inputs.prompts.push_back({.first_block = block, .embedding = video.other_prompt()});
+      video.render(planned, inputs);
+      const auto source = std::make_shared<PromptFromElsewhere>(block, video.other_prompt());
+      inputs.prompts = {video.inputs.prompts.front()};
       // What was planned for the same block does not take effect.
-      inputs.prompts.push_back({.first_block = 3, .embedding = film.other_prompt() * (block == 3 ? 0.5 : 1)});
+      inputs.prompts.push_back({.first_block = 3, .embedding = video.other_prompt() * (block == 3 ? 0.5 : 1)});
       if (block < 3) inputs.prompts.pop_back();
       inputs.live = source;
-      film.render(live, inputs);
+      video.render(live, inputs);
       EXPECT_EQ(source->asked, (std::vector<int64_t>{0, 1, 2, 3}));
       EXPECT_TENSORS_IDENTICAL(live.latents(), planned.latents());
       EXPECT_TENSORS_IDENTICAL(live.rgb(), planned.rgb());
@@ -148,15 +148,15 @@ TEST(RenderSession, PromptThatComesLateIsThePromptThatWasPlanned) {
   }
 }
 
-// A prompt change makes the context anew; what the film took before is not forgotten.
-TEST(RenderSession, CountersCountTheWholeFilmWhateverPromptsDo) {
-  RecordedFilm film("pipeline_window9_sink3");
-  film.inputs.noise = std::make_shared<SeededNoise>(1);
-  film.plan.blocks = 6;
-  FilmInputs changing = film.inputs;
-  changing.prompts.push_back({.first_block = 4, .embedding = film.other_prompt()});
+// A prompt change makes the context anew; what the video took before is not forgotten.
+TEST(RenderSession, CountersCountTheWholeVideoWhateverPromptsDo) {
+  RecordedVideo video("pipeline_window9_sink3");
+  video.inputs.noise = std::make_shared<SeededNoise>(1);
+  video.plan.blocks = 6;
+  SessionInputs changing = video.inputs;
+  changing.prompts.push_back({.first_block = 4, .embedding = video.other_prompt()});
   KeepingSink sink, changed;
-  const RenderCounts plain = film.render(sink), counts = film.render(changed, changing);
+  const RenderCounts plain = video.render(sink), counts = video.render(changed, changing);
   EXPECT_EQ(counts.transformer.passes, plain.transformer.passes + 2) << "sink and window are two blocks";
   EXPECT_EQ(counts.evicted_frames, plain.evicted_frames);
   EXPECT_GT(counts.transformer.external_computed, plain.transformer.external_computed);
@@ -168,16 +168,16 @@ TEST(RenderSession, CountersCountTheWholeFilmWhateverPromptsDo) {
 
 // Without kv_recache nothing is run again, and what was stored stays as the first prompt made it.
 TEST(RenderSession, ContextMayStayAsThePromptOfItsTimeMadeIt) {
-  RecordedFilm film("pipeline_window9_sink3");
-  film.inputs.noise = std::make_shared<SeededNoise>(1);
-  film.plan.blocks = 4;
+  RecordedVideo video("pipeline_window9_sink3");
+  video.inputs.noise = std::make_shared<SeededNoise>(1);
+  video.plan.blocks = 4;
   KeepingSink plain, renewed, kept;
-  FilmInputs changing = film.inputs;
-  changing.prompts.push_back({.first_block = 2, .embedding = film.other_prompt()});
-  const RenderCounts unchanged = film.render(plain);
-  film.render(renewed, changing);
-  film.options.recipe.kv_recache = false;
-  const RenderCounts counts = film.render(kept, changing);
+  SessionInputs changing = video.inputs;
+  changing.prompts.push_back({.first_block = 2, .embedding = video.other_prompt()});
+  const RenderCounts unchanged = video.render(plain);
+  video.render(renewed, changing);
+  video.options.recipe.kv_recache = false;
+  const RenderCounts counts = video.render(kept, changing);
   EXPECT_EQ(counts.transformer.passes, unchanged.transformer.passes);
   for (const size_t before : {0, 1}) {
     EXPECT_TENSORS_IDENTICAL(kept.blocks[before].latents, plain.blocks[before].latents);
@@ -189,54 +189,54 @@ TEST(RenderSession, ContextMayStayAsThePromptOfItsTimeMadeIt) {
 
 // With the same prompt again, and while nothing has left the window, the context made anew is the context there was.
 TEST(RenderSession, ContextIsMadeAgainFromTheSameLatents) {
-  RecordedFilm film("pipeline_full");
+  RecordedVideo video("pipeline_full");
   KeepingSink unchanged, renewed;
-  film.render(unchanged);
-  FilmInputs inputs = film.inputs;
+  video.render(unchanged);
+  SessionInputs inputs = video.inputs;
   inputs.prompts.push_back({.first_block = 2, .embedding = inputs.prompts.front().embedding});
-  film.render(renewed, inputs);
+  video.render(renewed, inputs);
   EXPECT_TENSORS_CLOSE(renewed.latents(), unchanged.latents(), 1e-4, 1e-4);
 }
 
 TEST(RenderSession, FirstBlockMayHaveStepsOfItsOwn) {
-  RecordedFilm film("pipeline_full");
-  film.inputs.noise = std::make_shared<SeededNoise>(1);
-  film.plan.blocks = 2;
+  RecordedVideo video("pipeline_full");
+  video.inputs.noise = std::make_shared<SeededNoise>(1);
+  video.plan.blocks = 2;
   KeepingSink sink, as_always, more_steps;
-  film.render(as_always);
-  film.options.recipe.first_steps = film.options.recipe.steps;
-  film.render(sink);
+  video.render(as_always);
+  video.options.recipe.first_steps = video.options.recipe.steps;
+  video.render(sink);
   EXPECT_TENSORS_IDENTICAL(sink.latents(), as_always.latents());
-  film.options.recipe.first_steps = {1000, 900, 750, 500, 250, 100};
-  EXPECT_EQ(film.render(more_steps).transformer.passes, 6 + 1 + 4);
+  video.options.recipe.first_steps = {1000, 900, 750, 500, 250, 100};
+  EXPECT_EQ(video.render(more_steps).transformer.passes, 6 + 1 + 4);
   EXPECT_FALSE(testing::tensors_close(more_steps.blocks[0].latents, as_always.blocks[0].latents, 1e-3, 1e-3));
 }
 
 TEST(RenderSession, GuidanceOfOneIsNoGuidanceAndItsScaleMatters) {
-  RecordedFilm film("pipeline_full");
-  film.plan.blocks = 2;
+  RecordedVideo video("pipeline_full");
+  video.plan.blocks = 2;
   KeepingSink plain, towards_itself, guided;
-  film.render(plain);
-  film.options.recipe.guidance_scale = 3;
-  film.inputs.negative_embedding = film.inputs.prompts.front().embedding;  // away from the prompt itself: no effect
-  film.render(towards_itself);
+  video.render(plain);
+  video.options.recipe.guidance_scale = 3;
+  video.inputs.negative_embedding = video.inputs.prompts.front().embedding;  // away from the prompt itself: no effect
+  video.render(towards_itself);
   EXPECT_TENSORS_CLOSE(towards_itself.latents(), plain.latents(), 1e-4, 1e-4);
-  film.inputs.negative_embedding = film.other_prompt();
-  film.render(guided);
+  video.inputs.negative_embedding = video.other_prompt();
+  video.render(guided);
   EXPECT_FALSE(testing::tensors_close(guided.latents(), plain.latents(), 1e-2, 1e-2));
 }
 
 TEST(RenderSession, UniPcTakesItsOwnNumberOfSteps) {
-  RecordedFilm film("pipeline_full");
-  film.plan.blocks = 2;
-  film.options.recipe.unipc_steps = 6;
+  RecordedVideo video("pipeline_full");
+  video.plan.blocks = 2;
+  video.options.recipe.unipc_steps = 6;
   KeepingSink sink;
-  EXPECT_EQ(film.render(sink).transformer.passes, 6 + 1 + 6);
+  EXPECT_EQ(video.render(sink).transformer.passes, 6 + 1 + 6);
   EXPECT_EQ(sink.latents().size(1), 6);
 }
 
 TEST(RenderSession, StopsBetweenPassesAndKeepsWhatIsFinished) {
-  RecordedFilm film("pipeline_full");
+  RecordedVideo video("pipeline_full");
   class StoppingSink : public KeepingSink {
    public:
     void write(const RenderedBlock& block) override {
@@ -245,10 +245,10 @@ TEST(RenderSession, StopsBetweenPassesAndKeepsWhatIsFinished) {
     }
     std::stop_source stop;
   } sink;
-  film.options.overlap = Overlap::kOff;
-  const RenderCounts counts = film.render(sink, film.inputs, sink.stop.get_token());
+  video.options.overlap = Overlap::kOff;
+  const RenderCounts counts = video.render(sink, video.inputs, sink.stop.get_token());
   EXPECT_EQ(counts.blocks_written, 2);
-  EXPECT_TENSORS_CLOSE(sink.latents(), film.expected("latents").narrow(1, 0, 6), 1e-4, 1e-4);
+  EXPECT_TENSORS_CLOSE(sink.latents(), video.expected("latents").narrow(1, 0, 6), 1e-4, 1e-4);
 }
 
 TEST(RenderSession, FaultOfTheSinkReachesTheCallerInBothModes) {
@@ -256,25 +256,25 @@ TEST(RenderSession, FaultOfTheSinkReachesTheCallerInBothModes) {
     void write(const RenderedBlock&) override { throw MediaError("the disk is full"); }
   } sink;
   for (const Overlap overlap : {Overlap::kOn, Overlap::kOff}) {
-    RecordedFilm film("pipeline_extend3_shift8");
-    film.options.overlap = overlap;
-    EXPECT_THROW(film.render(sink), MediaError);
+    RecordedVideo video("pipeline_extend3_shift8");
+    video.options.overlap = overlap;
+    EXPECT_THROW(video.render(sink), MediaError);
   }
 }
 
 TEST(RenderSession, RefusesAnEmbeddingOfAnotherTextEncoder) {
-  RecordedFilm film("pipeline_full");
-  film.inputs.prompts.front().embedding = film.inputs.prompts.front().embedding.narrow(2, 0, 32);
+  RecordedVideo video("pipeline_full");
+  video.inputs.prompts.front().embedding = video.inputs.prompts.front().embedding.narrow(2, 0, 32);
   KeepingSink sink;
-  EXPECT_THROW(film.render(sink), ConfigError);
+  EXPECT_THROW(video.render(sink), ConfigError);
 }
 
 TEST(RenderSession, RefusesNumbersThatAreNotFinite) {
-  RecordedFilm film("pipeline_full");
-  film.inputs.prompts.front().embedding =
-      film.inputs.prompts.front().embedding * std::numeric_limits<float>::infinity();
+  RecordedVideo video("pipeline_full");
+  video.inputs.prompts.front().embedding =
+      video.inputs.prompts.front().embedding * std::numeric_limits<float>::infinity();
   KeepingSink sink;
-  EXPECT_THROW(film.render(sink), DeviceError);
+  EXPECT_THROW(video.render(sink), DeviceError);
 }
 
 }  // namespace

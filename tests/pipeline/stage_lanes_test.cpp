@@ -1,4 +1,4 @@
-// Films that share streams and threads: one after another, after a fault, and two that want them at once.
+// Videos that share streams and threads: one after another, after a fault, and two that want them at once.
 #include "pipeline/stage_lanes.h"
 
 #include <ATen/ops/zeros.h>
@@ -11,21 +11,21 @@
 #include <set>
 #include <thread>
 
+#include "analysis/synthetic_model.h"
 #include "core/error.h"
-#include "pipeline/film_setup.h"
 #include "pipeline/loaded_model.h"
 #include "pipeline/noise_source.h"
-#include "pipeline/random_model.h"
-#include "pipeline/render_film.h"
 #include "pipeline/thread_share.h"
-#include "tests/pipeline/recorded_film.h"
+#include "render/render.h"
+#include "render/render_setup.h"
+#include "tests/support/recorded_video.h"
 #include "tests/support/tensor_matchers.h"
 
 namespace flashblock {
 namespace {
 
 using testing::KeepingSink;
-using testing::RecordedFilm;
+using testing::RecordedVideo;
 using ::testing::SizeIs;
 
 /// The calling thread's. Unlike its id, no later thread gets it again.
@@ -35,7 +35,7 @@ int thread_number() {
   return number;
 }
 
-/// A decoder of black pictures that notes where it works.
+/// A decoder of black frames that notes where it works.
 class NotingDecoder : public LatentDecoder {
  public:
   HalfDecoded begin(const at::Tensor& latents) override {
@@ -45,9 +45,9 @@ class NotingDecoder : public LatentDecoder {
   at::Tensor decode_unclamped(const at::Tensor& latents) override {
     decoding.insert(thread_number());
     if (faulty) throw DeviceError("out of memory");
-    const int64_t pictures = 4 * latents.size(1) - (begun_ ? 0 : 3);
+    const int64_t frames = 4 * latents.size(1) - (begun_ ? 0 : 3);
     begun_ = true;
-    return at::zeros({pictures, 3, 8 * latents.size(3), 8 * latents.size(4)});
+    return at::zeros({frames, 3, 8 * latents.size(3), 8 * latents.size(4)});
   }
   void reset() override { begun_ = false; }
   int parts() const override { return halves ? 2 : 1; }
@@ -73,7 +73,7 @@ class FullDisk : public FrameSink {
   void write(const RenderedBlock&) override { throw MediaError("the disk is full"); }
 };
 
-RenderConfig small_film(const ModelGeometry& geometry) {
+RenderConfig small_video(const ModelGeometry& geometry) {
   RenderConfig config{.prompt = "a hill", .model = random_description(geometry)};
   config.width = 48;
   config.height = 32;
@@ -81,12 +81,12 @@ RenderConfig small_film(const ModelGeometry& geometry) {
   return config;
 }
 
-class FilmsOfOneModel : public ::testing::Test {
+class VideosOfOneModel : public ::testing::Test {
  protected:
-  /// Each film in a session of its own.
-  RenderCounts film(FrameSink& sink, const FinishedPart& finished = {}) {
-    const FilmInputs inputs{.prompts = {{.embedding = at::zeros({1, geometry_.text_length, geometry_.text_width})}},
-                            .noise = std::make_shared<SeededNoise>(1)};
+  /// Each video in a session of its own.
+  RenderCounts video(FrameSink& sink, const FinishedPart& finished = {}) {
+    const SessionInputs inputs{.prompts = {{.embedding = at::zeros({1, geometry_.text_length, geometry_.text_width})}},
+                               .noise = std::make_shared<SeededNoise>(1)};
     RenderSession session(model_.transformer(), decoder_, session_options(setup_, model_), profile_);
     return session.render(setup_.plan, inputs, sink, {}, finished);
   }
@@ -98,74 +98,74 @@ class FilmsOfOneModel : public ::testing::Test {
                      at::kFloat,
                      profile_,
                      {.weights = random_weights(geometry_, at::kCPU, at::kFloat)}};
-  FilmSetup setup_ = set_up_film(small_film(geometry_), model_.transformer_config());
+  RenderSetup setup_ = set_up_render(small_video(geometry_), model_.transformer_config());
   std::shared_ptr<NotingDecoder> decoder_ = std::make_shared<NotingDecoder>();
 };
 
-TEST_F(FilmsOfOneModel, AreDecodedAndRestoredOnOneThread) {
+TEST_F(VideosOfOneModel, AreDecodedAndRestoredOnOneThread) {
   const ThreadShare two_a_stage(4);
   KeepingSink first, second, rest;
-  film(first);
-  film(second);
+  video(first);
+  video(second);
   EXPECT_THAT(decoder_->decoding, SizeIs(1));
-  EXPECT_EQ(film(rest, {.latents = {first.blocks[0].latents}}).blocks_written, 2);
+  EXPECT_EQ(video(rest, {.latents = {first.blocks[0].latents}}).blocks_written, 2);
   EXPECT_THAT(decoder_->decoding, SizeIs(1));
   EXPECT_EQ(decoder_->restoring, decoder_->decoding);
   EXPECT_NE(*decoder_->decoding.begin(), thread_number());
 }
 
-TEST_F(FilmsOfOneModel, AreDecodedInHalvesWhereAStageHasOneThread) {
+TEST_F(VideosOfOneModel, AreDecodedInHalvesWhereAStageHasOneThread) {
   const ThreadShare one_a_stage(2);
   KeepingSink first, rest;
-  film(first);
-  EXPECT_EQ(film(rest, {.latents = {first.blocks[0].latents}}).blocks_written, 2);
+  video(first);
+  EXPECT_EQ(video(rest, {.latents = {first.blocks[0].latents}}).blocks_written, 2);
   EXPECT_THAT(decoder_->beginning, SizeIs(1));
   EXPECT_THAT(decoder_->decoding, SizeIs(1));
   EXPECT_NE(decoder_->beginning, decoder_->decoding);
   EXPECT_EQ(decoder_->restoring, decoder_->beginning);
 }
 
-TEST_F(FilmsOfOneModel, AreDecodedWholeByADecoderWithoutHalves) {
+TEST_F(VideosOfOneModel, AreDecodedWholeByADecoderWithoutHalves) {
   const ThreadShare one_a_stage(2);
   decoder_->halves = false;
   KeepingSink sink;
-  EXPECT_EQ(film(sink).blocks_written, 3);
+  EXPECT_EQ(video(sink).blocks_written, 3);
   EXPECT_THAT(decoder_->beginning, SizeIs(0));
   EXPECT_THAT(decoder_->decoding, SizeIs(1));
 }
 
-TEST(DecoderInHalves, GivesTheSameFilm) {
+TEST(DecoderInHalves, GivesTheSameVideo) {
   const ThreadShare one_a_stage(2);
-  RecordedFilm film("pipeline_window9_sink3");
+  RecordedVideo video("pipeline_window9_sink3");
   KeepingSink halves, whole;
-  film.render(halves);
-  film.options.overlap = Overlap::kOff;
-  film.render(whole);
+  video.render(halves);
+  video.options.overlap = Overlap::kOff;
+  video.render(whole);
   EXPECT_TENSORS_IDENTICAL(halves.rgb(), whole.rgb());
 }
 
-TEST_F(FilmsOfOneModel, StayOnTheCallersThreadWithoutOverlap) {
+TEST_F(VideosOfOneModel, StayOnTheCallersThreadWithoutOverlap) {
   setup_.config.overlap = false;
   KeepingSink whole, rest;
-  film(whole);
-  film(rest, {.latents = {whole.blocks[0].latents}});
+  video(whole);
+  video(rest, {.latents = {whole.blocks[0].latents}});
   const std::set only_this = {thread_number()};
   EXPECT_EQ(decoder_->decoding, only_this);
   EXPECT_EQ(decoder_->restoring, only_this);
 }
 
-TEST_F(FilmsOfOneModel, GoOnAfterOneThatFails) {
+TEST_F(VideosOfOneModel, GoOnAfterOneThatFails) {
   FullDisk full_disk;
   KeepingSink lost, sink;
-  EXPECT_THROW(film(full_disk), MediaError);
+  EXPECT_THROW(video(full_disk), MediaError);
   decoder_->faulty = true;
-  EXPECT_THROW(film(lost), DeviceError);
+  EXPECT_THROW(video(lost), DeviceError);
   decoder_->faulty = false;
-  EXPECT_EQ(film(sink).blocks_written, 3);
+  EXPECT_EQ(video(sink).blocks_written, 3);
   EXPECT_THAT(decoder_->decoding, SizeIs(1));
 }
 
-/// Noise that says, before each draw, whose film it is for.
+/// Noise that says, before each draw, whose video it is for.
 class SpokenNoise : public NoiseSource {
  public:
   SpokenNoise(std::shared_ptr<const NoiseSource> noise, std::function<void()> say)
@@ -180,24 +180,24 @@ class SpokenNoise : public NoiseSource {
   std::function<void()> say_;
 };
 
-TEST(StageLanes, OfTwoFilmsThatWantThemAtOnceOneWaits) {
+TEST(StageLanes, OfTwoVideosThatWantThemAtOnceOneWaits) {
   std::mutex mutex;
   std::vector<int> turns;
-  RecordedFilm films[] = {RecordedFilm("pipeline_full"), RecordedFilm("pipeline_window9_sink3")};
+  RecordedVideo videos[] = {RecordedVideo("pipeline_full"), RecordedVideo("pipeline_window9_sink3")};
   KeepingSink alone[2], together[2];
-  for (int i : {0, 1}) films[i].render(alone[i]);
+  for (int i : {0, 1}) videos[i].render(alone[i]);
   const auto lanes = std::make_shared<StageLanes>(at::kCPU);
   for (int i : {0, 1}) {
-    films[i].options.lanes = lanes;
-    films[i].inputs.noise = std::make_shared<SpokenNoise>(films[i].inputs.noise, [&, i] {
+    videos[i].options.lanes = lanes;
+    videos[i].inputs.noise = std::make_shared<SpokenNoise>(videos[i].inputs.noise, [&, i] {
       const std::lock_guard lock(mutex);
       if (turns.empty() || turns.back() != i) turns.push_back(i);
     });
   }
-  std::thread beside([&] { films[0].render(together[0]); });
-  films[1].render(together[1]);
+  std::thread beside([&] { videos[0].render(together[0]); });
+  videos[1].render(together[1]);
   beside.join();
-  EXPECT_THAT(turns, SizeIs(2)) << "the films were denoised at the same time";
+  EXPECT_THAT(turns, SizeIs(2)) << "the videos were denoised at the same time";
   for (int i : {0, 1}) EXPECT_TENSORS_IDENTICAL(together[i].rgb(), alone[i].rgb());
 }
 

@@ -3,7 +3,7 @@
 usage: diffusers_check.py PROGRAM        (needs torch, diffusers, transformers, safetensors: PyPI)
 
 A small random pipeline is saved with save_pretrained in several shards; the program renders one frame block of it in one
-step and records everything. Text embedding, latents and pictures must be those of the packages' own classes. Exit
+step and records everything. Text embedding, latents and frames must be those of the packages' own classes. Exit
 status 77 if the packages are not there.
 """
 
@@ -65,7 +65,7 @@ def main(program):
         transformer, vae, text_encoder = write_pipeline(folder)
         shards = sorted(path.name for path in folder.glob("*/*.safetensors"))
         print(f"{len(shards)} weight files: {', '.join(shards)}")
-        subprocess.run([program, "render", "a red balloon over hills", "--model", folder, "--output", folder / "film.mp4",
+        subprocess.run([program, "render", "a red balloon over hills", "--model", folder, "--output", folder / "video.mp4",
                         "--record", folder / "record.safetensors", "--attention", "exact", "--dtype", "float32",
                         "--device", "cpu", "--seed", "3", "--quiet"], check=True)
         record = load_file(folder / "record.safetensors")
@@ -81,9 +81,9 @@ def main(program):
 
         mean = torch.tensor(vae.config.latents_mean).view(1, -1, 1, 1, 1)
         std = torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
-        pictures = vae.decode(record["latents"].transpose(1, 2) * std + mean, return_dict=False)[0]
-        pictures = (pictures / 2 + 0.5).clamp(0, 1).transpose(1, 2)
-        good &= compare("pictures", record["video"], pictures[:, : record["video"].shape[1]], 1e-3)
+        frames = vae.decode(record["latents"].transpose(1, 2) * std + mean, return_dict=False)[0]
+        frames = (frames / 2 + 0.5).clamp(0, 1).transpose(1, 2)
+        good &= compare("frames", record["video"], frames[:, : record["video"].shape[1]], 1e-3)
         return 0 if good else 1
 
 

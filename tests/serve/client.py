@@ -9,7 +9,7 @@ import sys, tempfile, warnings
 import openai
 from prometheus_client.parser import text_string_to_metric_families
 
-from server import SMALL_FILMS, Server
+from server import SMALL_VIDEOS, Server
 
 TOKEN = "a-token-of-some-length"
 
@@ -56,7 +56,7 @@ def main():
         sys.exit(__doc__)
     warnings.filterwarnings("ignore", category=DeprecationWarning)  # OpenAI has taken its own server away
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(sys.argv[1], folder, "--token", TOKEN, *SMALL_FILMS)
+        server = Server(sys.argv[1], folder, "--token", TOKEN, *SMALL_VIDEOS)
         try:
             check(server)
         finally:

@@ -5,12 +5,12 @@ usage: tests/serve/fuzz.py PROGRAM [--seconds 60] [--seed 1]
 
 Requests that are changed byte by byte and line by line, cut off, glued together; huge headers and bodies, deep JSON,
 other protocols; clients that trickle, stop reading, vanish in mid-answer; floods of connections. Exit status 1 if an
-answer has status 500, the server stops answering, a film fails, or the server does not end with 0 afterwards (a
+answer has status 500, the server stops answering, a video fails, or the server does not end with 0 afterwards (a
 sanitizer's report ends it with another status).
 """
 import argparse, collections, json, random, socket, struct, sys, tempfile, threading, time
 
-from server import SMALL_FILMS, Server
+from server import SMALL_VIDEOS, Server
 
 WORKERS = 4
 LINES = [b"Content-Length: 5", b"Content-Length: -1", b"Content-Length: 18446744073709551616", b"Transfer-Encoding: chunked",
@@ -31,20 +31,20 @@ def request(method, target, body=b"", kind=b"application/json"):
 
 def corpus(video):
     """Requests that are well formed, most of them well meant."""
-    film = b"/v1/videos/" + video.encode()
+    video = b"/v1/videos/" + video.encode()
     order = b'{"prompt":"a","seconds":0.3,"size":"64x64","seed":"7","timeline":[{"at":0.2,"prompt":"b"}]}'
     form = (b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\na hill\r\n--x\r\nContent-Disposition: form-data; '
             b'name="size"\r\n\r\n1x1\r\n--x--\r\n')
-    get = [b"/", b"/v1/models", b"/v1/videos?limit=2&order=asc&after=" + video.encode(), film, film + b"/content", b"/healthz", b"/metrics",
-           film + b"/content?variant=thumbnail&download=1", film + b"/stream.mp4", b"/stream.mp4?from=start", b"/hls/live.m3u8",
+    get = [b"/", b"/v1/models", b"/v1/videos?limit=2&order=asc&after=" + video.encode(), video, video + b"/content", b"/healthz", b"/metrics",
+           video + b"/content?variant=thumbnail&download=1", video + b"/stream.mp4", b"/stream.mp4?from=start", b"/hls/live.m3u8",
            b"/hls/" + video.encode() + b"/init.mp4", b"/hls/" + video.encode() + b"/000000.m4s", b"/v1/events", b"/openapi.json"]
     requests = [request(b"GET", target) for target in get] + [request(b"HEAD", target) for target in get[:6]]
     requests += [request(b"POST", b"/v1/videos", order), request(b"POST", b"/v1/videos", form, b"multipart/form-data; boundary=x"),
-                 request(b"POST", film + b"/prompt", b'{"prompt":"night falls \xc3\xa9"}'),
+                 request(b"POST", video + b"/prompt", b'{"prompt":"night falls \xc3\xa9"}'),
                  request(b"POST", b"/v1/videos", b"[" * 60000), request(b"POST", b"/v1/videos", b'{"a":' * 12000),
                  request(b"POST", b"/v1/videos", b'{"prompt":"' + b"\\u0001\\ud800" * 300 + b'"}'),
                  request(b"POST", b"/v1/videos", b'{"prompt":"\xff\xfe","seconds":1e308,"seed":-1}'),
-                 request(b"POST", film + b"/cancel"), request(b"DELETE", b"/v1/videos/video_000000000000000000000000"),
+                 request(b"POST", video + b"/cancel"), request(b"DELETE", b"/v1/videos/video_000000000000000000000000"),
                  request(b"BREW", b"/v1/videos")]
     return requests
 
@@ -134,7 +134,7 @@ def main():
     options = parser.parse_args()
     faults = []
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(options.program, folder, *SMALL_FILMS)
+        server = Server(options.program, folder, *SMALL_VIDEOS)
         video = server.order(prompt="a red balloon")
         server.wait_for(video)
         end = time.monotonic() + options.seconds
@@ -151,7 +151,7 @@ def main():
         time.sleep(1)
         if server.process.poll() is None:
             page = json.loads(server.get("/v1/videos?limit=100"))
-            faults += [f"a film failed: {film}" for film in page["data"] if film["status"] == "failed"]
+            faults += [f"a video failed: {video}" for video in page["data"] if video["status"] == "failed"]
         status = server.close() if server.process.poll() is None else server.process.returncode
         if status != 0:
             faults.append(f"the server ended with {status}: {server.log.read_text()[-5000:]}")

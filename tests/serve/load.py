@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What 50 viewers cost the render of a film: 20 that keep up, 10 that read 10 kB/s, 10 that read nothing, 10 that are killed.
+"""What 50 viewers cost the render of a video: 20 that keep up, 10 that read 10 kB/s, 10 that read nothing, 10 that are killed.
 
 usage: tests/serve/load.py PROGRAM [--seconds 20] [--size 256x144] [--rounds 5]
 
-Renders the same film with and without viewers, taking turns, each round in the other order. Exit status 1 unless
+Renders the same video with and without viewers, taking turns, each round in the other order. Exit status 1 unless
   * the median over the rounds of (time with viewers) / (time without) is at most 1.05,
-  * all films have the same coded pictures, bit for bit (their metadata hold the names of their files),
-  * every viewer that keeps up gets every piece, byte for byte as HLS gives them,
+  * all videos have the same coded frames, bit for bit (their metadata hold the names of their files),
+  * every viewer that keeps up gets every segment, byte for byte as HLS gives them,
   * the server's memory is flat: with viewers it grows no more than FLAT MiB beyond what it is without, nor from round
     to round,
   * all viewers are forgotten in the end.
@@ -21,7 +21,7 @@ KEEP_UP, SLOW, STOPPED, KILLED = 20, 10, 10, 10
 SLOW_BYTES, SLOW_SECONDS = 2500, 0.25  # 10 kB/s
 FEW_BYTES = 4096  # that the system takes for a viewer who does not read
 LONGEST, FLAT = 1.05, 16
-BIG_PIECES = ("--set", "encoder.crf=1")  # so that 10 kB/s are too slow, and no buffer on the way holds the film
+BIG_SEGMENTS = ("--set", "encoder.crf=1")  # so that 10 kB/s are too slow, and no buffer on the way holds the video
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -31,9 +31,9 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def packets(film):
-    """The coded pictures of a film: times, sizes and checksums."""
-    return subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-i", film, "-map", "0:v", "-c", "copy", "-f", "framemd5", "-"],
+def packets(video):
+    """The coded frames of a video: times, sizes and checksums."""
+    return subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-i", video, "-map", "0:v", "-c", "copy", "-f", "framemd5", "-"],
                           check=True, capture_output=True).stdout
 
 
@@ -61,7 +61,7 @@ def connect(port, target, receive_bytes=None):
 
 
 def watch(port, out):
-    """Those who keep up, are slow or stopped, until the film ends; writes what the first got."""
+    """Those who keep up, are slow or stopped, until the video ends; writes what the first got."""
     chooser = selectors.DefaultSelector()
     got = [bytearray() for _ in range(KEEP_UP)]
     for data in got:
@@ -151,18 +151,18 @@ def render(server, order, watched):
     taken = time.monotonic() - begun
     cpu = cpu_seconds(pid) - cpu
     run = {"seconds": taken, "server_cpu": cpu, "memory": most_memory, "status": news["status"], "blocks": news["blocks"]}
-    run["film"] = packets(server.folder / "films" / video / "film.mp4")
+    run["video"] = packets(server.folder / "videos" / video / "video.mp4")
     if watched:
         run["client_cpu"] = clients + cpu_seconds(crowd.pid)
-        pieces = [server.get(f"/hls/{video}/{i:06}.m4s") for i in range(news["blocks"])]
-        whole = server.get(f"/hls/{video}/init.mp4") + b"".join(pieces)
+        segments = [server.get(f"/hls/{video}/{i:06}.m4s") for i in range(news["blocks"])]
+        whole = server.get(f"/hls/{video}/init.mp4") + b"".join(segments)
         run["whole"] = [unchunked(got) == whole for got in crowd.results()].count(True)
         run["bytes"] = len(whole)
         end = time.monotonic() + 60
         while viewers(server) and time.monotonic() < end:
             time.sleep(0.1)
         run["left"] = viewers(server)
-        run["skipped"] = metric(server, "stream_pieces_skipped_total")
+        run["skipped"] = metric(server, "stream_segments_skipped_total")
     server.ask("DELETE", f"/v1/videos/{video}")
     return run
 
@@ -177,7 +177,7 @@ def main():
     order = {"prompt": "a red balloon over snowy hills", "seconds": options.seconds, "size": options.size, "seed": 7}
     alone, watched = [], []
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(options.program, folder, *BIG_PIECES)
+        server = Server(options.program, folder, *BIG_SEGMENTS)
         try:
             render(server, order | {"seconds": 3}, watched=True)  # loads the model, and all code once
             for i in range(options.rounds):
@@ -185,7 +185,7 @@ def main():
                     run = render(server, order, watching)
                     (watched if watching else alone).append(run)
                     print("watched" if watching else "alone  ", {k: round(v, 2) if isinstance(v, float) else v for k, v in run.items()
-                                                                 if k != "film"}, flush=True)
+                                                                 if k != "video"}, flush=True)
         finally:
             server.close()
     ratios = [w["seconds"] / a["seconds"] for a, w in zip(alone, watched)]
@@ -199,9 +199,9 @@ def main():
     growth = watched[-1]["memory"] - watched[0]["memory"]
     print(f"memory: {most_alone:.0f} MiB without viewers, {most_watched:.0f} MiB with; {growth:+.0f} MiB from the first round to the last")
     points = {f"time within {LONGEST}": ratio <= LONGEST,
-              "all films complete and the same pictures": len({r["film"] for r in alone + watched}) == 1
+              "all videos complete and the same frames": len({r["video"] for r in alone + watched}) == 1
               and all(r["status"] == "completed" for r in alone + watched),
-              "every viewer that keeps up got every piece": all(w["whole"] == KEEP_UP for w in watched),
+              "every viewer that keeps up got every segment": all(w["whole"] == KEEP_UP for w in watched),
               "memory is flat": most_watched - most_alone <= FLAT and growth <= FLAT,
               "no viewer is left": all(w["left"] == 0 for w in watched)}
     for name, good in points.items():

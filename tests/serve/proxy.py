@@ -8,7 +8,7 @@ import http.client, json, pathlib, re, socket, ssl, subprocess, sys, tempfile, t
 
 from server import ROOT, Server
 
-TOKEN, NAME = "a-token-of-some-length", "films.example"
+TOKEN, NAME = "a-token-of-some-length", "videos.example"
 
 
 def free_port():
@@ -18,12 +18,12 @@ def free_port():
 
 def start_nginx(folder, upstream):
     """nginx on a free port, with a certificate of its own making. Returns its process, port and certificate."""
-    port, certificate, key = free_port(), folder / "films.pem", folder / "films.key"
+    port, certificate, key = free_port(), folder / "videos.pem", folder / "videos.key"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=" + NAME, "-addext",
                     "subjectAltName=DNS:" + NAME, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     site = re.search(r"```nginx\n(.*?)```", (ROOT / "docs/serve.md").read_text(), re.DOTALL).group(1)
     for written, here in (("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"), ("127.0.0.1:8080", f"127.0.0.1:{upstream}"),
-                          ("/etc/ssl/films.example.pem", str(certificate)), ("/etc/ssl/films.example.key", str(key))):
+                          ("/etc/ssl/videos.example.pem", str(certificate)), ("/etc/ssl/videos.example.key", str(key))):
         assert written in site, written
         site = site.replace(written, here)
     temporary = "".join(f"{what}_temp_path {folder}/{what};\n" for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -67,7 +67,7 @@ def check(server, browser):
     assert made.status == 200, made.read()
     video = json.loads(made.read())["id"]
 
-    # Events and pieces arrive one by one, long before the film is finished.
+    # Events and segments arrive one by one, long before the video is finished.
     news, stream, arrivals = {}, None, []
     while news.get("block", 0) < 3:
         line = events.readline()
@@ -106,7 +106,7 @@ def main():
             nginx.terminate()
             nginx.wait()
             server.close()
-    print(f"through nginx with TLS: token, cookie, page, events, a stream of {blocks} pieces as they came, ranges")
+    print(f"through nginx with TLS: token, cookie, page, events, a stream of {blocks} segments as they came, ranges")
 
 
 if __name__ == "__main__":

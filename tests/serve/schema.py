@@ -7,7 +7,7 @@ that of schemathesis, or 1 if the server did not live through it.
 """
 import os, subprocess, sys, tempfile
 
-from server import SMALL_FILMS, Server
+from server import SMALL_VIDEOS, Server
 
 # What counts as a refusal of a request that does not fit the description: its own list, and what is said of sizes.
 CONFIGURATION = """
@@ -15,7 +15,7 @@ CONFIGURATION = """
 expected-statuses = [400, 401, 403, 404, 405, 409, 413, 414, 415, 416, 429, 431]
 
 # Which sizes and lengths there are depends on the model and the server's options, and a change has to come before the
-# film's end: a description cannot say that, so an order that fits it may be refused.
+# video's end: a description cannot say that, so an order that fits it may be refused.
 [[operations]]
 include-name = "POST /v1/videos"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403, 404, 409, 413, 429]
@@ -27,7 +27,7 @@ def main():
         sys.exit(__doc__)
     program, more = sys.argv[1], sys.argv[2:]
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(program, folder, "--max-queue", "10000", *SMALL_FILMS)
+        server = Server(program, folder, "--max-queue", "10000", *SMALL_VIDEOS)
         for _ in range(3):
             server.wait_for(server.order(prompt="a red balloon"))
         with open(os.path.join(folder, "schemathesis.toml"), "w") as configuration:

@@ -3,17 +3,17 @@ import http.client, json, pathlib, re, signal, subprocess, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PATIENCE = 180  # seconds; nothing waits for a fixed time, this only ends what hangs
-SMALL_FILMS = ("--set", "seconds=0.5", "--set", "size=64x64")  # where it does not matter what is in them
+SMALL_VIDEOS = ("--set", "seconds=0.5", "--set", "size=64x64")  # where it does not matter what is in them
 
 
 class Server:
-    """The demo model on the CPU, with films in `folder`."""
+    """The demo model on the CPU, with videos in `folder`."""
 
     def __init__(self, program, folder, *options):
         self.folder = pathlib.Path(folder)
         self.log = self.folder / "log"
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen([program, "serve", "127.0.0.1:0", "--data", str(self.folder / "films"), "--model",
+            self.process = subprocess.Popen([program, "serve", "127.0.0.1:0", "--data", str(self.folder / "videos"), "--model",
                                              str(ROOT / "assets/demo"), "--device", "cpu", *options],
                                             stdout=log, stderr=subprocess.STDOUT)
         self.port = self._printed_port()
@@ -43,9 +43,9 @@ class Server:
             raise RuntimeError(f"GET {path}: {status} {body[:300]}")
         return body
 
-    def order(self, **film):
-        """Asks for a film. Returns its id."""
-        status, body = self.ask("POST", "/v1/videos", film)
+    def order(self, **video):
+        """Asks for a video. Returns its id."""
+        status, body = self.ask("POST", "/v1/videos", video)
         if status != 200:
             raise RuntimeError(f"POST /v1/videos: {status} {body[:300]}")
         return json.loads(body)["id"]

@@ -21,7 +21,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "sinfo", "sca
 # cred_expire: a requeued job waits for that long. KillWait: less than a frame block may take. SlurmdTimeout: a lost
 # node is noticed some time after that. No accounting, no cgroups: memory limits are not enforced.
 CONFIGURATION = """\
-ClusterName=films
+ClusterName=videos
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
@@ -54,7 +54,7 @@ KillWait=5
 MinJobAge=3600
 """
 NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory={memory} State=UNKNOWN\n"
-PARTITION = "PartitionName=films Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP\n"
+PARTITION = "PartitionName=videos Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP\n"
 
 
 def why_not():

@@ -51,8 +51,8 @@ class Slurm(unittest.TestCase):
         self.batch.mkdir()
 
     def write_jobs(self, jobs, seconds):
-        lines = [f"defaults: {{model: {MODEL}, device: cpu, seconds: {seconds}, output: \"films/{{name}}.mp4\",",
-                 "           record: \"films/{name}.safetensors\"}", "jobs:"]
+        lines = [f"defaults: {{model: {MODEL}, device: cpu, seconds: {seconds}, output: \"videos/{{name}}.mp4\",",
+                 "           record: \"videos/{name}.safetensors\"}", "jobs:"]
         (self.batch / "jobs.yaml").write_text("\n".join(lines + [f"  - {job}" for job in jobs]) + "\n")
 
     def submit(self, *words, environment=None):
@@ -73,21 +73,21 @@ class Slurm(unittest.TestCase):
         return "".join(log.read_text() for log in sorted((self.batch / "jobs.batch/log").glob("*.txt")))
 
     def started(self):
-        """How often each film was begun or continued, by the tasks' own account."""
-        films = STARTED.findall(self.said())
-        return {film: films.count(film) for film in films}
+        """How often each video was begun or continued, by the tasks' own account."""
+        videos = STARTED.findall(self.said())
+        return {video: videos.count(video) for video in videos}
 
-    def pieces(self, film):
-        return len(list((self.batch / f"films/{film}.parts").glob("0*.m4s")))
+    def segments(self, video):
+        return len(list((self.batch / f"videos/{video}.parts").glob("0*.m4s")))
 
-    def wait_for_pieces(self, film, count):
-        self.assertTrue(wait_until(lambda: self.pieces(film) >= count, PATIENCE), f"{film}:\n{self.said()}")
+    def wait_for_segments(self, video, count):
+        self.assertTrue(wait_until(lambda: self.segments(video) >= count, PATIENCE), f"{video}:\n{self.said()}")
 
     def task_of(self, job, number):
         return self.cluster.tasks(job)[number]
 
-    def resumed_blocks(self, film):
-        return json.loads((self.batch / f"films/{film}.json").read_text())["film"]["resumed_frame_blocks"]
+    def resumed_blocks(self, video):
+        return json.loads((self.batch / f"videos/{video}.json").read_text())["video"]["resumed_frame_blocks"]
 
     def render_plain(self, name, prompt, seed, seconds):
         """One `flashblock render` outside of Slurm, as a task does it: on one core."""
@@ -97,26 +97,26 @@ class Slurm(unittest.TestCase):
                        check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         return plain
 
-    def expect_plain_film(self, film, prompt, seed, seconds):
-        """The film is a plain one, bit for bit: its coded pictures, its latents and all else that is recorded."""
-        plain, ours = self.render_plain(f"plain-{film}", prompt, seed, seconds), self.batch / f"films/{film}"
-        self.assertEqual(stream_hash(f"{ours}.mp4"), stream_hash(f"{plain}.mp4"), film)
-        self.assertEqual(tensors(f"{ours}.safetensors"), tensors(f"{plain}.safetensors"), film)
+    def expect_plain_video(self, video, prompt, seed, seconds):
+        """The video is a plain one, bit for bit: its coded frames, its latents and all else that is recorded."""
+        plain, ours = self.render_plain(f"plain-{video}", prompt, seed, seconds), self.batch / f"videos/{video}"
+        self.assertEqual(stream_hash(f"{ours}.mp4"), stream_hash(f"{plain}.mp4"), video)
+        self.assertEqual(tensors(f"{ours}.safetensors"), tensors(f"{plain}.safetensors"), video)
         self.assertFalse(pathlib.Path(f"{ours}.parts").exists())
 
     def test_a_lost_node(self):
-        """Three tasks of two films on two nodes; one node is lost while its task renders its second film."""
+        """Three tasks of two videos on two nodes; one node is lost while its task renders its second video."""
         prompt = "a red balloon drifts over snowy hills"
         self.write_jobs([f"{{name: balloon, prompt: {prompt}, seeds: [1, 2, 3, 4, 5, 6]}}"], seconds=6)
         job = self.submit("--tasks", "3")
-        self.assertTrue(wait_until(lambda: self.pieces("balloon-2") >= 2 or self.pieces("balloon-4") >= 2, PATIENCE))
-        task = 1 if self.pieces("balloon-2") >= 2 else 2
+        self.assertTrue(wait_until(lambda: self.segments("balloon-2") >= 2 or self.segments("balloon-4") >= 2, PATIENCE))
+        task = 1 if self.segments("balloon-2") >= 2 else 2
         finished, unfinished = f"balloon-{2 * task - 1}", f"balloon-{2 * task}"
         node = self.task_of(job, task)["NodeList"]
-        made = os.stat(self.batch / f"films/{finished}.mp4").st_mtime_ns
+        made = os.stat(self.batch / f"videos/{finished}.mp4").st_mtime_ns
         killed = self.cluster.lose_node(node)
-        pieces = self.pieces(unfinished)
-        print(f"{node} lost with {killed} processes, {unfinished} at {pieces} pieces", flush=True)
+        segments = self.segments(unfinished)
+        print(f"{node} lost with {killed} processes, {unfinished} at {segments} segments", flush=True)
         self.assertEqual(set(self.wait_for_end(job).values()), {"COMPLETED"}, self.said())
         self.cluster.start_node(node)
 
@@ -124,12 +124,12 @@ class Slurm(unittest.TestCase):
         self.assertEqual(lost["Restarts"], "1")
         self.assertNotEqual(lost["NodeList"], node)
         self.assertEqual(self.started(), {f"balloon-{n}": 1 + (f"balloon-{n}" == unfinished) for n in range(1, 7)})
-        self.assertEqual(os.stat(self.batch / f"films/{finished}.mp4").st_mtime_ns, made)
-        self.assertGreaterEqual(self.resumed_blocks(unfinished), pieces)
+        self.assertEqual(os.stat(self.batch / f"videos/{finished}.mp4").st_mtime_ns, made)
+        self.assertGreaterEqual(self.resumed_blocks(unfinished), segments)
         counts = json.loads((self.batch / "report.json").read_text())["counts"]
-        self.assertEqual((counts["films"], counts["done"]), (6, 6))
+        self.assertEqual((counts["videos"], counts["done"]), (6, 6))
         for seed in range(1, 7):
-            self.expect_plain_film(f"balloon-{seed}", prompt, seed, 6)
+            self.expect_plain_video(f"balloon-{seed}", prompt, seed, 6)
 
         # Submitted again, nothing is rendered.
         before = self.started()
@@ -137,42 +137,42 @@ class Slurm(unittest.TestCase):
         self.assertEqual(self.started(), before)
 
     def test_time_limit(self):
-        """A film that takes longer than a task may run is made by several runs of the task."""
+        """A video that takes longer than a task may run is made by several runs of the task."""
         prompt = "a green boat on the sea in rain"
         begun = time.monotonic()
         self.render_plain("speed", prompt, 3, 3)
-        seconds = max(6, round(3 * 100 / (time.monotonic() - begun)))  # of film: 100 s on this machine
+        seconds = max(6, round(3 * 100 / (time.monotonic() - begun)))  # of video: 100 s on this machine
         self.write_jobs([f"{{name: boat, prompt: {prompt}, seed: 3}}"], seconds)
         job = self.submit("--time=1", "--signal=B:USR1@30", "--requeues", "30")
         self.assertEqual(self.wait_for_end(job), {1: "COMPLETED"}, self.said())
         restarts = int(self.task_of(job, 1)["Restarts"])
-        print(f"{seconds} s of film in {1 + restarts} runs", flush=True)
+        print(f"{seconds} s of video in {1 + restarts} runs", flush=True)
         self.assertGreaterEqual(restarts, 1)
         self.assertIn("the time limit is near: back into the queue", self.said())
         self.assertGreater(self.resumed_blocks("boat"), 0)
-        self.expect_plain_film("boat", prompt, 3, seconds)
+        self.expect_plain_video("boat", prompt, 3, seconds)
 
     def test_cancelled_and_requeued_by_hand(self):
         prompt = "a red balloon at night"
         self.write_jobs([f"{{name: night, prompt: {prompt}, seed: 5}}"], seconds=12)
         job = self.submit()
-        self.wait_for_pieces("night", 2)
+        self.wait_for_segments("night", 2)
         self.cluster.run("scontrol", "requeue", f"{job}_1")
         self.assertTrue(wait_until(lambda: "start 2" in self.said(), PATIENCE), self.said())
-        self.wait_for_pieces("night", self.pieces("night") + 2)
+        self.wait_for_segments("night", self.segments("night") + 2)
         self.cluster.run("scancel", job)
         self.assertEqual(self.wait_for_end(job), {1: "CANCELLED"})
         self.assertFalse(wait_until(lambda: self.states(job) != {1: "CANCELLED"}, 20), "it came back by itself")
-        pieces = self.pieces("night")
-        self.assertGreaterEqual(pieces, 2)
+        segments = self.segments("night")
+        self.assertGreaterEqual(segments, 2)
         self.assertEqual(self.wait_for_end(self.submit()), {1: "COMPLETED"}, self.said())
-        self.assertGreaterEqual(self.resumed_blocks("night"), pieces)
-        self.expect_plain_film("night", prompt, 5, 12)
+        self.assertGreaterEqual(self.resumed_blocks("night"), segments)
+        self.expect_plain_video("night", prompt, 5, 12)
 
     def test_what_may_pass_is_requeued_and_what_stays_is_not(self):
         self.write_jobs(["{name: short, prompt: a red balloon at dawn, seed: 1}",
                          "{name: hopeless, prompt: a red balloon at dawn, seed: 2}"], seconds=2)
-        # Out of memory in every run; then a film of other settings in the way.
+        # Out of memory in every run; then a video of other settings in the way.
         fault = {"FLASHBLOCK_TEST_FAULT": "memory:short"}
         job = self.submit("--requeues", "1", "--", "--retries", "0", environment=fault)
         self.assertEqual(self.wait_for_end(job), {1: "FAILED", 2: "COMPLETED"}, self.said())
@@ -193,8 +193,8 @@ class Slurm(unittest.TestCase):
         self.assertIn("nothing was submitted", done.stderr)
 
 
-def stream_hash(film):
-    return subprocess.run(["ffmpeg", "-v", "error", "-i", film, "-c", "copy", "-f", "streamhash", "-"], check=True,
+def stream_hash(video):
+    return subprocess.run(["ffmpeg", "-v", "error", "-i", video, "-c", "copy", "-f", "streamhash", "-"], check=True,
                           capture_output=True, text=True).stdout
 
 

@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
-#include "core/tensor_file.h"
 #include "tests/support/torch_file_writer.h"
+#include "weights/tensor_file.h"
 
 namespace flashblock::testing {
 namespace {

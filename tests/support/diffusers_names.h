@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/weight_store.h"
+#include "weights/weight_store.h"
 
 namespace flashblock::testing {
 

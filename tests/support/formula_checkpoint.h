@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/published_shapes.h"
-#include "core/weight_store.h"
 #include "tests/support/formula_weights.h"
+#include "weights/published_shapes.h"
+#include "weights/weight_store.h"
 
 namespace flashblock::testing {
 

@@ -4,10 +4,10 @@
 #include <sstream>
 #include <string>
 
-#include "core/video_geometry.h"
-#include "core/weight_store.h"
+#include "models/video_geometry.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/torch_file_writer.h"
+#include "weights/weight_store.h"
 
 namespace flashblock::testing {
 namespace {

@@ -1,5 +1,5 @@
 // flashblock_load_benchmark TRANSFORMER [bfloat16|float32] [cpu|cuda]: seconds from opening a transformer's file to the
-// end of its first pass, on a small picture. Run it twice: the first run brings the file into the page cache.
+// end of its first pass, on a small frame. Run it twice: the first run brings the file into the page cache.
 #include <ATen/ops/zeros.h>
 
 #include <chrono>
@@ -9,9 +9,9 @@
 
 #include "core/device.h"
 #include "core/memory_meter.h"
-#include "core/weight_store.h"
 #include "models/video_transformer.h"
 #include "pipeline/device_stream.h"
+#include "weights/weight_store.h"
 
 namespace {
 

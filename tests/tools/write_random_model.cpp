@@ -13,9 +13,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "core/tensor_file.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/test_data.h"
+#include "weights/tensor_file.h"
 
 namespace flashblock::testing {
 namespace {

@@ -76,7 +76,7 @@ class TrainingPassEqualsGeneration(unittest.TestCase):
                 if place < 6:
                     entries.append(self.cached(0, w * 6 + place, int(self.clean[w, place]), past)[1])
 
-    def test_film_starts(self):
+    def test_video_starts(self):
         for s in range(3):
             entries = []
             for block in range(2):
@@ -90,14 +90,14 @@ class TrainingPassEqualsGeneration(unittest.TestCase):
 
 
 class Autoencoder(unittest.TestCase):
-    def test_decoding_in_pieces_equals_decoding_at_once(self):
+    def test_decoding_in_segments_equals_decoding_at_once(self):
         vae, z, history = small_vae(), torch.randn(1, 16, 7, 2, 3), {}
         whole = vae.decode(z)
         self.assertEqual(whole.shape[2], 25)
         for sizes in ([3, 3, 1], [1, 2, 4]):
             history = {}
-            pieces = torch.cat([vae.decode(part, history) for part in z.split(sizes, 2)], 2)
-            self.assertLess(relative(pieces, whole), 1e-5)
+            segments = torch.cat([vae.decode(part, history) for part in z.split(sizes, 2)], 2)
+            self.assertLess(relative(segments, whole), 1e-5)
 
     def test_stacked_convolutions_compute_the_same(self):
         vae, x = small_vae(), torch.rand(1, 3, 9, 16, 24)
@@ -108,10 +108,10 @@ class Autoencoder(unittest.TestCase):
     def test_folded_statistics_change_the_latents_alone(self):
         vae, x = small_vae(), torch.rand(1, 3, 9, 16, 24)
         raw = vae.posterior(x)[0]
-        pictures, mean, std = vae.decode_raw(raw), torch.randn(16), torch.rand(16) + 0.5
+        frames, mean, std = vae.decode_raw(raw), torch.randn(16), torch.rand(16) + 0.5
         vae.fold_statistics(mean, std)
         self.assertLess(relative(vae.encode(x), (raw - mean.view(-1, 1, 1, 1)) / std.view(-1, 1, 1, 1)), 1e-4)
-        self.assertLess(relative(vae.decode(vae.encode(x)), pictures), 1e-4)
+        self.assertLess(relative(vae.decode(vae.encode(x)), frames), 1e-4)
 
     def test_a_saved_run_is_loaded_with_its_widths(self):
         vae, z = small_vae(), torch.randn(1, 16, 2, 2, 3)
@@ -154,7 +154,7 @@ class ShippedModel(unittest.TestCase):
         self.assertEqual([round(s, 4) for s in SIGMAS], [1.0, 0.9375, 0.8333, 0.625])
 
     @torch.no_grad()
-    def test_the_files_make_a_picture_of_what_was_asked(self):
+    def test_the_files_make_a_frame_of_what_was_asked(self):
         if not (self.DEMO / "transformer.safetensors").exists():
             self.skipTest("no weights in assets/demo")
         import reference_render

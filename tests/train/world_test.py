@@ -24,8 +24,8 @@ def one_clip(**values):
     return dict(time2=params["time"], weather2=params["weather"], change=torch.tensor([world.NEVER])) | params
 
 
-def film(first=0, pictures=4, **values):
-    return world.render(one_clip(**values), torch.tensor([first]), pictures)[0]
+def video(first=0, frames=4, **values):
+    return world.render(one_clip(**values), torch.tensor([first]), frames)[0]
 
 
 class ParametersTest(unittest.TestCase):
@@ -61,45 +61,45 @@ class ParametersTest(unittest.TestCase):
 class RenderTest(unittest.TestCase):
     def test_shape_range_and_determinism(self):
         params, first = clips(7), torch.arange(7) * 250
-        pictures = world.render(params, first, 5)
-        self.assertEqual(tuple(pictures.shape), (7, 5, 3, 144, 256))
-        self.assertTrue(torch.isfinite(pictures).all())
-        self.assertGreaterEqual(pictures.min().item(), 0)
-        self.assertLessEqual(pictures.max().item(), 1)
-        self.assertTrue(torch.equal(pictures, world.render(params, first, 5)))
+        frames = world.render(params, first, 5)
+        self.assertEqual(tuple(frames.shape), (7, 5, 3, 144, 256))
+        self.assertTrue(torch.isfinite(frames).all())
+        self.assertGreaterEqual(frames.min().item(), 0)
+        self.assertLessEqual(frames.max().item(), 1)
+        self.assertTrue(torch.equal(frames, world.render(params, first, 5)))
 
-    def test_pieces_equal_the_whole_and_clips_do_not_touch_each_other(self):
+    def test_segments_equal_the_whole_and_clips_do_not_touch_each_other(self):
         params = world.add_changes(clips(6), 1.0, torch.Generator().manual_seed(3), 9, 22)
         first = torch.tensor([0, 3, 9, 12, 500, 2000])
         whole = world.render(params, first, 20)
-        pieces = torch.cat([world.render(params, first, 7), world.render(params, first + 7, 13)], 1)
-        self.assertTrue(torch.equal(whole, pieces))
+        segments = torch.cat([world.render(params, first, 7), world.render(params, first + 7, 13)], 1)
+        self.assertTrue(torch.equal(whole, segments))
         for i in range(6):
             index = torch.tensor([i])
             self.assertTrue(torch.allclose(whole[index], world.render(world.take(params, index), first[index], 20), atol=1e-6))
 
     def test_the_past_knows_nothing_of_the_change(self):
         plain = dict(scene="hills", time="day", weather="clear", actor="balloon", color="red")
-        changing = film(0, 40, **plain, time2="night", weather2="snow", change=torch.tensor(9).item())
-        self.assertTrue(torch.equal(changing[:9], film(0, 9, **plain)))
-        self.assertFalse(torch.equal(changing[9], film(9, 1, **plain)[0]))
-        after = film(33, 7, **(plain | dict(time="night", weather="snow")))
+        changing = video(0, 40, **plain, time2="night", weather2="snow", change=torch.tensor(9).item())
+        self.assertTrue(torch.equal(changing[:9], video(0, 9, **plain)))
+        self.assertFalse(torch.equal(changing[9], video(9, 1, **plain)[0]))
+        after = video(33, 7, **(plain | dict(time="night", weather="snow")))
         self.assertTrue(torch.allclose(changing[33:], after, atol=1e-5))
 
     def test_motion_is_even_and_repeats(self):
-        """Rails, ground and the actor's film repeat after the least common multiple of their periods."""
+        """Rails, ground and the actor's video repeat after the least common multiple of their periods."""
         still = dict(scene="desert", time="day", weather="rain", actor="car", color="blue")
-        self.assertGreater((film(0, 1, **still) - film(1, 1, **still)).abs().mean().item(), 1e-3)
-        period = 4 * 512 * 3  # farthest layer: a quarter element a picture over 512; 48 divides it
-        self.assertTrue(torch.equal(film(7, 2, **still), film(7 + period, 2, **still)))
+        self.assertGreater((video(0, 1, **still) - video(1, 1, **still)).abs().mean().item(), 1e-3)
+        period = 4 * 512 * 3  # farthest layer: a quarter element a frame over 512; 48 divides it
+        self.assertTrue(torch.equal(video(7, 2, **still), video(7 + period, 2, **still)))
 
     def test_directions_scroll_opposite_ways(self):
         values = dict(scene="city", time="day", weather="clear", actor="ball", color="blue")
-        right, left = (film(0, 9, direction=d, **values) for d in (1, 0))
-        for pictures, step in ((right, -16), (left, 16)):  # two elements a picture; a stretch of road beside the ball
-            now, moved = pictures[8, :, 132:138, 24:80], torch.roll(pictures[0], step, -1)[:, 132:138, 24:80]
+        right, left = (video(0, 9, direction=d, **values) for d in (1, 0))
+        for frames, step in ((right, -16), (left, 16)):  # two elements a frame; a stretch of road beside the ball
+            now, moved = frames[8, :, 132:138, 24:80], torch.roll(frames[0], step, -1)[:, 132:138, 24:80]
             self.assertLess((now - moved).abs().max().item(), 0.06)
-            self.assertGreater((now - pictures[0, :, 132:138, 24:80]).abs().max().item(), 0.2)
+            self.assertGreater((now - frames[0, :, 132:138, 24:80]).abs().max().item(), 0.2)
 
     def test_mask_covers_what_the_colour_paints(self):
         for actor in world.ACTORS:
@@ -107,12 +107,12 @@ class RenderTest(unittest.TestCase):
             red, blue = (one_clip(color=color, **values) for color in ("red", "blue"))
             params = {key: torch.cat([red[key], blue[key]]) for key in red}
             first = torch.tensor([31, 31])
-            mask, pictures = world.actor_mask(params, first, 1)[0, 0], world.render(params, first, 1)[:, 0]
+            mask, frames = world.actor_mask(params, first, 1)[0, 0], world.render(params, first, 1)[:, 0]
             self.assertGreater(mask.mean().item(), 0.03)
             self.assertLess(mask.mean().item(), 0.25)
             self.assertGreaterEqual((mask > 0.5).any(1).sum().item(), 20)
             self.assertGreaterEqual((mask > 0.5).any(0).sum().item(), 32)
-            change = (pictures[0] - pictures[1]).abs().amax(0)
+            change = (frames[0] - frames[1]).abs().amax(0)
             self.assertLess(change[mask == 0].max().item(), 1e-6)
             self.assertGreater((change * mask).sum().item() / mask.sum().item(), 0.25, actor)
 
@@ -132,8 +132,8 @@ class RenderTest(unittest.TestCase):
         small = []
         for time in world.TIMES:
             for weather in world.WEATHER:
-                picture = film(0, 1, scene="mountains", time=time, weather=weather, actor="balloon", color="red")
-                small.append(torch.nn.functional.avg_pool2d(picture, 16).flatten())
+                frame = video(0, 1, scene="mountains", time=time, weather=weather, actor="balloon", color="red")
+                small.append(torch.nn.functional.avg_pool2d(frame, 16).flatten())
         distance = torch.cdist(torch.stack(small), torch.stack(small)) / small[0].numel() ** 0.5 + torch.eye(16)
         self.assertGreater(distance.min().item(), 0.02)
 

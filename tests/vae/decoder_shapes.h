@@ -10,7 +10,7 @@
 
 namespace flashblock::testing {
 
-/// `conv2` and `decoder.*`; `widths` from the smallest pictures to the largest, `blocks` residual blocks at each.
+/// `conv2` and `decoder.*`; `widths` from the smallest frames to the largest, `blocks` residual blocks at each.
 /// Source: Self-Forcing wan/modules/vae.py, Decoder3d: upsamplers halve the channels.
 inline std::vector<NamedShape> decoder_shapes(const std::vector<int64_t>& widths, int64_t blocks) {
   std::vector<NamedShape> shapes;

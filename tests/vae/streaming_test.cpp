@@ -1,4 +1,4 @@
-// How a film is cut into calls must not change it; a reset must make the decoder forget.
+// How a video is cut into calls must not change it; a reset must make the decoder forget.
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
@@ -22,13 +22,13 @@ std::shared_ptr<const WeightStore> weights_of(const std::string& kind) {
 at::Tensor some_latents(int64_t frames) { return formula_data("latents", {1, frames, 16, 4, 6}, 1.0); }
 
 at::Tensor decode_in_calls(LatentDecoder& decoder, const at::Tensor& latents, const std::vector<int64_t>& calls) {
-  std::vector<at::Tensor> pictures;
+  std::vector<at::Tensor> frames;
   int64_t first = 0;
   for (const int64_t count : calls) {
-    pictures.push_back(decoder.decode_unclamped(latents.narrow(1, first, count)));
+    frames.push_back(decoder.decode_unclamped(latents.narrow(1, first, count)));
     first += count;
   }
-  return at::cat(pictures).cpu();
+  return at::cat(frames).cpu();
 }
 
 struct StreamingCase {
@@ -51,7 +51,7 @@ class Streaming : public ::testing::TestWithParam<StreamingCase> {
   std::unique_ptr<LatentDecoder> decoder_;
 };
 
-TEST_P(Streaming, EveryCutGivesTheSameFilm) {
+TEST_P(Streaming, EveryCutGivesTheSameVideo) {
   const at::Tensor latents = some_latents(7);
   const at::Tensor whole = decode_in_calls(*decoder_, latents, {7});
   ASSERT_EQ(whole.sizes(), at::IntArrayRef({25, 3, 32, 48}));
@@ -62,7 +62,7 @@ TEST_P(Streaming, EveryCutGivesTheSameFilm) {
   }
 }
 
-TEST_P(Streaming, FirstCallOfAFilmIsShorter) {
+TEST_P(Streaming, FirstCallOfAVideoIsShorter) {
   const at::Tensor latents = some_latents(4);
   EXPECT_EQ(decoder_->decode(latents.narrow(1, 0, 3)).size(0), 9);
   EXPECT_EQ(decoder_->decode(latents.narrow(1, 3, 1)).size(0), 4);
@@ -70,7 +70,7 @@ TEST_P(Streaming, FirstCallOfAFilmIsShorter) {
   EXPECT_EQ(decoder_->decode(latents.narrow(1, 0, 1)).size(0), 1);
 }
 
-TEST_P(Streaming, ResetForgetsTheFilmAndItsSize) {
+TEST_P(Streaming, ResetForgetsTheVideoAndItsSize) {
   const at::Tensor latents = some_latents(3);
   const at::Tensor fresh = decode_in_calls(*decoder_, latents, {3});
   const at::Tensor continued = decode_in_calls(*decoder_, latents, {3});
@@ -81,7 +81,7 @@ TEST_P(Streaming, ResetForgetsTheFilmAndItsSize) {
   EXPECT_TENSORS_NEAR_IN_NORM(decode_in_calls(*decoder_, latents, {3}), fresh, GetParam().bound);
 }
 
-TEST_P(Streaming, HalvesOnTwoThreadsGiveTheSameFilm) {
+TEST_P(Streaming, HalvesOnTwoThreadsGiveTheSameVideo) {
   const at::Tensor latents = some_latents(7);
   for (const int64_t per_call : {1, 2, 4}) {
     const std::vector<at::Tensor> calls = latents.split(per_call, 1);
@@ -111,8 +111,8 @@ TEST_P(Streaming, StateDoesNotGrow) {
   EXPECT_EQ(decoder_->state_bytes(), bytes);
 }
 
-// The slow twin: a decoder that has seen the whole film. Films of several lengths, so that the layers take up the film
-// at different calls, and the first one at the film's start or long after it.
+// The slow twin: a decoder that has seen the whole video. Videos of several lengths, so that the layers take up the
+// video at different calls, and the first one at the video's start or long after it.
 TEST_P(Streaming, RestoredDecoderGoesOnBitForBit) {
   const auto restored = load_latent_decoder(*weights_of(GetParam().kind), GetParam().device, GetParam().dtype);
   for (const int64_t per_call : {3, 1}) {

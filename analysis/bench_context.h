@@ -1,0 +1,73 @@
+// What the pieces of a benchmark share.
+#pragma once
+
+#include <ATen/ops/randn.h>
+
+#include <chrono>
+#include <memory>
+#include <stop_token>
+#include <vector>
+
+#include "analysis/benchmark.h"
+#include "pipeline/device_stream.h"
+#include "vae/latent_decoder.h"
+
+namespace flashblock {
+
+/// One model, video and window.
+struct BenchContext {
+  const RenderSetup& setup;  ///< its recipe has the window
+  LoadedModel& model;
+  const BenchmarkOptions& options;
+  const std::vector<BenchmarkWay>& ways;
+  const std::stop_token& stop;
+  BenchmarkWindow window;  ///< the video's length where the recipe has none
+  int64_t passes;          ///< denoising passes of a frame block
+
+  const Recipe& recipe() const { return setup.config.model.recipe; }
+  at::Device device() const { return model.device(); }
+
+  at::Tensor random(at::IntArrayRef shape) const {
+    return at::randn(shape, at::TensorOptions().device(model.device()).dtype(model.dtype()));
+  }
+  /// Shape: [1, L, C].
+  at::Tensor text() const {
+    return random({1, model.transformer_config().text_len, model.transformer_config().text_dim});
+  }
+  /// Of one frame block. Shape: [1, F, C, H, W].
+  at::Tensor latents() const {
+    return random({1, recipe().frames_per_block, model.transformer_config().in_channels, setup.geometry.latent_height(),
+                   setup.geometry.latent_width()});
+  }
+  /// Frames of a frame block in mid-video.
+  int64_t block_frames() const { return recipe().frames_per_block * setup.geometry.strides.time; }
+  /// The first frame block of a video that finds the window full.
+  int64_t first_full_block() const {
+    return (window.frames + recipe().frames_per_block - 1) / recipe().frames_per_block - 1;
+  }
+
+  /// Of the host, until the device has done all of it.
+  template <typename Work>
+  double seconds_of(const Work& work) const {
+    synchronize(device());
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    synchronize(device());
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  /// `run(way)` for each way in turn, `rounds` times, after one round that is told not to count; false if `stop` was
+  /// requested. `run` takes the way's index and whether it counts.
+  template <typename Run>
+  bool take_turns(int64_t rounds, const Run& run) const {
+    for (int64_t round = -1; round < rounds; ++round) {
+      for (size_t way = 0; way < ways.size(); ++way) {
+        if (stop.stop_requested()) return false;
+        run(way, round >= 0);
+      }
+    }
+    return !stop.stop_requested();
+  }
+};
+
+}  // namespace flashblock

@@ -1,0 +1,124 @@
+#include "analysis/benchmark.h"
+
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/block_cases.h"
+#include "analysis/synthetic_model.h"
+#include "analysis/video_cases.h"
+#include "core/check.h"
+#include "core/error.h"
+#include "pipeline/thread_share.h"
+#include "weights/weight_store.h"
+
+namespace flashblock {
+namespace {
+
+constexpr int64_t kPublishedVaeWidth = 96;
+
+/// The model's decoder where it is the one wanted, else one with random weights.
+BenchFrames load_decoders(const BenchContext& bench, VideoBenchmark& result) {
+  LoadedModel& model = bench.model;
+  const auto store = model.open_vae();
+  const bool small = !store->contains("decoder.conv1.weight");
+  const auto other = small ? random_wan_vae(kPublishedVaeWidth, model.device(), model.dtype())
+                           : random_taehv(model.device(), model.dtype());
+  const std::shared_ptr<LatentDecoder> made_up = load_latent_decoder(*other, model.device(), model.dtype());
+  BenchFrames frames{.full = small ? made_up : model.decoder(), .small = small ? model.decoder() : made_up};
+  result.full_vae = (small ? other : store)->path().filename().string();
+  result.small_vae = (small ? store : other)->path().filename().string();
+  if (!bench.options.small_vae) frames.small.reset();
+  if (bench.options.drawn_frames)
+    frames.drawn =
+        std::make_shared<DrawnFrames>(bench.setup.config.height, bench.setup.config.width, bench.block_frames());
+  return frames;
+}
+
+RenderSetup with_window(RenderSetup setup, const BenchmarkWindow& window) {
+  setup.config.model.recipe.window_frames = window.frames;
+  setup.config.model.recipe.sink_frames = window.sink_frames;
+  return setup;
+}
+
+bool measure_window(const BenchContext& bench, const BenchFrames& frames, VideoBenchmark& result) {
+  WindowTimes times{.window = bench.window};
+  {
+    const ThreadShare as_in_a_video(ThreadShare::of_stage(bench.device()));
+    if (!measure_attention(bench, times) || !measure_transformer(bench, times)) return false;
+  }
+  if (bench.options.videos && !measure_videos(bench, frames, times)) return false;
+  result.windows.push_back(std::move(times));
+  return true;
+}
+
+}  // namespace
+
+std::vector<BenchmarkWay> benchmark_ways(const AttentionConfig& attention) {
+  if (attention.mode == AttentionConfig::Mode::kExact) {
+    throw ConfigError(
+        "attention.mode is exact: bench holds exact attention against reused; leave the mode out, and "
+        "name the policy with --set attention.refresh=NAME");
+  }
+  AttentionConfig exact = attention;
+  exact.mode = AttentionConfig::Mode::kExact;
+  std::vector<BenchmarkWay> ways = {{.name = to_string(exact.mode), .attention = exact},
+                                    {.name = to_string(attention.refresh), .attention = attention}};
+  if (attention.refresh != RefreshPolicy::kFirstPass) {
+    const AttentionConfig first{.refresh = RefreshPolicy::kFirstPass, .correction = attention.correction};
+    ways.push_back({.name = to_string(first.refresh), .attention = first});
+  }
+  return ways;
+}
+
+double median(std::vector<double> values) {
+  FB_CHECK(!values.empty());
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+double percentile(std::vector<double> values, double share) {
+  FB_CHECK(!values.empty());
+  std::sort(values.begin(), values.end());
+  const double rank = std::ceil(share * static_cast<double>(values.size()));
+  return values[static_cast<size_t>(std::max(rank, 1.0)) - 1];
+}
+
+double median_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators) {
+  FB_CHECK(numerators.size() == denominators.size());
+  std::vector<double> ratios;
+  for (size_t i = 0; i < numerators.size(); ++i) ratios.push_back(numerators[i] / denominators[i]);
+  return median(ratios);
+}
+
+std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedModel& model,
+                                            const BenchmarkOptions& options, const std::stop_token& stop) {
+  const c10::InferenceMode no_gradients;
+  const Recipe& recipe = setup.config.model.recipe;
+  VideoBenchmark result{
+      .ways = benchmark_ways(setup.config.attention),
+      .passes = recipe.unipc_steps > 0 ? recipe.unipc_steps : static_cast<int64_t>(recipe.steps.size()),
+      .threads = ThreadShare::of_stage(model.device())};
+  BenchFrames stages;
+  for (const BenchmarkWindow& window : options.windows) {
+    const RenderSetup its_setup = with_window(setup, window);
+    const int64_t frames = window.frames < 0 ? setup.plan.latent_frames() : window.frames;
+    const BenchContext bench{.setup = its_setup,
+                             .model = model,
+                             .options = options,
+                             .ways = result.ways,
+                             .stop = stop,
+                             .window = {.frames = frames, .sink_frames = window.sink_frames},
+                             .passes = result.passes};
+    if (!stages.full) {
+      stages = load_decoders(bench, result);
+      if (!measure_stages(bench, stages, result)) return {};
+    }
+    if (!measure_window(bench, stages, result)) return {};
+  }
+  return result;
+}
+
+}  // namespace flashblock

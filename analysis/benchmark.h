@@ -1,0 +1,107 @@
+// What a video costs with exact attention and with reused attention, stage by stage, measured in one run.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "attention/attention_config.h"
+#include "pipeline/loaded_model.h"
+#include "render/render_setup.h"
+
+namespace flashblock {
+
+/// One way to obtain the attention over earlier frame blocks.
+struct BenchmarkWay {
+  std::string name;
+  AttentionConfig attention;
+};
+
+/// `exact`, the policy of `attention`, and `first_pass` if that is another one. Throws: ConfigError if it is exact.
+std::vector<BenchmarkWay> benchmark_ways(const AttentionConfig& attention);
+
+/// Latent frames attended to, the frame block included, and those of them that never leave; -1: the whole video.
+struct BenchmarkWindow {
+  int64_t frames = 0, sink_frames = 0;
+};
+
+/// What is measured.
+struct BenchmarkOptions {
+  std::vector<BenchmarkWindow> windows;
+  int64_t rounds = 5;             ///< runs of each kind
+  int64_t video_rounds = 5;       ///< videos of each kind
+  bool videos = true;             ///< whole videos too, from noise to segments on disk
+  bool text = true;               ///< the text encoder
+  bool small_vae = true;          ///< the small decoder, by itself and in videos
+  bool drawn_frames = false;      ///< what is encoded is drawn, for a model whose frames are noise
+  std::filesystem::path scratch;  ///< folder in which the videos are written, and deleted again
+};
+
+/// Times of one piece of work, in seconds: by way, then run. Ways took turns. Work that attention is no part of has one
+/// list.
+struct WorkTimes {
+  std::string work;
+  std::vector<std::vector<double>> seconds;
+};
+
+/// One video.
+struct VideoRun {
+  double first_frame_seconds = 0;     ///< from the text embedding until its first frames were in host memory
+  double decoded_seconds = 0;         ///< until all were
+  double seconds = 0;                 ///< until the last segment was on disk; without a decoder until all was denoised
+  std::vector<double> block_seconds;  ///< from frame block to frame block, with a full window
+  int64_t memory_growth_bytes = 0;    ///< of the device's memory, from the first block with a full window to the last
+  double external_share = 0;          ///< of the attentions over earlier blocks, those computed; 0..1
+  std::map<std::string, double> stages;  ///< seconds of `denoise`, `remember`, `decode` and `write`
+};
+
+/// Videos of one kind, by way, then run.
+struct VideoTimes {
+  std::string kind;  ///< `transformer`: only denoised; `full VAE`, `small VAE`: decoded and written
+  std::vector<std::vector<VideoRun>> runs;
+};
+
+/// What depends on the window.
+struct WindowTimes {
+  BenchmarkWindow window;               ///< latent frames attended to: the video's where there was no window
+  std::vector<double> external_passes;  ///< by way: passes of a frame block that compute the external attention (R)
+  /// With the window full: `attention`, self-attention of a frame block in all layers and passes, on random queries,
+  /// keys and values; `first pass`, `later pass`, `clean pass`, `frame block`, the transformer.
+  std::vector<WorkTimes> work;
+  /// Of a frame block of the transformer, in runs of their own: `linears`, `inside attention`, `outside attention`
+  /// (with its merge), `inside + outside`, `cross attention`, `rest`. Inside and outside are one softmax in exact mode,
+  /// and their lists empty.
+  std::vector<WorkTimes> split;
+  std::vector<VideoTimes> videos;
+};
+
+struct VideoBenchmark {
+  std::vector<BenchmarkWay> ways;
+  int64_t passes = 0;  ///< denoising passes of a frame block
+  int threads = 0;     ///< of the CPU, in each stage of a video
+  /// `text encoding` of one prompt; of a frame block in mid-video `VAE decode, full`, `VAE decode, small`, frames
+  /// copied to the host, and `encode and write`.
+  std::vector<WorkTimes> stages;
+  int64_t text_tokens = 0;
+  std::string full_vae, small_vae;  ///< which decoders these are
+  std::vector<WindowTimes> windows;
+};
+
+double median(std::vector<double> values);
+/// The smallest value that a share of at least `share` (0..1) of all do not exceed.
+double percentile(std::vector<double> values, double share);
+/// The median of the ratios of runs that followed each other, which a machine that others use too changes less than the
+/// ratio of the medians. Requires: lists of one length.
+double median_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators);
+
+/// Measures `setup`'s video on random numbers for text. Text guidance is left out. A decoder that the model does not
+/// have is one of the published size with random weights.
+/// Returns none if `stop` was requested. Throws: Error.
+std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedModel& model,
+                                            const BenchmarkOptions& options, const std::stop_token& stop = {});
+
+}  // namespace flashblock

@@ -1,0 +1,204 @@
+#include "analysis/block_cases.h"
+
+#include <array>
+#include <utility>
+
+#include "analysis/work_split.h"
+#include "attention/block_attention.h"
+#include "core/work_scopes.h"
+#include "models/transformer_state.h"
+
+namespace flashblock {
+namespace {
+
+constexpr double kTimestep = 500;  // any: time does not depend on it
+
+std::vector<Pass> passes_of(const BenchContext& bench) {
+  std::vector<Pass> all;
+  for (int64_t step = 0; step < bench.passes; ++step) all.push_back(Pass::denoise(step));
+  all.push_back(Pass::clean());
+  return all;
+}
+
+/// Self-attention, with the keys and values of one layer for all: they are far larger than a processor's caches.
+class AttentionCase {
+ public:
+  explicit AttentionCase(const BenchContext& bench)
+      : bench_(bench),
+        cache_({.tokens_per_frame = bench.setup.geometry.tokens_per_frame(),
+                .frames_per_block = bench.recipe().frames_per_block,
+                .window_frames = bench.window.frames,
+                .sink_frames = bench.window.sink_frames},
+               1, sizes().heads, sizes().head_dim(), bench.device(), bench.model.dtype()),
+        tokens_(bench.setup.geometry.tokens_per_frame() * bench.recipe().frames_per_block) {
+    // Of two passes in a row: attention that is kept is corrected by how far queries have moved.
+    for (at::Tensor& q : q_) q = bench.random({1, tokens_, sizes().heads, sizes().head_dim()});
+    for (int64_t layer = 0; layer < sizes().layers; ++layer) external_.emplace_back(layer);
+    while (cache_.past_frames() + bench.recipe().frames_per_block < bench.window.frames) {
+      stage();
+      cache_.commit();
+    }
+    stage();
+  }
+
+  /// Seconds of one frame block in all layers. In the clean pass the last layer computes none.
+  double block(const AttentionConfig& attention) {
+    synchronize(bench_.device());
+    const TimeMark begin(bench_.device());
+    for (const Pass& pass : passes_of(bench_)) {
+      const size_t layers = pass.kind == Pass::Kind::kClean ? external_.size() - 1 : external_.size();
+      std::swap(q_[0], q_[1]);
+      for (size_t layer = 0; layer < layers; ++layer) block_attention(q_[0], cache_, external_[layer], attention, pass);
+    }
+    const TimeMark end(bench_.device());
+    // The first layer takes part in every pass.
+    external_passes_ = static_cast<double>(external_.front().computed()) / static_cast<double>(sizes().heads);
+    for (BlockExternalCache& cache : external_) cache.reset();
+    return end.seconds_since(begin);
+  }
+
+  /// Passes of the latest block that computed the external attention.
+  double external_passes() const { return external_passes_; }
+
+ private:
+  const TransformerConfig& sizes() const { return bench_.model.transformer_config(); }
+  void stage() {
+    const KeyRange staged = cache_.stage(bench_.recipe().frames_per_block);
+    staged.keys.copy_(bench_.random(staged.keys.sizes()));
+    staged.values.copy_(bench_.random(staged.values.sizes()));
+  }
+
+  const BenchContext& bench_;
+  KvCache cache_;
+  std::vector<BlockExternalCache> external_;
+  int64_t tokens_;
+  std::array<at::Tensor, 2> q_;
+  double external_passes_ = 0;
+};
+
+/// The transformer. All ways share one state: blocks take turns, and the window stays full.
+class TransformerCase {
+ public:
+  explicit TransformerCase(const BenchContext& bench)
+      : bench_(bench),
+        transformer_(bench.model.transformer()),
+        state_(transformer_->config(),
+               {.geometry = bench.setup.geometry,
+                .frames_per_block = bench.recipe().frames_per_block,
+                .window_frames = bench.window.frames,
+                .sink_frames = bench.window.sink_frames,
+                .max_frames = bench.window.frames + blocks_at_most() * bench.recipe().frames_per_block,
+                .attention = bench.ways.front().attention},
+               bench.device(), bench.model.dtype()),
+        latents_(bench.latents()) {
+    transformer_->set_prompt(state_, bench.text());
+    while (state_.next_frame() < bench.window.frames) run(Pass::clean());
+  }
+
+  /// Seconds of each pass of one frame block.
+  std::vector<double> block(const AttentionConfig& attention) {
+    state_.set_attention(attention);
+    synchronize(bench_.device());
+    std::vector<TimeMark> marks;
+    marks.emplace_back(bench_.device());
+    for (const Pass& pass : passes_of(bench_)) {
+      run(pass);
+      marks.emplace_back(bench_.device());
+    }
+    std::vector<double> seconds;
+    for (size_t i = 1; i < marks.size(); ++i) seconds.push_back(marks[i].seconds_since(marks[i - 1]));
+    return seconds;
+  }
+
+ private:
+  int64_t blocks_at_most() const {  // filling, then a round to warm up and the others, whole and watched
+    const auto rounds = 2 * (bench_.options.rounds + 1);
+    return bench_.window.frames / bench_.recipe().frames_per_block + 2 +
+           rounds * static_cast<int64_t>(bench_.ways.size());
+  }
+  void run(const Pass& pass) { transformer_->forward(latents_, kTimestep, state_.next_frame(), pass, state_); }
+
+  const BenchContext& bench_;
+  std::shared_ptr<const VideoTransformer> transformer_;
+  TransformerState state_;
+  at::Tensor latents_;
+};
+
+double sum(const std::vector<double>& values) {
+  double all = 0;
+  for (const double value : values) all += value;
+  return all;
+}
+
+/// Work times by name, a list for each way.
+class Table {
+ public:
+  Table(size_t ways, std::vector<std::string> names) {
+    for (std::string& name : names)
+      rows_.push_back({.work = std::move(name), .seconds = std::vector<std::vector<double>>(ways)});
+  }
+  void add(size_t row, size_t way, double seconds) { rows_[row].seconds[way].push_back(seconds); }
+  std::vector<WorkTimes> take() { return std::move(rows_); }
+
+ private:
+  std::vector<WorkTimes> rows_;
+};
+
+void add_passes(Table& table, size_t way, const std::vector<double>& passes) {
+  enum Row { kFirst, kLater, kClean, kBlock };
+  table.add(kFirst, way, passes.front());
+  if (passes.size() > 2) table.add(kLater, way, median({passes.begin() + 1, passes.end() - 1}));
+  table.add(kClean, way, passes.back());
+  table.add(kBlock, way, sum(passes));
+}
+
+void add_split(Table& table, size_t way, std::map<std::string, double> parts, double whole) {
+  enum Row { kLinears, kInside, kOutside, kBoth, kCross, kRest };
+  const double both = parts[kWholeScope] + parts[kInternalScope] + parts[kExternalScope];
+  table.add(kLinears, way, parts[kLinearScope]);
+  if (parts[kWholeScope] == 0) {
+    table.add(kInside, way, parts[kInternalScope]);
+    table.add(kOutside, way, parts[kExternalScope]);
+  }
+  table.add(kBoth, way, both);
+  table.add(kCross, way, parts[kAttentionScope]);
+  table.add(kRest, way, whole - both - parts[kLinearScope] - parts[kAttentionScope]);
+}
+
+}  // namespace
+
+bool measure_attention(const BenchContext& bench, WindowTimes& result) {
+  AttentionCase attention(bench);
+  Table table(bench.ways.size(), {"attention"});
+  result.external_passes.resize(bench.ways.size());
+  const bool whole = bench.take_turns(bench.options.rounds, [&](size_t way, bool counts) {
+    const double seconds = attention.block(bench.ways[way].attention);
+    if (counts) table.add(0, way, seconds);
+    result.external_passes[way] = attention.external_passes();
+  });
+  result.work = table.take();
+  return whole;
+}
+
+bool measure_transformer(const BenchContext& bench, WindowTimes& result) {
+  TransformerCase transformer(bench);
+  Table passes(bench.ways.size(), {"first pass", "later pass", "clean pass", "frame block"});
+  if (!bench.take_turns(bench.options.rounds, [&](size_t way, bool counts) {
+        const std::vector<double> seconds = transformer.block(bench.ways[way].attention);
+        if (counts) add_passes(passes, way, seconds);
+      }))
+    return false;
+  Table split(bench.ways.size(),
+              {"linears", "inside attention", "outside attention", "inside + outside", "cross attention", "rest"});
+  if (!bench.take_turns(bench.options.rounds, [&](size_t way, bool counts) {
+        const WorkSplit watched(bench.device());
+        const double whole = sum(transformer.block(bench.ways[way].attention));
+        if (counts) add_split(split, way, watched.seconds(), whole);
+      }))
+    return false;
+  for (WorkTimes& times : passes.take()) result.work.push_back(std::move(times));
+  result.split = split.take();
+  return true;
+}
+
+}  // namespace flashblock

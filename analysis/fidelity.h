@@ -1,0 +1,98 @@
+// What a way of obtaining attention costs the frame: one video rendered several times, each held against the exact
+// one.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "analysis/video_measures.h"
+#include "render/render.h"
+
+namespace flashblock {
+
+/// One rendering of the video.
+struct FidelityRun {
+  enum class Kind {
+    kExact,       ///< one softmax over all keys in every pass: what the others are held against
+    kPolicy,      ///< attention as it is to be judged
+    kNoiseFloor,  ///< exact too, its sums in another order: over earlier blocks and over the block apart, then merged
+    kOtherSeed,   ///< exact, with other noise: how far apart two good videos are
+  };
+  std::string name;
+  Kind kind = Kind::kPolicy;
+  AttentionConfig attention;
+  uint64_t seed = 0;
+};
+
+/// The runs around `policies`, whose kind and seed are set here: the exact one first, then the policies, then noise
+/// floor and other seed.
+std::vector<FidelityRun> fidelity_runs(const std::vector<FidelityRun>& policies, uint64_t seed, uint64_t other_seed);
+
+/// A video in numbers.
+struct VideoSummary {
+  double latent_psnr = kNotMeasured;  ///< dB, from the mean square error over the video; peak: the exact latents' range
+  double latent_ssim = kNotMeasured;  ///< mean over blocks
+  double frame_psnr = kNotMeasured;   ///< dB, peak 1
+  double frame_ssim = kNotMeasured;
+  double early_frame_psnr = kNotMeasured;  ///< the same over the first 5 s
+  FrameStatistics mean;                    ///< over the video
+  FrameStatistics drift;      ///< mean after the first 5 s (at most half of the video) over the mean in them, minus 1
+  FrameStatistics end_drift;  ///< the same of the last 5 s alone; depends on what happens to be seen there
+  double flicker = kNotMeasured;
+  double border_jump = kNotMeasured;  ///< mean change at borders of blocks over mean change inside; 1: none to be seen
+};
+
+/// A rendering, measured.
+struct MeasuredRun {
+  FidelityRun run;
+  RenderCounts counts;
+  std::vector<BlockMeasures> blocks;
+  VideoSummary summary;
+  std::vector<at::Tensor> thumbnails;  ///< frames of each block, [T, h, w, 3] uint8
+
+  /// Part of the passes over blocks with a past that computed the attention over it.
+  double computed_share() const;
+};
+
+struct Fidelity {
+  std::vector<MeasuredRun> runs;  ///< as fidelity_runs lays them out
+  double latent_range = 0;        ///< of the exact video
+
+  const MeasuredRun& of(FidelityRun::Kind kind) const;  ///< the first of that kind
+};
+
+/// What a run is asked: does it save, does it drift, does it differ by more than rounding.
+struct FidelityVerdict {
+  static constexpr double kMaxShare = 0.40;            ///< of passes that compute the attention over the past
+  static constexpr double kMaxDriftDifference = 0.02;  ///< between the drifts of this video and of the exact one
+  static constexpr double kMaxLossDb = 3;              ///< below the noise floor, over the first 5 s
+
+  double drift_difference = kNotMeasured;  ///< the largest of the four
+  std::string drifting;                    ///< the statistic it is of
+  double early_loss_db = kNotMeasured;     ///< noise floor's PSNR minus this run's; 0 if both are equal to exact
+  bool saves = false, keeps_drift = false, is_rounding = false;
+};
+
+/// Requires: `runs` as fidelity_runs lays them out.
+FidelityVerdict judge(const MeasuredRun& run, const Fidelity& fidelity);
+
+/// The statistics by name, for reports.
+std::array<std::pair<const char*, double>, 4> named(const FrameStatistics& statistics);
+
+/// The summary of a video of `fps` frames per second. Seconds as above.
+VideoSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_range, int64_t fps);
+
+/// Renders every run, one after another, on the model that `setup` was made for. Memory: the exact video's frames, and
+/// small ones of every run. Nothing if `stop` was requested. Throws: Error.
+std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& model,
+                                         const std::vector<FidelityRun>& runs, Profile& profile,
+                                         RenderObserver& observer, const std::stop_token& stop = {});
+
+}  // namespace flashblock

@@ -1,0 +1,165 @@
+// How much attention changes from pass to pass: what may be kept, and what each policy keeps.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "analysis/video_measures.h"
+#include "attention/attention_observer.h"
+#include "attention/refresh_gate.h"
+#include "render/render.h"
+
+namespace flashblock {
+
+/// One number per layer and head: [layer][head]; not measured (NaN) where a layer computes no attention in that pass.
+using HeadGrid = std::vector<std::vector<double>>;
+
+/// What is compared between two passes over the same frame block. Means over tokens and frame blocks.
+enum class Change {
+  kExternalCosine,  ///< of A_out: cosine of the two outputs of a token
+  kExternalError,   ///< of A_out: norm of the difference over the norm of the later one
+  kLseChange,       ///< of L_out: |difference|
+  kInternalCosine,  ///< of A_in
+  kInternalError,   ///< of A_in
+  kOutputError,     ///< of the merged output of the later pass, if A_out and L_out of the earlier one are used in it
+};
+inline constexpr size_t kChanges = 6;
+
+/// Passes are counted from 0; the clean pass is the last one.
+struct PassPair {
+  int64_t from = 0, to = 0;
+  std::array<HeadGrid, kChanges> changes;
+
+  const HeadGrid& of(Change change) const { return changes[static_cast<size_t>(change)]; }
+};
+
+/// A frame block that has a past. Means over layers, heads and denoising passes (the last block has no clean pass).
+struct BlockRedundancy {
+  double external_cosine = kNotMeasured;  ///< with the pass before
+  double internal_cosine = kNotMeasured;
+  double external_share = kNotMeasured;
+};
+
+/// What a policy computed anew: [layer][pass][head], part of the frame blocks.
+struct PolicyRefresh {
+  std::string name;
+  std::vector<std::vector<std::vector<double>>> computed;
+  double share = kNotMeasured;  ///< computed, of all that there was to compute
+};
+
+/// A policy at one setting.
+struct PolicyPoint {
+  std::string curve;    ///< name of the policy, the same for all its settings
+  std::string setting;  ///< as keys of `attention`
+  AttentionConfig attention;
+  double share = kNotMeasured;  ///< of the external attentions of all heads and passes, those computed
+  double error = kNotMeasured;  ///< of the merged output; see PolicyReplay in policy_curves.h
+};
+
+struct Redundancy {
+  int64_t layers = 0, heads = 0, passes = 0;
+  std::vector<PassPair> pairs;  ///< by `to`, then `from`; up to eight passes all pairs, else first and last ones
+  std::vector<HeadGrid> external_share;  ///< of each pass: part of the attention that goes to earlier blocks
+  std::vector<BlockRedundancy> blocks;
+  std::vector<PolicyRefresh> policies;
+  std::vector<PolicyPoint> points;  ///< if asked for: error against work (policy_curves.h)
+
+  /// Null if that pair was not kept.
+  const PassPair* pair(int64_t from, int64_t to) const;
+};
+
+/// Mean of all that was measured in a grid.
+double grid_mean(const HeadGrid& grid);
+
+/// Compares the passes of each frame block as the video goes by. Wants every pass computed (RefreshPolicy::kEveryPass).
+class RedundancyMeter : public AttentionObserver {
+ public:
+  RedundancyMeter(int64_t layers, int64_t heads);
+  void observe(const AttentionObservation& observation) override;
+
+  /// All but the policies.
+  Redundancy result() const;
+
+ private:
+  struct KeptPass {
+    int64_t pass = 0;
+    bool clean = false;
+    AttentionState external, internal;
+  };
+  /// Sums over frame blocks, [layers, heads] float64, and how many went into each layer.
+  struct Sum {
+    at::Tensor sum, count;
+  };
+  struct PairSum {
+    int64_t from = 0, to = 0;
+    std::array<Sum, kChanges> changes;
+  };
+  struct BlockSum {
+    double cosine = 0, internal_cosine = 0, share = 0;
+    int64_t compared = 0, seen = 0;
+  };
+
+  Sum empty_sum() const;
+  void add(Sum& sum, int64_t layer, const at::Tensor& heads) const;
+  HeadGrid mean(const Sum& sum) const;
+  PairSum& pair_sum(int64_t from, int64_t to);
+  void compare(const KeptPass& earlier, const KeptPass& now, int64_t layer);
+
+  int64_t layers_, heads_;
+  std::vector<std::vector<KeptPass>> kept_;  // of each layer, in the current block
+  std::vector<PairSum> pairs_;
+  std::vector<Sum> shares_;
+  std::vector<BlockSum> blocks_;
+};
+
+/// Takes down which attentions are computed.
+class RefreshMeter : public AttentionObserver {
+ public:
+  RefreshMeter(int64_t layers, int64_t heads)
+      : heads_(heads), denoised_(static_cast<size_t>(layers)), counts_(static_cast<size_t>(layers)) {}
+  void observe(const AttentionObservation& observation) override;
+  PolicyRefresh result(const std::string& name) const;
+
+ private:
+  struct Count {
+    at::Tensor computed;  // [heads] int64
+    int64_t all = 0;
+  };
+  int64_t heads_;
+  int64_t steps_ = 0;                       // denoising passes of a block
+  std::vector<bool> denoised_;              // of each layer: the block's clean pass is to come
+  std::vector<std::vector<Count>> counts_;  // [layer][pass]
+};
+
+/// The published gate, from the means over all blocks, as its calibration takes them: the first pass computes, and a
+/// head in a later pass where, since it was last computed, A_out or L_out has changed beyond the thresholds. `name`: as
+/// in RefreshGate. Attentions that were not measured are computed.
+RefreshGate calibrate_gate(const Redundancy& redundancy, const GateThresholds& thresholds, const std::string& name);
+
+/// What it computes of all that was measured.
+PolicyRefresh published_gate(const Redundancy& redundancy, const GateThresholds& thresholds = {});
+
+/// A policy to watch.
+struct WatchedPolicy {
+  std::string name;
+  AttentionConfig attention;
+};
+
+/// What measure_redundancy looks at besides passes.
+struct RedundancyOptions {
+  std::vector<WatchedPolicy> policies;
+  GateThresholds gate;
+  bool points = false;  ///< error against work of all policies, in a video more
+};
+
+/// Renders the video with every attention computed and compares its passes, then once with each policy to see what it
+/// computes. Nothing if `stop` was requested. Throws: Error; ConfigError if no frame block has a past.
+std::optional<Redundancy> measure_redundancy(const RenderSetup& setup, LoadedModel& model,
+                                             const RedundancyOptions& options, Profile& profile,
+                                             RenderObserver& observer, const std::stop_token& stop = {});
+
+}  // namespace flashblock

@@ -1,0 +1,22 @@
+// The videos of an analysis, side by side.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "analysis/fidelity.h"
+#include "media/video_format.h"
+#include "media/video_writer.h"
+
+namespace flashblock {
+
+/// Frame number `frame` of a run, made small. Shape: [h, w, 3] uint8.
+at::Tensor thumbnail_at(const MeasuredRun& run, int64_t frame);
+
+/// Writes one video that shows all runs at once, each under its name. `format`: its frame size does not count.
+/// Throws: ConfigError if the video exists and may not be replaced; MediaError.
+void write_side_by_side(const Fidelity& fidelity, const std::filesystem::path& video, VideoFormat format,
+                        ExistingVideo existing, const std::map<std::string, std::string>& tags);
+
+}  // namespace flashblock

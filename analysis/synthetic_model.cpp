@@ -1,0 +1,163 @@
+#include "analysis/synthetic_model.h"
+
+#include <ATen/ops/full.h>
+#include <ATen/ops/randn.h>
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+#include "weights/published_shapes.h"
+#include "weights/weight_store.h"
+
+namespace flashblock {
+namespace {
+
+constexpr const char* kDemo = "demo";
+constexpr const char* kTokenEmbedding = "token_embedding.weight";
+constexpr int64_t kVocabulary = 256384;  // of UMT5
+constexpr int64_t kTextHeadWidth = 64;
+
+const std::array<ModelGeometry, 3>& published_geometries() {
+  static const std::array<ModelGeometry, 3> all = {{
+      {.name = "wan2.1-1.3b", .width = 1536, .layers = 30, .heads = 12, .ffn = 8960},
+      {.name = "wan2.1-14b", .width = 5120, .layers = 40, .heads = 40, .ffn = 13824},
+      {.name = kDemo,
+       .width = 320,
+       .layers = 8,
+       .heads = 5,
+       .ffn = 960,
+       .text_width = 256,
+       .text_length = 64,
+       .text_layers = 2,
+       .text_ffn = 448,
+       .vae_width = 16},
+  }};
+  return all;
+}
+
+[[noreturn]] void refuse(const std::string& text, const std::string& found) {
+  throw ConfigError("--geometry " + text + ": " + found +
+                    "; wanted wan2.1-1.3b, wan2.1-14b, demo, or sizes as in width=1536,layers=30,heads=12,ffn=8960 "
+                    "(and text=4096,text_length=512,vae=96)");
+}
+
+int64_t read_size(const std::string& text, const std::string& value) {
+  constexpr int64_t kLargest = 100'000;
+  int64_t size = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), size);
+  if (error != std::errc() || end != value.data() + value.size() || size < 1 || size > kLargest)
+    refuse(text, "found '" + value + "' where a number from 1 to 100000 belongs");
+  return size;
+}
+
+ModelGeometry read_sizes(const std::string& text) {
+  ModelGeometry geometry{.name = text};
+  const std::map<std::string, int64_t*> sizes = {{"width", &geometry.width},     {"layers", &geometry.layers},
+                                                 {"heads", &geometry.heads},     {"ffn", &geometry.ffn},
+                                                 {"text", &geometry.text_width}, {"text_length", &geometry.text_length},
+                                                 {"vae", &geometry.vae_width}};
+  std::istringstream words(text);
+  for (std::string word; std::getline(words, word, ',');) {
+    const size_t equals = word.find('=');
+    const auto size = sizes.find(word.substr(0, equals));
+    if (equals == std::string::npos || size == sizes.end()) refuse(text, "found '" + word + "'");
+    *size->second = read_size(text, word.substr(equals + 1));
+  }
+  for (const char* needed : {"width", "layers", "heads", "ffn"})
+    if (*sizes.at(needed) == 0) refuse(text, std::string(needed) + " is missing");
+  if (geometry.width % geometry.heads != 0 || geometry.width / geometry.heads % 2 != 0)
+    refuse(text, "the width does not split into heads of even width");
+  if (geometry.text_width % kTextHeadWidth != 0) refuse(text, "text is no multiple of 64");
+  geometry.text_ffn = geometry.text_width * 5 / 2;  // as in UMT5-XXL
+  return geometry;
+}
+
+/// Products of rows with such weights have the size of the rows' elements.
+double scale_of(const std::vector<int64_t>& shape) {
+  double inputs = 1;
+  for (size_t i = 1; i < shape.size(); ++i) inputs *= static_cast<double>(shape[i]);
+  return 1 / std::sqrt(inputs);
+}
+
+std::shared_ptr<const WeightStore> random_store(const std::vector<NamedShape>& shapes, const std::string& name,
+                                                at::Device device, at::ScalarType dtype,
+                                                const std::string& config = "") {
+  std::map<std::string, at::Tensor> tensors;
+  std::map<std::string, WeightStore::Change> changes;
+  for (const auto& [tensor, shape] : shapes) {
+    tensors[tensor] = at::full({1}, 0.1, dtype).expand(shape);  // the shape, without its memory
+    if (tensor == kTokenEmbedding) continue;                    // of which rows are picked on the host
+    changes[tensor] = [shape = shape, device, dtype](const at::Tensor&) {
+      return at::randn(shape, at::TensorOptions().device(device).dtype(dtype)).mul_(scale_of(shape));
+    };
+  }
+  std::map<std::string, std::string> metadata;
+  if (!config.empty()) metadata["config"] = config;
+  return WeightStore::from_tensors(std::move(tensors), name + " (random weights)", std::move(metadata))
+      ->with_changes(std::move(changes));
+}
+
+nlohmann::json transformer_sizes(const ModelGeometry& geometry) {
+  return {{"dim", geometry.width},
+          {"num_heads", geometry.heads},
+          {"num_layers", geometry.layers},
+          {"ffn_dim", geometry.ffn},
+          {"text_dim", geometry.text_width},
+          {"text_len", geometry.text_length},
+          {"freq_dim", 256},
+          {"in_dim", 16},
+          {"out_dim", 16},
+          {"patch_size", {1, 2, 2}}};
+}
+
+nlohmann::json text_encoder_sizes(const ModelGeometry& geometry) {
+  return {{"vocab_size", kVocabulary},
+          {"dim", geometry.text_width},
+          {"dim_attn", geometry.text_width},
+          {"dim_ffn", geometry.text_ffn},
+          {"num_heads", geometry.text_width / kTextHeadWidth},
+          {"num_layers", geometry.text_layers},
+          {"num_buckets", 32}};
+}
+
+}  // namespace
+
+ModelGeometry parse_geometry(const std::string& text) {
+  for (const ModelGeometry& geometry : published_geometries())
+    if (geometry.name == text) return geometry;
+  return read_sizes(text);
+}
+
+ModelDescription random_description(const ModelGeometry& geometry) {
+  ModelDescription model{.name = geometry.name};
+  model.recipe.window_frames = 21;
+  if (geometry.name != kDemo) return model;
+  model.recipe.window_frames = 12;
+  model.recipe.sink_frames = 3;
+  model.defaults = {.width = 256, .height = 144, .fps = 16, .seconds = 10};
+  return model;
+}
+
+ModelWeights random_weights(const ModelGeometry& geometry, at::Device device, at::ScalarType dtype) {
+  const nlohmann::json sizes = transformer_sizes(geometry);
+  return {.transformer = random_store(transformer_shapes(sizes), geometry.name, device, dtype, sizes.dump()),
+          .text_encoder = random_store(umt5_shapes(text_encoder_sizes(geometry)), geometry.name, device, dtype),
+          .vae = random_wan_vae(geometry.vae_width, device, dtype)};
+}
+
+std::shared_ptr<const WeightStore> random_wan_vae(int64_t width, at::Device device, at::ScalarType dtype) {
+  return random_store(vae_shapes(width), "Wan VAE", device, dtype);
+}
+
+std::shared_ptr<const WeightStore> random_taehv(at::Device device, at::ScalarType dtype) {
+  return random_store(taehv_shapes(), "TAEHV", device, dtype);
+}
+
+}  // namespace flashblock

@@ -1,0 +1,43 @@
+// Models of any size with random weights, made on the device: for measuring time and memory without files.
+#pragma once
+
+#include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "pipeline/loaded_model.h"
+#include "pipeline/recipe.h"
+
+namespace flashblock {
+
+/// Sizes of a model: its transformer, the text encoder that belongs to it, its VAE.
+struct ModelGeometry {
+  std::string name;
+  int64_t width = 0, layers = 0, heads = 0, ffn = 0;  ///< of the transformer
+  int64_t text_width = 4096, text_length = 512;       ///< of the text embedding; rows that the transformer sees
+  int64_t text_layers = 24, text_ffn = 10240;         ///< of the UMT5 encoder; heads are 64 wide
+  int64_t vae_width = 96;
+};
+
+/// A published size, `wan2.1-1.3b`, `wan2.1-14b` or `demo` (the demo model's transformer and text encoder), or one's
+/// own: `width=W,layers=N,heads=N,ffn=W`, and `text=W`, `text_length=N`, `vae=W` where they are not those of Wan2.1.
+/// Throws: ConfigError.
+ModelGeometry parse_geometry(const std::string& text);
+
+/// The sampling recipe and video of published few-step models: 4 passes, blocks of 3 latent frames, window 21, 832x480;
+/// those of the demo model for `demo`.
+ModelDescription random_description(const ModelGeometry& geometry);
+
+/// The weights. Normal numbers, scaled so that activations stay finite: a matrix product takes more power, and so more
+/// time, on random numbers than on zeros. Each tensor is made when it is read, on `device` and in `dtype`; nothing is
+/// kept. The token embeddings are one number.
+ModelWeights random_weights(const ModelGeometry& geometry, at::Device device, at::ScalarType dtype);
+
+/// The same for the published decoders: the Wan VAE of width 96, and the small one, TAEHV.
+std::shared_ptr<const WeightStore> random_wan_vae(int64_t width, at::Device device, at::ScalarType dtype);
+std::shared_ptr<const WeightStore> random_taehv(at::Device device, at::ScalarType dtype);
+
+}  // namespace flashblock

@@ -1,0 +1,105 @@
+#include "app/fidelity_command.h"
+
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "analysis/fidelity_report.h"
+#include "analysis/html_page.h"
+#include "analysis/side_by_side.h"
+#include "app/analysis_setup.h"
+#include "app/interrupt.h"
+#include "core/atomic_file.h"
+#include "core/device.h"
+#include "core/error.h"
+#include "render/render_setup.h"
+#include "render/sidecar.h"
+
+namespace flashblock {
+namespace {
+
+std::string bytes_of(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::ostringstream bytes;
+  if (!(bytes << stream.rdbuf())) throw MediaError("cannot read " + file.string() + " again");
+  return bytes.str();
+}
+
+std::vector<FidelityRun> runs_of(const AnalysisSetup& setup, const FidelityRequest& request) {
+  std::vector<FidelityRun> policies;
+  for (const ChosenPolicy& policy : setup.policies) {
+    policies.push_back({.name = policy.name, .attention = policy.attention});
+  }
+  const uint64_t seed = *setup.config.seed;
+  const uint64_t other = request.other_seed.value_or(seed + 1);
+  if (other == seed) throw ConfigError("--other-seed " + std::to_string(other) + " is the video's own: give another");
+  return fidelity_runs(policies, seed, other);
+}
+
+VideoFormat video_format(const RenderConfig& config) {
+  return {.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder};
+}
+
+ExistingVideo existing(const RenderConfig& config) {
+  return config.overwrite ? ExistingVideo::kReplace : ExistingVideo::kRefuse;
+}
+
+/// Where the page finds the video, which is written first.
+std::string write_video(const FidelityRequest& request, const RenderSetup& setup, const Fidelity& fidelity) {
+  if (request.video == VideoPlace::kNone) return "";
+  const RenderConfig& config = setup.config;
+  write_side_by_side(fidelity, config.output, video_format(config), existing(config), video_tags(config));
+  return request.video == VideoPlace::kInside ? data_uri("video/mp4", bytes_of(config.output))
+                                              : config.output.filename().string();
+}
+
+}  // namespace
+
+int run_fidelity(const FidelityRequest& request) {
+  const AnalysisSetup analysis = set_up_analysis(request.analysis, "fidelity");
+  const std::vector<FidelityRun> runs = runs_of(analysis, request);
+  const at::Device device = resolve_device(analysis.config.device);
+  Profile profile;
+  LoadedModel model(analysis.config.model, device, resolve_dtype(analysis.config.dtype, device), profile,
+                    model_options(analysis.config));
+  const RenderSetup setup = set_up_render(analysis.config, model.transformer_config());
+  for (const ChosenPolicy& policy : analysis.policies) {
+    check_attention(policy.attention, analysis.config.model.recipe, model.transformer_config());
+  }
+  if (request.video != VideoPlace::kNone) {
+    check_video_can_be_written(
+        setup.config.output, existing(setup.config),
+        static_cast<int64_t>(runs.size()) * estimated_bytes(video_format(setup.config), setup.plan.frames));
+  }
+  std::optional<Fidelity> fidelity;
+  int signal = 0;
+  {
+    const auto observer = make_progress(request.analysis.progress);
+    const Interrupt interrupt;
+    fidelity = measure_fidelity(setup, model, runs, profile, *observer, interrupt.token());
+    signal = interrupt.signal();
+  }
+  if (!fidelity) {
+    std::cerr << "flashblock: interrupted; nothing was written\n";
+    return 128 + signal;
+  }
+  const std::string video = write_video(request, setup, *fidelity);
+  const FidelityReport report{.setup = setup,
+                              .fidelity = *fidelity,
+                              .device = device.str(),
+                              .dtype = dtype_name(model.dtype()),
+                              .video = video,
+                              .stills = request.stills};
+  write_file_atomically(analysis.json, fidelity_json(report));
+  write_file_atomically(analysis.page, fidelity_page(report));
+  if (request.analysis.quiet) return 0;
+  for (const MeasuredRun& run : fidelity->runs) {
+    if (run.run.kind != FidelityRun::Kind::kPolicy) continue;
+    std::cout << run.run.name << ": " << fidelity_words(report, run) << '\n';
+  }
+  std::cout << analysis.page.string() << '\n';
+  return 0;
+}
+
+}  // namespace flashblock

@@ -1,0 +1,86 @@
+#include "batch/batch_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/atomic_file.h"
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail(const fs::path& file, const char* what, int error) {
+  throw MediaError(file.string() + ": " + what + ": " + std::strerror(error));
+}
+
+FileDescriptor open_lock(const fs::path& file) {
+  FileDescriptor descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  if (!descriptor) fail(file, "cannot be made", errno);
+  return descriptor;
+}
+
+/// Whether the lock was got. Throws: MediaError.
+bool lock(const FileDescriptor& descriptor, const fs::path& file, int how) {
+  while (::flock(descriptor.get(), how) != 0) {
+    if (errno == EWOULDBLOCK) return false;
+    if (errno != EINTR) fail(file, "cannot be locked; the file system must know flock", errno);
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<FileLock> FileLock::take(const fs::path& file) {
+  FileDescriptor descriptor = open_lock(file);
+  if (!lock(descriptor, file, LOCK_EX | LOCK_NB)) return {};
+  return FileLock(std::move(descriptor));
+}
+
+FileLock FileLock::wait(const fs::path& file) {
+  FileDescriptor descriptor = open_lock(file);
+  lock(descriptor, file, LOCK_EX);
+  return FileLock(std::move(descriptor));
+}
+
+bool FileLock::is_taken(const fs::path& file) {
+  const FileDescriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  return descriptor && ::flock(descriptor.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+BatchFolder::BatchFolder(const fs::path& jobs_file)
+    : folder_(fs::absolute(jobs_file).lexically_normal().replace_extension(".batch")) {}
+
+void BatchFolder::create() const {
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  if (error) fail(folder_, "cannot be made", error.value());
+}
+
+JobStatus BatchFolder::read(const std::string& video) const {
+  std::ifstream stream(file(video, ".json"));
+  if (!stream) return {};
+  JobStatus record;
+  try {
+    record = job_status_from_json(nlohmann::ordered_json::parse(stream));
+  } catch (const nlohmann::json::exception&) {
+    return {};  // of another version, or spoiled: the video itself tells whether it is done
+  }
+  if (record.state == JobState::kRunning && !FileLock::is_taken(lock_file(video))) {
+    record.state = JobState::kInterrupted;
+  }
+  return record;
+}
+
+void BatchFolder::write(const std::string& video, const JobStatus& record) const {
+  const std::string text = to_json(record).dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+  write_file_atomically(file(video, ".json"), text + "\n");
+}
+
+}  // namespace flashblock

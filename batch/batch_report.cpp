@@ -1,0 +1,135 @@
+#include "batch/batch_report.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "render/sidecar.h"
+
+namespace flashblock {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// FILE:LINE at the beginning of a text, as {file, line}.
+Json place_json(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  return {{"file", text.substr(0, colon)}, {"line", std::stoll(text.substr(colon + 1))}};
+}
+
+/// Where the fault is: what its message begins with, or the video's own place.
+std::string fault_place(const BatchVideo& video, const JobFault& fault) {
+  const std::string file = video.place.substr(0, video.place.rfind(':'));
+  size_t digits = file.size() + 1;
+  if (!fault.message.starts_with(file + ":")) return video.place;
+  while (digits < fault.message.size() && std::isdigit(static_cast<unsigned char>(fault.message[digits])) != 0) {
+    ++digits;
+  }
+  return digits == file.size() + 1 ? video.place : fault.message.substr(0, digits);
+}
+
+Json video_json(const BatchVideo& video, const JobStatus& record) {
+  Json json = {{"name", video.name}, {"job", video.job}, {"place", place_json(video.place)}};
+  json.update(to_json(record));
+  json.erase("changed_ms");
+  if (record.fault) json["error"].update(place_json(fault_place(video, *record.fault)));
+  if (video.config.output.empty()) return json;  // a job that could not be read
+  const RenderConfig told = told_config(video.config);
+  json["prompt"] = told.prompt;
+  json["timeline"] = Json::array();
+  for (const PromptChange& change : told.timeline) {
+    json["timeline"].push_back({{"at", change.seconds}, {"prompt", change.prompt}});
+  }
+  json["seed"] = told.seed.value_or(0);
+  json["model"] = told.model.name;
+  json["width"] = told.width;
+  json["height"] = told.height;
+  json["fps"] = told.fps;
+  return json;
+}
+
+}  // namespace
+
+BatchCounts count_states(const std::vector<JobStatus>& records) {
+  BatchCounts counts{.videos = static_cast<int64_t>(records.size())};
+  for (const JobStatus& record : records) {
+    switch (record.state) {
+      case JobState::kDone:
+        ++counts.done;
+        break;
+      case JobState::kFailed:
+        ++counts.failed;
+        break;
+      case JobState::kRunning:
+      case JobState::kElsewhere:
+        ++counts.running;
+        break;
+      case JobState::kInterrupted:
+        ++counts.interrupted;
+        break;
+      case JobState::kWaiting:
+        ++counts.waiting;
+    }
+  }
+  return counts;
+}
+
+Json report_json(const BatchAccount& account) {
+  const BatchCounts counts = count_states(account.records);
+  Json videos = Json::array();
+  for (size_t i = 0; i < account.videos.size(); ++i)
+    videos.push_back(video_json(account.videos[i], account.records[i]));
+  return {{"program", "flashblock " FLASHBLOCK_VERSION},
+          {"jobs_file", account.jobs_file.string()},
+          {"updated", utc_now()},
+          {"counts",
+           {{"videos", counts.videos},
+            {"done", counts.done},
+            {"failed", counts.failed},
+            {"running", counts.running},
+            {"interrupted", counts.interrupted},
+            {"waiting", counts.waiting}}},
+          {"videos", videos}};
+}
+
+Reporter::Reporter(std::filesystem::path jobs_file, std::filesystem::path report, const std::vector<BatchVideo>& videos,
+                   const BatchFolder& folder)
+    : jobs_file_(std::filesystem::absolute(jobs_file).lexically_normal()),
+      report_(std::move(report)),
+      videos_(videos),
+      folder_(folder) {
+  std::ifstream stream(report_);
+  if (!stream) return;
+  const Json old = Json::parse(stream, nullptr, /*allow_exceptions=*/false);
+  const bool ours = old.is_object() && old.value("jobs_file", "") == jobs_file_.string();
+  if (ours) return;
+  throw ConfigError(report_.string() + " is there and is not the report of " + jobs_file_.string() +
+                    ": remove it, or give another name with --report");
+}
+
+std::filesystem::path Reporter::page() const {
+  std::filesystem::path page = report_;
+  return page.replace_extension(".html");
+}
+
+void Reporter::write_in_passing() {
+  if (stale_ && Clock::now() >= next_) write();
+}
+
+void Reporter::write() {
+  const auto start = Clock::now();
+  next_ = start + std::chrono::seconds(1);
+  const FileLock lock = FileLock::wait(folder_.report_lock());
+  std::vector<JobStatus> records;
+  for (const BatchVideo& video : videos_) records.push_back(folder_.read(video.name));
+  const BatchAccount account{jobs_file_, report_, videos_, records, folder_};
+  const std::string text = report_json(account).dump(2, ' ', false, Json::error_handler_t::replace);
+  write_file_atomically(report_, text + "\n");
+  write_file_atomically(page(), report_page(account));
+  stale_ = false;
+  // A gallery of hundreds of videos is many megabytes.
+  next_ = Clock::now() + std::max<Clock::duration>(std::chrono::seconds(1), 20 * (Clock::now() - start));
+}
+
+}  // namespace flashblock

@@ -1,0 +1,225 @@
+#include "batch/jobs_file.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <map>
+
+#include "batch/job_names.h"
+#include "batch/prompt_list.h"
+#include "core/error.h"
+#include "settings/config_reader.h"
+
+namespace flashblock {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Paths that differ from video to video.
+constexpr const char* kTemplates[] = {"output", "contact_sheet", "record"};
+
+std::string place_of(const std::string& file, const YAML::Node& node) {
+  return file + ":" + std::to_string(node.Mark().line + 1);
+}
+
+/// A job's settings without the keys that make it a job: what is left is a render configuration.
+YamlValue settings_of(const YamlValue& job) {
+  YAML::Node settings(YAML::NodeType::Map);
+  for (const auto& pair : job.node()) {
+    const std::string key = pair.first.Scalar();
+    if (key != "name" && key != "seeds" && key != "prompts") settings.force_insert(pair.first, pair.second);
+  }
+  return {settings, job.place()};
+}
+
+/// A value that is written elsewhere, in a list or as a template, as a layer of its own.
+ConfigLayer layer_of(const std::string& place, const std::string& key, const std::string& text,
+                     const fs::path& folder) {
+  ConfigLayer layer = make_config_layer(place, key, YAML::Node(text));
+  layer.folder = folder;
+  return layer;
+}
+
+/// Makes the jobs of one file into videos.
+class JobReader {
+ public:
+  JobReader(std::string file, std::optional<ConfigLayer> defaults)
+      : file_(std::move(file)), folder_(fs::absolute(file_).parent_path()), defaults_(std::move(defaults)) {}
+
+  /// Never throws for what is wrong in the job.
+  void read(const YamlValue& job) {
+    const size_t before = videos_.size();
+    const std::string place = place_of(file_, job.node());
+    try {
+      read_job(job, place);
+    } catch (const ConfigError& error) {
+      videos_.resize(before);
+      videos_.push_back({.name = name_for_a_wrong_job(job), .place = place, .fault = fault_at(place, 2, error.what())});
+      videos_.back().job = videos_.back().name;
+    }
+    for (size_t i = before; i < videos_.size(); ++i) taken_.emplace(videos_[i].name, videos_[i].place);
+  }
+
+  std::vector<BatchVideo> videos() && { return std::move(videos_); }
+
+ private:
+  void read_job(const YamlValue& job, const std::string& place) {
+    YamlMap map(job);
+    const YamlValue& name = map.require("name");
+    check_name(name.text(), name);
+    std::vector<std::string> seeds = {""};
+    if (const YamlValue* list = map.find("seeds")) seeds = read_seeds(map, *list);
+    const YamlValue* prompts = map.find("prompts");
+    std::vector<PromptRow> rows(1);
+    const fs::path list = prompts ? folder_ / prompts->text() : fs::path();
+    if (prompts && map.find("prompt")) prompts->fail("there is a prompt too: give one of them");
+    if (prompts) rows = read_rows(*prompts, list);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      for (const std::string& seed : seeds) {
+        BatchVideo video{.job = name.text(), .place = place, .layers = base_layers(job)};
+        VideoName video_name{.job = name.text(), .seed = seed};
+        if (prompts)
+          add_row(video, video_name, list, rows[i], std::to_string(i + 1), std::to_string(rows.size()).size());
+        finish(video, video_name, name);
+      }
+    }
+  }
+
+  static std::vector<PromptRow> read_rows(const YamlValue& prompts, const fs::path& list) {
+    try {
+      return read_prompt_list(list);
+    } catch (const ConfigError& error) {
+      prompts.fail(error.what());
+    }
+  }
+
+  static std::vector<std::string> read_seeds(YamlMap& map, const YamlValue& list) {
+    if (const YamlValue* seed = map.find("seed")) seed->fail("there are seeds too: give one of them");
+    std::vector<std::string> seeds;
+    for (const YamlValue& seed : list.list()) seeds.push_back(std::to_string(seed.integer(0)));
+    if (seeds.empty()) list.fail("found an empty list, wanted seeds, one for each video");
+    return seeds;
+  }
+
+  std::vector<ConfigLayer> base_layers(const YamlValue& job) const {
+    std::vector<ConfigLayer> layers;
+    if (defaults_) layers.push_back(*defaults_);
+    layers.push_back({.values = settings_of(job), .folder = folder_});
+    return layers;
+  }
+
+  static void add_row(BatchVideo& video, VideoName& name, const fs::path& list, const PromptRow& row,
+                      std::string number, size_t digits) {
+    video.place = list.string() + ":" + std::to_string(row.line);
+    number.insert(0, digits - number.size(), '0');
+    name.row = number;
+    for (const auto& [key, text] : row.settings) {
+      if (key == "name") {
+        check_name(text, YamlValue(YAML::Node(text), {video.place, "name"}));
+        name.row = text;
+      } else {
+        video.layers.push_back(layer_of(video.place, key, text, list.parent_path()));
+      }
+    }
+  }
+
+  /// Name, seed and files.
+  void finish(BatchVideo& video, const VideoName& name, const YamlValue& place) {
+    video.name = name.whole();
+    const auto taken = taken_.find(video.name);
+    if (taken != taken_.end() || is_among_the_new(video.name)) {
+      place.fail("the name " + video.name + " is taken" +
+                 (taken == taken_.end() ? " by another video of this job" : ", see " + taken->second) +
+                 ": give every video its own");
+    }
+    const YamlValue own_seed(YAML::Node(std::to_string(seed_from_name(video.name))), {"", ""});
+    const std::string given = last_text(video, "seed");
+    const std::string seed = !name.seed.empty() ? name.seed : !given.empty() ? given : own_seed.text();
+    video.layers.push_back(layer_of(video.place, "seed", seed, folder_));
+    for (const char* key : kTemplates) add_path(video, key, name, seed);
+    videos_.push_back(std::move(video));
+  }
+
+  bool is_among_the_new(const std::string& name) const {
+    for (const BatchVideo& video : videos_) {
+      if (video.name == name) return true;
+    }
+    return false;
+  }
+
+  static std::string last_text(const BatchVideo& video, const char* key) {
+    std::string text;
+    for (const ConfigLayer& layer : video.layers) {
+      YamlMap map(layer.values);
+      if (const YamlValue* value = map.find(key)) text = value->text();
+    }
+    return text;
+  }
+
+  void add_path(BatchVideo& video, const char* key, const VideoName& name, const std::string& seed) const {
+    std::optional<ConfigLayer> last;
+    for (const ConfigLayer& layer : video.layers) {
+      YamlMap map(layer.values);
+      const YamlValue* value = map.find(key);
+      if (value && value->is_null()) last.reset();
+      if (value && !value->is_null()) {
+        last = layer_of(video.place, key, expand_template(*value, name, seed), layer.folder);
+      }
+    }
+    const bool video_itself = std::string_view(key) == "output";
+    if (!last && video_itself) last = layer_of(video.place, key, "videos/" + name.whole() + ".mp4", folder_);
+    if (last) video.layers.push_back(std::move(*last));
+  }
+
+  std::string name_for_a_wrong_job(const YamlValue& job) const {
+    std::string name = job.place().key;  // jobs[3]
+    try {
+      YamlMap map(job);
+      const YamlValue& given = map.require("name");
+      check_name(given.text(), given);
+      if (!taken_.contains(given.text())) return given.text();
+    } catch (const ConfigError&) {
+    }
+    return name;
+  }
+
+  std::string file_;
+  fs::path folder_;
+  std::optional<ConfigLayer> defaults_;
+  std::vector<BatchVideo> videos_;
+  std::map<std::string, std::string> taken_;  ///< names, and where they were given
+};
+
+std::optional<ConfigLayer> read_defaults(YamlMap& map, const fs::path& folder) {
+  const YamlValue* value = map.find("defaults");
+  if (!value || value->is_null()) return {};
+  YamlMap keys(*value);
+  for (const char* key : {"name", "seeds", "prompts"}) {
+    if (const YamlValue* found = keys.find(key)) found->fail("belongs to a job, not to the defaults");
+  }
+  ConfigLayer layer{.values = *value, .folder = folder};
+  RenderConfig ignored;
+  read_settings(layer, ignored);
+  return layer;
+}
+
+}  // namespace
+
+JobFault fault_at(const std::string& place, int status, const std::string& message) {
+  const std::string file = place.substr(0, place.rfind(':'));
+  const bool placed = message.starts_with(file + ":");
+  return {.kind = fault_kind(status), .status = status, .message = placed ? message : place + ": " + message};
+}
+
+std::vector<BatchVideo> read_jobs_file(const fs::path& file) {
+  const YamlValue document = load_yaml(file);
+  YamlMap map(document);
+  const YamlValue& jobs = map.require("jobs");
+  JobReader reader(file.string(), read_defaults(map, fs::absolute(file).parent_path()));
+  map.finish();
+  const std::vector<YamlValue> list = jobs.list();
+  if (list.empty()) jobs.fail("there is no job in the list");
+  for (const YamlValue& job : list) reader.read(job);
+  return std::move(reader).videos();
+}
+
+}  // namespace flashblock

@@ -1,0 +1,34 @@
+// How a video is encoded: frame size, frame rate and the settings of the H.264 encoder.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace flashblock {
+
+/// Settings of libx264. The same settings, frames and library versions give the same bytes.
+struct EncoderSettings {
+  std::string preset = "fast";  ///< ultrafast, superfast, veryfast, faster, fast, medium, slow, slower or veryslow
+  int crf = 18;                 ///< constant rate factor, 0 (lossless) to 51
+  int threads = 4;              ///< 1 to 64; fixed, because the bytes depend on it
+};
+
+/// Frame size, frame rate and encoder of one video.
+struct VideoFormat {
+  int64_t width = 0;   ///< pixels, even
+  int64_t height = 0;  ///< pixels, even
+  int64_t fps = 16;    ///< frames per second, 1 to 240; one frame is 1000 ticks of the video's clock
+  EncoderSettings encoder;
+
+  /// Throws: ConfigError for anything the encoder would refuse, with what was found and what is wanted.
+  void validate() const;
+};
+
+/// Bytes that `frames` frames are expected to take at most, segments and video together (they exist side by side while
+/// the segments are joined). An estimate on the safe side: grainy material at crf 18 stays below it.
+int64_t estimated_bytes(const VideoFormat& format, int64_t frames);
+
+/// The media libraries in use, "FFmpeg 5.1.9, OpenCV 4.6.0" say, for reports.
+std::string media_library_versions();
+
+}  // namespace flashblock

@@ -1,0 +1,235 @@
+#include "media/video_writer.h"
+
+#include <ATen/core/Tensor.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "core/atomic_file.h"
+#include "core/check.h"
+#include "core/error.h"
+#include "core/sha256.h"
+#include "media/frame_conversion.h"
+#include "media/segment_encoder.h"
+#include "media/segment_joiner.h"
+
+namespace flashblock {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kInitChecksum = "init.sha256";  // in each note: of the init segment that its segment goes with
+constexpr const char* kInitSegment = "init.mp4";
+
+fs::path folder_of(const fs::path& video) { return video.has_parent_path() ? video.parent_path() : fs::path("."); }
+
+fs::path segment_name(size_t index) {
+  char name[32];
+  std::snprintf(name, sizeof name, "%06zu.m4s", index);
+  return name;
+}
+
+fs::path note_of(const fs::path& segment) { return fs::path(segment).replace_extension(".safetensors"); }
+
+[[noreturn]] void fail(const std::string& action, const fs::path& path, int error) {
+  throw MediaError("cannot " + action + " " + path.string() + ": " + std::strerror(error));
+}
+
+void remove_tree(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) fail("remove", path, error.value());
+}
+
+/// True unless the folder holds at most what a run leaves that ends before its first segment.
+bool holds_work(const fs::path& parts) {
+  if (!fs::is_directory(parts)) return true;
+  for (const fs::directory_entry& entry : fs::directory_iterator(parts)) {
+    const fs::path name = entry.path().filename(), extension = name.extension();
+    const bool early = name == kInitSegment || extension == ".json" || extension == ".yaml" || extension == ".part" ||
+                       extension == ".safetensors";  // a segment's note has its name just before the segment
+    if (!early) return true;
+  }
+  return false;
+}
+
+void check_nothing_in_the_way(const fs::path& video, ExistingVideo existing) {
+  const VideoState state = video_state(video);
+  if (existing == ExistingVideo::kReplace || (existing == ExistingVideo::kResume && state != VideoState::kComplete))
+    return;
+  if (state == VideoState::kUnfinished && holds_work(parts_folder(video))) {
+    throw ConfigError(parts_folder(video).string() +
+                      " holds an unfinished video: go on with it by --resume, keep it by giving another --output, or "
+                      "begin anew with --overwrite");
+  }
+  if (fs::exists(video)) {
+    throw ConfigError(video.string() + " exists" + (existing == ExistingVideo::kResume ? " and is complete" : "") +
+                      ": replace it with --overwrite, or choose another name with --output");
+  }
+}
+
+void check_folder(const fs::path& folder, int64_t needed_bytes) {
+  if (!fs::is_directory(folder)) {
+    throw MediaError("cannot write to " + folder.string() + ": there is no such folder; create it first");
+  }
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) fail("write to", folder, errno);
+  std::error_code error;
+  const fs::space_info space = fs::space(folder, error);
+  if (!error && space.available < static_cast<uintmax_t>(needed_bytes)) {
+    throw MediaError("the disk of " + folder.string() + " has " + std::to_string(space.available >> 20) +
+                     " MiB free, this video may need " + std::to_string((needed_bytes >> 20) + 1) +
+                     " MiB: free some space, or choose another place with --output");
+  }
+}
+
+/// What `NAME.parts` is called while it is deleted.
+fs::path leftovers(const fs::path& video) { return fs::path(video).replace_extension(".parts-done"); }
+
+/// Takes the folder for this process; the lock goes with the process, however it ends.
+FileDescriptor lock_folder(const fs::path& folder) {
+  FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!descriptor) fail("open", folder, errno);
+  if (::flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    throw ConfigError(folder.string() + " is in use: another flashblock writes this video; wait for it, or stop it");
+  }
+  return descriptor;
+}
+
+/// The whole pieces of an earlier run, up to the first that is missing or damaged. Throws: ConfigError if they belong
+/// to another init segment.
+std::vector<Segment> find_segments(const fs::path& parts, const std::string& init_checksum) {
+  std::vector<Segment> segments;
+  int64_t frames = 0;
+  for (;;) {
+    const fs::path file = parts / segment_name(segments.size());
+    const auto found = read_note(note_of(file), file);
+    if (!found || found->first_frame != frames || found->frames < 1) return segments;
+    if (found->note.texts.at(kInitChecksum) != init_checksum) {
+      throw ConfigError(parts.string() +
+                        " was begun with another size, frame rate or encoder: continue with the settings of "
+                        "that run, or begin anew with --overwrite");
+    }
+    segments.push_back({file, frames, found->frames});
+    frames += found->frames;
+  }
+}
+
+/// Frames as 8-bit RGB, the frames from `limit` on left out.
+at::Tensor to_rgb(const at::Tensor& frames, int64_t limit, const VideoFormat& format) {
+  FB_CHECK(frames.is_cpu() && frames.dim() == 4 && frames.size(0) >= 1, "wanted frames on the CPU");
+  const at::Tensor kept = frames.narrow(0, 0, std::min(limit, frames.size(0)));
+  const at::Tensor rgb = kept.is_floating_point() ? to_rgb24(kept) : kept.contiguous();
+  FB_CHECK(
+      rgb.scalar_type() == at::kByte && rgb.size(1) == format.height && rgb.size(2) == format.width && rgb.size(3) == 3,
+      "wanted ", format.width, "x", format.height, ", found ", rgb.sizes());
+  return rgb;
+}
+
+}  // namespace
+
+fs::path parts_folder(const fs::path& video) { return fs::path(video).replace_extension(".parts"); }
+
+VideoState video_state(const fs::path& video) {
+  if (fs::exists(parts_folder(video))) return VideoState::kUnfinished;
+  return fs::exists(video) ? VideoState::kComplete : VideoState::kAbsent;
+}
+
+void remove_leftovers(const fs::path& video) { remove_tree(leftovers(video)); }
+
+void check_video_can_be_written(const fs::path& video, ExistingVideo existing, int64_t needed_bytes) {
+  if (video.extension() != ".mp4" || video.stem().empty()) {
+    throw ConfigError("the output is '" + video.string() + "', wanted a name that ends in .mp4");
+  }
+  check_nothing_in_the_way(video, existing);
+  check_folder(folder_of(video), needed_bytes);
+}
+
+VideoWriter::VideoWriter(fs::path video, const VideoFormat& format, ExistingVideo existing, int64_t frame_limit)
+    : video_(std::move(video)), format_(format), frame_limit_(frame_limit), parts_(parts_folder(video_)) {
+  format_.validate();
+  check_video_can_be_written(video_, existing);
+  if (::mkdir(parts_.c_str(), 0777) != 0 && errno != EEXIST) fail("create", parts_, errno);
+  lock_ = lock_folder(parts_);
+  sync_folder(folder_of(video_));  // the folder's own name survives a power cut, too
+  const std::string init_segment = encode_init_segment(format_);
+  init_checksum_ = sha256(init_segment);
+  if (existing == ExistingVideo::kResume) segments_ = find_segments(parts_, init_checksum_);
+  keep_segments(static_cast<int64_t>(segments_.size()));
+  write_file_atomically(this->init_segment(), init_segment);
+}
+
+Segment VideoWriter::write(const at::Tensor& frames, const SegmentNote& note) {
+  const int64_t first_frame = this->frames();
+  Segment segment{parts_ / segment_name(segments_.size()), first_frame, 0};
+  const int64_t room = frame_limit_ > 0 ? frame_limit_ - first_frame : frames.size(0);
+  if (room <= 0) return segment;
+  const at::Tensor rgb = to_rgb(frames, room, format_);
+  segment.frames = rgb.size(0);
+  const std::string fragment = encode_segment(format_, rgb, first_frame).fragment;
+  SegmentNote whole = note;
+  whole.texts[kInitChecksum] = init_checksum_;
+  AtomicFile note_file(note_of(segment.file)), segment_file(segment.file);
+  note_file.write(note_bytes(whole, first_frame, segment.frames, fragment));
+  segment_file.write(fragment);
+  // The folder is synced once for both: a power cut that keeps one of the names only leaves a segment that does not
+  // count.
+  note_file.commit(FolderSync::kLater);
+  segment_file.commit(FolderSync::kLater);
+  sync_folder(parts_);
+  segments_.push_back(segment);
+  return segment;
+}
+
+SegmentNote VideoWriter::note(int64_t segment) const {
+  const fs::path& file = segments_.at(static_cast<size_t>(segment)).file;
+  auto found = read_note(note_of(file), file);
+  if (!found) throw MediaError(note_of(file).string() + " was changed while it was in use: leave the folder alone");
+  return std::move(found->note);
+}
+
+void VideoWriter::keep_segments(int64_t count) {
+  FB_CHECK(count >= 0 && count <= static_cast<int64_t>(segments_.size()), count, " of ", segments_.size(), " segments");
+  segments_.resize(static_cast<size_t>(count));
+  for (const fs::directory_entry& entry : fs::directory_iterator(parts_)) {
+    const fs::path name = entry.path().filename();
+    const fs::path extension = name.extension();
+    const bool ours = extension == ".m4s" || extension == ".safetensors" || extension == ".part";
+    if (ours && name.string() >= segment_name(segments_.size()).string()) remove_tree(entry.path());
+  }
+}
+
+void VideoWriter::join(const std::map<std::string, std::string>& metadata) {
+  if (segments_.empty()) throw MediaError("cannot write " + video_.string() + ": the video has no frames");
+  std::vector<fs::path> files;
+  for (const Segment& segment : segments_) files.push_back(segment.file);
+  join_segments(init_segment(), files, video_, metadata);
+}
+
+void VideoWriter::keep_file(const std::string& name, std::string_view text) {
+  write_file_atomically(parts_ / name, text);
+}
+
+void VideoWriter::remove_parts() {
+  // Renamed first: whatever ends the program in between, half a folder is never taken for an unfinished video.
+  std::error_code error;
+  remove_leftovers(video_);
+  fs::rename(parts_, leftovers(video_), error);
+  if (error) fail("rename", parts_, error.value());
+  remove_leftovers(video_);
+  segments_.clear();
+}
+
+fs::path VideoWriter::init_segment() const { return parts_ / kInitSegment; }
+
+int64_t VideoWriter::frames() const {
+  return segments_.empty() ? 0 : segments_.back().first_frame + segments_.back().frames;
+}
+
+}  // namespace flashblock

@@ -1,0 +1,88 @@
+// What a weights file or a model folder is, told from names and shapes of its tensors alone; no weights are read.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "models/video_geometry.h"
+#include "weights/name_layout.h"
+
+namespace flashblock {
+
+enum class CheckpointKind {
+  kWanTransformer,       ///< text-to-video transformer, names as in Wan2.1
+  kWanImageTransformer,  ///< image-to-video transformer with CLIP image tokens: not supported
+  kTextEncoder,          ///< UMT5 encoder
+  kWanVae,               ///< Wan2.1 VAE
+  kTinyVae,              ///< TAEHV
+  kLora,                 ///< low-rank adapter
+  kUnknown,
+};
+
+/// The kind in a few words, for people; and as one word, for JSON.
+std::string describe(CheckpointKind kind);
+std::string name_of(CheckpointKind kind);
+
+/// What a transformer alone takes in bfloat16 while it renders frames of one size.
+struct TransformerMemory {
+  VideoGeometry geometry;
+  int64_t window_frames = 0;  ///< latent frames whose keys and values are kept
+  int64_t weights_bytes = 0;
+  int64_t cache_bytes = 0;  ///< keys and values of all layers
+};
+
+/// One set of weights: a file, or one half of a file that holds several.
+struct WeightSetInfo {
+  std::string entry;  ///< what `weights:` takes in the model file; empty if the file is one flat set
+  CheckpointKind kind = CheckpointKind::kUnknown;
+  int64_t tensors = 0;
+  int64_t parameters = 0;
+  std::string dtypes;                                     ///< such as "BFloat16" or "Float, BFloat16"
+  std::vector<std::pair<std::string, int64_t>> geometry;  ///< such as {"dim", 1536}, {"layers", 30}
+  NameLayout layout = NameLayout::kPublished;             ///< whose names the tensors have
+  std::vector<std::string> missing;                       ///< tensors that this kind needs and the set lacks
+  std::string quantized;  ///< a tensor that only quantised weights have, which cannot be loaded; else empty
+  std::optional<TransformerMemory> memory;  ///< if a size was asked for and the set is a text-to-video transformer
+};
+
+/// One file (or sharded set of files) of weights.
+struct CheckpointInfo {
+  std::filesystem::path path;
+  std::vector<std::filesystem::path> files;  ///< itself, or its shards
+  int64_t bytes = 0;                         ///< of all files
+  std::vector<WeightSetInfo> sets;
+  std::string problem;               ///< why it could not be read; empty if it could
+  std::vector<std::string> presets;  ///< presets in configs/models that its name and geometry fit
+  std::vector<std::string> notes;    ///< what a user should know, one sentence each
+};
+
+/// A path given to `flashblock info`: one file, or a folder with the parts of a model.
+struct ModelInfo {
+  std::filesystem::path path;
+  std::vector<CheckpointInfo> checkpoints;
+  std::vector<std::string> missing_parts;  ///< of a folder: parts of a model that are not in it, in words
+};
+
+/// Whether a model file says how the model is sampled.
+enum class SamplingKnown { kNo, kYes };
+
+struct InspectOptions {
+  SamplingKnown sampling = SamplingKnown::kNo;
+  std::optional<VideoGeometry> size;  ///< of frames, for which the memory is wanted
+};
+
+/// Looks at one weights file, sharded index, or folder (its sub-folders included, as diffusers lays models out).
+/// A damaged file in a folder is reported in its `problem`; the others are still described.
+/// Throws: WeightsError if the path does not exist, or if it is a single file that cannot be read.
+ModelInfo inspect_model(const std::filesystem::path& path, const InspectOptions& options = {});
+
+/// The same in words, several lines; and as JSON.
+std::string describe(const ModelInfo& info);
+nlohmann::json to_json(const ModelInfo& info);
+
+}  // namespace flashblock

@@ -1,0 +1,95 @@
+#include "models/known_checkpoints.h"
+
+#include <cctype>
+
+namespace flashblock {
+namespace {
+
+constexpr int64_t kDimOf1B = 1536, kDimOf14B = 5120;
+
+// The first part that fits counts. Source: the repositories named in configs/models.
+constexpr PresetOfFile kPresets[] = {
+    {"self_forcing_dmd", "self-forcing-dmd", kDimOf1B},
+    {"self_forcing_sid", "self-forcing-sid", kDimOf1B},
+    {"framewise_2step", "causal-forcing-framewise-2step", kDimOf1B},
+    {"framewise_1step", "causal-forcing-framewise-1step", kDimOf1B},
+    {"framewise/causal_forcing", "causal-forcing-framewise", kDimOf1B},
+    {"causal_forcing_framewise", "causal-forcing-framewise", kDimOf1B},
+    {"chunkwise/causal_forcing", "causal-forcing-chunkwise", kDimOf1B},
+    {"longlive_base", "longlive-1.3b", kDimOf1B},
+    {"longlive_1_3b", "longlive-1.3b", kDimOf1B},
+    {"autoregressive_checkpoint_warp_4step_cfg2/", "causvid-4step", kDimOf1B},
+    {"autoregressive_checkpoint/", "causvid", kDimOf1B},
+    {"krea_realtime_video_14b", "krea-realtime-14b", kDimOf14B},
+    {"wan_causal_dmd_v2v/", "streamdiffusionv2-t2v", kDimOf1B},
+    {"sfwan2_1_t2v_1_3b_diffusers/transformer", "fastvideo-self-forcing-1.3b", kDimOf1B},
+    {"/wan2_1_t2v_1_3b/diffusion_pytorch_model", "wan2.1-t2v-1.3b", kDimOf1B},
+    {"/wan2_1_t2v_14b/diffusion_pytorch_model", "wan2.1-t2v-14b", kDimOf14B},
+};
+
+struct Doubt {
+  const char* part;
+  const char* text;
+};
+constexpr const char* kLeftover =
+    "Its name says that it is a stage of training, not a finished model: it loads, and gives poor frames.";
+constexpr const char* kRolling =
+    "Rolling Forcing denoises several frame blocks together, which this program does not do: it loads, and gives poor "
+    "frames.";
+constexpr Doubt kDoubts[] = {
+    {"ode_init", kLeftover},
+    {"causal_ode", kLeftover},
+    {"causal_cd", kLeftover},
+    {"ar_diffusion", kLeftover},
+    {"bidirectional_checkpoint", kLeftover},
+    {"rolling_forcing", kRolling},
+    {"rollingforcing", kRolling},
+    {"chunkwise/longvideo", kRolling},
+    {"rewardforcing", "Reward-Forcing blends what leaves the window into its sink, which this program does not do."},
+    {"reward_forcing", "Reward-Forcing blends what leaves the window into its sink, which this program does not do."},
+    {"memflow", "MemFlow looks up a bank of past frames before each block, which this program does not do."},
+    {"longlive_2", "LongLive 2 is built on Wan2.2 with another VAE, which this program does not run."},
+};
+
+// /FOLDER/FOLDER/FILE of the path, in which releases are recognized.
+std::string searchable_name(const std::filesystem::path& path) {
+  std::string name;
+  std::filesystem::path rest = path;
+  for (int names = 0; names < 3 && rest.has_filename(); ++names, rest = rest.parent_path())
+    name = "/" + rest.filename().string() + name;
+  for (char& c : name)
+    c = c == '-' || c == '.' || c == '+' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return name;
+}
+
+}  // namespace
+
+std::span<const PresetOfFile> presets_of_files() { return kPresets; }
+
+std::string doubt_about(const std::filesystem::path& path) {
+  const std::string name = searchable_name(path);
+  for (const auto& [part, text] : kDoubts)
+    if (name.find(part) != std::string::npos) return text;
+  return {};
+}
+
+KnownCheckpoint recognize_checkpoint(const std::filesystem::path& path, int64_t dim) {
+  KnownCheckpoint known;
+  if (std::string doubt = doubt_about(path); !doubt.empty()) {
+    known.notes.push_back(std::move(doubt));
+    return known;
+  }
+  const std::string name = searchable_name(path);
+  for (const auto& [part, preset, its_dim] : kPresets) {
+    if (name.find(part) == std::string::npos) continue;
+    if (dim == 0 || dim == its_dim)
+      known.presets.emplace_back(preset);
+    else
+      known.notes.push_back(std::string("Its name is that of ") + preset + ", which is " + std::to_string(its_dim) +
+                            " wide; this one is " + std::to_string(dim) + ".");
+    break;
+  }
+  return known;
+}
+
+}  // namespace flashblock

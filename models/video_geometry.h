@@ -1,0 +1,51 @@
+// Sizes in time and space of one video: pixels, latents, tokens. The one source of all of them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace flashblock {
+
+/// Strides of a video VAE: pixels per latent in space, frames per latent frame in time.
+/// Source: Wan2.1 `wan/modules/vae.py`, total stride (4, 8, 8).
+struct VaeStrides {
+  int64_t time = 4;
+  int64_t height = 8;
+  int64_t width = 8;
+};
+
+/// Patch of the transformer, in latents. Source: Wan2.1 `wan/modules/model.py`, patch_size (1, 2, 2).
+struct PatchSize {
+  int64_t time = 1;
+  int64_t height = 2;
+  int64_t width = 2;
+};
+
+/// Size of a video in pixels, and what follows from it.
+struct VideoGeometry {
+  int64_t width = 0;   ///< pixels
+  int64_t height = 0;  ///< pixels
+  VaeStrides strides;
+  PatchSize patch;
+
+  int64_t latent_height() const { return height / strides.height; }
+  int64_t latent_width() const { return width / strides.width; }
+  int64_t token_rows() const { return latent_height() / patch.height; }
+  int64_t token_columns() const { return latent_width() / patch.width; }
+  /// Tokens of one latent frame.
+  int64_t tokens_per_frame() const { return token_rows() * token_columns(); }
+
+  /// Frames that `latent_frames` decode to: the first latent frame gives one, each later one `strides.time`.
+  int64_t frames_of(int64_t latent_frames) const {
+    return latent_frames == 0 ? 0 : 1 + strides.time * (latent_frames - 1);
+  }
+  /// The fewest latent frames that decode to at least `frames` frames.
+  int64_t latent_frames_for(int64_t frames) const {
+    return frames <= 0 ? 0 : 1 + (frames - 1 + strides.time - 1) / strides.time;
+  }
+
+  /// Throws ConfigError unless width and height are positive multiples of stride times patch.
+  void validate() const;
+};
+
+}  // namespace flashblock

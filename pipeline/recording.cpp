@@ -1,0 +1,216 @@
+#include "pipeline/recording.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/isfinite.h>
+
+#include <charconv>
+#include <optional>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "weights/tensor_file.h"
+#include "weights/weight_store.h"
+
+namespace flashblock {
+namespace {
+
+/// Takes down all draws of another source.
+class RecordingNoise : public NoiseSource {
+ public:
+  RecordingNoise(std::shared_ptr<const NoiseSource> source, std::shared_ptr<NoiseDraws> draws)
+      : source_(std::move(source)), draws_(std::move(draws)) {}
+
+  at::Tensor noise(int64_t frame_block, int64_t draw, at::IntArrayRef shape) const override {
+    at::Tensor drawn = source_->noise(frame_block, draw, shape);
+    (*draws_)[{frame_block, draw}] = drawn;
+    return drawn;
+  }
+
+ private:
+  std::shared_ptr<const NoiseSource> source_;
+  std::shared_ptr<NoiseDraws> draws_;
+};
+
+/// Gives the draws of a record.
+class RecordedNoise : public NoiseSource {
+ public:
+  RecordedNoise(std::filesystem::path file, at::Tensor noise, NoiseDraws renoise,
+                std::shared_ptr<const NoiseSource> otherwise)
+      : file_(std::move(file)),
+        noise_(std::move(noise)),
+        renoise_(std::move(renoise)),
+        otherwise_(std::move(otherwise)) {}
+
+  at::Tensor noise(int64_t frame_block, int64_t draw, at::IntArrayRef shape) const override {
+    const bool recorded = draw == 0 ? noise_.defined() : !renoise_.empty();
+    if (!recorded) return otherwise_->noise(frame_block, draw, shape);
+    const at::Tensor found = draw == 0 ? initial(frame_block, shape[1]) : renoise(frame_block, draw);
+    if (found.sizes() != shape) {
+      throw ConfigError(file_.string() + ": " + name(frame_block, draw) + " has shape " + c10::str(found.sizes()) +
+                        ", wanted " + c10::str(shape) + ": it was recorded for another model or size");
+    }
+    return found.to(at::kFloat).contiguous();
+  }
+
+ private:
+  static std::string name(int64_t frame_block, int64_t draw) {
+    return draw == 0 ? "noise" : "renoise." + std::to_string(frame_block) + "." + std::to_string(draw - 1);
+  }
+
+  at::Tensor initial(int64_t frame_block, int64_t frames) const {
+    const int64_t lead = noise_.size(1) % frames;  // a first frame that is a block of its own
+    const int64_t begin = lead > 0 && frame_block > 0 ? lead + (frame_block - 1) * frames : frame_block * frames;
+    FB_CHECK(begin + frames <= noise_.size(1), "the video is longer than its noise");
+    return noise_.narrow(1, begin, frames);
+  }
+
+  at::Tensor renoise(int64_t frame_block, int64_t draw) const {
+    const auto found = renoise_.find({frame_block, draw});
+    if (found != renoise_.end()) return found->second;
+    throw ConfigError(file_.string() + ": " + name(frame_block, draw) +
+                      " is missing although other renoise is there: the record is for a shorter video or fewer steps");
+  }
+
+  std::filesystem::path file_;
+  at::Tensor noise_;
+  NoiseDraws renoise_;
+  std::shared_ptr<const NoiseSource> otherwise_;
+};
+
+std::string at_block(const std::string& name, int64_t block) {
+  return block == 0 ? name : name + "." + std::to_string(block);
+}
+
+/// The number at the start of `text`, which it is cut from, with a `.` behind it; none if there is no number.
+std::optional<int64_t> take_number(std::string_view& text) {
+  int64_t number = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (fault != std::errc() || number < 0) return {};
+  text.remove_prefix(static_cast<size_t>(end - text.data()));
+  if (text.starts_with('.')) text.remove_prefix(1);
+  return number;
+}
+
+}  // namespace
+
+std::shared_ptr<const NoiseSource> Recorder::listen_to(std::shared_ptr<const NoiseSource> source) {
+  return std::make_shared<RecordingNoise>(std::move(source), draws_);
+}
+
+void Recorder::add(const RenderedBlock& block) {
+  FB_CHECK(block.pixels.defined());
+  latents_.push_back(block.latents.cpu());
+  video_.push_back(block.pixels.cpu().to(at::kHalf));
+}
+
+void Recorder::write(const std::filesystem::path& file, const SessionInputs& inputs,
+                     const std::map<std::string, std::string>& metadata) const {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  const auto put = [&](const std::string& name, const at::Tensor& tensor) {
+    if (tensor.defined()) tensors.emplace_back(name, tensor.cpu().contiguous());
+  };
+  for (const EncodedPrompt& prompt : inputs.prompts) {
+    put(at_block("ids", prompt.first_block), prompt.ids);
+    put(at_block("mask", prompt.first_block), prompt.mask);
+    put(at_block("prompt_embeds", prompt.first_block), prompt.embedding);
+  }
+  put("negative_prompt_embeds", inputs.negative_embedding);
+  put("initial_latent", inputs.initial_latents);
+  std::vector<at::Tensor> noise;
+  for (const auto& [position, drawn] : *draws_) {
+    const auto [block, draw] = position;
+    if (draw == 0) noise.push_back(drawn);
+    if (draw > 0) put("renoise." + std::to_string(block) + "." + std::to_string(draw - 1), drawn);
+  }
+  put("noise", at::cat(noise, 1));
+  put("latents", at::cat(latents_, 1));
+  put("video", at::cat(video_, 0).unsqueeze(0));
+  write_tensor_file(file, tensors, metadata);
+}
+
+Replay::Replay(const std::filesystem::path& file) : file_(file) {
+  std::shared_ptr<const WeightStore> store;
+  try {
+    store = WeightStore::open(file);
+  } catch (const WeightsError& error) {
+    throw ConfigError("cannot replay: " + std::string(error.what()));
+  }
+  read_prompts(*store);
+  read_renoise(*store);
+  if (store->contains("negative_prompt_embeds")) negative_embedding_ = read(*store, "negative_prompt_embeds", 3);
+  if (store->contains("initial_latent")) initial_latents_ = read(*store, "initial_latent", 5);
+  if (store->contains("noise")) noise_ = read(*store, "noise", 5);
+  if (prompts_.empty() && renoise_.empty() && !initial_latents_.defined() && !noise_.defined()) {
+    throw ConfigError(file.string() +
+                      " holds no inputs of a video: wanted some of ids, mask, prompt_embeds, noise, "
+                      "renoise.<block>.<step>, initial_latent");
+  }
+}
+
+at::Tensor Replay::read(const WeightStore& store, const std::string& name, int64_t rank) const {
+  const auto refuse = [&](const std::string& problem) {
+    throw ConfigError(file_.string() + ": " + name + " " + problem);
+  };
+  at::Tensor tensor = store.tensor(name);
+  if (tensor.dim() != rank || tensor.size(0) != 1 || tensor.numel() == 0) {
+    refuse("has shape " + c10::str(tensor.sizes()) + ", wanted " + std::to_string(rank) +
+           " dimensions of which the first is 1");
+  }
+  const bool whole_numbers = rank == 2;
+  if (tensor.is_floating_point() == whole_numbers) {
+    refuse(std::string("has dtype ") + c10::toString(tensor.scalar_type()) + ", wanted " +
+           (whole_numbers ? "int64" : "a floating-point dtype"));
+  }
+  if (!whole_numbers && !tensor.isfinite().all().item<bool>()) refuse("holds values that are infinite or not a number");
+  return whole_numbers ? tensor.to(at::kLong) : tensor;
+}
+
+void Replay::read_prompts(const WeightStore& store) {
+  std::map<int64_t, EncodedPrompt> by_block;
+  for (const std::string& name : store.names()) {
+    std::string_view rest = name;
+    const std::string kind(rest.substr(0, rest.find('.')));
+    rest.remove_prefix(std::min(rest.size(), kind.size() + 1));
+    if (kind != "ids" && kind != "mask" && kind != "prompt_embeds") continue;
+    const int64_t block = name == kind ? 0 : take_number(rest).value_or(-1);
+    if (block < 0 || !rest.empty()) {
+      throw ConfigError(file_.string() + ": " + name + " is no name of a record: wanted " + kind + " or " + kind +
+                        ".<block>");
+    }
+    EncodedPrompt& prompt = by_block[block];
+    prompt.first_block = block;
+    (kind == "ids"    ? prompt.ids
+     : kind == "mask" ? prompt.mask
+                      : prompt.embedding) = read(store, name, kind == "prompt_embeds" ? 3 : 2);
+  }
+  for (const auto& [block, prompt] : by_block) {
+    const bool ids_fit = prompt.ids.defined() == prompt.mask.defined() &&
+                         (!prompt.ids.defined() || prompt.ids.sizes() == prompt.mask.sizes());
+    if (!ids_fit) throw ConfigError(file_.string() + ": ids and mask must both be there, and of one shape");
+    prompts_.push_back(prompt);
+  }
+  if (!prompts_.empty() && prompts_.front().first_block != 0) {
+    throw ConfigError(file_.string() + ": the first prompt is that of frame block " +
+                      std::to_string(prompts_.front().first_block) + ", wanted ids and mask, or prompt_embeds");
+  }
+}
+
+void Replay::read_renoise(const WeightStore& store) {
+  for (const std::string& name : store.names()) {
+    std::string_view rest = name;
+    if (!rest.starts_with("renoise.")) continue;
+    rest.remove_prefix(std::string_view("renoise.").size());
+    const std::optional<int64_t> block = take_number(rest);
+    const std::optional<int64_t> step = take_number(rest);
+    if (!block || !step || !rest.empty()) {
+      throw ConfigError(file_.string() + ": " + name + " is no name of a record: wanted renoise.<block>.<step>");
+    }
+    renoise_[{*block, *step + 1}] = read(store, name, 5);
+  }
+}
+
+std::shared_ptr<const NoiseSource> Replay::noise_source(std::shared_ptr<const NoiseSource> otherwise) const {
+  return std::make_shared<RecordedNoise>(file_, noise_, renoise_, std::move(otherwise));
+}
+
+}  // namespace flashblock

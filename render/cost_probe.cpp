@@ -1,0 +1,261 @@
+#include "render/cost_probe.h"
+
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "core/memory_meter.h"
+#include "media/frame_conversion.h"
+#include "pipeline/device_stream.h"
+#include "pipeline/noise_source.h"
+#include "pipeline/thread_share.h"
+#include "weights/weight_store.h"
+
+namespace flashblock {
+namespace {
+
+/// Latent frames that are put into a context without an end: filling more would take longer than it tells.
+constexpr int64_t kEnoughFrames = 21;
+/// Operations of one pass of one layer that take about a quarter of a second on two cores.
+constexpr double kLayerOperations = 2e10;
+/// Pixels times weights that the published decoder (73 million weights) gets through in a few seconds on two cores.
+constexpr double kDecoderWork = 1.5e11;
+/// As many times that on a GPU: what two cores do in a quarter of a second is done there before the launches are.
+constexpr double kWorkOnGpu = 100;
+
+/// A store with the names, shapes and dtypes of `store`, and one small number everywhere. `wanted` picks the names.
+template <typename Wanted>
+std::shared_ptr<const WeightStore> made_up_weights(const WeightStore& store, const Wanted& wanted) {
+  std::map<std::string, at::Tensor> tensors;
+  for (const std::string& name : store.names()) {
+    if (wanted(name)) tensors[name] = at::full(store.shape(name), 0.01, store.dtype(name));
+  }
+  return WeightStore::from_tensors(std::move(tensors), store.path(), store.metadata());
+}
+
+int64_t count_weights(const WeightStore& store, const std::string& prefix) {
+  int64_t count = 0;
+  for (const std::string& name : store.names()) {
+    if (name.starts_with(prefix)) count += store.tensor(name).numel();
+  }
+  return count;
+}
+
+double timed(at::Device device, const auto& work) {
+  synchronize(device);
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  synchronize(device);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double work_on(at::Device device, double work) { return device.is_cpu() ? work : work * kWorkOnGpu; }
+
+/// The video's frame size, halved until it has at most `most` tokens a frame.
+VideoGeometry shrunk(VideoGeometry geometry, double most) {
+  const auto halve = [&](int64_t& pixels, int64_t step) { pixels = std::max(pixels / 2 / step * step, step); };
+  const int64_t row = geometry.height / geometry.token_rows(), column = geometry.width / geometry.token_columns();
+  while (static_cast<double>(geometry.tokens_per_frame()) > most && geometry.tokens_per_frame() > 1) {
+    if (geometry.token_rows() * 2 > geometry.token_columns())
+      halve(geometry.height, row);
+    else
+      halve(geometry.width, column);
+  }
+  return geometry;
+}
+
+/// The size of a tensor in the tried frame that is kKeptTensorBytes in the video.
+int64_t small_tensor(const RenderSetup& setup, const VideoGeometry& tried) {
+  return kKeptTensorBytes * tried.tokens_per_frame() / setup.geometry.tokens_per_frame();
+}
+
+/// Values measured at two sizes, carried on to a third: a straight line.
+int64_t carried_on(int64_t size, int64_t smaller, int64_t at_smaller, int64_t larger, int64_t at_larger) {
+  if (larger == smaller) return at_larger * size / larger;
+  const double slope = static_cast<double>(at_larger - at_smaller) / static_cast<double>(larger - smaller);
+  return at_larger + static_cast<int64_t>(slope * static_cast<double>(size - larger));
+}
+
+struct LayerRun {
+  double first = 0, next = 0, clean = 0;  // seconds
+  int64_t state_bytes = 0, work_bytes = 0, small_bytes = 0;
+};
+
+/// Fills the window, then times the passes of one frame block.
+LayerRun run_layer(const VideoTransformer& transformer, const RenderSetup& setup, const VideoGeometry& geometry,
+                   at::Device device, at::ScalarType dtype) {
+  const Recipe& recipe = setup.config.model.recipe;
+  const int64_t frames = recipe.frames_per_block, video = setup.plan.latent_frames();
+  const TransformerConfig& config = transformer.config();
+  TransformerState state(config,
+                         {.geometry = geometry,
+                          .frames_per_block = frames,
+                          .window_frames = recipe.window_frames,
+                          .sink_frames = recipe.sink_frames,
+                          .max_frames = std::max(video, frames),
+                          .attention = setup.config.attention},
+                         device, dtype);
+  transformer.set_prompt(state, at::zeros({1, config.text_len, config.text_dim}));
+  const at::Tensor latents =
+      SeededNoise(0)
+          .noise(0, 0, {1, frames, config.in_channels, geometry.latent_height(), geometry.latent_width()})
+          .to(device, dtype);
+  MemoryMeter meter(device, small_tensor(setup, geometry));
+  int64_t start = 0;
+  const int64_t window = recipe.window_frames < 0 ? kEnoughFrames : recipe.window_frames;
+  const auto clean = [&] { transformer.forward(latents, 0, start, Pass::clean(), state); };
+  for (; start + 2 * frames <= std::min(window, video); start += frames) clean();
+  meter.reset_peak();
+  const int64_t before = meter.peak(), small_before = meter.peak_of_small(), state_before = state.bytes();
+  const auto pass = [&](int64_t step) {
+    return timed(device, [&] { transformer.forward(latents, 500, start, Pass::denoise(step), state); });
+  };
+  LayerRun run;
+  pass(0);  // warms up
+  run.first = pass(0);
+  run.next = std::min(pass(1), pass(1));
+  run.state_bytes = state.bytes();
+  run.work_bytes = meter.peak() - before - (run.state_bytes - state_before);
+  run.small_bytes = std::clamp<int64_t>(meter.peak_of_small() - small_before, 0, run.work_bytes);
+  run.clean = timed(device, clean);
+  return run;
+}
+
+/// Multiplications and additions of one layer's pass, which its time is in proportion to.
+double layer_operations(const TransformerConfig& config, const RenderSetup& setup, const VideoGeometry& geometry) {
+  const Recipe& recipe = setup.config.model.recipe;
+  const double tokens = static_cast<double>(geometry.tokens_per_frame() * recipe.frames_per_block);
+  const int64_t seen = recipe.window_frames < 0 ? setup.plan.latent_frames()
+                                                : std::min(recipe.window_frames, setup.plan.latent_frames());
+  const double keys = static_cast<double>(geometry.tokens_per_frame() * seen + config.text_len);
+  const double weights = static_cast<double>(config.dim * (6 * config.dim + 2 * config.ffn_dim));
+  return 2 * tokens * weights + 4 * tokens * keys * static_cast<double>(config.dim);
+}
+
+void probe_layer(const RenderSetup& setup, const LoadedModel& model, CostProbe& probe) {
+  TransformerConfig config = model.transformer_config();
+  const int64_t layers = std::exchange(config.layers, 1);
+  const auto weights = made_up_weights(*model.open_transformer(), [](const std::string& name) {
+    return !name.starts_with("blocks.") || name.starts_with("blocks.0.");
+  });
+  const auto transformer = VideoTransformer::load(*weights, config, model.device(), model.dtype());
+  const Recipe& recipe = setup.config.model.recipe;
+  const double one_token = 2.0 * static_cast<double>(recipe.frames_per_block) *
+                           static_cast<double>(config.dim * (6 * config.dim + 2 * config.ffn_dim));
+  const VideoGeometry larger =
+      shrunk(setup.geometry, std::max(4.0, work_on(model.device(), kLayerOperations) / one_token));
+  const VideoGeometry smaller = shrunk(larger, static_cast<double>(larger.tokens_per_frame()) / 2);
+  const LayerRun less = run_layer(*transformer, setup, smaller, model.device(), model.dtype());
+  const LayerRun more = run_layer(*transformer, setup, larger, model.device(), model.dtype());
+  const auto scaled = [&](int64_t LayerRun::*bytes) {
+    return carried_on(setup.geometry.tokens_per_frame(), smaller.tokens_per_frame(), less.*bytes,
+                      larger.tokens_per_frame(), more.*bytes);
+  };
+  probe.layer_state_bytes = scaled(&LayerRun::state_bytes);
+  probe.denoise_bytes = scaled(&LayerRun::work_bytes);
+  probe.denoise_small_bytes = scaled(&LayerRun::small_bytes);
+  const auto steps = static_cast<double>(recipe.unipc_steps > 0 ? recipe.unipc_steps : recipe.steps.size());
+  const double contexts = recipe.guidance_scale == 1.0 ? 1 : 2;
+  const double grown = layer_operations(config, setup, setup.geometry) / layer_operations(config, setup, larger);
+  probe.denoise_seconds =
+      (more.first + (steps - 1) * more.next + more.clean) * grown * contexts * static_cast<double>(layers);
+}
+
+struct DecoderRun {
+  double seconds = 0;
+  int64_t state_bytes = 0, work_bytes = 0, small_bytes = 0;
+};
+
+/// Latent frames of a block that a decoder works on together at the video's size.
+int64_t frames_decoded_together(const RenderSetup& setup) {
+  return std::min(setup.config.model.recipe.frames_per_block,
+                  latent_frames_together(setup.geometry.latent_height(), setup.geometry.latent_width()));
+}
+
+/// One half of the decoder then works on a block while the other works on the one before.
+bool decoded_by_two_stages(const LatentDecoder& decoder, const RenderSetup& setup, at::Device device) {
+  return setup.config.overlap && ThreadShare::decoder_stages(device, at::get_num_threads(), decoder.parts()) == 2;
+}
+
+DecoderRun run_decoder(LatentDecoder& decoder, const RenderSetup& setup, const VideoGeometry& geometry,
+                       at::Device device, at::ScalarType dtype) {
+  const int64_t frames = frames_decoded_together(setup);
+  const at::Tensor latents =
+      SeededNoise(0)
+          .noise(0, 0, {1, frames, decoder.latent_channels(), geometry.latent_height(), geometry.latent_width()})
+          .to(device, dtype);
+  MemoryMeter meter(device, small_tensor(setup, geometry));
+  decoder.reset();
+  const auto decode = [&] { to_rgb24(decoder.decode(latents)).cpu(); };
+  decode();                        // warms up
+  if (!device.is_cpu()) decode();  // as cuDNN plans anew: a video's first frames take another way than later ones
+  DecoderRun run{.state_bytes = decoder.state_bytes()};
+  meter.reset_peak();
+  const int64_t before = meter.peak(), small_before = meter.peak_of_small();
+  const auto measured = [&](const auto& work) {
+    meter.reset_peak();
+    run.seconds += timed(device, work);
+    const int64_t bytes = meter.peak() - before;
+    return std::pair(bytes, std::clamp<int64_t>(meter.peak_of_small() - small_before, 0, bytes));
+  };
+  LatentDecoder::HalfDecoded half;
+  const auto [begin_bytes, begin_small] = measured([&] { half = decoder.begin(latents); });
+  const auto [finish_bytes, finish_small] = measured([&] { to_rgb24(decoder.finish(half)).cpu(); });
+  run.work_bytes =
+      decoded_by_two_stages(decoder, setup, device) ? begin_bytes + finish_bytes : std::max(begin_bytes, finish_bytes);
+  run.small_bytes = std::max(begin_small, finish_small);  // what one half has freed serves the other
+  return run;
+}
+
+void probe_decoder(const RenderSetup& setup, const LoadedModel& model, CostProbe& probe) {
+  const auto store = model.open_vae();
+  const auto weights = made_up_weights(*store, [](const std::string&) { return true; });
+  std::unique_ptr<LatentDecoder> decoder;
+  {
+    const MemoryMeter loading(model.device());
+    decoder = load_latent_decoder(*weights, model.device(), model.dtype());
+    probe.decoder_bytes = loading.held();
+    probe.decoder_load_bytes = loading.peak();
+  }
+  probe.decoder_parts = decoder->parts();
+  const double count = static_cast<double>(count_weights(*store, "decoder."));
+  const double pixels_per_token = static_cast<double>(setup.geometry.width * setup.geometry.height) /
+                                  static_cast<double>(setup.geometry.tokens_per_frame());
+  const VideoGeometry larger =
+      shrunk(setup.geometry, std::max(4.0, work_on(model.device(), kDecoderWork) / count / pixels_per_token));
+  const VideoGeometry smaller = shrunk(larger, static_cast<double>(larger.tokens_per_frame()) / 2);
+  const DecoderRun less = run_decoder(*decoder, setup, smaller, model.device(), model.dtype());
+  const DecoderRun more = run_decoder(*decoder, setup, larger, model.device(), model.dtype());
+  const auto scaled = [&](int64_t DecoderRun::*bytes) {
+    return carried_on(setup.geometry.tokens_per_frame(), smaller.tokens_per_frame(), less.*bytes,
+                      larger.tokens_per_frame(), more.*bytes);
+  };
+  probe.decoder_state_bytes = scaled(&DecoderRun::state_bytes);
+  // While the last frames of a block are decoded, the frames of the others are there as float32.
+  const int64_t frames = setup.config.model.recipe.frames_per_block, together = frames_decoded_together(setup);
+  const int64_t decoded =
+      (frames - together) * setup.geometry.strides.time * setup.geometry.width * setup.geometry.height;
+  probe.decode_bytes = scaled(&DecoderRun::work_bytes) + 3 * decoded * static_cast<int64_t>(sizeof(float));
+  probe.decode_small_bytes = scaled(&DecoderRun::small_bytes);
+  probe.decode_seconds = more.seconds * static_cast<double>(setup.geometry.tokens_per_frame() * frames) /
+                         static_cast<double>(larger.tokens_per_frame() * together);
+}
+
+}  // namespace
+
+CostProbe probe_cost(const RenderSetup& setup, const LoadedModel& model) {
+  const c10::InferenceMode no_gradients;
+  const ThreadShare share(ThreadShare::of_stage(model.device()));
+  CostProbe probe;
+  probe_decoder(setup, model, probe);
+  probe_layer(setup, model, probe);
+  return probe;
+}
+
+}  // namespace flashblock

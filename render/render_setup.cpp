@@ -1,0 +1,202 @@
+#include "render/render_setup.h"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "attention/refresh_gate.h"
+#include "core/error.h"
+#include "core/file_cache.h"
+#include "media/image_reader.h"
+#include "media/video_reader.h"
+
+namespace flashblock {
+namespace {
+
+/// Latent frames of a given video that are used if the model's window has no end: as many as published models were
+/// trained to see. Source: Self-Forcing `configs/default_config.yaml`, 21 latent frames.
+constexpr int64_t kStartFrames = 21;
+
+void take_size_from_noise(RenderSetup& setup) {
+  const at::Tensor& noise = setup.replay->noise();
+  setup.config.height = noise.size(3) * setup.geometry.strides.height;
+  setup.config.width = noise.size(4) * setup.geometry.strides.width;
+}
+
+int64_t lead_frames(const Recipe& recipe) { return recipe.independent_first_frame ? 1 : 0; }
+
+/// `frames` cut down to whole frame blocks, the lead included; 0 if there is none.
+int64_t whole_blocks(const Recipe& recipe, int64_t frames) {
+  const int64_t after_lead = frames - lead_frames(recipe);
+  return after_lead < 0 ? 0 : after_lead / recipe.frames_per_block * recipe.frames_per_block + lead_frames(recipe);
+}
+
+at::Tensor start_from_image(const RenderConfig& config) {
+  const Recipe& recipe = config.model.recipe;
+  if (whole_blocks(recipe, 1) != 1) {
+    throw ConfigError("--image " + config.image.string() + ": a frame is one latent frame, and this model denoises " +
+                      std::to_string(recipe.frames_per_block) +
+                      " together, from the first one on: use a model with recipe.frames_per_block 1 or "
+                      "recipe.independent_first_frame true, or start from a video with --video");
+  }
+  return read_image(config.image, config.width, config.height).unsqueeze(0);
+}
+
+/// Frames at the end of the video that the model can see, as whole frame blocks.
+at::Tensor start_from_video(const RenderConfig& config, const VideoGeometry& geometry) {
+  const std::string where = "--video " + config.video.string() + ": ";
+  const Recipe& recipe = config.model.recipe;
+  const double fps = VideoReader(config.video).info().fps;
+  if (std::abs(fps - static_cast<double>(config.fps)) > 0.01) {
+    std::ostringstream message;
+    message << where << "it has " << fps << " fps, this video " << config.fps
+            << ": convert it first (ffmpeg -i FILE -r " << config.fps << " OUT.mp4), or give --fps";
+    throw ConfigError(message.str());
+  }
+  const int64_t visible = recipe.window_frames < 0 ? kStartFrames : recipe.window_frames - recipe.frames_per_block;
+  const int64_t least = recipe.independent_first_frame ? 1 : recipe.frames_per_block;
+  const int64_t most = std::max(whole_blocks(recipe, visible), least);
+  const at::Tensor clip = read_video(config.video, geometry.frames_of(most));
+  const int64_t clip_frames = clip.size(0);
+  const int64_t frames = clip_frames == 0 ? 0 : whole_blocks(recipe, 1 + (clip_frames - 1) / geometry.strides.time);
+  if (frames == 0) {
+    throw ConfigError(where + "it has " + std::to_string(clip_frames) + " frames, and this model needs at least " +
+                      std::to_string(geometry.frames_of(least)) + " to go on from: recipe.frames_per_block is " +
+                      std::to_string(recipe.frames_per_block));
+  }
+  const int64_t used = geometry.frames_of(frames);
+  return fill_size(clip.narrow(0, clip_frames - used, used), config.width, config.height);
+}
+
+void read_start(RenderSetup& setup) {
+  const RenderConfig& config = setup.config;
+  const bool recorded = setup.replay && setup.replay->initial_latents().defined();
+  if (!config.image.empty() + !config.video.empty() + recorded > 1) {
+    throw ConfigError("a video starts from one thing: --image, --video or the initial_latent of a replayed record");
+  }
+  if (!config.image.empty()) setup.start_pixels = start_from_image(config);
+  if (!config.video.empty()) setup.start_pixels = start_from_video(config, setup.geometry);
+}
+
+int64_t initial_frames(const RenderSetup& setup) {
+  if (setup.start_pixels.defined()) return setup.geometry.latent_frames_for(setup.start_pixels.size(0));
+  if (!setup.replay || !setup.replay->initial_latents().defined()) return 0;
+  const int64_t frames = setup.replay->initial_latents().size(1);
+  const Recipe& recipe = setup.config.model.recipe;
+  if (whole_blocks(recipe, frames) != frames) {
+    throw ConfigError(setup.config.replay.string() + ": initial_latent has " + std::to_string(frames) +
+                      " latent frames, wanted a multiple of recipe.frames_per_block, " +
+                      std::to_string(recipe.frames_per_block) +
+                      (recipe.independent_first_frame ? ", and one for recipe.independent_first_frame" : ""));
+  }
+  return frames;
+}
+
+void plan_video(RenderSetup& setup) {
+  const Recipe& recipe = setup.config.model.recipe;
+  const int64_t per_block = recipe.frames_per_block, lead = lead_frames(recipe);
+  if (setup.replay && setup.replay->noise().defined()) {
+    setup.plan =
+        VideoPlan::for_noise(setup.geometry, initial_frames(setup), per_block, setup.replay->noise().size(1), lead);
+    setup.config.frames = setup.plan.frames - setup.geometry.frames_of(setup.plan.initial_frames);
+  } else {
+    setup.plan =
+        VideoPlan::for_frames(setup.geometry, initial_frames(setup), per_block, setup.config.rendered_frames(), lead);
+  }
+}
+
+void place_prompts(RenderSetup& setup) {
+  if (setup.config.prompt.empty() && !(setup.replay && !setup.replay->prompts().empty())) {
+    throw ConfigError("there is no prompt: say what to show, as in flashblock render \"a red balloon over hills\"");
+  }
+  auto& timeline = setup.config.timeline;
+  std::stable_sort(timeline.begin(), timeline.end(),
+                   [](const PromptChange& a, const PromptChange& b) { return a.seconds < b.seconds; });
+  for (const PromptChange& change : timeline) {
+    const int64_t block = setup.plan.block_at(change.seconds, setup.config.fps, setup.geometry);
+    const int64_t last = setup.change_blocks.empty() ? 0 : setup.change_blocks.back();
+    if (block == last) {
+      std::ostringstream message;
+      message << "the prompt at " << change.seconds << " s falls into frame block " << block
+              << ", which already has a prompt: a frame block of this model lasts "
+              << static_cast<double>(setup.plan.frames_per_block * setup.geometry.strides.time) /
+                     static_cast<double>(setup.config.fps)
+              << " s; give times further apart";
+      throw ConfigError(message.str());
+    }
+    setup.change_blocks.push_back(block);
+  }
+}
+
+void check_replayed_prompts(const RenderSetup& setup) {
+  for (const EncodedPrompt& prompt : setup.replay->prompts()) {
+    if (prompt.first_block < setup.plan.blocks) continue;
+    throw ConfigError(setup.config.replay.string() + ": a prompt for frame block " +
+                      std::to_string(prompt.first_block) + " comes after the end: the video has " +
+                      std::to_string(setup.plan.blocks) + " frame blocks");
+  }
+}
+
+}  // namespace
+
+void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer) {
+  validate(attention);
+  if (attention.mode == AttentionConfig::Mode::kExact || attention.refresh != RefreshPolicy::kPublishedGate) return;
+  const int64_t steps = recipe.unipc_steps > 0 ? recipe.unipc_steps : static_cast<int64_t>(recipe.steps.size());
+  attention.gate->check(transformer.layers, transformer.heads, steps);
+}
+
+RenderSetup set_up_render(const RenderConfig& config, const TransformerConfig& transformer) {
+  RenderSetup setup{.config = config};
+  if (!config.replay.empty()) setup.replay.emplace(config.replay);
+  if (setup.replay && setup.replay->noise().defined()) take_size_from_noise(setup);
+  setup.geometry = {.width = setup.config.width, .height = setup.config.height, .patch = transformer.patch};
+  setup.geometry.validate();
+  check_attention(setup.config.attention, setup.config.model.recipe, transformer);
+  read_start(setup);
+  plan_video(setup);
+  place_prompts(setup);
+  if (setup.replay) check_replayed_prompts(setup);
+  return setup;
+}
+
+void place_prompt(RenderSetup& setup, int64_t block, const std::string& prompt) {
+  if (block == 0) {
+    setup.config.prompt = prompt;
+    return;
+  }
+  std::vector<int64_t>& blocks = setup.change_blocks;
+  auto& timeline = setup.config.timeline;
+  const auto found = std::lower_bound(blocks.begin(), blocks.end(), block);
+  const auto place = timeline.begin() + (found - blocks.begin());
+  if (found != blocks.end() && *found == block) {
+    place->prompt = prompt;
+    return;
+  }
+  timeline.insert(place, {.seconds = setup.plan.seconds_of(block, setup.config.fps, setup.geometry), .prompt = prompt});
+  blocks.insert(found, block);
+}
+
+ModelOptions model_options(const RenderConfig& config) {
+  return {.placement = config.offload ? LayerPlacement::kStreamed : LayerPlacement::kResident,
+          .embedding_cache = config.cache ? user_cache_folder("embeddings") : std::filesystem::path()};
+}
+
+std::vector<ModelPart> needed_parts(const RenderConfig& config) {
+  std::vector<ModelPart> parts = {ModelPart::kTransformer, ModelPart::kVae};
+  bool tokenize = true, encode = true;
+  if (!config.replay.empty()) {
+    const Replay replay(config.replay);
+    tokenize = replay.prompts().empty();
+    encode = tokenize || std::any_of(replay.prompts().begin(), replay.prompts().end(),
+                                     [](const EncodedPrompt& prompt) { return !prompt.embedding.defined(); });
+    const bool negative = config.model.recipe.guidance_scale != 1.0 && !replay.negative_embedding().defined();
+    tokenize = tokenize || negative;
+    encode = encode || negative;
+  }
+  if (tokenize) parts.push_back(ModelPart::kTokenizer);
+  if (encode) parts.push_back(ModelPart::kTextEncoder);
+  return parts;
+}
+
+}  // namespace flashblock

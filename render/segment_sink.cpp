@@ -1,0 +1,197 @@
+#include "render/segment_sink.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+// Names in a segment's note.
+constexpr const char* kVideo = "video";              // text: the video's id
+constexpr const char* kLatents = "latents";          // [1, F, C, H, W]
+constexpr const char* kSheet = "sheet";              // [n, H, W, 3] uint8: frames for the contact sheet; may be missing
+constexpr const char* kPromptFile = "prompts.json";  // in NAME.parts: what was given while it was rendered
+constexpr const char* kPixels = "pixels";            // [T, 3, H, W] float16; only while the video is recorded
+
+VideoFormat format(const RenderConfig& config) {
+  return {.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder};
+}
+
+std::string draw_id() {
+  std::random_device random;
+  char text[40];
+  std::snprintf(text, sizeof text, "%08x%08x%08x%08x", random(), random(), random(), random());
+  return text;
+}
+
+std::string prompts_json(const std::vector<TakenPrompt>& prompts) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const TakenPrompt& prompt : prompts) list.push_back({{"block", prompt.block}, {"prompt", prompt.text}});
+  return list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+/// Throws: ConfigError for a file that is there and cannot be read.
+std::vector<TakenPrompt> read_prompts(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return {};
+  std::ifstream stream(file, std::ios::binary);
+  std::vector<TakenPrompt> prompts;
+  try {
+    for (const auto& entry : nlohmann::json::parse(stream)) {
+      prompts.push_back({.block = entry.at("block"), .text = entry.at("prompt")});
+    }
+  } catch (const nlohmann::json::exception&) {
+    throw ConfigError(file.string() +
+                      " is damaged, and holds prompts that were given while the video was rendered: "
+                      "begin anew with --overwrite");
+  }
+  return prompts;
+}
+
+}  // namespace
+
+SegmentSink::SegmentSink(const RenderSetup& setup, const RenderOrder& order, Recorder& recorder,
+                         RenderObserver& observer)
+    : setup_(setup),
+      config_(setup.config),
+      order_(order),
+      recorder_(recorder),
+      observer_(observer),
+      writer_(config_.output, format(config_), existing_video(config_), setup.plan.frames),
+      sheet_(setup.plan.frames, config_.fps),
+      progress_{.blocks = setup.plan.blocks},
+      identity_(order.identity) {
+  claim_folder();
+}
+
+SegmentSink::~SegmentSink() {
+  if (!writer_.segments().empty() || joined_) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(parts_folder(writer_.video()), ignored);
+}
+
+void SegmentSink::claim_folder() {
+  const std::filesystem::path parts = parts_folder(writer_.video());
+  const bool begun = config_.resume && (!writer_.segments().empty() || std::filesystem::exists(parts / kIdentityFile));
+  if (begun) {
+    const VideoIdentity there = read_unfinished_identity(writer_.video());
+    const std::string differences = difference(there, order_.identity);
+    if (!differences.empty()) {
+      throw ConfigError(parts.string() + " is another video (" + differences +
+                        "): go on with the settings of that one");
+    }
+    identity_.id = there.id;
+    taken_ = read_prompts(parts / kPromptFile);
+    for (size_t i = 0; i < there.files.size(); ++i) identity_.files[i].sha256 = there.files[i].sha256;
+  } else {
+    identity_.id = draw_id();
+    std::filesystem::remove(parts / kPromptFile);  // of the video that is replaced
+  }
+  keep_identity();
+  writer_.keep_file("configuration.yaml", order_.configuration);
+}
+
+void SegmentSink::keep_identity() {
+  checksums_kept_ = !identity_.checksums || identity_.checksums->ready();
+  writer_.keep_file(kIdentityFile, identity_json(identity_));
+}
+
+at::Tensor SegmentSink::fitting_latents(const SegmentNote& note, int64_t number, const SessionInputs& inputs,
+                                        at::ScalarType dtype) const {
+  const auto video = note.texts.find(kVideo);
+  const auto found = note.tensors.find(kLatents);
+  if (video == note.texts.end() || video->second != identity_.id || found == note.tensors.end()) return {};
+  const at::Tensor latents = found->second.clone();
+  const VideoGeometry& geometry = setup_.geometry;
+  const bool fits = latents.dim() == 5 && latents.size(1) == setup_.plan.frames_per_block &&
+                    latents.size(3) == geometry.latent_height() && latents.size(4) == geometry.latent_width() &&
+                    latents.scalar_type() == dtype;
+  if (!fits) return {};
+  const FrameBlock block = setup_.plan.any_block(number);
+  if (block.index >= 0) return latents;
+  const at::Tensor given = inputs.initial_latents.narrow(1, block.start_frame, block.frames).to(at::kCPU, dtype);
+  return given.equal(latents) ? latents : at::Tensor();
+}
+
+void SegmentSink::keep_prompt(const TakenPrompt& prompt) {
+  std::erase_if(taken_, [&](const TakenPrompt& other) { return other.block == prompt.block; });
+  taken_.push_back(prompt);
+  writer_.keep_file(kPromptFile, prompts_json(taken_));
+}
+
+std::vector<at::Tensor> SegmentSink::take_up(const SessionInputs& inputs, at::ScalarType dtype) {
+  std::vector<at::Tensor> finished;
+  for (int64_t number = 0; number < static_cast<int64_t>(writer_.segments().size()); ++number) {
+    const SegmentNote note = writer_.note(number);
+    const at::Tensor latents = fitting_latents(note, number, inputs, dtype);
+    if (!latents.defined()) {
+      writer_.keep_segments(number);
+      break;
+    }
+    const auto tensor = [&](const char* name) {
+      const auto found = note.tensors.find(name);
+      return found == note.tensors.end() ? at::Tensor() : found->second;
+    };
+    const FrameBlock block = setup_.plan.any_block(number);
+    if (!config_.record.empty()) {
+      if (!tensor(kPixels).defined()) {
+        throw ConfigError(
+            "--record: the unfinished video was begun without it, so that its frames are not at hand: go "
+            "on without, or begin anew with --overwrite");
+      }
+      recorder_.add({.index = block.index, .latents = latents, .pixels = tensor(kPixels).clone()});
+    }
+    sheet_.add_taken(writer_.segments()[static_cast<size_t>(number)].frames, tensor(kSheet));
+    if (block.index >= 0) ++progress_.block;
+    finished.push_back(latents);
+  }
+  progress_.frames = writer_.frames();
+  observer_.written(writer_);
+  return finished;
+}
+
+void SegmentSink::write(const RenderedBlock& block) {
+  SegmentNote note{.tensors = {{kLatents, block.latents}}, .texts = {{kVideo, identity_.id}}};
+  if (const at::Tensor taken = sheet_.add(block.rgb); taken.defined()) note.tensors[kSheet] = taken;
+  if (!config_.record.empty()) {
+    note.tensors[kPixels] = block.pixels.to(at::kHalf);
+    recorder_.add(block);
+  }
+  writer_.write(block.rgb, note);
+  observer_.written(writer_);
+  if (!checksums_kept_ && identity_.checksums->ready()) keep_identity();
+  progress_.frames = writer_.frames();
+  progress_.transformer = block.counters;
+  if (block.index >= 0) ++progress_.block;
+  observer_.progress(progress_);
+}
+
+void SegmentSink::check_files() const {
+  const auto begun = [](const auto& file) { return !file.sha256.empty(); };
+  if (!identity_.checksums || std::none_of(identity_.files.begin(), identity_.files.end(), begun)) return;
+  const std::vector<FileChecksum>& now = identity_.checksums->get();
+  for (size_t i = 0; i < now.size(); ++i) {
+    const std::string& begun_with = identity_.files[i].sha256;
+    if (begun_with.empty() || begun_with == now[i].sha256) continue;
+    throw ConfigError(now[i].file.string() + " is not the file that " + parts_folder(writer_.video()).string() +
+                      " was begun with: put that one back, or begin anew with --overwrite");
+  }
+}
+
+void SegmentSink::finish(const RenderResult& result, const std::map<std::string, std::string>& tags) {
+  check_files();
+  if (!checksums_kept_) keep_identity();
+  if (!config_.contact_sheet.empty()) sheet_.write(config_.contact_sheet);
+  writer_.join(tags);
+  joined_ = true;
+  // Those of new weights of many gigabytes may take longer than the video, which is there by now.
+  if (identity_.checksums && !identity_.checksums->ready()) observer_.stage("computing checksums", progress_);
+  observer_.joined(result);
+  writer_.remove_parts();
+}
+
+}  // namespace flashblock

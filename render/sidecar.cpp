@@ -1,0 +1,109 @@
+#include "render/sidecar.h"
+
+#include <torch/headeronly/version.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/atomic_file.h"
+#include "core/device.h"
+#include "core/memory_meter.h"
+#include "media/video_format.h"
+#include "render/describe_video.h"
+#include "settings/config_file.h"
+#include "settings/yaml_json.h"
+
+namespace flashblock {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json stage_times(const Profile& profile) {
+  Json stages = Json::object();
+  for (const StageTime& stage : profile.stages()) {
+    stages[stage.name] = {{"seconds", stage.seconds}, {"runs", stage.runs}};
+  }
+  return stages;
+}
+
+Json work(const RenderCounts& counts) {
+  return {{"frame_blocks", counts.blocks_written},
+          {"transformer_passes", counts.transformer.passes},
+          {"external_attentions_computed", counts.transformer.external_computed},
+          {"external_attentions_reused", counts.transformer.external_reused},
+          {"evicted_latent_frames", counts.evicted_frames},
+          {"cache_bytes", counts.state_bytes}};
+}
+
+Json weights(const VideoIdentity& identity) {
+  Json files = Json::array();
+  const std::vector<FileChecksum> none;
+  const std::vector<FileChecksum>& checksums = identity.checksums ? identity.checksums->get() : none;
+  for (size_t i = 0; i < checksums.size(); ++i) {
+    if (!is_weights(identity.files[i])) continue;
+    files.push_back(
+        {{"file", checksums[i].file.string()}, {"bytes", checksums[i].bytes}, {"sha256", checksums[i].sha256}});
+  }
+  return files;
+}
+
+Json video(const SidecarContent& account) {
+  const RenderConfig& config = account.config;
+  return {{"file", config.output.filename().string()},
+          {"frames", account.result.frames},
+          {"seconds", static_cast<double>(account.result.frames) / static_cast<double>(config.fps)},
+          {"fps", config.fps},
+          {"width", config.width},
+          {"height", config.height},
+          {"frame_blocks", account.plan.blocks},
+          {"resumed_frame_blocks", account.result.resumed_blocks},
+          {"seed", *config.seed},
+          {"model", config.model.name}};
+}
+
+}  // namespace
+
+RenderConfig told_config(RenderConfig config) {
+  config.overwrite = config.resume = false;
+  if (config.metadata) return config;
+  config.prompt.clear();
+  config.timeline.clear();
+  config.model.recipe.negative_prompt.clear();
+  return config;
+}
+
+std::map<std::string, std::string> video_tags(const RenderConfig& config) {
+  const RenderConfig told = told_config(config);
+  std::map<std::string, std::string> tags = {{"seed", std::to_string(*config.seed)},
+                                             {"model", config.model.name},
+                                             {"program", "flashblock " FLASHBLOCK_VERSION},
+                                             {"configuration", config_yaml(told)}};
+  if (!told.prompt.empty()) tags["prompt"] = told.prompt;
+  return tags;
+}
+
+std::filesystem::path sidecar_file(const std::filesystem::path& video) {
+  std::filesystem::path file = video;
+  return file.replace_extension(".json");
+}
+
+void write_sidecar(const SidecarContent& account, const Profile& profile, const VideoIdentity& identity) {
+  if (identity.checksums) identity.checksums->get();  // waits
+  const Json json = {
+      {"program", "flashblock " FLASHBLOCK_VERSION},
+      {"versions", {{"libtorch", TORCH_VERSION}, {"media", media_library_versions()}}},
+      {"video", video(account)},
+      {"configuration", yaml_to_json(config_yaml(told_config(account.config)))},
+      {"device", account.device.str()},
+      {"dtype", dtype_name(account.dtype)},
+      {"weights", weights(identity)},
+      {"identity", Json::parse(identity_json(identity))},
+      {"seconds", account.seconds},
+      {"stages", stage_times(profile)},
+      {"work", work(account.result.counts)},
+      {"peak_memory_bytes", {{"host", peak_memory_bytes()}, {"device", peak_device_memory_bytes(account.device)}}},
+  };
+  write_file_atomically(sidecar_file(account.config.output),
+                        json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+}  // namespace flashblock

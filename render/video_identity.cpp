@@ -1,0 +1,192 @@
+#include "render/video_identity.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+
+#include "core/error.h"
+#include "core/sha256.h"
+
+namespace flashblock {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kDigest = "sha256:";
+constexpr size_t kLongestValue = 60;  // characters of a value in a message
+
+bool is_digest(const std::string& value) { return value.starts_with(kDigest); }
+
+bool same_value(const std::string& a, const std::string& b) {
+  if (a == b) return true;
+  if (is_digest(a) == is_digest(b)) return false;
+  const std::string &digest = is_digest(a) ? a : b, &secret = is_digest(a) ? b : a;
+  return digest == std::string(kDigest) + sha256(secret);
+}
+
+std::string shown(const std::string& value) {
+  if (value.empty()) return "nothing";
+  return value.size() <= kLongestValue ? value : value.substr(0, kLongestValue) + "...";
+}
+
+std::string told_difference(const std::string& name, const std::string& there, const std::string& here) {
+  if (is_digest(there) || is_digest(here)) return name + ": another one";
+  return name + ": " + shown(there) + " there, " + shown(here) + " here";
+}
+
+const std::string* find_fact(const VideoIdentity& identity, const std::string& name) {
+  const auto found =
+      std::find_if(identity.facts.begin(), identity.facts.end(), [&](const auto& fact) { return fact.first == name; });
+  return found == identity.facts.end() ? nullptr : &found->second;
+}
+
+std::vector<std::string> different_facts(const VideoIdentity& there, const VideoIdentity& here) {
+  std::vector<std::string> result;
+  for (const auto& [name, value] : there.facts) {
+    const std::string* other = find_fact(here, name);
+    if (!other || !same_value(value, *other)) result.push_back(told_difference(name, value, other ? *other : ""));
+  }
+  for (const auto& [name, value] : here.facts) {
+    if (!find_fact(there, name)) result.push_back(told_difference(name, "", value));
+  }
+  return result;
+}
+
+/// The checksum of file `index`, computed if need be; empty if it is not known and cannot be.
+std::string checksum_of(const VideoIdentity& identity, size_t index) {
+  if (!identity.files[index].sha256.empty()) return identity.files[index].sha256;
+  return identity.checksums ? identity.checksums->get().at(index).sha256 : "";
+}
+
+std::optional<std::string> different_file(const VideoIdentity& there, const VideoIdentity& here, size_t index) {
+  const IdentityFile &a = there.files[index], &b = here.files[index];
+  const std::string name = b.role + " (" + b.file.string() + ")";
+  if (a.bytes != b.bytes) return name + ": " + std::to_string(a.bytes) + " bytes there, " + std::to_string(b.bytes);
+  const bool untouched = a.modified_ns == b.modified_ns;
+  if (untouched && (a.sha256.empty() || b.sha256.empty())) return std::nullopt;
+  const std::string before = checksum_of(there, index);
+  if (before.empty()) return name + ": changed since, and the video was left before its checksum was known";
+  if (before != checksum_of(here, index)) return name + ": another content";
+  return std::nullopt;
+}
+
+Json read_json(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return Json::parse(text.str(), nullptr, /*allow_exceptions=*/false);
+}
+
+VideoIdentity from_json(const Json& json, const std::string& where) {
+  VideoIdentity identity;
+  try {
+    identity.id = json.at("id");
+    for (const auto& [name, value] : json.at("facts").items()) {
+      identity.facts.emplace_back(name, value.get<std::string>());
+    }
+    for (const Json& file : json.at("files")) {
+      identity.files.push_back({.role = file.at("role"),
+                                .file = file.at("file").get<std::string>(),
+                                .bytes = file.at("bytes"),
+                                .modified_ns = file.at("modified_ns"),
+                                .sha256 = file.at("sha256")});
+    }
+  } catch (const Json::exception&) {
+    throw ConfigError(where +
+                      " does not say what video it belongs to: begin anew with --overwrite, or choose another "
+                      "name with --output");
+  }
+  return identity;
+}
+
+void refuse_another(const std::string& what, const std::string& differences) {
+  if (differences.empty()) return;
+  throw ConfigError(what + " is another video (" + differences +
+                    "): go on with the settings of that one, choose another name with --output, or begin anew with "
+                    "--overwrite");
+}
+
+}  // namespace
+
+const char* const kIdentityFile = "video.json";
+
+IdentityFile identity_file(const std::string& role, const fs::path& file) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) != 0) {
+    throw MediaError("cannot read " + file.string() + ": " + std::strerror(errno));
+  }
+  return {.role = role,
+          .file = file,
+          .bytes = static_cast<uintmax_t>(status.st_size),
+          .modified_ns = int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+std::string identity_json(const VideoIdentity& identity) {
+  Json facts = Json::object(), files = Json::array();
+  for (const auto& [name, value] : identity.facts) facts[name] = value;
+  for (size_t i = 0; i < identity.files.size(); ++i) {
+    const IdentityFile& file = identity.files[i];
+    const bool known = !file.sha256.empty() || (identity.checksums && identity.checksums->ready());
+    files.push_back({{"role", file.role},
+                     {"file", file.file.string()},
+                     {"bytes", file.bytes},
+                     {"modified_ns", file.modified_ns},
+                     {"sha256", known ? checksum_of(identity, i) : ""}});
+  }
+  const Json json = {{"id", identity.id}, {"facts", facts}, {"files", files}};
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+VideoIdentity parse_identity(const std::string& json, const std::string& where) {
+  return from_json(Json::parse(json, nullptr, /*allow_exceptions=*/false), where);
+}
+
+std::string difference(const VideoIdentity& there, const VideoIdentity& here) {
+  std::vector<std::string> all = different_facts(there, here);
+  const auto roles = [](const VideoIdentity& identity) {
+    std::string names;
+    for (const IdentityFile& file : identity.files) names += (names.empty() ? "" : ", ") + file.role;
+    return names;
+  };
+  if (roles(there) != roles(here)) {
+    all.push_back(told_difference("files", roles(there), roles(here)));
+  } else if (all.empty()) {  // checksums take time, and the settings say enough
+    for (size_t i = 0; i < here.files.size(); ++i) {
+      if (auto found = different_file(there, here, i)) all.push_back(*found);
+    }
+  }
+  std::string text;
+  for (const std::string& one : all) text += (text.empty() ? "" : "; ") + one;
+  return text;
+}
+
+VideoIdentity read_unfinished_identity(const fs::path& video) {
+  const fs::path file = parts_folder(video) / kIdentityFile;
+  return from_json(read_json(file), fs::exists(file) ? file.string() : parts_folder(video).string());
+}
+
+VideoState find_video(const fs::path& video, const VideoIdentity& wanted) {
+  const VideoState state = video_state(video);
+  if (state == VideoState::kUnfinished) {
+    const bool begun =
+        fs::exists(parts_folder(video) / kIdentityFile) || fs::exists(parts_folder(video) / "000000.m4s");
+    if (begun) refuse_another(parts_folder(video).string(), difference(read_unfinished_identity(video), wanted));
+  }
+  if (state == VideoState::kComplete) {
+    const fs::path account = fs::path(video).replace_extension(".json");
+    const Json json = read_json(account);
+    const std::string where = video.string() + " is complete, but " + account.string();
+    const bool told = json.is_object() && json.contains("identity");
+    refuse_another(video.string(), difference(from_json(told ? json["identity"] : Json(), where), wanted));
+  }
+  return state;
+}
+
+}  // namespace flashblock

@@ -1,0 +1,75 @@
+#include "server/access.h"
+
+#include <arpa/inet.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <optional>
+
+#include "core/error.h"
+#include "server/request_guard.h"
+
+namespace flashblock {
+namespace {
+
+constexpr size_t kShortestToken = 16;
+
+bool is_loopback(const std::string& address) {
+  in_addr v4{};
+  in6_addr v6{};
+  if (address == "localhost") return true;
+  if (::inet_pton(AF_INET, address.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+  return ::inet_pton(AF_INET6, address.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+std::optional<int> parse_port(const std::string& text) {
+  int port = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (fault != std::errc() || end != text.data() + text.size() || port < 0 || port > 65535) return {};
+  return port;
+}
+
+}  // namespace
+
+ServerAddress parse_server_address(const std::string& option, const std::string& text) {
+  ServerAddress result;
+  if (text.empty()) return result;
+  if (const auto port = parse_port(text)) {
+    result.port = *port;
+    return result;
+  }
+  const bool brackets = text.starts_with('[');
+  const size_t colon = brackets ? text.find(':', text.find(']')) : text.rfind(':');
+  result.address = text.substr(0, colon);
+  if (brackets && result.address.ends_with(']')) result.address = result.address.substr(1, result.address.size() - 2);
+  const auto port = colon == text.npos ? result.port : parse_port(text.substr(colon + 1));
+  if (!port || result.address.empty()) {
+    throw ConfigError(option + ": found '" + text + "', wanted ADDRESS:PORT such as 127.0.0.1:8080");
+  }
+  result.port = *port;
+  return result;
+}
+
+std::string resolve_token(const std::string& token, const std::string& token_file) {
+  std::string result = token;
+  if (token == "auto") return draw_token();
+  if (!token_file.empty()) {
+    std::ifstream stream(token_file);
+    if (!(stream >> result)) throw ConfigError("--token-file " + token_file + ": wanted a file that holds a token");
+  }
+  if (const char* variable = std::getenv("FLASHBLOCK_TOKEN"); variable && result.empty()) result = variable;
+  if (!result.empty() && result.size() < kShortestToken) {
+    throw ConfigError("the token is too easy to guess: wanted at least " + std::to_string(kShortestToken) +
+                      " characters, or --token auto to have one drawn");
+  }
+  return result;
+}
+
+void check_access(const std::string& address, const AccessOptions& access) {
+  if (is_loopback(address) || !access.token.empty() || access.without_token) return;
+  throw ConfigError("the address " + address +
+                    " can be reached by others: give a --token (auto draws one), or --no-token to let anyone in");
+}
+
+}  // namespace flashblock

@@ -1,0 +1,47 @@
+// What the server learns of a video while it is rendered.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "render/pace.h"
+#include "render/render.h"
+#include "server/video_catalog.h"
+#include "server/video_streams.h"
+
+namespace flashblock {
+
+/// Puts a video's progress into the catalog and its segments into a stream. Whatever fails in that, a full disk say,
+/// ends the stream and never the video.
+class CatalogObserver : public RenderObserver {
+ public:
+  /// `next`: is told the same; may be null. All outlive the observer.
+  CatalogObserver(std::string id, VideoCatalog& catalog, VideoStreams& streams, RenderObserver* next = nullptr);
+  /// Ends the stream.
+  ~CatalogObserver() override;
+
+  void stage(const std::string& name, const RenderProgress& so_far) override;
+  void progress(const RenderProgress& so_far) override;
+  void written(const VideoWriter& writer) override;
+  void prompt_changed(const TakenPrompt& prompt, double seconds) override;
+  void joined(const RenderResult& result) override;
+
+  /// Why the stream ended before the video; empty: it did not.
+  const std::string& fault() const { return fault_; }
+
+ private:
+  void take_segments(const VideoWriter& writer);
+
+  const std::string id_;
+  VideoCatalog& catalog_;
+  VideoStreams& streams_;
+  RenderObserver* next_;
+  std::shared_ptr<VideoStream> stream_;
+  size_t segments_ = 0;  ///< in the stream
+  std::string stage_;
+  RenderPace pace_;
+  std::string fault_;
+};
+
+}  // namespace flashblock

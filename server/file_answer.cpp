@@ -1,0 +1,84 @@
+#include "server/file_answer.h"
+
+#include <fcntl.h>
+#include <httplib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "core/file_descriptor.h"
+#include "server/api_error.h"
+
+namespace flashblock {
+namespace {
+
+constexpr size_t kSliceBytes = 128 * 1024;
+
+struct ByteRange {
+  int64_t first = 0, bytes = 0;
+};
+
+std::optional<int64_t> number(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || fault != std::errc() || end != text.data() + text.size() || value < 0) return {};
+  return value;
+}
+
+/// The part of a file of `size` bytes that `header` names; none for one that is not understood, which is the same as no
+/// header. Source: RFC 9110, section 14.1.2.
+std::optional<ByteRange> parse_range(std::string_view header, int64_t size) {
+  constexpr std::string_view kUnit = "bytes=";
+  if (!header.starts_with(kUnit)) return {};
+  header.remove_prefix(kUnit.size());
+  const size_t dash = header.find('-');
+  if (dash == header.npos) return {};
+  const auto first = number(header.substr(0, dash)), last = number(header.substr(dash + 1));
+  if (!first && !last) return {};
+  if (!first) return ByteRange{std::max<int64_t>(0, size - *last), std::min(size, *last)};
+  if (last && *last < *first) return {};
+  return ByteRange{*first, std::min(last.value_or(size), size - 1) - *first + 1};
+}
+
+}  // namespace
+
+void send_file(const std::filesystem::path& file, const std::string& type, const httplib::Request& request,
+               httplib::Response& response) {
+  const auto descriptor = std::make_shared<const FileDescriptor>(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status {};
+  if (!*descriptor || ::fstat(descriptor->get(), &status) != 0 || status.st_size == 0) {
+    throw ApiError({404, "no_file", "there is no such file of this video"});
+  }
+  const auto size = static_cast<int64_t>(status.st_size);
+  ByteRange range{0, size};
+  response.status = 200;
+  response.set_header("Accept-Ranges", "bytes");
+  response.set_header("Cache-Control", "private, no-cache");
+  if (const auto wanted = parse_range(request.get_header_value("Range"), size)) {
+    if (wanted->bytes <= 0) {
+      response.set_header("Content-Range", "bytes */" + std::to_string(size));
+      answer({416, "range", "the file has " + std::to_string(size) + " bytes"}, response);
+      return;
+    }
+    range = *wanted;
+    response.status = 206;
+    response.set_header("Content-Range", "bytes " + std::to_string(range.first) + "-" +
+                                             std::to_string(range.first + range.bytes - 1) + "/" +
+                                             std::to_string(size));
+  }
+  const auto provider = [descriptor, first = range.first](size_t offset, size_t length, httplib::DataSink& sink) {
+    std::string slice(std::min(length, kSliceBytes), '\0');
+    const ssize_t count = ::pread(descriptor->get(), slice.data(), slice.size(),
+                                  static_cast<off_t>(first + static_cast<int64_t>(offset)));
+    return count > 0 && sink.write(slice.data(), static_cast<size_t>(count));
+  };
+  response.set_content_provider(static_cast<size_t>(range.bytes), type, provider);
+}
+
+}  // namespace flashblock

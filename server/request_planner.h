@@ -1,0 +1,54 @@
+// From what a client asks for to a configuration of a video.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "render/render_setup.h"
+#include "server/video.h"
+#include "settings/config_file.h"
+#include "settings/render_config.h"
+
+namespace flashblock {
+
+/// What a client may ask for at most.
+struct VideoLimits {
+  double seconds = 600;
+  int64_t pixels = 1920 * 1088;  ///< of one frame
+  size_t prompt_characters = 4000;
+  size_t prompts = 64;  ///< changes in one video's timeline
+};
+
+/// A prompt that a client sent. Throws: ApiError 400.
+std::string checked_prompt(const nlohmann::json& value, size_t most_characters);
+
+/// Makes videos of the one model that a server has, with its settings; a request says prompt, length, size and seed,
+/// and nothing that names a file. Thread safety: all members may be called from any thread.
+class RequestPlanner {
+ public:
+  /// `layers`: the server's own settings. Throws: ConfigError, WeightsError.
+  RequestPlanner(std::vector<ConfigLayer> layers, const TransformerConfig& transformer, const VideoLimits& limits);
+
+  /// The server's own settings, with a prompt that stands for any.
+  const RenderConfig& defaults() const { return defaults_; }
+  const VideoLimits& limits() const { return limits_; }
+
+  /// A video that is as the document says, checked as far as can be without rendering it. Keys: prompt, model, seconds,
+  /// size, seed, timeline. Throws: ApiError 400; 404 for
+  /// a model that is not the server's.
+  Video plan(const nlohmann::json& document) const;
+  /// The configuration of a planned video; without the names of its files. Throws: ConfigError.
+  RenderConfig config(const Video& video) const;
+
+ private:
+  std::vector<VideoPrompt> timeline(const nlohmann::json& list) const;
+  int64_t frames(const nlohmann::json& seconds_or_null) const;
+
+  std::vector<ConfigLayer> layers_;
+  const TransformerConfig& transformer_;
+  VideoLimits limits_;
+  RenderConfig defaults_;
+};
+
+}  // namespace flashblock

@@ -1,0 +1,14 @@
+// Videos for viewers: as one stream, as segments with a playlist.
+#pragma once
+
+#include "server/http_server.h"
+#include "server/video_streams.h"
+
+namespace flashblock {
+
+/// Adds /stream.mp4 and /v1/videos/{id}/stream.mp4, fragmented MP4 that goes on while the video grows, from its newest
+/// segment or with ?from=start from the first; /hls/live.m3u8 and /hls/{id}/..., the same segments for HLS players.
+/// `streams` outlives the server's threads.
+void add_stream_routes(HttpServer& server, VideoStreams& streams);
+
+}  // namespace flashblock

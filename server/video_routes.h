@@ -1,0 +1,27 @@
+// The interface for programs: videos in the style of OpenAI's.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "server/http_server.h"
+#include "server/request_planner.h"
+#include "server/video_catalog.h"
+#include "server/video_folder.h"
+#include "server/video_streams.h"
+
+namespace flashblock {
+
+/// What the routes work on; all of it outlives the server's threads.
+struct VideoService {
+  VideoCatalog& catalog;
+  VideoStreams& streams;
+  const RequestPlanner* planner = nullptr;  ///< null: this server takes no orders
+  const VideoFolder* folder = nullptr;      ///< null: it keeps no videos
+  std::filesystem::path video = {};         ///< without a folder: the one video, once it is complete
+};
+
+/// Adds /v1/videos, /v1/videos/{id}, their content, cancel and delete, and /v1/models.
+void add_video_routes(HttpServer& server, const VideoService& service);
+
+}  // namespace flashblock

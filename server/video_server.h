@@ -1,0 +1,34 @@
+// The whole server: page, interface for programs, streams, figures, behind one guard.
+#pragma once
+
+#include <string>
+
+#include "server/access.h"
+#include "server/http_server.h"
+#include "server/request_guard.h"
+#include "server/video_routes.h"
+
+namespace flashblock {
+
+/// Serves `service`. Throws, when made: ConfigError for an address that others reach without a token, and for one that
+/// cannot be had.
+class VideoServer {
+ public:
+  VideoServer(const HttpServerOptions& http, const AccessOptions& access, const VideoService& service);
+
+  void start() { http_.start(); }
+  void stop() { http_.stop(); }
+  int port() const { return http_.port(); }
+  HttpServerCounts counts() const { return http_.counts(); }
+  /// What to open in a browser, with the token.
+  std::string url() const;
+
+ private:
+  void add_site_routes(const VideoService& service);
+
+  std::string token_;
+  HttpServer http_;
+  RequestGuard guard_;
+};
+
+}  // namespace flashblock

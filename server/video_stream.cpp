@@ -1,0 +1,126 @@
+#include "server/video_stream.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/check.h"
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+/// A file that has no name. Not every file system can make one at once.
+FileDescriptor make_nameless_file(const std::filesystem::path& folder) {
+  FileDescriptor file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (file) return file;
+  std::string name = (folder / ".preview-XXXXXX").string();
+  file = FileDescriptor(::mkostemp(name.data(), O_CLOEXEC));
+  if (!file) throw MediaError("cannot make a file for the preview in " + folder.string() + ": " + std::strerror(errno));
+  ::unlink(name.c_str());
+  return file;
+}
+
+/// avc1.PPCCLL: profile, compatibility and level, the three bytes after the version in the box avcC. Source: ISO/IEC
+/// 14496-15, 5.3.3.1.2, and RFC 6381.
+std::string codec_of(const std::string& init_segment) {
+  const size_t box = init_segment.find("avcC");
+  if (box == init_segment.npos || box + 8 > init_segment.size()) return "";
+  const auto byte = [&](size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(init_segment[box + i])); };
+  char text[16];
+  std::snprintf(text, sizeof text, "avc1.%02x%02x%02x", byte(5), byte(6), byte(7));
+  return text;
+}
+
+}  // namespace
+
+VideoStream::VideoStream(const std::filesystem::path& folder, int64_t fps)
+    : fps_(fps), file_(make_nameless_file(folder)) {}
+
+void VideoStream::begin(std::string init_segment) {
+  const std::lock_guard lock(mutex_);
+  init_segment_ = std::move(init_segment);
+}
+
+void VideoStream::append(std::string_view bytes, int64_t first_frame, int64_t frames) {
+  for (size_t written = 0; written < bytes.size();) {
+    const ssize_t count = ::pwrite(file_.get(), bytes.data() + written, bytes.size() - written,
+                                   static_cast<off_t>(end_ + static_cast<int64_t>(written)));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw MediaError(std::string("cannot keep a segment for the preview: ") + std::strerror(errno));
+    written += static_cast<size_t>(count);
+  }
+  const std::lock_guard lock(mutex_);
+  const auto size = static_cast<int64_t>(bytes.size());
+  segments_.push_back({.first_frame = first_frame, .frames = frames, .offset = end_, .bytes = size});
+  end_ += size;
+  changed_.notify_all();
+}
+
+void VideoStream::finish() {
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  changed_.notify_all();
+}
+
+std::string VideoStream::content_type() const {
+  const std::string codec = codec_of(init_segment());
+  return codec.empty() ? "video/mp4" : "video/mp4; codecs=\"" + codec + "\"";
+}
+
+std::string VideoStream::init_segment() const {
+  const std::lock_guard lock(mutex_);
+  return init_segment_;
+}
+
+VideoStream::State VideoStream::state() const { return wait_for_more_than(-1, std::chrono::milliseconds(0)); }
+
+VideoStream::State VideoStream::wait_for_more_than(int64_t segments, std::chrono::milliseconds timeout) const {
+  std::unique_lock lock(mutex_);
+  const auto count = [&] { return static_cast<int64_t>(segments_.size()); };
+  changed_.wait_for(lock, timeout, [&] { return count() > segments || ended_; });
+  return {.segments = count(), .ended = ended_};
+}
+
+std::vector<VideoStream::Segment> VideoStream::segments() const {
+  const std::lock_guard lock(mutex_);
+  return segments_;
+}
+
+VideoStream::Segment VideoStream::segment(int64_t index) const {
+  const std::lock_guard lock(mutex_);
+  FB_CHECK(index >= 0 && index < static_cast<int64_t>(segments_.size()), index, " of ", segments_.size(), " segments");
+  return segments_[static_cast<size_t>(index)];
+}
+
+std::string VideoStream::read(int64_t offset, int64_t size) const {
+  std::string bytes(static_cast<size_t>(size), '\0');
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t count = ::pread(file_.get(), bytes.data() + done, bytes.size() - done,
+                                  static_cast<off_t>(offset + static_cast<int64_t>(done)));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) throw MediaError("cannot read a piece of the preview back");
+    done += static_cast<size_t>(count);
+  }
+  return bytes;
+}
+
+int64_t StreamCursor::next(const VideoStream::State& state) {
+  const int64_t newest = state.segments - 1;
+  if (!begun_ && newest >= 0) {
+    if (start_ == Start::kNewest) next_ = newest;
+    begun_ = true;
+  }
+  if (start_ == Start::kNewest && newest - next_ > kMostBehind) {
+    skipped_ += newest - next_;
+    next_ = newest;
+  }
+  return next_ <= newest ? next_ : -1;
+}
+
+}  // namespace flashblock

@@ -1,0 +1,240 @@
+#include "settings/strict_yaml.h"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <sstream>
+
+#include "core/error.h"
+
+namespace flashblock {
+namespace {
+
+[[noreturn]] void fail_at(const YAML::Mark& mark, const YamlPlace& place, const std::string& problem) {
+  std::string message = place.file;
+  const bool is_option = place.file.rfind("--", 0) == 0;
+  if (!is_option && !mark.is_null()) message += ":" + std::to_string(mark.line + 1);
+  if (!place.key.empty()) message += ": " + place.key;
+  throw ConfigError(message + ": " + problem);
+}
+
+/// Long and many-line values are cut: a message is one line.
+std::string quoted(std::string text) {
+  constexpr size_t kLongest = 60;
+  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, ' ');
+  return '"' + text + '"';
+}
+
+std::string found(const YAML::Node& node) {
+  switch (node.Type()) {
+    case YAML::NodeType::Scalar:
+      return "found " + quoted(node.Scalar());
+    case YAML::NodeType::Sequence:
+      return "found a list";
+    case YAML::NodeType::Map:
+      return "found a mapping";
+    default:
+      return "found nothing";
+  }
+}
+
+template <typename Number>
+std::optional<Number> parse_number(const YAML::Node& node) {
+  if (!node.IsScalar()) return std::nullopt;
+  const std::string& text = node.Scalar();
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+template <typename Number>
+std::string range_text(Number least, Number most) {
+  const bool open_below = least == std::numeric_limits<Number>::lowest();
+  const bool open_above = most == std::numeric_limits<Number>::max();
+  std::ostringstream text;
+  if (!open_below && !open_above) {
+    text << " from " << least << " to " << most;
+  } else if (!open_below) {
+    text << ", " << least << " or more";
+  } else if (!open_above) {
+    text << ", " << most << " or less";
+  }
+  return text.str();
+}
+
+std::string child_key(const std::string& parent, const std::string& key) {
+  return parent.empty() ? key : parent + "." + key;
+}
+
+std::string lower_case(std::string word) {
+  for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return word;
+}
+
+/// Insertions, removals and replacements of a character that turn `a` into `b` (Levenshtein 1966).
+size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row[b.size()];
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+/// Notes where a document begins, and nothing else.
+struct DocumentStart : YAML::EventHandler {
+  YAML::Mark mark;
+  void OnDocumentStart(const YAML::Mark& place) override { mark = place; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+}  // namespace
+
+bool YamlValue::is_map() const { return node_.IsMap(); }
+bool YamlValue::is_list() const { return node_.IsSequence(); }
+bool YamlValue::is_scalar() const { return node_.IsScalar(); }
+bool YamlValue::is_null() const { return node_.IsNull(); }
+
+std::string YamlValue::text() const {
+  if (!is_scalar()) fail(found(node_) + ", wanted text");
+  return node_.Scalar();
+}
+
+bool YamlValue::boolean() const {
+  const std::string word = is_scalar() ? lower_case(node_.Scalar()) : "";
+  if (word != "true" && word != "false") fail(found(node_) + ", wanted true or false");
+  return word == "true";
+}
+
+int64_t YamlValue::integer(int64_t least, int64_t most) const {
+  const auto number = parse_number<int64_t>(node_);
+  if (!number || *number < least || *number > most)
+    fail(found(node_) + ", wanted a whole number" + range_text(least, most));
+  return *number;
+}
+
+double YamlValue::number(double least, double most) const {
+  const auto number = parse_number<double>(node_);
+  if (!number || !std::isfinite(*number) || *number < least || *number > most)
+    fail(found(node_) + ", wanted a number" + range_text(least, most));
+  return *number;
+}
+
+double YamlValue::positive_number() const {
+  const auto number = parse_number<double>(node_);
+  if (!number || !std::isfinite(*number) || *number <= 0) fail(found(node_) + ", wanted a number above 0");
+  return *number;
+}
+
+std::vector<YamlValue> YamlValue::list() const {
+  if (!is_list()) fail(found(node_) + ", wanted a list");
+  std::vector<YamlValue> values;
+  for (const YAML::Node& node : node_)
+    values.emplace_back(node, YamlPlace{place_.file, place_.key + "[" + std::to_string(values.size()) + "]"});
+  return values;
+}
+
+void YamlValue::fail(const std::string& problem) const { fail_at(node_.Mark(), place_, problem); }
+
+YamlMap::YamlMap(const YamlValue& value) : value_(value) {
+  const YamlPlace& place = value.place();
+  if (value.is_null() && place.key.empty()) return;  // an empty document
+  if (!value.is_map()) value.fail(found(value.node()) + ", wanted a mapping of keys");
+  for (const auto& pair : value.node()) {
+    if (!pair.first.IsScalar()) fail_at(pair.first.Mark(), place, "a key must be a word, " + found(pair.first));
+    const std::string& key = pair.first.Scalar();
+    const YamlPlace child{place.file, child_key(place.key, key)};
+    if (key == "<<") fail_at(pair.first.Mark(), place, "merge keys (<<) are not understood; write the keys out");
+    for (const Entry& other : entries_)
+      if (other.key == key) fail_at(pair.first.Mark(), child, "given twice; keep one");
+    entries_.push_back({key, pair.first, YamlValue(pair.second, child)});
+  }
+}
+
+const YamlValue* YamlMap::find(const std::string& key) {
+  asked_.push_back(key);
+  for (const Entry& entry : entries_)
+    if (entry.key == key) return &entry.value;
+  return nullptr;
+}
+
+const YamlValue& YamlMap::require(const std::string& key) {
+  const YamlValue* value = find(key);
+  if (!value) value_.fail("the key " + key + " is missing");
+  return *value;
+}
+
+void YamlMap::finish() const {
+  for (const Entry& entry : entries_) {
+    if (std::find(asked_.begin(), asked_.end(), entry.key) != asked_.end()) continue;
+    const std::string meant = nearest_word(entry.key, asked_);
+    fail_at(entry.key_node.Mark(), entry.value.place(),
+            "unknown key, " + (meant.empty() ? "wanted one of " + joined(asked_) : "did you mean " + meant + "?"));
+  }
+}
+
+YamlValue load_yaml(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!std::filesystem::is_regular_file(file) || !stream)
+    throw ConfigError(file.string() + ": cannot be read; wanted a YAML file");
+  return parse_yaml(std::string(std::istreambuf_iterator<char>(stream), {}), file.string());
+}
+
+YamlValue parse_yaml(const std::string& text, const std::string& name) {
+  try {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    DocumentStart start;
+    // Not YAML::LoadAll: after some faulty texts, such as "!,", it finds empty documents without end.
+    if (parser.HandleNextDocument(start) && parser.HandleNextDocument(start))
+      fail_at(start.mark, {name, ""}, "a second document begins here; wanted one only");
+    return {YAML::Load(text), {name, ""}};
+  } catch (const YAML::Exception& error) {
+    fail_at(error.mark, {name, ""}, "not YAML: " + error.msg);
+  }
+}
+
+std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates) {
+  const std::string wanted = lower_case(word);
+  std::string nearest;
+  size_t least = std::max<size_t>(1, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    const size_t distance = edit_distance(wanted, lower_case(candidate));
+    if (distance < least) {
+      least = distance;
+      nearest = candidate;
+    }
+  }
+  return nearest;
+}
+
+}  // namespace flashblock

@@ -1,0 +1,176 @@
+// Records, locks, the order of rendering, what is drawn and what is reported.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <yaml-cpp/yaml.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "batch/batch_folder.h"
+#include "batch/batch_report.h"
+#include "batch/board.h"
+#include "batch/job_check.h"
+#include "core/error.h"
+#include "tests/support/error_text.h"
+#include "tests/support/temporary_folder.h"
+
+namespace flashblock {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+BatchVideo video_named(const std::string& name, const std::string& prompt = "a red hill") {
+  BatchVideo video{.name = name, .job = name, .place = "/jobs/videos.yaml:4"};
+  video.config.prompt = prompt;
+  video.config.output = "/jobs/videos/" + name + ".mp4";
+  video.config.seed = 7;
+  return video;
+}
+
+TEST(BatchFolder, KeepsRecords) {
+  const testing::TemporaryFolder folder;
+  const BatchFolder batch(folder / "videos.yaml");
+  batch.create();
+  EXPECT_EQ(batch.read("a").state, JobState::kWaiting);
+  const JobStatus written{.state = JobState::kFailed,
+                          .fault = JobFault{"hang", 4, "no \"block\""},
+                          .attempts = 2,
+                          .block = 3,
+                          .blocks = 8,
+                          .frames = 33,
+                          .seconds = 1.5,
+                          .output = "/a.mp4",
+                          .begun = "2026-01-01T00:00:00Z",
+                          .ended = "2026-01-01T00:00:02Z",
+                          .changed_ms = 5};
+  batch.write("a", written);
+  const JobStatus read = batch.read("a");
+  EXPECT_EQ(to_json(read), to_json(written));
+  EXPECT_EQ(read.fault->message, "no \"block\"");
+  std::ofstream(folder / "videos.batch/a.json") << "{";
+  EXPECT_EQ(batch.read("a").state, JobState::kWaiting) << "a spoiled record says nothing";
+}
+
+TEST(BatchFolder, WhatRunsWithoutALockIsInterrupted) {
+  const testing::TemporaryFolder folder;
+  const BatchFolder batch(folder / "videos.yaml");
+  batch.create();
+  batch.write("a", {.state = JobState::kRunning});
+  EXPECT_EQ(batch.read("a").state, JobState::kInterrupted);
+  {
+    const auto lock = FileLock::take(batch.lock_file("a"));
+    ASSERT_TRUE(lock);
+    EXPECT_EQ(batch.read("a").state, JobState::kRunning);
+    EXPECT_FALSE(FileLock::take(batch.lock_file("a"))) << "two runs never share a video";
+  }
+  EXPECT_EQ(batch.read("a").state, JobState::kInterrupted);
+  EXPECT_TRUE(FileLock::take(batch.lock_file("a")));
+}
+
+TEST(BatchOrder, VideosOfAModelStayTogether) {
+  std::vector<BatchVideo> videos(5);
+  const char* keys[] = {"b", "a", "b", "", "a"};
+  for (size_t i = 0; i < videos.size(); ++i) videos[i].model_key = keys[i];
+  EXPECT_THAT(render_order(videos), ElementsAre(0u, 2u, 1u, 4u, 3u));
+}
+
+TEST(BatchBoard, DrawsALineThatFits) {
+  const BatchVideo video = video_named("größe");
+  JobStatus record{.state = JobState::kRunning,
+                   .block = 3,
+                   .blocks = 8,
+                   .frames_per_second = 15.94,
+                   .seconds_left = 43,
+                   .stage = "rendering"};
+  EXPECT_EQ(board_line(video, record, 7, 0), "größe    running      block 3/8  15.9 fps  0:43 left");
+  EXPECT_EQ(board_line(video, record, 4, 0).substr(0, 9), "größ  r") << "cut between characters";
+  EXPECT_EQ(board_line(video, record, 7, 12), "größe    run");
+  record.block = 0;
+  record.stage = "loading the model";
+  EXPECT_THAT(board_line(video, record, 7, 0), HasSubstr("loading the model"));
+}
+
+TEST(BatchBoard, TellsEveryState) {
+  const std::vector<BatchVideo> videos(6, video_named("a"));
+  const std::vector<JobStatus> records = {{.state = JobState::kDone, .frames = 33, .seconds = 4},
+                                          {.state = JobState::kFailed, .fault = JobFault{"hang", 4, "it hangs"}},
+                                          {.state = JobState::kWaiting},
+                                          {.state = JobState::kInterrupted, .block = 1, .blocks = 2},
+                                          {.state = JobState::kElsewhere, .stage = "rendering"},
+                                          {.state = JobState::kWaiting, .fault = JobFault{"crash", 1, "it broke"}}};
+  const std::string table = board_table(videos, records, {0, 1, 2, 3, 4, 5});
+  for (const char* text : {"33 frames in 0:04", "it hangs", "at block 1/2", "in another run", "again after: it broke",
+                           "1 of 6 videos done, 1 failed, 1 running, 1 interrupted, 2 to do"}) {
+    EXPECT_THAT(table, HasSubstr(text));
+  }
+}
+
+class BatchReport : public ::testing::Test {
+ protected:
+  BatchAccount account() const { return {"/jobs/videos.yaml", "/jobs/report.json", videos_, records_, folder_}; }
+
+  testing::TemporaryFolder temporary_;
+  BatchFolder folder_{temporary_ / "videos.yaml"};
+  std::vector<BatchVideo> videos_;
+  std::vector<JobStatus> records_;
+};
+
+TEST_F(BatchReport, JsonNamesFileAndLineOfAFault) {
+  videos_ = {video_named("good"), video_named("bad")};
+  records_ = {{.state = JobState::kDone},
+              {.state = JobState::kFailed, .fault = JobFault{"configuration", 2, "/jobs/videos.yaml:9: seed: no"}}};
+  nlohmann::ordered_json json = report_json(account());
+  EXPECT_EQ(json.at("counts").at("done"), 1);
+  EXPECT_EQ(json.at("counts").at("failed"), 1);
+  EXPECT_TRUE(json.at("videos")[0].at("error").is_null());
+  EXPECT_EQ(json.at("videos")[0].at("seed"), 7);
+  EXPECT_EQ(json.at("videos")[1].at("error").at("file"), "/jobs/videos.yaml");
+  EXPECT_EQ(json.at("videos")[1].at("error").at("line"), 9);
+  records_[1].fault->message = "elsewhere:3: something";
+  json = report_json(account());
+  EXPECT_EQ(json.at("videos")[1].at("error").at("line"), 4) << "the job's own line";
+}
+
+TEST_F(BatchReport, PageEscapesWhatUsersWrote) {
+  videos_ = {video_named("a", "<script>alert('x')</script> & \"more\"")};
+  videos_[0].name = "<b>";
+  videos_[0].config.output = "/jobs/a \"b\"#?.mp4";
+  videos_[0].config.timeline = {{2, "<i>"}};
+  records_ = {{.state = JobState::kDone, .frames = 32}};
+  std::string page = report_page(account());
+  EXPECT_THAT(page, HasSubstr("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;more&quot;"));
+  EXPECT_THAT(page, HasSubstr("<h3>&lt;b&gt;</h3>"));
+  EXPECT_THAT(page, HasSubstr("&lt;i&gt;"));
+  EXPECT_THAT(page, HasSubstr("href=\"./a%20%22b%22%23%3F.mp4\""));
+  EXPECT_THAT(page, HasSubstr("data-length=\"0:02\""));
+  EXPECT_THAT(page, Not(HasSubstr("<script>alert")));
+  records_[0] = {.state = JobState::kFailed, .fault = JobFault{"media", 5, "<u>"}};
+  page = report_page(account());
+  EXPECT_THAT(page, HasSubstr("&lt;u&gt;"));
+  EXPECT_THAT(page, Not(HasSubstr("href=\"./"))) << "there is no video to link to";
+}
+
+TEST_F(BatchReport, PromptsThatAreNotToBeToldAreNot) {
+  videos_ = {video_named("a", "a secret")};
+  videos_[0].config.metadata = false;
+  records_ = {{.state = JobState::kDone, .frames = 32}};
+  EXPECT_THAT(report_page(account()), Not(HasSubstr("a secret")));
+  EXPECT_THAT(report_json(account()).dump(), Not(HasSubstr("a secret")));
+}
+
+TEST_F(BatchReport, AnotherReportIsNotReplaced) {
+  folder_.create();
+  videos_ = {video_named("a")};
+  const auto make = [&](const std::string& jobs) {
+    return Reporter(temporary_ / jobs, temporary_ / "r.json", videos_, folder_);
+  };
+  make("one.yaml").write();
+  EXPECT_TRUE(std::filesystem::exists(temporary_ / "r.html"));
+  EXPECT_NO_THROW(make("one.yaml"));
+  EXPECT_THAT(testing::error_text<ConfigError>([&] { make("two.yaml"); }), HasSubstr("--report"));
+}
+
+}  // namespace
+}  // namespace flashblock

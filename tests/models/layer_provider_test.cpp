@@ -1,0 +1,79 @@
+// Which layers are read when, and what is held meanwhile.
+#include "models/layer_provider.h"
+
+#include <ATen/ops/full.h>
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <vector>
+
+#include "tests/support/cuda.h"
+
+namespace flashblock {
+namespace {
+
+LayerWeights numbered(int64_t layer) {
+  LayerWeights weights;
+  for (at::Tensor* tensor : tensors_of(weights)) *tensor = at::full({2}, static_cast<double>(layer), at::kFloat);
+  return weights;
+}
+
+double number(const LayerWeights& weights) { return weights.ffn_down.weight.cpu()[1].item<double>(); }
+
+TEST(LayerProvider, ReadsEachLayerOncePerWalkAndOneAhead) {
+  for (const int64_t layers : {1, 2, 3, 4}) {
+    std::vector<int64_t> reads;
+    LayerProvider supply(
+        layers,
+        [&](int64_t layer) {
+          reads.push_back(layer);
+          return numbered(layer);
+        },
+        at::kCPU);
+    EXPECT_TRUE(reads.empty());
+    for (int walk = 0; walk < 3; ++walk) {
+      LayerProvider::Walk layer = supply.walk();
+      for (int64_t i = 0; i < layers; ++i) {
+        EXPECT_EQ(number(layer.layer(i)), i);
+        EXPECT_EQ(number(layer.layer(i)), i) << "asked twice";
+      }
+    }
+    // Two layers fit, so a model of two is read once; of a longer one the first layer is read ahead for the next walk.
+    EXPECT_EQ(static_cast<int64_t>(reads.size()), layers <= 2 ? layers : 3 * layers + 1) << layers;
+  }
+}
+
+TEST(LayerProvider, GivesAnyLayerInAnyOrder) {
+  LayerProvider supply(4, numbered, at::kCPU);
+  LayerProvider::Walk layer = supply.walk();
+  for (const int64_t i : {2, 0, 3, 3, 1, 2}) EXPECT_EQ(number(layer.layer(i)), i);
+}
+
+TEST(LayerProvider, AFaultOfTheFileIsNotTakenForALayer) {
+  int faults = 1;
+  LayerProvider supply(
+      3,
+      [&](int64_t layer) {
+        if (layer == 1 && faults-- > 0) throw std::runtime_error("the file is gone");
+        return numbered(layer);
+      },
+      at::kCPU);
+  EXPECT_THROW(supply.walk().layer(0), std::runtime_error);
+  LayerProvider::Walk layer = supply.walk();
+  for (int64_t i = 0; i < 3; ++i) EXPECT_EQ(number(layer.layer(i)), i);
+}
+
+TEST(LayerProviderCuda, ReadsEachLayerOnceAndCopiesIt) {
+  FLASHBLOCK_NEED_CUDA();
+  int64_t reads = 0;
+  LayerProvider supply(
+      5, [&](int64_t layer) { return ++reads, numbered(layer); }, at::kCUDA);
+  for (int walk = 0; walk < 20; ++walk) {
+    LayerProvider::Walk layer = supply.walk();
+    for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(number(layer.layer(i)), i);
+  }
+  EXPECT_EQ(reads, 5);
+}
+
+}  // namespace
+}  // namespace flashblock

@@ -1,0 +1,242 @@
+// A video's segments for viewers of every kind: who follows, who is slow, who stops, who is gone.
+#include "server/video_stream.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <thread>
+
+#include "core/error.h"
+#include "server/hls_playlist.h"
+#include "server/stream_routes.h"
+#include "tests/support/raw_client.h"
+#include "tests/support/temporary_folder.h"
+
+namespace flashblock {
+namespace {
+
+using namespace testing;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using enum StreamCursor::Start;
+
+constexpr int64_t kSegments = 64;
+constexpr int64_t kWords = 8192;  // of a segment: large against what the system keeps for a viewer
+constexpr int kFewBytes = 4096;   // that a viewer's side of the connection takes
+
+/// One segment: its number, again and again, eight digits each.
+std::string segment(int64_t number) {
+  std::string word = std::to_string(10'000'000 + number), bytes;
+  for (int64_t i = 0; i < kWords; ++i) bytes += word;
+  return bytes;
+}
+
+/// The segments in what a viewer got after the init segment; none if one of them is not whole.
+std::vector<int64_t> segments_of(const std::string& bytes) {
+  std::vector<int64_t> numbers;
+  for (size_t at = 0; at < bytes.size(); at += kWords * 8) {
+    const int64_t number = std::stoll(bytes.substr(at, 8)) - 10'000'000;
+    if (bytes.substr(at, kWords * 8) != segment(number)) return {};
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+std::vector<int64_t> numbers(int64_t first, int64_t end) {
+  std::vector<int64_t> list;
+  for (int64_t i = first; i < end; ++i) list.push_back(i);
+  return list;
+}
+
+/// A server with one video that grows when it is told to.
+class VideoStreamTest : public ::testing::Test {
+ protected:
+  void serve(const ConnectionTimes& times = {}) {
+    server_.emplace(HttpServerOptions{.port = 0, .times = times});
+    add_stream_routes(*server_, streams_);
+    server_->start();
+    stream_->begin("init");
+    streams_.set_current("video", stream_);
+  }
+
+  void append(int64_t first, int64_t end) {
+    for (int64_t i = first; i < end; ++i) stream_->append(segment(i), i * 12, 12);
+  }
+
+  /// A viewer that has got the init segment. HTTP/1.0: an answer without chunks, easier to take apart.
+  std::unique_ptr<RawClient> view(const std::string& target, int receive_bytes = 0) const {
+    auto client = std::make_unique<RawClient>(server_->port(), receive_bytes);
+    client->send("GET " + target + " HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    return client;
+  }
+  static std::vector<int64_t> watched(RawClient& viewer) {
+    const std::string body = body_of(viewer.receive_all());
+    EXPECT_EQ(body.substr(0, 4), "init");
+    return segments_of(body.substr(4));
+  }
+  static void wait_until(const std::function<bool()>& condition) {
+    for (int i = 0; i < 3000 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_TRUE(condition());
+  }
+  int64_t viewers() { return streams_.counts().streams; }
+
+  TemporaryFolder folder_;
+  std::shared_ptr<VideoStream> stream_ = std::make_shared<VideoStream>(folder_.path(), 16);
+  VideoStreams streams_;
+  std::optional<HttpServer> server_;
+};
+
+TEST_F(VideoStreamTest, ViewersBeginAtTheNewestSegmentOrAtTheFirst) {
+  serve();
+  append(0, 5);
+  const auto newest = view("/stream.mp4"), first = view("/v1/videos/video/stream.mp4?from=start");
+  wait_until([&] { return streams_.counts().segments_sent == 6; });
+  append(5, 8);
+  stream_->finish();
+  EXPECT_EQ(watched(*newest), numbers(4, 8));
+  EXPECT_EQ(watched(*first), numbers(0, 8));
+  wait_until([&] { return viewers() == 0; });
+  EXPECT_EQ(status_of(exchange(server_->port(), get_request("/v1/videos/other/stream.mp4"))), 404);
+  EXPECT_EQ(status_of(exchange(server_->port(), get_request("/stream.mp4?from=middle"))), 400);
+}
+
+TEST_F(VideoStreamTest, PlaylistsAskForTheFirstSegmentWhenAsked) {
+  serve();
+  append(0, 5);
+  const auto list = [&](const std::string& target) { return exchange(server_->port(), get_request(target)); };
+  for (const std::string target : {"/hls/live.m3u8", "/hls/video/live.m3u8"}) {
+    EXPECT_THAT(list(target), Not(HasSubstr("#EXT-X-START")));
+    EXPECT_THAT(list(target + "?from=start"), HasSubstr("#EXT-X-START:TIME-OFFSET=0\n"));
+    EXPECT_EQ(status_of(list(target + "?from=middle")), 400);
+  }
+}
+
+TEST_F(VideoStreamTest, ViewerWaitsForTheFirstSegment) {
+  serve();
+  const auto early = view("/stream.mp4");
+  wait_until([&] { return viewers() == 1; });
+  append(0, 2);
+  stream_->finish();
+  const std::vector<int64_t> got = watched(*early);
+  ASSERT_FALSE(got.empty());
+  EXPECT_EQ(got.back(), 1);
+}
+
+TEST_F(VideoStreamTest, SlowViewerSkipsToTheNewestSegment) {
+  serve();
+  append(0, 1);
+  const auto slow = view("/stream.mp4", kFewBytes);
+  wait_until([&] { return viewers() == 1; });
+  append(1, kSegments);  // returns, although the viewer takes nothing: the render never waits
+  stream_->finish();
+  const std::vector<int64_t> got = watched(*slow);
+  ASSERT_GE(got.size(), 2u);
+  const auto sent = static_cast<int64_t>(got.size());
+  EXPECT_EQ(got.back(), kSegments - 1) << "it ends with the video";
+  EXPECT_TRUE(std::is_sorted(got.begin(), got.end(), std::less_equal<>())) << "forward, over whole segments";
+  EXPECT_LT(sent, kSegments - StreamCursor::kMostBehind);
+  EXPECT_EQ(streams_.counts().segments_skipped, kSegments - sent);
+  EXPECT_EQ(streams_.counts().segments_sent, sent);
+}
+
+TEST_F(VideoStreamTest, SlowViewerFromTheStartMissesNothing) {
+  serve();
+  append(0, 1);
+  const auto slow = view("/stream.mp4?from=start", kFewBytes);
+  wait_until([&] { return viewers() == 1; });
+  append(1, kSegments);
+  stream_->finish();
+  EXPECT_EQ(watched(*slow), numbers(0, kSegments));
+  EXPECT_EQ(streams_.counts().segments_skipped, 0);
+}
+
+TEST_F(VideoStreamTest, ViewerThatStopsReadingIsDropped) {
+  serve({.write = std::chrono::milliseconds(1000)});
+  append(0, kSegments);
+  const auto stopped = view("/stream.mp4?from=start", kFewBytes), well = view("/stream.mp4?from=start");
+  wait_until([&] { return viewers() == 2 || streams_.counts().segments_sent > 0; });
+  std::jthread reader([&] { EXPECT_EQ(watched(*well), numbers(0, kSegments)); });
+  stream_->finish();
+  wait_until([&] { return viewers() == 0; });
+  EXPECT_LT(streams_.counts().segments_sent, 2 * kSegments) << "the stopped one did not get all";
+}
+
+TEST_F(VideoStreamTest, ViewerThatIsGoneIsForgottenWithoutANewSegment) {
+  serve();
+  append(0, 1);
+  {
+    const auto gone = view("/stream.mp4");
+    wait_until([&] { return streams_.counts().segments_sent == 1; });
+  }
+  wait_until([&] { return viewers() == 0; });
+  wait_until([&] { return server_->counts().connections == 0; });
+}
+
+TEST_F(VideoStreamTest, StreamOfARemovedVideoIsKeptForThoseWhoWatchIt) {
+  serve();
+  append(0, 3);
+  const auto viewer = view("/stream.mp4?from=start");
+  wait_until([&] { return streams_.counts().segments_sent == 3; });
+  streams_.remove("video");
+  EXPECT_EQ(status_of(exchange(server_->port(), get_request("/stream.mp4"))), 404);
+  append(3, 4);
+  stream_->finish();
+  EXPECT_EQ(watched(*viewer), numbers(0, 4));
+}
+
+TEST_F(VideoStreamTest, LeavesNoFileBehind) {
+  append(0, 1);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
+  EXPECT_THROW(VideoStream(folder_.path() / "missing", 16), MediaError);
+}
+
+TEST(StreamCursor, JumpsOnlyWhenItIsTooFarBehind) {
+  constexpr int64_t kMost = StreamCursor::kMostBehind;
+  StreamCursor cursor(StreamCursor::Start::kNewest);
+  EXPECT_EQ(cursor.next({.segments = 0}), -1);
+  EXPECT_EQ(cursor.next({.segments = 3}), 2);
+  cursor.sent();
+  EXPECT_EQ(cursor.next({.segments = 3}), -1);
+  EXPECT_EQ(cursor.next({.segments = 3 + kMost + 1}), 3) << "as far behind as one may be";
+  EXPECT_EQ(cursor.skipped(), 0);
+  EXPECT_EQ(cursor.next({.segments = 3 + kMost + 2}), 3 + kMost + 1);
+  EXPECT_EQ(cursor.skipped(), kMost + 1);
+}
+
+TEST(HlsPlaylist, ListsAllSegments) {
+  const std::vector<VideoStream::Segment> segments = {{.first_frame = 0, .frames = 9},
+                                                      {.first_frame = 9, .frames = 12}};
+  const std::string head =
+      "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n"
+      "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"video/init.mp4\"\n";
+  const std::string list = "#EXTINF:0.562500,\nvideo/000000.m4s\n#EXTINF:0.750000,\nvideo/000001.m4s\n";
+  EXPECT_EQ(hls_playlist(segments, 16, "video/", kNewest, /*ended=*/false), head + list);
+  EXPECT_EQ(hls_playlist(segments, 16, "video/", kNewest, /*ended=*/true), head + list + "#EXT-X-ENDLIST\n");
+  EXPECT_EQ(hls_playlist({}, 16, "video/", kNewest, /*ended=*/false), head);
+  EXPECT_THAT(hls_playlist({{.frames = 24}}, 16, "", kNewest, /*ended=*/false), HasSubstr("#EXT-X-TARGETDURATION:2\n"))
+      << "1.5 s, to the nearest second";
+}
+
+TEST(HlsPlaylist, AsksForTheFirstSegmentWhileMoreWillCome) {
+  const std::string start = "#EXT-X-START:TIME-OFFSET=0\n";
+  EXPECT_THAT(hls_playlist({{.frames = 9}}, 16, "", kFirst, /*ended=*/false),
+              HasSubstr("SEGMENTS\n" + start + "#EXT-X-MAP"));
+  EXPECT_THAT(hls_playlist({{.frames = 9}}, 16, "", kNewest, /*ended=*/false), Not(HasSubstr(start)));
+  EXPECT_THAT(hls_playlist({{.frames = 9}}, 16, "", kFirst, /*ended=*/true), Not(HasSubstr(start)))
+      << "players of a whole video begin at its beginning";
+}
+
+TEST(HlsPlaylist, KnowsItsSegments) {
+  EXPECT_EQ(hls_segment_index("000000"), 0);
+  EXPECT_EQ(hls_segment_index("1234567"), 1'234'567);
+  for (const char* other : {"", "0", "00000a", "-00001", "9999999999999", "init"}) {
+    EXPECT_EQ(hls_segment_index(other), -1) << other;
+  }
+}
+
+}  // namespace
+}  // namespace flashblock

@@ -1,0 +1,60 @@
+// The model files of published models, configs/models.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <set>
+
+#include "core/error.h"
+#include "models/known_checkpoints.h"
+#include "settings/model_file.h"
+#include "tests/support/test_data.h"
+
+namespace flashblock {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::filesystem::path presets() { return testing::test_data("../../configs/models"); }
+
+TEST(Presets, AllAreReadAndNamedAfterTheirFiles) {
+  std::set<std::string> refused;
+  for (const auto& file : std::filesystem::directory_iterator(presets())) {
+    SCOPED_TRACE(file.path().string());
+    try {
+      const ModelDescription model = load_model_file(file.path());
+      EXPECT_EQ(model.name, file.path().stem());
+      EXPECT_TRUE(model.has_sources);
+      EXPECT_FALSE(model.text_encoder.path.empty() || model.tokenizer.empty() || model.vae.path.empty());
+      EXPECT_EQ(model.defaults.width, 832);
+    } catch (const ConfigError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("this model cannot be rendered: "));
+      refused.insert(file.path().stem());
+    }
+  }
+  EXPECT_EQ(refused, (std::set<std::string>{"causal-forcing-longvideo", "longlive-2-5b", "memflow", "reward-forcing",
+                                            "rolling-forcing", "wan2.2-a14b"}));
+}
+
+TEST(Presets, ThoseThatInfoNamesExist) {
+  for (const PresetOfFile& known : presets_of_files())
+    EXPECT_NO_THROW(load_model_file(presets() / (std::string(known.preset) + ".yaml"))) << known.preset;
+}
+
+TEST(Presets, HaveThePublishedRecipes) {
+  const auto recipe = [](const char* name) {
+    return load_model_file(presets() / (std::string(name) + ".yaml")).recipe;
+  };
+  EXPECT_EQ(recipe("self-forcing-dmd").steps, (std::vector<double>{1000, 750, 500, 250}));
+  EXPECT_EQ(recipe("self-forcing-dmd").window_frames, 21);
+  EXPECT_EQ(recipe("longlive-1.3b").window_frames, 12);
+  EXPECT_EQ(recipe("longlive-1.3b").sink_frames, 3);
+  EXPECT_EQ(recipe("causal-forcing-framewise-1step").steps.size(), 1u);
+  EXPECT_EQ(recipe("causal-forcing-framewise-1step").first_steps.size(), 4u);
+  EXPECT_EQ(recipe("causvid").steps, (std::vector<double>{1000, 757, 522}));
+  EXPECT_FALSE(recipe("causvid").warp_steps);
+  EXPECT_EQ(recipe("causvid").timestep_shift, 8);
+  EXPECT_EQ(recipe("wan2.1-t2v-14b").unipc_steps, 50);
+}
+
+}  // namespace
+}  // namespace flashblock

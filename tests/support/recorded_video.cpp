@@ -1,0 +1,72 @@
+#include "tests/support/recorded_video.h"
+
+#include <ATen/ops/cat.h>
+
+namespace flashblock::testing {
+
+at::Tensor KeepingSink::latents() const {
+  std::vector<at::Tensor> all;
+  for (const RenderedBlock& block : blocks) all.push_back(block.latents);
+  return at::cat(all, 1);
+}
+
+at::Tensor KeepingSink::pixels() const {
+  std::vector<at::Tensor> all;
+  for (const RenderedBlock& block : blocks) all.push_back(block.pixels);
+  return at::cat(all, 0);
+}
+
+at::Tensor KeepingSink::rgb() const {
+  std::vector<at::Tensor> all;
+  for (const RenderedBlock& block : blocks) all.push_back(block.rgb);
+  return at::cat(all, 0);
+}
+
+RecordedVideo::RecordedVideo(const std::string& name) : data(parity_data(name)), video(parity_config(*data)) {
+  const TransformerConfig config = transformer_config_from_json(video.dump(), name);
+  use_transformer(*formula_store(transformer_shapes(video)));
+  use_decoder(*formula_store(vae_shapes(parity_config(*data, "vae").at("dim"))));
+
+  const VaeStrides strides;
+  options.geometry = {.width = video.at("latent_width").get<int64_t>() * strides.width,
+                      .height = video.at("latent_height").get<int64_t>() * strides.height,
+                      .patch = config.patch};
+  options.recipe = {.frames_per_block = video.at("num_frame_per_block"),
+                    .window_frames = video.at("local_attn_size"),
+                    .sink_frames = video.at("sink_size"),
+                    .timestep_shift = video.at("timestep_shift"),
+                    .steps = video.at("denoising_step_list"),
+                    .warp_steps = video.at("warp_denoising_step"),
+                    .context_noise = video.at("context_noise")};
+  options.attention.mode = AttentionConfig::Mode::kExact;
+  options.keep_pixels = true;
+
+  const Replay replay(test_data("parity/" + name + ".safetensors"));
+  inputs.prompts = replay.prompts();
+  inputs.initial_latents = replay.initial_latents();
+  inputs.noise = replay.noise_source(std::make_shared<SeededNoise>(0));
+  const int64_t initial_frames = inputs.initial_latents.defined() ? inputs.initial_latents.size(1) : 0;
+  plan =
+      VideoPlan::for_noise(options.geometry, initial_frames, options.recipe.frames_per_block, replay.noise().size(1));
+}
+
+RenderCounts RecordedVideo::render(FrameSink& sink, const SessionInputs& other_inputs, const std::stop_token& stop,
+                                   const FinishedPart& finished) {
+  RenderSession session(transformer_, decoder_, options, profile);
+  return session.render(plan, other_inputs, sink, stop, finished);
+}
+
+void RecordedVideo::use_transformer(const WeightStore& weights) {
+  const TransformerConfig config = transformer_config_from_json(video.dump(), "video");
+  transformer_ = VideoTransformer::load(weights, config, at::kCPU, at::kFloat);
+}
+
+void RecordedVideo::use_decoder(const WeightStore& weights) {
+  decoder_ = load_latent_decoder(weights, at::kCPU, at::kFloat);
+}
+
+at::Tensor RecordedVideo::other_prompt() const {
+  return formula_data("another prompt", inputs.prompts.front().embedding.sizes().vec(), 1.0);
+}
+
+}  // namespace flashblock::testing

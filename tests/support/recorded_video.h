@@ -1,0 +1,58 @@
+// A recorded video of the published implementation, with its model in formula weights.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "core/profile.h"
+#include "pipeline/recording.h"
+#include "pipeline/render_session.h"
+#include "render/render_setup.h"
+#include "tests/support/formula_checkpoint.h"
+#include "tests/support/test_data.h"
+
+namespace flashblock::testing {
+
+/// Keeps what a session writes.
+class KeepingSink : public FrameSink {
+ public:
+  void write(const RenderedBlock& block) override { blocks.push_back(block); }
+  at::Tensor latents() const;  ///< [1, F, C, H, W]
+  at::Tensor pixels() const;   ///< [T, 3, H, W]
+  at::Tensor rgb() const;      ///< [T, H, W, 3]
+  std::vector<RenderedBlock> blocks;
+};
+
+/// One pipeline_* file of the parity data.
+class RecordedVideo {
+ public:
+  explicit RecordedVideo(const std::string& name);
+
+  /// Renders the record, or `inputs` in its stead.
+  RenderCounts render(FrameSink& sink) { return render(sink, inputs); }
+  RenderCounts render(FrameSink& sink, const SessionInputs& other_inputs, const std::stop_token& stop = {},
+                      const FinishedPart& finished = {});
+
+  at::Tensor expected(const std::string& tensor) const { return data->tensor(tensor); }
+  /// Renders with these weights from now on. Throws: WeightsError, ConfigError.
+  void use_transformer(const WeightStore& weights);
+  void use_decoder(const WeightStore& weights);
+  /// A prompt of formula numbers, to change to.
+  at::Tensor other_prompt() const;
+
+  const VideoTransformer& transformer() const { return *transformer_; }
+
+  std::shared_ptr<const WeightStore> data;
+  nlohmann::json video;  ///< its configuration
+  SessionOptions options;
+  VideoPlan plan;
+  SessionInputs inputs;
+  Profile profile;
+
+ private:
+  std::shared_ptr<const VideoTransformer> transformer_;
+  std::shared_ptr<LatentDecoder> decoder_;
+};
+
+}  // namespace flashblock::testing

@@ -1,0 +1,103 @@
+"""Tests of what the model under training makes itself: python -m unittest discover -s tests/train -p "*_test.py"."""
+
+import sys
+import unittest
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts" / "train"))
+
+import train_transformer
+from latents import SLOTS, VARIANTS
+from own_videos import OwnFirsts
+from rollout import SIGMAS
+from wan_transformer import Layout
+
+BLOCK = (3, 16, 4, 6)
+PLACES = 8
+
+
+def pool(n, **data):
+    return SimpleNamespace(n=n, data=data)
+
+
+def first_pool(n):
+    """Blocks and masks that are all different; ids that tell the caption."""
+    ids = torch.arange(n)[:, None, None].expand(n, VARIANTS, 5)
+    return pool(n, latents=torch.randn(n, 2, PLACES, *BLOCK), mask=torch.rand(n, 2, 3, *BLOCK[2:]), ids=ids, complete_ids=ids)
+
+
+def video_pool(n):
+    return pool(n, latents=torch.randn(n, SLOTS, *BLOCK), context=torch.randn(n, SLOTS, *BLOCK), mask=torch.rand(n, SLOTS, 3, *BLOCK[2:]),
+                begin=torch.full((n,), 3), changed=torch.zeros(n, SLOTS, dtype=torch.long), own=torch.zeros(n, dtype=torch.bool),
+                ids=torch.zeros(n, 2, VARIANTS, 5, dtype=torch.long))
+
+
+class Drawer:
+    """Stands for a model: of every caption it draws the block `direction`, `place` of the pool, a little off."""
+
+    def __init__(self, firsts, direction, place, off):
+        self.videos, self.off = firsts.data["latents"][:, direction, place], off
+        self.transformer = SimpleNamespace(blocks=[], text_keys=lambda rows: rows[:, 0, 0].long(), cached=self.cached)
+
+    def text(self, ids, dtype):
+        return ids[..., None].to(dtype)
+
+    def cached(self, x, t, start, text, cache):
+        return (x - self.videos[text] - self.off) / (t / 1000), []
+
+
+class OwnFirstBlocks(unittest.TestCase):
+    def setUp(self):
+        torch.manual_seed(0)
+        self.firsts = first_pool(6)
+        self.store = OwnFirsts(sentences=4, chains=3)
+        self.store.refill(Drawer(self.firsts, direction=1, place=5, off=0.1), self.firsts)
+
+    def test_chains_reach_for_the_video_that_they_end_nearest_to(self):
+        own = self.store.take(self.store.left())
+        captions = own["ids"][:, 0]
+        self.assertEqual(len(captions), 4 * 3 * (len(SIGMAS) - 1))
+        self.assertEqual(len(captions.unique()), 4)
+        self.assertTrue(torch.equal(own["latents"], self.firsts.data["latents"][captions, 1, 5]))
+        self.assertTrue(torch.equal(own["mask"], self.firsts.data["mask"][captions, 1]))
+        self.assertAlmostEqual(self.store.error, 0.01, places=5)
+        self.assertEqual(self.store.places, 1.0)
+
+    def test_they_are_at_every_later_step_of_the_sampler(self):
+        own = self.store.take(self.store.left())
+        for sigma in SIGMAS[1:]:
+            at = own["sigma"] == sigma
+            self.assertEqual(int(at.sum()), 12)
+            noise = (own["x"][at] - (1 - sigma) * (own["latents"][at] + 0.1)) / sigma
+            self.assertAlmostEqual(float(noise.mean()), 0, delta=0.05)
+            self.assertAlmostEqual(float(noise.std()), 1, delta=0.05)
+        self.assertEqual(self.store.left(), 0)
+
+    def test_a_training_pass_sees_them_as_they_are_and_asks_for_their_video(self):
+        layout = Layout(windows=3, copies=1, starts=1, firsts=5)
+        batch = train_transformer.Batch(layout, video_pool(4), video_pool(4), self.firsts, 0, self.store.take(2))
+        own = batch.targets[2][-2:]
+        sigma = batch.sigmas[2][-2:].view(-1, 1, 1, 1, 1)
+        x = batch.x[-2:].float()
+        self.assertEqual(batch.noised[2], 3)
+        # the flow that is asked for leads from what the pass sees to the video
+        self.assertLess(float((x - sigma * (batch.noises[2][-2:] - own) - own).abs().max()), 1e-5)
+        captions = batch.ids[-2:, 0]
+        self.assertTrue(torch.equal(own, self.firsts.data["latents"][captions, 1, 5]))
+        true = batch.targets[2][:3]
+        self.assertTrue(torch.equal(true, self.nearest(true, batch.ids[-5:-2, 0])))
+
+    def nearest(self, blocks, captions):
+        """Those of the captions' own direction."""
+        videos = self.firsts.data["latents"][captions, 0]
+        error = (videos - blocks[:, None]).square().mean((2, 3, 4, 5))
+        self.assertLess(float(error.amin(1).max()), 1e-12)
+        return videos[torch.arange(len(blocks)), error.argmin(1)]
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,126 @@
+#include "weights/checkpoint_files.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "core/error.h"
+#include "core/mapped_file.h"
+#include "weights/safetensors_reader.h"
+#include "weights/torch_archive.h"
+
+namespace flashblock {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool ends_with(const fs::path& path, std::string_view ending) {
+  const std::string name = path.filename().string();
+  return name.size() >= ending.size() && name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
+}
+
+// Refuses by name what people have on disk and we do not read.
+void refuse_known_strangers(const fs::path& path, std::string_view start) {
+  const auto begins = [&](std::string_view magic) { return start.substr(0, magic.size()) == magic; };
+  if (begins("version https://git-lfs"))
+    throw WeightsError(path.string() + ": is a Git LFS pointer, not the weights; run `git lfs pull` in its folder");
+  if (begins("GGUF"))
+    throw WeightsError(path.string() + ": is a GGUF file, which is not supported; take the safetensors or .pt release");
+  // A safetensors file begins with the length of its header, which may look like a pickle; the header comes at once.
+  const bool safetensors = start.size() > sizeof(uint64_t) && start[sizeof(uint64_t)] == '{';
+  const bool pickle = begins("\x80\x02") || begins("\x80\x03") || begins("\x80\x04") || begins("\x80\x05");
+  if (pickle && !safetensors)
+    throw WeightsError(path.string() +
+                       ": is a torch.save file of the old kind (before PyTorch 1.6), which is not supported; load it "
+                       "in Python and save it again, or convert it to safetensors");
+  if (begins("<!DOCTYPE") || begins("<html"))
+    throw WeightsError(path.string() + ": is a web page, not weights; the download went wrong, repeat it");
+}
+
+CheckpointContents read_file(const fs::path& path) {
+  const auto file = MappedFile::open(path);
+  const auto bytes = file->bytes();
+  const std::string_view start(reinterpret_cast<const char*>(bytes.data()), std::min<size_t>(bytes.size(), 32));
+  CheckpointContents contents;
+  contents.files = {path};
+  if (start.substr(0, 4) == "PK\x03\x04") {
+    contents.sets = read_torch_archive(file);
+    return contents;
+  }
+  refuse_known_strangers(path, start);
+  ContainerContents read = read_safetensors(file);
+  contents.metadata = std::move(read.metadata);
+  if (!read.tensors.empty()) contents.sets.push_back({"", std::move(read.tensors)});
+  return contents;
+}
+
+// The map from tensor to shard of an `*.index.json`.
+std::map<std::string, std::string> read_index(const fs::path& path) {
+  std::ifstream stream(path);
+  if (!stream) throw WeightsError(path.string() + ": cannot be opened");
+  const auto index = nlohmann::json::parse(stream, nullptr, /*allow_exceptions=*/false);
+  const auto map = index.is_object() ? index.find("weight_map") : index.end();
+  if (map == index.end() || !map->is_object() || map->empty() ||
+      !std::all_of(map->begin(), map->end(), [](const auto& file) { return file.is_string(); }))
+    throw WeightsError(path.string() + ": is not an index of weight files: it has no `weight_map` from tensor to file");
+  return map->get<std::map<std::string, std::string>>();
+}
+
+CheckpointContents read_sharded(const fs::path& path) {
+  const auto index = read_index(path);
+  std::set<std::string> shards;
+  for (const auto& [tensor, shard] : index) shards.insert(shard);
+  CheckpointContents contents;
+  TensorSet all;
+  for (const std::string& shard : shards) {
+    if (fs::path(shard).filename() != shard || shard == "..")
+      throw WeightsError(path.string() + ": names the file '" + shard + "', which is not in its folder");
+    CheckpointContents part = read_file(path.parent_path() / shard);
+    contents.files.push_back(std::move(part.files.front()));
+    for (TensorSet& set : part.sets)
+      for (auto& [name, tensor] : set.tensors)
+        if (!all.tensors.emplace(name, std::move(tensor)).second)
+          throw WeightsError(path.string() + ": the tensor '" + name + "' is in two files, the second is " + shard);
+  }
+  for (const auto& [tensor, shard] : index)
+    if (!all.tensors.count(tensor))
+      throw WeightsError(path.string() + ": the tensor '" + tensor + "' is not in " + shard +
+                         " as the index says; download the files again");
+  contents.sets.push_back(std::move(all));
+  return contents;
+}
+
+}  // namespace
+
+fs::path find_checkpoint_in_folder(const fs::path& folder) {
+  std::vector<fs::path> kinds[3];
+  for (const auto& item : fs::directory_iterator(folder)) {
+    const fs::path& path = item.path();
+    if (ends_with(path, ".index.json")) kinds[0].push_back(path);
+    if (ends_with(path, ".safetensors")) kinds[1].push_back(path);
+    if (ends_with(path, ".pt") || ends_with(path, ".pth") || ends_with(path, ".bin")) kinds[2].push_back(path);
+  }
+  for (auto& paths : kinds) {
+    if (paths.size() == 1) return paths.front();
+    if (paths.empty()) continue;
+    std::sort(paths.begin(), paths.end());
+    std::string list;
+    for (const fs::path& path : paths) list += (list.empty() ? "" : ", ") + path.filename().string();
+    throw WeightsError(folder.string() + ": holds several weight files (" + list + "); name one of them");
+  }
+  throw WeightsError(folder.string() + ": holds no weights (*.safetensors, *.index.json, *.pt, *.pth, *.bin)");
+}
+
+CheckpointContents read_checkpoint(const fs::path& path) {
+  std::error_code status;
+  if (!fs::exists(path, status))
+    throw WeightsError(path.string() + ": no such file or folder; check the path in the model file");
+  const fs::path file = fs::is_directory(path, status) ? find_checkpoint_in_folder(path) : path;
+  return ends_with(file, ".index.json") ? read_sharded(file) : read_file(file);
+}
+
+}  // namespace flashblock

@@ -1,0 +1,380 @@
+#include "weights/unpickler.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <optional>
+#include <unordered_map>
+
+#include "core/error.h"
+#include "weights/pickle_opcodes.h"
+
+namespace flashblock {
+namespace {
+
+using Graph = PickleGraph;
+using Ref = Graph::Ref;
+using enum PickleOpcode;
+
+constexpr size_t kMaxPickleBytes = 16 << 20;  // a thousand tensors take about 0.15 MB
+constexpr size_t kMaxRank = 16;
+
+// torch.FloatStorage and its like.
+std::optional<at::ScalarType> storage_dtype(const Graph::Global& global) {
+  if (global.module != "torch" && global.module != "torch.cuda") return std::nullopt;
+  static const std::unordered_map<std::string_view, at::ScalarType> dtypes = {
+      {"DoubleStorage", at::kDouble},     {"FloatStorage", at::kFloat}, {"HalfStorage", at::kHalf},
+      {"BFloat16Storage", at::kBFloat16}, {"LongStorage", at::kLong},   {"IntStorage", at::kInt},
+      {"ShortStorage", at::kShort},       {"CharStorage", at::kChar},   {"ByteStorage", at::kByte},
+      {"BoolStorage", at::kBool}};
+  const auto found = dtypes.find(global.name);
+  return found == dtypes.end() ? std::nullopt : std::optional(found->second);
+}
+
+class Unpickler {
+ public:
+  Unpickler(const std::string& file, std::span<const std::byte> pickle, const StorageLoader& load_storage)
+      : file_(file), pickle_(pickle), load_storage_(load_storage) {}
+
+  Graph run() {
+    if (pickle_.size() > kMaxPickleBytes)
+      refuse("its object description has " + std::to_string(pickle_.size()) + " bytes, at most 16 MB are allowed");
+    while (step(integer<uint8_t>())) {
+    }
+    graph_.root = pop();
+    return std::move(graph_);
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& what) const {
+    throw WeightsError(file_ + ": " + what + " (byte " + std::to_string(position_) +
+                       " of its pickle); the file is damaged or not a plain checkpoint: download it again, or convert "
+                       "it to safetensors");
+  }
+
+  // --- reading bytes
+
+  std::string_view take(uint64_t size) {
+    if (size > pickle_.size() - position_) refuse("it ends in the middle of an object");
+    const std::string_view taken(reinterpret_cast<const char*>(pickle_.data()) + position_, size);
+    position_ += size;
+    return taken;
+  }
+
+  template <typename Integer>
+  Integer integer() {
+    Integer value;
+    std::memcpy(&value, take(sizeof(value)).data(), sizeof(value));  // pickle is little-endian
+    return value;
+  }
+
+  std::string line() {
+    const std::string_view rest(reinterpret_cast<const char*>(pickle_.data()) + position_, pickle_.size() - position_);
+    const size_t end = rest.find('\n');
+    if (end == std::string_view::npos) refuse("it ends in the middle of a name");
+    position_ += end + 1;
+    return std::string(rest.substr(0, end));
+  }
+
+  double big_endian_double() {
+    uint64_t bits = 0;
+    for (const char byte : take(8)) bits = bits << 8 | static_cast<unsigned char>(byte);
+    return std::bit_cast<double>(bits);
+  }
+
+  // A little-endian two's complement integer of `size` bytes; those over 64 bits mean nothing to us.
+  Graph::Value long_integer(uint64_t size) {
+    const std::string_view bytes = take(size);
+    if (size > 8) return Graph::Opaque{};
+    uint64_t bits = !bytes.empty() && (bytes.back() & 0x80) ? ~uint64_t{0} : 0;
+    for (size_t i = bytes.size(); i-- > 0;) bits = bits << 8 | static_cast<unsigned char>(bytes[i]);
+    return static_cast<int64_t>(bits);
+  }
+
+  // --- stack and memo
+
+  void push(Graph::Value value) {
+    graph_.values.push_back(std::move(value));
+    stack_.push_back(static_cast<Ref>(graph_.values.size() - 1));
+  }
+
+  size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
+
+  Ref top() const {
+    if (stack_.size() <= floor()) refuse("it takes an object that is not there");
+    return stack_.back();
+  }
+
+  Ref pop() {
+    const Ref ref = top();
+    stack_.pop_back();
+    return ref;
+  }
+
+  std::vector<Ref> pop_to_mark() {
+    if (marks_.empty()) refuse("it takes a group of objects that was not begun");
+    std::vector<Ref> items(stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back()), stack_.end());
+    stack_.resize(marks_.back());
+    marks_.pop_back();
+    return items;
+  }
+
+  std::vector<Ref> pop_many(size_t count) {
+    std::vector<Ref> items(count);
+    for (size_t i = count; i-- > 0;) items[i] = pop();
+    return items;
+  }
+
+  void put(uint32_t index) { memo_[index] = top(); }
+
+  void get(uint32_t index) {
+    const auto found = memo_.find(index);
+    if (found == memo_.end()) refuse("it refers to an object that it has not defined");
+    stack_.push_back(found->second);
+  }
+
+  template <typename Kind>
+  Kind* as(Ref ref) {
+    return std::get_if<Kind>(&graph_.values[ref]);
+  }
+
+  // --- containers; objects of unknown classes swallow what is put into them
+
+  void append(const std::vector<Ref>& items) {
+    const Ref target = top();
+    if (auto* list = as<Graph::List>(target)) {
+      list->items.insert(list->items.end(), items.begin(), items.end());
+    } else if (!as<Graph::Opaque>(target)) {
+      refuse("it appends to something that is not a list");
+    }
+  }
+
+  void set_items(const std::vector<Ref>& items) {
+    if (items.size() % 2 != 0) refuse("it sets a key without a value");
+    const Ref target = top();
+    if (auto* dict = as<Graph::Dict>(target)) {
+      for (size_t i = 0; i < items.size(); i += 2) dict->items.emplace_back(items[i], items[i + 1]);
+    } else if (!as<Graph::Opaque>(target)) {
+      refuse("it sets items of something that is not a dictionary");
+    }
+  }
+
+  Graph::Value make_dict(const std::vector<Ref>& items) {
+    if (items.size() % 2 != 0) refuse("it sets a key without a value");
+    Graph::Dict dict;
+    for (size_t i = 0; i < items.size(); i += 2) dict.items.emplace_back(items[i], items[i + 1]);
+    return dict;
+  }
+
+  // --- what globals make
+
+  int64_t whole_number(Ref ref) {
+    const int64_t* value = as<int64_t>(ref);
+    if (!value) refuse("a tensor's size or place is not a whole number");
+    return *value;
+  }
+
+  std::vector<int64_t> whole_numbers(Ref ref) {
+    const auto* tuple = as<Graph::Tuple>(ref);
+    if (!tuple || tuple->items.size() > kMaxRank) refuse("a tensor's shape is not a short tuple");
+    std::vector<int64_t> values;
+    for (const Ref item : tuple->items) values.push_back(whole_number(item));
+    return values;
+  }
+
+  // torch._utils._rebuild_tensor[_v2](storage, offset, size, stride, ...)
+  Graph::Value rebuild_tensor(const std::vector<Ref>& arguments) {
+    if (arguments.size() < 4) refuse("a tensor has too few parts");
+    const auto* storage = as<Graph::Storage>(arguments[0]);
+    if (!storage) return Graph::Opaque{};  // of a storage class that we do not know
+    const at::Tensor elements = storage->elements;
+    const int64_t offset = whole_number(arguments[1]);
+    const auto sizes = whole_numbers(arguments[2]), strides = whole_numbers(arguments[3]);
+    check_view(elements.numel(), offset, sizes, strides);
+    return elements.as_strided(sizes, strides, offset);
+  }
+
+  void check_view(int64_t storage_elements, int64_t offset, const std::vector<int64_t>& sizes,
+                  const std::vector<int64_t>& strides) {
+    const auto negative = [](int64_t value) { return value < 0; };
+    if (sizes.size() != strides.size()) refuse("a tensor has as many strides as it has not dimensions");
+    if (offset < 0 || std::any_of(sizes.begin(), sizes.end(), negative) ||
+        std::any_of(strides.begin(), strides.end(), negative))
+      refuse("a tensor has a negative size, stride or offset");
+    __int128 count = 1, last = offset;
+    for (size_t axis = 0; axis < sizes.size(); ++axis) {
+      last += static_cast<__int128>(std::max<int64_t>(sizes[axis], 1) - 1) * strides[axis];
+      count *= std::max<int64_t>(sizes[axis], 1);
+      // Not larger than its storage either: a zero stride would let a small file claim any amount of memory.
+      if (last > INT64_MAX || count > INT64_MAX) refuse("a tensor is larger than any file");
+    }
+    const bool empty = std::find(sizes.begin(), sizes.end(), 0) != sizes.end();
+    if (empty ? offset > storage_elements : (last >= storage_elements || count > storage_elements))
+      refuse("a tensor reaches outside its storage of " + std::to_string(storage_elements) + " elements");
+  }
+
+  Graph::Value reduce(Ref callable, Ref arguments_ref) {
+    const auto* arguments = as<Graph::Tuple>(arguments_ref);
+    if (!arguments) refuse("it calls something without a tuple of arguments");
+    const auto* global = as<Graph::Global>(callable);
+    if (!global) return Graph::Opaque{};
+    if (global->module == "collections" && global->name == "OrderedDict" && arguments->items.empty())
+      return Graph::Dict{};
+    if (global->module != "torch._utils") return Graph::Opaque{};
+    if (global->name == "_rebuild_tensor" || global->name == "_rebuild_tensor_v2")
+      return rebuild_tensor(arguments->items);
+    if (global->name == "_rebuild_parameter" && !arguments->items.empty())
+      if (const auto* tensor = as<at::Tensor>(arguments->items[0])) return *tensor;
+    return Graph::Opaque{};
+  }
+
+  // ("storage", torch.FloatStorage, key, location, numel)
+  Graph::Value persistent_object(Ref id) {
+    const auto* tuple = as<Graph::Tuple>(id);
+    const auto* kind = tuple && tuple->items.size() == 5 ? as<std::string>(tuple->items[0]) : nullptr;
+    if (!kind || *kind != "storage") return Graph::Opaque{};
+    const auto* storage_class = as<Graph::Global>(tuple->items[1]);
+    const auto dtype = storage_class ? storage_dtype(*storage_class) : std::nullopt;
+    if (!dtype) return Graph::Opaque{};
+    const auto* key = as<std::string>(tuple->items[2]);
+    if (!key) refuse("a storage has no name");
+    return Graph::Storage{load_storage_(*key, *dtype, whole_number(tuple->items[4]))};
+  }
+
+  Graph::Value global() {
+    std::string module = line();
+    return Graph::Global{std::move(module), line()};
+  }
+
+  // Executes one opcode; false after the last.
+  bool step(uint8_t opcode) {
+    switch (PickleOpcode{opcode}) {
+      case kStop:
+        return false;
+      case kProto:
+        if (const int version = integer<uint8_t>(); version != 2)
+          refuse("it was saved with pickle protocol " + std::to_string(version) + ", only 2 (torch.save's) is read");
+        return true;
+      case kMark:
+        marks_.push_back(stack_.size());
+        return true;
+      case kPop:
+        pop();
+        return true;
+      case kPopMark:
+        pop_to_mark();
+        return true;
+      case kDup:
+        stack_.push_back(top());
+        return true;
+      case kBinPut:
+        put(integer<uint8_t>());
+        return true;
+      case kLongBinPut:
+        put(integer<uint32_t>());
+        return true;
+      case kBinGet:
+        get(integer<uint8_t>());
+        return true;
+      case kLongBinGet:
+        get(integer<uint32_t>());
+        return true;
+      case kAppend:
+        append({pop()});
+        return true;
+      case kAppends:
+        append(pop_to_mark());
+        return true;
+      case kSetItem:
+        set_items(pop_many(2));
+        return true;
+      case kSetItems:
+        set_items(pop_to_mark());
+        return true;
+      case kBuild:  // attributes of an object: nothing that we need
+        pop();
+        top();
+        return true;
+      default:
+        push(make(opcode));
+        return true;
+    }
+  }
+
+  // The object that an opcode makes.
+  Graph::Value make(uint8_t opcode) {
+    switch (PickleOpcode{opcode}) {
+      case kNone:
+        return Graph::None{};
+      case kNewTrue:
+        return true;
+      case kNewFalse:
+        return false;
+      case kBinInt:
+        return static_cast<int64_t>(integer<int32_t>());
+      case kBinInt1:
+        return static_cast<int64_t>(integer<uint8_t>());
+      case kBinInt2:
+        return static_cast<int64_t>(integer<uint16_t>());
+      case kLong1:
+        return long_integer(integer<uint8_t>());
+      case kLong4:
+        return long_integer(integer<uint32_t>());
+      case kBinFloat:
+        return big_endian_double();
+      case kShortBinString:
+        return std::string(take(integer<uint8_t>()));
+      case kBinString:
+      case kBinUnicode:
+        return std::string(take(integer<uint32_t>()));
+      case kEmptyList:
+        return Graph::List{};
+      case kEmptyDict:
+        return Graph::Dict{};
+      case kEmptyTuple:
+        return Graph::Tuple{};
+      case kList:
+        return Graph::List{pop_to_mark()};
+      case kDict:
+        return make_dict(pop_to_mark());
+      case kTuple:
+        return Graph::Tuple{pop_to_mark()};
+      case kTuple1:
+        return Graph::Tuple{pop_many(1)};
+      case kTuple2:
+        return Graph::Tuple{pop_many(2)};
+      case kTuple3:
+        return Graph::Tuple{pop_many(3)};
+      case kGlobal:
+        return global();
+      case kNewObj:
+        pop_many(2);
+        return Graph::Opaque{};
+      case kReduce: {
+        const auto call = pop_many(2);
+        return reduce(call[0], call[1]);
+      }
+      case kBinPersId:
+        return persistent_object(pop());
+      default:
+        refuse("it uses the opcode " + std::to_string(opcode) + ", which is not one of protocol 2's");
+    }
+  }
+
+  const std::string& file_;
+  std::span<const std::byte> pickle_;
+  const StorageLoader& load_storage_;
+  size_t position_ = 0;
+  Graph graph_;
+  std::vector<Ref> stack_;
+  std::vector<size_t> marks_;
+  std::unordered_map<uint32_t, Ref> memo_;
+};
+
+}  // namespace
+
+PickleGraph read_pickle(const std::string& file, std::span<const std::byte> pickle, const StorageLoader& load_storage) {
+  return Unpickler(file, pickle, load_storage).run();
+}
+
+}  // namespace flashblock

@@ -1,0 +1,142 @@
+#include "weights/weight_store.h"
+
+#include <utility>
+
+#include "core/error.h"
+#include "weights/checkpoint_files.h"
+#include "weights/name_layout.h"
+#include "weights/quantized_names.h"
+
+namespace flashblock {
+namespace {
+
+// Removes wrapper prefixes from all names and gives them Wan's; two names that become one are a fault of the file.
+std::map<std::string, at::Tensor> unwrap_names(const std::filesystem::path& path,
+                                               std::map<std::string, at::Tensor> tensors, NameLayout& layout) {
+  std::map<std::string, at::Tensor> unwrapped, published;
+  for (auto& [name, tensor] : tensors) {
+    auto [place, inserted] = unwrapped.emplace(strip_wrapper_prefixes(name), std::move(tensor));
+    if (!inserted)
+      throw WeightsError(path.string() + ": the tensor '" + place->first +
+                         "' is there twice under different wrapper prefixes, the second as '" + name +
+                         "'; take a checkpoint with one set of weights");
+  }
+  layout = find_layout([&](const std::string& name) { return unwrapped.count(name) != 0; });
+  // transformers may save the embedding that UMT5's encoder and decoder share under both of its names.
+  if (layout == NameLayout::kTextEncoder && unwrapped.count("shared.weight"))
+    unwrapped.erase("encoder.embed_tokens.weight");
+  for (auto& [name, tensor] : unwrapped) {
+    auto [place, inserted] = published.emplace(published_name(layout, name), std::move(tensor));
+    if (!inserted)
+      throw WeightsError(path.string() + ": the tensor '" + place->first + "' is there twice, the second as '" + name +
+                         "'; take a checkpoint with one set of weights");
+  }
+  return published;
+}
+
+std::string list_of(const std::vector<TensorSet>& sets) {
+  std::string text;
+  for (const TensorSet& set : sets) text += (text.empty() ? "" : ", ") + set.name;
+  return text;
+}
+
+TensorSet select_entry(const std::filesystem::path& path, std::vector<TensorSet> sets, const std::string& entry) {
+  if (sets.empty()) throw WeightsError(path.string() + ": holds no tensors; name a file of model weights");
+  if (entry.empty()) {
+    if (sets.size() == 1) return std::move(sets.front());
+    throw WeightsError(path.string() + ": holds several sets of weights (" + list_of(sets) +
+                       "); name one with `weights:` in the model file");
+  }
+  for (TensorSet& set : sets)
+    if (set.name == entry) return std::move(set);
+  if (sets.size() == 1 && sets.front().name.empty())
+    throw WeightsError(path.string() + ": there is no entry '" + entry +
+                       "': the file is one unnamed set of weights; leave out `weights:` in the model file");
+  throw WeightsError(path.string() + ": there is no entry '" + entry + "'; the file has " + list_of(sets));
+}
+
+void refuse_quantized(const WeightStore& store) {
+  const std::string scale = quantization_tensor(store.names());
+  if (!scale.empty())
+    throw WeightsError(store.path().string() + ": is a quantised checkpoint (it has '" + scale +
+                       "'), which is not supported; take the release in bfloat16 or float32");
+}
+
+bool strip_front(std::string& name, const std::string& prefix) {
+  if (name.compare(0, prefix.size(), prefix) != 0) return false;
+  name.erase(0, prefix.size());
+  return true;
+}
+
+}  // namespace
+
+std::shared_ptr<const WeightStore> WeightStore::open(const std::filesystem::path& path, const std::string& entry) {
+  CheckpointContents contents = read_checkpoint(path);
+  TensorSet set = select_entry(path, std::move(contents.sets), entry);
+  std::shared_ptr<WeightStore> store(new WeightStore);
+  store->path_ = path;
+  store->entry_ = std::move(set.name);
+  store->files_ = std::move(contents.files);
+  store->tensors_ = unwrap_names(path, std::move(set.tensors), store->layout_);
+  store->metadata_ = std::move(contents.metadata);
+  refuse_quantized(*store);
+  return store;
+}
+
+std::vector<WeightEntry> WeightStore::entries(const std::filesystem::path& path) {
+  std::vector<WeightEntry> entries;
+  for (const TensorSet& set : read_checkpoint(path).sets) {
+    WeightEntry entry{set.name, static_cast<int64_t>(set.tensors.size()), 0};
+    for (const auto& [name, tensor] : set.tensors) entry.parameters += tensor.numel();
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+std::shared_ptr<const WeightStore> WeightStore::from_tensors(std::map<std::string, at::Tensor> tensors,
+                                                             const std::filesystem::path& path,
+                                                             std::map<std::string, std::string> metadata) {
+  std::shared_ptr<WeightStore> store(new WeightStore);
+  store->path_ = path;
+  store->tensors_ = unwrap_names(path, std::move(tensors), store->layout_);
+  store->metadata_ = std::move(metadata);
+  return store;
+}
+
+std::vector<std::string> WeightStore::names() const {
+  std::vector<std::string> names;
+  names.reserve(tensors_.size());
+  for (const auto& [name, tensor] : tensors_) names.push_back(name);
+  return names;
+}
+
+std::shared_ptr<const WeightStore> WeightStore::with_changes(std::map<std::string, Change> changes) const {
+  std::shared_ptr<WeightStore> store(new WeightStore(*this));
+  for (auto& [name, change] : changes) {
+    stored(name);
+    store->changes_[name] = std::move(change);
+  }
+  return store;
+}
+
+const at::Tensor& WeightStore::stored(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) throw WeightsError(path_.string() + ": has no tensor '" + name + "'");
+  return found->second;
+}
+
+at::Tensor WeightStore::tensor(const std::string& name) const {
+  const auto change = changes_.find(name);
+  return change == changes_.end() ? stored(name) : change->second(stored(name));
+}
+
+std::string strip_wrapper_prefixes(std::string name) {
+  for (const std::string token : {"_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod."})
+    for (size_t at; (at = name.find(token)) != std::string::npos;) name.erase(at, token.size());
+  while (strip_front(name, "base_model.") || strip_front(name, "model.") || strip_front(name, "diffusion_model.") ||
+         strip_front(name, "transformer.") || strip_front(name, "module.")) {
+  }
+  return name;
+}
+
+}  // namespace flashblock
