@@ -1,7 +1,6 @@
 # flashblock_add_library(<folder> SOURCES ... [CUDA_SOURCES ...] LINK ...): the static library flashblock_<folder>.
-# flashblock_add_test(<folder> SOURCES ... [LINK ...]): the test program <folder>_tests, registered with CTest as
-#   <folder> (label cpu) and, where it has tests named *Cuda*, <folder>_cuda (label cuda).
-# Tests whose names contain Slow are left out of both and run by `ctest -L slow`.
+# flashblock_add_test(<folder> SOURCES ... [LINK ...] [EACH]): the test program <folder>_tests, whose tests are registered
+#   with CTest by suite, or one by one with EACH (discover_tests.cmake.in).
 
 set(flashblock_warnings -Wall -Wextra -Wno-missing-field-initializers)
 if(FLASHBLOCK_WARNINGS_AS_ERRORS)
@@ -59,30 +58,20 @@ function(flashblock_add_library folder)
 endfunction()
 
 function(flashblock_add_test folder)
-  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(arg "EACH" "" "SOURCES;LINK" ${ARGN})
   set(target ${folder}_tests)
   add_executable(${target} ${arg_SOURCES})
   target_link_libraries(${target} PRIVATE ${arg_LINK} flashblock_test_support GTest::gmock GTest::gtest_main)
   flashblock_settings(${target})
   target_precompile_headers(${target} REUSE_FROM flashblock_tests_precompiled)
-  add_test(NAME ${folder} COMMAND ${target} --gtest_filter=-*Cuda*:*Slow* --gtest_brief=1)
-  set_tests_properties(${folder} PROPERTIES LABELS cpu TIMEOUT 600)
-  set(cuda_tests)
-  set(slow_tests)
-  foreach(source ${arg_SOURCES})
-    file(STRINGS ${source} found REGEX "TEST.*Cuda")
-    list(APPEND cuda_tests ${found})
-    file(STRINGS ${source} found REGEX "TEST.*Slow")
-    list(APPEND slow_tests ${found})
-  endforeach()
-  if(cuda_tests)
-    add_test(NAME ${folder}_cuda COMMAND ${target} --gtest_filter=*Cuda*-*Slow* --gtest_brief=1)
-    set_tests_properties(${folder}_cuda PROPERTIES LABELS cuda TIMEOUT 600)
-  endif()
-  if(slow_tests)
-    add_test(NAME ${folder}_slow COMMAND ${target} --gtest_filter=*Slow* --gtest_brief=1)
-    set_tests_properties(${folder}_slow PROPERTIES LABELS slow TIMEOUT 3600)
-  endif()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD OFF)  # helpers of two tests may have one name
+  set(TEST_PROGRAM $<TARGET_FILE:${target}>)
+  set(TEST_FOLDER ${folder})
+  set(TEST_EACH ${arg_EACH})
+  configure_file(${CMAKE_SOURCE_DIR}/cmake/discover_tests.cmake.in ${CMAKE_CURRENT_BINARY_DIR}/discover_tests.cmake.in @ONLY)
+  set(discovery ${CMAKE_CURRENT_BINARY_DIR}/${folder}_discovery.cmake)
+  file(GENERATE OUTPUT ${discovery} INPUT ${CMAKE_CURRENT_BINARY_DIR}/discover_tests.cmake.in)
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${discovery})
 endfunction()
 
 flashblock_add_precompiled(flashblock_precompiled "flashblock_torch;nlohmann_json::nlohmann_json"
