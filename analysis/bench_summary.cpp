@@ -79,7 +79,7 @@ std::optional<double> video_exact_over(const WindowTimes& times, const std::stri
 
 size_t once_a_block(const VideoBenchmark& measured) {
   for (size_t way = 0; way < measured.ways.size(); ++way)
-    if (measured.ways[way].name == to_string(RefreshPolicy::kFirstPass)) return way;
+    if (measured.ways[way].name == "first_pass") return way;
   FB_CHECK(false, "benchmark_ways always has it");
   return 0;
 }

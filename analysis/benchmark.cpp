@@ -65,8 +65,8 @@ std::vector<BenchmarkWay> benchmark_ways(const AttentionConfig& attention) {
   exact.mode = AttentionConfig::Mode::kExact;
   std::vector<BenchmarkWay> ways = {{.name = to_string(exact.mode), .attention = exact},
                                     {.name = to_string(attention.refresh), .attention = attention}};
-  if (attention.refresh != RefreshPolicy::kFirstPass) {
-    const AttentionConfig first{.refresh = RefreshPolicy::kFirstPass, .correction = attention.correction};
+  if (attention.refresh != "first_pass") {
+    const AttentionConfig first{.refresh = "first_pass", .correction = attention.correction};
     ways.push_back({.name = to_string(first.refresh), .attention = first});
   }
   return ways;

@@ -52,8 +52,8 @@ class AttentionCase {
     }
     const TimeMark end(bench_.device());
     // The first layer takes part in every pass.
-    external_passes_ = static_cast<double>(external_.front().computed()) / static_cast<double>(sizes().heads);
-    for (BlockExternalCache& cache : external_) cache.reset();
+    external_passes_ = static_cast<double>(external_.front().work.computed()) / static_cast<double>(sizes().heads);
+    for (LayerExternal& cache : external_) cache = {.layer = cache.layer};
     return end.seconds_since(begin);
   }
 
@@ -70,7 +70,7 @@ class AttentionCase {
 
   const BenchContext& bench_;
   KvCache cache_;
-  std::vector<BlockExternalCache> external_;
+  std::vector<LayerExternal> external_;
   int64_t tokens_;
   std::array<at::Tensor, 2> q_;
   double external_passes_ = 0;

@@ -99,7 +99,7 @@ std::vector<FidelityRun> fidelity_runs(const std::vector<FidelityRun>& policies,
   }
   runs.push_back({.name = "noise floor",
                   .kind = Kind::kNoiseFloor,
-                  .attention = {.mode = Mode::kFlashblock, .refresh = RefreshPolicy::kEveryPass},
+                  .attention = {.mode = Mode::kFlashblock, .refresh = "every_pass"},
                   .seed = seed});
   runs.push_back({.name = "other seed", .kind = Kind::kOtherSeed, .attention = exact, .seed = other_seed});
   return runs;

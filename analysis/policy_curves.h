@@ -6,7 +6,7 @@
 
 #include "analysis/redundancy.h"
 #include "attention/attention_observer.h"
-#include "attention/block_external_cache.h"
+#include "attention/block_attention.h"
 
 namespace flashblock {
 
@@ -14,7 +14,7 @@ namespace flashblock {
 /// the video that `redundancy` was measured on; then sparse attention alone and with residual.
 std::vector<PolicyPoint> policy_points(const Redundancy& redundancy);
 
-/// Puts every policy to work beside a video in which every attention is computed (RefreshPolicy::kEveryPass): on the
+/// Puts every policy to work beside a video in which every attention is computed ("every_pass"): on the
 /// video's own queries, keys and inner attention, so that all policies are asked the same and no error is passed on.
 /// The error of a point is the root mean square, over frame blocks, layers and passes (refreshed ones too), of
 /// |A - A_exact| / |A_exact|: A the merged output of all heads, the norm that over all its elements.
@@ -31,7 +31,7 @@ class PolicyReplay : public AttentionObserver {
  private:
   struct Replayed {
     PolicyPoint point;
-    std::vector<BlockExternalCache> layers;
+    std::vector<LayerExternal> layers;
     double square_error = 0;
     int64_t passes = 0;
   };

@@ -120,7 +120,7 @@ std::optional<Redundancy> measure_redundancy(const RenderSetup& setup, LoadedMod
   };
   stage("every pass", 1);
   RedundancyMeter meter(transformer.layers, transformer.heads);
-  const AttentionConfig every_pass{.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kEveryPass};
+  const AttentionConfig every_pass{.mode = AttentionConfig::Mode::kFlashblock, .refresh = "every_pass"};
   if (!watch_video(setup, inputs, model, every_pass, meter, profile, observer, stop)) return {};
   Redundancy result = meter.result();
   for (size_t i = 0; i < policies.size(); ++i) {

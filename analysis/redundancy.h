@@ -10,7 +10,7 @@
 
 #include "analysis/video_measures.h"
 #include "attention/attention_observer.h"
-#include "attention/refresh_gate.h"
+#include "attention/policies/published_gate.h"
 #include "render/render.h"
 
 namespace flashblock {
@@ -75,7 +75,7 @@ struct Redundancy {
 /// Mean of all that was measured in a grid.
 double grid_mean(const HeadGrid& grid);
 
-/// Compares the passes of each frame block as the video goes by. Wants every pass computed (RefreshPolicy::kEveryPass).
+/// Compares the passes of each frame block as the video goes by. Wants every pass computed ("every_pass").
 class RedundancyMeter : public AttentionObserver {
  public:
   RedundancyMeter(int64_t layers, int64_t heads);

@@ -7,6 +7,7 @@
 #include <array>
 #include <memory>
 
+#include "attention/refresh_policy.h"
 #include "core/device.h"
 #include "core/sha256.h"
 #include "render/sidecar.h"
@@ -115,7 +116,7 @@ VideoIdentity describe_video(const RenderSetup& setup, at::Device device, at::Sc
   list.add("image", config.image);
   list.add("video", config.video);
   list.add("replay", config.replay);
-  if (config.attention.refresh == RefreshPolicy::kPublishedGate && config.attention.gate) {
+  if (config.attention.refresh->reads("attention.gate") && config.attention.gate) {
     list.add("attention.gate", config.attention.gate->name);
   }
   identity.files = std::move(list.files);

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <sstream>
 
-#include "attention/refresh_gate.h"
+#include "attention/refresh_policy.h"
 #include "core/error.h"
 #include "core/file_cache.h"
 #include "media/image_reader.h"
@@ -141,9 +141,9 @@ void check_replayed_prompts(const RenderSetup& setup) {
 
 void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer) {
   validate(attention);
-  if (attention.mode == AttentionConfig::Mode::kExact || attention.refresh != RefreshPolicy::kPublishedGate) return;
+  if (attention.mode == AttentionConfig::Mode::kExact) return;
   const int64_t steps = recipe.unipc_steps > 0 ? recipe.unipc_steps : static_cast<int64_t>(recipe.steps.size());
-  attention.gate->check(transformer.layers, transformer.heads, steps);
+  attention.refresh->check_sizes(attention, {.layers = transformer.layers, .heads = transformer.heads, .steps = steps});
 }
 
 RenderSetup set_up_render(const RenderConfig& config, const TransformerConfig& transformer) {

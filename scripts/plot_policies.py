@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the frames of docs/attention_cache.md from what `flashblock analyze redundancy --curves` measured.
+"""Draws the frames of docs/refresh_policies.md and docs/attention_rule.md from what `flashblock analyze redundancy --curves` measured.
 
     plot_policies.py "demo.json=demo model" "random.json=random weights, 1.3B" -o docs
 

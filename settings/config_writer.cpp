@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "settings/config_file.h"
+#include "attention/refresh_policy.h"
 #include "settings/gate_file.h"
 
 namespace flashblock {
@@ -108,9 +109,9 @@ std::string config_yaml(const RenderConfig& config) {
     writer.plain("mode", to_string(config.attention.mode));
     const AttentionConfig& attention = config.attention;
     writer.plain("refresh", to_string(attention.refresh));
-    if (attention.refresh == RefreshPolicy::kPublishedGate && attention.gate) writer.path("gate", attention.gate->name);
-    if (attention.refresh == RefreshPolicy::kEveryNth) writer.integer("interval", attention.interval);
-    if (attention.refresh == RefreshPolicy::kErrorBound) writer.plain("bound", number(attention.bound));
+    if (attention.refresh->reads("attention.gate") && attention.gate) writer.path("gate", attention.gate->name);
+    if (attention.refresh->reads("attention.interval")) writer.integer("interval", attention.interval);
+    if (attention.refresh->reads("attention.bound")) writer.plain("bound", number(attention.bound));
     writer.plain("correction", to_string(attention.correction));
     if (attention.density == 0) return;
     writer.plain("density", number(attention.density));

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "attention/refresh_gate.h"
+#include "attention/policies/published_gate.h"
 
 namespace flashblock {
 

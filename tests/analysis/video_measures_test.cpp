@@ -111,12 +111,12 @@ TEST(VideoMeterTest, EarlyErrorsAreThoseOfFiveSeconds) {
 }
 
 TEST(FidelityRunsTest, ExactFirstThenPoliciesThenFloorAndCeiling) {
-  const auto runs = fidelity_runs({{.name = "mine", .attention = {.refresh = RefreshPolicy::kFirstPass}}}, 7, 8);
+  const auto runs = fidelity_runs({{.name = "mine", .attention = {.refresh = "first_pass"}}}, 7, 8);
   ASSERT_EQ(runs.size(), 4u);
   EXPECT_EQ(runs[0].attention.mode, AttentionConfig::Mode::kExact);
-  EXPECT_EQ(runs[1].attention.refresh, RefreshPolicy::kFirstPass);
+  EXPECT_EQ(runs[1].attention.refresh, "first_pass");
   EXPECT_EQ(runs[1].seed, 7u);
-  EXPECT_EQ(runs[2].attention.refresh, RefreshPolicy::kEveryPass);
+  EXPECT_EQ(runs[2].attention.refresh, "every_pass");
   EXPECT_EQ(runs[3].seed, 8u);
 }
 

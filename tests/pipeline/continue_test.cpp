@@ -21,7 +21,7 @@ struct Variant {
   std::function<void(RecordedVideo&)> change;
 };
 
-void refresh_by(RecordedVideo& video, RefreshPolicy policy) {
+void refresh_by(RecordedVideo& video, RefreshPolicyRef policy) {
   video.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = policy};
 }
 
@@ -76,19 +76,19 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"exact", "pipeline_window9_sink3",
                 [](RecordedVideo& video) { video.options.attention.mode = AttentionConfig::Mode::kExact; }},
         Variant{"every_pass", "pipeline_window9_sink3",
-                [](RecordedVideo& video) { refresh_by(video, RefreshPolicy::kEveryPass); }},
+                [](RecordedVideo& video) { refresh_by(video, "every_pass"); }},
         Variant{"first_pass", "pipeline_window9_sink3",
-                [](RecordedVideo& video) { refresh_by(video, RefreshPolicy::kFirstPass); }},
+                [](RecordedVideo& video) { refresh_by(video, "first_pass"); }},
         Variant{"first_pass_and_prompts", "pipeline_window9_sink3",
                 [](RecordedVideo& video) {
-                  refresh_by(video, RefreshPolicy::kFirstPass);
+                  refresh_by(video, "first_pass");
                   change_prompts(video);
                 }},
         Variant{"prompts", "pipeline_window9_sink3", change_prompts},
         Variant{"prompts_without_recache", "pipeline_window9_sink3",
                 [](RecordedVideo& video) {
                   video.options.recipe.kv_recache = false;
-                  refresh_by(video, RefreshPolicy::kFirstPass);
+                  refresh_by(video, "first_pass");
                   change_prompts(video);
                 }},
         Variant{"start_and_prompts", "pipeline_extend3_shift8", change_prompts},
@@ -97,19 +97,19 @@ INSTANTIATE_TEST_SUITE_P(
                 [](RecordedVideo& video) {
                   guide(video);
                   change_prompts(video);
-                  refresh_by(video, RefreshPolicy::kFirstPass);
+                  refresh_by(video, "first_pass");
                 }},
         Variant{"unipc", "pipeline_window9_sink3",
                 [](RecordedVideo& video) {
                   video.options.recipe.unipc_steps = 3;
-                  refresh_by(video, RefreshPolicy::kFirstPass);
+                  refresh_by(video, "first_pass");
                 }},
         Variant{"context_noise", "pipeline_window9_sink3",
                 [](RecordedVideo& video) { video.options.recipe.context_noise = 100; }},
         Variant{"first_steps", "pipeline_full",
                 [](RecordedVideo& video) {
                   video.options.recipe.first_steps = {1000, 500};
-                  refresh_by(video, RefreshPolicy::kFirstPass);
+                  refresh_by(video, "first_pass");
                 }},
         Variant{"in_turn", "pipeline_full", [](RecordedVideo& video) { video.options.overlap = Overlap::kOff; }}),
     [](const auto& info) { return std::string(info.param.name); });
@@ -137,13 +137,13 @@ TEST(Continue, StopsWhileItIsRestored) {
 }
 
 TEST(PassesBeforeClean, AreThoseThatTheCleanPassLeansOn) {
-  const auto passes = [](AttentionConfig::Mode mode, RefreshPolicy policy) {
+  const auto passes = [](AttentionConfig::Mode mode, RefreshPolicyRef policy) {
     return passes_before_clean({.mode = mode, .refresh = policy}, 4);
   };
-  EXPECT_EQ(passes(AttentionConfig::Mode::kExact, RefreshPolicy::kFirstPass), 0);
-  EXPECT_EQ(passes(AttentionConfig::Mode::kFlashblock, RefreshPolicy::kEveryPass), 0);
-  EXPECT_EQ(passes(AttentionConfig::Mode::kFlashblock, RefreshPolicy::kFirstAndCleanPass), 0);
-  EXPECT_EQ(passes(AttentionConfig::Mode::kFlashblock, RefreshPolicy::kFirstPass), 1);
+  EXPECT_EQ(passes(AttentionConfig::Mode::kExact, "first_pass"), 0);
+  EXPECT_EQ(passes(AttentionConfig::Mode::kFlashblock, "every_pass"), 0);
+  EXPECT_EQ(passes(AttentionConfig::Mode::kFlashblock, "first_and_clean_pass"), 0);
+  EXPECT_EQ(passes(AttentionConfig::Mode::kFlashblock, "first_pass"), 1);
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ TEST_P(Parity, LatentsAndFramesAreThoseOfThePublishedLoop) {
 // The first pass of each block is fresh in both modes: refreshed in every pass, the two must agree.
 TEST_P(Parity, FlashblockThatRefreshesEveryPassIsExact) {
   RecordedVideo video(GetParam());
-  video.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kEveryPass};
+  video.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = "every_pass"};
   KeepingSink sink;
   video.render(sink);
   EXPECT_TENSORS_CLOSE(sink.latents(), video.expected("latents"), 1e-4, 1e-4);
@@ -45,7 +45,7 @@ INSTANTIATE_TEST_SUITE_P(Videos, Parity,
 
 TEST(RenderSession, FirstBlockIsExactWhateverIsReused) {
   RecordedVideo video("pipeline_full");
-  video.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kFirstPass};
+  video.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = "first_pass"};
   KeepingSink sink;
   const RenderCounts counts = video.render(sink);
   EXPECT_TENSORS_CLOSE(sink.blocks[0].latents, video.expected("latents").narrow(1, 0, 3), 1e-4, 1e-4);
