@@ -27,8 +27,8 @@ namespace {
 /// A model that loads and can only disappoint is better known before an hour of rendering.
 void warn_of_model(const RenderRequest& request, const ModelDescription& model) {
   if (request.quiet || request.progress == ProgressStyle::kJson) return;
-  const std::string doubt = doubt_about(model.transformer.path);
-  if (!doubt.empty()) std::cerr << "flashblock: warning: " << model.transformer.path.string() << ": " << doubt << '\n';
+  const std::string issue = known_issue(model.transformer.path);
+  if (!issue.empty()) std::cerr << "flashblock: warning: " << model.transformer.path.string() << ": " << issue << '\n';
 }
 
 /// How long viewers may take for the rest of a video that is finished.
