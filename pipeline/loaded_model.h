@@ -14,32 +14,31 @@
 #include "models/video_transformer.h"
 #include "pipeline/recipe.h"
 #include "pipeline/session_inputs.h"
-#include "pipeline/stage_lanes.h"
 #include "vae/latent_decoder.h"
 
 namespace flashblock {
 
+class RenderLine;
 class WeightStore;
 
-/// Weights in memory, in place of those that a model file names.
+/// Weights in memory that replace those of the model file.
 struct ModelWeights {
   std::shared_ptr<const WeightStore> transformer, text_encoder, vae;
 };
 
-/// How a model is kept.
+/// Where the parts of a model are kept.
 struct ModelOptions {
-  /// Where the transformer's layers wait.
+  /// Memory of the transformer's layers.
   LayerPlacement placement = LayerPlacement::kResident;
-  /// Folder of encoded prompts (EmbeddingCache); empty: none are kept.
+  /// Folder of encoded prompts (EmbeddingCache); empty: not cached.
   std::filesystem::path embedding_cache;
   /// Null: the files that the description names.
   ModelWeights weights;
 };
 
-/// One model on one device. The text encoder and the frame encoder are in memory only while they work; the
-/// transformer, the decoder and the lanes stay, for any number of videos.
-/// Thread safety: tokenize() and encode() may be called from any thread, beside everything else; the rest is for one
-/// thread.
+/// One model on one device. The text encoder and the VAE encoder are in memory only while they work; the transformer,
+/// the decoder and the render line stay, for any number of videos.
+/// Thread safety: tokenize() and encode() may be called from any thread at any time; the other members from one thread.
 /// Throws, all members: WeightsError for files that are missing or do not fit; DeviceError.
 class LoadedModel {
  public:
@@ -71,8 +70,8 @@ class LoadedModel {
 
   std::shared_ptr<const VideoTransformer> transformer();
   std::shared_ptr<LatentDecoder> decoder();
-  /// Where its videos are rendered, one at a time.
-  std::shared_ptr<StageLanes> lanes();
+  /// Threads and streams of its videos, which render one at a time.
+  std::shared_ptr<RenderLine> line();
 
  private:
   ModelDescription description_;
@@ -83,7 +82,7 @@ class LoadedModel {
   TransformerConfig transformer_config_;
   std::shared_ptr<const VideoTransformer> transformer_;
   std::shared_ptr<LatentDecoder> decoder_;
-  std::shared_ptr<StageLanes> lanes_;
+  std::shared_ptr<RenderLine> line_;
 };
 
 }  // namespace flashblock

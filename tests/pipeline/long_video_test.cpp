@@ -35,7 +35,7 @@ std::vector<at::Tensor> render(int64_t blocks, int64_t position_frames) {
   std::vector<at::Tensor> latents;
   for (int64_t block = 0; block < blocks; ++block) {
     latents.push_back(denoiser.denoise({.index = block, .start_frame = 3 * block, .frames = 3}, SeededNoise(3)));
-    denoiser.remember(latents.back(), 3 * block, 0);
+    denoiser.clean_pass(latents.back(), 3 * block, 0);
     if (block == kFirstMoved + 5) denoiser.set_prompt(video.other_prompt());  // the context is made anew, out there
   }
   return latents;

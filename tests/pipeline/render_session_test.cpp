@@ -25,8 +25,8 @@ TEST_P(Parity, LatentsAndFramesAreThoseOfThePublishedLoop) {
   KeepingSink sink;
   video.render(sink);
   EXPECT_TENSORS_CLOSE(sink.latents(), video.expected("latents"), 1e-4, 1e-4);
-  const at::Tensor video = video.expected("video")[0].to(at::kFloat);  // kept as float16, its beginning only
-  EXPECT_TENSORS_CLOSE(sink.pixels().narrow(0, 0, video.size(0)), video, 1e-3, 1e-3);
+  const at::Tensor frames = video.expected("video")[0].to(at::kFloat);  // stored as float16, only its beginning
+  EXPECT_TENSORS_CLOSE(sink.pixels().narrow(0, 0, frames.size(0)), frames, 1e-3, 1e-3);
   EXPECT_EQ(sink.pixels().size(0), video.plan.frames);
 }
 

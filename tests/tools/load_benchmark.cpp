@@ -10,7 +10,7 @@
 #include "core/device.h"
 #include "core/memory_meter.h"
 #include "models/video_transformer.h"
-#include "pipeline/device_stream.h"
+#include "pipeline/render_line.h"
 #include "weights/weight_store.h"
 
 namespace {
