@@ -1,4 +1,4 @@
-// The parts of a model, loaded when they are needed and freed when they are not.
+// The parts of a model, loaded on first use.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -53,7 +53,7 @@ class LoadedModel {
   at::ScalarType dtype() const { return dtype_; }
   const ModelOptions& options() const { return options_; }
 
-  /// The weights' files, opened; no tensor is read. Throws: WeightsError if the model file names none.
+  /// Opens the weights' files without reading tensors. Throws: WeightsError if the model file names none.
   std::shared_ptr<const WeightStore> open_transformer() const;
   std::shared_ptr<const WeightStore> open_text_encoder() const;
   std::shared_ptr<const WeightStore> open_vae() const;
@@ -61,10 +61,10 @@ class LoadedModel {
   /// Token ids and masks of prompts. Shape: each [1, L] int64.
   std::vector<EncodedPrompt> tokenize(const std::vector<std::string>& prompts) const;
 
-  /// Fills in the embeddings that are missing, from ids and mask.
+  /// Encodes the prompts that have no embedding, from ids and mask.
   void encode(const std::vector<EncodedPrompt*>& prompts) const;
 
-  /// Latents of the frames that a video starts from.
+  /// Latents of the frames that a video starts with.
   /// Shape: `pixels` [T, 3, H, W] in [0, 1], T = 1 + 4 k; returns [1, 1 + k, C, H / 8, W / 8].
   at::Tensor encode_start(const at::Tensor& pixels) const;
 

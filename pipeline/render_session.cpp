@@ -94,21 +94,21 @@ RenderCounts RenderSession::render(const VideoPlan& plan, const SessionInputs& i
   RenderLine::Run line(*line_, options_.overlap, decoder_->parts(), profile_);
   BlockDenoiser denoiser = begin(plan, inputs, finished, line, stop);
 
-  RenderCounts counts;
-  const auto write_block = [&](const RenderedBlock& block) {
+  int64_t written = 0;
+  auto write = line.stage<RenderedBlock>(Lane::kWrite, "write", [&](const RenderedBlock& block) {
     sink.write(block);
-    if (block.index >= 0) ++counts.blocks_written;
+    if (block.index >= 0) ++written;
+  });
+  const auto whole = [&](const LatentBlock& block) {
+    return rendered(block, decoder_->decode(block.latents.receive()));
   };
-  const auto whole = [&](const LatentBlock& block) { return decode(block); };
-  const auto first = [&](const LatentBlock& block) -> HalfBlock {
-    return {block, decoder_->begin(block.latents.receive())};
+  const auto begin_half = [&](const LatentBlock& block) {
+    return HalfBlock{block, decoder_->begin(block.latents.receive())};
   };
-  const auto second = [&](const HalfBlock& block) { return rendered(block.block, decoder_->finish(block.half)); };
-  auto write = line.stage<RenderedBlock>(Lane::kWrite, "write", write_block);
-  auto second_half = line.stage<HalfBlock>(Lane::kFinishDecoding, "decode", second, write);
-  auto decode = line.decodes_in_halves() ? line.stage<LatentBlock>(Lane::kDecode, "decode", first, second_half)
+  const auto finish_half = [&](const HalfBlock& half) { return rendered(half.block, decoder_->finish(half.half)); };
+  auto second_half = line.stage<HalfBlock>(Lane::kFinishDecoding, "decode", finish_half, write);
+  auto decode = line.decodes_in_halves() ? line.stage<LatentBlock>(Lane::kDecode, "decode", begin_half, second_half)
                                          : line.stage<LatentBlock>(Lane::kDecode, "decode", whole, write);
-
   for (auto number = std::ssize(finished.latents); number < plan.start_blocks() + plan.blocks; ++number) {
     const FrameBlock block = plan.any_block(number);
     change_prompt(denoiser, block, inputs);
@@ -120,10 +120,10 @@ RenderCounts RenderSession::render(const VideoPlan& plan, const SessionInputs& i
     denoiser.clean_pass(latents, block.start_frame, clean_timestep(block));
   }
   decode.finish();
-  counts.transformer = denoiser.state().counters();
-  counts.evicted_frames = denoiser.state().evicted_frames();
-  counts.state_bytes = denoiser.state_bytes() + decoder_->state_bytes();
-  return counts;
+  return {.blocks_written = written,
+          .transformer = denoiser.state().counters(),
+          .evicted_frames = denoiser.state().evicted_frames(),
+          .state_bytes = denoiser.state_bytes() + decoder_->state_bytes()};
 }
 
 BlockDenoiser RenderSession::begin(const VideoPlan& plan, const SessionInputs& inputs, const FinishedPart& finished,
@@ -192,10 +192,6 @@ void RenderSession::restore_context(BlockDenoiser& denoiser, const VideoPlan& pl
       denoiser.commit(latents, block.start_frame, clean_timestep(block));
     }
   }
-}
-
-RenderedBlock RenderSession::decode(const LatentBlock& block) const {
-  return rendered(block, decoder_->decode(block.latents.receive()));
 }
 
 RenderedBlock RenderSession::rendered(const LatentBlock& block, const at::Tensor& pixels) const {

@@ -108,8 +108,6 @@ class RenderSession {
   /// Latents of a block, denoised or from the start; undefined if `stop` was requested.
   at::Tensor next_latents(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs,
                           const std::stop_token& stop);
-  /// Decodes a block whole.
-  RenderedBlock decode(const LatentBlock& block) const;
   /// What the sink gets of a block that was decoded to `pixels`.
   RenderedBlock rendered(const LatentBlock& block, const at::Tensor& pixels) const;
 

@@ -102,7 +102,7 @@ RenderResult render_video(RenderSetup setup, LoadedModel& model, const RenderOrd
   for (const TakenPrompt& prompt : taken) place_prompt(setup, prompt.block, prompt.text);
   SessionInputs inputs = make_inputs(setup, model, observer);
   if (order.prompts) inputs.live = live_prompts(order.prompts, setup, model, inputs, observer, sink);
-  if (!config.record.empty()) inputs.noise = recorder.listen_to(inputs.noise);
+  if (!config.record.empty()) inputs.noise = recorder.record_noise(inputs.noise);
   FinishedPart finished;
   if (sink) finished.latents = sink->take_up(inputs, model.dtype());
 

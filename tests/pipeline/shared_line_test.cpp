@@ -53,7 +53,7 @@ class SpyDecoder : public LatentDecoder {
 
  protected:
   std::vector<LayerMemory> layer_memories() const override { return {{.history_frames = 1}}; }
-  void remember(const at::Tensor&, size_t, Place) override {
+  void fill_history(const at::Tensor&, size_t, Place) override {
     restoring.insert(thread_number());
     begun_ = true;
   }
