@@ -9,15 +9,13 @@ VideoPlace parse_video_place(const std::string& name) {
   if (name == "inside") return VideoPlace::kInside;
   if (name == "beside") return VideoPlace::kBeside;
   if (name == "none") return VideoPlace::kNone;
-  throw ConfigError("--video: found '" + name + "', wanted inside, beside or none");
+  throw ConfigError("--side-by-side: found '" + name + "', wanted inside, beside or none");
 }
 
 }  // namespace
 
 AnalyzeOptions::Common::Common(CLI::App& app) : command(app), options(app) {
-  options.add_prompts();
-  options.add_video();
-  options.add_model();
+  for (const char* shared : {"Prompt", "Video", "Model"}) options.add_group(shared);
   const std::string group = "Analysis";
   command
       .add_option("--policy", asked.policies,
@@ -28,8 +26,7 @@ AnalyzeOptions::Common::Common(CLI::App& app) : command(app), options(app) {
   command.add_option("-o,--output", page, "The page; NAME.json goes beside it [named after seed and prompt]")
       ->type_name("NAME.html")
       ->group(group);
-  options.add_flag("--overwrite", "overwrite", true, "Replace files that are there already")->group(group);
-  options.add_flag("--no-metadata", "metadata", false, "Leave the prompt out of all files")->group(group);
+  for (const char* key : {"overwrite", "metadata"}) options.add_key(key);
   options.add_configuration();
   command.add_flag("--quiet", asked.quiet, "Print errors only")->group("Run");
   command.add_option("--progress", progress, "auto, bar, json or none")
@@ -65,7 +62,8 @@ AnalyzeOptions::AnalyzeOptions(CLI::App& app)
       ->type_name("N")
       ->group(group);
   command
-      .add_option("--video", video_, "The side-by-side video: inside the page (and beside it), beside it only, or none")
+      .add_option("--side-by-side", video_,
+                  "The side-by-side video: inside the page (and beside it), beside it only, or none")
       ->type_name("PLACE")
       ->capture_default_str()
       ->group(group);

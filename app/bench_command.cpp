@@ -123,10 +123,8 @@ BenchCommand::BenchCommand(CLI::App& app)
           "--no-small-vae", [this] { request_.small_vae = false; }, "Leave out the small decoder, TAEHV")
       ->group(group);
   command_.add_option("--json", json_, "Write all times to this file")->type_name("FILE.json")->group(group);
-  auto* seconds = options_.add("--seconds", "seconds", "Length of the videos [from the model]", "S")->group("Video");
-  options_.add("--frames", "frames", "Length of the videos in frames", "N")->group("Video")->excludes(seconds);
-  options_.add("--size", "size", "Frame size [from the model]", "WxH")->group("Video");
-  options_.add_model();
+  for (const char* key : {"seconds", "frames", "size"}) options_.add_key(key);
+  options_.add_group("Model");
   geometry->excludes(command_.get_option("--model"));
   options_.add_configuration();
 }

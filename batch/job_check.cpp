@@ -5,13 +5,13 @@
 #include <map>
 #include <memory>
 
-#include "batch/video_maker.h"
 #include "core/device.h"
 #include "core/error.h"
 #include "core/error_report.h"
 #include "pipeline/loaded_model.h"
 #include "render/describe_video.h"
 #include "render/render_setup.h"
+#include "settings/config_identity.h"
 #include "settings/model_file.h"
 
 namespace flashblock {
@@ -55,8 +55,7 @@ void find_shared_files(std::vector<BatchVideo>& videos) {
   std::map<std::filesystem::path, const BatchVideo*> owners;
   for (BatchVideo& video : videos) {
     if (video.fault) continue;
-    for (const auto& file : {video.config.output, video.config.contact_sheet, video.config.record}) {
-      if (file.empty()) continue;
+    for (const std::filesystem::path& file : output_files(video.config)) {
       const auto [owner, is_new] = owners.emplace(file, &video);
       if (is_new) continue;
       video.fault = fault_at(video.place, static_cast<int>(ExitStatus::kConfig),

@@ -236,7 +236,7 @@ void Supervisor::render(Slot& slot, size_t video) {
   if (wanted_gpu(config)) config.device = "cuda";  // the only one that the worker sees
   slot.worker->send(Json({{"name", wanted.name},
                           {"attempt", record.attempts},
-                          {"configuration", config_yaml(config)},
+                          {"configuration", config_json(config)},
                           {"preview", folder_.preview_file(wanted.name).string()}})
                         .dump(-1, ' ', false, Json::error_handler_t::replace));
   set_state(video, JobState::kRunning);

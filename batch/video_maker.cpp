@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <functional>
-#include <sstream>
 #include <utility>
 
 #include "core/device.h"
@@ -13,6 +12,7 @@
 #include "render/output_check.h"
 #include "render/render_setup.h"
 #include "render/sidecar.h"
+#include "settings/config_identity.h"
 #include "settings/model_file.h"
 
 namespace flashblock {
@@ -79,23 +79,6 @@ VideoState find_or_replace(RenderConfig& config, const VideoIdentity& identity) 
 }
 
 }  // namespace
-
-std::string model_key(const RenderConfig& config) {
-  const ModelDescription& model = config.model;
-  std::ostringstream key;
-  const auto add = [&](const WeightsFile& weights) { key << weights.path.string() << '\n' << weights.entry << '\n'; };
-  add(model.transformer);
-  add(model.text_encoder);
-  add(model.vae);
-  for (const LoraFile& lora : model.lora) {
-    add({lora.path, lora.entry});
-    key << lora.scale << '\n';
-  }
-  key << model.transformer_config.string() << '\n' << model.tokenizer.string() << '\n';
-  key << config.device << '\n' << config.dtype;
-  key << '\n' << config.offload << '\n' << config.cache;
-  return key.str();
-}
 
 VideoMaker::VideoMaker() = default;
 VideoMaker::~VideoMaker() = default;

@@ -10,9 +10,6 @@
 
 namespace flashblock {
 
-/// Videos whose configurations give the same key can share a loaded model.
-std::string model_key(const RenderConfig& config);
-
 /// A video as `render` would make it, with its NAME.json. Keeps the model for the next video that can share it.
 /// Not thread-safe.
 class VideoMaker {

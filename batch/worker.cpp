@@ -137,9 +137,7 @@ class ReportingObserver : public RenderObserver {
 
 void render(const Json& order, VideoMaker& maker, Reports& reports, const std::stop_token& stop) {
   try {
-    const ConfigLayer layer{.values = parse_yaml(order.at("configuration").get<std::string>(), "the job"),
-                            .folder = "/"};
-    const RenderConfig config = resolve_config({layer});
+    const RenderConfig config = resolve_config({make_config_layer("the job", order.at("configuration"))});
     ReportingObserver observer(reports, wanted_fault(order.at("name"), order.at("attempt")));
     const RenderResult result = maker.make(config, observer, stop);
     if (!result.complete) return reports.send({{"event", "stopped"}});

@@ -3,6 +3,7 @@
 #include <torch/headeronly/version.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/atomic_file.h"
 #include "core/device.h"
@@ -10,7 +11,7 @@
 #include "media/video_format.h"
 #include "render/describe_video.h"
 #include "settings/config_file.h"
-#include "settings/yaml_json.h"
+#include "settings/config_identity.h"
 
 namespace flashblock {
 namespace {
@@ -64,11 +65,7 @@ Json video(const SidecarContent& account) {
 
 RenderConfig told_config(RenderConfig config) {
   config.overwrite = config.resume = false;
-  if (config.metadata) return config;
-  config.prompt.clear();
-  config.timeline.clear();
-  config.model.recipe.negative_prompt.clear();
-  return config;
+  return without_secrets(std::move(config));
 }
 
 std::map<std::string, std::string> video_tags(const RenderConfig& config) {
@@ -76,7 +73,7 @@ std::map<std::string, std::string> video_tags(const RenderConfig& config) {
   std::map<std::string, std::string> tags = {{"seed", std::to_string(*config.seed)},
                                              {"model", config.model.name},
                                              {"program", "flashblock " FLASHBLOCK_VERSION},
-                                             {"configuration", config_yaml(told)}};
+                                             {"configuration", config_yaml(told, PathStyle::kPublic)}};
   if (!told.prompt.empty()) tags["prompt"] = told.prompt;
   return tags;
 }
@@ -92,7 +89,7 @@ void write_sidecar(const SidecarContent& account, const Profile& profile, const 
       {"program", "flashblock " FLASHBLOCK_VERSION},
       {"versions", {{"libtorch", TORCH_VERSION}, {"media", media_library_versions()}}},
       {"video", video(account)},
-      {"configuration", yaml_to_json(config_yaml(told_config(account.config)))},
+      {"configuration", config_json(told_config(account.config))},
       {"device", account.device.str()},
       {"dtype", dtype_name(account.dtype)},
       {"weights", weights(identity)},

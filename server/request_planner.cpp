@@ -1,7 +1,5 @@
 #include "server/request_planner.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -76,19 +74,6 @@ void check_keys(const Json& object, const std::string& where, std::initializer_l
     for (const char* name : known) list += (list.empty() ? "" : ", ") + std::string(name);
     throw ApiError({400, "unknown_key", where + " has a key that is not known here; wanted " + list, key});
   }
-}
-
-ConfigLayer layer(const char* key, const YAML::Node& value) { return make_config_layer("request", key, value); }
-
-YAML::Node timeline_node(const std::vector<VideoPrompt>& timeline) {
-  YAML::Node list;
-  for (const VideoPrompt& prompt : timeline) {
-    YAML::Node entry;
-    entry["at"] = prompt.seconds;
-    entry["prompt"] = prompt.text;
-    list.push_back(entry);
-  }
-  return list;
 }
 
 }  // namespace
@@ -170,14 +155,17 @@ int64_t RequestPlanner::frames(const Json& seconds_or_null) const {
 }
 
 RenderConfig RequestPlanner::config(const Video& video) const {
+  nlohmann::ordered_json settings = {{"prompt", video.prompt},
+                                     {"size", std::to_string(video.width) + "x" + std::to_string(video.height)},
+                                     {"fps", video.fps},
+                                     {"frames", video.frames},
+                                     {"seed", video.seed}};
+  for (const VideoPrompt& change : video.timeline) {
+    settings["timeline"].push_back({{"at", change.seconds}, {"prompt", change.text}});
+  }
   std::vector<ConfigLayer> layers = layers_;
-  layers.push_back(layer("prompt", YAML::Node(video.prompt)));
-  if (!video.timeline.empty()) layers.push_back(layer("timeline", timeline_node(video.timeline)));
-  layers.push_back(layer("size", YAML::Node(std::to_string(video.width) + "x" + std::to_string(video.height))));
-  layers.push_back(layer("fps", YAML::Node(video.fps)));
-  layers.push_back(layer("frames", YAML::Node(video.frames)));
-  layers.push_back(layer("seed", YAML::Node(video.seed)));
-  return resolve_config(layers);
+  layers.push_back(make_config_layer("request", settings));
+  return resolve_config(layers, defaults_.model);
 }
 
 }  // namespace flashblock

@@ -13,6 +13,8 @@
 #include "core/error.h"
 #include "core/error_report.h"
 #include "render/resume.h"
+#include "settings/config_reader.h"
+#include "settings/settings_table.h"
 #include "tests/support/error_text.h"
 #include "tests/support/temporary_folder.h"
 
@@ -52,6 +54,26 @@ TEST(CommandLine, ReadsSwitches) {
   EXPECT_TRUE(parse({"info", "demo", "--json"}).info->json);
   EXPECT_FALSE(parse({"info", "demo"}).info->json);
   EXPECT_EQ(parse({"info", "demo", "--size", "832x480"}).info->size, "832x480");
+}
+
+// tests/settings shows the same for files, identity and docs.
+TEST(CommandLine, ARowOfTheSettingsTableIsAllThatAnOptionNeeds) {
+  EXPECT_THROW(parse({"render", "a", "--jitter", "3"}), ConfigError);
+  const AddedSetting row(
+      {.name = "sampler.jitter",
+       .field = fields::number(
+           fields::field(&RenderConfig::model, &ModelDescription::defaults, &VideoDefaults::seconds), 0, 9),
+       .help = "Jitter of the sampler",
+       .option = {.names = {"--jitter"}, .group = "Video", .type = "X"}});
+  EXPECT_THAT(*parse({"render", "--help"}).text, HasSubstr("--jitter X"));
+  for (const Request& request :
+       {parse({"render", "a", "--jitter", "3"}), parse({"analyze", "fidelity", "--jitter", "3"}),
+        parse({"render", "a", "--set", "sampler.jitter=3"})}) {
+    const auto& layers = request.render ? request.render->layers : request.fidelity->analysis.layers;
+    RenderConfig config;
+    for (const ConfigLayer& layer : layers) read_settings(layer, config);
+    EXPECT_EQ(config.model.defaults.seconds, 3);
+  }
 }
 
 TEST(CommandLine, SaysWhatMayBeMeant) {

@@ -84,7 +84,7 @@ TEST_F(Fidelity, LeavesAPageNumbersAndAVideo) {
 
 TEST_F(Fidelity, JudgesThePolicyOfTheConfigurationWithoutAVideoOrAPrompt) {
   const ProgramRun run = analyze(
-      {"--video", "none", "--no-metadata", "--stills", "1", "--set", "attention.refresh=first_pass", "--quiet"});
+      {"--side-by-side", "none", "--no-metadata", "--stills", "1", "--set", "attention.refresh=first_pass", "--quiet"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_EQ(run.out, "");
   EXPECT_EQ(report().at("runs")[1].at("name"), "first_pass");
@@ -104,7 +104,7 @@ TEST_F(Fidelity, RefusesWhatItCannotDo) {
   refused({"--policy", "first_pass,often"}, "found 'often', wanted KEY=VALUE");
   refused({"--policy", "first_pass,tau=2"}, "attention.tau: unknown key");
   refused({"--other-seed", "7"}, "is the video's own");
-  refused({"--video", "outside"}, "wanted inside, beside or none");
+  refused({"--side-by-side", "outside"}, "wanted inside, beside or none");
   EXPECT_THAT(run_program({"analyze", "fidelity", "a hill", "--model", *shared_ / "model", "-o", "report.txt"}).err,
               HasSubstr("ends in .html"));
   EXPECT_THAT(run_program({"analyze"}).err, HasSubstr("see flashblock analyze --help"));

@@ -121,10 +121,11 @@ TEST_F(Steering, VideoAndItsTimelineRenderedAgainAreTheSameBitForBit) {
   expect_same_video("live", "again");
   EXPECT_EQ(read_json(folder_ / "again.json").at("work").at("transformer_passes"), result.counts.transformer.passes);
 
-  // The video's own metadata says how to make it again.
+  // The metadata of the video says how to make it again; the model is given by name there.
   std::ofstream(folder_ / "from_video.yaml") << VideoReader(video("live")).info().metadata.at("configuration");
-  const ProgramRun from_video = run_program({"render", "--config", folder_ / "from_video.yaml", "--output",
-                                             video("third"), "--set", "record=" + record("third").string(), "--quiet"});
+  const ProgramRun from_video =
+      run_program({"render", "--config", folder_ / "from_video.yaml", "--model", folder_ / "model", "--output",
+                   video("third"), "--set", "record=" + record("third").string(), "--quiet"});
   ASSERT_EQ(from_video.status, 0) << from_video.err;
   expect_same_video("live", "third");
 }
