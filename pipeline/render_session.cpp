@@ -77,23 +77,24 @@ BlockDenoiser RenderSession::make_denoiser(const VideoPlan& plan, const SessionI
   return denoiser;
 }
 
-at::Tensor RenderSession::live_prompt(int64_t index, const SessionInputs& inputs) const {
+at::Tensor RenderSession::live_prompt(int64_t index, const SessionInputs& inputs,
+                                      std::vector<LivePrompt>& taken) const {
   if (!inputs.live || index < 0) return {};
   const auto prompt = inputs.live->at_block(index);
   if (!prompt) return {};
-  check_prompt(*prompt, transformer_->config());
-  return prompt->embedding;
+  check_prompt(prompt->encoded, transformer_->config());
+  return taken.emplace_back(*prompt).encoded.embedding;
 }
 
-at::Tensor RenderSession::change_at(int64_t index, const SessionInputs& inputs) const {
+at::Tensor RenderSession::change_at(int64_t index, const SessionInputs& inputs, std::vector<LivePrompt>& taken) const {
   if (index <= 0) return {};
-  if (const at::Tensor live = live_prompt(index, inputs); live.defined()) return live;
+  if (const at::Tensor live = live_prompt(index, inputs, taken); live.defined()) return live;
   const EncodedPrompt* planned = planned_change(inputs, index);
   return planned ? planned->embedding : at::Tensor();
 }
 
-RenderCounts RenderSession::render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
-                                   const std::stop_token& stop, const FinishedPart& finished) {
+SessionResult RenderSession::render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
+                                    const std::stop_token& stop, const FinishedPart& finished) {
   const c10::InferenceMode no_gradients;
   check_inputs(plan, inputs, transformer_->config(), options_.geometry);
   const std::lock_guard one_video(lanes_->in_use);
@@ -102,13 +103,14 @@ RenderCounts RenderSession::render(const VideoPlan& plan, const SessionInputs& i
   const ThreadShare share(threads);
   const auto on_stream = lanes_->denoise_stream.enter();
   const auto done = static_cast<int64_t>(finished.latents.size());
-  at::Tensor first_prompt = done == 0 ? live_prompt(0, inputs) : at::Tensor();
+  SessionResult result;
+  RenderCounts& counts = result.counts;
+  at::Tensor first_prompt = done == 0 ? live_prompt(0, inputs, result.live_prompts) : at::Tensor();
   if (!first_prompt.defined()) first_prompt = inputs.prompts.front().embedding;
   BlockDenoiser denoiser = make_denoiser(plan, inputs, first_prompt);
   decoder_->reset();
   if (done > 0) restore(denoiser, plan, inputs, finished, threads, stop);
 
-  RenderCounts counts;
   Stage<RenderedBlock> writer(worker(lanes_->write_thread), kWaitingBlocks, [&](const RenderedBlock& block) {
     const auto scope = profile_.measure("write");
     sink.write(block);
@@ -128,7 +130,7 @@ RenderCounts RenderSession::render(const VideoPlan& plan, const SessionInputs& i
   for (int64_t number = done; number < plan.start_blocks() + plan.blocks; ++number) {
     const FrameBlock block = plan.any_block(number);
     const bool given = block.index < 0;
-    if (const at::Tensor prompt = change_at(block.index, inputs); prompt.defined()) {
+    if (const at::Tensor prompt = change_at(block.index, inputs, result.live_prompts); prompt.defined()) {
       const auto scope = profile_.measure("change prompt");
       denoiser.set_prompt(prompt);
     }
@@ -151,7 +153,7 @@ RenderCounts RenderSession::render(const VideoPlan& plan, const SessionInputs& i
   counts.transformer = denoiser.state().counters();
   counts.evicted_frames = denoiser.state().evicted_frames();
   counts.state_bytes = denoiser.state_bytes() + decoder_->state_bytes();
-  return counts;
+  return result;
 }
 
 double RenderSession::clean_timestep(const FrameBlock& block) const {
@@ -232,8 +234,8 @@ RenderedBlock RenderSession::rendered(const LatentBlock& block, const at::Tensor
       .index = block.index, .latents = latents, .rgb = to_rgb24(pixels).cpu(), .counters = block.counters};
   if (!latents.isfinite().all().item<bool>()) {
     throw DeviceError("frame block " + std::to_string(block.index) +
-                      " came out as infinite or not a number: the weights are damaged, or overflow in this dtype; try "
-                      "--dtype float32");
+                          " came out as infinite or not a number: the weights are damaged, or overflow in this dtype",
+                      {.remedies = {{"compute in float32", "dtype", "float32"}}});
   }
   if (options_.keep_pixels) result.pixels = pixels.cpu();
   return result;

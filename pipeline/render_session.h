@@ -58,6 +58,13 @@ struct RenderCounts {
   int64_t state_bytes = 0;     ///< kept between two frame blocks: the caches of transformer and decoder
 };
 
+/// What a session returns of one video.
+struct SessionResult {
+  RenderCounts counts;
+  /// Those of SessionInputs::live that took effect, by frame block.
+  std::vector<LivePrompt> live_prompts;
+};
+
 /// One video after another on one set of loaded weights. Not thread-safe; sessions that share lanes render one at a
 /// time.
 class RenderSession {
@@ -76,8 +83,8 @@ class RenderSession {
   /// again by the clean passes, the decoder's memory from the latest latents.
   /// Throws: what the sink throws; ConfigError for inputs that do not fit the model; DeviceError if the model's output
   /// is not finite.
-  RenderCounts render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
-                      const std::stop_token& stop = {}, const FinishedPart& finished = {});
+  SessionResult render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
+                       const std::stop_token& stop = {}, const FinishedPart& finished = {});
 
  private:
   struct LatentBlock {
@@ -101,10 +108,10 @@ class RenderSession {
   void restore_decoder(const std::vector<at::Tensor>& latents, int threads);
   /// The noise level that a block's clean pass is told.
   double clean_timestep(const FrameBlock& block) const;
-  /// The prompt that was given for frame block `index` while the video is rendered; undefined: none.
-  at::Tensor live_prompt(int64_t index, const SessionInputs& inputs) const;
-  /// The prompt that takes effect at frame block `index` in mid-video, given or planned; undefined: none.
-  at::Tensor change_at(int64_t index, const SessionInputs& inputs) const;
+  /// The live prompt that takes effect at frame block `index`, which is added to `taken`; undefined: none.
+  at::Tensor live_prompt(int64_t index, const SessionInputs& inputs, std::vector<LivePrompt>& taken) const;
+  /// The prompt that takes effect at frame block `index` > 0, live or planned; undefined: none.
+  at::Tensor change_at(int64_t index, const SessionInputs& inputs, std::vector<LivePrompt>& taken) const;
   HalfBlock begin_decoding(const LatentBlock& block, int threads);
   RenderedBlock finish_decoding(const HalfBlock& block, int threads);
   RenderedBlock decode(const LatentBlock& block, int threads);

@@ -16,8 +16,8 @@
 #include "pipeline/loaded_model.h"
 #include "pipeline/noise_source.h"
 #include "pipeline/thread_share.h"
-#include "render/render.h"
 #include "render/render_setup.h"
+#include "render/session_setup.h"
 #include "tests/support/recorded_video.h"
 #include "tests/support/tensor_matchers.h"
 
@@ -88,7 +88,7 @@ class VideosOfOneModel : public ::testing::Test {
     const SessionInputs inputs{.prompts = {{.embedding = at::zeros({1, geometry_.text_length, geometry_.text_width})}},
                                .noise = std::make_shared<SeededNoise>(1)};
     RenderSession session(model_.transformer(), decoder_, session_options(setup_, model_), profile_);
-    return session.render(setup_.plan, inputs, sink, {}, finished);
+    return session.render(setup_.plan, inputs, sink, {}, finished).counts;
   }
 
   const ModelGeometry geometry_ = parse_geometry("width=64,layers=1,heads=1,ffn=64,text=64,text_length=8,vae=8");

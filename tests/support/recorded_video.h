@@ -48,6 +48,7 @@ class RecordedVideo {
   SessionOptions options;
   VideoPlan plan;
   SessionInputs inputs;
+  std::vector<LivePrompt> live_prompts;  ///< of the latest render
   Profile profile;
 
  private:
