@@ -44,7 +44,7 @@ void add_settings(const Json& value, const std::string& name, bool tell_secrets,
   identity.facts.emplace_back(name, told ? text : "sha256:" + sha256(text));
 }
 
-/// Where checksums are kept from run to run; holds nothing if the configuration says so.
+/// The cache of checksums; an empty one if the configuration turns caching off.
 FileCache checksum_cache(const RenderConfig& config) {
   constexpr int64_t kMostBytes = 1 << 20;  // thousands of files
   return FileCache(config.cache ? user_cache_folder("checksums") : std::filesystem::path(), kMostBytes);

@@ -44,7 +44,7 @@ void place_prompt(RenderSetup& setup, int64_t block, const std::string& prompt);
 /// says beyond is dropped. Rendering the resulting configuration gives exactly these frames. Requires: blocks >= 1.
 void end_after(RenderSetup& setup, int64_t blocks, int64_t frames);
 
-/// What a configuration says of how its model is kept. Thread safety: reads the environment.
+/// How the model of a configuration is kept in memory. Thread safety: reads the environment.
 ModelOptions model_options(const RenderConfig& config);
 
 /// The parts of its model that this video needs: a replayed recording may replace the text encoder and the tokenizer.

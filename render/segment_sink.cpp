@@ -93,12 +93,12 @@ void SegmentSink::claim_folder(const VideoIdentity& wanted) {
     identity_.id = draw_id();
     std::filesystem::remove(parts / kPromptFile);  // of the video that is replaced
   }
-  keep_identity();
+  store_identity();
   writer_.keep_file("configuration.yaml", config_yaml(told_config(config_)));
 }
 
-void SegmentSink::keep_identity() {
-  checksums_kept_ = !identity_.checksums || identity_.checksums->ready();
+void SegmentSink::store_identity() {
+  checksums_stored_ = !identity_.checksums || identity_.checksums->ready();
   writer_.keep_file(kIdentityFile, identity_json(identity_));
 }
 
@@ -119,7 +119,7 @@ at::Tensor SegmentSink::fitting_latents(const SegmentNote& note, int64_t number,
   return given.equal(latents) ? latents : at::Tensor();
 }
 
-void SegmentSink::keep_prompt(const TakenPrompt& prompt) {
+void SegmentSink::store_prompt(const TakenPrompt& prompt) {
   std::erase_if(taken_, [&](const TakenPrompt& other) { return other.block == prompt.block; });
   taken_.push_back(prompt);
   writer_.keep_file(kPromptFile, prompts_json(taken_));
@@ -165,7 +165,7 @@ void SegmentSink::write(const RenderedBlock& block) {
   }
   writer_.write(block.rgb, note);
   observer_.segments_written(writer_);
-  if (!checksums_kept_ && identity_.checksums->ready()) keep_identity();
+  if (!checksums_stored_ && identity_.checksums->ready()) store_identity();
   progress_.frames = writer_.frames();
   progress_.transformer = block.counters;
   if (block.index >= 0) ++progress_.block;
@@ -187,7 +187,7 @@ void SegmentSink::check_files() const {
 
 void SegmentSink::join(const std::map<std::string, std::string>& tags) {
   check_files();
-  if (!checksums_kept_) keep_identity();
+  if (!checksums_stored_) store_identity();
   if (!config_.contact_sheet.empty()) sheet_.write(config_.contact_sheet);
   writer_.join(tags);
   joined_ = true;

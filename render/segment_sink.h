@@ -31,7 +31,7 @@ class SegmentSink : public FrameSink {
   /// Live prompts that took effect in an earlier run, by block.
   const std::vector<TakenPrompt>& taken_prompts() const { return taken_; }
   /// Stores one with the unfinished video, synced to disk. May be called while another thread writes blocks.
-  void keep_prompt(const TakenPrompt& prompt);
+  void store_prompt(const TakenPrompt& prompt);
 
   void write(const RenderedBlock& block) override;
 
@@ -45,7 +45,7 @@ class SegmentSink : public FrameSink {
 
  private:
   void claim_folder(const VideoIdentity& wanted);
-  void keep_identity();
+  void store_identity();
   /// The latents of segment `number`; undefined if its note does not fit the video.
   at::Tensor fitting_latents(const SegmentNote& note, int64_t number, const SessionInputs& inputs,
                              at::ScalarType dtype) const;
@@ -60,7 +60,7 @@ class SegmentSink : public FrameSink {
   RenderProgress progress_;
   VideoIdentity identity_;  ///< of the video on disk, with its id
   std::vector<TakenPrompt> taken_;
-  bool checksums_kept_ = false;  ///< in video.json
+  bool checksums_stored_ = false;  ///< in video.json
   bool joined_ = false;
 };
 

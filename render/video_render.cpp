@@ -69,7 +69,7 @@ std::shared_ptr<PromptSource> VideoRender::live_prompts() {
     return prompt;
   };
   const auto taken = [this](const TakenPrompt& prompt) {
-    sink_->keep_prompt(prompt);  // before the frame block that shows it, so that a resumed video shows it there, too
+    sink_->store_prompt(prompt);  // before the frame block that shows it, so that a resumed video shows it there, too
     observer_.prompt_changed(prompt, setup_.plan.seconds_of(prompt.block, setup_.config.fps, setup_.geometry));
   };
   return std::make_shared<LivePromptEncoder>(options_.prompts, encode, taken, ThreadShare::of_stage(model_.device()));
