@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/check.h"
+#include "render/session_setup.h"
 
 namespace flashblock {
 namespace {
@@ -79,7 +80,7 @@ MeasuredRun measure_run(const FidelityRun& run, const RenderSetup& setup, const 
   VideoMeter meter(options);
   WatchedSink sink(meter, observer, setup.plan.blocks);
   RenderSession session(model.transformer(), model.decoder(), session_of, profile);
-  MeasuredRun measured{.run = run, .counts = session.render(setup.plan, inputs, sink, stop)};
+  MeasuredRun measured{.run = run, .counts = session.render(setup.plan, inputs, sink, stop).counts};
   measured.blocks = meter.blocks();
   measured.thumbnails = meter.thumbnails();
   return measured;

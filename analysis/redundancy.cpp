@@ -5,6 +5,7 @@
 
 #include "analysis/policy_curves.h"
 #include "core/error.h"
+#include "render/session_setup.h"
 
 namespace flashblock {
 namespace {
@@ -34,7 +35,7 @@ bool watch_video(const RenderSetup& setup, const SessionInputs& inputs, LoadedMo
   options.keep_pixels = false;
   CountingSink sink(observer, setup.plan.blocks);
   RenderSession session(model.transformer(), model.decoder(), options, profile);
-  return session.render(setup.plan, inputs, sink, stop).blocks_written == setup.plan.blocks;
+  return session.render(setup.plan, inputs, sink, stop).counts.blocks_written == setup.plan.blocks;
 }
 
 /// A head computed anew in `pass`, if it was last computed in `last`.

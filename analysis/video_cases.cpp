@@ -16,7 +16,7 @@
 #include "pipeline/noise_source.h"
 #include "pipeline/render_line.h"
 #include "pipeline/render_session.h"
-#include "render/render.h"
+#include "render/session_setup.h"
 
 namespace flashblock {
 namespace {
@@ -89,7 +89,7 @@ class WrittenVideos {
     TimedVideo sink(bench_, plan, drawn_);
     synchronize(bench_.device());
     const auto begin = Clock::now();
-    const RenderCounts counts = session_.render(plan, inputs_, sink, bench_.stop);
+    const RenderCounts counts = session_.render(plan, inputs_, sink, bench_.stop).counts;
     const auto end = Clock::now();
     if (counts.blocks_written < plan.blocks) return {};
     VideoRun run = sink.run(begin);

@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "media/video_writer.h"
 #include "render/describe_video.h"
-#include "render/sidecar.h"
 
 namespace flashblock {
 namespace {
@@ -23,15 +20,6 @@ VideoIdentity wanted_part(VideoIdentity identity, bool any_dtype) {
   return identity;
 }
 
-/// What NAME.json says of the video. Throws: ConfigError if that is nothing.
-VideoIdentity told_identity(const std::filesystem::path& video) {
-  const std::filesystem::path account = sidecar_file(video);
-  std::ifstream stream(account, std::ios::binary);
-  const auto json = nlohmann::ordered_json::parse(stream, nullptr, /*allow_exceptions=*/false);
-  const bool told = json.is_object() && json.contains("identity");
-  return parse_identity(told ? json["identity"].dump() : "", video.string() + " is complete, but " + account.string());
-}
-
 }  // namespace
 
 bool is_video_finished(const BatchVideo& video) {
@@ -39,7 +27,7 @@ bool is_video_finished(const BatchVideo& video) {
   if (video_state(config.output) != VideoState::kComplete) return false;
   try {
     const bool any_dtype = config.dtype == "auto";
-    const VideoIdentity there = wanted_part(told_identity(config.output), any_dtype);
+    const VideoIdentity there = wanted_part(read_complete_identity(config.output), any_dtype);
     VideoIdentity here = wanted_part(video.identity, any_dtype);
     std::string differences = difference(there, here);
     if (differences.empty()) return true;

@@ -17,9 +17,9 @@
 #include <thread>
 
 #include "batch/job_preview.h"
-#include "batch/video_maker.h"
 #include "core/error.h"
 #include "core/error_report.h"
+#include "render/render.h"
 #include "settings/config_file.h"
 
 namespace flashblock {
@@ -135,12 +135,12 @@ class ReportingObserver : public RenderObserver {
   std::string stage_;
 };
 
-void render(const Json& order, VideoMaker& maker, Reports& reports, const std::stop_token& stop) {
+void render(const Json& order, Renderer& renderer, Reports& reports, const std::stop_token& stop) {
   try {
     const RenderConfig config = resolve_config({make_config_layer("the job", order.at("configuration"))});
     ReportingObserver observer(reports, wanted_fault(order.at("name"), order.at("attempt")));
-    const RenderResult result = maker.make(config, observer, stop);
-    if (!result.complete) return reports.send({{"event", "stopped"}});
+    const RenderResult result = renderer.render(config, observer, stop, {.existing = ExistingFiles::kResumeOrReplace});
+    if (result.outcome == RenderOutcome::kStopped) return reports.send({{"event", "stopped"}});
     write_video_preview(config.output, result.frames, order.at("preview").get<std::string>());
     reports.send({{"event", "done"}, {"frames", result.frames}});
   } catch (...) {
@@ -161,8 +161,8 @@ int run_batch_worker() {
   signal(SIGPIPE, SIG_IGN);
   Reports reports;
   Orders orders;
-  VideoMaker maker;
-  while (const auto order = orders.next()) render(*order, maker, reports, orders.stop());
+  Renderer renderer;
+  while (const auto order = orders.next()) render(*order, renderer, reports, orders.stop());
   return 0;
 }
 

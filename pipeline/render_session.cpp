@@ -73,31 +73,32 @@ BlockDenoiser RenderSession::make_denoiser(const VideoPlan& plan, const SessionI
   return denoiser;
 }
 
-at::Tensor RenderSession::live_prompt(int64_t index, const SessionInputs& inputs) const {
+at::Tensor RenderSession::live_prompt(int64_t index, const SessionInputs& inputs,
+                                      std::vector<LivePrompt>& taken) const {
   if (!inputs.live || index < 0) return {};
   const auto prompt = inputs.live->at_block(index);
   if (!prompt) return {};
-  check_prompt(*prompt, transformer_->config());
-  return prompt->embedding;
+  check_prompt(prompt->encoded, transformer_->config());
+  return taken.emplace_back(*prompt).encoded.embedding;
 }
 
-at::Tensor RenderSession::change_at(int64_t index, const SessionInputs& inputs) const {
+at::Tensor RenderSession::change_at(int64_t index, const SessionInputs& inputs, std::vector<LivePrompt>& taken) const {
   if (index <= 0) return {};
-  if (const at::Tensor live = live_prompt(index, inputs); live.defined()) return live;
+  if (const at::Tensor live = live_prompt(index, inputs, taken); live.defined()) return live;
   const EncodedPrompt* planned = planned_change(inputs, index);
   return planned ? planned->embedding : at::Tensor();
 }
 
-RenderCounts RenderSession::render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
+SessionResult RenderSession::render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
                                    const std::stop_token& stop, const FinishedPart& finished) {
   check_inputs(plan, inputs, transformer_->config(), options_.geometry);
   RenderLine::Run line(*line_, options_.overlap, decoder_->parts(), profile_);
-  BlockDenoiser denoiser = begin(plan, inputs, finished, line, stop);
+  SessionResult result;
+  BlockDenoiser denoiser = begin(plan, inputs, finished, line, result.live_prompts, stop);
 
-  int64_t written = 0;
   auto write = line.stage<RenderedBlock>(Lane::kWrite, "write", [&](const RenderedBlock& block) {
     sink.write(block);
-    if (block.index >= 0) ++written;
+    if (block.index >= 0) ++result.counts.blocks_written;
   });
   const auto whole = [&](const LatentBlock& block) {
     return rendered(block, decoder_->decode(block.latents.receive()));
@@ -111,7 +112,7 @@ RenderCounts RenderSession::render(const VideoPlan& plan, const SessionInputs& i
                                          : line.stage<LatentBlock>(Lane::kDecode, "decode", whole, write);
   for (auto number = std::ssize(finished.latents); number < plan.start_blocks() + plan.blocks; ++number) {
     const FrameBlock block = plan.any_block(number);
-    change_prompt(denoiser, block, inputs);
+    change_prompt(denoiser, block, inputs, result.live_prompts);
     const at::Tensor latents = next_latents(denoiser, block, inputs, stop);
     if (!latents.defined()) break;
     decode.put({.index = block.index, .latents = HandedTensor(latents), .counters = denoiser.state().counters()});
@@ -120,15 +121,15 @@ RenderCounts RenderSession::render(const VideoPlan& plan, const SessionInputs& i
     denoiser.clean_pass(latents, block.start_frame, clean_timestep(block));
   }
   decode.finish();
-  return {.blocks_written = written,
-          .transformer = denoiser.state().counters(),
-          .evicted_frames = denoiser.state().evicted_frames(),
-          .state_bytes = denoiser.state_bytes() + decoder_->state_bytes()};
+  result.counts.transformer = denoiser.state().counters();
+  result.counts.evicted_frames = denoiser.state().evicted_frames();
+  result.counts.state_bytes = denoiser.state_bytes() + decoder_->state_bytes();
+  return result;
 }
 
 BlockDenoiser RenderSession::begin(const VideoPlan& plan, const SessionInputs& inputs, const FinishedPart& finished,
-                                   RenderLine::Run& line, const std::stop_token& stop) {
-  at::Tensor first_prompt = finished.latents.empty() ? live_prompt(0, inputs) : at::Tensor();
+                                   RenderLine::Run& line, std::vector<LivePrompt>& taken, const std::stop_token& stop) {
+  at::Tensor first_prompt = finished.latents.empty() ? live_prompt(0, inputs, taken) : at::Tensor();
   if (!first_prompt.defined()) first_prompt = inputs.prompts.front().embedding;
   BlockDenoiser denoiser = make_denoiser(plan, inputs, first_prompt);
   decoder_->reset();
@@ -136,8 +137,8 @@ BlockDenoiser RenderSession::begin(const VideoPlan& plan, const SessionInputs& i
   return denoiser;
 }
 
-void RenderSession::change_prompt(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs) {
-  const at::Tensor prompt = change_at(block.index, inputs);
+void RenderSession::change_prompt(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs, std::vector<LivePrompt>& taken) {
+  const at::Tensor prompt = change_at(block.index, inputs, taken);
   if (!prompt.defined()) return;
   const auto scope = profile_.measure("change prompt");
   denoiser.set_prompt(prompt);
@@ -201,8 +202,9 @@ RenderedBlock RenderSession::rendered(const LatentBlock& block, const at::Tensor
                        .counters = block.counters};
   if (!result.latents.isfinite().all().item<bool>()) {
     throw DeviceError("frame block " + std::to_string(block.index) +
-                      " contains values that are not finite: the weights are damaged, or the model overflows in " +
-                      c10::toString(options_.dtype));
+                          " contains values that are not finite: the weights are damaged, or the model overflows in " +
+                          c10::toString(options_.dtype),
+                      {.remedies = {{"compute in float32", "dtype", "float32"}}});
   }
   if (options_.keep_pixels) result.pixels = pixels.cpu();
   return result;

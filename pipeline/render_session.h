@@ -55,6 +55,13 @@ struct RenderCounts {
   int64_t state_bytes = 0;     ///< kept between two frame blocks: the caches of transformer and decoder
 };
 
+/// What a session returns of one video.
+struct SessionResult {
+  RenderCounts counts;
+  /// Those of SessionInputs::live that took effect, by frame block.
+  std::vector<LivePrompt> live_prompts;
+};
+
 /// Renders one video after another with one set of loaded weights.
 /// Thread safety: none; sessions that share a line render one at a time.
 class RenderSession {
@@ -73,8 +80,8 @@ class RenderSession {
   /// rebuild the transformer's context, the latest latents the decoder's feature caches.
   /// Throws: what the sink throws; ConfigError for inputs that do not fit the model; DeviceError if the model's output
   /// is not finite.
-  RenderCounts render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
-                      const std::stop_token& stop = {}, const FinishedPart& finished = {});
+  SessionResult render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
+                       const std::stop_token& stop = {}, const FinishedPart& finished = {});
 
  private:
   struct LatentBlock {
@@ -91,7 +98,7 @@ class RenderSession {
 
   /// A denoiser, and the decoder, ready for the first frame block that is not finished.
   BlockDenoiser begin(const VideoPlan& plan, const SessionInputs& inputs, const FinishedPart& finished,
-                      RenderLine::Run& line, const std::stop_token& stop);
+                      RenderLine::Run& line, std::vector<LivePrompt>& taken, const std::stop_token& stop);
   BlockDenoiser make_denoiser(const VideoPlan& plan, const SessionInputs& inputs, const at::Tensor& first_prompt) const;
   /// Rebuilds the state of denoiser and decoder after the finished part.
   void restore(BlockDenoiser& denoiser, const VideoPlan& plan, const SessionInputs& inputs,
@@ -100,11 +107,12 @@ class RenderSession {
                        const FinishedPart& finished, const std::stop_token& stop) const;
   /// Timestep of a block's clean pass.
   double clean_timestep(const FrameBlock& block) const;
-  /// The prompt that was given for frame block `index` while the video is rendered; undefined: none.
-  at::Tensor live_prompt(int64_t index, const SessionInputs& inputs) const;
-  /// The prompt that takes effect at frame block `index` in mid-video, live or planned; undefined: none.
-  at::Tensor change_at(int64_t index, const SessionInputs& inputs) const;
-  void change_prompt(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs);
+  /// The live prompt that takes effect at frame block `index`, which is added to `taken`; undefined: none.
+  at::Tensor live_prompt(int64_t index, const SessionInputs& inputs, std::vector<LivePrompt>& taken) const;
+  /// The prompt that takes effect at frame block `index` > 0, live or planned; undefined: none.
+  at::Tensor change_at(int64_t index, const SessionInputs& inputs, std::vector<LivePrompt>& taken) const;
+  void change_prompt(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs,
+                     std::vector<LivePrompt>& taken);
   /// Latents of a block, denoised or from the start; undefined if `stop` was requested.
   at::Tensor next_latents(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs,
                           const std::stop_token& stop);

@@ -89,13 +89,6 @@ VideoIdentity describe_video(const RenderSetup& setup, at::Device device, at::Sc
   return identity;
 }
 
-VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::ScalarType dtype,
-                             const std::vector<ModelPart>& parts) {
-  VideoIdentity identity = describe_video(setup, device, dtype, parts);
-  identity.checksums = start_checksums(identity, setup.config);
-  return identity;
-}
-
 std::shared_ptr<const FileChecksums> start_checksums(const VideoIdentity& identity, const RenderConfig& config) {
   std::vector<std::filesystem::path> files;
   for (const IdentityFile& file : identity.files) files.push_back(file.file);
@@ -105,10 +98,6 @@ std::shared_ptr<const FileChecksums> start_checksums(const VideoIdentity& identi
 bool is_weights(const IdentityFile& file) {
   constexpr std::array kRoles = {"transformer", "text_encoder", "vae", "lora"};
   return std::find(kRoles.begin(), kRoles.end(), file.role) != kRoles.end();
-}
-
-RenderOrder order_video(const RenderSetup& setup, VideoIdentity identity) {
-  return {.tags = video_tags, .identity = std::move(identity), .configuration = config_yaml(told_config(setup.config))};
 }
 
 }  // namespace flashblock

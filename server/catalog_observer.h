@@ -1,4 +1,4 @@
-// What the server learns of a video while it is rendered.
+// Puts the events of a render into the catalog and the video's stream.
 #pragma once
 
 #include <functional>
@@ -23,9 +23,8 @@ class CatalogObserver : public RenderObserver {
 
   void stage(const std::string& name, const RenderProgress& so_far) override;
   void progress(const RenderProgress& so_far) override;
-  void written(const VideoWriter& writer) override;
+  void segments_written(const VideoWriter& writer) override;
   void prompt_changed(const TakenPrompt& prompt, double seconds) override;
-  void joined(const RenderResult& result) override;
 
   /// Why the stream ended before the video; empty: it did not.
   const std::string& fault() const { return fault_; }

@@ -1,12 +1,14 @@
 #include "server/request_planner.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
 #include "core/error.h"
+#include "core/error_report.h"
 #include "render/render_setup.h"
 #include "server/api_error.h"
 
@@ -76,6 +78,19 @@ void check_keys(const Json& object, const std::string& where, std::initializer_l
   }
 }
 
+/// The field of a request that sets a configuration key; empty: none does.
+std::string field_of(const Remedy& remedy) {
+  constexpr std::array kFields = {"prompt", "seconds", "size", "seed", "timeline"};
+  return std::find(kFields.begin(), kFields.end(), remedy.key) == kFields.end() ? "" : remedy.key;
+}
+
+/// Of a request that cannot be rendered: without what only the server's own settings name, such as its files.
+std::string public_message(const ConfigError& error) {
+  const bool of_request = error.key().empty() || !field_of({.key = error.key()}).empty();
+  return of_request ? error_line(error.what(), error.remedies(), field_of)
+                    : "this request does not fit the server's setting of " + error.key();
+}
+
 }  // namespace
 
 RequestPlanner::RequestPlanner(std::vector<ConfigLayer> layers, const TransformerConfig& transformer,
@@ -109,7 +124,7 @@ Video RequestPlanner::plan(const Json& document) const {
       video.timeline.push_back({.seconds = change.seconds, .text = change.prompt, .block = setup.change_blocks[i]});
     }
   } catch (const ConfigError& error) {
-    throw ApiError({400, "invalid_value", error.what()});
+    throw ApiError({400, "invalid_value", public_message(error)});
   }
   return video;
 }

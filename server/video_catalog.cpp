@@ -53,7 +53,7 @@ ListedVideo VideoCatalog::add(Video video) {
   return listed(entry);
 }
 
-std::shared_ptr<LivePrompts> VideoCatalog::add_running(Video& video) {
+void VideoCatalog::add_running(Video& video, std::shared_ptr<LivePrompts> prompts) {
   const std::lock_guard lock(mutex_);
   video.id = draw_video_id();
   video.number = next_number_++;
@@ -61,14 +61,8 @@ std::shared_ptr<LivePrompts> VideoCatalog::add_running(Video& video) {
   video.status = VideoStatus::kInProgress;
   numbers_[video.id] = video.number;
   running_ = video.id;
-  Entry& entry = entries_[video.number] = {.video = video, .prompts = std::make_shared<LivePrompts>()};
+  Entry& entry = entries_[video.number] = {.video = video, .prompts = std::move(prompts)};
   changed(entry, Keep::kInMemory);
-  return entry.prompts;
-}
-
-void VideoCatalog::fix_prompts(const std::string& id) {
-  const std::lock_guard lock(mutex_);
-  find(id).prompts.reset();
 }
 
 ListedVideo VideoCatalog::get(const std::string& id) const {

@@ -66,12 +66,9 @@ class VideoCatalog {
   /// Puts a new video at the end of the queue, and on disk; gives it its id, number and time. Throws: ApiError 429 if
   /// the queue is full; MediaError.
   ListedVideo add(Video video);
-  /// A video that is rendered by somebody else: never in the queue, never on disk. Sets its id, and returns where its
-  /// next prompts come from.
-  std::shared_ptr<LivePrompts> add_running(Video& video);
-
-  /// The prompts of that video are fixed.
-  void fix_prompts(const std::string& id);
+  /// Adds a video that a caller renders: never in the queue, never on disk. Sets its id. `prompts`: where prompts for
+  /// it go; null: its prompts cannot be changed.
+  void add_running(Video& video, std::shared_ptr<LivePrompts> prompts);
 
   /// Throws: ApiError 404.
   ListedVideo get(const std::string& id) const;

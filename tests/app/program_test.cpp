@@ -10,6 +10,8 @@
 #include "app/command_line.h"
 #include "app/interrupt.h"
 #include "app/progress.h"
+#include "app/resume_command.h"
+#include "app/setting_options.h"
 #include "core/error.h"
 #include "core/error_report.h"
 #include "render/resume.h"
@@ -118,7 +120,8 @@ TEST(ErrorReport, MapsErrorsToStatusAndOneLine) {
   const ErrorReport memory = report(c10::OutOfMemoryError(
       {__func__, __FILE__, __LINE__}, "CUDA out of memory. Tried to allocate 2 GiB.\nframe #0: nonsense"));
   EXPECT_EQ(memory.status, ExitStatus::kDevice);
-  EXPECT_THAT(memory.line, HasSubstr("--size"));
+  EXPECT_THAT(memory.line, HasSubstr("render smaller frames with size"));
+  EXPECT_THAT(error_line(memory.message, memory.remedies, option_of), HasSubstr("smaller frames with --size"));
   EXPECT_THAT(memory.line, Not(HasSubstr("frame #0")));
   EXPECT_EQ(report(c10::Error({__func__, __FILE__, __LINE__}, "CUDA error: an illegal memory access")).status,
             ExitStatus::kDevice);

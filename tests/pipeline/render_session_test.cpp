@@ -111,10 +111,10 @@ class PromptFromElsewhere : public PromptSource {
  public:
   PromptFromElsewhere(int64_t block, at::Tensor embedding) : block_(block), embedding_(std::move(embedding)) {}
 
-  std::optional<EncodedPrompt> at_block(int64_t block) override {
+  std::optional<LivePrompt> at_block(int64_t block) override {
     asked.push_back(block);
     if (block != block_) return {};
-    return EncodedPrompt{.first_block = block, .embedding = embedding_};
+    return LivePrompt{.text = "live", .encoded = {.first_block = block, .embedding = embedding_}};
   }
 
   std::vector<int64_t> asked;
@@ -143,6 +143,9 @@ TEST(RenderSession, LivePromptEqualsAPlannedPrompt) {
       inputs.live = source;
       video.render(live, inputs);
       EXPECT_EQ(source->asked, (std::vector<int64_t>{0, 1, 2, 3}));
+      ASSERT_EQ(video.live_prompts.size(), 1u);
+      EXPECT_EQ(video.live_prompts[0].text, "live");
+      EXPECT_EQ(video.live_prompts[0].encoded.first_block, block);
       EXPECT_TENSORS_IDENTICAL(live.latents(), planned.latents());
       EXPECT_TENSORS_IDENTICAL(live.rgb(), planned.rgb());
     }

@@ -53,7 +53,9 @@ RecordedVideo::RecordedVideo(const std::string& name) : data(parity_data(name)),
 RenderCounts RecordedVideo::render(FrameSink& sink, const SessionInputs& other_inputs, const std::stop_token& stop,
                                    const FinishedPart& finished) {
   RenderSession session(transformer_, decoder_, options, profile);
-  return session.render(plan, other_inputs, sink, stop, finished);
+  SessionResult result = session.render(plan, other_inputs, sink, stop, finished);
+  live_prompts = std::move(result.live_prompts);
+  return result.counts;
 }
 
 void RecordedVideo::use_transformer(const WeightStore& weights) {

@@ -47,6 +47,7 @@ class RecordedVideo {
   SessionOptions options;
   VideoPlan plan;
   SessionInputs inputs;
+  std::vector<LivePrompt> live_prompts;  ///< of the latest render
   Profile profile;
 
  private:
