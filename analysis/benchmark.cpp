@@ -18,15 +18,15 @@ namespace {
 
 constexpr int64_t kPublishedVaeWidth = 96;
 
-/// The model's decoder where it is the one wanted, else one with random weights.
+/// The two decoders: the model's own, and one with random weights for the other.
 BenchFrames load_decoders(const BenchContext& bench, VideoBenchmark& result) {
   LoadedModel& model = bench.model;
   const auto store = model.open_vae();
   const bool small = !store->contains("decoder.conv1.weight");
   const auto other = small ? random_wan_vae(kPublishedVaeWidth, model.device(), model.dtype())
                            : random_taehv(model.device(), model.dtype());
-  const std::shared_ptr<LatentDecoder> made_up = load_latent_decoder(*other, model.device(), model.dtype());
-  BenchFrames frames{.full = small ? made_up : model.decoder(), .small = small ? model.decoder() : made_up};
+  const std::shared_ptr<LatentDecoder> synthetic = load_latent_decoder(*other, model.device(), model.dtype());
+  BenchFrames frames{.full = small ? synthetic : model.decoder(), .small = small ? model.decoder() : synthetic};
   result.full_vae = (small ? other : store)->path().filename().string();
   result.small_vae = (small ? store : other)->path().filename().string();
   if (!bench.options.small_vae) frames.small.reset();
@@ -55,21 +55,22 @@ bool measure_window(const BenchContext& bench, const BenchFrames& frames, VideoB
 
 }  // namespace
 
-std::vector<BenchmarkWay> benchmark_ways(const AttentionConfig& attention) {
+std::vector<BenchmarkMode> benchmark_modes(const AttentionConfig& attention) {
   if (attention.mode == AttentionConfig::Mode::kExact) {
     throw ConfigError(
-        "attention.mode is exact: bench holds exact attention against reused; leave the mode out, and "
-        "name the policy with --set attention.refresh=NAME");
+        "attention.mode is exact, but the benchmark compares exact with reused attention: leave the mode out and "
+        "choose "
+        "the policy with attention.refresh");
   }
   AttentionConfig exact = attention;
   exact.mode = AttentionConfig::Mode::kExact;
-  std::vector<BenchmarkWay> ways = {{.name = to_string(exact.mode), .attention = exact},
-                                    {.name = to_string(attention.refresh), .attention = attention}};
+  std::vector<BenchmarkMode> modes = {{.name = to_string(exact.mode), .attention = exact},
+                                      {.name = to_string(attention.refresh), .attention = attention}};
   if (attention.refresh != "first_pass") {
     const AttentionConfig first{.refresh = "first_pass", .correction = attention.correction};
-    ways.push_back({.name = to_string(first.refresh), .attention = first});
+    modes.push_back({.name = to_string(first.refresh), .attention = first});
   }
-  return ways;
+  return modes;
 }
 
 double median(std::vector<double> values) {
@@ -98,7 +99,7 @@ std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedMode
   const c10::InferenceMode no_gradients;
   const Recipe& recipe = setup.config.model.recipe;
   VideoBenchmark result{
-      .ways = benchmark_ways(setup.config.attention),
+      .modes = benchmark_modes(setup.config.attention),
       .passes = recipe.unipc_steps > 0 ? recipe.unipc_steps : static_cast<int64_t>(recipe.steps.size()),
       .threads = threads_per_stage(model.device())};
   BenchFrames stages;
@@ -108,7 +109,7 @@ std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedMode
     const BenchContext bench{.setup = its_setup,
                              .model = model,
                              .options = options,
-                             .ways = result.ways,
+                             .modes = result.modes,
                              .stop = stop,
                              .window = {.frames = frames, .sink_frames = window.sink_frames},
                              .passes = result.passes};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/progress_sink.h"
 #include "core/check.h"
 #include "render/session_setup.h"
 
@@ -11,26 +12,7 @@ namespace {
 
 constexpr double kWindowSeconds = 5;  // at either end of the video
 
-/// Tells the observer how far a run is.
-class WatchedSink : public FrameSink {
- public:
-  WatchedSink(FrameSink& sink, RenderObserver& observer, int64_t blocks)
-      : sink_(sink), observer_(observer), progress_{.blocks = blocks} {}
-
-  void write(const RenderedBlock& block) override {
-    sink_.write(block);
-    progress_.frames += block.rgb.size(0);
-    if (block.index >= 0) ++progress_.block;
-    observer_.progress(progress_);
-  }
-
- private:
-  FrameSink& sink_;
-  RenderObserver& observer_;
-  RenderProgress progress_;
-};
-
-/// A mean in which every block counts with its frames; what was not measured is left out.
+/// Mean over blocks, weighted by their frames; what was not measured is left out.
 template <typename Value>
 double mean_over(const std::vector<BlockMeasures>& blocks, const Value& value) {
   double sum = 0, weight = 0;
@@ -78,7 +60,7 @@ MeasuredRun measure_run(const FidelityRun& run, const RenderSetup& setup, const 
   session_of.attention = run.attention;
   session_of.keep_pixels = false;
   VideoMeter meter(options);
-  WatchedSink sink(meter, observer, setup.plan.blocks);
+  ProgressSink sink(observer, setup.plan.blocks, &meter);
   RenderSession session(model.transformer(), model.decoder(), session_of, profile);
   MeasuredRun measured{.run = run, .counts = session.render(setup.plan, inputs, sink, stop).counts};
   measured.blocks = meter.blocks();
@@ -132,8 +114,8 @@ VideoSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_r
   summary.drift = drift_between(first, mean_statistics(part(blocks, window, end)));
   summary.end_drift = drift_between(first, mean_statistics(part(blocks, end - window, end)));
   summary.flicker = mean(&BlockMeasures::flicker);
-  const double inside = mean(&BlockMeasures::change_inside);
-  if (inside > 0) summary.border_jump = mean(&BlockMeasures::change_at_border) / inside;
+  const double within = mean(&BlockMeasures::change_within);
+  if (within > 0) summary.border_jump = mean(&BlockMeasures::change_at_border) / within;
   return summary;
 }
 

@@ -78,7 +78,7 @@ PolicyReplay::PolicyReplay(int64_t layers, std::vector<PolicyPoint> points)
 void PolicyReplay::observe(const AttentionObservation& observation) {
   const auto layer = static_cast<size_t>(observation.layer);
   const bool clean = observation.pass.kind == Pass::Kind::kClean;
-  if (clean && !begun_[layer]) return;  // a context that is put through again at a change of the prompt
+  if (clean && !begun_[layer]) return;  // the context is replayed at a prompt change
   begun_[layer] = !clean;
   const bool first = !clean && observation.pass.step_index == 0;
   const at::Tensor right = merge_by_operators(observation.external, observation.internal).output.to(at::kFloat);

@@ -27,7 +27,7 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-/// The video's beginning, up to a few blocks with a full window: every shape comes up in it.
+/// The beginning of the video, up to a few blocks with a full window: every shape occurs in it.
 VideoPlan beginning(const BenchContext& bench) {
   VideoPlan plan = bench.setup.plan;
   plan.blocks = std::min(plan.blocks, bench.first_full_block() + 3);
@@ -35,7 +35,7 @@ VideoPlan beginning(const BenchContext& bench) {
   return plan;
 }
 
-/// Puts a video's segments on disk, in a folder that goes with it, and takes note of the time.
+/// Writes the segments of a video to the scratch folder and records when its blocks arrive.
 class TimedVideo : public FrameSink {
  public:
   TimedVideo(const BenchContext& bench, const VideoPlan& plan, const DrawnFrames* drawn)
@@ -56,7 +56,7 @@ class TimedVideo : public FrameSink {
     writer_.write(drawn_ ? drawn_->block(block.index, block.rgb.size(0)) : block.rgb);
   }
 
-  /// Of a video that began at `begin`.
+  /// The times of a video that started at `begin`.
   VideoRun run(Clock::time_point begin) const {
     VideoRun run{.first_frame_seconds = seconds_between(begin, arrivals_.front()),
                  .decoded_seconds = seconds_between(begin, arrivals_.back()),
@@ -116,7 +116,7 @@ class WrittenVideos {
   SessionInputs inputs_;
 };
 
-/// A video that is only denoised: as a session does it, without a decoder.
+/// A video that is only denoised: as in a session, without a decoder.
 std::optional<VideoRun> denoised_video(const BenchContext& bench, const VideoPlan& plan,
                                        const AttentionConfig& attention) {
   const StageScope as_in_a_render(bench.device());
@@ -153,19 +153,19 @@ std::optional<VideoRun> denoised_video(const BenchContext& bench, const VideoPla
 using Video = std::function<std::optional<VideoRun>(const VideoPlan&, const AttentionConfig&)>;
 
 bool measure_kind(const BenchContext& bench, const std::string& kind, const Video& video, WindowTimes& result) {
-  VideoTimes times{.kind = kind, .runs = std::vector<std::vector<VideoRun>>(bench.ways.size())};
+  VideoTimes times{.kind = kind, .runs = std::vector<std::vector<VideoRun>>(bench.modes.size())};
   bool stopped = false;
-  const bool whole = bench.take_turns(bench.options.video_rounds, [&](size_t way, bool counts) {
+  const bool whole = bench.take_turns(bench.options.video_rounds, [&](size_t mode, bool counts) {
     if (stopped) return;
-    const auto run = video(counts ? bench.setup.plan : beginning(bench), bench.ways[way].attention);
+    const auto run = video(counts ? bench.setup.plan : beginning(bench), bench.modes[mode].attention);
     stopped = !run;
-    if (run && counts) times.runs[way].push_back(*run);
+    if (run && counts) times.runs[mode].push_back(*run);
   });
   result.videos.push_back(std::move(times));
   return whole && !stopped;
 }
 
-/// Runs of work that the ways do not change.
+/// Times work that does not depend on the mode.
 template <typename Work>
 bool measure_stage(const BenchContext& bench, const std::string& name, VideoBenchmark& result, const Work& work) {
   WorkTimes times{.work = name, .seconds = {{}}};

@@ -9,9 +9,12 @@
 #include "batch/batch_folder.h"
 #include "batch/batch_report.h"
 #include "batch/board.h"
+#include "batch/embedded_files.h"
 #include "batch/job_check.h"
 #include "core/error.h"
+#include "core/html_page.h"
 #include "tests/support/error_text.h"
+#include "tests/support/page_data.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flashblock {
@@ -133,30 +136,44 @@ TEST_F(BatchReport, JsonNamesFileAndLineOfAFault) {
   EXPECT_EQ(json.at("videos")[1].at("error").at("line"), 4) << "the job's own line";
 }
 
-TEST_F(BatchReport, PageEscapesWhatUsersWrote) {
+TEST_F(BatchReport, PageHoldsWhatUsersWroteAsDataOnly) {
   videos_ = {video_named("a", "<script>alert('x')</script> & \"more\"")};
   videos_[0].name = "<b>";
   videos_[0].config.output = "/jobs/a \"b\"#?.mp4";
   videos_[0].config.timeline = {{2, "<i>"}};
   records_ = {{.state = JobState::kDone, .frames = 32}};
-  std::string page = report_page(account());
-  EXPECT_THAT(page, HasSubstr("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;more&quot;"));
-  EXPECT_THAT(page, HasSubstr("<h3>&lt;b&gt;</h3>"));
-  EXPECT_THAT(page, HasSubstr("&lt;i&gt;"));
-  EXPECT_THAT(page, HasSubstr("href=\"./a%20%22b%22%23%3F.mp4\""));
-  EXPECT_THAT(page, HasSubstr("data-length=\"0:02\""));
+  const std::string page = html_page(batch_page(), report_page_json(account()));
   EXPECT_THAT(page, Not(HasSubstr("<script>alert")));
+  const nlohmann::json video = testing::page_data(page).at("videos")[0];
+  EXPECT_EQ(video.at("name"), "<b>");
+  EXPECT_EQ(video.at("prompt"), videos_[0].config.prompt);
+  EXPECT_EQ(video.at("timeline")[0].at("prompt"), "<i>");
+  EXPECT_EQ(video.at("file"), "a \"b\"#?.mp4") << "from the report's folder";
+  EXPECT_FALSE(video.contains("preview")) << "there is none";
   records_[0] = {.state = JobState::kFailed, .fault = JobFault{"media", 5, "<u>"}};
-  page = report_page(account());
-  EXPECT_THAT(page, HasSubstr("&lt;u&gt;"));
-  EXPECT_THAT(page, Not(HasSubstr("href=\"./"))) << "there is no video to link to";
+  EXPECT_FALSE(report_page_json(account()).at("videos")[0].contains("file")) << "there is no video to link to";
 }
 
-TEST_F(BatchReport, PromptsThatAreNotToBeToldAreNot) {
+TEST_F(BatchReport, PreviewsAreInThePageUntilItIsLarge) {
+  folder_.create();
+  videos_ = {video_named("a"), video_named("b"), video_named("c")};
+  records_ = {{.state = JobState::kDone}, {.state = JobState::kDone}, {.state = JobState::kWaiting}};
+  for (const BatchVideo& video : videos_) std::ofstream(folder_.preview_file(video.name)) << "foobar";
+  const BatchAccount here{temporary_ / "videos.yaml", temporary_ / "report.json", videos_, records_, folder_};
+  nlohmann::ordered_json json = report_page_json(here, 12);
+  EXPECT_EQ(json.at("videos")[0].at("preview"), "data:image/jpeg;base64,Zm9vYmFy");
+  EXPECT_EQ(json.at("videos")[1].at("preview"), "data:image/jpeg;base64,Zm9vYmFy");
+  EXPECT_FALSE(json.at("videos")[2].contains("preview"));
+  json = report_page_json(here, 11);
+  EXPECT_EQ(json.at("videos")[0].at("preview"), "data:image/jpeg;base64,Zm9vYmFy");
+  EXPECT_EQ(json.at("videos")[1].at("preview"), "videos.batch/b.jpg");
+}
+
+TEST_F(BatchReport, LeavesPromptsOutWithoutMetadata) {
   videos_ = {video_named("a", "a secret")};
   videos_[0].config.metadata = false;
   records_ = {{.state = JobState::kDone, .frames = 32}};
-  EXPECT_THAT(report_page(account()), Not(HasSubstr("a secret")));
+  EXPECT_THAT(report_page_json(account()).dump(), Not(HasSubstr("a secret")));
   EXPECT_THAT(report_json(account()).dump(), Not(HasSubstr("a secret")));
 }
 
@@ -169,7 +186,7 @@ TEST_F(BatchReport, AnotherReportIsNotReplaced) {
   make("one.yaml").write();
   EXPECT_TRUE(std::filesystem::exists(temporary_ / "r.html"));
   EXPECT_NO_THROW(make("one.yaml"));
-  EXPECT_THAT(testing::error_text<ConfigError>([&] { make("two.yaml"); }), HasSubstr("--report"));
+  EXPECT_THAT(testing::error_text<ConfigError>([&] { make("two.yaml"); }), HasSubstr("is not the report of"));
 }
 
 }  // namespace
