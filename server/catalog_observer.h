@@ -12,11 +12,11 @@
 
 namespace flashblock {
 
-/// Puts a video's progress into the catalog and its segments into a stream. Whatever fails in that, a full disk say,
-/// ends the stream and never the video.
+/// Writes a video's progress to the catalog and its segments to a stream. A failure to do so, such as a full disk, ends
+/// the stream but not the render.
 class CatalogObserver : public RenderObserver {
  public:
-  /// `next`: is told the same; may be null. All outlive the observer.
+  /// `next` receives the same calls; may be null. All references outlive the observer.
   CatalogObserver(std::string id, VideoCatalog& catalog, VideoStreams& streams, RenderObserver* next = nullptr);
   /// Ends the stream.
   ~CatalogObserver() override;

@@ -11,6 +11,7 @@
 #include "core/error_report.h"
 #include "render/render_setup.h"
 #include "server/api_error.h"
+#include "server/client_text.h"
 
 namespace flashblock {
 namespace {
@@ -124,7 +125,8 @@ Video RequestPlanner::plan(const Json& document) const {
       video.timeline.push_back({.seconds = change.seconds, .text = change.prompt, .block = setup.change_blocks[i]});
     }
   } catch (const ConfigError& error) {
-    throw ApiError({400, "invalid_value", public_message(error)});
+    const std::string otherwise = "the server's settings do not allow this video";
+    throw ApiError({400, "invalid_value", client_text(public_message(error), otherwise)});
   }
   return video;
 }
