@@ -17,7 +17,7 @@
 namespace flashblock {
 namespace {
 
-/// Models by key, with their sizes read and no tensors.
+/// Models by key: geometry only, no tensors.
 class KnownModels {
  public:
   const LoadedModel& get(const std::string& key, const RenderConfig& config) {
@@ -40,7 +40,7 @@ void check_video(BatchVideo& video, KnownModels& models) {
   const std::vector<ModelPart> parts = needed_parts(video.config);
   check_model_files(video.config.model, parts);
   if (video.config.output.extension() != ".mp4") {
-    throw ConfigError("the output is " + video.config.output.string() + ", wanted a name that ends in .mp4");
+    throw ConfigError("the output is " + video.config.output.string() + ", wanted a file name that ends in .mp4");
   }
   video.model_key = model_key(video.config);
   const LoadedModel& model = models.get(video.model_key, video.config);
@@ -51,7 +51,7 @@ void check_video(BatchVideo& video, KnownModels& models) {
   video.frames = setup.plan.frames;
 }
 
-void find_shared_files(std::vector<BatchVideo>& videos) {
+void find_conflicting_files(std::vector<BatchVideo>& videos) {
   std::map<std::filesystem::path, const BatchVideo*> owners;
   for (BatchVideo& video : videos) {
     if (video.fault) continue;
@@ -60,8 +60,8 @@ void find_shared_files(std::vector<BatchVideo>& videos) {
       const auto [owner, is_new] = owners.emplace(file, &video);
       if (is_new) continue;
       video.fault = fault_at(video.place, static_cast<int>(ExitStatus::kConfig),
-                             file.string() + " is also that of " + owner->second->name + ", see " +
-                                 owner->second->place + ": put {name} or {seed} into its name");
+                             file.string() + " is also a file of " + owner->second->name + ", see " +
+                                 owner->second->place + ": use {name} or {seed} in its path");
       break;
     }
   }
@@ -80,7 +80,7 @@ void check_videos(std::vector<BatchVideo>& videos) {
       video.fault = fault_at(video.place, static_cast<int>(report.status), report.line);
     }
   }
-  find_shared_files(videos);
+  find_conflicting_files(videos);
 }
 
 std::vector<size_t> render_order(const std::vector<BatchVideo>& videos) {
