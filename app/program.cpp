@@ -10,7 +10,7 @@
 #include "app/render_command.h"
 #include "app/serve_command.h"
 #include "app/setting_options.h"
-#include "batch/worker.h"
+#include "batch/worker_main.h"
 #include "core/error_report.h"
 
 namespace flashblock {

@@ -22,7 +22,7 @@ void check_video(BatchVideo& video, Renderer& renderer) {
   video.frames = checked.setup.plan.frames;
 }
 
-void find_shared_files(std::vector<BatchVideo>& videos) {
+void find_conflicting_files(std::vector<BatchVideo>& videos) {
   std::map<std::filesystem::path, const BatchVideo*> owners;
   for (BatchVideo& video : videos) {
     if (video.fault) continue;
@@ -30,8 +30,8 @@ void find_shared_files(std::vector<BatchVideo>& videos) {
       const auto [owner, is_new] = owners.emplace(file, &video);
       if (is_new) continue;
       video.fault = fault_at(video.place, static_cast<int>(ExitStatus::kConfig),
-                             file.string() + " is also that of " + owner->second->name + ", see " +
-                                 owner->second->place + ": put {name} or {seed} into its name");
+                             file.string() + " is also a file of " + owner->second->name + ", see " +
+                                 owner->second->place + ": use {name} or {seed} in its path");
       break;
     }
   }
@@ -50,7 +50,7 @@ void check_videos(std::vector<BatchVideo>& videos) {
       video.fault = fault_at(video.place, static_cast<int>(report.status), report.line);
     }
   }
-  find_shared_files(videos);
+  find_conflicting_files(videos);
 }
 
 std::vector<size_t> render_order(const std::vector<BatchVideo>& videos) {

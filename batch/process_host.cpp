@@ -1,6 +1,6 @@
-#include "batch/worker_process.h"
+#include "batch/process_host.h"
 
-#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -8,16 +8,20 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <sstream>
 
+#include "core/device.h"
 #include "core/error.h"
+#include "core/file_descriptor.h"
 
 extern char** environ;
 
 namespace flashblock {
 namespace {
 
-constexpr size_t kErrorText = 4096;  // bytes kept of standard error
+constexpr size_t kErrorBytes = 4096;  // kept of standard error
 
 [[noreturn]] void fail(int error) {
   throw DeviceError(std::string("cannot start a worker process: ") + std::strerror(error));
@@ -34,7 +38,20 @@ Pipe make_pipe() {
   return {FileDescriptor(ends[0]), FileDescriptor(ends[1])};
 }
 
-std::vector<std::string> merged_environment(const std::vector<std::string>& more) {
+/// NAME=VALUE that makes GPU `number` of those this process sees the only one that a worker sees.
+std::string gpu_variable(int64_t number) {
+  const char* given = std::getenv("CUDA_VISIBLE_DEVICES");
+  std::istringstream list(given ? given : "");
+  std::string entry = std::to_string(number);
+  for (int64_t i = 0; given && i <= number; ++i) std::getline(list, entry, ',');
+  return "CUDA_VISIBLE_DEVICES=" + entry;
+}
+
+/// This process's environment, with the variables that limit a worker to its share.
+std::vector<std::string> environment_of(const WorkerShare& share) {
+  std::vector<std::string> more;
+  if (share.gpu >= 0) more.push_back(gpu_variable(share.gpu));
+  if (share.threads > 0) more.push_back("OMP_NUM_THREADS=" + std::to_string(share.threads));
   std::vector<std::string> all = more;
   for (char** entry = environ; *entry; ++entry) {
     const std::string text = *entry;
@@ -53,7 +70,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return result;
 }
 
-/// Reads what is there; closes the descriptor at its end.
+/// Reads without waiting; closes the descriptor at its end.
 void drain(FileDescriptor& from, std::string& into) {
   char buffer[4096];
   while (from) {
@@ -68,12 +85,34 @@ void drain(FileDescriptor& from, std::string& into) {
   }
 }
 
-}  // namespace
+/// A running `batch-worker`.
+class WorkerProcess : public Worker {
+ public:
+  explicit WorkerProcess(const WorkerShare& share);
+  ~WorkerProcess() override;
+  WorkerProcess(const WorkerProcess&) = delete;
+  WorkerProcess& operator=(const WorkerProcess&) = delete;
 
-WorkerProcess::WorkerProcess(const std::vector<std::string>& environment) {
+  void send(const WorkerJob& job) override;
+  void close_input() override { input_.close(); }
+  std::vector<WorkerEvent> read_events() override;
+  void kill() override;
+  std::vector<int> descriptors() const override { return {output_.get(), errors_.get()}; }
+
+ private:
+  int wait();
+  std::string last_error_line() const;
+
+  pid_t process_ = -1;
+  FileDescriptor input_, output_, errors_;
+  std::string unread_;  ///< output without an end of line yet
+  std::string error_text_;
+};
+
+WorkerProcess::WorkerProcess(const WorkerShare& share) {
   Pipe input = make_pipe(), output = make_pipe(), errors = make_pipe();
   std::vector<std::string> words = {"flashblock", "batch-worker"};
-  std::vector<std::string> variables = merged_environment(environment);
+  std::vector<std::string> variables = environment_of(share);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, input.theirs.get(), STDIN_FILENO);
@@ -94,27 +133,32 @@ WorkerProcess::~WorkerProcess() {
   wait();
 }
 
-void WorkerProcess::send(const std::string& line) {
-  const std::string text = line + "\n";
+void WorkerProcess::send(const WorkerJob& job) {
+  const std::string text = to_line(job) + "\n";
   for (size_t sent = 0; input_ && sent < text.size();) {
     const ssize_t got = ::send(input_.get(), text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return;  // it has died, and its end will be seen
+    if (got < 0) return;  // it has died: read_events() will say so
     sent += static_cast<size_t>(got);
   }
 }
 
-void WorkerProcess::close_input() { input_.close(); }
-
-std::vector<std::string> WorkerProcess::read_lines() {
-  read_errors();
-  drain(output_, waiting_);
-  std::vector<std::string> lines;
-  for (size_t end; (end = waiting_.find('\n')) != std::string::npos;) {
-    lines.push_back(waiting_.substr(0, end));
-    waiting_.erase(0, end + 1);
+std::vector<WorkerEvent> WorkerProcess::read_events() {
+  drain(errors_, error_text_);
+  if (error_text_.size() > kErrorBytes) error_text_.erase(0, error_text_.size() - kErrorBytes);
+  drain(output_, unread_);
+  std::vector<WorkerEvent> events;
+  if (process_ <= 0) return events;
+  for (size_t end; (end = unread_.find('\n')) != std::string::npos;) {
+    events.push_back(parse_worker_event(unread_.substr(0, end)));
+    unread_.erase(0, end + 1);
   }
-  return lines;
+  if (!output_) {
+    const int status = wait();
+    drain(errors_, error_text_);
+    events.push_back({.kind = WorkerEvent::Kind::kExited, .status = status, .message = last_error_line()});
+  }
+  return events;
 }
 
 void WorkerProcess::kill() {
@@ -129,17 +173,23 @@ int WorkerProcess::wait() {
   return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-std::string WorkerProcess::last_words() {
-  read_errors();
+std::string WorkerProcess::last_error_line() const {
   std::string text = error_text_;
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   const size_t last_line = text.rfind('\n');
   return last_line == std::string::npos ? text : text.substr(last_line + 1);
 }
 
-void WorkerProcess::read_errors() {
-  drain(errors_, error_text_);
-  if (error_text_.size() > kErrorText) error_text_.erase(0, error_text_.size() - kErrorText);
+}  // namespace
+
+int64_t ProcessHost::gpus() const { return gpu_count(); }
+
+std::unique_ptr<Worker> ProcessHost::start(const WorkerShare& share) { return std::make_unique<WorkerProcess>(share); }
+
+void ProcessHost::wait(const std::vector<int>& descriptors, std::chrono::milliseconds limit) {
+  std::vector<pollfd> files;
+  for (const int descriptor : descriptors) files.push_back({.fd = descriptor, .events = POLLIN});  // poll skips -1
+  ::poll(files.data(), files.size(), static_cast<int>(limit.count()));
 }
 
 }  // namespace flashblock
