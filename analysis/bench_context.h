@@ -1,4 +1,4 @@
-// What the pieces of a benchmark share.
+// What the parts of a benchmark share.
 #pragma once
 
 #include <ATen/ops/randn.h>
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "analysis/benchmark.h"
-#include "pipeline/device_stream.h"
+#include "pipeline/render_line.h"
 #include "vae/latent_decoder.h"
 
 namespace flashblock {
@@ -19,9 +19,9 @@ struct BenchContext {
   const RenderSetup& setup;  ///< its recipe has the window
   LoadedModel& model;
   const BenchmarkOptions& options;
-  const std::vector<BenchmarkWay>& ways;
+  const std::vector<BenchmarkMode>& modes;
   const std::stop_token& stop;
-  BenchmarkWindow window;  ///< the video's length where the recipe has none
+  BenchmarkWindow window;  ///< the length of the video if the recipe has none
   int64_t passes;          ///< denoising passes of a frame block
 
   const Recipe& recipe() const { return setup.config.model.recipe; }
@@ -39,14 +39,14 @@ struct BenchContext {
     return random({1, recipe().frames_per_block, model.transformer_config().in_channels, setup.geometry.latent_height(),
                    setup.geometry.latent_width()});
   }
-  /// Frames of a frame block in mid-video.
+  /// Frames of a frame block that is not the first.
   int64_t block_frames() const { return recipe().frames_per_block * setup.geometry.strides.time; }
-  /// The first frame block of a video that finds the window full.
+  /// The first frame block of a video with a full window.
   int64_t first_full_block() const {
     return (window.frames + recipe().frames_per_block - 1) / recipe().frames_per_block - 1;
   }
 
-  /// Of the host, until the device has done all of it.
+  /// Time on the host until the device has finished the work.
   template <typename Work>
   double seconds_of(const Work& work) const {
     synchronize(device());
@@ -56,14 +56,14 @@ struct BenchContext {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
-  /// `run(way)` for each way in turn, `rounds` times, after one round that is told not to count; false if `stop` was
-  /// requested. `run` takes the way's index and whether it counts.
+  /// Calls `run(index of a mode, whether the run counts)` for each mode in turn, `rounds` times, after a warm-up round
+  /// that does not count. False if `stop` was requested.
   template <typename Run>
   bool take_turns(int64_t rounds, const Run& run) const {
     for (int64_t round = -1; round < rounds; ++round) {
-      for (size_t way = 0; way < ways.size(); ++way) {
+      for (size_t mode = 0; mode < modes.size(); ++mode) {
         if (stop.stop_requested()) return false;
-        run(way, round >= 0);
+        run(mode, round >= 0);
       }
     }
     return !stop.stop_requested();

@@ -24,14 +24,14 @@ __attribute__((format(printf, 1, 2))) std::string format(const char* pattern, ..
   return line;
 }
 
-/// One line: a name, then for each way its value and, behind reused ones, exact over it.
+/// One line: a name, then for each mode its value and, after reused attention, its speedup over exact.
 class Line {
  public:
   explicit Line(const std::string& name) : text_(format("  %-*s", kNameWidth - 2, name.c_str())) {}
 
   void add(const std::string& value, const std::string& ratio = {}) {
     text_ += format("%*s", kColumn, value.c_str());
-    if (ways_++ > 0) text_ += format(" %6s", ratio.c_str());
+    if (modes_++ > 0) text_ += format(" %6s", ratio.c_str());
   }
   std::string take() {
     text_.erase(text_.find_last_not_of(' ') + 1);
@@ -40,7 +40,7 @@ class Line {
 
  private:
   std::string text_;
-  int ways_ = 0;
+  int modes_ = 0;
 };
 
 std::string milliseconds(double seconds) { return format("%.1f ms", 1e3 * seconds); }
@@ -52,11 +52,11 @@ std::string rows_text(const std::vector<WorkTimes>& rows) {
   for (const WorkTimes& times : rows) {
     if (times.seconds.back().empty()) continue;
     Line line(times.work);
-    for (size_t way = 0; way < times.seconds.size(); ++way) {
-      const bool measured = !times.seconds[way].empty();
-      const bool stable = measured && median(times.seconds[way]) > 0;
-      line.add(measured ? milliseconds(median(times.seconds[way])) : "",
-               stable ? ratio_text(exact_over(rows, times.work, way)) : "");
+    for (size_t mode = 0; mode < times.seconds.size(); ++mode) {
+      const bool measured = !times.seconds[mode].empty();
+      const bool stable = measured && median(times.seconds[mode]) > 0;
+      line.add(measured ? milliseconds(median(times.seconds[mode])) : "",
+               stable ? ratio_text(exact_over(rows, times.work, mode)) : "");
     }
     text += line.take();
   }
@@ -79,8 +79,8 @@ std::string videos_text(const WindowTimes& times, int64_t frames) {
     Line line(kind);
     const auto seconds = video_medians(times, kind, [](const VideoRun& run) { return run.seconds; });
     if (seconds.empty()) continue;
-    for (size_t way = 0; way < seconds.size(); ++way)
-      line.add(format("%.2f s", *seconds[way]), ratio_text(video_exact_over(times, kind, way)));
+    for (size_t mode = 0; mode < seconds.size(); ++mode)
+      line.add(format("%.2f s", *seconds[mode]), ratio_text(video_exact_over(times, kind, mode)));
     text += line.take();
   }
   BenchFigure pace = block_jitter(times, "transformer");
@@ -104,32 +104,32 @@ std::string window_text(const VideoBenchmark& measured, const WindowTimes& times
   std::string text = format("\nwindow %lld, sink %lld\n", static_cast<long long>(times.window.frames),
                             static_cast<long long>(times.window.sink_frames));
   Line names("");
-  for (const BenchmarkWay& way : measured.ways) names.add(way.name);
+  for (const BenchmarkMode& mode : measured.modes) names.add(mode.name);
   text += names.take();
-  Line passes("outside computed, passes");
+  Line passes("external attention, passes");
   for (const double count : times.external_passes) passes.add(format("%.3g", count));
   text += passes.take();
-  text += "a frame block, the window full\n" + rows_text(times.work);
-  text += "where it goes (watched runs)\n" + rows_text(times.split) + videos_text(times, frames);
-  const size_t once = once_a_block(measured);
+  text += "a frame block, window full\n" + rows_text(times.work);
+  text += "where the time goes (instrumented runs)\n" + rows_text(times.split) + videos_text(times, frames);
+  const size_t once = once_per_block(measured);
   text += format("attention, exact over R=1: %s; transformer, exact over R=1: %s\n",
                  ratio_text(exact_over(times.work, "attention", once)).c_str(),
                  ratio_text(exact_over(times.work, "frame block", once)).c_str());
   return text;
 }
 
-ordered_json times_json(const std::vector<WorkTimes>& rows, const std::vector<BenchmarkWay>& ways) {
+ordered_json times_json(const std::vector<WorkTimes>& rows, const std::vector<BenchmarkMode>& modes) {
   ordered_json all = ordered_json::object();
   for (const WorkTimes& times : rows) {
     ordered_json& row = all[times.work];
-    for (size_t way = 0; way < times.seconds.size(); ++way) {
-      const std::vector<double>& seconds = times.seconds[way];
+    for (size_t mode = 0; mode < times.seconds.size(); ++mode) {
+      const std::vector<double>& seconds = times.seconds[mode];
       if (seconds.empty()) continue;
-      ordered_json& its = times.seconds.size() == 1 ? row : row[ways[way].name];
+      ordered_json& its = times.seconds.size() == 1 ? row : row[modes[mode].name];
       its["seconds"] = seconds;
       its["median"] = median(seconds);
-      if (way > 0 && median(seconds) > 0)
-        if (const auto ratio = exact_over(rows, times.work, way)) its["exact_over"] = *ratio;
+      if (mode > 0 && median(seconds) > 0)
+        if (const auto ratio = exact_over(rows, times.work, mode)) its["exact_over"] = *ratio;
     }
   }
   return all;
@@ -146,40 +146,41 @@ ordered_json run_json(const VideoRun& run) {
   return json;
 }
 
-/// Values of a figure, by way.
-ordered_json by_way(const std::vector<std::optional<double>>& values, const std::vector<BenchmarkWay>& ways) {
+/// Values of a figure, by mode.
+ordered_json by_mode(const std::vector<std::optional<double>>& values, const std::vector<BenchmarkMode>& modes) {
   ordered_json json = ordered_json::object();
-  for (size_t way = 0; way < values.size(); ++way)
-    if (values[way]) json[ways[way].name] = *values[way];
+  for (size_t mode = 0; mode < values.size(); ++mode)
+    if (values[mode]) json[modes[mode].name] = *values[mode];
   return json;
 }
 
-ordered_json videos_json(const WindowTimes& times, const std::vector<BenchmarkWay>& ways) {
+ordered_json videos_json(const WindowTimes& times, const std::vector<BenchmarkMode>& modes) {
   ordered_json all = ordered_json::object();
   for (const VideoTimes& videos : times.videos) {
     ordered_json& kind = all[videos.kind];
-    for (size_t way = 0; way < ways.size(); ++way) {
-      ordered_json& its = kind[ways[way].name];
-      for (const VideoRun& run : videos.runs[way]) its["runs"].push_back(run_json(run));
-      if (way > 0) its["exact_over"] = *video_exact_over(times, videos.kind, way);
+    for (size_t mode = 0; mode < modes.size(); ++mode) {
+      ordered_json& its = kind[modes[mode].name];
+      for (const VideoRun& run : videos.runs[mode]) its["runs"].push_back(run_json(run));
+      if (mode > 0) its["exact_over"] = *video_exact_over(times, videos.kind, mode);
     }
-    kind["block_p99_over_median"] = by_way(block_jitter(times, videos.kind).values, ways);
+    kind["block_p99_over_median"] = by_mode(block_jitter(times, videos.kind).values, modes);
   }
   return all;
 }
 
 ordered_json window_json(const VideoBenchmark& measured, const WindowTimes& times, int64_t frames) {
-  const std::vector<BenchmarkWay>& ways = measured.ways;
+  const std::vector<BenchmarkMode>& modes = measured.modes;
   ordered_json json = {{"window_frames", times.window.frames}, {"sink_frames", times.window.sink_frames}};
-  for (size_t way = 0; way < ways.size(); ++way) json["external_passes"][ways[way].name] = times.external_passes[way];
-  json["work"] = times_json(times.work, ways);
-  json["split"] = times_json(times.split, ways);
-  json["attention_exact_over_r1"] = *exact_over(times.work, "attention", once_a_block(measured));
-  json["transformer_exact_over_r1"] = *exact_over(times.work, "frame block", once_a_block(measured));
+  for (size_t mode = 0; mode < modes.size(); ++mode)
+    json["external_passes"][modes[mode].name] = times.external_passes[mode];
+  json["work"] = times_json(times.work, modes);
+  json["split"] = times_json(times.split, modes);
+  json["attention_exact_over_r1"] = *exact_over(times.work, "attention", once_per_block(measured));
+  json["transformer_exact_over_r1"] = *exact_over(times.work, "frame block", once_per_block(measured));
   if (times.videos.empty()) return json;
   for (const BenchFigure& rate : frame_rates(times, frames))
-    if (!rate.values.empty()) json["frames_per_second"][rate.name] = by_way(rate.values, ways);
-  json["videos"] = videos_json(times, ways);
+    if (!rate.values.empty()) json["frames_per_second"][rate.name] = by_mode(rate.values, modes);
+  json["videos"] = videos_json(times, modes);
   return json;
 }
 
@@ -189,15 +190,15 @@ std::string bench_table(const BenchReport& report) {
   const VideoBenchmark& measured = report.measured;
   const RenderConfig& config = report.setup.config;
   std::string text =
-      format("%s, %lldx%lld, %lld + 1 passes, %s in %s, %d CPU threads a stage\n", config.model.name.c_str(),
+      format("%s, %lldx%lld, %lld + 1 passes, %s in %s, %d CPU threads per stage\n", config.model.name.c_str(),
              static_cast<long long>(config.width), static_cast<long long>(config.height),
              static_cast<long long>(measured.passes), describe_device(report.model.device()).c_str(),
              dtype_name(report.model.dtype()).c_str(), measured.threads);
-  text += format("medians of %zu runs in turn; behind reused attention: exact over it\n\n",
+  text += format("medians of %zu runs, taking turns; after reused attention: its speedup over exact\n\n",
                  measured.windows.front().work.front().seconds.front().size());
   text += rows_text(measured.stages);
   text += format("  full VAE: %s; small VAE: %s", measured.full_vae.c_str(), measured.small_vae.c_str());
-  text += measured.text_tokens > 0 ? format("; a text of %lld tokens\n", static_cast<long long>(measured.text_tokens))
+  text += measured.text_tokens > 0 ? format("; prompt of %lld tokens\n", static_cast<long long>(measured.text_tokens))
                                    : "\n";
   for (const WindowTimes& times : measured.windows) text += window_text(measured, times, report.setup.plan.frames);
   return text;
@@ -218,11 +219,11 @@ ordered_json bench_json(const BenchReport& report) {
                        {"denoising_passes", measured.passes},
                        {"video_frame_blocks", report.setup.plan.blocks},
                        {"video_frames", report.setup.plan.frames},
-                       {"refresh", measured.ways[1].name},
+                       {"refresh", measured.modes[1].name},
                        {"full_vae", measured.full_vae},
                        {"small_vae", measured.small_vae},
                        {"text_tokens", measured.text_tokens},
-                       {"stages", times_json(measured.stages, measured.ways)},
+                       {"stages", times_json(measured.stages, measured.modes)},
                        {"windows", ordered_json::array()}};
   for (const WindowTimes& times : measured.windows)
     json["windows"].push_back(window_json(measured, times, report.setup.plan.frames));

@@ -1,4 +1,4 @@
-// What `flashblock bench` found, as a table and as JSON.
+// The results of `flashblock bench`, as a table and as JSON, from which bench.html draws itself.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -14,10 +14,10 @@ struct BenchReport {
   const VideoBenchmark& measured;
 };
 
-/// Medians for people.
+/// Medians and ratios, for a terminal.
 std::string bench_table(const BenchReport& report);
 
-/// Every single time, medians and ratios. Format: docs/bench.md.
+/// Every single time, medians and ratios. What the rows mean: docs/bench.md.
 nlohmann::ordered_json bench_json(const BenchReport& report);
 
 }  // namespace flashblock

@@ -63,24 +63,24 @@ BenchFigure block_jitter(const WindowTimes& times, const std::string& kind) {
   return jitter;
 }
 
-std::optional<double> exact_over(const std::vector<WorkTimes>& rows, const std::string& work, size_t way) {
+std::optional<double> exact_over(const std::vector<WorkTimes>& rows, const std::string& work, size_t mode) {
   for (const WorkTimes& times : rows) {
-    if (times.work != work || times.seconds[way].empty() || times.seconds.front().empty()) continue;
-    return median_ratio(times.seconds.front(), times.seconds[way]);
+    if (times.work != work || times.seconds[mode].empty() || times.seconds.front().empty()) continue;
+    return median_ratio(times.seconds.front(), times.seconds[mode]);
   }
   return {};
 }
 
-std::optional<double> video_exact_over(const WindowTimes& times, const std::string& kind, size_t way) {
+std::optional<double> video_exact_over(const WindowTimes& times, const std::string& kind, size_t mode) {
   const VideoTimes* videos = videos_of(times, kind);
   if (!videos) return {};
-  return median_ratio(seconds_of(videos->runs.front()), seconds_of(videos->runs[way]));
+  return median_ratio(seconds_of(videos->runs.front()), seconds_of(videos->runs[mode]));
 }
 
-size_t once_a_block(const VideoBenchmark& measured) {
-  for (size_t way = 0; way < measured.ways.size(); ++way)
-    if (measured.ways[way].name == to_string(RefreshPolicy::kFirstPass)) return way;
-  FB_CHECK(false, "benchmark_ways always has it");
+size_t once_per_block(const VideoBenchmark& measured) {
+  for (size_t mode = 0; mode < measured.modes.size(); ++mode)
+    if (measured.modes[mode].name == "first_pass") return mode;
+  FB_CHECK(false, "benchmark_modes always has it");
   return 0;
 }
 

@@ -10,7 +10,7 @@
 #include "analysis/video_cases.h"
 #include "core/check.h"
 #include "core/error.h"
-#include "pipeline/thread_share.h"
+#include "pipeline/render_line.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
@@ -18,15 +18,15 @@ namespace {
 
 constexpr int64_t kPublishedVaeWidth = 96;
 
-/// The model's decoder where it is the one wanted, else one with random weights.
+/// The two decoders: the model's own, and one with random weights for the other.
 BenchFrames load_decoders(const BenchContext& bench, VideoBenchmark& result) {
   LoadedModel& model = bench.model;
   const auto store = model.open_vae();
   const bool small = !store->contains("decoder.conv1.weight");
   const auto other = small ? random_wan_vae(kPublishedVaeWidth, model.device(), model.dtype())
                            : random_taehv(model.device(), model.dtype());
-  const std::shared_ptr<LatentDecoder> made_up = load_latent_decoder(*other, model.device(), model.dtype());
-  BenchFrames frames{.full = small ? made_up : model.decoder(), .small = small ? model.decoder() : made_up};
+  const std::shared_ptr<LatentDecoder> synthetic = load_latent_decoder(*other, model.device(), model.dtype());
+  BenchFrames frames{.full = small ? synthetic : model.decoder(), .small = small ? model.decoder() : synthetic};
   result.full_vae = (small ? other : store)->path().filename().string();
   result.small_vae = (small ? store : other)->path().filename().string();
   if (!bench.options.small_vae) frames.small.reset();
@@ -45,7 +45,7 @@ RenderSetup with_window(RenderSetup setup, const BenchmarkWindow& window) {
 bool measure_window(const BenchContext& bench, const BenchFrames& frames, VideoBenchmark& result) {
   WindowTimes times{.window = bench.window};
   {
-    const ThreadShare as_in_a_video(ThreadShare::of_stage(bench.device()));
+    const StageScope as_in_a_render(bench.device());
     if (!measure_attention(bench, times) || !measure_transformer(bench, times)) return false;
   }
   if (bench.options.videos && !measure_videos(bench, frames, times)) return false;
@@ -55,21 +55,22 @@ bool measure_window(const BenchContext& bench, const BenchFrames& frames, VideoB
 
 }  // namespace
 
-std::vector<BenchmarkWay> benchmark_ways(const AttentionConfig& attention) {
+std::vector<BenchmarkMode> benchmark_modes(const AttentionConfig& attention) {
   if (attention.mode == AttentionConfig::Mode::kExact) {
     throw ConfigError(
-        "attention.mode is exact: bench holds exact attention against reused; leave the mode out, and "
-        "name the policy with --set attention.refresh=NAME");
+        "attention.mode is exact, but the benchmark compares exact with reused attention: leave the mode out and "
+        "choose "
+        "the policy with attention.refresh");
   }
   AttentionConfig exact = attention;
   exact.mode = AttentionConfig::Mode::kExact;
-  std::vector<BenchmarkWay> ways = {{.name = to_string(exact.mode), .attention = exact},
-                                    {.name = to_string(attention.refresh), .attention = attention}};
-  if (attention.refresh != RefreshPolicy::kFirstPass) {
-    const AttentionConfig first{.refresh = RefreshPolicy::kFirstPass, .correction = attention.correction};
-    ways.push_back({.name = to_string(first.refresh), .attention = first});
+  std::vector<BenchmarkMode> modes = {{.name = to_string(exact.mode), .attention = exact},
+                                      {.name = to_string(attention.refresh), .attention = attention}};
+  if (attention.refresh != "first_pass") {
+    const AttentionConfig first{.refresh = "first_pass", .correction = attention.correction};
+    modes.push_back({.name = to_string(first.refresh), .attention = first});
   }
-  return ways;
+  return modes;
 }
 
 double median(std::vector<double> values) {
@@ -98,9 +99,9 @@ std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedMode
   const c10::InferenceMode no_gradients;
   const Recipe& recipe = setup.config.model.recipe;
   VideoBenchmark result{
-      .ways = benchmark_ways(setup.config.attention),
+      .modes = benchmark_modes(setup.config.attention),
       .passes = recipe.unipc_steps > 0 ? recipe.unipc_steps : static_cast<int64_t>(recipe.steps.size()),
-      .threads = ThreadShare::of_stage(model.device())};
+      .threads = threads_per_stage(model.device())};
   BenchFrames stages;
   for (const BenchmarkWindow& window : options.windows) {
     const RenderSetup its_setup = with_window(setup, window);
@@ -108,7 +109,7 @@ std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedMode
     const BenchContext bench{.setup = its_setup,
                              .model = model,
                              .options = options,
-                             .ways = result.ways,
+                             .modes = result.modes,
                              .stop = stop,
                              .window = {.frames = frames, .sink_frames = window.sink_frames},
                              .passes = result.passes};

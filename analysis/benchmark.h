@@ -1,4 +1,4 @@
-// What a video costs with exact attention and with reused attention, stage by stage, measured in one run.
+// The time of a video with exact and with reused attention, stage by stage, measured in one run.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +15,16 @@
 
 namespace flashblock {
 
-/// One way to obtain the attention over earlier frame blocks.
-struct BenchmarkWay {
+/// One mode of attention.
+struct BenchmarkMode {
   std::string name;
   AttentionConfig attention;
 };
 
 /// `exact`, the policy of `attention`, and `first_pass` if that is another one. Throws: ConfigError if it is exact.
-std::vector<BenchmarkWay> benchmark_ways(const AttentionConfig& attention);
+std::vector<BenchmarkMode> benchmark_modes(const AttentionConfig& attention);
 
-/// Latent frames attended to, the frame block included, and those of them that never leave; -1: the whole video.
+/// Latent frames attended to, including the frame block, and those of them that are never evicted; -1: the whole video.
 struct BenchmarkWindow {
   int64_t frames = 0, sink_frames = 0;
 };
@@ -32,17 +32,17 @@ struct BenchmarkWindow {
 /// What is measured.
 struct BenchmarkOptions {
   std::vector<BenchmarkWindow> windows;
-  int64_t rounds = 5;             ///< runs of each kind
-  int64_t video_rounds = 5;       ///< videos of each kind
+  int64_t rounds = 5;             ///< runs of each mode
+  int64_t video_rounds = 5;       ///< videos of each mode and kind
   bool videos = true;             ///< whole videos too, from noise to segments on disk
   bool text = true;               ///< the text encoder
-  bool small_vae = true;          ///< the small decoder, by itself and in videos
-  bool drawn_frames = false;      ///< what is encoded is drawn, for a model whose frames are noise
-  std::filesystem::path scratch;  ///< folder in which the videos are written, and deleted again
+  bool small_vae = true;          ///< the small decoder, on its own and in videos
+  bool drawn_frames = false;      ///< synthetic frames are encoded, for a model whose frames are noise
+  std::filesystem::path scratch;  ///< folder where the videos are written and deleted
 };
 
-/// Times of one piece of work, in seconds: by way, then run. Ways took turns. Work that attention is no part of has one
-/// list.
+/// Times of one kind of work, in seconds: by mode, then run. Modes took turns. Work that does not depend on the mode
+/// has one list.
 struct WorkTimes {
   std::string work;
   std::vector<std::vector<double>> seconds;
@@ -50,16 +50,16 @@ struct WorkTimes {
 
 /// One video.
 struct VideoRun {
-  double first_frame_seconds = 0;     ///< from the text embedding until its first frames were in host memory
-  double decoded_seconds = 0;         ///< until all were
-  double seconds = 0;                 ///< until the last segment was on disk; without a decoder until all was denoised
+  double first_frame_seconds = 0;  ///< from the text embedding until the first frames were in host memory
+  double decoded_seconds = 0;      ///< until all were
+  double seconds = 0;  ///< until the last segment was on disk; without a decoder, until the last block was denoised
   std::vector<double> block_seconds;  ///< from frame block to frame block, with a full window
   int64_t memory_growth_bytes = 0;    ///< of the device's memory, from the first block with a full window to the last
-  double external_share = 0;          ///< of the attentions over earlier blocks, those computed; 0..1
-  std::map<std::string, double> stages;  ///< seconds of `denoise`, `remember`, `decode` and `write`
+  double external_share = 0;          ///< share of the external attentions that were computed; 0..1
+  std::map<std::string, double> stages;  ///< seconds of `denoise`, `clean pass`, `decode` and `write`
 };
 
-/// Videos of one kind, by way, then run.
+/// Videos of one kind, by mode, then run.
 struct VideoTimes {
   std::string kind;  ///< `transformer`: only denoised; `full VAE`, `small VAE`: decoded and written
   std::vector<std::vector<VideoRun>> runs;
@@ -67,20 +67,20 @@ struct VideoTimes {
 
 /// What depends on the window.
 struct WindowTimes {
-  BenchmarkWindow window;               ///< latent frames attended to: the video's where there was no window
-  std::vector<double> external_passes;  ///< by way: passes of a frame block that compute the external attention (R)
+  BenchmarkWindow window;               ///< latent frames attended to: those of the video if there was no window
+  std::vector<double> external_passes;  ///< by mode: passes of a frame block that compute the external attention (R)
   /// With the window full: `attention`, self-attention of a frame block in all layers and passes, on random queries,
   /// keys and values; `first pass`, `later pass`, `clean pass`, `frame block`, the transformer.
   std::vector<WorkTimes> work;
-  /// Of a frame block of the transformer, in runs of their own: `linears`, `inside attention`, `outside attention`
-  /// (with its merge), `inside + outside`, `cross attention`, `rest`. Inside and outside are one softmax in exact mode,
+  /// Of a frame block of the transformer, in separate runs: `linears`, `internal attention`, `external attention`
+  /// (with its merge), `internal + external`, `cross attention`, `rest`. In exact mode the first two are one softmax,
   /// and their lists empty.
   std::vector<WorkTimes> split;
   std::vector<VideoTimes> videos;
 };
 
 struct VideoBenchmark {
-  std::vector<BenchmarkWay> ways;
+  std::vector<BenchmarkMode> modes;
   int64_t passes = 0;  ///< denoising passes of a frame block
   int threads = 0;     ///< of the CPU, in each stage of a video
   /// `text encoding` of one prompt; of a frame block in mid-video `VAE decode, full`, `VAE decode, small`, frames
@@ -92,15 +92,14 @@ struct VideoBenchmark {
 };
 
 double median(std::vector<double> values);
-/// The smallest value that a share of at least `share` (0..1) of all do not exceed.
+/// The smallest value that at least a share `share` (0..1) of all values do not exceed.
 double percentile(std::vector<double> values, double share);
-/// The median of the ratios of runs that followed each other, which a machine that others use too changes less than the
-/// ratio of the medians. Requires: lists of one length.
+/// The median of the ratios of neighboring runs, which other load on the machine changes less than the ratio of the
+/// medians. Requires: lists of one length.
 double median_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators);
 
-/// Measures `setup`'s video on random numbers for text. Text guidance is left out. A decoder that the model does not
-/// have is one of the published size with random weights.
-/// Returns none if `stop` was requested. Throws: Error.
+/// Measures the video of `setup` with a random text embedding and without guidance. A decoder that the model does not
+/// have is one of the published size with random weights. None if `stop` was requested. Throws: Error.
 std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedModel& model,
                                             const BenchmarkOptions& options, const std::stop_token& stop = {});
 

@@ -11,7 +11,7 @@
 namespace flashblock {
 namespace {
 
-constexpr double kTimestep = 500;  // any: time does not depend on it
+constexpr double kTimestep = 500;  // arbitrary: time does not depend on it
 
 std::vector<Pass> passes_of(const BenchContext& bench) {
   std::vector<Pass> all;
@@ -20,7 +20,7 @@ std::vector<Pass> passes_of(const BenchContext& bench) {
   return all;
 }
 
-/// Self-attention, with the keys and values of one layer for all: they are far larger than a processor's caches.
+/// Self-attention. All layers share the keys and values of one: they are far larger than the caches of a processor.
 class AttentionCase {
  public:
   explicit AttentionCase(const BenchContext& bench)
@@ -31,7 +31,7 @@ class AttentionCase {
                 .sink_frames = bench.window.sink_frames},
                1, sizes().heads, sizes().head_dim(), bench.device(), bench.model.dtype()),
         tokens_(bench.setup.geometry.tokens_per_frame() * bench.recipe().frames_per_block) {
-    // Of two passes in a row: attention that is kept is corrected by how far queries have moved.
+    // Of two passes in a row: cached attention is corrected by how far queries have moved.
     for (at::Tensor& q : q_) q = bench.random({1, tokens_, sizes().heads, sizes().head_dim()});
     for (int64_t layer = 0; layer < sizes().layers; ++layer) external_.emplace_back(layer);
     while (cache_.past_frames() + bench.recipe().frames_per_block < bench.window.frames) {
@@ -51,9 +51,9 @@ class AttentionCase {
       for (size_t layer = 0; layer < layers; ++layer) block_attention(q_[0], cache_, external_[layer], attention, pass);
     }
     const TimeMark end(bench_.device());
-    // The first layer takes part in every pass.
-    external_passes_ = static_cast<double>(external_.front().computed()) / static_cast<double>(sizes().heads);
-    for (BlockExternalCache& cache : external_) cache.reset();
+    // The first layer computes attention in every pass.
+    external_passes_ = static_cast<double>(external_.front().work.computed()) / static_cast<double>(sizes().heads);
+    for (LayerExternal& cache : external_) cache = {.layer = cache.layer};
     return end.seconds_since(begin);
   }
 
@@ -70,13 +70,13 @@ class AttentionCase {
 
   const BenchContext& bench_;
   KvCache cache_;
-  std::vector<BlockExternalCache> external_;
+  std::vector<LayerExternal> external_;
   int64_t tokens_;
   std::array<at::Tensor, 2> q_;
   double external_passes_ = 0;
 };
 
-/// The transformer. All ways share one state: blocks take turns, and the window stays full.
+/// The transformer. All modes share one state: blocks take turns, and the window stays full.
 class TransformerCase {
  public:
   explicit TransformerCase(const BenchContext& bench)
@@ -88,7 +88,7 @@ class TransformerCase {
                 .window_frames = bench.window.frames,
                 .sink_frames = bench.window.sink_frames,
                 .max_frames = bench.window.frames + blocks_at_most() * bench.recipe().frames_per_block,
-                .attention = bench.ways.front().attention},
+                .attention = bench.modes.front().attention},
                bench.device(), bench.model.dtype()),
         latents_(bench.latents()) {
     transformer_->set_prompt(state_, bench.text());
@@ -111,10 +111,10 @@ class TransformerCase {
   }
 
  private:
-  int64_t blocks_at_most() const {  // filling, then a round to warm up and the others, whole and watched
+  int64_t blocks_at_most() const {  // to fill the window, then warm-up and other rounds, whole and instrumented
     const auto rounds = 2 * (bench_.options.rounds + 1);
     return bench_.window.frames / bench_.recipe().frames_per_block + 2 +
-           rounds * static_cast<int64_t>(bench_.ways.size());
+           rounds * static_cast<int64_t>(bench_.modes.size());
   }
   void run(const Pass& pass) { transformer_->forward(latents_, kTimestep, state_.next_frame(), pass, state_); }
 
@@ -130,51 +130,51 @@ double sum(const std::vector<double>& values) {
   return all;
 }
 
-/// Work times by name, a list for each way.
+/// Times by name of work, a list for each mode.
 class Table {
  public:
-  Table(size_t ways, std::vector<std::string> names) {
+  Table(size_t modes, std::vector<std::string> names) {
     for (std::string& name : names)
-      rows_.push_back({.work = std::move(name), .seconds = std::vector<std::vector<double>>(ways)});
+      rows_.push_back({.work = std::move(name), .seconds = std::vector<std::vector<double>>(modes)});
   }
-  void add(size_t row, size_t way, double seconds) { rows_[row].seconds[way].push_back(seconds); }
+  void add(size_t row, size_t mode, double seconds) { rows_[row].seconds[mode].push_back(seconds); }
   std::vector<WorkTimes> take() { return std::move(rows_); }
 
  private:
   std::vector<WorkTimes> rows_;
 };
 
-void add_passes(Table& table, size_t way, const std::vector<double>& passes) {
+void add_passes(Table& table, size_t mode, const std::vector<double>& passes) {
   enum Row { kFirst, kLater, kClean, kBlock };
-  table.add(kFirst, way, passes.front());
-  if (passes.size() > 2) table.add(kLater, way, median({passes.begin() + 1, passes.end() - 1}));
-  table.add(kClean, way, passes.back());
-  table.add(kBlock, way, sum(passes));
+  table.add(kFirst, mode, passes.front());
+  if (passes.size() > 2) table.add(kLater, mode, median({passes.begin() + 1, passes.end() - 1}));
+  table.add(kClean, mode, passes.back());
+  table.add(kBlock, mode, sum(passes));
 }
 
-void add_split(Table& table, size_t way, std::map<std::string, double> parts, double whole) {
-  enum Row { kLinears, kInside, kOutside, kBoth, kCross, kRest };
+void add_split(Table& table, size_t mode, std::map<std::string, double> parts, double whole) {
+  enum Row { kLinears, kInternal, kExternal, kBoth, kCross, kRest };
   const double both = parts[kWholeScope] + parts[kInternalScope] + parts[kExternalScope];
-  table.add(kLinears, way, parts[kLinearScope]);
+  table.add(kLinears, mode, parts[kLinearScope]);
   if (parts[kWholeScope] == 0) {
-    table.add(kInside, way, parts[kInternalScope]);
-    table.add(kOutside, way, parts[kExternalScope]);
+    table.add(kInternal, mode, parts[kInternalScope]);
+    table.add(kExternal, mode, parts[kExternalScope]);
   }
-  table.add(kBoth, way, both);
-  table.add(kCross, way, parts[kAttentionScope]);
-  table.add(kRest, way, whole - both - parts[kLinearScope] - parts[kAttentionScope]);
+  table.add(kBoth, mode, both);
+  table.add(kCross, mode, parts[kAttentionScope]);
+  table.add(kRest, mode, whole - both - parts[kLinearScope] - parts[kAttentionScope]);
 }
 
 }  // namespace
 
 bool measure_attention(const BenchContext& bench, WindowTimes& result) {
   AttentionCase attention(bench);
-  Table table(bench.ways.size(), {"attention"});
-  result.external_passes.resize(bench.ways.size());
-  const bool whole = bench.take_turns(bench.options.rounds, [&](size_t way, bool counts) {
-    const double seconds = attention.block(bench.ways[way].attention);
-    if (counts) table.add(0, way, seconds);
-    result.external_passes[way] = attention.external_passes();
+  Table table(bench.modes.size(), {"attention"});
+  result.external_passes.resize(bench.modes.size());
+  const bool whole = bench.take_turns(bench.options.rounds, [&](size_t mode, bool counts) {
+    const double seconds = attention.block(bench.modes[mode].attention);
+    if (counts) table.add(0, mode, seconds);
+    result.external_passes[mode] = attention.external_passes();
   });
   result.work = table.take();
   return whole;
@@ -182,18 +182,18 @@ bool measure_attention(const BenchContext& bench, WindowTimes& result) {
 
 bool measure_transformer(const BenchContext& bench, WindowTimes& result) {
   TransformerCase transformer(bench);
-  Table passes(bench.ways.size(), {"first pass", "later pass", "clean pass", "frame block"});
-  if (!bench.take_turns(bench.options.rounds, [&](size_t way, bool counts) {
-        const std::vector<double> seconds = transformer.block(bench.ways[way].attention);
-        if (counts) add_passes(passes, way, seconds);
+  Table passes(bench.modes.size(), {"first pass", "later pass", "clean pass", "frame block"});
+  if (!bench.take_turns(bench.options.rounds, [&](size_t mode, bool counts) {
+        const std::vector<double> seconds = transformer.block(bench.modes[mode].attention);
+        if (counts) add_passes(passes, mode, seconds);
       }))
     return false;
-  Table split(bench.ways.size(),
-              {"linears", "inside attention", "outside attention", "inside + outside", "cross attention", "rest"});
-  if (!bench.take_turns(bench.options.rounds, [&](size_t way, bool counts) {
+  Table split(bench.modes.size(), {"linears", "internal attention", "external attention", "internal + external",
+                                   "cross attention", "rest"});
+  if (!bench.take_turns(bench.options.rounds, [&](size_t mode, bool counts) {
         const WorkSplit watched(bench.device());
-        const double whole = sum(transformer.block(bench.ways[way].attention));
-        if (counts) add_split(split, way, watched.seconds(), whole);
+        const double whole = sum(transformer.block(bench.modes[mode].attention));
+        if (counts) add_split(split, mode, watched.seconds(), whole);
       }))
     return false;
   for (WorkTimes& times : passes.take()) result.work.push_back(std::move(times));

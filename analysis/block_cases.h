@@ -1,11 +1,11 @@
-// One frame block in mid-video: its attention, its passes, its decoding, its encoding.
+// Times of one frame block in the middle of a video: its attention and the passes of the transformer.
 #pragma once
 
 #include "analysis/bench_context.h"
 
 namespace flashblock {
 
-/// Attention alone, then the transformer, whole and in parts. False if `stop` was requested.
+/// Attention only; the transformer, as a whole and in parts. False if `stop` was requested.
 bool measure_attention(const BenchContext& bench, WindowTimes& result);
 bool measure_transformer(const BenchContext& bench, WindowTimes& result);
 

@@ -13,7 +13,7 @@ constexpr int64_t kBlocks = 8;
 constexpr double kGrain = 2;  // standard deviation, of 255
 
 struct Wave {
-  double row, column, frame;  // radians a pixel, a pixel, a frame
+  double row, column, frame;  // radians per pixel, per pixel, per frame
   double strength[3];         // of red, green, blue, of 255
 };
 constexpr Wave kWaves[] = {{.02, .011, .1, {40, 20, 10}}, {.005, .07, .3, {10, 25, 30}}, {.21, -.13, .5, {12, 12, 12}}};
@@ -23,7 +23,7 @@ at::Tensor frame(const at::Tensor& rows, const at::Tensor& columns, int64_t inde
   at::Tensor all = grain.expand({-1, -1, 3}) + 110.0;
   for (const Wave& wave : kWaves) {
     const at::Tensor wave_of = at::sin(rows * wave.row + columns * wave.column + wave.frame * double(index));
-    for (int64_t colour = 0; colour < 3; ++colour) all.select(2, colour).add_(wave_of, wave.strength[colour]);
+    for (int64_t color = 0; color < 3; ++color) all.select(2, color).add_(wave_of, wave.strength[color]);
   }
   return all.clamp_(0, 255);
 }

@@ -1,4 +1,4 @@
-// Frames for an encoder to work on, where a model of random weights makes only noise.
+// Synthetic frames for the encoder: a model with random weights makes only noise.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,10 +7,10 @@
 
 namespace flashblock {
 
-/// Drifting waves with grain: about as hard to encode as a video is. Blocks repeat after some, each begins a GOP.
+/// Drifting waves with grain: about as hard to encode as a video. The blocks repeat; each begins a GOP.
 class DrawnFrames {
  public:
-  /// For blocks of up to `frames` frames. Draws them at once.
+  /// For blocks of up to `frames` frames. Draws all of them.
   DrawnFrames(int64_t height, int64_t width, int64_t frames);
 
   /// Shape: returns [T, H, W, 3] uint8 on the CPU, a view.

@@ -3,33 +3,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/progress_sink.h"
 #include "core/check.h"
+#include "render/session_setup.h"
 
 namespace flashblock {
 namespace {
 
 constexpr double kWindowSeconds = 5;  // at either end of the video
 
-/// Tells the observer how far a run is.
-class WatchedSink : public FrameSink {
- public:
-  WatchedSink(FrameSink& sink, RenderObserver& observer, int64_t blocks)
-      : sink_(sink), observer_(observer), progress_{.blocks = blocks} {}
-
-  void write(const RenderedBlock& block) override {
-    sink_.write(block);
-    progress_.frames += block.rgb.size(0);
-    if (block.index >= 0) ++progress_.block;
-    observer_.progress(progress_);
-  }
-
- private:
-  FrameSink& sink_;
-  RenderObserver& observer_;
-  RenderProgress progress_;
-};
-
-/// A mean in which every block counts with its frames; what was not measured is left out.
+/// Mean over blocks, weighted by their frames; what was not measured is left out.
 template <typename Value>
 double mean_over(const std::vector<BlockMeasures>& blocks, const Value& value) {
   double sum = 0, weight = 0;
@@ -77,9 +60,9 @@ MeasuredRun measure_run(const FidelityRun& run, const RenderSetup& setup, const 
   session_of.attention = run.attention;
   session_of.keep_pixels = false;
   VideoMeter meter(options);
-  WatchedSink sink(meter, observer, setup.plan.blocks);
+  ProgressSink sink(observer, setup.plan.blocks, &meter);
   RenderSession session(model.transformer(), model.decoder(), session_of, profile);
-  MeasuredRun measured{.run = run, .counts = session.render(setup.plan, inputs, sink, stop)};
+  MeasuredRun measured{.run = run, .counts = session.render(setup.plan, inputs, sink, stop).counts};
   measured.blocks = meter.blocks();
   measured.thumbnails = meter.thumbnails();
   return measured;
@@ -99,7 +82,7 @@ std::vector<FidelityRun> fidelity_runs(const std::vector<FidelityRun>& policies,
   }
   runs.push_back({.name = "noise floor",
                   .kind = Kind::kNoiseFloor,
-                  .attention = {.mode = Mode::kFlashblock, .refresh = RefreshPolicy::kEveryPass},
+                  .attention = {.mode = Mode::kFlashblock, .refresh = "every_pass"},
                   .seed = seed});
   runs.push_back({.name = "other seed", .kind = Kind::kOtherSeed, .attention = exact, .seed = other_seed});
   return runs;
@@ -131,8 +114,8 @@ VideoSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_r
   summary.drift = drift_between(first, mean_statistics(part(blocks, window, end)));
   summary.end_drift = drift_between(first, mean_statistics(part(blocks, end - window, end)));
   summary.flicker = mean(&BlockMeasures::flicker);
-  const double inside = mean(&BlockMeasures::change_inside);
-  if (inside > 0) summary.border_jump = mean(&BlockMeasures::change_at_border) / inside;
+  const double within = mean(&BlockMeasures::change_within);
+  if (within > 0) summary.border_jump = mean(&BlockMeasures::change_at_border) / within;
   return summary;
 }
 

@@ -1,5 +1,4 @@
-// What a way of obtaining attention costs the frame: one video rendered several times, each held against the exact
-// one.
+// What reused attention costs in quality: one video rendered several times, each compared with the exact one.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,10 +19,10 @@ namespace flashblock {
 /// One rendering of the video.
 struct FidelityRun {
   enum class Kind {
-    kExact,       ///< one softmax over all keys in every pass: what the others are held against
-    kPolicy,      ///< attention as it is to be judged
-    kNoiseFloor,  ///< exact too, its sums in another order: over earlier blocks and over the block apart, then merged
-    kOtherSeed,   ///< exact, with other noise: how far apart two good videos are
+    kExact,       ///< one softmax over all keys in every pass: the reference
+    kPolicy,      ///< the attention that is judged
+    kNoiseFloor,  ///< exact, summed in another order: separately over earlier blocks and over the block, then merged
+    kOtherSeed,   ///< exact, with other noise: how far apart two videos of the same prompt are
   };
   std::string name;
   Kind kind = Kind::kPolicy;
@@ -35,7 +34,7 @@ struct FidelityRun {
 /// floor and other seed.
 std::vector<FidelityRun> fidelity_runs(const std::vector<FidelityRun>& policies, uint64_t seed, uint64_t other_seed);
 
-/// A video in numbers.
+/// A video's measures.
 struct VideoSummary {
   double latent_psnr = kNotMeasured;  ///< dB, from the mean square error over the video; peak: the exact latents' range
   double latent_ssim = kNotMeasured;  ///< mean over blocks
@@ -44,9 +43,9 @@ struct VideoSummary {
   double early_frame_psnr = kNotMeasured;  ///< the same over the first 5 s
   FrameStatistics mean;                    ///< over the video
   FrameStatistics drift;      ///< mean after the first 5 s (at most half of the video) over the mean in them, minus 1
-  FrameStatistics end_drift;  ///< the same of the last 5 s alone; depends on what happens to be seen there
+  FrameStatistics end_drift;  ///< the same of the last 5 s alone; depends on what is shown there
   double flicker = kNotMeasured;
-  double border_jump = kNotMeasured;  ///< mean change at borders of blocks over mean change inside; 1: none to be seen
+  double border_jump = kNotMeasured;  ///< mean change at borders of blocks over mean change within; 1: none
 };
 
 /// A rendering, measured.
@@ -57,30 +56,30 @@ struct MeasuredRun {
   VideoSummary summary;
   std::vector<at::Tensor> thumbnails;  ///< frames of each block, [T, h, w, 3] uint8
 
-  /// Part of the passes over blocks with a past that computed the attention over it.
+  /// Share of the passes over blocks that have earlier blocks in which the external attention was computed.
   double computed_share() const;
 };
 
 struct Fidelity {
-  std::vector<MeasuredRun> runs;  ///< as fidelity_runs lays them out
+  std::vector<MeasuredRun> runs;  ///< in the order of fidelity_runs
   double latent_range = 0;        ///< of the exact video
 
   const MeasuredRun& of(FidelityRun::Kind kind) const;  ///< the first of that kind
 };
 
-/// What a run is asked: does it save, does it drift, does it differ by more than rounding.
+/// The three criteria for a run: it saves work, it does not drift, it differs by no more than rounding.
 struct FidelityVerdict {
-  static constexpr double kMaxShare = 0.40;            ///< of passes that compute the attention over the past
+  static constexpr double kMaxShare = 0.40;            ///< of passes that compute the external attention
   static constexpr double kMaxDriftDifference = 0.02;  ///< between the drifts of this video and of the exact one
   static constexpr double kMaxLossDb = 3;              ///< below the noise floor, over the first 5 s
 
   double drift_difference = kNotMeasured;  ///< the largest of the four
-  std::string drifting;                    ///< the statistic it is of
+  std::string drifting;                    ///< the name of that statistic
   double early_loss_db = kNotMeasured;     ///< noise floor's PSNR minus this run's; 0 if both are equal to exact
   bool saves = false, keeps_drift = false, is_rounding = false;
 };
 
-/// Requires: `runs` as fidelity_runs lays them out.
+/// Requires: runs in the order of fidelity_runs.
 FidelityVerdict judge(const MeasuredRun& run, const Fidelity& fidelity);
 
 /// The statistics by name, for reports.
@@ -89,8 +88,8 @@ std::array<std::pair<const char*, double>, 4> named(const FrameStatistics& stati
 /// The summary of a video of `fps` frames per second. Seconds as above.
 VideoSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_range, int64_t fps);
 
-/// Renders every run, one after another, on the model that `setup` was made for. Memory: the exact video's frames, and
-/// small ones of every run. Nothing if `stop` was requested. Throws: Error.
+/// Renders every run, one after another, on the model that `setup` was made for. Holds the frames of the exact video,
+/// and small ones of every run, in memory. None if `stop` was requested. Throws: Error.
 std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& model,
                                          const std::vector<FidelityRun>& runs, Profile& profile,
                                          RenderObserver& observer, const std::stop_token& stop = {});

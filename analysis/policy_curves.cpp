@@ -7,7 +7,7 @@
 #include <memory>
 #include <sstream>
 
-#include "attention/block_attention.h"
+#include "attention/external_attention.h"
 
 namespace flashblock {
 namespace {
@@ -27,20 +27,19 @@ void add_refresh_policies(std::vector<PolicyPoint>& points, const Redundancy& re
     config.correction = correction;
     points.push_back({.curve = name + with, .setting = setting, .attention = std::move(config)});
   };
-  add("first_pass", "", {.refresh = RefreshPolicy::kFirstPass});
-  add("first_and_clean_pass", "", {.refresh = RefreshPolicy::kFirstAndCleanPass});
+  add("first_pass", "", {.refresh = "first_pass"});
+  add("first_and_clean_pass", "", {.refresh = "first_and_clean_pass"});
   for (const int64_t interval : {4, 3, 2}) {
-    add("every_nth", "interval=" + std::to_string(interval),
-        {.refresh = RefreshPolicy::kEveryNth, .interval = interval});
+    add("every_nth", "interval=" + std::to_string(interval), {.refresh = "every_nth", .interval = interval});
   }
   for (const double scale : {8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.12}) {
     const GateThresholds thresholds{.cosine = 1 - 0.15 * scale, .lse_change = 0.05 * scale};
-    AttentionConfig config{.refresh = RefreshPolicy::kPublishedGate};
+    AttentionConfig config{.refresh = "published_gate"};
     config.gate = std::make_shared<RefreshGate>(calibrate_gate(redundancy, thresholds, "this video"));
     add("published_gate", "cosine " + text(thresholds.cosine) + ", change of L " + text(thresholds.lse_change), config);
   }
   for (const double bound : {0.5, 0.3, 0.2, 0.14, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01, 0.005}) {
-    add("error_bound", "bound=" + text(bound), {.refresh = RefreshPolicy::kErrorBound, .bound = bound});
+    add("error_bound", "bound=" + text(bound), {.refresh = "error_bound", .bound = bound});
   }
 }
 
@@ -72,25 +71,31 @@ PolicyReplay::PolicyReplay(int64_t layers, std::vector<PolicyPoint> points)
     : before_(static_cast<size_t>(layers)), begun_(static_cast<size_t>(layers)) {
   for (PolicyPoint& point : points) {
     Replayed& replayed = policies_.emplace_back(Replayed{.point = std::move(point)});
-    for (int64_t layer = 0; layer < layers; ++layer) replayed.layers.emplace_back(layer);
+    for (int64_t layer = 0; layer < layers; ++layer) replayed.layers.push_back({.layer = layer});
   }
 }
 
 void PolicyReplay::observe(const AttentionObservation& observation) {
   const auto layer = static_cast<size_t>(observation.layer);
   const bool clean = observation.pass.kind == Pass::Kind::kClean;
-  if (clean && !begun_[layer]) return;  // a context that is put through again at a change of the prompt
+  if (clean && !begun_[layer]) return;  // the context is replayed at a prompt change
   begun_[layer] = !clean;
   const bool first = !clean && observation.pass.step_index == 0;
   const at::Tensor right = merge_by_operators(observation.external, observation.internal).output.to(at::kFloat);
   const double size = right.square().sum().item<double>();
   if (first) before_[layer].clear();
   predict(observation, right);
+  const KeyRange past = observation.kv.past();
   for (Replayed& policy : policies_) {
-    BlockExternalCache& kept = policy.layers[layer];
-    if (first) kept.forget();
-    const AttentionState external = external_attention(observation.query, observation.kv, observation.internal, kept,
-                                                       policy.point.attention, observation.pass);
+    LayerExternal& kept = policy.layers[layer];
+    if (first) kept.cache.clear();
+    const ExternalPass pass{
+        observation.query, past, policy.point.attention, observation.pass, observation.kv.tokens_per_frame(),
+        observation.layer};
+    const HeadSelection refreshed = heads_to_refresh(kept.cache, pass, observation.internal);
+    refresh(kept.cache, refreshed, pass);
+    kept.work.count(refreshed, observation.query.size(2));
+    const AttentionState external = reused_external(observation.query, kept.cache.state());
     const at::Tensor output =
         external.empty() ? observation.internal.output : merge_by_operators(external, observation.internal).output;
     policy.square_error += (output.to(at::kFloat) - right).square().sum().item<double>() / size;
@@ -127,9 +132,9 @@ std::vector<PolicyPoint> PolicyReplay::result() const {
   for (const Replayed& policy : policies_) {
     PolicyPoint& point = points.emplace_back(policy.point);
     double computed = 0, all = 0;
-    for (const BlockExternalCache& layer : policy.layers) {
-      computed += static_cast<double>(layer.computed());
-      all += static_cast<double>(layer.computed() + layer.reused());
+    for (const LayerExternal& layer : policy.layers) {
+      computed += static_cast<double>(layer.work.computed());
+      all += static_cast<double>(layer.work.computed() + layer.work.reused());
     }
     if (all > 0) point.share = computed / all;
     if (policy.passes > 0) point.error = std::sqrt(policy.square_error / static_cast<double>(policy.passes));

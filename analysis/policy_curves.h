@@ -1,4 +1,4 @@
-// Error against work: refresh policies at many settings, held against exact attention on the same queries and keys.
+// Error against work: refresh policies at many settings, compared with exact attention on the same queries and keys.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 
 #include "analysis/redundancy.h"
 #include "attention/attention_observer.h"
-#include "attention/block_external_cache.h"
+#include "attention/block_attention.h"
 
 namespace flashblock {
 
@@ -14,14 +14,14 @@ namespace flashblock {
 /// the video that `redundancy` was measured on; then sparse attention alone and with residual.
 std::vector<PolicyPoint> policy_points(const Redundancy& redundancy);
 
-/// Puts every policy to work beside a video in which every attention is computed (RefreshPolicy::kEveryPass): on the
-/// video's own queries, keys and inner attention, so that all policies are asked the same and no error is passed on.
+/// Runs every policy next to a video in which every attention is computed ("every_pass"): on the queries,
+/// keys and internal attention of that video, so that all policies have the same input and no error propagates.
 /// The error of a point is the root mean square, over frame blocks, layers and passes (refreshed ones too), of
-/// |A - A_exact| / |A_exact|: A the merged output of all heads, the norm that over all its elements.
+/// |A - A_exact| / |A_exact|: A is the merged output of all heads, the norm is over all its elements.
 ///
-/// Besides, of passes that have two before them: the error if A_out (or L_out too) is copied from the pass before, and
-/// if it is predicted from the two passes before, A_1 + step (A_1 - A_0), with the step that takes the queries q_0, q_1
-/// of a head nearest to those of this pass. Their points have no share.
+/// In addition, for passes with two passes before them: the error if A_ext (or L_ext too) is copied from the previous
+/// pass, and if it is predicted from the two previous passes, A_1 + step (A_1 - A_0), with the step that takes the
+/// queries q_0, q_1 of a head nearest to those of this pass. These points have no share.
 class PolicyReplay : public AttentionObserver {
  public:
   PolicyReplay(int64_t layers, std::vector<PolicyPoint> points);
@@ -31,7 +31,7 @@ class PolicyReplay : public AttentionObserver {
  private:
   struct Replayed {
     PolicyPoint point;
-    std::vector<BlockExternalCache> layers;
+    std::vector<LayerExternal> layers;
     double square_error = 0;
     int64_t passes = 0;
   };
@@ -45,16 +45,16 @@ class PolicyReplay : public AttentionObserver {
     int64_t passes = 0;
   };
 
-  /// Adds what copying and predicting would have cost in this pass.
+  /// Adds the errors of copying and predicting in this pass.
   void predict(const AttentionObservation& observation, const at::Tensor& right);
 
   std::vector<Replayed> policies_;
   std::vector<std::vector<KeptPass>> before_;  // of each layer: the last two passes
-  std::vector<Prediction> predictions_ = {{"A_out copied, L_out exact"},
-                                          {"A_out predicted, L_out exact"},
-                                          {"A_out and L_out copied"},
-                                          {"A_out and L_out predicted"}};
-  std::vector<bool> begun_;  // of each layer: a block's denoising passes have been seen
+  std::vector<Prediction> predictions_ = {{"A_ext copied, L_ext exact"},
+                                          {"A_ext predicted, L_ext exact"},
+                                          {"A_ext and L_ext copied"},
+                                          {"A_ext and L_ext predicted"}};
+  std::vector<bool> begun_;  // of each layer: a denoising pass of a block was observed
 };
 
 }  // namespace flashblock

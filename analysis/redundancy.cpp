@@ -4,25 +4,12 @@
 #include <cmath>
 
 #include "analysis/policy_curves.h"
+#include "analysis/progress_sink.h"
 #include "core/error.h"
+#include "render/session_setup.h"
 
 namespace flashblock {
 namespace {
-
-/// Counts frame blocks for the observer, and lets the frames go.
-class CountingSink : public FrameSink {
- public:
-  CountingSink(RenderObserver& observer, int64_t blocks) : observer_(observer), progress_{.blocks = blocks} {}
-  void write(const RenderedBlock& block) override {
-    progress_.frames += block.rgb.size(0);
-    if (block.index >= 0) ++progress_.block;
-    observer_.progress(progress_);
-  }
-
- private:
-  RenderObserver& observer_;
-  RenderProgress progress_;
-};
 
 /// Whether the video was rendered to its end.
 bool watch_video(const RenderSetup& setup, const SessionInputs& inputs, LoadedModel& model,
@@ -32,12 +19,12 @@ bool watch_video(const RenderSetup& setup, const SessionInputs& inputs, LoadedMo
   options.attention = attention;
   options.observer = &meter;
   options.keep_pixels = false;
-  CountingSink sink(observer, setup.plan.blocks);
+  ProgressSink sink(observer, setup.plan.blocks);
   RenderSession session(model.transformer(), model.decoder(), options, profile);
-  return session.render(setup.plan, inputs, sink, stop).blocks_written == setup.plan.blocks;
+  return session.render(setup.plan, inputs, sink, stop).counts.blocks_written == setup.plan.blocks;
 }
 
-/// A head computed anew in `pass`, if it was last computed in `last`.
+/// Whether the gate refreshes a head in `pass` that was last computed in `last`.
 bool gate_opens(const Redundancy& redundancy, const GateThresholds& thresholds, size_t layer, size_t head, int64_t last,
                 int64_t pass) {
   const PassPair* pair = redundancy.pair(last, pass);
@@ -107,8 +94,7 @@ std::optional<Redundancy> measure_redundancy(const RenderSetup& setup, LoadedMod
                                              const RedundancyOptions& options, Profile& profile,
                                              RenderObserver& observer, const std::stop_token& stop) {
   if (setup.plan.initial_frames == 0 && setup.plan.blocks < 2) {
-    throw ConfigError(
-        "the video is one frame block, which has no past to attend to: give a longer video with --seconds");
+    throw ConfigError("the video is only one frame block, so there is no external attention: a longer video is needed");
   }
   const SessionInputs inputs = make_inputs(setup, model, observer);
   const TransformerConfig& transformer = model.transformer_config();
@@ -120,7 +106,7 @@ std::optional<Redundancy> measure_redundancy(const RenderSetup& setup, LoadedMod
   };
   stage("every pass", 1);
   RedundancyMeter meter(transformer.layers, transformer.heads);
-  const AttentionConfig every_pass{.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kEveryPass};
+  const AttentionConfig every_pass{.mode = AttentionConfig::Mode::kFlashblock, .refresh = "every_pass"};
   if (!watch_video(setup, inputs, model, every_pass, meter, profile, observer, stop)) return {};
   Redundancy result = meter.result();
   for (size_t i = 0; i < policies.size(); ++i) {
@@ -131,7 +117,7 @@ std::optional<Redundancy> measure_redundancy(const RenderSetup& setup, LoadedMod
   }
   result.policies.push_back(published_gate(result, options.gate));
   if (!options.points) return result;
-  stage("all policies beside every pass", videos);
+  stage("all policies next to every pass", videos);
   PolicyReplay replay(transformer.layers, policy_points(result));
   if (!watch_video(setup, inputs, model, every_pass, replay, profile, observer, stop)) return {};
   result.points = replay.result();

@@ -1,4 +1,4 @@
-// How much attention changes from pass to pass: what may be kept, and what each policy keeps.
+// How much attention changes from pass to pass, and how much of it each policy reuses.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@
 
 #include "analysis/video_measures.h"
 #include "attention/attention_observer.h"
-#include "attention/refresh_gate.h"
+#include "attention/policies/published_gate.h"
 #include "render/render.h"
 
 namespace flashblock {
@@ -18,14 +18,14 @@ namespace flashblock {
 /// One number per layer and head: [layer][head]; not measured (NaN) where a layer computes no attention in that pass.
 using HeadGrid = std::vector<std::vector<double>>;
 
-/// What is compared between two passes over the same frame block. Means over tokens and frame blocks.
+/// How attention differs between two passes over the same frame block. Means over tokens and frame blocks.
 enum class Change {
-  kExternalCosine,  ///< of A_out: cosine of the two outputs of a token
-  kExternalError,   ///< of A_out: norm of the difference over the norm of the later one
-  kLseChange,       ///< of L_out: |difference|
-  kInternalCosine,  ///< of A_in
-  kInternalError,   ///< of A_in
-  kOutputError,     ///< of the merged output of the later pass, if A_out and L_out of the earlier one are used in it
+  kExternalCosine,  ///< of A_ext: cosine similarity of the two outputs of a token
+  kExternalError,   ///< of A_ext: norm of the difference over the norm of the later one
+  kLseChange,       ///< of L_ext: |difference|
+  kInternalCosine,  ///< of A_int
+  kInternalError,   ///< of A_int
+  kOutputError,     ///< of the merged output of the later pass, if it reuses A_ext and L_ext of the earlier one
 };
 inline constexpr size_t kChanges = 6;
 
@@ -37,18 +37,19 @@ struct PassPair {
   const HeadGrid& of(Change change) const { return changes[static_cast<size_t>(change)]; }
 };
 
-/// A frame block that has a past. Means over layers, heads and denoising passes (the last block has no clean pass).
+/// A frame block that has earlier blocks. Means over layers, heads and denoising passes (the last block has no clean
+/// pass).
 struct BlockRedundancy {
-  double external_cosine = kNotMeasured;  ///< with the pass before
+  double external_cosine = kNotMeasured;  ///< with the previous pass
   double internal_cosine = kNotMeasured;
   double external_share = kNotMeasured;
 };
 
-/// What a policy computed anew: [layer][pass][head], part of the frame blocks.
+/// What a policy refreshes: [layer][pass][head], share of the frame blocks in which it is computed.
 struct PolicyRefresh {
   std::string name;
   std::vector<std::vector<std::vector<double>>> computed;
-  double share = kNotMeasured;  ///< computed, of all that there was to compute
+  double share = kNotMeasured;  ///< computed, of all external attentions
 };
 
 /// A policy at one setting.
@@ -63,25 +64,26 @@ struct PolicyPoint {
 struct Redundancy {
   int64_t layers = 0, heads = 0, passes = 0;
   std::vector<PassPair> pairs;  ///< by `to`, then `from`; up to eight passes all pairs, else first and last ones
-  std::vector<HeadGrid> external_share;  ///< of each pass: part of the attention that goes to earlier blocks
+  std::vector<HeadGrid> external_share;  ///< of each pass: share of the attention weight on earlier blocks
   std::vector<BlockRedundancy> blocks;
   std::vector<PolicyRefresh> policies;
-  std::vector<PolicyPoint> points;  ///< if asked for: error against work (policy_curves.h)
+  std::vector<PolicyPoint> points;  ///< if requested: error against work (policy_curves.h)
 
   /// Null if that pair was not kept.
   const PassPair* pair(int64_t from, int64_t to) const;
 };
 
-/// Mean of all that was measured in a grid.
+/// Mean of the measured values of a grid.
 double grid_mean(const HeadGrid& grid);
 
-/// Compares the passes of each frame block as the video goes by. Wants every pass computed (RefreshPolicy::kEveryPass).
+/// Compares the passes of each frame block while the video is rendered.
+/// Requires: every pass computed ("every_pass").
 class RedundancyMeter : public AttentionObserver {
  public:
   RedundancyMeter(int64_t layers, int64_t heads);
   void observe(const AttentionObservation& observation) override;
 
-  /// All but the policies.
+  /// Everything except the policies.
   Redundancy result() const;
 
  private:
@@ -116,7 +118,7 @@ class RedundancyMeter : public AttentionObserver {
   std::vector<BlockSum> blocks_;
 };
 
-/// Takes down which attentions are computed.
+/// Counts which external attentions are computed.
 class RefreshMeter : public AttentionObserver {
  public:
   RefreshMeter(int64_t layers, int64_t heads)
@@ -131,33 +133,33 @@ class RefreshMeter : public AttentionObserver {
   };
   int64_t heads_;
   int64_t steps_ = 0;                       // denoising passes of a block
-  std::vector<bool> denoised_;              // of each layer: the block's clean pass is to come
+  std::vector<bool> denoised_;              // of each layer: the block's clean pass comes next
   std::vector<std::vector<Count>> counts_;  // [layer][pass]
 };
 
-/// The published gate, from the means over all blocks, as its calibration takes them: the first pass computes, and a
-/// head in a later pass where, since it was last computed, A_out or L_out has changed beyond the thresholds. `name`: as
-/// in RefreshGate. Attentions that were not measured are computed.
+/// The published gate, from the means over all blocks, as its calibration does: the first pass computes, and a head in
+/// a later pass where, since it was last computed, A_ext or L_ext has changed beyond the thresholds. `name`: as in
+/// RefreshGate. Attentions that were not measured are computed.
 RefreshGate calibrate_gate(const Redundancy& redundancy, const GateThresholds& thresholds, const std::string& name);
 
-/// What it computes of all that was measured.
+/// The refreshes of that gate on what was measured.
 PolicyRefresh published_gate(const Redundancy& redundancy, const GateThresholds& thresholds = {});
 
-/// A policy to watch.
+/// A policy whose refreshes are counted.
 struct WatchedPolicy {
   std::string name;
   AttentionConfig attention;
 };
 
-/// What measure_redundancy looks at besides passes.
+/// What measure_redundancy measures besides passes.
 struct RedundancyOptions {
   std::vector<WatchedPolicy> policies;
   GateThresholds gate;
-  bool points = false;  ///< error against work of all policies, in a video more
+  bool points = false;  ///< error against work of all policies, which renders one more video
 };
 
-/// Renders the video with every attention computed and compares its passes, then once with each policy to see what it
-/// computes. Nothing if `stop` was requested. Throws: Error; ConfigError if no frame block has a past.
+/// Renders the video with every attention computed and compares its passes, then once with each policy to count what it
+/// computes. None if `stop` was requested. Throws: Error; ConfigError if no frame block has earlier blocks.
 std::optional<Redundancy> measure_redundancy(const RenderSetup& setup, LoadedModel& model,
                                              const RedundancyOptions& options, Profile& profile,
                                              RenderObserver& observer, const std::stop_token& stop = {});

@@ -10,7 +10,7 @@
 namespace flashblock {
 namespace {
 
-/// Passes of a block that are kept to compare with: the first one and the last ones.
+/// Passes of a block that later ones are compared with: the first one and the last ones.
 constexpr size_t kKeptPasses = 7;
 
 // Of each head, [N] float64 on the CPU. Outputs are [B, L, N, D], log-sum-exps [B, N, L].
@@ -94,7 +94,7 @@ void RedundancyMeter::observe(const AttentionObservation& observation) {
   FB_CHECK(observation.computed.all().item<bool>(), "passes are compared where each computes its attention");
   std::vector<KeptPass>& kept = kept_[static_cast<size_t>(observation.layer)];
   const bool clean = observation.pass.kind == Pass::Kind::kClean;
-  if (clean && kept.empty()) return;  // a context that is put through again at a change of the prompt
+  if (clean && kept.empty()) return;  // the context is replayed at a prompt change
   if (!clean && observation.pass.step_index == 0) {
     kept.clear();
     if (observation.layer == 0) blocks_.emplace_back();
@@ -142,7 +142,7 @@ void RefreshMeter::observe(const AttentionObservation& observation) {
   const auto layer = static_cast<size_t>(observation.layer);
   std::vector<Count>& passes = counts_[layer];
   const bool clean = observation.pass.kind == Pass::Kind::kClean;
-  if (clean && !denoised_[layer]) return;  // of a given start, or of a context that is put through again
+  if (clean && !denoised_[layer]) return;  // of a given start, or of a context that is replayed
   denoised_[layer] = !clean;
   if (!clean) steps_ = std::max(steps_, observation.pass.step_index + 1);
   const auto pass = static_cast<size_t>(clean ? steps_ : observation.pass.step_index);

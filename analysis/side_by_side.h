@@ -1,4 +1,4 @@
-// The videos of an analysis, side by side.
+// All runs of a fidelity analysis in one video.
 #pragma once
 
 #include <filesystem>
@@ -11,10 +11,10 @@
 
 namespace flashblock {
 
-/// Frame number `frame` of a run, made small. Shape: [h, w, 3] uint8.
+/// Frame number `frame` of a run, scaled down. Shape: [h, w, 3] uint8.
 at::Tensor thumbnail_at(const MeasuredRun& run, int64_t frame);
 
-/// Writes one video that shows all runs at once, each under its name. `format`: its frame size does not count.
+/// Writes one video that shows all runs at once, each under its name. `format`: its frame size is not used.
 /// Throws: ConfigError if the video exists and may not be replaced; MediaError.
 void write_side_by_side(const Fidelity& fidelity, const std::filesystem::path& video, VideoFormat format,
                         ExistingVideo existing, const std::map<std::string, std::string>& tags);

@@ -43,7 +43,7 @@ const std::array<ModelGeometry, 3>& published_geometries() {
 }
 
 [[noreturn]] void refuse(const std::string& text, const std::string& found) {
-  throw ConfigError("--geometry " + text + ": " + found +
+  throw ConfigError("geometry " + text + ": " + found +
                     "; wanted wan2.1-1.3b, wan2.1-14b, demo, or sizes as in width=1536,layers=30,heads=12,ffn=8960 "
                     "(and text=4096,text_length=512,vae=96)");
 }
@@ -53,7 +53,7 @@ int64_t read_size(const std::string& text, const std::string& value) {
   int64_t size = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), size);
   if (error != std::errc() || end != value.data() + value.size() || size < 1 || size > kLargest)
-    refuse(text, "found '" + value + "' where a number from 1 to 100000 belongs");
+    refuse(text, "found '" + value + "', wanted a number from 1 to 100000");
   return size;
 }
 

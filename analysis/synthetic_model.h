@@ -1,4 +1,4 @@
-// Models of any size with random weights, made on the device: for measuring time and memory without files.
+// Models of any size with random weights, generated on the device: to measure time and memory without files.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -13,7 +13,7 @@
 
 namespace flashblock {
 
-/// Sizes of a model: its transformer, the text encoder that belongs to it, its VAE.
+/// Sizes of a model: its transformer, its text encoder, its VAE.
 struct ModelGeometry {
   std::string name;
   int64_t width = 0, layers = 0, heads = 0, ffn = 0;  ///< of the transformer
@@ -22,8 +22,8 @@ struct ModelGeometry {
   int64_t vae_width = 96;
 };
 
-/// A published size, `wan2.1-1.3b`, `wan2.1-14b` or `demo` (the demo model's transformer and text encoder), or one's
-/// own: `width=W,layers=N,heads=N,ffn=W`, and `text=W`, `text_length=N`, `vae=W` where they are not those of Wan2.1.
+/// A published size, `wan2.1-1.3b`, `wan2.1-14b` or `demo` (the demo model's transformer and text encoder), or any
+/// other: `width=W,layers=N,heads=N,ffn=W`, and `text=W`, `text_length=N`, `vae=W` where they are not those of Wan2.1.
 /// Throws: ConfigError.
 ModelGeometry parse_geometry(const std::string& text);
 
@@ -31,9 +31,9 @@ ModelGeometry parse_geometry(const std::string& text);
 /// those of the demo model for `demo`.
 ModelDescription random_description(const ModelGeometry& geometry);
 
-/// The weights. Normal numbers, scaled so that activations stay finite: a matrix product takes more power, and so more
-/// time, on random numbers than on zeros. Each tensor is made when it is read, on `device` and in `dtype`; nothing is
-/// kept. The token embeddings are one number.
+/// The weights: normally distributed, scaled so that activations stay finite. (A matrix product takes more power, and
+/// so more time, on random numbers than on zeros.) Each tensor is generated when it is read, on `device` and in
+/// `dtype`, and not cached. All token embeddings are the same number.
 ModelWeights random_weights(const ModelGeometry& geometry, at::Device device, at::ScalarType dtype);
 
 /// The same for the published decoders: the Wan VAE of width 96, and the small one, TAEHV.

@@ -6,7 +6,7 @@ namespace flashblock {
 
 TimeMark::TimeMark(at::Device device) : time_(std::chrono::steady_clock::now()) {
   if (device.is_cpu()) return;
-  event_.emplace(device.type(), c10::EventFlag::BACKEND_DEFAULT);  // the other kind keeps no time
+  event_.emplace(device.type(), c10::EventFlag::BACKEND_DEFAULT);  // the default kind does not record time
   event_->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
 }
 

@@ -9,8 +9,8 @@
 
 namespace flashblock {
 
-/// A moment in the work of the calling thread's current stream of a device: when all that was put there so far is done.
-/// On the CPU, where a call returns when its work is done, the moment of construction. Nothing waits for it.
+/// A moment on the current stream of the calling thread: when all work queued so far is done. On the CPU, where a call
+/// returns when its work is done, the moment of construction. Making one does not synchronize.
 class TimeMark {
  public:
   explicit TimeMark(at::Device device);

@@ -14,9 +14,9 @@
 #include "media/video_writer.h"
 #include "pipeline/block_denoiser.h"
 #include "pipeline/noise_source.h"
+#include "pipeline/render_line.h"
 #include "pipeline/render_session.h"
-#include "pipeline/thread_share.h"
-#include "render/render.h"
+#include "render/session_setup.h"
 
 namespace flashblock {
 namespace {
@@ -27,7 +27,7 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-/// The video's beginning, up to a few blocks with a full window: every shape comes up in it.
+/// The beginning of the video, up to a few blocks with a full window: every shape occurs in it.
 VideoPlan beginning(const BenchContext& bench) {
   VideoPlan plan = bench.setup.plan;
   plan.blocks = std::min(plan.blocks, bench.first_full_block() + 3);
@@ -35,7 +35,7 @@ VideoPlan beginning(const BenchContext& bench) {
   return plan;
 }
 
-/// Puts a video's segments on disk, in a folder that goes with it, and takes note of the time.
+/// Writes the segments of a video to the scratch folder and records when its blocks arrive.
 class TimedVideo : public FrameSink {
  public:
   TimedVideo(const BenchContext& bench, const VideoPlan& plan, const DrawnFrames* drawn)
@@ -56,7 +56,7 @@ class TimedVideo : public FrameSink {
     writer_.write(drawn_ ? drawn_->block(block.index, block.rgb.size(0)) : block.rgb);
   }
 
-  /// Of a video that began at `begin`.
+  /// The times of a video that started at `begin`.
   VideoRun run(Clock::time_point begin) const {
     VideoRun run{.first_frame_seconds = seconds_between(begin, arrivals_.front()),
                  .decoded_seconds = seconds_between(begin, arrivals_.back()),
@@ -89,7 +89,7 @@ class WrittenVideos {
     TimedVideo sink(bench_, plan, drawn_);
     synchronize(bench_.device());
     const auto begin = Clock::now();
-    const RenderCounts counts = session_.render(plan, inputs_, sink, bench_.stop);
+    const RenderCounts counts = session_.render(plan, inputs_, sink, bench_.stop).counts;
     const auto end = Clock::now();
     if (counts.blocks_written < plan.blocks) return {};
     VideoRun run = sink.run(begin);
@@ -116,10 +116,10 @@ class WrittenVideos {
   SessionInputs inputs_;
 };
 
-/// A video that is only denoised: as a session does it, without a decoder.
+/// A video that is only denoised: as in a session, without a decoder.
 std::optional<VideoRun> denoised_video(const BenchContext& bench, const VideoPlan& plan,
                                        const AttentionConfig& attention) {
-  const ThreadShare share(ThreadShare::of_stage(bench.device()));
+  const StageScope as_in_a_render(bench.device());
   const SeededNoise noise(1);
   const at::Tensor text = bench.text();
   Recipe recipe = bench.recipe();
@@ -141,7 +141,7 @@ std::optional<VideoRun> denoised_video(const BenchContext& bench, const VideoPla
     const FrameBlock block = plan.block(index);
     const at::Tensor latents = denoiser.denoise(block, noise, bench.stop);
     if (!latents.defined()) return {};
-    if (index + 1 < plan.blocks) denoiser.remember(latents, block.start_frame, recipe.context_noise);
+    if (index + 1 < plan.blocks) denoiser.clean_pass(latents, block.start_frame, recipe.context_noise);
     marks.emplace_back(bench.device());
   }
   VideoRun run{.seconds = marks.back().seconds_since(begin)};
@@ -153,19 +153,19 @@ std::optional<VideoRun> denoised_video(const BenchContext& bench, const VideoPla
 using Video = std::function<std::optional<VideoRun>(const VideoPlan&, const AttentionConfig&)>;
 
 bool measure_kind(const BenchContext& bench, const std::string& kind, const Video& video, WindowTimes& result) {
-  VideoTimes times{.kind = kind, .runs = std::vector<std::vector<VideoRun>>(bench.ways.size())};
+  VideoTimes times{.kind = kind, .runs = std::vector<std::vector<VideoRun>>(bench.modes.size())};
   bool stopped = false;
-  const bool whole = bench.take_turns(bench.options.video_rounds, [&](size_t way, bool counts) {
+  const bool whole = bench.take_turns(bench.options.video_rounds, [&](size_t mode, bool counts) {
     if (stopped) return;
-    const auto run = video(counts ? bench.setup.plan : beginning(bench), bench.ways[way].attention);
+    const auto run = video(counts ? bench.setup.plan : beginning(bench), bench.modes[mode].attention);
     stopped = !run;
-    if (run && counts) times.runs[way].push_back(*run);
+    if (run && counts) times.runs[mode].push_back(*run);
   });
   result.videos.push_back(std::move(times));
   return whole && !stopped;
 }
 
-/// Runs of work that the ways do not change.
+/// Times work that does not depend on the mode.
 template <typename Work>
 bool measure_stage(const BenchContext& bench, const std::string& name, VideoBenchmark& result, const Work& work) {
   WorkTimes times{.work = name, .seconds = {{}}};
@@ -199,7 +199,7 @@ bool measure_decoder(const BenchContext& bench, const std::string& name, LatentD
 }  // namespace
 
 bool measure_stages(const BenchContext& bench, const BenchFrames& frames, VideoBenchmark& result) {
-  const ThreadShare share(ThreadShare::of_stage(bench.device()));
+  const StageScope as_in_a_render(bench.device());
   if (bench.options.text && !measure_text(bench, result)) return false;
   at::Tensor rgb;
   if (frames.small && !measure_decoder(bench, "VAE decode, small", *frames.small, rgb, result)) return false;

@@ -1,4 +1,4 @@
-// Whole videos, and the stages around the transformer.
+// Times of whole videos, and of the stages around the transformer.
 #pragma once
 
 #include <memory>
@@ -8,16 +8,16 @@
 
 namespace flashblock {
 
-/// What videos are decoded by and encoded from.
+/// The decoders, and the frames that are encoded.
 struct BenchFrames {
-  std::shared_ptr<LatentDecoder> full, small;  ///< small may be null: it is left out
-  std::shared_ptr<const DrawnFrames> drawn;    ///< null: what the decoder makes is encoded
+  std::shared_ptr<LatentDecoder> full, small;  ///< small: null if it is left out
+  std::shared_ptr<const DrawnFrames> drawn;    ///< null: the decoded frames are encoded
 };
 
-/// The text encoder, the decoders, the encoder. False if `stop` was requested.
+/// Times the text encoder, the decoders and the video encoder. False if `stop` was requested.
 bool measure_stages(const BenchContext& bench, const BenchFrames& frames, VideoBenchmark& result);
 
-/// Videos of every kind. False if `stop` was requested.
+/// Times videos of every kind. False if `stop` was requested.
 bool measure_videos(const BenchContext& bench, const BenchFrames& frames, WindowTimes& result);
 
 }  // namespace flashblock

@@ -14,19 +14,19 @@
 namespace flashblock {
 namespace {
 
-double mean(const at::Tensor& x) { return x.mean(at::kDouble).item<double>(); }
+double mean_of(const at::Tensor& x) { return x.mean(at::kDouble).item<double>(); }
 
-at::Tensor grey_of(const at::Tensor& pixels) { return pixels.mean(1); }  // [T, 3, H, W] to [T, H, W]
+at::Tensor gray_of(const at::Tensor& pixels) { return pixels.mean(1); }  // [T, 3, H, W] to [T, H, W]
 
-FrameStatistics statistics_of(const at::Tensor& pixels, const at::Tensor& grey) {
-  const int64_t height = grey.size(1), width = grey.size(2);
+FrameStatistics statistics_of(const at::Tensor& pixels, const at::Tensor& gray) {
+  const int64_t height = gray.size(1), width = gray.size(2);
   const auto steps = [&](int64_t axis, int64_t length) {
     if (length < 2) return 0.0;
-    return mean((grey.narrow(axis, 1, length - 1) - grey.narrow(axis, 0, length - 1)).abs());
+    return mean_of((gray.narrow(axis, 1, length - 1) - gray.narrow(axis, 0, length - 1)).abs());
   };
-  return {.brightness = mean(grey),
-          .contrast = mean(grey.flatten(1).std(/*dim=*/1, /*unbiased=*/false)),
-          .saturation = mean(pixels.amax(1) - pixels.amin(1)),
+  return {.brightness = mean_of(gray),
+          .contrast = mean_of(gray.flatten(1).std(/*dim=*/1, /*unbiased=*/false)),
+          .saturation = mean_of(pixels.amax(1) - pixels.amin(1)),
           .sharpness = steps(2, width) + steps(1, height)};
 }
 
@@ -41,7 +41,7 @@ void keep(const at::Tensor& latents, const at::Tensor& rgb, ReferenceVideo& refe
 
 FrameStatistics frame_statistics(const at::Tensor& rgb) {
   const at::Tensor pixels = from_rgb24(rgb);
-  return statistics_of(pixels, grey_of(pixels));
+  return statistics_of(pixels, gray_of(pixels));
 }
 
 double psnr(double error, double peak) { return 10 * std::log10(peak * peak / error); }
@@ -52,9 +52,9 @@ void VideoMeter::write(const RenderedBlock& block) {
   const at::Tensor rgb = block.rgb.narrow(0, 0, count);
   const at::Tensor latents = block.latents.to(at::kCPU, at::kFloat);
   const at::Tensor pixels = from_rgb24(rgb);
-  const at::Tensor grey = grey_of(pixels);
-  BlockMeasures measures{.first_frame = frames_, .frames = count, .statistics = statistics_of(pixels, grey)};
-  measure_motion(grey, measures);
+  const at::Tensor gray = gray_of(pixels);
+  BlockMeasures measures{.first_frame = frames_, .frames = count, .statistics = statistics_of(pixels, gray)};
+  measure_motion(gray, measures);
   if (options_.reference) compare(latents, rgb, measures);
   if (options_.keep) keep(latents, rgb, *options_.keep);
   thumbnails_.push_back(shrink_frames(rgb, options_.thumbnail_width));
@@ -62,21 +62,21 @@ void VideoMeter::write(const RenderedBlock& block) {
   frames_ += count;
 }
 
-void VideoMeter::measure_motion(const at::Tensor& grey, BlockMeasures& measures) {
-  const int64_t before = last_grey_.defined() ? last_grey_.size(0) : 0;
-  const at::Tensor all = before > 0 ? at::cat({last_grey_, grey}) : grey;
+void VideoMeter::measure_motion(const at::Tensor& gray, BlockMeasures& measures) {
+  const int64_t before = last_gray_.defined() ? last_gray_.size(0) : 0;
+  const at::Tensor all = before > 0 ? at::cat({last_gray_, gray}) : gray;
   const int64_t count = all.size(0);
   if (count >= 2) {
     const at::Tensor change = all.narrow(0, 1, count - 1) - all.narrow(0, 0, count - 1);
-    if (before > 0) measures.change_at_border = mean(change[before - 1].abs());
-    const int64_t inside = grey.size(0) - 1;
-    if (inside > 0) measures.change_inside = mean(change.narrow(0, change.size(0) - inside, inside).abs());
+    if (before > 0) measures.change_at_border = mean_of(change[before - 1].abs());
+    const int64_t within = gray.size(0) - 1;
+    if (within > 0) measures.change_within = mean_of(change.narrow(0, change.size(0) - within, within).abs());
     // Of the changes, the first reaches back to the frame before last: with two frames before the block, every
     // frame of the block has a second difference.
     const int64_t second = change.size(0) - 1;
-    if (second > 0) measures.flicker = mean((change.narrow(0, 1, second) - change.narrow(0, 0, second)).abs()) / 2;
+    if (second > 0) measures.flicker = mean_of((change.narrow(0, 1, second) - change.narrow(0, 0, second)).abs()) / 2;
   }
-  last_grey_ = all.narrow(0, std::max<int64_t>(0, count - 2), std::min<int64_t>(2, count)).clone();
+  last_gray_ = all.narrow(0, std::max<int64_t>(0, count - 2), std::min<int64_t>(2, count)).clone();
 }
 
 void VideoMeter::compare(const at::Tensor& latents, const at::Tensor& rgb, BlockMeasures& measures) const {
@@ -84,12 +84,12 @@ void VideoMeter::compare(const at::Tensor& latents, const at::Tensor& rgb, Block
   const size_t index = blocks_.size();
   FB_CHECK(index < reference.latents.size(), "the reference ends before this video");
   const at::Tensor& other = reference.latents[index];
-  measures.latent_error = mean((latents - other).square());
+  measures.latent_error = mean_of((latents - other).square());
   if (reference.latent_range() > 0) {
     measures.latent_ssim = ssim(latents.flatten(0, 2), other.flatten(0, 2), reference.latent_range());
   }
   const at::Tensor pixels = from_rgb24(rgb), other_pixels = from_rgb24(reference.rgb[index]);
-  measures.frame_error = mean((pixels - other_pixels).square());
+  measures.frame_error = mean_of((pixels - other_pixels).square());
   measures.frame_ssim = ssim(pixels.flatten(0, 1), other_pixels.flatten(0, 1), 1.0);
 }
 

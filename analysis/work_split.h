@@ -1,4 +1,4 @@
-// Where the time of a piece of work goes, by the scopes of core/work_scopes.h.
+// Where time goes, by the scopes of core/work_scopes.h.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -13,8 +13,8 @@
 
 namespace flashblock {
 
-/// While it lives, watches the scopes that the calling thread enters. Only the outermost ones count. A watched piece of
-/// work takes longer, by two marks a scope: time the whole without it. One at a time a thread.
+/// Times the scopes that the calling thread enters during its life. Only the outermost ones count. Timing adds two
+/// marks per scope: measure the whole without it. At most one per thread.
 class WorkSplit {
  public:
   explicit WorkSplit(at::Device device);
@@ -22,7 +22,7 @@ class WorkSplit {
   WorkSplit(const WorkSplit&) = delete;
   WorkSplit& operator=(const WorkSplit&) = delete;
 
-  /// Seconds so far, by the scope's name; on a GPU those of its stream. Waits for the device.
+  /// Seconds so far, by name of scope; on a GPU those of its stream. Synchronizes the device.
   std::map<std::string, double> seconds() const;
 
   // For the observer of LibTorch.

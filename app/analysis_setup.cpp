@@ -58,13 +58,14 @@ std::vector<ChosenPolicy> choose_policies(const AnalysisRequest& request, const 
 
 void check_analysis_file(const fs::path& file, bool overwrite) {
   const fs::path folder = file.parent_path();
-  if (!fs::is_directory(folder)) throw MediaError(file.string() + ": there is no folder " + folder.string());
+  if (!fs::is_directory(folder))
+    throw MediaError(file.string() + ": the folder " + folder.string() + " does not exist");
   if (access(folder.c_str(), W_OK) != 0) {
-    throw MediaError(file.string() + ": the folder " + folder.string() + " cannot be written");
+    throw MediaError(file.string() + ": the folder " + folder.string() + " is not writable");
   }
-  if (fs::is_directory(file)) throw ConfigError(file.string() + " is a folder: give another name");
+  if (fs::is_directory(file)) throw ConfigError(file.string() + " is a folder: choose another name");
   if (!overwrite && fs::exists(file)) {
-    throw ConfigError(file.string() + " exists already: give another name, or --overwrite");
+    throw ConfigError(file.string() + " exists already: choose another name, or use --overwrite");
   }
 }
 

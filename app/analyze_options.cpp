@@ -9,27 +9,24 @@ VideoPlace parse_video_place(const std::string& name) {
   if (name == "inside") return VideoPlace::kInside;
   if (name == "beside") return VideoPlace::kBeside;
   if (name == "none") return VideoPlace::kNone;
-  throw ConfigError("--video: found '" + name + "', wanted inside, beside or none");
+  throw ConfigError("--side-by-side: found '" + name + "', wanted inside, beside or none");
 }
 
 }  // namespace
 
 AnalyzeOptions::Common::Common(CLI::App& app) : command(app), options(app) {
-  options.add_prompts();
-  options.add_video();
-  options.add_model();
+  for (const char* shared : {"Prompt", "Video", "Model"}) options.add_group(shared);
   const std::string group = "Analysis";
   command
       .add_option("--policy", asked.policies,
-                  "A refresh policy to judge, with its settings if it has any; repeatable [attention.refresh]")
+                  "A refresh policy to measure, with its settings if any; repeatable [attention.refresh]")
       ->type_name("NAME[,KEY=VALUE]...")
       ->group(group)
       ->allow_extra_args(false);
-  command.add_option("-o,--output", page, "The page; NAME.json goes beside it [named after seed and prompt]")
+  command.add_option("-o,--output", page, "The page; NAME.json is written beside it [named after seed and prompt]")
       ->type_name("NAME.html")
       ->group(group);
-  options.add_flag("--overwrite", "overwrite", true, "Replace files that are there already")->group(group);
-  options.add_flag("--no-metadata", "metadata", false, "Leave the prompt out of all files")->group(group);
+  for (const char* key : {"overwrite", "metadata"}) options.add_key(key);
   options.add_configuration();
   command.add_flag("--quiet", asked.quiet, "Print errors only")->group("Run");
   command.add_option("--progress", progress, "auto, bar, json or none")
@@ -46,30 +43,32 @@ AnalysisRequest AnalyzeOptions::Common::request() {
 }
 
 AnalyzeOptions::AnalyzeOptions(CLI::App& app)
-    : analyze_(*app.add_subcommand("analyze", "Measure what reused attention may skip, and what it costs the frame")),
-      redundancy_(*analyze_.add_subcommand(
-          "redundancy",
-          "Render a video and see how attention changes from pass to pass, per layer and head, and what each policy "
-          "computes: a page with heat maps, and the numbers as JSON")),
+    : analyze_(
+          *app.add_subcommand("analyze", "Measure how much attention repeats, and what reusing it costs in quality")),
+      redundancy_(*analyze_.add_subcommand("redundancy",
+                                           "Render a video and measure how attention changes from pass to pass, per "
+                                           "layer and head, and what each policy "
+                                           "computes: a page with heat maps, and the numbers as JSON")),
       fidelity_(*analyze_.add_subcommand(
           "fidelity",
-          "Render a video exactly and with reused attention, and hold them side by side: a page with curves, frames "
-          "and a video, and the numbers as JSON")) {
+          "Render a video with exact and with reused attention and compare them: a page with curves, images and a "
+          "video, and the numbers as JSON")) {
   analyze_.require_subcommand(1);
   add_redundancy();
   CLI::App& command = fidelity_.command;
   const std::string group = "Analysis";
   command
       .add_option("--other-seed", fidelity_request_.other_seed,
-                  "Seed of the video that shows how far apart two good videos are [seed + 1]")
+                  "Seed of the video that shows how far apart two videos of the prompt are [seed + 1]")
       ->type_name("N")
       ->group(group);
   command
-      .add_option("--video", video_, "The side-by-side video: inside the page (and beside it), beside it only, or none")
+      .add_option("--side-by-side", video_,
+                  "The side-by-side video: inside the page (and beside it), beside it only, or none")
       ->type_name("PLACE")
       ->capture_default_str()
       ->group(group);
-  command.add_option("--stills", fidelity_request_.stills, "Frames of each rendering in the page")
+  command.add_option("--stills", fidelity_request_.stills, "Images of each rendering in the page")
       ->type_name("N")
       ->check(CLI::Range(1, 100))
       ->capture_default_str()
@@ -86,7 +85,7 @@ void AnalyzeOptions::add_redundancy() {
       ->group(group);
   command
       .add_option("--gate-cosine", redundancy_request_.thresholds.cosine,
-                  "The gate computes a head anew below this cosine of its attention over earlier blocks")
+                  "The gate refreshes a head below this cosine similarity of its external attention")
       ->type_name("X")
       ->check(CLI::Range(-1.0, 1.0))
       ->capture_default_str()
@@ -100,7 +99,7 @@ void AnalyzeOptions::add_redundancy() {
       ->group(group);
   command
       .add_flag("--curves", redundancy_request_.points,
-                "Hold every policy at many settings, and sparse attention, against exact attention: error against work")
+                "Measure error against work for every policy at many settings, and for sparse attention")
       ->group(group);
 }
 

@@ -1,4 +1,4 @@
-// `flashblock analyze`: its options, and what they ask for.
+// The command line of `flashblock analyze`, and the requests that it makes.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -15,7 +15,7 @@
 
 namespace flashblock {
 
-/// What all analyses are given.
+/// What all analyses have in common.
 struct AnalysisRequest {
   std::vector<ConfigLayer> layers;
   std::vector<std::string> policies;  ///< NAME[,KEY=VALUE]...; none: the policy of the configuration
@@ -24,9 +24,9 @@ struct AnalysisRequest {
   ProgressStyle progress = ProgressStyle::kAuto;
 };
 
-/// Where the side-by-side video goes.
+/// Where the side-by-side video is placed.
 enum class VideoPlace {
-  kInside,  ///< into the page, and beside it
+  kInside,  ///< in the page, and beside it
   kBeside,  ///< beside the page, which plays it from there
   kNone,
 };
@@ -36,15 +36,15 @@ struct FidelityRequest {
   AnalysisRequest analysis;
   std::optional<uint64_t> other_seed;  ///< of the ceiling; none: seed + 1
   VideoPlace video = VideoPlace::kInside;
-  int64_t stills = 6;  ///< frames of each run in the page
+  int64_t stills = 6;  ///< images of each run in the page
 };
 
 /// `flashblock analyze redundancy`.
 struct RedundancyRequest {
   AnalysisRequest analysis;
-  std::filesystem::path gate;  ///< where the published gate is written to, FILE.yaml; empty: nowhere
+  std::filesystem::path gate;  ///< where the published gate is written, FILE.yaml; empty: nowhere
   GateThresholds thresholds;
-  bool points = false;  ///< hold all policies at many settings against exact attention
+  bool points = false;  ///< measure error against work for all policies at many settings
 };
 
 /// The command line of the analyses.
@@ -52,7 +52,7 @@ class AnalyzeOptions {
  public:
   explicit AnalyzeOptions(CLI::App& app);
 
-  /// What was asked for, to be called once after parsing; at most one is set. Throws: ConfigError.
+  /// The request, to be called once after parsing; at most one is set. Throws: ConfigError.
   std::optional<FidelityRequest> fidelity();
   std::optional<RedundancyRequest> redundancy();
 

@@ -7,6 +7,7 @@
 #include "app/interrupt.h"
 #include "batch/batch_report.h"
 #include "batch/job_check.h"
+#include "batch/process_host.h"
 #include "core/error.h"
 
 namespace flashblock {
@@ -16,76 +17,85 @@ namespace fs = std::filesystem;
 
 constexpr int kUnfinished = 6;  // exit status of --status: not all videos are done, none has failed
 
-/// The shard's videos, in the order of rendering: a shard is a run of them, so that it loads few models.
+/// The shard's videos, in rendering order. A shard is a contiguous part, so that it loads few models.
 std::vector<size_t> videos_of_shard(const std::vector<BatchVideo>& videos, const Shard& shard) {
   const std::vector<size_t> order = render_order(videos);
   const auto count = static_cast<int64_t>(order.size());
   return {order.begin() + count * (shard.index - 1) / shard.count, order.begin() + count * shard.index / shard.count};
 }
 
-/// A video that might be made by another try, or elsewhere, decides: scripts can tell that from faults that stay.
-int status_of(const std::vector<JobStatus>& records, const std::vector<size_t>& shown) {
-  int status = 0;
+/// Temporary failures take precedence, so that scripts know when another attempt may succeed.
+int exit_status_of(const std::vector<JobStatus>& statuses, const std::vector<size_t>& shown) {
+  constexpr int kTemporary = static_cast<int>(ExitStatus::kDevice);
+  int result = 0;
   for (const size_t video : shown) {
-    const JobStatus& record = records[video];
-    if (record.state == JobState::kDone) continue;
-    const int own = record.fault ? record.fault->status : kUnfinished;
-    const bool passing = own == static_cast<int>(ExitStatus::kDevice);
-    if (passing || status == 0 || status == kUnfinished) status = own;
-    if (passing) break;
+    const JobStatus& status = statuses[video];
+    if (status.state == JobState::kDone) continue;
+    const int own = status.fault ? status.fault->status : kUnfinished;
+    if (own == kTemporary) return own;
+    if (result == 0 || result == kUnfinished) result = own;
   }
-  return status;
+  return result;
 }
 
 int print_status(const BatchRequest& request) {
   const std::vector<BatchVideo> videos = read_jobs_file(request.jobs_file);
   const BatchFolder folder(request.jobs_file);
-  std::vector<JobStatus> records;
+  std::vector<JobStatus> statuses;
   std::vector<size_t> shown;
   for (size_t i = 0; i < videos.size(); ++i) {
     shown.push_back(i);
-    records.push_back(folder.read(videos[i].name));
-    if (records[i].state == JobState::kDone && !fs::exists(records[i].output)) records[i] = {};
+    statuses.push_back(folder.read(videos[i].name));
+    if (statuses[i].state == JobState::kDone && !fs::exists(statuses[i].output)) statuses[i] = {};
     if (videos[i].fault) {
-      records[i].state = JobState::kFailed;
-      records[i].fault = videos[i].fault;
+      statuses[i].state = JobState::kFailed;
+      statuses[i].fault = videos[i].fault;
     }
   }
-  std::cout << board_table(videos, records, shown);
-  return status_of(records, shown);
+  std::cout << board_table(videos, statuses, shown);
+  return exit_status_of(statuses, shown);
 }
 
 int print_check(const std::vector<BatchVideo>& videos, const std::vector<size_t>& shown) {
-  std::vector<JobStatus> records(videos.size());
+  std::vector<JobStatus> statuses(videos.size());
   for (const size_t video : shown) {
     if (videos[video].fault) {
-      records[video].state = JobState::kFailed;
-      records[video].fault = videos[video].fault;
+      statuses[video].state = JobState::kFailed;
+      statuses[video].fault = videos[video].fault;
       std::cerr << "flashblock: error: " << videos[video].fault->message << '\n';
     } else {
       std::cout << videos[video].name << '\t' << videos[video].config.output.string() << '\n';
-      records[video].state = JobState::kDone;
+      statuses[video].state = JobState::kDone;
     }
   }
-  return status_of(records, shown);
+  return exit_status_of(statuses, shown);
 }
 
-/// Records the faults that were found before anything was rendered, and leaves the videos that can be rendered.
-std::vector<size_t> sort_out(const std::vector<BatchVideo>& videos, const std::vector<size_t>& order,
-                             const BatchFolder& folder) {
-  std::vector<size_t> sound;
+/// Reports and saves the faults that were found before rendering. Returns the videos that can be rendered.
+std::vector<size_t> report_faults(const std::vector<BatchVideo>& videos, const std::vector<size_t>& order,
+                                  const BatchFolder& folder) {
+  std::vector<size_t> renderable;
   for (const size_t video : order) {
     if (!videos[video].fault) {
-      sound.push_back(video);
+      renderable.push_back(video);
       continue;
     }
     std::cerr << "flashblock: error: " << videos[video].fault->message << '\n';
     const auto lock = FileLock::take(folder.lock_file(videos[video].name));
-    JobStatus record{.state = JobState::kFailed, .fault = videos[video].fault, .begun = utc_now(), .ended = utc_now()};
-    record.changed_ms = now_ms();
-    if (lock) folder.write(videos[video].name, record);
+    JobStatus status{
+        .state = JobState::kFailed, .fault = videos[video].fault, .started = utc_now(), .ended = utc_now()};
+    status.changed_ms = now_ms();
+    if (lock) folder.write(videos[video].name, status);
   }
-  return sound;
+  return renderable;
+}
+
+/// The options that help against what went wrong.
+void print_hints(const std::vector<JobStatus>& statuses, const std::vector<size_t>& shown) {
+  const bool hang = std::any_of(shown.begin(), shown.end(), [&](size_t video) {
+    return statuses[video].fault && statuses[video].fault->kind == "hang";
+  });
+  if (hang) std::cerr << "flashblock: a video hung; --block-timeout sets how long a frame block may take\n";
 }
 
 int run(const BatchRequest& request, const std::vector<BatchVideo>& videos, const std::vector<size_t>& order) {
@@ -95,11 +105,12 @@ int run(const BatchRequest& request, const std::vector<BatchVideo>& videos, cons
   const fs::path beside = fs::absolute(request.jobs_file).lexically_normal().parent_path() / "report.json";
   Reporter reporter(request.jobs_file, request.report.empty() ? beside : fs::absolute(request.report), videos, folder);
   folder.create();
-  Supervisor supervisor(videos, sort_out(videos, order, folder), folder, request.supervisor);
+  ProcessHost host;
+  Supervisor supervisor(videos, report_faults(videos, order, folder), folder, request.supervisor, host);
   int signal = 0;
   {
     const auto board =
-        make_board(request.quiet ? BoardStyle::kNone : request.board, videos, supervisor.records(), shown);
+        make_board(request.quiet ? BoardStyle::kNone : request.board, videos, supervisor.statuses(), shown);
     const Interrupt interrupt;
     supervisor.on_state = [&](size_t video) {
       board->state_changed(video);
@@ -108,10 +119,10 @@ int run(const BatchRequest& request, const std::vector<BatchVideo>& videos, cons
     bool warned = false;
     const auto warn = [&](const std::string& problem) {
       if (!std::exchange(warned, true)) {
-        board->warn(problem + " (videos are rendered; --status and the report wait)");
+        board->warn(problem + " (rendering continues; --status and the report may be out of date)");
       }
     };
-    supervisor.on_unrecorded = warn;
+    supervisor.on_unsaved = warn;
     supervisor.on_tick = [&] {
       board->tick();
       try {
@@ -123,12 +134,13 @@ int run(const BatchRequest& request, const std::vector<BatchVideo>& videos, cons
     supervisor.run(interrupt.token());
     signal = interrupt.signal();
   }
-  if (!request.quiet) std::cout << board_table(videos, supervisor.records(), shown);
+  if (!request.quiet) std::cout << board_table(videos, supervisor.statuses(), shown);
   reporter.write();
   if (!request.quiet) std::cout << "report: " << reporter.page().string() << '\n';
-  const int status = status_of(supervisor.records(), shown);
-  if (signal == 0 || status == 0) return status;  // a signal that comes when all is done interrupts nothing
-  std::cerr << "flashblock: interrupted; finished frame blocks are kept, and the same command goes on from them\n";
+  print_hints(supervisor.statuses(), shown);
+  const int status = exit_status_of(supervisor.statuses(), shown);
+  if (signal == 0 || status == 0) return status;  // a signal after the last video interrupts nothing
+  std::cerr << "flashblock: interrupted; finished frame blocks are kept, and the same command resumes from them\n";
   return 128 + signal;
 }
 

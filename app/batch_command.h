@@ -10,7 +10,7 @@
 
 namespace flashblock {
 
-/// Part `index` of `count` parts of a batch, from 1.
+/// Part `index` of `count` parts of a batch; parts count from 1.
 struct Shard {
   int64_t index = 1;
   int64_t count = 1;
@@ -20,8 +20,8 @@ struct Shard {
 struct BatchRequest {
   enum class Action {
     kRun,
-    kStatus,  ///< tell how far it is
-    kCheck,   ///< check the file and list the videos
+    kStatus,  ///< print the progress
+    kCheck,   ///< check the jobs file and list the videos
   };
 
   std::filesystem::path jobs_file;
@@ -33,7 +33,7 @@ struct BatchRequest {
   bool quiet = false;
 };
 
-/// Does what is asked for; returns the program's exit status (docs/batch.md). Throws: Error.
+/// Carries out the request. Returns the program's exit status (docs/batch.md). Throws: Error.
 int run_batch(const BatchRequest& request);
 
 }  // namespace flashblock

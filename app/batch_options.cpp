@@ -24,6 +24,14 @@ Shard parse_shard(const std::string& text) {
   return {*index, *count};
 }
 
+BoardStyle parse_board_style(const std::string& name) {
+  if (name == "auto") return BoardStyle::kAuto;
+  if (name == "table") return BoardStyle::kTable;
+  if (name == "lines") return BoardStyle::kLines;
+  if (name == "none") return BoardStyle::kNone;
+  throw ConfigError("--progress: found '" + name + "', wanted auto, table, lines or none");
+}
+
 std::optional<int64_t> parse_workers(const std::string& text) {
   if (text == "auto") return {};
   const auto number = whole_number(text);
@@ -38,38 +46,37 @@ std::optional<int64_t> parse_workers(const std::string& text) {
 BatchOptions::BatchOptions(CLI::App& app)
     : command_(*app.add_subcommand("batch", "Render many videos from a jobs file")),
       worker_(*app.add_subcommand("batch-worker", "")->group("")) {
-  command_.add_option("JOBS.yaml", request_.jobs_file, "What to render: see docs/batch.md")->required();
+  command_.add_option("JOBS.yaml", request_.jobs_file, "The jobs file: see docs/batch.md")->required();
   CLI::Option* status =
-      command_.add_flag("--status", status_, "Tell how far the batch is, whoever runs it")->group("What to do");
-  command_.add_flag("--dry-run", check_, "Check the whole file and list the videos, with the file each goes to")
-      ->group("What to do")
+      command_.add_flag("--status", status_, "Print the progress of the batch, in whatever run")->group("Actions");
+  command_.add_flag("--dry-run", check_, "Check the whole file and list the videos with their output files")
+      ->group("Actions")
       ->excludes(status);
-  command_.add_option("--shard", shard_, "Only part I of N of the videos, for N runs on several machines")
+  command_.add_option("--shard", shard_, "Render only part I of N, for N runs on several machines")
       ->type_name("I/N")
-      ->group("What to do");
+      ->group("Actions");
   const std::string group = "Run";
-  command_.add_option("--workers", workers_, "Videos at once: auto is one for each GPU, one on the CPU")
+  command_.add_option("--workers", workers_, "Videos at the same time: auto is one per GPU, or one on the CPU")
       ->type_name("auto|N")
       ->capture_default_str()
       ->group(group);
   command_
       .add_option("--retries", request_.supervisor.retries,
-                  "Further attempts at a video that crashed, hung or ran out of memory")
+                  "Further attempts for a video that crashed, hung or ran out of memory")
       ->type_name("N")
       ->check(CLI::Range(0, 100))
       ->capture_default_str()
       ->group(group);
   command_
       .add_option("--block-timeout", request_.supervisor.block_seconds,
-                  "A video that gets no further for this long hangs: its worker is ended")
+                  "A frame block that takes longer counts as a hang: its worker is killed")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.1, 1e6))
       ->capture_default_str()
       ->group(group);
   command_
       .add_option("--report", request_.report,
-                  "Where the report goes [report.json beside the jobs file]; "
-                  "the page goes beside it")
+                  "The report, with report.html beside it [report.json beside the jobs file]")
       ->type_name("FILE.json")
       ->group(group);
   command_.add_flag("--quiet", request_.quiet, "Print errors only")->group(group);

@@ -13,9 +13,9 @@ class BatchOptions {
  public:
   explicit BatchOptions(CLI::App& app);
 
-  /// What was asked for, if it was `batch`. Throws: ConfigError.
+  /// The request, if the command is `batch`. Throws: ConfigError.
   std::optional<BatchRequest> request();
-  /// Whether it was the hidden command that a batch starts its workers with.
+  /// Whether the command is the hidden one that starts a worker.
   bool is_worker() const { return worker_.parsed(); }
 
  private:

@@ -11,17 +11,19 @@
 
 #include "analysis/bench_report.h"
 #include "analysis/benchmark.h"
+#include "analysis/embedded_files.h"
 #include "analysis/synthetic_model.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
 #include "core/error.h"
+#include "core/html_page.h"
 #include "settings/model_file.h"
 
 namespace flashblock {
 namespace {
 
-/// A folder of its own under the system's place for temporary files, deleted at the end.
+/// A new temporary folder, deleted at the end.
 class ScratchFolder {
  public:
   ScratchFolder() {
@@ -76,37 +78,40 @@ RenderConfig configuration(const BenchRequest& request) {
 ModelOptions model_of(const BenchRequest& request, const RenderConfig& config, at::Device device,
                       at::ScalarType dtype) {
   ModelOptions options = model_options(config);
-  options.embedding_cache.clear();  // it would be found there the second time
+  options.embedding_cache.clear();  // the second run would find the embedding there
   if (!request.geometry.empty()) options.weights = random_weights(parse_geometry(request.geometry), device, dtype);
   return options;
 }
+
+std::filesystem::path page_beside(std::filesystem::path json) { return json.replace_extension(".html"); }
 
 }  // namespace
 
 BenchCommand::BenchCommand(CLI::App& app)
     : command_(*app.add_subcommand(
-          "bench", "Time attention, transformer and whole videos, exact against reused, taking turns in one run")),
+          "bench", "Time attention, transformer and whole videos with exact and with reused attention, in one run")),
       options_(command_) {
   const std::string group = "Benchmark";
-  auto* geometry = command_
-                       .add_option("--geometry", request_.geometry,
-                                   "A model of this size with random weights, made in memory: wan2.1-1.3b, wan2.1-14b, "
-                                   "demo, or width=W,layers=N,heads=N,ffn=W")
-                       ->type_name("NAME")
-                       ->group(group);
+  auto* geometry =
+      command_
+          .add_option("--geometry", request_.geometry,
+                      "A model of this size with random weights, generated in memory: wan2.1-1.3b, wan2.1-14b, "
+                      "demo, or width=W,layers=N,heads=N,ffn=W")
+          ->type_name("NAME")
+          ->group(group);
   command_
       .add_option("--window", request_.windows,
-                  "Latent frames attended to, and those of them that never leave, such as 21 or 12:3; repeatable [from "
-                  "the model]")
+                  "Latent frames attended to, and those of them that are never evicted, such as 21 or 12:3; repeatable "
+                  "[from the model]")
       ->type_name("FRAMES[:SINK]")
       ->group(group)
       ->allow_extra_args(false);
-  command_.add_option("--rounds", request_.rounds, "Runs of each kind")
+  command_.add_option("--rounds", request_.rounds, "Runs of each mode")
       ->type_name("N")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str()
       ->group(group);
-  command_.add_option("--video-rounds", request_.video_rounds, "Videos of each kind [as many as --rounds]")
+  command_.add_option("--video-rounds", request_.video_rounds, "Videos of each mode [as many as --rounds]")
       ->type_name("N")
       ->check(CLI::Range(1, 1000))
       ->group(group);
@@ -122,11 +127,11 @@ BenchCommand::BenchCommand(CLI::App& app)
       .add_flag_callback(
           "--no-small-vae", [this] { request_.small_vae = false; }, "Leave out the small decoder, TAEHV")
       ->group(group);
-  command_.add_option("--json", json_, "Write all times to this file")->type_name("FILE.json")->group(group);
-  auto* seconds = options_.add("--seconds", "seconds", "Length of the videos [from the model]", "S")->group("Video");
-  options_.add("--frames", "frames", "Length of the videos in frames", "N")->group("Video")->excludes(seconds);
-  options_.add("--size", "size", "Frame size [from the model]", "WxH")->group("Video");
-  options_.add_model();
+  command_.add_option("--json", json_, "Write all times to this file, and a page, FILE.html, beside it")
+      ->type_name("FILE.json")
+      ->group(group);
+  for (const char* key : {"seconds", "frames", "size"}) options_.add_key(key);
+  options_.add_group("Model");
   geometry->excludes(command_.get_option("--model"));
   options_.add_configuration();
 }
@@ -141,7 +146,11 @@ std::optional<BenchRequest> BenchCommand::request() {
 
 int run_bench(const BenchRequest& request) {
   const RenderConfig config = configuration(request);
-  benchmark_ways(config.attention);  // refuses before anything is loaded
+  benchmark_modes(config.attention);  // throws before anything is loaded
+  if (!request.json.empty() && request.json.extension() == ".html") {
+    throw ConfigError("--json " + request.json.string() +
+                      ": that is the name of the page; give one that ends in .json");
+  }
   const std::vector<BenchmarkWindow> windows = read_windows(request, config.model.recipe);
   const at::Device device = resolve_device(config.device);
   const at::ScalarType dtype = resolve_dtype(config.dtype, device);
@@ -170,7 +179,10 @@ int run_bench(const BenchRequest& request) {
   }
   const BenchReport report{.setup = setup, .model = model, .measured = *measured};
   std::cout << bench_table(report);
-  if (!request.json.empty()) write_file_atomically(request.json, bench_json(report).dump(2) + "\n");
+  if (request.json.empty()) return 0;
+  const nlohmann::ordered_json json = bench_json(report);
+  write_file_atomically(request.json, json_text(json, 2));
+  write_page(page_beside(request.json), bench_page(), json);
   return 0;
 }
 

@@ -13,7 +13,7 @@
 
 namespace flashblock {
 
-/// What is to be timed.
+/// What to time.
 struct BenchRequest {
   std::vector<ConfigLayer> layers;
   std::string geometry;              ///< of a model with random weights; empty: the model of the layers
@@ -23,7 +23,7 @@ struct BenchRequest {
   bool videos = true;
   bool text = true;
   bool small_vae = true;
-  std::filesystem::path json;  ///< where the numbers go; empty: nowhere
+  std::filesystem::path json;  ///< where all times are written, and a page beside it; empty: nowhere
 };
 
 /// The command line of `bench`.
@@ -31,7 +31,7 @@ class BenchCommand {
  public:
   explicit BenchCommand(CLI::App& app);
 
-  /// What was asked for, to be called once after parsing. Throws: ConfigError.
+  /// The request, to be called once after parsing. Throws: ConfigError.
   std::optional<BenchRequest> request();
 
  private:
@@ -41,7 +41,7 @@ class BenchCommand {
   std::string json_;
 };
 
-/// Measures, prints a table and writes the numbers; returns the program's exit status. Throws: Error.
+/// Measures, prints a table and writes JSON and page; returns the program's exit status. Throws: Error.
 int run_bench(const BenchRequest& request);
 
 }  // namespace flashblock

@@ -20,15 +20,7 @@ class RenderCommand {
  public:
   explicit RenderCommand(CLI::App& app)
       : command_(*app.add_subcommand("render", "Render one video from a prompt")), options_(command_) {
-    options_.add_prompts();
-    options_
-        .add("-o,--output", "output", "Where the video goes [flashblock-<seed>-<words of the prompt>.mp4]", "FILE.mp4")
-        ->group("Video");
-    options_.add_video();
-    add_outputs();
-    options_.add_model();
-    add_record();
-    options_.add_configuration();
+    options_.add_all();
     add_run();
     add_preview();
   }
@@ -46,33 +38,6 @@ class RenderCommand {
   }
 
  private:
-  void add_outputs() {
-    const std::string group = "Video";
-    options_
-        .add("--contact-sheet", "contact_sheet", "Also write a sheet of frames that shows the video at a glance",
-             "FILE.png")
-        ->group(group);
-    options_
-        .add_flag(
-            "--resume", "resume", true,
-            "Go on with an unfinished video, bit for bit; --output alone tells which, its settings are kept with it")
-        ->group(group);
-    options_.add_flag("--overwrite", "overwrite", true, "Replace an existing video, or unfinished work")->group(group);
-    options_.add_flag("--no-metadata", "metadata", false, "Leave the prompt out of the video and its JSON")
-        ->group(group);
-  }
-
-  void add_record() {
-    const std::string group = "Model";
-    options_
-        .add("--attention", "attention.mode",
-             "Attention over earlier frame blocks: exact computes it in every pass, flashblock reuses it [flashblock]",
-             "NAME")
-        ->group(group);
-    options_.add("--record", "record", "Write all inputs and results to this file", "FILE.safetensors")->group(group);
-    options_.add("--replay", "replay", "Take the inputs from a recorded file", "FILE.safetensors")->group(group);
-  }
-
   void add_run() {
     const std::string group = "Run";
     command_

@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/error.h"
@@ -9,18 +10,12 @@
 namespace flashblock {
 namespace {
 
-/// Splits NAME=VALUE at the first `=`.
-std::pair<std::string, std::string> split_assignment(const std::string& option, const std::string& text,
-                                                     const std::string& wanted) {
+ConfigLayer set_layer(const std::string& text) {
   const auto equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
-    throw ConfigError(option + ": found '" + text + "', wanted " + wanted);
+    throw ConfigError("--set: found '" + text + "', wanted KEY=VALUE, such as recipe.sink_frames=3");
   }
-  return {text.substr(0, equals), text.substr(equals + 1)};
-}
-
-ConfigLayer set_layer(const std::string& text) {
-  const auto [key, value] = split_assignment("--set", text, "KEY=VALUE, such as recipe.sink_frames=3");
+  const std::string key = text.substr(0, equals), value = text.substr(equals + 1);
   try {
     return make_config_layer("--set", key, YAML::Load(value));
   } catch (const YAML::Exception& error) {
@@ -28,74 +23,61 @@ ConfigLayer set_layer(const std::string& text) {
   }
 }
 
-ConfigLayer timeline_layer(const std::vector<std::string>& changes) {
-  YAML::Node timeline;
-  for (const std::string& text : changes) {
-    const auto [seconds, prompt] = split_assignment("--prompt-at", text, "SECONDS=TEXT, such as '20=the rain stops'");
-    YAML::Node change;
-    change["at"] = seconds;
-    change["prompt"] = prompt;
-    timeline.push_back(change);
-  }
-  return make_config_layer("--prompt-at", "timeline", timeline);
+/// "--output" of "-o,--output".
+std::string long_name(const std::string& name) { return name.substr(name.rfind(',') + 1); }
+
+/// The help of a setting, with the default in brackets unless the option is a flag.
+std::string help_of(const Setting& setting) {
+  if (!setting.option.value.empty()) return setting.option.help.empty() ? setting.help : setting.option.help;
+  const std::string words = setting.traits.model_default ? "from the model" : default_words(setting);
+  return words.empty() ? setting.help : setting.help + " [" + words + "]";
 }
 
 }  // namespace
 
-CLI::Option* ConfigOptions::add(const std::string& option, const std::string& key, const std::string& help,
-                                const std::string& type) {
-  const std::string name = option.substr(option.rfind(',') + 1);
-  const auto take = [this, name, key](const std::string& text) {
-    settings_.push_back(make_config_layer(name, key, YAML::Node(text)));
+CLI::Option* ConfigOptions::add(const Setting& setting, const std::string& name) {
+  const SettingOption& option = setting.option;
+  const auto take = [this, option = long_name(name), key = setting.name](const std::string& text) {
+    settings_.push_back(make_config_layer(option, key, YAML::Node(text)));
   };
-  return command_.add_option_function<std::string>(option, take, help)->type_name(type);
+  if (!option.value.empty()) {
+    return command_.add_flag_function(
+        name, [take, value = option.value](int64_t) { take(value); }, help_of(setting));
+  }
+  if (option.collect) {
+    return command_.add_option(name, repeated_[setting.name], help_of(setting))
+        ->type_name(option.type)
+        ->allow_extra_args(false);
+  }
+  const bool positional = name.front() != '-';
+  return command_.add_option_function<std::string>(name, take, help_of(setting))
+      ->type_name(positional ? "" : option.type);
 }
 
-CLI::Option* ConfigOptions::add_flag(const std::string& option, const std::string& key, bool value,
-                                     const std::string& help) {
-  const auto take = [this, option, key, value](int64_t) {
-    settings_.push_back(make_config_layer(option, key, YAML::Node(value ? "true" : "false")));
-  };
-  return command_.add_flag_function(option, take, help);
+void ConfigOptions::add(const Setting& setting) {
+  std::vector<CLI::Option*>& added = options_[setting.name];
+  for (const std::string& name : setting.option.names) {
+    CLI::Option* option = add(setting, name)->group(setting.option.group);
+    for (CLI::Option* other : added) option->excludes(other);
+    if (!setting.traits.excludes.empty()) {
+      for (CLI::Option* other : options_[setting.traits.excludes]) option->excludes(other);
+    }
+    added.push_back(option);
+  }
 }
 
-void ConfigOptions::add_prompts() {
-  const std::string group = "Prompt";
-  auto* positional = add("PROMPT", "prompt", "What to show", "")->group(group);
-  auto* option = add("--prompt", "prompt", "What to show", "TEXT")->group(group);
-  auto* file = add("--prompt-file", "prompt_file", "What to show, from a text file", "FILE")->group(group);
-  positional->excludes(option)->excludes(file);
-  option->excludes(file);
-  command_
-      .add_option("--prompt-at", changes_, "Change the prompt at the frame block that contains this time; repeatable")
-      ->type_name("SECONDS=TEXT")
-      ->group(group)
-      ->allow_extra_args(false);
+void ConfigOptions::add_all() {
+  for (const Setting& setting : settings_table()) add(setting);
+  add_configuration();
 }
 
-void ConfigOptions::add_video() {
-  const std::string group = "Video";
-  auto* seconds = add("--seconds", "seconds", "Length [from the model]", "S")->group(group);
-  auto* frames = add("--frames", "frames", "Length in frames", "N")->group(group);
-  seconds->excludes(frames);
-  add("--size", "size", "Frame size [from the model]", "WxH")->group(group);
-  add("--fps", "fps", "Frames per second [from the model]", "N")->group(group);
-  add("--seed", "seed", "Seed of all random numbers [drawn and reported]", "N")->group(group);
-  auto* image = add("--image", "image", "Start from this frame", "FILE")->group(group);
-  add("--video", "video", "Go on where this video ends", "FILE")->group(group)->excludes(image);
+void ConfigOptions::add_group(const std::string& group) {
+  for (const Setting& setting : settings_table()) {
+    if (setting.option.group == group) add(setting);
+  }
 }
 
-void ConfigOptions::add_model() {
-  const std::string group = "Model";
-  add("-m,--model", "model", "A model file, a folder with a model.yaml, or a name [demo]", "PATH")->group(group);
-  add("--device", "device", "auto, cpu, cuda or cuda:N [auto]", "NAME")->group(group);
-  add("--dtype", "dtype", "auto, float32 or bfloat16 [auto]", "NAME")->group(group);
-  add_flag("--no-cache", "cache", false, "Neither use nor keep encoded prompts and checksums of earlier runs")
-      ->group(group);
-  add_flag("--offload", "offload", true,
-           "Keep the transformer's layers outside the device's memory, two at a time in it")
-      ->group(group);
-}
+void ConfigOptions::add_key(const std::string& key) { add(find_setting(key)); }
 
 void ConfigOptions::add_configuration() {
   const std::string group = "Run";
@@ -112,7 +94,11 @@ std::vector<ConfigLayer> ConfigOptions::layers() {
   std::vector<ConfigLayer> layers;
   if (!config_file_.empty()) layers.push_back(load_config_layer(config_file_));
   for (ConfigLayer& layer : settings_) layers.push_back(std::move(layer));
-  if (!changes_.empty()) layers.push_back(timeline_layer(changes_));
+  for (const auto& [key, values] : repeated_) {
+    if (values.empty()) continue;
+    const SettingOption& option = find_setting(key).option;
+    layers.push_back(make_config_layer(long_name(option.names.front()), key, option.collect(values)));
+  }
   for (const std::string& text : sets_) layers.push_back(set_layer(text));
   return layers;
 }

@@ -1,38 +1,41 @@
-// Options that several commands share. Each of them sets a configuration key.
+// Options of the command line that set configuration keys: a loop over the settings table.
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "settings/config_file.h"
+#include "settings/settings_table.h"
 
 namespace flashblock {
 
-/// The configuration that the command line gives, option by option. Lives as long as the command it adds to is parsed.
+/// The configuration that the command line gives, option by option. Must outlive the parsing of its command.
 class ConfigOptions {
  public:
   explicit ConfigOptions(CLI::App& command) : command_(command) {}
 
-  void add_prompts();        ///< PROMPT, --prompt, --prompt-file, --prompt-at
-  void add_video();          ///< --seconds, --frames, --size, --fps, --seed, --image, --video
-  void add_model();          ///< --model, --device, --dtype, --no-cache, --offload
-  void add_configuration();  ///< --config, --set
+  void add_all();  ///< the options of all keys, --config and --set
+  void add_group(
+      const std::string& group);         ///< those of one heading in --help: Prompt, Video, Output, Model, Attention
+  void add_key(const std::string& key);  ///< those of one key
+  void add_configuration();              ///< --config, --set
 
-  /// An option whose text is the value of the configuration key `key`.
-  CLI::Option* add(const std::string& option, const std::string& key, const std::string& help, const std::string& type);
-  /// A flag that sets `key` to `value`.
-  CLI::Option* add_flag(const std::string& option, const std::string& key, bool value, const std::string& help);
-
-  /// What was given, to be called once: the configuration file, then the options in the order they were given, changes
-  /// of the prompt, and --set. Throws: ConfigError.
+  /// The settings given, to be called once: the configuration file, then the options in the order they were given,
+  /// those that may be repeated, and --set. Throws: ConfigError.
   std::vector<ConfigLayer> layers();
 
  private:
+  void add(const Setting& setting);
+  CLI::Option* add(const Setting& setting, const std::string& name);
+
   CLI::App& command_;
+  std::map<std::string, std::vector<CLI::Option*>> options_;  ///< by key
+  std::map<std::string, std::vector<std::string>> repeated_;  ///< what options that may be repeated were given
   std::vector<ConfigLayer> settings_;
   std::string config_file_;
-  std::vector<std::string> changes_, sets_;
+  std::vector<std::string> sets_;
 };
 
 }  // namespace flashblock

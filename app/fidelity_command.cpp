@@ -3,16 +3,18 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "analysis/embedded_files.h"
 #include "analysis/fidelity_report.h"
-#include "analysis/html_page.h"
 #include "analysis/side_by_side.h"
 #include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
 #include "core/error.h"
+#include "core/html_page.h"
 #include "render/render_setup.h"
 #include "render/sidecar.h"
 
@@ -22,7 +24,7 @@ namespace {
 std::string bytes_of(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
   std::ostringstream bytes;
-  if (!(bytes << stream.rdbuf())) throw MediaError("cannot read " + file.string() + " again");
+  if (!(bytes << stream.rdbuf())) throw MediaError("cannot read " + file.string());
   return bytes.str();
 }
 
@@ -33,7 +35,8 @@ std::vector<FidelityRun> runs_of(const AnalysisSetup& setup, const FidelityReque
   }
   const uint64_t seed = *setup.config.seed;
   const uint64_t other = request.other_seed.value_or(seed + 1);
-  if (other == seed) throw ConfigError("--other-seed " + std::to_string(other) + " is the video's own: give another");
+  if (other == seed)
+    throw ConfigError("--other-seed " + std::to_string(other) + " is the seed of the video itself: choose another");
   return fidelity_runs(policies, seed, other);
 }
 
@@ -45,7 +48,7 @@ ExistingVideo existing(const RenderConfig& config) {
   return config.overwrite ? ExistingVideo::kReplace : ExistingVideo::kRefuse;
 }
 
-/// Where the page finds the video, which is written first.
+/// Writes the side-by-side video. Returns its address in the page.
 std::string write_video(const FidelityRequest& request, const RenderSetup& setup, const Fidelity& fidelity) {
   if (request.video == VideoPlace::kNone) return "";
   const RenderConfig& config = setup.config;
@@ -85,18 +88,16 @@ int run_fidelity(const FidelityRequest& request) {
     return 128 + signal;
   }
   const std::string video = write_video(request, setup, *fidelity);
-  const FidelityReport report{.setup = setup,
-                              .fidelity = *fidelity,
-                              .device = device.str(),
-                              .dtype = dtype_name(model.dtype()),
-                              .video = video,
-                              .stills = request.stills};
-  write_file_atomically(analysis.json, fidelity_json(report));
-  write_file_atomically(analysis.page, fidelity_page(report));
+  nlohmann::ordered_json report =
+      fidelity_json({.setup = setup, .device = device.str(), .dtype = dtype_name(model.dtype())}, *fidelity);
+  write_file_atomically(analysis.json, json_text(report, 1));
+  report["stills"] = fidelity_stills(*fidelity, request.stills, setup.config.fps);
+  report["video"] = video;
+  write_page(analysis.page, fidelity_page(), report);
   if (request.analysis.quiet) return 0;
   for (const MeasuredRun& run : fidelity->runs) {
     if (run.run.kind != FidelityRun::Kind::kPolicy) continue;
-    std::cout << run.run.name << ": " << fidelity_words(report, run) << '\n';
+    std::cout << run.run.name << ": " << fidelity_in_words(*fidelity, run) << '\n';
   }
   std::cout << analysis.page.string() << '\n';
   return 0;

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "models/checkpoint_info.h"
 #include "render/cost_estimate.h"
+#include "render/render.h"
 #include "settings/config_file.h"
 #include "settings/model_file.h"
 #include "settings/model_search.h"
@@ -25,7 +26,7 @@ struct NamedPart {
   std::string name;
   std::filesystem::path path;
   std::string entry;    ///< the set of weights that is used, where the file holds several
-  bool weights = true;  ///< false: not a file of tensors
+  bool weights = true;  ///< whether it is a file of tensors
 };
 
 std::vector<NamedPart> parts_of(const ModelDescription& model) {
@@ -52,7 +53,7 @@ bool is_damaged(const ModelInfo& info) {
   return !info.missing_parts.empty();
 }
 
-/// What can be said of a part; none if its file is missing or cannot be read. `problem` tells why it cannot be used.
+/// What a part's file holds; none if it is missing or cannot be read. `problem` says why it cannot be used.
 std::optional<ModelInfo> inspect_part(const NamedPart& part, std::string& problem) {
   if (part.path.empty()) problem = "not named in the model file";
   if (!part.path.empty() && !std::filesystem::exists(part.path)) problem = "missing: " + part.path.string();
@@ -60,7 +61,7 @@ std::optional<ModelInfo> inspect_part(const NamedPart& part, std::string& proble
   std::optional<ModelInfo> info;
   try {
     info = inspect_model(part.path, {.sampling = SamplingKnown::kYes});
-    info->missing_parts.clear();  // a part in a folder of its own is no model that lacks the others
+    info->missing_parts.clear();  // a folder that holds one part is no incomplete model
     WeightStore::open(part.path, part.entry);
   } catch (const WeightsError& error) {
     problem = error.what();
@@ -68,11 +69,9 @@ std::optional<ModelInfo> inspect_part(const NamedPart& part, std::string& proble
   return info;
 }
 
-/// What videos of a whole model take on this machine's device, told as a dry run does.
+/// The memory that a video of a model takes on this machine's device, as a dry run estimates it.
 struct VideoMemory {
-  RenderConfig config;  ///< of the video it is for
-  at::Device device = at::kCPU;
-  at::ScalarType dtype = at::kFloat;
+  CheckedVideo video;
   MemoryEstimate estimate;
 };
 
@@ -80,32 +79,30 @@ VideoMemory estimate_video(const std::filesystem::path& model_file, const std::s
   const auto layer = [](const char* key, const std::string& value) {
     return make_config_layer(std::string("--") + key, key, YAML::Node(value));
   };
-  VideoMemory video{.config =
-                        resolve_config({layer("model", model_file), layer("size", size), layer("prompt", "a video")})};
-  video.device = resolve_device(video.config.device);
-  video.dtype = resolve_dtype(video.config.dtype, video.device);
-  Profile unused;
-  const LoadedModel model(video.config.model, video.device, video.dtype, unused);
-  video.estimate = estimate_cost(set_up_render(video.config, model.transformer_config()), model).memory;
-  return video;
+  Renderer renderer;
+  CheckedVideo video =
+      renderer.check(resolve_config({layer("model", model_file), layer("size", size), layer("prompt", "a video")}));
+  const MemoryEstimate estimate = renderer.estimate(video).memory;
+  return {.video = std::move(video), .estimate = estimate};
 }
 
 std::string words_of(const VideoMemory& video) {
+  const RenderConfig& config = video.video.setup.config;
   std::ostringstream words;
-  words << "\na video of " << video.config.width << "x" << video.config.height << ", " << video.config.seconds
-        << " s, on " << video.device.str() << " in " << dtype_name(video.dtype) << ":\n"
+  words << "\na video of " << config.width << "x" << config.height << ", " << config.seconds << " s, on "
+        << video.video.device.str() << " in " << dtype_name(video.video.dtype) << ":\n"
         << memory_text(video.estimate, "  ");
   return words.str();
 }
 
 nlohmann::ordered_json json_of(const VideoMemory& video) {
-  nlohmann::ordered_json json = {
-      {"size", std::to_string(video.config.width) + "x" + std::to_string(video.config.height)},
-      {"seconds", video.config.seconds},
-      {"device", video.device.str()},
-      {"dtype", dtype_name(video.dtype)},
-      {"host_bytes", video.estimate.host_bytes},
-      {"device_bytes", video.estimate.device_bytes}};
+  const RenderConfig& config = video.video.setup.config;
+  nlohmann::ordered_json json = {{"size", std::to_string(config.width) + "x" + std::to_string(config.height)},
+                                 {"seconds", config.seconds},
+                                 {"device", video.video.device.str()},
+                                 {"dtype", dtype_name(video.video.dtype)},
+                                 {"host_bytes", video.estimate.host_bytes},
+                                 {"device_bytes", video.estimate.device_bytes}};
   for (const auto& [place, parts] :
        {std::pair{"host_parts", &video.estimate.host}, {"device_parts", &video.estimate.device}}) {
     json[place] = nlohmann::ordered_json::object();
@@ -150,7 +147,7 @@ int run_info(const InfoRequest& request) {
   if (model_file) return print_model_file(path, request);
   InspectOptions options;
   if (!request.size.empty()) {
-    const auto [width, height] = read_size(YamlValue(YAML::Node(request.size), {.file = "--size", .key = "size"}));
+    const auto [width, height] = YamlValue(YAML::Node(request.size), {.file = "--size", .key = "size"}).frame_size();
     options.size = VideoGeometry{.width = width, .height = height};
     options.size->validate();
   }

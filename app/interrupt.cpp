@@ -12,7 +12,7 @@
 namespace flashblock {
 namespace {
 
-constexpr int kPatienceMs = 4500;  // of the 5 s that are promised: the rest is for the end of the process
+constexpr int kPatienceMs = 4500;  // of 5 s: the rest is for the exit of the process
 
 // A signal handler can reach nothing but globals.
 std::atomic<int> g_signal{0};

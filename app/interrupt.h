@@ -1,4 +1,4 @@
-// Interruption by the user or the system, as a request to stop.
+// Signals as a request to stop.
 #pragma once
 
 #include <signal.h>
@@ -10,13 +10,12 @@
 
 namespace flashblock {
 
-/// While it lives, the first SIGINT or SIGTERM requests a stop instead of ending the program. If the work that should
-/// stop has not ended, and this object with it, when patience is over, the program ends all the same, with status 130
-/// or 143: files that appear whole or not at all need no more. A second signal ends the program at once, as always.
-/// At most one at a time.
+/// While it exists, the first SIGINT or SIGTERM requests a stop instead of ending the program. If the work has not
+/// stopped by the time limit, and this object is still alive, the program ends with status 130 or 143; that is safe
+/// since files appear complete or not at all. A second signal ends the program at once. At most one object at a time.
 class Interrupt {
  public:
-  /// `last_words` is called with the signal before the program is ended for want of patience, on a thread of its own.
+  /// `last_words` is called with the signal, on a background thread, before the program is ended at the time limit.
   explicit Interrupt(std::function<void(int)> last_words = {});
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
@@ -26,10 +25,10 @@ class Interrupt {
   /// The signal that came; 0: none.
   int signal() const;
 
-  /// Time for the work to stop: kLong while it has something to finish. Any thread.
+  /// The time limit: kLong while there is work to finish. Any thread.
   enum class Patience {
-    kNone,  ///< nothing is in work that could be finished: the program ends at once
-    kLong,  ///< the program has ended after 5 seconds
+    kNone,  ///< the program ends at once
+    kLong,  ///< the program ends within 5 seconds
   };
   void set_patience(Patience patience) { patience_ = patience; }
 

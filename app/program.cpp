@@ -9,7 +9,8 @@
 #include "app/redundancy_command.h"
 #include "app/render_command.h"
 #include "app/serve_command.h"
-#include "batch/worker.h"
+#include "app/setting_options.h"
+#include "batch/worker_main.h"
 #include "core/error_report.h"
 
 namespace flashblock {
@@ -35,7 +36,7 @@ int run_program(int argc, const char* const* argv) {
     return run(parse_command_line(argc, argv));
   } catch (...) {
     const ErrorReport report = report_error(std::current_exception());
-    std::cerr << "flashblock: error: " << report.line << std::endl;
+    std::cerr << "flashblock: error: " << error_line(report.message, report.remedies, option_of) << std::endl;
     return static_cast<int>(report.status);
   }
 }

@@ -1,4 +1,4 @@
-// What the user sees while a video is rendered.
+// Progress of a render on standard error.
 #pragma once
 
 #include <memory>
@@ -11,12 +11,12 @@ namespace flashblock {
 
 enum class ProgressStyle {
   kAuto,  ///< a bar on a terminal, otherwise nothing
-  kBar,   ///< one line that is drawn again
-  kJson,  ///< one JSON object a line
+  kBar,   ///< one line, redrawn
+  kJson,  ///< one JSON object per line
   kNone,
 };
 
-/// Throws: ConfigError that names the styles there are.
+/// Throws: ConfigError that names the styles.
 ProgressStyle parse_progress_style(const std::string& name);
 
 /// The observer for a style, writing to standard error. Fields of the JSON objects: `stage`, `block`, `blocks`,

@@ -1,12 +1,15 @@
 #include "app/redundancy_command.h"
 
 #include <iostream>
+#include <nlohmann/json.hpp>
 
+#include "analysis/embedded_files.h"
 #include "analysis/redundancy_report.h"
 #include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
+#include "core/html_page.h"
 #include "render/render_setup.h"
 #include "settings/gate_file.h"
 
@@ -36,16 +39,16 @@ int run_redundancy(const RedundancyRequest& request) {
     std::cerr << "flashblock: interrupted; nothing was written\n";
     return 128 + signal;
   }
-  const RedundancyReport report{
-      .setup = setup, .redundancy = *redundancy, .device = device.str(), .dtype = dtype_name(model.dtype())};
   if (!request.gate.empty()) {
     const RefreshGate gate = calibrate_gate(*redundancy, request.thresholds, request.gate.string());
     write_file_atomically(request.gate, gate_yaml(gate, request.thresholds, analysis.config.model.name));
   }
-  write_file_atomically(analysis.json, redundancy_json(report));
-  write_file_atomically(analysis.page, redundancy_page(report));
+  const nlohmann::ordered_json report =
+      redundancy_json({.setup = setup, .device = device.str(), .dtype = dtype_name(model.dtype())}, *redundancy);
+  write_file_atomically(analysis.json, json_text(report, -1));
+  write_page(analysis.page, redundancy_page(), report);
   if (request.analysis.quiet) return 0;
-  for (const std::string& sentence : redundancy_words(report)) std::cout << sentence << '\n';
+  for (const std::string& sentence : redundancy_in_words(*redundancy)) std::cout << sentence << '\n';
   std::cout << analysis.page.string() << '\n';
   return 0;
 }

@@ -5,7 +5,8 @@
 #include <mutex>
 
 #include "app/interrupt.h"
-#include "core/device.h"
+#include "pipeline/loaded_model.h"
+#include "render/render.h"
 #include "server/render_worker.h"
 #include "server/video_server.h"
 #include "settings/model_file.h"
@@ -26,10 +27,9 @@ int run_serve(const ServeRequest& request) {
   const RenderConfig config = resolve_config(request.layers);
   check_model_files(config.model,
                     {ModelPart::kTransformer, ModelPart::kVae, ModelPart::kTokenizer, ModelPart::kTextEncoder});
-  const at::Device device = resolve_device(config.device);
-  Profile profile;
-  LoadedModel model(config.model, device, resolve_dtype(config.dtype, device), profile, model_options(config));
-  const RequestPlanner planner(request.layers, model.transformer_config(), {.seconds = request.most_seconds});
+  Renderer renderer;
+  const RequestPlanner planner(request.layers, renderer.model(config).transformer_config(),
+                               {.seconds = request.most_seconds});
   const auto folder = std::make_shared<const VideoFolder>(request.data);
   VideoCatalog catalog(folder, request.most_queued);
   for (const std::string& warning : catalog.warnings()) std::cerr << "flashblock: warning: " << warning << std::endl;
@@ -41,7 +41,7 @@ int run_serve(const ServeRequest& request) {
                       .max_connections = request.most_connections},
                      request.server.access,
                      {.catalog = catalog, .streams = streams, .planner = &planner, .folder = folder.get()});
-  const RenderWorker worker(planner, *folder, model, catalog, streams);
+  const RenderWorker worker(planner, *folder, renderer, catalog, streams);
   server.start();
   std::cout << "flashblock: serving " << config.model.name << " at " << server.url() << ", videos in "
             << request.data.string() << std::endl;

@@ -68,7 +68,7 @@ ServeCommandOptions::ServeCommandOptions(CLI::App& app)
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str()
       ->group(group);
-  video_.add_model();
+  video_.add_group("Model");
   video_.add_configuration();
 }
 

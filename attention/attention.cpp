@@ -31,9 +31,9 @@ void check_inputs(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)
 }
 
 #ifdef FLASHBLOCK_CUDA
-// Output [B, N, L, D] and, if wanted, lse [B, N, L] of the fastest kernel of this GPU: chosen by what was measured for
-// each shape (docs/attention_library.md), not timed here, which would change the video's bits from run to run. On
-// Hopper cuDNN takes 0.57 to 0.71 of flash attention's time at every shape.
+// Output [B, N, L, D] and, if requested, lse [B, N, L] from the fastest kernel for this GPU. The choice follows
+// measurements (docs/attention_library.md) and is not timed at run time, which would change the video's bits from run
+// to run. On Hopper cuDNN takes 0.57 to 0.71 of flash attention's time at every shape.
 std::tuple<at::Tensor, at::Tensor> cuda_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                                   bool with_lse) {
   at::Tensor output, lse;
@@ -53,11 +53,11 @@ std::tuple<at::Tensor, at::Tensor> cuda_attention(const at::Tensor& q, const at:
   return {output, lse};
 }
 
-// Equal parts to cut the keys into. The kernels give each tile of queries of a head to one multiprocessor, so that few
-// queries over many keys leave most of them idle; parts are more tiles, and cost a merge each.
+// Number of equal parts to split the keys into. The kernels give each tile of queries of a head to one multiprocessor,
+// so few queries over many keys leave most of them idle; each part adds tiles, and costs a merge.
 int64_t key_parts(const at::Tensor& q, int64_t keys) {
   constexpr int64_t kTileQueries = 128, kLeastKeys = 2048;
-  constexpr double kMergeCost = 0.02;  // of the time over all keys
+  constexpr double kMergeCost = 0.02;  // relative to the time over all keys
   if (q.size(0) != 1) return 1;
   const int64_t tiles = q.size(2) * ((q.size(1) + kTileQueries - 1) / kTileQueries);
   const int64_t processors = multiprocessor_count(q.device().index());
@@ -73,11 +73,11 @@ int64_t key_parts(const at::Tensor& q, int64_t keys) {
   return best;
 }
 
-// Parts of the keys side by side, as a batch; then merged.
+// Attention to all parts of the keys as one batch, then merged.
 AttentionState attention_in_parts(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t parts) {
-  const auto cut = [&](const at::Tensor& x) { return x[0].unflatten(0, {parts, -1}).transpose(1, 2); };
+  const auto split = [&](const at::Tensor& x) { return x[0].unflatten(0, {parts, -1}).transpose(1, 2); };
   const at::Tensor queries = q.expand({parts, -1, -1, -1}).transpose(1, 2);
-  auto [output, lse] = cuda_attention(queries, cut(k), cut(v), true);
+  auto [output, lse] = cuda_attention(queries, split(k), split(v), true);
   output = output.transpose(1, 2);
   AttentionState all;
   for (int64_t part = 0; part < parts; ++part)
@@ -85,16 +85,16 @@ AttentionState attention_in_parts(const at::Tensor& q, const at::Tensor& k, cons
   return all;
 }
 
-// Every head a sequence of its own, of which those not chosen have no keys. Source: LibTorch's flash attention ends a
-// tile without keys before it loads anything.
-AttentionState flash_attention_of_chosen(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                         const at::Tensor& chosen) {
+// Every head is one sequence of a variable-length batch; unselected heads have no keys. Source: LibTorch's flash
+// attention ends a tile without keys before it loads anything.
+AttentionState flash_attention_of_masked(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                         const at::Tensor& mask) {
   const int64_t batch = q.size(0), queries = q.size(1), heads = q.size(2), keys = k.size(1), sequences = batch * heads;
   const auto flat = [](const at::Tensor& x) { return x.transpose(1, 2).reshape({-1, 1, x.size(3)}); };
   const auto offsets = [&](int64_t length) {
     return at::arange(0, (sequences + 1) * length, length, q.options().dtype(at::kInt));
   };
-  const at::Tensor used_keys = (chosen.to(at::kInt) * keys).repeat({batch});
+  const at::Tensor used_keys = (mask.to(at::kInt) * keys).repeat({batch});
   const auto result = at::_flash_attention_forward(flat(q), flat(k), flat(v), offsets(queries), offsets(keys), queries,
                                                    keys, 0.0, false, false, {}, {}, {}, used_keys);
   return {std::get<0>(result).view({batch, heads, queries, q.size(3)}).transpose(1, 2).contiguous(),
@@ -159,11 +159,11 @@ AttentionState attention_with_lse(const at::Tensor& q, const at::Tensor& k, cons
   return fastest_attention(q, k, v, true);
 }
 
-AttentionState attention_of_chosen_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                         [[maybe_unused]] const at::Tensor& chosen) {
+AttentionState attention_of_masked_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                         [[maybe_unused]] const at::Tensor& mask) {
 #ifdef FLASHBLOCK_CUDA
   check_inputs(q, k, v);
-  if (q.is_cuda() && q.scalar_type() != at::kFloat) return flash_attention_of_chosen(q, k, v, chosen);
+  if (q.is_cuda() && q.scalar_type() != at::kFloat) return flash_attention_of_masked(q, k, v, mask);
 #endif
   return attention_with_lse(q, k, v);
 }

@@ -1,4 +1,4 @@
-// Softmax attention, with the log-sum-exp where it is wanted. Dense: every query sees every key.
+// Dense softmax attention, with its log-sum-exp on request.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,20 +10,21 @@ namespace flashblock {
 /// softmax(q k^T / sqrt(D)) v.
 /// Shape: q [B, L, N, D], k and v [B, S, N, D], S > 0, the last dimension contiguous; returns [B, L, N, D].
 /// Numerics: fp32 scores, softmax and accumulation; the output has the dtype of the inputs.
-/// Fastest kernel of the device: flash attention on the CPU; cuDNN on GPUs of capability 9.0 and up, flash attention on
-/// others, for 16-bit types; memory-efficient attention for fp32 on GPUs.
+/// Runs the fastest kernel for the device: flash attention on the CPU; on GPUs, for 16-bit types, cuDNN at compute
+/// capability 9 and flash attention at others, and memory-efficient attention for fp32.
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
-/// The same, with the log-sum-exp of the scaled scores.
+/// The same, and the log-sum-exp of the scaled scores.
 AttentionState attention_with_lse(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
-/// The same of the heads for which `chosen`, [N] bool on q's device, is true; what the other heads get is anything.
-/// The device is not waited for: in 16 bits on a GPU the tiles of other heads end at once, elsewhere they are computed.
-AttentionState attention_of_chosen_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                         const at::Tensor& chosen);
+/// The same for the heads for which `mask`, [N] bool on q's device, is true; the result of the other heads is
+/// unspecified. Does not synchronize. In 16 bits on a GPU the tiles of unselected heads end at once; elsewhere they are
+/// computed.
+AttentionState attention_of_masked_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                         const at::Tensor& mask);
 
-/// Attention with its log-sum-exp by matrix products and a softmax, in the given dtype's widest form (fp64 for fp64,
-/// else fp32): the slow twin that the fast kernels are tested against.
+/// The reference implementation that the fast kernels are tested against: attention and its log-sum-exp by matrix
+/// products and a softmax, in fp64 for fp64 inputs, else in fp32.
 AttentionState attention_by_matrix_products(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
 }  // namespace flashblock

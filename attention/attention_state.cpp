@@ -41,7 +41,7 @@ AttentionState merge_by_kernel(const AttentionState& external, const AttentionSt
 }  // namespace
 
 AttentionState merge_by_operators(const AttentionState& external, const AttentionState& internal) {
-  // Two rows over no keys have the difference inf - inf; any weight is right for them.
+  // For two rows over no keys the difference is NaN (-inf + inf); any weight is right for them.
   const at::Tensor weight = at::nan_to_num(at::sigmoid(external.lse - internal.lse), 0.0);
   const at::Tensor per_query = weight.transpose(1, 2).unsqueeze(-1);  // [B, L, N, 1]
   const at::Tensor output = at::lerp(internal.output.to(at::kFloat), external.output.to(at::kFloat), per_query);

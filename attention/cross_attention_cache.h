@@ -5,7 +5,7 @@
 
 namespace flashblock {
 
-/// Of one layer: [B, text length, N, D] each; undefined before the first prompt.
+/// One layer's: [B, text length, N, D] each; undefined before the first prompt.
 struct CrossAttentionCache {
   at::Tensor keys;
   at::Tensor values;

@@ -1,4 +1,4 @@
-// What every caller of our CUDA kernels does around a launch.
+// Launches a CUDA kernel on the device and stream of its tensors.
 #pragma once
 
 #ifdef FLASHBLOCK_CUDA
@@ -13,7 +13,7 @@
 
 namespace flashblock {
 
-/// Calls launcher(arguments, stream) on the device and current stream of `on`.
+/// Calls launcher(arguments, stream) on the device of `on` and its current stream.
 /// Throws: DeviceError with CUDA's text if the launch fails.
 template <typename Launcher, typename Arguments>
 void launch(Launcher launcher, const Arguments& arguments, const at::Tensor& on, const char* name) {

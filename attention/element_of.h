@@ -1,4 +1,4 @@
-// From tensors to what kernels know of them.
+// The element type of a tensor, as kernels name it.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,56 +1,55 @@
-// The attention of a frame block's queries over earlier frame blocks: what is computed, what is kept, what is
-// corrected, and how far what is kept is off.
+// External attention: computed, cached, corrected and reused. The frame block's queries attend to earlier frame blocks.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include "attention/attention_config.h"
 #include "attention/attention_state.h"
-#include "attention/block_external_cache.h"
+#include "attention/external_cache.h"
+#include "attention/head_selection.h"
 #include "attention/kv_cache.h"
 
 namespace flashblock {
 
-/// A pass's queries over earlier frame blocks, and how their attention is to be obtained.
+/// The queries of a pass, the external keys, and the configuration of their attention.
 struct ExternalPass {
   const at::Tensor& q;   ///< [B, L, N, D], L a whole number of latent frames
   const KeyRange& past;  ///< not empty
   const AttentionConfig& config;
   Pass pass;
   int64_t tokens_per_frame = 0;
+  int64_t layer = 0;
 };
 
-/// One mean key is computed for this many neighboring queries of the block's middle latent frame; it stands for them
-/// and for the same places in the block's other latent frames.
+/// One mean key is computed per this many neighboring queries of the block's middle latent frame. It serves all of them
+/// and the same positions of the block's other latent frames.
 inline constexpr int64_t kMeanKeyStep = 2;
 
-/// Queries that the error of a kept attention is measured at.
-inline constexpr int64_t kProbes = 32;
+/// External attention of all heads, with what the configured correction needs.
+CachedExternal compute_external(const ExternalPass& pass);
 
-/// The external attention, with what the configuration wants kept of it.
-KeptAttention compute_external(const ExternalPass& pass);
+/// The heads to refresh in this pass: all if the cache is empty, else as the policy decides. `internal` is the internal
+/// attention of the same pass.
+HeadSelection heads_to_refresh(const ExternalCache& cache, const ExternalPass& pass, const AttentionState& internal);
 
-/// How far the merged output would be off if `kept` were used in this pass, measured at up to kProbes evenly spaced
-/// queries, for which the external attention is computed: of each head, the norm of the error over that of the output
-/// of an average head. [N] fp32, on the device of q, which is not waited for. Requires: no fresh keys.
-at::Tensor probed_error(const KeptAttention& kept, const ExternalPass& pass, const AttentionState& internal);
+/// Recomputes the selected heads from this pass's queries. To be called once per pass, also with no head selected.
+/// Does not synchronize.
+void refresh(ExternalCache& cache, const HeadSelection& heads, const ExternalPass& pass);
 
-/// Computes the `heads` (int64 on q's device) of `kept` anew.
-void refresh_heads(KeptAttention& kept, const at::Tensor& heads, const ExternalPass& pass);
+/// Recomputes the heads that `mask`, [N] bool, selects. All shapes are those of all heads, so that the host need not
+/// read the mask; attention_of_masked_heads says what that costs. `refresh` takes it for masks on a GPU.
+void refresh_masked(CachedExternal& cached, const at::Tensor& mask, const ExternalPass& pass);
 
-/// The same for heads that only the device knows: `chosen` is [N] bool. All shapes are those of all heads, so that the
-/// host need not wait; see attention_of_chosen_heads for what that costs.
-void refresh_chosen(KeptAttention& kept, const at::Tensor& chosen, const ExternalPass& pass);
+/// L_out + s (q' - q) . mean key: exact to first order in q' - q; with a mean key per query a lower bound, since L_out
+/// is convex in q. [B, N, L] fp32. Source: the gradient of a log-sum-exp is the mean under its weights.
+at::Tensor corrected_lse(const at::Tensor& q, const CachedExternal& cached);
 
-/// L_out + s (q' - q) . mean key: exact to first order in q' - q; with a mean key of each query a lower bound, since
-/// L_out is convex in q. [B, N, L] fp32. Source: the gradient of a log-sum-exp is the mean under its weights.
-at::Tensor corrected_lse(const at::Tensor& q, const KeptAttention& kept);
+/// The same by LibTorch's operators, for a defined mean key: the fallback, and the reference implementation that the
+/// kernel is tested against.
+at::Tensor corrected_lse_by_operators(const at::Tensor& q, const CachedExternal& cached);
 
-/// The same by LibTorch's operators, for a kept mean key: the fallback, and the twin the kernel is tested against.
-at::Tensor corrected_lse_by_operators(const at::Tensor& q, const KeptAttention& kept);
-
-/// The external attention of a pass that did not compute `kept`: corrected as far as there is a mean key, merged with
-/// that over the fresh keys. May be the state over no keys.
-AttentionState reused_external(const at::Tensor& q, const KeptAttention& kept);
+/// External attention of q from the cache: corrected where there is a mean key, merged with the attention to the
+/// selected keys. May be the state over no keys.
+AttentionState reused_external(const at::Tensor& q, const CachedExternal& cached);
 
 }  // namespace flashblock

@@ -20,7 +20,7 @@ at::Tensor relevance(const at::Tensor& q, const at::Tensor& keys, int64_t runs) 
   return weights.narrow(-1, 0, runs * kSelectionRun).unflatten(-1, {runs, kSelectionRun}).sum(at::IntArrayRef{2, 4});
 }
 
-/// The keys of `runs` [B, N, count], and, if asked for, those from `tail` on.
+/// The keys of `runs` [B, N, count], then the keys from `tail` on.
 KeyRange gather(const KeyRange& past, const at::Tensor& runs, int64_t tail) {
   const int64_t heads = runs.size(1), count = runs.size(2) * kSelectionRun;
   const at::Tensor within = at::arange(kSelectionRun, runs.options());

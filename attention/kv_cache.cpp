@@ -17,9 +17,10 @@ KvCache::KvCache(const KvCacheLayout& layout, int64_t batch, int64_t heads, int6
   const int64_t least = layout.frames_per_block + layout.sink_frames;
   if (layout.window_frames < least)
     throw ConfigError("window_frames: " + std::to_string(layout.window_frames) +
-                      " latent frames are too few; the window holds the sink (" + std::to_string(layout.sink_frames) +
-                      ") and the current block (" + std::to_string(layout.frames_per_block) + "): at least " +
-                      std::to_string(least) + ", or -1 for all");
+                      " latent frames are too few; the window includes the sink (" +
+                      std::to_string(layout.sink_frames) + ") and the current block (" +
+                      std::to_string(layout.frames_per_block) + "): at least " + std::to_string(least) +
+                      ", or -1 for all");
   const auto options = at::TensorOptions().device(device).dtype(dtype);
   keys_ = at::empty({batch, layout.window_frames * layout.tokens_per_frame, heads, head_dim}, options);
   values_ = at::empty_like(keys_);
@@ -32,7 +33,7 @@ KeyRange KvCache::stage(int64_t frames) {
   return block();
 }
 
-// A block shorter than its slot ends where the sink begins, so that both stay neighbours.
+// A block shorter than its slot ends where the sink begins, so that both stay contiguous.
 KeyRange KvCache::block() const { return range(layout_.frames_per_block - staged_frames_, staged_frames_); }
 KeyRange KvCache::past() const { return range(layout_.frames_per_block, past_frames_); }
 KeyRange KvCache::all() const {
@@ -50,7 +51,7 @@ void KvCache::commit() {
   const int64_t first = committed_frames_, end = first + staged_frames_;
   const int64_t to_sink = std::clamp<int64_t>(layout_.sink_frames - first, 0, staged_frames_);
   copy_frames(block_begin, layout_.frames_per_block + first, to_sink);
-  // Of a block longer than the ring only its last frames stay.
+  // Of a block longer than the ring only the last frames are committed.
   for (int64_t frame = std::max(first + to_sink, end - ring_frames()); frame < end;) {
     const int64_t slot = (frame - layout_.sink_frames) % ring_frames();
     const int64_t run = std::min(end - frame, ring_frames() - slot);

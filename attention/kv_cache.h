@@ -1,4 +1,4 @@
-// Keys and values of the frames one layer attends to: the frame block being denoised, sink frames, recent frames.
+// Keys and values of the frames that one layer attends to: the frame block being denoised, sink and recent frames.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,8 +16,8 @@ struct KvCacheLayout {
   int64_t sink_frames = 0;       ///< first frames committed, never evicted
 };
 
-/// A view of neighbouring keys and values, [B, S, N, D] each. Order within a range is not the order in time: a softmax
-/// does not see it, and keys carry their position in their rotation.
+/// A contiguous view of keys and values, [B, S, N, D] each. Not in order of time: softmax is invariant to the order of
+/// the keys, and keys carry their position in their rotation.
 struct KeyRange {
   at::Tensor keys;
   at::Tensor values;
@@ -26,11 +26,12 @@ struct KeyRange {
   bool empty() const { return tokens() == 0; }
 };
 
-/// Cache of one layer. A frame block is staged, its keys and values are overwritten by every pass, and committed once.
+/// Cache of one layer. Every pass over a frame block stages it and overwrites its keys and values; the clean pass
+/// commits it, once.
 ///
 /// Layout, in frames:  [ staged block | sink | ring of recent frames ]  so that the block, the past, and both together
-/// are one contiguous range each. Committing copies the block into sink and ring, over the oldest frames of the ring;
-/// nothing is moved or cloned otherwise. See docs/attention_cache.md.
+/// are one contiguous range each. A commit copies the block into sink and ring, over the oldest frames of the ring;
+/// nothing else is moved or cloned. See docs/kv_cache.md.
 class KvCache {
  public:
   /// Throws: ConfigError unless window_frames >= frames_per_block + sink_frames.
@@ -46,10 +47,10 @@ class KvCache {
   KeyRange all() const;    ///< both
   KeyRange sink() const;   ///< the sink frames committed so far
 
-  /// Keeps the staged block for later blocks, evicting the oldest frames outside the sink where room is needed.
+  /// Makes the staged block part of the past, evicting the oldest frames of the ring where room is needed.
   void commit();
 
-  /// Forgets all frames.
+  /// Drops all frames.
   void reset();
 
   int64_t tokens_per_frame() const { return layout_.tokens_per_frame; }

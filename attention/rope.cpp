@@ -39,8 +39,8 @@ RopeTable::RopeTable(int64_t head_dim, int64_t max_frames, int64_t rows, int64_t
 
 Rotation RopeTable::rotation(int64_t start_frame, int64_t frames) const {
   if (start_frame < 0 || start_frame + frames > max_frames_)
-    throw ConfigError("video too long: latent frame " + std::to_string(start_frame + frames) + " is asked for, and " +
-                      std::to_string(max_frames_) + " were announced");
+    throw ConfigError("latent frame " + std::to_string(start_frame + frames) + " exceeds the video's " +
+                      std::to_string(max_frames_) + " latent frames");
   at::Tensor tokens[2];
   for (int i = 0; i < 2; ++i) {
     const at::Tensor time = frame_angles_[i].narrow(0, start_frame, frames).unsqueeze(1);

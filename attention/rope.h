@@ -14,10 +14,10 @@ struct Rotation {
   at::Tensor sine;
 };
 
-/// Angles of all positions a video can have, computed once in float64.
+/// Angles of all positions in a video, computed once in float64.
 ///
 /// The D/2 pairs of a head are split over (frame, row, column): row and column get floor(D/2 / 3) each, frame the rest
-/// (22, 21, 21 of 64). Pair k of an axis with p pairs turns by position * 10000^(-k/p).
+/// (22, 21, 21 of 64). Pair k of an axis with p pairs is rotated by position * 10000^(-k/p).
 /// Source: Self-Forcing `wan/modules/model.py` rope_params, `causal_model.py` causal_rope_apply; wan-reference: frame
 /// positions are absolute, rows and columns start at 0, and cached keys keep the rotation they were written with.
 class RopeTable {
@@ -26,11 +26,11 @@ class RopeTable {
   RopeTable(int64_t head_dim, int64_t max_frames, int64_t rows, int64_t columns, at::Device device);
 
   /// Rotation of the tokens of `frames` latent frames from `start_frame` on.
-  /// Throws: ConfigError if they go past max_frames.
+  /// Throws: ConfigError if they exceed max_frames.
   Rotation rotation(int64_t start_frame, int64_t frames) const;
 
-  /// What turns keys that were rotated at their own frame to a position `frames` later in time: one row for all tokens.
-  /// By RoPE's relative property the result is the rotation of that later frame, up to one more rounding.
+  /// Rotates keys that were rotated at their own frame on to a position `frames` later in time: one row for all tokens.
+  /// RoPE is relative, so the result is the rotation at that later frame, up to one more rounding.
   /// Requires: frames below max_frames.
   Rotation shift(int64_t frames) const;
 
@@ -41,7 +41,7 @@ class RopeTable {
   at::Tensor space_angles_[2];  // cosine, sine: [rows * columns, pairs of both space axes] fp32
 };
 
-/// Turns the adjacent pairs (2j, 2j+1) of each head.
+/// Rotates the adjacent pairs (2j, 2j+1) of each head.
 /// Shape: x [B, L, N, D], any strides; returns a new contiguous tensor.
 /// Numerics: fp32 arithmetic, one rounding to the dtype of x (the reference computes in float64: differs by at most one
 /// rounding).

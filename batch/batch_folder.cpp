@@ -22,15 +22,15 @@ namespace fs = std::filesystem;
 
 FileDescriptor open_lock(const fs::path& file) {
   FileDescriptor descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (!descriptor) fail(file, "cannot be made", errno);
+  if (!descriptor) fail(file, "cannot be created", errno);
   return descriptor;
 }
 
-/// Whether the lock was got. Throws: MediaError.
+/// Whether the lock was acquired. Throws: MediaError.
 bool lock(const FileDescriptor& descriptor, const fs::path& file, int how) {
   while (::flock(descriptor.get(), how) != 0) {
     if (errno == EWOULDBLOCK) return false;
-    if (errno != EINTR) fail(file, "cannot be locked; the file system must know flock", errno);
+    if (errno != EINTR) fail(file, "cannot be locked; the file system must support flock", errno);
   }
   return true;
 }
@@ -60,26 +60,26 @@ BatchFolder::BatchFolder(const fs::path& jobs_file)
 void BatchFolder::create() const {
   std::error_code error;
   fs::create_directories(folder_, error);
-  if (error) fail(folder_, "cannot be made", error.value());
+  if (error) fail(folder_, "cannot be created", error.value());
 }
 
 JobStatus BatchFolder::read(const std::string& video) const {
   std::ifstream stream(file(video, ".json"));
   if (!stream) return {};
-  JobStatus record;
+  JobStatus status;
   try {
-    record = job_status_from_json(nlohmann::ordered_json::parse(stream));
+    status = job_status_from_json(nlohmann::ordered_json::parse(stream));
   } catch (const nlohmann::json::exception&) {
-    return {};  // of another version, or spoiled: the video itself tells whether it is done
+    return {};  // damaged, or of another version: whether the video is done is checked without it
   }
-  if (record.state == JobState::kRunning && !FileLock::is_taken(lock_file(video))) {
-    record.state = JobState::kInterrupted;
+  if (status.state == JobState::kRunning && !FileLock::is_taken(lock_file(video))) {
+    status.state = JobState::kInterrupted;
   }
-  return record;
+  return status;
 }
 
-void BatchFolder::write(const std::string& video, const JobStatus& record) const {
-  const std::string text = to_json(record).dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+void BatchFolder::write(const std::string& video, const JobStatus& status) const {
+  const std::string text = to_json(status).dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
   write_file_atomically(file(video, ".json"), text + "\n");
 }
 

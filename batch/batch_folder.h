@@ -1,5 +1,5 @@
-// The folder where runs of one batch meet: JOBS.batch beside JOBS.yaml. For each video it holds NAME.lock, NAME.json
-// (its record) and NAME.jpg (its preview).
+// The folder that all runs of a batch share: JOBS.batch beside JOBS.yaml. For each video it holds NAME.lock, NAME.json
+// (its job status) and NAME.jpg (its preview).
 #pragma once
 
 #include <filesystem>
@@ -11,15 +11,15 @@
 
 namespace flashblock {
 
-/// A lock between processes, of one machine or of several that share a file system. It goes with its process, however
-/// that ends.
+/// A lock between processes, on one machine or on several that share a file system. It is released when its process
+/// ends, however it ends.
 class FileLock {
  public:
-  /// The lock, unless another process has it. Throws: MediaError if the file cannot be made.
+  /// The lock, unless another process holds it. Throws: MediaError if the file cannot be created.
   static std::optional<FileLock> take(const std::filesystem::path& file);
-  /// Waits for it. Throws: MediaError.
+  /// Waits for the lock. Throws: MediaError.
   static FileLock wait(const std::filesystem::path& file);
-  /// Whether some process has it now.
+  /// Whether some process holds the lock.
   static bool is_taken(const std::filesystem::path& file);
 
  private:
@@ -31,18 +31,18 @@ class BatchFolder {
  public:
   explicit BatchFolder(const std::filesystem::path& jobs_file);
 
-  /// Makes the folder. Throws: MediaError.
+  /// Creates the folder. Throws: MediaError.
   void create() const;
 
   std::filesystem::path lock_file(const std::string& video) const { return file(video, ".lock"); }
   std::filesystem::path preview_file(const std::string& video) const { return file(video, ".jpg"); }
   std::filesystem::path report_lock() const { return folder_ / ".report.lock"; }  // no video's name begins with a dot
 
-  /// The video's record as its last run left it: what was running and has no lock any more is interrupted.
-  /// A video without a record is waiting.
+  /// The status that was saved last. A video that was running and is no longer locked is interrupted; one without a
+  /// readable status is waiting.
   JobStatus read(const std::string& video) const;
-  /// To be called with the video's lock. Throws: MediaError.
-  void write(const std::string& video, const JobStatus& record) const;
+  /// Requires: the caller holds the video's lock. Throws: MediaError.
+  void write(const std::string& video, const JobStatus& status) const;
 
  private:
   std::filesystem::path file(const std::string& video, const char* extension) const {

@@ -1,15 +1,20 @@
 #include "batch/batch_report.h"
 
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "batch/embedded_files.h"
+#include "batch/job_preview.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/html_page.h"
 #include "render/sidecar.h"
 
 namespace flashblock {
 namespace {
 
+namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 /// FILE:LINE at the beginning of a text, as {file, line}.
@@ -18,7 +23,7 @@ Json place_json(const std::string& text) {
   return {{"file", text.substr(0, colon)}, {"line", std::stoll(text.substr(colon + 1))}};
 }
 
-/// Where the fault is: what its message begins with, or the video's own place.
+/// Where the fault is: the place that its message begins with, or that of the video.
 std::string fault_place(const BatchVideo& video, const JobFault& fault) {
   const std::string file = video.place.substr(0, video.place.rfind(':'));
   size_t digits = file.size() + 1;
@@ -46,7 +51,13 @@ Json video_json(const BatchVideo& video, const JobStatus& record) {
   json["width"] = told.width;
   json["height"] = told.height;
   json["fps"] = told.fps;
+  json["duration_seconds"] = static_cast<double>(video.frames) / static_cast<double>(told.fps);
   return json;
+}
+
+std::string read_bytes(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
 }  // namespace
@@ -93,6 +104,25 @@ Json report_json(const BatchAccount& account) {
           {"videos", videos}};
 }
 
+Json report_page_json(const BatchAccount& account, size_t embedded_bytes) {
+  static_assert(kPreviewFrames == 10, "steps(10) in report.html");
+  const fs::path folder = account.report.parent_path();
+  Json json = report_json(account);
+  for (size_t i = 0; i < account.videos.size(); ++i) {
+    if (account.records[i].state != JobState::kDone) continue;
+    json["videos"][i]["file"] = fs::proximate(account.videos[i].config.output, folder).string();
+    const fs::path preview = account.folder.preview_file(account.videos[i].name);
+    std::error_code missing;
+    const size_t bytes = fs::file_size(preview, missing);
+    if (missing || bytes == 0) continue;
+    const bool embedded = bytes <= embedded_bytes;
+    if (embedded) embedded_bytes -= bytes;
+    json["videos"][i]["preview"] =
+        embedded ? data_uri("image/jpeg", read_bytes(preview)) : fs::proximate(preview, folder).string();
+  }
+  return json;
+}
+
 Reporter::Reporter(std::filesystem::path jobs_file, std::filesystem::path report, const std::vector<BatchVideo>& videos,
                    const BatchFolder& folder)
     : jobs_file_(std::filesystem::absolute(jobs_file).lexically_normal()),
@@ -104,8 +134,8 @@ Reporter::Reporter(std::filesystem::path jobs_file, std::filesystem::path report
   const Json old = Json::parse(stream, nullptr, /*allow_exceptions=*/false);
   const bool ours = old.is_object() && old.value("jobs_file", "") == jobs_file_.string();
   if (ours) return;
-  throw ConfigError(report_.string() + " is there and is not the report of " + jobs_file_.string() +
-                    ": remove it, or give another name with --report");
+  throw ConfigError(report_.string() + " exists and is not the report of " + jobs_file_.string() +
+                    ": remove it, or choose another name");
 }
 
 std::filesystem::path Reporter::page() const {
@@ -124,11 +154,10 @@ void Reporter::write() {
   std::vector<JobStatus> records;
   for (const BatchVideo& video : videos_) records.push_back(folder_.read(video.name));
   const BatchAccount account{jobs_file_, report_, videos_, records, folder_};
-  const std::string text = report_json(account).dump(2, ' ', false, Json::error_handler_t::replace);
-  write_file_atomically(report_, text + "\n");
-  write_file_atomically(page(), report_page(account));
+  write_file_atomically(report_, json_text(report_json(account), 2));
+  write_page(page(), batch_page(), report_page_json(account));
   stale_ = false;
-  // A gallery of hundreds of videos is many megabytes.
+  // The page of hundreds of videos is many megabytes.
   next_ = Clock::now() + std::max<Clock::duration>(std::chrono::seconds(1), 20 * (Clock::now() - start));
 }
 

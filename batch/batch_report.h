@@ -1,4 +1,4 @@
-// report.json and report.html: how a batch went, for scripts and for people.
+// report.json and report.html: the state of a batch, for scripts and for people.
 #pragma once
 
 #include <chrono>
@@ -18,7 +18,7 @@ struct BatchCounts {
 };
 BatchCounts count_states(const std::vector<JobStatus>& records);
 
-/// All that the reports tell.
+/// Everything that the reports are made from.
 struct BatchAccount {
   std::filesystem::path jobs_file;
   std::filesystem::path report;  ///< report.json; the page goes beside it
@@ -27,20 +27,24 @@ struct BatchAccount {
   const BatchFolder& folder;
 };
 
+/// report.json. Format: docs/batch.md.
 nlohmann::ordered_json report_json(const BatchAccount& account);
-/// A gallery of the videos in one file that needs no other.
-std::string report_page(const BatchAccount& account);
 
-/// Keeps both files up to date, from the records that all runs of the batch leave in its folder.
+/// What report.html draws: the same, and for each video that is done `file`, its path from the report's folder, and
+/// `preview`. Previews are data URIs, so that the page is one file; those beyond `embedded_bytes` in all are paths, so
+/// that the page of a large batch stays small.
+nlohmann::ordered_json report_page_json(const BatchAccount& account, size_t embedded_bytes = 16 << 20);
+
+/// Keeps both files up to date with the records that all runs of the batch keep in its folder.
 class Reporter {
  public:
-  /// Throws: ConfigError if `report` is there and tells of another jobs file.
+  /// Throws: ConfigError if `report` exists and is not the report of this jobs file.
   Reporter(std::filesystem::path jobs_file, std::filesystem::path report, const std::vector<BatchVideo>& videos,
            const BatchFolder& folder);
 
-  /// Notes that a record has changed.
+  /// To be called when a record has changed.
   void changed() { stale_ = true; }
-  /// Writes both files if a record has changed; not so often that it takes more than a small part of the time.
+  /// Writes both files if a record has changed; at most every second, and for at most a twentieth of the time.
   /// Throws: MediaError.
   void write_in_passing();
   /// Writes both files. Throws: MediaError.

@@ -8,7 +8,6 @@
 #include <cstdio>
 
 #include "batch/batch_report.h"
-#include "core/error.h"
 #include "render/pace.h"
 
 namespace flashblock {
@@ -16,7 +15,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Bytes of `text` that make at most `characters` characters.
+/// How many bytes the first `characters` characters of `text` have.
 size_t prefix(const std::string& text, size_t characters) {
   size_t seen = 0;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -36,35 +35,35 @@ std::string padded(std::string text, size_t characters) {
   return length < characters ? text.append(characters - length, ' ') : text;
 }
 
-std::string state_words(const JobStatus& record) {
+std::string state_words(const JobStatus& status) {
   char text[160];
-  switch (record.state) {
+  switch (status.state) {
     case JobState::kRunning:
     case JobState::kElsewhere: {
-      const char* where = record.state == JobState::kElsewhere ? ", in another run" : "";
-      if (record.block == 0) return record.stage + where;
-      if (record.frames_per_second <= 0) {  // not known yet: the video has just been taken up again
-        std::snprintf(text, sizeof text, "block %lld/%lld  %s%s", static_cast<long long>(record.block),
-                      static_cast<long long>(record.blocks), record.stage.c_str(), where);
+      const char* where = status.state == JobState::kElsewhere ? ", in another run" : "";
+      if (status.block == 0) return status.stage + where;
+      if (status.frames_per_second <= 0) {  // unknown: the video has just been resumed
+        std::snprintf(text, sizeof text, "block %lld/%lld  %s%s", static_cast<long long>(status.block),
+                      static_cast<long long>(status.blocks), status.stage.c_str(), where);
         return text;
       }
-      std::snprintf(text, sizeof text, "block %lld/%lld  %.1f fps  %s left%s", static_cast<long long>(record.block),
-                    static_cast<long long>(record.blocks), record.frames_per_second,
-                    clock_text(record.seconds_left).c_str(), where);
+      std::snprintf(text, sizeof text, "block %lld/%lld  %.1f fps  %s left%s", static_cast<long long>(status.block),
+                    static_cast<long long>(status.blocks), status.frames_per_second,
+                    clock_text(status.seconds_left).c_str(), where);
       return text;
     }
     case JobState::kDone:
-      std::snprintf(text, sizeof text, "%lld frames in %s", static_cast<long long>(record.frames),
-                    clock_text(record.seconds).c_str());
-      return record.seconds > 0 ? text : "was there";
+      std::snprintf(text, sizeof text, "%lld frames in %s", static_cast<long long>(status.frames),
+                    clock_text(status.seconds).c_str());
+      return status.seconds > 0 ? text : "existed already";
     case JobState::kInterrupted:
-      std::snprintf(text, sizeof text, "at block %lld/%lld", static_cast<long long>(record.block),
-                    static_cast<long long>(record.blocks));
+      std::snprintf(text, sizeof text, "at block %lld/%lld", static_cast<long long>(status.block),
+                    static_cast<long long>(status.blocks));
       return text;
     case JobState::kFailed:
-      return record.fault ? record.fault->message : "";
+      return status.fault ? status.fault->message : "";
     case JobState::kWaiting:
-      if (record.fault) return "again after: " + record.fault->message;
+      if (status.fault) return "retry after: " + status.fault->message;
   }
   return "";
 }
@@ -76,9 +75,9 @@ size_t name_width_of(const std::vector<BatchVideo>& videos, const std::vector<si
   return std::min(width, kWidest);
 }
 
-std::string headline(const std::vector<JobStatus>& records, const std::vector<size_t>& shown) {
+std::string headline(const std::vector<JobStatus>& statuses, const std::vector<size_t>& shown) {
   std::vector<JobStatus> mine;
-  for (const size_t video : shown) mine.push_back(records[video]);
+  for (const size_t video : shown) mine.push_back(statuses[video]);
   const BatchCounts counts = count_states(mine);
   std::string text = std::to_string(counts.done) + " of " + std::to_string(counts.videos) + " videos done";
   const auto add = [&](int64_t videos, const char* what) {
@@ -87,29 +86,29 @@ std::string headline(const std::vector<JobStatus>& records, const std::vector<si
   add(counts.failed, "failed");
   add(counts.running, "running");
   add(counts.interrupted, "interrupted");
-  add(counts.waiting, "to do");
+  add(counts.waiting, "waiting");
   return text;
 }
 
 class LineBoard : public Board {
  public:
-  LineBoard(const std::vector<BatchVideo>& videos, const std::vector<JobStatus>& records)
-      : videos_(videos), records_(records) {}
+  LineBoard(const std::vector<BatchVideo>& videos, const std::vector<JobStatus>& statuses)
+      : videos_(videos), statuses_(statuses) {}
 
   void state_changed(size_t video) override {
-    std::fprintf(stderr, "%s\n", board_line(videos_[video], records_[video], 0, 0).c_str());
+    std::fprintf(stderr, "%s\n", board_line(videos_[video], statuses_[video], 0, 0).c_str());
   }
 
  private:
   const std::vector<BatchVideo>& videos_;
-  const std::vector<JobStatus>& records_;
+  const std::vector<JobStatus>& statuses_;
 };
 
 class TableBoard : public Board {
  public:
-  TableBoard(const std::vector<BatchVideo>& videos, const std::vector<JobStatus>& records,
+  TableBoard(const std::vector<BatchVideo>& videos, const std::vector<JobStatus>& statuses,
              const std::vector<size_t>& shown)
-      : videos_(videos), records_(records), shown_(shown), name_width_(name_width_of(videos, shown)) {}
+      : videos_(videos), statuses_(statuses), shown_(shown), name_width_(name_width_of(videos, shown)) {}
   ~TableBoard() override { erase(); }
 
   void state_changed(size_t video) override {
@@ -126,10 +125,10 @@ class TableBoard : public Board {
     const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0;
     const size_t rows = known ? size.ws_row : 24, columns = known ? size.ws_col : 80;
     erase();
-    std::string text = headline(records_, shown_) + "\n";
+    std::string text = headline(statuses_, shown_) + "\n";
     lines_ = 1;
     for (const size_t video : chosen(std::max<size_t>(rows, 4) - 2)) {
-      text += board_line(videos_[video], records_[video], name_width_, columns - 1) + "\n";
+      text += board_line(videos_[video], statuses_[video], name_width_, columns - 1) + "\n";
       ++lines_;
     }
     std::fputs(text.c_str(), stderr);
@@ -147,7 +146,7 @@ class TableBoard : public Board {
     lines_ = 0;
   }
 
-  /// As many videos as there is room for: those in work, those that changed last, then those to come.
+  /// As many videos as fit: the running ones, those that changed last, then those that are not done.
   std::vector<size_t> chosen(size_t room) const {
     std::vector<size_t> videos;
     const auto add = [&](size_t video) {
@@ -155,18 +154,18 @@ class TableBoard : public Board {
         videos.push_back(video);
     };
     for (const size_t video : shown_) {
-      if (records_[video].state == JobState::kRunning) add(video);
+      if (statuses_[video].state == JobState::kRunning) add(video);
     }
     for (auto video = recent_.rbegin(); video != recent_.rend(); ++video) add(*video);
     for (const size_t video : shown_) {
-      if (records_[video].state != JobState::kDone) add(video);
+      if (statuses_[video].state != JobState::kDone) add(video);
     }
     std::sort(videos.begin(), videos.end());
     return videos;
   }
 
   const std::vector<BatchVideo>& videos_;
-  const std::vector<JobStatus>& records_;
+  const std::vector<JobStatus>& statuses_;
   const std::vector<size_t>& shown_;
   size_t name_width_;
   std::vector<size_t> recent_;
@@ -178,37 +177,29 @@ class TableBoard : public Board {
 
 void Board::warn(const std::string& problem) { std::fprintf(stderr, "flashblock: warning: %s\n", problem.c_str()); }
 
-BoardStyle parse_board_style(const std::string& name) {
-  if (name == "auto") return BoardStyle::kAuto;
-  if (name == "table") return BoardStyle::kTable;
-  if (name == "lines") return BoardStyle::kLines;
-  if (name == "none") return BoardStyle::kNone;
-  throw ConfigError("--progress: found '" + name + "', wanted auto, table, lines or none");
-}
-
 std::unique_ptr<Board> make_board(BoardStyle style, const std::vector<BatchVideo>& videos,
-                                  const std::vector<JobStatus>& records, const std::vector<size_t>& shown) {
+                                  const std::vector<JobStatus>& statuses, const std::vector<size_t>& shown) {
   if (style == BoardStyle::kAuto) style = isatty(STDERR_FILENO) ? BoardStyle::kTable : BoardStyle::kLines;
-  if (style == BoardStyle::kTable) return std::make_unique<TableBoard>(videos, records, shown);
-  if (style == BoardStyle::kLines) return std::make_unique<LineBoard>(videos, records);
+  if (style == BoardStyle::kTable) return std::make_unique<TableBoard>(videos, statuses, shown);
+  if (style == BoardStyle::kLines) return std::make_unique<LineBoard>(videos, statuses);
   return std::make_unique<Board>();
 }
 
-std::string board_line(const BatchVideo& video, const JobStatus& record, size_t name_width, size_t width) {
+std::string board_line(const BatchVideo& video, const JobStatus& status, size_t name_width, size_t width) {
   constexpr size_t kStateWidth = 11;
   std::string name = video.name;
   if (name_width > 0) name = padded(name.substr(0, prefix(name, name_width)), name_width);
-  std::string line = name + "  " + padded(to_string(record.state), kStateWidth) + "  " + state_words(record);
+  std::string line = name + "  " + padded(to_string(status.state), kStateWidth) + "  " + state_words(status);
   line.erase(line.find_last_not_of(' ') + 1);
   return width > 0 ? line.substr(0, prefix(line, width)) : line;
 }
 
-std::string board_table(const std::vector<BatchVideo>& videos, const std::vector<JobStatus>& records,
+std::string board_table(const std::vector<BatchVideo>& videos, const std::vector<JobStatus>& statuses,
                         const std::vector<size_t>& shown) {
   std::string text;
   const size_t name_width = name_width_of(videos, shown);
-  for (const size_t video : shown) text += board_line(videos[video], records[video], name_width, 0) + "\n";
-  return text + headline(records, shown) + "\n";
+  for (const size_t video : shown) text += board_line(videos[video], statuses[video], name_width, 0) + "\n";
+  return text + headline(statuses, shown) + "\n";
 }
 
 }  // namespace flashblock

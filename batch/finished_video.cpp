@@ -2,34 +2,22 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "media/video_writer.h"
 #include "render/describe_video.h"
-#include "render/sidecar.h"
 
 namespace flashblock {
 namespace {
 
-/// The identity without what only continuing a video depends on: a finished one may come from another machine.
-VideoIdentity wanted_part(VideoIdentity identity, bool any_dtype) {
+/// The identity without the facts that matter only for resuming: a finished video may come from another machine.
+VideoIdentity portable_part(VideoIdentity identity, bool any_dtype) {
   constexpr std::array kMachine = {"program", "libtorch", "media libraries", "device", "threads"};
   std::erase_if(identity.facts, [&](const auto& fact) {
     const bool of_machine = std::find(kMachine.begin(), kMachine.end(), fact.first) != kMachine.end();
     return of_machine || (any_dtype && fact.first == "dtype");
   });
   return identity;
-}
-
-/// What NAME.json says of the video. Throws: ConfigError if that is nothing.
-VideoIdentity told_identity(const std::filesystem::path& video) {
-  const std::filesystem::path account = sidecar_file(video);
-  std::ifstream stream(account, std::ios::binary);
-  const auto json = nlohmann::ordered_json::parse(stream, nullptr, /*allow_exceptions=*/false);
-  const bool told = json.is_object() && json.contains("identity");
-  return parse_identity(told ? json["identity"].dump() : "", video.string() + " is complete, but " + account.string());
 }
 
 }  // namespace
@@ -39,15 +27,15 @@ bool is_video_finished(const BatchVideo& video) {
   if (video_state(config.output) != VideoState::kComplete) return false;
   try {
     const bool any_dtype = config.dtype == "auto";
-    const VideoIdentity there = wanted_part(told_identity(config.output), any_dtype);
-    VideoIdentity here = wanted_part(video.identity, any_dtype);
-    std::string differences = difference(there, here);
+    const VideoIdentity existing = portable_part(read_complete_identity(config.output), any_dtype);
+    VideoIdentity wanted = portable_part(video.identity, any_dtype);
+    std::string differences = difference(existing, wanted);
     if (differences.empty()) return true;
-    here.checksums = start_checksums(here, config);  // files that were touched may still be the same
-    differences = difference(there, here);
+    wanted.checksums = start_checksums(wanted, config);  // files with a new modification time may have the same content
+    differences = difference(existing, wanted);
     if (differences.empty()) return true;
-    throw ConfigError(config.output.string() + " is there and is another video (" + differences +
-                      "): remove it, give the job another output, or say overwrite: true");
+    throw ConfigError(config.output.string() + " exists and was made with other settings (" + differences +
+                      "): remove it, choose another output for the job, or set overwrite: true");
   } catch (const ConfigError&) {
     if (config.overwrite) return false;
     throw;

@@ -1,4 +1,4 @@
-// Everything about a batch's videos that can be checked before the first one starts.
+// Checks of a batch's videos before the first one starts.
 #pragma once
 
 #include <vector>
@@ -8,10 +8,10 @@
 namespace flashblock {
 
 /// Resolves every video's configuration and checks it against its model, without reading weights. Videos that cannot be
-/// rendered get a fault. Two videos that go to one file: the second one has a fault.
+/// rendered get a fault; so does the second of two videos with the same output.
 void check_videos(std::vector<BatchVideo>& videos);
 
-/// Positions of `videos` in the order in which they are to be rendered: videos of one model together, models in the
+/// Positions in `videos`, in rendering order: videos of one model together, models in the
 /// order in which they first appear.
 std::vector<size_t> render_order(const std::vector<BatchVideo>& videos);
 

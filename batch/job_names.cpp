@@ -8,7 +8,7 @@ namespace flashblock {
 std::string VideoName::whole() const { return job + (row.empty() ? "" : "-" + row) + (seed.empty() ? "" : "-" + seed); }
 
 void check_name(const std::string& name, const YamlValue& place) {
-  constexpr size_t kLongest = 120;  // bytes: file systems allow 255, with extensions and seeds
+  constexpr size_t kLongest = 120;  // bytes: file systems allow 255, including extensions and seeds
   const bool bad = std::any_of(name.begin(), name.end(), [](unsigned char c) {
     return std::iscntrl(c) != 0 || std::string_view("/\\{}").find(static_cast<char>(c)) != std::string_view::npos;
   });

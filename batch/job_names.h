@@ -1,4 +1,4 @@
-// Names of a batch's videos, and of the files they go to.
+// Names of a batch's videos and of their files.
 #pragma once
 
 #include <optional>
@@ -8,25 +8,25 @@
 
 namespace flashblock {
 
-/// What a video is called by: its job, its row in a list of prompts, its seed among several.
+/// The parts of a video's name: its job, its row in a prompt list, its seed.
 struct VideoName {
   std::string job;
-  std::string row;   ///< empty: the job has no list
+  std::string row;   ///< empty: the job has no prompt list
   std::string seed;  ///< empty: the job has no list of seeds
 
-  /// JOB, JOB-ROW, JOB-SEED or JOB-ROW-SEED: no two videos of a batch share it.
+  /// JOB, JOB-ROW, JOB-SEED or JOB-ROW-SEED; unique within a batch.
   std::string whole() const;
 };
 
-/// Throws: ConfigError through `place` unless the name can be part of a file's name.
+/// Throws: ConfigError that names `place`, unless the name can be part of a file name.
 void check_name(const std::string& name, const YamlValue& place);
 
-/// Fills in the places {name}, {job}, {row} and {seed} of a path. {name} is the video's whole name, but for what the
-/// template has a place of its own for: `{name}/{seed}.mp4` is `storm/1.mp4`, and `{name}.mp4` is `storm-1.mp4`.
-/// `seed` is the video's, whether or not the job has several. Throws: ConfigError through `place` for other places.
+/// Replaces {name}, {job}, {row} and {seed} in a path. {name} is the video's whole name, without the parts that have
+/// their own placeholder in the template: `{name}/{seed}.mp4` is `storm/1.mp4`, `{name}.mp4` is `storm-1.mp4`.
+/// `seed`: the video's, even if its job has only one. Throws: ConfigError that names `place` for other placeholders.
 std::string expand_template(const YamlValue& place, const VideoName& name, const std::string& seed);
 
-/// The seed of a video that gives none: one and the same for a name, so that a batch can be taken up again.
+/// The seed of a video without one: derived from its name, so that every run of a batch uses the same.
 uint64_t seed_from_name(const std::string& name);
 
 }  // namespace flashblock

@@ -14,7 +14,7 @@ namespace flashblock {
 namespace {
 
 constexpr int64_t kWidth = 256;  // pixels of one frame
-constexpr int kQuantizer = 6;    // of 1 to 31: small files, for pages with many videos
+constexpr int kQuantizer = 6;    // 1 to 31; small files, for pages with many videos
 
 /// Evenly spaced frames. Shape: each [1, H, W, 3] uint8.
 std::vector<at::Tensor> pick_frames(const std::filesystem::path& video, int64_t frames) {
@@ -22,7 +22,7 @@ std::vector<at::Tensor> pick_frames(const std::filesystem::path& video, int64_t 
   VideoReader reader(video);
   VideoFrame frame;
   for (int64_t index = 0; reader.next(frame); ++index) {
-    // A short video shows some frames more than once, so that every preview has the same layout.
+    // A short video repeats frames, so that every preview has the same layout.
     for (;;) {
       const auto next = static_cast<int64_t>(picked.size());
       if (next == kPreviewFrames || next * frames / kPreviewFrames > index) break;
@@ -39,7 +39,7 @@ void write_video_preview(const std::filesystem::path& video, int64_t frames, con
     const std::vector<at::Tensor> picked = pick_frames(video, frames);
     if (picked.size() != static_cast<size_t>(kPreviewFrames)) return;
     write_file_atomically(file, encode_jpeg(at::cat(picked, /*dim=*/2)[0].contiguous(), kQuantizer));
-  } catch (const MediaError&) {  // the video is what counts; the report shows a blank
+  } catch (const MediaError&) {  // the preview is optional: the report shows a blank
   }
 }
 

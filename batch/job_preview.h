@@ -1,4 +1,4 @@
-// A video at a glance, for the report's gallery.
+// Preview images of a batch's videos.
 #pragma once
 
 #include <cstdint>
@@ -6,11 +6,11 @@
 
 namespace flashblock {
 
-/// Frames in a preview, one beside the other.
+/// Frames in a preview, side by side.
 constexpr int64_t kPreviewFrames = 10;
 
-/// Writes a JPEG with kPreviewFrames of the video's `frames`, evenly spaced, in a row. A video that cannot be read
-/// has none. Throws: MediaError if the file cannot be written.
+/// Writes a JPEG with kPreviewFrames of the video's `frames`, evenly spaced, in a row. Nothing is written if the video
+/// cannot be read or the file cannot be written.
 void write_video_preview(const std::filesystem::path& video, int64_t frames, const std::filesystem::path& file);
 
 }  // namespace flashblock

@@ -19,53 +19,49 @@ std::string fault_kind(int status) {
   return status > 0 && status < static_cast<int>(kKinds.size()) ? kKinds[static_cast<size_t>(status)] : "internal";
 }
 
-nlohmann::ordered_json to_json(const JobStatus& record) {
-  nlohmann::ordered_json json = {{"state", to_string(record.state)},
-                                 {"attempts", record.attempts},
-                                 {"block", record.block},
-                                 {"blocks", record.blocks},
-                                 {"frames", record.frames},
-                                 {"seconds", record.seconds},
-                                 {"begun", record.begun},
-                                 {"ended", record.ended}};
-  if (record.state == JobState::kRunning) {
-    json["stage"] = record.stage;
-    json["frames_per_second"] = record.frames_per_second;
-    json["eta_seconds"] = record.seconds_left;
+nlohmann::ordered_json to_json(const JobStatus& status) {
+  nlohmann::ordered_json json = {
+      {"state", to_string(status.state)}, {"attempts", status.attempts}, {"block", status.block},
+      {"blocks", status.blocks},          {"frames", status.frames},     {"seconds", status.seconds},
+      {"started", status.started},        {"ended", status.ended}};
+  if (status.state == JobState::kRunning) {
+    json["stage"] = status.stage;
+    json["frames_per_second"] = status.frames_per_second;
+    json["eta_seconds"] = status.seconds_left;
   }
   json["error"] = nullptr;
-  if (record.fault) {
+  if (status.fault) {
     json["error"] = {
-        {"kind", record.fault->kind}, {"status", record.fault->status}, {"message", record.fault->message}};
+        {"kind", status.fault->kind}, {"status", status.fault->status}, {"message", status.fault->message}};
   }
-  json["output"] = record.output;
-  json["changed_ms"] = record.changed_ms;
+  json["output"] = status.output;
+  json["changed_ms"] = status.changed_ms;
   return json;
 }
 
 JobStatus job_status_from_json(const nlohmann::ordered_json& json) {
-  JobStatus record;
+  JobStatus status;
   const std::string state = json.at("state").get<std::string>();
   for (size_t i = 0; i < kStates.size(); ++i) {
-    if (state == kStates[i]) record.state = static_cast<JobState>(i);
+    if (state == kStates[i]) status.state = static_cast<JobState>(i);
   }
-  json.at("attempts").get_to(record.attempts);
-  json.at("block").get_to(record.block);
-  json.at("blocks").get_to(record.blocks);
-  json.at("frames").get_to(record.frames);
-  json.at("seconds").get_to(record.seconds);
-  json.at("begun").get_to(record.begun);
-  json.at("ended").get_to(record.ended);
-  json.at("output").get_to(record.output);
-  json.at("changed_ms").get_to(record.changed_ms);
-  record.stage = json.value("stage", "");
-  record.frames_per_second = json.value("frames_per_second", 0.0);
-  record.seconds_left = json.value("eta_seconds", 0.0);
+  json.at("attempts").get_to(status.attempts);
+  json.at("block").get_to(status.block);
+  json.at("blocks").get_to(status.blocks);
+  json.at("frames").get_to(status.frames);
+  json.at("seconds").get_to(status.seconds);
+  json.at("started").get_to(status.started);
+  json.at("ended").get_to(status.ended);
+  json.at("output").get_to(status.output);
+  json.at("changed_ms").get_to(status.changed_ms);
+  status.stage = json.value("stage", "");
+  status.frames_per_second = json.value("frames_per_second", 0.0);
+  status.seconds_left = json.value("eta_seconds", 0.0);
   if (const auto& error = json.at("error"); !error.is_null()) {
-    record.fault = {error.at("kind").get<std::string>(), error.at("status").get<int>(),
+    status.fault = {error.at("kind").get<std::string>(), error.at("status").get<int>(),
                     error.at("message").get<std::string>()};
   }
-  return record;
+  return status;
 }
 
 std::string utc_now() {

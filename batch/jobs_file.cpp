@@ -8,14 +8,12 @@
 #include "batch/prompt_list.h"
 #include "core/error.h"
 #include "settings/config_reader.h"
+#include "settings/settings_table.h"
 
 namespace flashblock {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Paths that differ from video to video.
-constexpr const char* kTemplates[] = {"output", "contact_sheet", "record"};
 
 std::string place_of(const std::string& file, const YAML::Node& node) {
   return file + ":" + std::to_string(node.Mark().line + 1);
@@ -135,7 +133,9 @@ class JobReader {
     const std::string given = last_text(video, "seed");
     const std::string seed = !name.seed.empty() ? name.seed : !given.empty() ? given : own_seed.text();
     video.layers.push_back(layer_of(video.place, "seed", seed, folder_));
-    for (const char* key : kTemplates) add_path(video, key, name, seed);
+    for (const Setting& setting : settings_table()) {
+      if (setting.field.kind == SettingKind::kOutputFile) add_path(video, setting.name, name, seed);
+    }
     videos_.push_back(std::move(video));
   }
 
@@ -155,7 +155,8 @@ class JobReader {
     return text;
   }
 
-  void add_path(BatchVideo& video, const char* key, const VideoName& name, const std::string& seed) const {
+  /// Paths of files that a video leaves are templates, expanded for each video.
+  void add_path(BatchVideo& video, const std::string& key, const VideoName& name, const std::string& seed) const {
     std::optional<ConfigLayer> last;
     for (const ConfigLayer& layer : video.layers) {
       YamlMap map(layer.values);
@@ -165,8 +166,7 @@ class JobReader {
         last = layer_of(video.place, key, expand_template(*value, name, seed), layer.folder);
       }
     }
-    const bool video_itself = std::string_view(key) == "output";
-    if (!last && video_itself) last = layer_of(video.place, key, "videos/" + name.whole() + ".mp4", folder_);
+    if (!last && key == "output") last = layer_of(video.place, key, "videos/" + name.whole() + ".mp4", folder_);
     if (last) video.layers.push_back(std::move(*last));
   }
 

@@ -15,14 +15,14 @@ namespace flashblock {
 
 /// One video of a batch.
 struct BatchVideo {
-  std::string name;  ///< no two videos of a batch share it
+  std::string name;  ///< unique within the batch
   std::string job;
-  std::string place;                ///< FILE:LINE of its job, or of its row in a list
-  std::vector<ConfigLayer> layers;  ///< what the files say of it
-  /// Why it cannot be rendered; found in the files, or by check_videos.
+  std::string place;                ///< FILE:LINE of its job, or of its row in a prompt list
+  std::vector<ConfigLayer> layers;  ///< its settings; later layers win
+  /// Why it cannot be rendered, if read_jobs_file or check_videos found a reason.
   std::optional<JobFault> fault;
 
-  // From here on check_videos' findings.
+  // Set by check_videos.
   RenderConfig config;
   std::string model_key;   ///< videos with the same key share a loaded model
   VideoIdentity identity;  ///< on this machine, without checksums
@@ -30,11 +30,11 @@ struct BatchVideo {
   int64_t frames = 0;
 };
 
-/// Reads a jobs file and the lists that it names, and makes jobs into videos. A job that is wrong becomes a video with
-/// a fault. Throws: ConfigError if the file as a whole is of no use: no YAML, unknown keys, wrong defaults, no jobs.
+/// Reads a jobs file and the prompt lists that it names. A wrong job becomes a video with a fault. Throws: ConfigError
+/// if the file as a whole is wrong: not YAML, unknown top-level keys, wrong defaults, no jobs.
 std::vector<BatchVideo> read_jobs_file(const std::filesystem::path& file);
 
-/// What a video's fault says of `error`, with the video's place in front where the message has none.
+/// A fault with the given message, preceded by the video's place unless the message names a place in that file.
 JobFault fault_at(const std::string& place, int status, const std::string& message);
 
 }  // namespace flashblock

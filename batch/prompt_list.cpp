@@ -21,7 +21,7 @@ struct CsvRecord {
 std::string read_file(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
   if (!std::filesystem::is_regular_file(file) || !stream) {
-    throw ConfigError(file.string() + ": cannot be read; wanted a list of prompts, a text or CSV file");
+    throw ConfigError(file.string() + ": cannot be read; wanted a prompt list, a text or CSV file");
   }
   std::string text(std::istreambuf_iterator<char>(stream), {});
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
@@ -86,12 +86,12 @@ class CsvParser {
 
 std::vector<PromptRow> read_csv(const std::filesystem::path& file) {
   const std::vector<CsvRecord> records = CsvParser(file, read_file(file)).records();
-  if (records.empty()) fail(file, 1, "the list is empty; wanted a first row with the names of the columns");
+  if (records.empty()) fail(file, 1, "the list is empty; wanted a first row that names the columns");
   const std::vector<std::string>& columns = records[0].cells;
   for (size_t i = 0; i < columns.size(); ++i) {
     if (columns[i].empty()) fail(file, records[0].line, "column " + std::to_string(i + 1) + " has no name");
     if (std::count(columns.begin(), columns.end(), columns[i]) > 1) {
-      fail(file, records[0].line, "column " + columns[i] + " is there twice; keep one");
+      fail(file, records[0].line, "column " + columns[i] + " appears twice");
     }
   }
   std::vector<PromptRow> rows;
@@ -100,7 +100,7 @@ std::vector<PromptRow> read_csv(const std::filesystem::path& file) {
     if (record.cells.size() != columns.size()) {
       fail(file, record.line,
            "found " + std::to_string(record.cells.size()) + " cells, wanted " + std::to_string(columns.size()) +
-               ", as in the first row; a text with commas needs double quotes around it");
+               ", as in the first row; text with commas needs double quotes");
     }
     PromptRow row{.line = record.line};
     for (size_t i = 0; i < columns.size(); ++i) {
@@ -131,7 +131,7 @@ std::vector<PromptRow> read_lines(const std::filesystem::path& file) {
 
 std::vector<PromptRow> read_prompt_list(const std::filesystem::path& file) {
   std::vector<PromptRow> rows = file.extension() == ".csv" ? read_csv(file) : read_lines(file);
-  if (rows.empty()) throw ConfigError(file.string() + ": there is no prompt in this list");
+  if (rows.empty()) throw ConfigError(file.string() + ": the list has no prompt");
   return rows;
 }
 

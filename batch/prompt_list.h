@@ -1,4 +1,4 @@
-// Lists of prompts in files of their own, for jobs that are many videos.
+// Prompt lists: files that make one job into many videos.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,14 @@
 
 namespace flashblock {
 
-/// One video of a list: configuration keys and their values as text.
+/// One video of a prompt list: configuration keys and their values as text.
 struct PromptRow {
-  int64_t line = 0;  ///< of the file, from 1
+  int64_t line = 0;  ///< in the file, from 1
   std::vector<std::pair<std::string, std::string>> settings;
 };
 
-/// Reads a list. NAME.csv: the first row names the columns, which are configuration keys and `name`; an empty cell
-/// counts as not given. Any other name: text, one prompt a line; empty lines and lines that begin with # are left out.
+/// Reads a prompt list. NAME.csv: the first row names the columns, which are configuration keys and `name`; empty cells
+/// are ignored. Any other name: text, one prompt per line; empty lines and lines that start with # are ignored.
 /// Throws: ConfigError, `FILE:LINE: problem`.
 std::vector<PromptRow> read_prompt_list(const std::filesystem::path& file);
 

@@ -1,158 +1,182 @@
 #include "batch/supervisor.h"
 
-#include <poll.h>
 #include <signal.h>
 
 #include <algorithm>
 #include <cstring>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <sstream>
 #include <thread>
+#include <utility>
 
 #include "batch/finished_video.h"
-#include "core/device.h"
 #include "core/error.h"
+#include "render/pace.h"
 
 namespace flashblock {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Seconds = std::chrono::duration<double>;
 
-constexpr int kTickMs = 200;            // between two looks at everything
-constexpr Seconds kStopSeconds{3.0};    // for workers that are asked to stop; the program has 5
-constexpr Seconds kRecordSeconds{1.0};  // between two records of a video in work
-constexpr Seconds kLookSeconds{1.0};    // between two tries to get videos of another run
+constexpr std::chrono::milliseconds kTick{200};  // between two rounds of the supervisor
+constexpr Seconds kStopSeconds{3.0};             // for workers to stop; the program has 5
+constexpr Seconds kSaveSeconds{1.0};             // between two saved statuses of a running video
+constexpr Seconds kLockSeconds{1.0};             // between two attempts at the locks of other runs
 
-/// The GPU that a video must have; none: any.
-std::optional<int64_t> wanted_gpu(const RenderConfig& config) {
+/// The GPU that a video asks for; none: any.
+std::optional<int64_t> requested_gpu(const RenderConfig& config) {
   if (config.device.rfind("cuda:", 0) != 0) return {};
   return std::stoll(config.device.substr(5));
 }
 
-/// What makes a worker see GPU `number` of those this process sees, and no other.
-std::string gpu_variable(int64_t number) {
-  const char* given = std::getenv("CUDA_VISIBLE_DEVICES");
-  std::istringstream list(given ? given : "");
-  std::string entry = std::to_string(number);
-  for (int64_t i = 0; given && i <= number; ++i) std::getline(list, entry, ',');
-  return "CUDA_VISIBLE_DEVICES=" + entry;
-}
-
-std::string how_it_ended(int status) {
-  if (status >= 0) return "the worker ended by itself with status " + std::to_string(status);
-  std::string text = "the worker was ended by signal " + std::to_string(-status) + " (" + strsignal(-status) + ")";
-  if (status == -SIGKILL) text += ", as the system does when memory runs out";
+std::string exit_text(int status) {
+  if (status >= 0) return "the worker exited with status " + std::to_string(status);
+  std::string text = "the worker was killed by signal " + std::to_string(-status) + " (" + strsignal(-status) + ")";
+  if (status == -SIGKILL) text += ", probably because memory ran out";
   return text;
 }
+
+std::string hang_text(double seconds) {
+  char text[64];
+  std::snprintf(text, sizeof text, "no frame block in %g s", seconds);
+  return text;
+}
+
+/// Whether another attempt may succeed.
+bool is_transient(const JobFault& fault) {
+  return fault.kind == "crash" || fault.kind == "hang" || fault.kind == "memory";
+}
+
+bool is_fault_of_video(ExitStatus status) { return status != ExitStatus::kDevice && status != ExitStatus::kInternal; }
 
 }  // namespace
 
 /// A place for one worker at a time.
 struct Supervisor::Slot {
-  int64_t gpu = -1;  ///< -1: the CPU
-  std::vector<std::string> environment;
-  std::unique_ptr<WorkerProcess> worker;
+  WorkerShare share;
+  std::unique_ptr<Worker> worker;
   std::string model_key;  ///< of the model that the worker has loaded
   std::optional<size_t> video;
-  std::optional<FileLock> lock;
-  bool hangs = false;
-  Clock::time_point begun, heard, recorded;
+  std::optional<FileLock> lock;  ///< the video's
+  TimePoint started, last_event, last_saved;
+  bool hangs = false;  ///< killed because it reported nothing
   RenderPace pace;
 };
 
 Supervisor::Supervisor(const std::vector<BatchVideo>& videos, const std::vector<size_t>& order,
-                       const BatchFolder& folder, const SupervisorOptions& options)
-    : videos_(videos), folder_(folder), options_(options), records_(videos.size()), begun_ms_(now_ms()) {
+                       const BatchFolder& folder, const SupervisorOptions& options, WorkerHost& host)
+    : videos_(videos),
+      folder_(folder),
+      options_(options),
+      host_(host),
+      statuses_(videos.size()),
+      waiting_(order.begin(), order.end()),
+      started_ms_(now_ms()) {
   for (size_t i = 0; i < videos.size(); ++i) {
-    records_[i] = folder.read(videos[i].name);
-    records_[i].output = videos[i].config.output.string();
-    if (records_[i].blocks == 0) records_[i].blocks = videos[i].blocks;
+    statuses_[i] = folder.read(videos[i].name);
+    statuses_[i].output = videos[i].config.output.string();
+    if (statuses_[i].blocks == 0) statuses_[i].blocks = videos[i].blocks;
+  }
+  for (const size_t video : order) {  // what failed in an earlier run is tried again
+    if (statuses_[video].state == JobState::kFailed) statuses_[video].state = JobState::kWaiting;
   }
   make_slots(order);
-  waiting_.assign(order.begin(), order.end());
-  for (const size_t video : order) {  // what an earlier run failed at is to be done again, and shown as such
-    if (records_[video].state == JobState::kFailed) records_[video].state = JobState::kWaiting;
-  }
 }
 
 Supervisor::~Supervisor() = default;
 
 void Supervisor::make_slots(const std::vector<size_t>& order) {
-  const auto gpus = static_cast<int64_t>(gpu_count());
+  const int64_t gpus = host_.gpus();
   const bool on_gpus = gpus > 0 && std::any_of(order.begin(), order.end(),
                                                [&](size_t video) { return videos_[video].config.device != "cpu"; });
-  const int64_t wanted = options_.workers.value_or(on_gpus ? gpus : 1);
+  const int64_t count = options_.workers.value_or(on_gpus ? gpus : 1);
   const int64_t cores = std::max(1U, std::thread::hardware_concurrency());
-  for (int64_t i = 0; i < wanted; ++i) {
+  for (int64_t i = 0; i < count; ++i) {
     auto slot = std::make_unique<Slot>();
     if (on_gpus) {
-      slot->gpu = i % gpus;
-      slot->environment.push_back(gpu_variable(slot->gpu));
-    } else if (wanted > 1) {
-      slot->environment.push_back("OMP_NUM_THREADS=" + std::to_string(std::max<int64_t>(1, cores / wanted)));
+      slot->share.gpu = i % gpus;
+    } else if (count > 1) {
+      slot->share.threads = std::max<int64_t>(1, cores / count);
     }
     slots_.push_back(std::move(slot));
   }
 }
 
-bool Supervisor::fits(size_t video, const Slot& slot) const {
+bool Supervisor::can_run(size_t video, const Slot& slot) const {
   const RenderConfig& config = videos_[video].config;
-  if (slot.gpu < 0) return true;
-  if (config.device == "cpu") return &slot == slots_.front().get();  // more would fight for the processor
-  const auto wanted = wanted_gpu(config);
-  return !wanted || *wanted == slot.gpu;
+  if (slot.share.gpu < 0) return true;
+  if (config.device == "cpu") return &slot == slots_.front().get();  // several would compete for the cores
+  const auto gpu = requested_gpu(config);
+  return !gpu || *gpu == slot.share.gpu;
 }
 
-bool Supervisor::is_busy() const {
-  return std::any_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->video.has_value(); });
+void Supervisor::fail_videos_without_slot() {
+  std::erase_if(waiting_, [&](size_t video) {
+    if (std::any_of(slots_.begin(), slots_.end(), [&](const auto& slot) { return can_run(video, *slot); })) {
+      return false;
+    }
+    statuses_[video].fault =
+        fault_at(videos_[video].place, static_cast<int>(ExitStatus::kDevice),
+                 "found device " + videos_[video].config.device + ", which none of the " +
+                     std::to_string(slots_.size()) + " workers uses; wanted device: auto, or more workers");
+    set_state(video, JobState::kFailed);
+    return true;
+  });
 }
 
 void Supervisor::run(const std::stop_token& stop) {
-  for (const size_t video : std::vector<size_t>(waiting_.begin(), waiting_.end())) {
-    const bool possible =
-        std::any_of(slots_.begin(), slots_.end(), [&](const auto& slot) { return fits(video, *slot); });
-    if (possible) continue;
-    waiting_.erase(std::find(waiting_.begin(), waiting_.end(), video));
-    records_[video].fault =
-        fault_at(videos_[video].place, static_cast<int>(ExitStatus::kDevice),
-                 "no worker has device " + videos_[video].config.device + ": give --workers auto, or device: auto");
-    set_state(video, JobState::kFailed);
-  }
-  Clock::time_point stop_time;
+  fail_videos_without_slot();
   for (;;) {
-    if (stop.stop_requested() && !stopping_) {
-      stopping_ = true;
-      stop_time = Clock::now();
-      for (const auto& slot : slots_) {
-        if (slot->worker) slot->worker->close_input();
-      }
-    }
-    if (!stopping_) look_elsewhere();
-    for (const auto& slot : slots_) {
-      if (!stopping_ && !slot->video) start_next(*slot);
-    }
+    if (stop.stop_requested() && !stop_time_) ask_workers_to_stop();
+    if (!stop_time_) start_videos();
     on_tick();
-    if (!is_busy() && (stopping_ || (waiting_.empty() && elsewhere_.empty()))) break;
-    poll_workers();
+    if (is_finished()) break;
+    wait_for_events();
     for (const auto& slot : slots_) {
-      listen(*slot);
-      watch_for_hang(*slot);
-      if (stopping_ && slot->worker && Clock::now() - stop_time > kStopSeconds) slot->worker->kill();
+      handle_events(*slot);
+      kill_overdue_worker(*slot);
     }
   }
-  keep_missed_records();
+  save_missed_statuses();
 }
 
-void Supervisor::look_elsewhere() {
-  if (elsewhere_.empty() || Clock::now() - looked_ < kLookSeconds) return;
-  looked_ = Clock::now();
-  for (const size_t video : std::exchange(elsewhere_, {})) waiting_.push_back(video);
+void Supervisor::ask_workers_to_stop() {
+  stop_time_ = host_.now();
+  for (const auto& slot : slots_) {
+    if (slot->worker) slot->worker->close_input();
+  }
 }
 
-std::optional<size_t> Supervisor::pick(const Slot& slot) {
-  // The model that is loaded; else one that the fewest other workers have.
+void Supervisor::start_videos() {
+  if (!locked_.empty() && host_.now() - locks_tried_ >= kLockSeconds) {
+    locks_tried_ = host_.now();
+    for (const size_t video : std::exchange(locked_, {})) waiting_.push_back(video);
+  }
+  for (const auto& slot : slots_) {
+    while (!slot->video) {
+      const auto video = next_video(*slot);
+      if (!video) break;
+      if (claim(*slot, *video)) start(*slot, *video);
+    }
+  }
+}
+
+bool Supervisor::is_finished() const {
+  const bool busy = std::any_of(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->video.has_value(); });
+  return !busy && (stop_time_ || (waiting_.empty() && locked_.empty()));
+}
+
+void Supervisor::wait_for_events() const {
+  std::vector<int> descriptors;
+  for (const auto& slot : slots_) {
+    if (!slot->worker) continue;
+    for (const int descriptor : slot->worker->descriptors()) descriptors.push_back(descriptor);
+  }
+  host_.wait(descriptors, kTick);
+}
+
+/// The first video of the model that the slot's worker has loaded; else of the model that the fewest other workers
+/// have.
+std::optional<size_t> Supervisor::next_video(const Slot& slot) {
   std::map<std::string, int> users;
   for (const auto& other : slots_) {
     if (other->worker) ++users[other->model_key];
@@ -160,12 +184,12 @@ std::optional<size_t> Supervisor::pick(const Slot& slot) {
   auto best = waiting_.end();
   int best_users = 0;
   for (auto video = waiting_.begin(); video != waiting_.end(); ++video) {
-    if (!fits(*video, slot)) continue;
+    if (!can_run(*video, slot)) continue;
     const std::string& key = videos_[*video].model_key;
-    const int others = slot.worker && key == slot.model_key ? -1 : users[key];
-    if (best != waiting_.end() && others >= best_users) continue;
+    const int other_users = slot.worker && key == slot.model_key ? -1 : users[key];
+    if (best != waiting_.end() && other_users >= best_users) continue;
     best = video;
-    best_users = others;
+    best_users = other_users;
   }
   if (best == waiting_.end()) return {};
   const size_t video = *best;
@@ -173,198 +197,178 @@ std::optional<size_t> Supervisor::pick(const Slot& slot) {
   return video;
 }
 
-void Supervisor::start_next(Slot& slot) {
-  while (const auto video = pick(slot)) {
-    if (!take(slot, *video)) continue;
-    render(slot, *video);
-    return;
+/// Locks the video for the slot. False: another run renders it, or nothing is left to do.
+bool Supervisor::claim(Slot& slot, size_t video) {
+  auto lock = FileLock::take(folder_.lock_file(videos_[video].name));
+  const JobStatus saved = folder_.read(videos_[video].name);
+  if (!lock) {
+    locked_.push_back(video);
+    if (saved.state != JobState::kRunning) return false;
+    const bool is_news = statuses_[video].state != JobState::kElsewhere;
+    statuses_[video] = saved;
+    statuses_[video].state = JobState::kElsewhere;
+    if (is_news) on_state(video);
+    return false;
   }
+  if (is_settled(video, saved)) return false;
+  slot.lock = std::move(lock);
+  return true;
 }
 
-/// Gets the video's lock, and looks what is left to do. False: nothing, for this run and now.
-bool Supervisor::take(Slot& slot, size_t video) {
-  slot.lock = FileLock::take(folder_.lock_file(videos_[video].name));
-  JobStatus record = folder_.read(videos_[video].name);
-  if (!slot.lock) {
-    elsewhere_.push_back(video);
-    if (record.state == JobState::kRunning) {
-      const JobState before = records_[video].state;
-      records_[video] = record;
-      records_[video].state = JobState::kElsewhere;
-      if (before != JobState::kElsewhere) on_state(video);
-    }
-    return false;
-  }
-  const bool by_another_run = record.changed_ms > std::max(begun_ms_, records_[video].changed_ms);
-  if (by_another_run && record.state == JobState::kFailed) {
-    records_[video] = record;
-    slot.lock.reset();
+/// Whether the video is done, or has failed in another run since this one started, or cannot be rendered because a
+/// different video is in its place. Requires: the video is locked.
+bool Supervisor::is_settled(size_t video, const JobStatus& saved) {
+  JobStatus& status = statuses_[video];
+  const bool by_another_run = saved.changed_ms > std::max(started_ms_, status.changed_ms);
+  if (by_another_run && saved.state == JobState::kFailed) {
+    status = saved;
     on_state(video);
-    return false;
+    return true;
   }
   try {
-    if (!is_video_finished(videos_[video])) return true;
-    if (by_another_run) records_[video] = record;
-    records_[video].fault.reset();
-    if (records_[video].state != JobState::kDone) set_state(video, JobState::kDone);
+    if (!is_video_finished(videos_[video])) return false;
+    if (by_another_run) status = saved;
+    status.fault.reset();
+    if (status.state != JobState::kDone) set_state(video, JobState::kDone);
   } catch (const Error& error) {
-    records_[video].fault = fault_at(videos_[video].place, static_cast<int>(error.status()), error.what());
+    status.fault = fault_at(videos_[video].place, static_cast<int>(error.status()), error.what());
     set_state(video, JobState::kFailed);
   }
-  slot.lock.reset();
-  return false;
+  return true;
 }
 
-void Supervisor::render(Slot& slot, size_t video) {
-  const BatchVideo& wanted = videos_[video];
-  JobStatus& record = records_[video];
-  const bool retry = record.changed_ms >= begun_ms_ && record.attempts > 0;
-  record = {.attempts = retry ? record.attempts + 1 : 1,
-            .blocks = wanted.blocks,
-            .seconds = retry ? record.seconds : 0,
+void Supervisor::start(Slot& slot, size_t video) {
+  const BatchVideo& job = videos_[video];
+  JobStatus& status = statuses_[video];
+  const bool is_retry = status.changed_ms >= started_ms_ && status.attempts > 0;
+  status = {.attempts = is_retry ? status.attempts + 1 : 1,
+            .blocks = job.blocks,
+            .seconds = is_retry ? status.seconds : 0,
             .stage = "starting",
-            .output = wanted.config.output.string(),
-            .begun = retry ? record.begun : utc_now()};
-  std::error_code ignored;  // the worker tells if there is no folder
-  std::filesystem::create_directories(wanted.config.output.parent_path(), ignored);
-  if (!slot.worker) slot.worker = std::make_unique<WorkerProcess>(slot.environment);
+            .output = job.config.output.string(),
+            .started = is_retry ? status.started : utc_now()};
+  std::error_code ignored;  // the worker reports a missing folder
+  std::filesystem::create_directories(job.config.output.parent_path(), ignored);
+  if (!slot.worker) slot.worker = host_.start(slot.share);
   slot.video = video;
-  slot.model_key = wanted.model_key;
+  slot.model_key = job.model_key;
   slot.hangs = false;
-  slot.begun = slot.heard = slot.recorded = Clock::now();
-  RenderConfig config = wanted.config;
-  if (wanted_gpu(config)) config.device = "cuda";  // the only one that the worker sees
-  slot.worker->send(Json({{"name", wanted.name},
-                          {"attempt", record.attempts},
-                          {"configuration", config_yaml(config)},
-                          {"preview", folder_.preview_file(wanted.name).string()}})
-                        .dump(-1, ' ', false, Json::error_handler_t::replace));
+  slot.started = slot.last_event = slot.last_saved = host_.now();
+  WorkerJob order{
+      .name = job.name, .attempt = status.attempts, .config = job.config, .preview = folder_.preview_file(job.name)};
+  if (requested_gpu(order.config)) order.config.device = "cuda";  // the only one that the worker sees
+  slot.worker->send(order);
   set_state(video, JobState::kRunning);
 }
 
-void Supervisor::poll_workers() const {
-  std::vector<pollfd> files;
-  for (const auto& slot : slots_) {
-    if (!slot->worker) continue;
-    for (const int file : {slot->worker->output(), slot->worker->errors()}) {
-      if (file >= 0) files.push_back({.fd = file, .events = POLLIN});
-    }
-  }
-  ::poll(files.data(), files.size(), kTickMs);
-}
-
-void Supervisor::listen(Slot& slot) {
+void Supervisor::handle_events(Slot& slot) {
   if (!slot.worker) return;
-  for (const std::string& line : slot.worker->read_lines()) {
-    if (slot.worker) hear(slot, line);
-  }
-  if (slot.worker && slot.worker->is_silent()) bury(slot);
-}
-
-void Supervisor::hear(Slot& slot, const std::string& line) {
-  if (!slot.video) return;
-  const Json report = Json::parse(line);
-  const std::string event = report.at("event");
-  JobStatus& record = records_[*slot.video];
-  slot.heard = Clock::now();
-  if (event == "done") {
-    report.at("frames").get_to(record.frames);
-    record.block = record.blocks;
-    end_video(slot, JobState::kDone);
-  } else if (event == "stopped") {
-    end_video(slot, JobState::kInterrupted);
-  } else if (event == "failed") {
-    const int status = report.at("status");
-    const JobFault fault = fault_at(videos_[*slot.video].place, status, report.at("message"));
-    end_video(slot, JobState::kFailed, fault);
-    // What a lack of memory or a fault of our own leaves behind is not trusted with another video.
-    const bool other_fault =
-        status == static_cast<int>(ExitStatus::kDevice) || status == static_cast<int>(ExitStatus::kInternal);
-    if (other_fault) slot.worker.reset();
-  } else {
-    const RenderProgress progress{report.at("block"), report.at("blocks"), report.at("frames")};
-    if (event == "stage") slot.pace.begin(progress);
-    record.stage = report.at("stage");
-    record.block = progress.block;
-    record.blocks = progress.blocks;
-    record.frames = progress.frames;
-    record.frames_per_second = slot.pace.frames_per_second(progress);
-    record.seconds_left = slot.pace.seconds_left(progress);
-    if (slot.heard - slot.recorded > kRecordSeconds) {
-      slot.recorded = slot.heard;
-      record.changed_ms = now_ms();
-      keep_record(*slot.video);
+  for (const WorkerEvent& event : slot.worker->read_events()) {
+    slot.last_event = host_.now();
+    if (event.kind == WorkerEvent::Kind::kExited) {
+      slot.worker.reset();
+      if (slot.video) handle_exit(slot, event);
+    } else if (slot.video) {
+      handle_event(slot, event);
     }
+    if (!slot.worker) break;
   }
 }
 
-void Supervisor::watch_for_hang(Slot& slot) {
-  if (!slot.worker || !slot.video || stopping_) return;
-  if (Clock::now() - slot.heard < Seconds(options_.block_seconds)) return;
-  slot.hangs = true;
-  slot.worker->kill();
-  slot.heard = Clock::now();
+void Supervisor::handle_event(Slot& slot, const WorkerEvent& event) {
+  JobStatus& status = statuses_[*slot.video];
+  switch (event.kind) {
+    case WorkerEvent::Kind::kDone:
+      status.frames = event.progress.frames;
+      status.block = status.blocks;
+      return end_video(slot, JobState::kDone);
+    case WorkerEvent::Kind::kStopped:
+      return end_video(slot, JobState::kInterrupted);
+    case WorkerEvent::Kind::kFailed:
+      end_video(slot, JobState::kFailed, fault_at(videos_[*slot.video].place, event.status, event.message));
+      // After a lack of memory or an internal error the process is not trusted with another video.
+      if (!is_fault_of_video(static_cast<ExitStatus>(event.status))) slot.worker.reset();
+      return;
+    default:
+      update_progress(slot, event);
+  }
 }
 
-/// The worker is gone: what that means for its video.
-void Supervisor::bury(Slot& slot) {
-  const std::string words = slot.worker->last_words();
-  const int status = slot.worker->wait();
-  slot.worker.reset();
-  if (!slot.video) return;
-  if (stopping_) return end_video(slot, JobState::kInterrupted);
-  const JobStatus& record = records_[*slot.video];
-  const std::string where = ", at frame block " + std::to_string(record.block) + " of " +
-                            std::to_string(record.blocks) + " (" + record.stage + ")";
-  const bool killed = status == -SIGKILL;
-  JobFault fault = fault_at(videos_[*slot.video].place,
-                            static_cast<int>(slot.hangs || killed ? ExitStatus::kDevice : ExitStatus::kInternal),
-                            how_it_ended(status) + where + (words.empty() ? "" : ": " + words));
-  fault.kind = "crash";
-  if (slot.hangs) {
-    fault.kind = "hang";
-    char text[64];
-    std::snprintf(text, sizeof text, "no frame block in %g s", options_.block_seconds);
-    fault.message = fault_at(videos_[*slot.video].place, 0, text + where + "; --block-timeout sets the limit").message;
-  }
+void Supervisor::update_progress(Slot& slot, const WorkerEvent& event) {
+  JobStatus& status = statuses_[*slot.video];
+  const RenderProgress& progress = event.progress;
+  if (event.kind == WorkerEvent::Kind::kStage) slot.pace.begin(progress);
+  status.stage = event.stage;
+  status.block = progress.block;
+  status.blocks = progress.blocks;
+  status.frames = progress.frames;
+  status.frames_per_second = slot.pace.frames_per_second(progress);
+  status.seconds_left = slot.pace.seconds_left(progress);
+  if (slot.last_event - slot.last_saved <= kSaveSeconds) return;
+  slot.last_saved = slot.last_event;
+  status.changed_ms = now_ms();
+  save_status(*slot.video);
+}
+
+void Supervisor::handle_exit(Slot& slot, const WorkerEvent& exit) {
+  if (stop_time_) return end_video(slot, JobState::kInterrupted);
+  const JobStatus& status = statuses_[*slot.video];
+  const std::string where = ", at frame block " + std::to_string(status.block) + " of " +
+                            std::to_string(status.blocks) + " (" + status.stage + ")";
+  const bool maybe_memory = slot.hangs || exit.status == -SIGKILL;
+  JobFault fault =
+      fault_at(videos_[*slot.video].place, static_cast<int>(maybe_memory ? ExitStatus::kDevice : ExitStatus::kInternal),
+               slot.hangs ? hang_text(options_.block_seconds) + where
+                          : exit_text(exit.status) + where + (exit.message.empty() ? "" : ": " + exit.message));
+  fault.kind = slot.hangs ? "hang" : "crash";
   end_video(slot, JobState::kFailed, fault);
+}
+
+void Supervisor::kill_overdue_worker(Slot& slot) const {
+  if (!slot.worker) return;
+  const TimePoint now = host_.now();
+  if (stop_time_) {
+    if (now - *stop_time_ > kStopSeconds) slot.worker->kill();
+  } else if (slot.video && !slot.hangs && now - slot.last_event >= Seconds(options_.block_seconds)) {
+    slot.hangs = true;
+    slot.worker->kill();
+  }
 }
 
 void Supervisor::end_video(Slot& slot, JobState state, const std::optional<JobFault>& fault) {
   const size_t video = *slot.video;
-  JobStatus& record = records_[video];
-  record.seconds += Seconds(Clock::now() - slot.begun).count();
-  record.ended = utc_now();
-  record.fault = fault;
-  const bool passing = fault && (fault->kind == "crash" || fault->kind == "hang" || fault->kind == "memory");
-  const bool again = passing && record.attempts <= options_.retries && !stopping_;
-  if (again) waiting_.push_back(video);  // after the others: it is the one that is trouble
-  set_state(video, again ? JobState::kWaiting : state);
+  JobStatus& status = statuses_[video];
+  status.seconds += Seconds(host_.now() - slot.started).count();
+  status.ended = utc_now();
+  status.fault = fault;
+  const bool retry = fault && is_transient(*fault) && status.attempts <= options_.retries && !stop_time_;
+  if (retry) waiting_.push_back(video);  // behind the videos that have not failed
+  set_state(video, retry ? JobState::kWaiting : state);
   slot.video.reset();
   slot.lock.reset();
 }
 
 void Supervisor::set_state(size_t video, JobState state) {
-  records_[video].state = state;
-  records_[video].changed_ms = now_ms();
-  keep_record(video);
+  statuses_[video].state = state;
+  statuses_[video].changed_ms = now_ms();
+  save_status(video);
   on_state(video);
 }
 
-/// On a full disk videos in work come first: they may have found room, and go on to tell what is done.
-void Supervisor::keep_record(size_t video) {
+/// On a full disk the videos come first: the rendering continues, and the status is written again at the end.
+void Supervisor::save_status(size_t video) {
   try {
-    folder_.write(videos_[video].name, records_[video]);
-    unrecorded_.erase(video);
+    folder_.write(videos_[video].name, statuses_[video]);
+    unsaved_.erase(video);
   } catch (const MediaError& error) {
-    unrecorded_.insert(video);
-    on_unrecorded(error.what());
+    unsaved_.insert(video);
+    on_unsaved(error.what());
   }
 }
 
-void Supervisor::keep_missed_records() {
-  for (const size_t video : std::set<size_t>(unrecorded_)) {
-    if (const auto lock = FileLock::take(folder_.lock_file(videos_[video].name))) keep_record(video);
+void Supervisor::save_missed_statuses() {
+  for (const size_t video : std::set<size_t>(unsaved_)) {
+    if (const auto lock = FileLock::take(folder_.lock_file(videos_[video].name))) save_status(video);
   }
 }
 

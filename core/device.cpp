@@ -52,7 +52,9 @@ at::Device resolve_device(const std::string& name) {
   const std::string found = devices == 0 ? "no CUDA device was found (no GPU, no driver, or a build without CUDA)"
                                          : "this machine has " + std::to_string(devices) +
                                                " CUDA device(s), cuda:0 to cuda:" + std::to_string(devices - 1);
-  throw DeviceError("device '" + name + "' is not available: " + found + "; use --device cpu or --device auto");
+  throw DeviceError(
+      "device '" + name + "' is not available: " + found,
+      {.key = "device", .remedies = {{"render on the CPU", "device", "cpu"}, {"use what is there", "device", "auto"}}});
 }
 
 at::ScalarType resolve_dtype(const std::string& name, at::Device device) {

@@ -3,6 +3,8 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace flashblock {
 
@@ -16,39 +18,61 @@ enum class ExitStatus : int {
   kMedia = 5,
 };
 
+/// A setting that would help. Only the front end that reports the error knows how settings are given (an option, a
+/// field of a request, a line of YAML) and adds it.
+struct Remedy {
+  std::string action;  ///< what the setting does, "replace it" say
+  std::string key;     ///< the configuration key, "overwrite" say
+  std::string value;   ///< empty: for the user to choose
+};
+
+/// What an error is about, in terms of the configuration.
+struct ErrorContext {
+  std::string key;  ///< the configuration key whose value is wrong; empty: no single one
+  std::vector<Remedy> remedies;
+};
+
 /// Base of every error caused by something outside the program: input, files, devices.
-/// what() is one line that names what was found, where, what was wanted and what to do.
+/// what() is one line that names what was found, where, and what was wanted; remedies() say which settings would help.
 class Error : public std::runtime_error {
  public:
-  Error(ExitStatus status, const std::string& message) : std::runtime_error(message), status_(status) {}
+  Error(ExitStatus status, const std::string& message, ErrorContext context = {})
+      : std::runtime_error(message), status_(status), context_(std::move(context)) {}
   ExitStatus status() const { return status_; }
+  const std::string& key() const { return context_.key; }
+  const std::vector<Remedy>& remedies() const { return context_.remedies; }
 
  private:
   ExitStatus status_;
+  ErrorContext context_;
 };
 
 /// Command line or configuration: unknown key, wrong type, impossible size, contradictory options.
 class ConfigError : public Error {
  public:
-  explicit ConfigError(const std::string& message) : Error(ExitStatus::kConfig, message) {}
+  explicit ConfigError(const std::string& message, ErrorContext context = {})
+      : Error(ExitStatus::kConfig, message, std::move(context)) {}
 };
 
 /// Model files: missing, truncated, hostile, or tensors that are missing, unexpected or mis-shaped.
 class WeightsError : public Error {
  public:
-  explicit WeightsError(const std::string& message) : Error(ExitStatus::kWeights, message) {}
+  explicit WeightsError(const std::string& message, ErrorContext context = {})
+      : Error(ExitStatus::kWeights, message, std::move(context)) {}
 };
 
 /// Device or memory: no such GPU, out of memory, a failed kernel.
 class DeviceError : public Error {
  public:
-  explicit DeviceError(const std::string& message) : Error(ExitStatus::kDevice, message) {}
+  explicit DeviceError(const std::string& message, ErrorContext context = {})
+      : Error(ExitStatus::kDevice, message, std::move(context)) {}
 };
 
 /// Media or disk: unreadable frames, a full disk, an unwritable folder, an encoder that fails.
 class MediaError : public Error {
  public:
-  explicit MediaError(const std::string& message) : Error(ExitStatus::kMedia, message) {}
+  explicit MediaError(const std::string& message, ErrorContext context = {})
+      : Error(ExitStatus::kMedia, message, std::move(context)) {}
 };
 
 }  // namespace flashblock

@@ -19,11 +19,22 @@ std::string one_line(std::string text) {
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+ErrorReport report(ExitStatus status, const std::string& message, const std::vector<Remedy>& remedies = {}) {
+  return {status, message, remedies, error_line(message, remedies, yaml_setting)};
+}
+
+ErrorReport internal_fault(const std::string& message) {
+  return report(ExitStatus::kInternal,
+                "internal fault: " + message + "; please report it with the command that led to it");
+}
+
 ErrorReport out_of_memory(const std::string& detail) {
-  return {ExitStatus::kDevice,
-          "out of memory: " + detail +
-              "; try --offload, a smaller --size, a shorter window (--set recipe.window_frames=N), "
-              "--dtype bfloat16, or --device cpu"};
+  return report(ExitStatus::kDevice, "out of memory: " + detail,
+                {{"keep the layers in host memory", "offload", "true"},
+                 {"render smaller frames", "size", ""},
+                 {"shorten the window", "recipe.window_frames", ""},
+                 {"compute in bfloat16", "dtype", "bfloat16"},
+                 {"compute on the CPU", "device", "cpu"}});
 }
 
 ErrorReport report_libtorch(const c10::Error& error) {
@@ -33,9 +44,10 @@ ErrorReport report_libtorch(const c10::Error& error) {
     return out_of_memory(text);
   }
   if (says("CUDA") || says("cuda") || says("cuDNN") || says("CUBLAS") || says("NCCL")) {
-    return {ExitStatus::kDevice, "the GPU failed: " + text + "; try again, or --device cpu"};
+    return report(ExitStatus::kDevice, "the GPU failed: " + text + "; try again",
+                  {{"compute on the CPU", "device", "cpu"}});
   }
-  return {ExitStatus::kInternal, "internal fault: " + text + "; please report it with the command that led to it"};
+  return internal_fault(text);
 }
 
 }  // namespace
@@ -44,19 +56,36 @@ ErrorReport report_error(const std::exception_ptr& fault) {
   try {
     std::rethrow_exception(fault);
   } catch (const Error& error) {
-    return {error.status(), one_line(error.what())};
+    return report(error.status(), one_line(error.what()), error.remedies());
   } catch (const c10::Error& error) {
     return report_libtorch(error);
   } catch (const std::bad_alloc&) {
     return out_of_memory("the system has no more");
   } catch (const std::filesystem::filesystem_error& error) {
-    return {ExitStatus::kMedia, one_line(error.what())};
+    return report(ExitStatus::kMedia, one_line(error.what()));
   } catch (const std::exception& error) {
-    return {ExitStatus::kInternal,
-            "internal fault: " + one_line(error.what()) + "; please report it with the command that led to it"};
+    return internal_fault(one_line(error.what()));
   } catch (...) {
-    return {ExitStatus::kInternal, "internal fault of an unknown kind; please report it"};
+    return internal_fault("an exception of an unknown type");
   }
+}
+
+std::string error_line(const std::string& message, const std::vector<Remedy>& remedies, SettingName name) {
+  std::vector<std::string> actions;
+  for (const Remedy& remedy : remedies) {
+    if (const std::string setting = name(remedy); !setting.empty())
+      actions.push_back(remedy.action + " with " + setting);
+  }
+  std::string line = message;
+  for (size_t i = 0; i < actions.size(); ++i) {
+    line += i == 0 ? ": " : i + 1 < actions.size() ? ", " : ", or ";
+    line += actions[i];
+  }
+  return line;
+}
+
+std::string yaml_setting(const Remedy& remedy) {
+  return remedy.value.empty() ? remedy.key : remedy.key + ": " + remedy.value;
 }
 
 }  // namespace flashblock

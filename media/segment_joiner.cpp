@@ -94,7 +94,8 @@ class SegmentReader {
 
 [[noreturn]] void fail(const std::filesystem::path& video, int error) {
   throw MediaError("cannot write " + video.string() + ": " + std::strerror(error) +
-                   "; its segments are kept, and play joined by cat: make room, then go on with --resume");
+                       "; its segments are kept and play when concatenated: free some space",
+                   {.remedies = {{"continue", "resume", "true"}}});
 }
 
 /// The video being written under its unfinished name; that file is removed unless the video was finished.

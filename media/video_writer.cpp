@@ -28,6 +28,8 @@ namespace {
 constexpr const char* kInitChecksum = "init.sha256";  // in each note: of the init segment that its segment goes with
 constexpr const char* kInitSegment = "init.mp4";
 
+Remedy another_name() { return {"choose another name", "output", ""}; }
+
 fs::path folder_of(const fs::path& video) { return video.has_parent_path() ? video.parent_path() : fs::path("."); }
 
 fs::path segment_name(size_t index) {
@@ -65,13 +67,14 @@ void check_nothing_in_the_way(const fs::path& video, ExistingVideo existing) {
   if (existing == ExistingVideo::kReplace || (existing == ExistingVideo::kResume && state != VideoState::kComplete))
     return;
   if (state == VideoState::kUnfinished && holds_work(parts_folder(video))) {
-    throw ConfigError(parts_folder(video).string() +
-                      " holds an unfinished video: go on with it by --resume, keep it by giving another --output, or "
-                      "begin anew with --overwrite");
+    throw ConfigError(
+        parts_folder(video).string() + " holds an unfinished video",
+        {.key = "output",
+         .remedies = {{"continue it", "resume", "true"}, another_name(), {"start over", "overwrite", "true"}}});
   }
   if (fs::exists(video)) {
-    throw ConfigError(video.string() + " exists" + (existing == ExistingVideo::kResume ? " and is complete" : "") +
-                      ": replace it with --overwrite, or choose another name with --output");
+    throw ConfigError(video.string() + " exists" + (existing == ExistingVideo::kResume ? " and is complete" : ""),
+                      {.key = "output", .remedies = {{"replace it", "overwrite", "true"}, another_name()}});
   }
 }
 
@@ -84,8 +87,9 @@ void check_folder(const fs::path& folder, int64_t needed_bytes) {
   const fs::space_info space = fs::space(folder, error);
   if (!error && space.available < static_cast<uintmax_t>(needed_bytes)) {
     throw MediaError("the disk of " + folder.string() + " has " + std::to_string(space.available >> 20) +
-                     " MiB free, this video may need " + std::to_string((needed_bytes >> 20) + 1) +
-                     " MiB: free some space, or choose another place with --output");
+                         " MiB free, this video may need " + std::to_string((needed_bytes >> 20) + 1) +
+                         " MiB: free some space",
+                     {.key = "output", .remedies = {{"choose another place", "output", ""}}});
   }
 }
 
@@ -112,9 +116,10 @@ std::vector<Segment> find_segments(const fs::path& parts, const std::string& ini
     const auto found = read_note(note_of(file), file);
     if (!found || found->first_frame != frames || found->frames < 1) return segments;
     if (found->note.texts.at(kInitChecksum) != init_checksum) {
-      throw ConfigError(parts.string() +
-                        " was begun with another size, frame rate or encoder: continue with the settings of "
-                        "that run, or begin anew with --overwrite");
+      throw ConfigError(
+          parts.string() +
+              " was begun with another size, frame rate or encoder: continue with the settings of that run",
+          {.key = "output", .remedies = {{"start over", "overwrite", "true"}}});
     }
     segments.push_back({file, frames, found->frames});
     frames += found->frames;
@@ -145,7 +150,7 @@ void remove_leftovers(const fs::path& video) { remove_tree(leftovers(video)); }
 
 void check_video_can_be_written(const fs::path& video, ExistingVideo existing, int64_t needed_bytes) {
   if (video.extension() != ".mp4" || video.stem().empty()) {
-    throw ConfigError("the output is '" + video.string() + "', wanted a name that ends in .mp4");
+    throw ConfigError("the output is '" + video.string() + "', wanted a name that ends in .mp4", {.key = "output"});
   }
   check_nothing_in_the_way(video, existing);
   check_folder(folder_of(video), needed_bytes);

@@ -43,7 +43,7 @@ CheckpointKind kind_of(const WeightStore& weights) {
   return CheckpointKind::kUnknown;
 }
 
-// Which layers have a tensor, by its name inside the layer: `blocks.7.norm3.bias` is {"norm3.bias", 7}.
+// The layers that have a tensor, by its name within the layer: `blocks.7.norm3.bias` is {"norm3.bias", 7}.
 std::map<std::string, std::set<int64_t>> layers_by_tensor(const WeightStore& weights) {
   std::map<std::string, std::set<int64_t>> layers;
   for (const std::string& name : weights.names()) {
@@ -65,7 +65,7 @@ int64_t layer_count(const std::map<std::string, std::set<int64_t>>& layers) {
   return count;
 }
 
-// Tensors outside of the layers that a kind cannot do without.
+// Required tensors outside the layers.
 std::vector<std::string> required_tensors(CheckpointKind kind) {
   switch (kind) {
     case CheckpointKind::kWanTransformer:
@@ -85,7 +85,7 @@ std::vector<std::string> required_tensors(CheckpointKind kind) {
   }
 }
 
-// What is not there: required tensors, and whatever one layer has and another lacks.
+// Missing tensors: required ones, and those that one layer has and another lacks.
 std::vector<std::string> missing_tensors(const WeightStore& weights, CheckpointKind kind) {
   std::vector<std::string> missing;
   for (const std::string& name : required_tensors(kind))
@@ -118,7 +118,7 @@ Geometry transformer_geometry(const WeightStore& weights) {
             {"text_dim", config.text_dim},
             {"in_channels", config.in_channels},
             {"out_channels", config.out_channels}};
-  } catch (const Error&) {  // an incomplete or foreign transformer, whose missing tensors are listed
+  } catch (const Error&) {  // an incomplete or unknown transformer; its missing tensors are listed
     return {{"dim", size_of(weights, "patch_embedding.weight", 0)},
             {"in_channels", size_of(weights, "patch_embedding.weight", 1)},
             {"layers", layer_count(layers_by_tensor(weights))}};
@@ -168,7 +168,8 @@ int64_t value_of(const Geometry& geometry, const std::string& wanted) {
   return 0;
 }
 
-/// Latent frames that published models were trained to see. Source: Self-Forcing `configs/default_config.yaml`.
+/// Window that published models were trained with, in latent frames. Source: Self-Forcing
+/// `configs/default_config.yaml`.
 constexpr int64_t kTrainedFrames = 21;
 constexpr int64_t kBytesOfBfloat16 = 2;
 
@@ -206,8 +207,8 @@ void add_transformer_notes(const WeightSetInfo& set, SamplingKnown sampling, Che
   info.notes = std::move(known.notes);
   if (info.presets.empty() && info.notes.empty() && sampling == SamplingKnown::kNo)
     info.notes.push_back(
-        "Nothing in the file says how it was trained: take frames per block, window, shift and "
-        "steps from its publisher. Only models trained block-causally render well.");
+        "Nothing in the file says how it was trained: take frames per block, window, timestep shift and steps from its "
+        "publisher. Only models trained block-causally render well.");
 }
 
 void add_notes(CheckpointInfo& info, SamplingKnown sampling) {
@@ -219,10 +220,10 @@ void add_notes(CheckpointInfo& info, SamplingKnown sampling) {
   if (const WeightSetInfo* set = find(CheckpointKind::kWanTransformer)) add_transformer_notes(*set, sampling, info);
   if (find(CheckpointKind::kWanImageTransformer))
     info.notes.push_back(
-        "Image-to-video weights with CLIP tokens cannot run block by block; take a text-to-video model.");
-  if (find(CheckpointKind::kLora)) info.notes.push_back("An adapter: name it under `lora:` in the model file.");
-  if (info.sets.size() > 1 && sampling == SamplingKnown::kNo)  // a model file names one
-    info.notes.push_back("Holds several sets of weights: name one with `transformer: {file: ..., weights: ...}`.");
+        "Image-to-video weights with CLIP tokens cannot run block by block; use a text-to-video model.");
+  if (find(CheckpointKind::kLora)) info.notes.push_back("A LoRA adapter: list it under `lora:` in the model file.");
+  if (info.sets.size() > 1 && sampling == SamplingKnown::kNo)
+    info.notes.push_back("Contains several sets of weights: select one with `transformer: {file: ..., weights: ...}`.");
 }
 
 int64_t bytes_of(const std::vector<fs::path>& files) {
@@ -254,7 +255,7 @@ bool is_weights_file(const fs::path& path) {
   return is_index(path);
 }
 
-// Weight files below `folder`, indices first so that their shards can be left out, then by name.
+// Weight files below `folder`: indices first, so that their shards can be skipped, then by name.
 std::vector<fs::path> weight_files(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code unreadable;

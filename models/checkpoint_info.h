@@ -1,4 +1,4 @@
-// What a weights file or a model folder is, told from names and shapes of its tensors alone; no weights are read.
+// What a weights file or a model folder contains, from the names and shapes of its tensors; reads no weights.
 #pragma once
 
 #include <cstdint>
@@ -24,30 +24,30 @@ enum class CheckpointKind {
   kUnknown,
 };
 
-/// The kind in a few words, for people; and as one word, for JSON.
+/// The kind in a few words, and as an identifier for JSON.
 std::string describe(CheckpointKind kind);
 std::string name_of(CheckpointKind kind);
 
-/// What a transformer alone takes in bfloat16 while it renders frames of one size.
+/// Memory of the transformer alone, in bfloat16, at one frame size.
 struct TransformerMemory {
   VideoGeometry geometry;
-  int64_t window_frames = 0;  ///< latent frames whose keys and values are kept
+  int64_t window_frames = 0;  ///< latent frames in the KV cache
   int64_t weights_bytes = 0;
   int64_t cache_bytes = 0;  ///< keys and values of all layers
 };
 
-/// One set of weights: a file, or one half of a file that holds several.
+/// One set of weights: a file, or one entry of a file that contains several.
 struct WeightSetInfo {
-  std::string entry;  ///< what `weights:` takes in the model file; empty if the file is one flat set
+  std::string entry;  ///< value of `weights:` in the model file; empty if the file is one flat set
   CheckpointKind kind = CheckpointKind::kUnknown;
   int64_t tensors = 0;
   int64_t parameters = 0;
   std::string dtypes;                                     ///< such as "BFloat16" or "Float, BFloat16"
   std::vector<std::pair<std::string, int64_t>> geometry;  ///< such as {"dim", 1536}, {"layers", 30}
-  NameLayout layout = NameLayout::kPublished;             ///< whose names the tensors have
-  std::vector<std::string> missing;                       ///< tensors that this kind needs and the set lacks
-  std::string quantized;  ///< a tensor that only quantised weights have, which cannot be loaded; else empty
-  std::optional<TransformerMemory> memory;  ///< if a size was asked for and the set is a text-to-video transformer
+  NameLayout layout = NameLayout::kPublished;             ///< naming scheme of the tensors
+  std::vector<std::string> missing;                       ///< required tensors that the set lacks
+  std::string quantized;  ///< a tensor that only quantized weights have; those cannot be loaded. Else empty
+  std::optional<TransformerMemory> memory;  ///< if a size was requested and the set is a text-to-video transformer
 };
 
 /// One file (or sharded set of files) of weights.
@@ -56,32 +56,32 @@ struct CheckpointInfo {
   std::vector<std::filesystem::path> files;  ///< itself, or its shards
   int64_t bytes = 0;                         ///< of all files
   std::vector<WeightSetInfo> sets;
-  std::string problem;               ///< why it could not be read; empty if it could
-  std::vector<std::string> presets;  ///< presets in configs/models that its name and geometry fit
+  std::string problem;               ///< why it could not be read; empty if it was read
+  std::vector<std::string> presets;  ///< matching presets in configs/models, by name and geometry
   std::vector<std::string> notes;    ///< what a user should know, one sentence each
 };
 
-/// A path given to `flashblock info`: one file, or a folder with the parts of a model.
+/// What is at a path: one file, or a folder with the parts of a model.
 struct ModelInfo {
   std::filesystem::path path;
   std::vector<CheckpointInfo> checkpoints;
-  std::vector<std::string> missing_parts;  ///< of a folder: parts of a model that are not in it, in words
+  std::vector<std::string> missing_parts;  ///< of a folder: descriptions of the parts of a model that it lacks
 };
 
-/// Whether a model file says how the model is sampled.
+/// Whether a model file states how the model is sampled.
 enum class SamplingKnown { kNo, kYes };
 
 struct InspectOptions {
   SamplingKnown sampling = SamplingKnown::kNo;
-  std::optional<VideoGeometry> size;  ///< of frames, for which the memory is wanted
+  std::optional<VideoGeometry> size;  ///< of frames, to report the memory for
 };
 
-/// Looks at one weights file, sharded index, or folder (its sub-folders included, as diffusers lays models out).
+/// Inspects one weights file, sharded index, or folder (with subfolders, as diffusers lays models out).
 /// A damaged file in a folder is reported in its `problem`; the others are still described.
 /// Throws: WeightsError if the path does not exist, or if it is a single file that cannot be read.
 ModelInfo inspect_model(const std::filesystem::path& path, const InspectOptions& options = {});
 
-/// The same in words, several lines; and as JSON.
+/// The same as text of several lines, and as JSON.
 std::string describe(const ModelInfo& info);
 nlohmann::json to_json(const ModelInfo& info);
 

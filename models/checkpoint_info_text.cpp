@@ -1,4 +1,4 @@
-// What checkpoint_info found, in words and as JSON.
+// ModelInfo as text and as JSON.
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -24,7 +24,7 @@ constexpr std::array kKinds = {
     KindText{CheckpointKind::kWanVae, "wan_vae", "Wan VAE"},
     KindText{CheckpointKind::kTinyVae, "taehv", "tiny VAE (TAEHV)"},
     KindText{CheckpointKind::kLora, "lora", "low-rank adapter (LoRA)"},
-    KindText{CheckpointKind::kUnknown, "unknown", "weights of a kind that this program does not know"},
+    KindText{CheckpointKind::kUnknown, "unknown", "weights of an unknown kind"},
 };
 
 const KindText& text_of(CheckpointKind kind) {
@@ -68,7 +68,7 @@ std::string size_text(const VideoGeometry& geometry) {
 void write_set(std::ostream& out, const WeightSetInfo& set) {
   out << "    " << (set.entry.empty() ? "" : set.entry + ": ") << describe(set.kind) << ", " << set.tensors
       << " tensors, " << with_unit(static_cast<double>(set.parameters), "") << " parameters, " << set.dtypes;
-  if (set.layout != NameLayout::kPublished) out << ", in the names of " << name_of(set.layout);
+  if (set.layout != NameLayout::kPublished) out << ", names of " << name_of(set.layout);
   out << "\n";
   std::vector<std::string> sizes;
   for (const auto& [name, value] : set.geometry) sizes.push_back(name + " " + std::to_string(value));
@@ -79,8 +79,8 @@ void write_set(std::ostream& out, const WeightSetInfo& set) {
         << set.memory->window_frames << " latent frames "
         << with_unit(static_cast<double>(set.memory->cache_bytes), "B") << "\n";
   if (!set.quantized.empty())
-    out << "      quantised (it has " << set.quantized
-        << "), which is not supported; take the release in bfloat16 or float32\n";
+    out << "      quantized (it has " << set.quantized
+        << "), which is not supported; use the release in bfloat16 or float32\n";
   if (!set.missing.empty()) out << "      missing: " << joined(set.missing, kListedTensors) << "\n";
 }
 
@@ -95,7 +95,7 @@ void write_checkpoint(std::ostream& out, const CheckpointInfo& checkpoint) {
   out << ")\n";
   for (const WeightSetInfo& set : checkpoint.sets) write_set(out, set);
   if (!checkpoint.presets.empty())
-    out << "    fitting preset: " << joined(checkpoint.presets, checkpoint.presets.size()) << " (configs/models)\n";
+    out << "    matching preset: " << joined(checkpoint.presets, checkpoint.presets.size()) << " (configs/models)\n";
   for (const std::string& note : checkpoint.notes) out << "    " << note << "\n";
 }
 

@@ -40,7 +40,7 @@ constexpr const char* kOtherNames =
 
 struct Entity {
   char32_t code_point;
-  bool may_stay_open;  ///< browsers read it without a semicolon
+  bool may_stay_open;  ///< browsers accept it without a semicolon
 };
 
 std::unordered_map<std::string, Entity> read_entities() {
@@ -63,7 +63,7 @@ const Entity* find_entity(const std::string& name) {
   return found == entities.end() ? nullptr : &found->second;
 }
 
-/// What one reference stands for, and how many characters it takes, from its ampersand on.
+/// The text of one reference, and its length in characters from the ampersand on.
 struct Reference {
   std::u32string text;
   size_t length;
@@ -124,7 +124,7 @@ std::optional<Reference> read_reference(std::u32string_view text) {
   return std::nullopt;
 }
 
-/// Capital of a Latin-1 or Greek small letter; other characters stay.
+/// Capital of a Latin-1 or Greek small letter; other characters unchanged.
 char32_t capital(char32_t c) {
   const bool latin = c >= 0xE0 && c <= 0xFE && c != 0xF7;
   const bool greek = c >= 0x3B1 && c <= 0x3C9 && c != 0x3C2;

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int64_t kDimOf1B = 1536, kDimOf14B = 5120;
 
-// The first part that fits counts. Source: the repositories named in configs/models.
+// The first match counts. Source: the repositories named in configs/models.
 constexpr PresetOfFile kPresets[] = {
     {"self_forcing_dmd", "self-forcing-dmd", kDimOf1B},
     {"self_forcing_sid", "self-forcing-sid", kDimOf1B},
@@ -27,31 +27,30 @@ constexpr PresetOfFile kPresets[] = {
     {"/wan2_1_t2v_14b/diffusion_pytorch_model", "wan2.1-t2v-14b", kDimOf14B},
 };
 
-struct Doubt {
+struct KnownIssue {
   const char* part;
   const char* text;
 };
-constexpr const char* kLeftover =
-    "Its name says that it is a stage of training, not a finished model: it loads, and gives poor frames.";
+constexpr const char* kTrainingStage =
+    "The file name indicates an intermediate stage of training, not a finished model: it loads, but renders poorly.";
 constexpr const char* kRolling =
-    "Rolling Forcing denoises several frame blocks together, which this program does not do: it loads, and gives poor "
-    "frames.";
-constexpr Doubt kDoubts[] = {
-    {"ode_init", kLeftover},
-    {"causal_ode", kLeftover},
-    {"causal_cd", kLeftover},
-    {"ar_diffusion", kLeftover},
-    {"bidirectional_checkpoint", kLeftover},
+    "Rolling Forcing denoises several frame blocks jointly, which is not supported: it loads, but renders poorly.";
+constexpr KnownIssue kKnownIssues[] = {
+    {"ode_init", kTrainingStage},
+    {"causal_ode", kTrainingStage},
+    {"causal_cd", kTrainingStage},
+    {"ar_diffusion", kTrainingStage},
+    {"bidirectional_checkpoint", kTrainingStage},
     {"rolling_forcing", kRolling},
     {"rollingforcing", kRolling},
     {"chunkwise/longvideo", kRolling},
-    {"rewardforcing", "Reward-Forcing blends what leaves the window into its sink, which this program does not do."},
-    {"reward_forcing", "Reward-Forcing blends what leaves the window into its sink, which this program does not do."},
-    {"memflow", "MemFlow looks up a bank of past frames before each block, which this program does not do."},
-    {"longlive_2", "LongLive 2 is built on Wan2.2 with another VAE, which this program does not run."},
+    {"rewardforcing", "Reward-Forcing blends evicted frames into its sink, which is not supported."},
+    {"reward_forcing", "Reward-Forcing blends evicted frames into its sink, which is not supported."},
+    {"memflow", "MemFlow retrieves frames from a memory bank before each block, which is not supported."},
+    {"longlive_2", "LongLive 2 is based on Wan2.2 and its VAE, which are not supported."},
 };
 
-// /FOLDER/FOLDER/FILE of the path, in which releases are recognized.
+// /FOLDER/FOLDER/FILE of the path, normalized for matching.
 std::string searchable_name(const std::filesystem::path& path) {
   std::string name;
   std::filesystem::path rest = path;
@@ -66,17 +65,17 @@ std::string searchable_name(const std::filesystem::path& path) {
 
 std::span<const PresetOfFile> presets_of_files() { return kPresets; }
 
-std::string doubt_about(const std::filesystem::path& path) {
+std::string known_issue(const std::filesystem::path& path) {
   const std::string name = searchable_name(path);
-  for (const auto& [part, text] : kDoubts)
+  for (const auto& [part, text] : kKnownIssues)
     if (name.find(part) != std::string::npos) return text;
   return {};
 }
 
 KnownCheckpoint recognize_checkpoint(const std::filesystem::path& path, int64_t dim) {
   KnownCheckpoint known;
-  if (std::string doubt = doubt_about(path); !doubt.empty()) {
-    known.notes.push_back(std::move(doubt));
+  if (std::string issue = known_issue(path); !issue.empty()) {
+    known.notes.push_back(std::move(issue));
     return known;
   }
   const std::string name = searchable_name(path);
@@ -85,8 +84,8 @@ KnownCheckpoint recognize_checkpoint(const std::filesystem::path& path, int64_t 
     if (dim == 0 || dim == its_dim)
       known.presets.emplace_back(preset);
     else
-      known.notes.push_back(std::string("Its name is that of ") + preset + ", which is " + std::to_string(its_dim) +
-                            " wide; this one is " + std::to_string(dim) + ".");
+      known.notes.push_back(std::string("The file name is that of ") + preset + ", which is " +
+                            std::to_string(its_dim) + " wide; this one is " + std::to_string(dim) + ".");
     break;
   }
   return known;

@@ -28,7 +28,7 @@ LayerProvider::LayerProvider(std::vector<LayerWeights> layers) : layers_(std::mo
 LayerProvider::LayerProvider(int64_t layers, Read read, at::Device device)
     : count_(layers), read_(std::move(read)), device_(device) {
   if (device.is_cpu()) return;
-  copies_ = VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
+  copy_stream_ = VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
   for (int64_t i = 0; i < layers; ++i) {
     layers_.push_back(read_(i));
     for (at::Tensor* tensor : tensors_of(layers_.back())) *tensor = tensor->pin_memory();
@@ -39,21 +39,21 @@ LayerProvider::~LayerProvider() {
   if (last_walk_) last_walk_->synchronize();
 }
 
-LayerProvider::Walk::Walk(LayerProvider& supply) : supply_(supply) {
-  if (!supply.streamed()) return;
-  turn_ = std::unique_lock(supply.mutex_);
-  if (supply.last_walk_) supply.last_walk_->block(current_stream(supply.device_));
+LayerProvider::Walk::Walk(LayerProvider& provider) : provider_(provider) {
+  if (!provider.streamed()) return;
+  lock_ = std::unique_lock(provider.mutex_);
+  if (provider.last_walk_) provider.last_walk_->block(current_stream(provider.device_));
 }
 
 LayerProvider::Walk::~Walk() {
-  if (supply_.copies_) supply_.last_walk_ = mark(current_stream(supply_.device_));
+  if (provider_.copy_stream_) provider_.last_walk_ = mark(current_stream(provider_.device_));
 }
 
 const LayerWeights& LayerProvider::Walk::layer(int64_t index) {
-  return supply_.streamed() ? supply_.bring(index) : supply_.layers_[static_cast<size_t>(index)];
+  return provider_.streamed() ? provider_.fetch(index) : provider_.layers_[static_cast<size_t>(index)];
 }
 
-const LayerWeights& LayerProvider::bring(int64_t index) {
+const LayerWeights& LayerProvider::fetch(int64_t index) {
   if (slots_[current_].layer != index) {
     current_ = 1 - current_;
     if (slots_[current_].layer != index) fill(slots_[current_], index);
@@ -67,7 +67,7 @@ const LayerWeights& LayerProvider::bring(int64_t index) {
 }
 
 void LayerProvider::fill(Slot& slot, int64_t layer) {
-  slot.layer = -1;  // in case reading fails
+  slot.layer = -1;  // stays so if reading fails
   if (device_.is_cpu()) {
     for (const at::Tensor* tensor : tensors_of(slot.weights)) {  // some may be views into the file
       if (!tensor->defined()) continue;
@@ -81,17 +81,17 @@ void LayerProvider::fill(Slot& slot, int64_t layer) {
   slot.layer = layer;
 }
 
-/// The copy begins when all work that was put on the current stream so far is done: it may read the slot.
+// The copy waits for all work queued on the current stream so far, which may read the slot.
 void LayerProvider::copy_to_device(Slot& slot, const LayerWeights& from) {
-  mark(current_stream(device_)).block(*copies_);
-  const c10::StreamGuard guard(*copies_);
+  mark(current_stream(device_)).block(*copy_stream_);
+  const c10::StreamGuard guard(*copy_stream_);
   LayerWeights source = from;
   const std::vector<at::Tensor*> sources = tensors_of(source), targets = tensors_of(slot.weights);
   for (size_t i = 0; i < sources.size(); ++i) {
     if (!targets[i]->defined()) *targets[i] = at::empty_like(*sources[i], sources[i]->options().device(device_));
     targets[i]->copy_(*sources[i], /*non_blocking=*/true);
   }
-  slot.filled = mark(*copies_);
+  slot.filled = mark(*copy_stream_);
 }
 
 }  // namespace flashblock

@@ -1,4 +1,4 @@
-// The weights of the layers, one after another, from wherever they are kept.
+// Weights of the layers, resident on the device or streamed to it.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -17,31 +17,31 @@
 
 namespace flashblock {
 
-/// Where the weights of a model's layers are while they are not at work. The numbers that come out do not depend on it.
+/// Where the weights of a model's layers are stored. Does not change any result.
 enum class LayerPlacement {
-  kResident,  ///< on the device, all of them
-  kStreamed,  ///< two layers on the device: the one at work and the next. The others wait in pinned host memory and are
-              ///< copied on a stream of their own; on the CPU they stay in their file.
+  kResident,  ///< all on the device
+  kStreamed,  ///< two layers on the device: the current one and the next. The others are in pinned host memory and are
+              ///< copied on a separate stream; on the CPU they are read from their file
 };
 
-/// Gives the layers' weights in the order of a forward pass, again and again.
-/// Thread safety: walks of several threads take turns where the layers are streamed.
+/// Provides the layers' weights in the order of forward passes.
+/// Thread safety: concurrent walks over streamed layers wait for each other.
 class LayerProvider {
  public:
-  /// Makes a layer's weights in host memory, in the dtype they are computed in.
+  /// Reads a layer's weights into host memory, in the compute dtype.
   using Read = std::function<LayerWeights(int64_t layer)>;
 
-  /// All layers stay where they are.
+  /// Resident layers.
   explicit LayerProvider(std::vector<LayerWeights> layers);
-  /// Streams `layers` layers to `device`. On a GPU `read` is called here, for each layer once; on the CPU it is called
-  /// for each layer of each walk.
+  /// Streams `layers` layers to `device`. On a GPU `read` is called once per layer, here; on the CPU once per layer and
+  /// walk.
   LayerProvider(int64_t layers, Read read, at::Device device);
   ~LayerProvider();
 
-  /// One pass over the layers. On a GPU it is for the stream that is current on the calling thread.
+  /// One pass over the layers. On a GPU it works on the current stream of the calling thread.
   class Walk {
    public:
-    /// The weights of a layer; they are valid until the next call. Cheapest in rising order from 0.
+    /// The weights of a layer, valid until the next call. Fastest in ascending order from 0.
     const LayerWeights& layer(int64_t index);
     ~Walk();
     Walk(const Walk&) = delete;
@@ -49,9 +49,9 @@ class LayerProvider {
 
    private:
     friend class LayerProvider;
-    explicit Walk(LayerProvider& supply);
-    LayerProvider& supply_;
-    std::unique_lock<std::mutex> turn_;
+    explicit Walk(LayerProvider& provider);
+    LayerProvider& provider_;
+    std::unique_lock<std::mutex> lock_;
   };
   Walk walk() { return Walk(*this); }
 
@@ -63,16 +63,16 @@ class LayerProvider {
   };
 
   bool streamed() const { return count_ > 0; }
-  const LayerWeights& bring(int64_t index);
+  const LayerWeights& fetch(int64_t index);
   void fill(Slot& slot, int64_t layer);
   void copy_to_device(Slot& slot, const LayerWeights& from);
 
   std::vector<LayerWeights> layers_;  // resident, or in pinned memory
-  int64_t count_ = 0;                 // layers that are streamed
+  int64_t count_ = 0;                 // streamed layers
   Read read_;
   at::Device device_ = at::kCPU;
-  std::optional<c10::Stream> copies_;
-  std::optional<c10::Event> last_walk_;  // on a GPU: all work of the walk before
+  std::optional<c10::Stream> copy_stream_;
+  std::optional<c10::Event> last_walk_;  // on a GPU: the end of the previous walk
   std::array<Slot, 2> slots_;
   size_t current_ = 0;
   std::mutex mutex_;

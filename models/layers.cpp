@@ -24,16 +24,16 @@
 namespace flashblock {
 namespace {
 
-// Work of a thread below which starting another one costs more than it saves, in elements.
+// Elements per thread below which another thread costs more than it saves.
 constexpr int64_t kGrain = 1 << 15;
 
-// The CUDA kernels move 16 bytes at a time.
+// The CUDA kernels load and store 16 bytes at a time.
 bool in_steps_of_16_bytes(const at::Tensor& x) {
   const bool rows = x.dim() < 2 || x.stride(-2) % 8 == 0;
   return x.size(-1) % 8 == 0 && rows && reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
 }
 
-// True if our kernels take rows of this width and type on the device of x.
+// True if our kernels support rows of this width and type on the device of x.
 bool kernels_take(const at::Tensor& x) {
   const bool type = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
   const bool device = x.is_cpu() || (x.is_cuda() && in_steps_of_16_bytes(x));
@@ -54,7 +54,8 @@ void run_rows(void (*kernel)(const Arguments&, int64_t, int64_t), const Argument
                    [&](int64_t begin, int64_t end) { kernel(arguments, begin, end); });
 }
 
-// Rows of x are evenly spaced, as those of a slice of a joined projection. Undefined: weight copies, rotation stays.
+// Rows of x are evenly spaced, as those of a slice of a joined projection. Without a weight rows are copied, without a
+// rotation not rotated.
 NormRopeArguments norm_rope_arguments(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight, double eps,
                                       const Rotation* rotation, int64_t head_dim) {
   FB_CHECK(x.size(0) == 1 || x.stride(0) == x.size(1) * x.stride(1), "rows of x are not evenly spaced");
@@ -81,7 +82,7 @@ void norm_rope(const NormRopeArguments& arguments, const at::Tensor& x) {
     run_rows(norm_rope_rows, arguments, arguments.batch * arguments.tokens, arguments.width);
 }
 
-// True if our kernels write rows of the width of x into heads that follow each other, as those of `out` do.
+// True if our kernels can write rows of the width of x into the heads of `out`, which must be contiguous.
 bool kernels_split(const at::Tensor& x, const at::Tensor& out) {
   const bool heads_joined = out.stride(2) == out.size(3) && out.stride(3) == 1;
   return kernels_take(x) && heads_joined && out.size(3) % 8 == 0;
@@ -96,13 +97,13 @@ void write_part(const ProjectionPart& part, const at::Tensor& x, double eps, con
     plain::rms_norm_rope_out(part.out, x, part.norm, eps, rotation);
 }
 
-// What a layer norm needs beside the rows; update and gate may be undefined.
+// Arguments of a layer norm besides the rows; update and gate may be undefined.
 struct RowNorm {
   NormForm form;
   at::Tensor update, gate, scale, shift;
 };
 
-// True if our kernels take the rows of x and all that comes with them.
+// True if our kernels support x and these arguments.
 bool row_norm_takes(const at::Tensor& x, const RowNorm& norm) {
   if (!kernels_take(x) || !x.is_contiguous()) return false;
   if (x.is_cpu()) return norm.form == NormForm::kModulated;
@@ -132,7 +133,7 @@ at::Tensor row_norm(const at::Tensor& x, const RowNorm& norm, double eps) {
   return out;
 }
 
-// oneDNN's product: for float32 on CPUs it is faster than the BLAS that at::linear calls.
+// oneDNN's product is faster for float32 on CPUs than the BLAS that at::linear calls.
 at::Tensor onednn_linear(const at::Tensor& x, const Linear& layer) {
   using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, std::string_view,
                                c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
@@ -157,7 +158,7 @@ at::Tensor gelu_(at::Tensor x) {
   return x;
 }
 
-// float32 is what others are compared with: it keeps the GELU that is known to the last bits.
+// Other dtypes are compared with float32, which therefore keeps the GELU whose bits are known.
 at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer) {
   if (!x.is_cuda() || x.scalar_type() != at::kBFloat16) return gelu_(linear(x, layer));
   RECORD_USER_SCOPE(kLinearScope);

@@ -1,4 +1,4 @@
-// The operators a transformer layer is made of, on token tensors [B, L, dim].
+// The operators of a transformer layer, on token tensors [B, L, dim].
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,12 +11,12 @@ namespace flashblock {
 /// x weight^T + bias.
 at::Tensor linear(const at::Tensor& x, const Linear& layer);
 
-/// GELU in its tanh form, over the memory of x.
+/// GELU in its tanh form, in place.
 at::Tensor gelu_(at::Tensor x);
 
 /// gelu_(linear(x)), x of two dimensions or more.
 /// Numerics: in bfloat16 on a GPU the matrix product applies GELU to its fp32 sums (cuBLASLt's epilogue GELU_BIAS, the
-/// tanh form too): one rounding less than the published model, whose product is rounded before.
+/// tanh form too): one rounding less than in the published model, which rounds the product first.
 at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer);
 
 /// Layer norm without parameters, times `scale` (which is 1 + the modulation's scale), plus `shift`.
@@ -36,11 +36,10 @@ at::Tensor add_gated_affine_norm(at::Tensor& x, at::Tensor update, const at::Ten
 /// multiplied by the weight, and rounded again.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
-/// What one part of a joined projection becomes.
+/// The destination of one part of a joined projection.
 struct ProjectionPart {
-  at::Tensor out;  ///< [B, L, N, D], such as a slot of a key/value cache
-  at::Tensor
-      norm;  ///< [N * D], the weight of its rms_norm, after which it is rotated; undefined: it is copied as it is
+  at::Tensor out;   ///< [B, L, N, D], such as a slot of a key/value cache
+  at::Tensor norm;  ///< [N * D], weight of its rms_norm, which rotation follows; undefined: the part is copied
 };
 
 /// Splits rows into equal parts, and parts into heads: rms_norm, rotation, into `out`. One launch on a GPU.
@@ -48,7 +47,7 @@ struct ProjectionPart {
 void split_projection(const at::Tensor& joined, at::ArrayRef<ProjectionPart> parts, double eps,
                       const Rotation& rotation);
 
-/// x += update * gate, rounding the product and the sum; update is dead afterwards.
+/// x += update * gate, rounding the product and the sum; overwrites update.
 void add_gated_(at::Tensor& x, at::Tensor update, const at::Tensor& gate);
 
 }  // namespace flashblock

@@ -1,5 +1,5 @@
-// The fused operators of layers.h by LibTorch's operators, one rounding each: what runs where no kernel of ours does,
-// and the twin that the kernels are tested against.
+// The fused operators of layers.h by LibTorch's operators, one rounding each: the fallback where our kernels do not
+// run, and the reference implementation that they are tested against.
 #pragma once
 
 #include <ATen/core/Tensor.h>

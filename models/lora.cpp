@@ -21,12 +21,12 @@
 namespace flashblock {
 namespace {
 
-/// What an adapter says about one module of the model. Undefined: nothing.
+/// An adapter's tensors for one module of the model; undefined where it has none.
 struct ModuleChange {
   at::Tensor down;                    ///< A [rank, in...]
   at::Tensor up;                      ///< B [out, rank]
   at::Tensor alpha;                   ///< one number
-  at::Tensor weight_diff, bias_diff;  ///< as the weight and the bias
+  at::Tensor weight_diff, bias_diff;  ///< shapes of weight and bias
 };
 
 enum class Role { kDown, kUp, kAlpha, kWeightDiff, kBiasDiff };
@@ -41,7 +41,7 @@ constexpr Ending kEndings[] = {{".lora_A.weight", Role::kDown},    {".lora_B.wei
                                {".lora_A", Role::kDown},           {".lora_B", Role::kUp},
                                {".alpha", Role::kAlpha},           {".diff", Role::kWeightDiff},
                                {".diff_b", Role::kBiasDiff}};
-// Parts of names of adapters that are no plain product.
+// Name parts of adapters that are no plain product.
 constexpr std::string_view kForeign[] = {".dora_scale", "lora_magnitude_vector", ".hada_w", ".lokr_w", ".lora_mid"};
 
 bool take_end(std::string& name, std::string_view end) {
@@ -50,9 +50,9 @@ bool take_end(std::string& name, std::string_view end) {
   return true;
 }
 
-/// Splits `name` into the module and what the tensor is to it; none if it is not an adapter's.
+/// Splits `name` into the module and the role of the tensor; none if it is not an adapter's.
 std::optional<Role> take_role(std::string& name) {
-  // PEFT may put the adapter's name behind the matrix: `lora_A.default.weight`.
+  // PEFT may put the adapter's name after the matrix: `lora_A.default.weight`.
   for (const std::string_view matrix : {".lora_A.", ".lora_B."}) {
     const size_t at = name.rfind(matrix);
     if (at == std::string::npos || !take_end(name, ".weight")) continue;
@@ -63,7 +63,7 @@ std::optional<Role> take_role(std::string& name) {
   return std::nullopt;
 }
 
-/// alpha / rank as PEFT's own file beside the weights gives them; none: there is no such file, or it does not say.
+/// alpha / rank from PEFT's adapter_config.json beside the weights; none if it is absent or does not state it.
 std::optional<double> peft_alpha_over_rank(const std::filesystem::path& weights, double rank) {
   const std::filesystem::path folder = std::filesystem::is_directory(weights) ? weights : weights.parent_path();
   const std::filesystem::path file = folder / "adapter_config.json";
@@ -84,7 +84,7 @@ std::optional<double> peft_alpha_over_rank(const std::filesystem::path& weights,
   return alpha->get<double>() / (is_set("use_rslora") ? std::sqrt(rank) : rank);
 }
 
-/// One adapter against the model that it changes.
+/// One adapter, matched to the model that it changes.
 class AdapterReader {
  public:
   AdapterReader(const WeightStore& base, const LoraAdapter& adapter) : base_(base), adapter_(adapter) {
@@ -97,7 +97,7 @@ class AdapterReader {
     }
   }
 
-  /// Adds what the adapter does to each tensor of the base to `changes`.
+  /// Adds the adapter's changes to `changes`, by tensor of the base.
   void read(std::map<std::string, std::vector<WeightStore::Change>>& changes) {
     for (const std::string& name : adapter_.weights->names()) collect(name);
     for (const auto& [module, change] : found_) add(module, change, changes);
@@ -106,7 +106,7 @@ class AdapterReader {
                          join_faults(faults_) + "; check that it was made for this model");
     if (found_.empty())
       throw WeightsError(adapter_.weights->path().string() +
-                         ": holds no adapter (no tensor ends in .lora_A.weight, .lora_down.weight or .diff); name a "
+                         ": holds no adapter (no tensor ends in .lora_A.weight, .lora_down.weight or .diff); list a "
                          "LoRA file under `lora:`");
   }
 
@@ -128,13 +128,13 @@ class AdapterReader {
                         : *role == Role::kAlpha      ? change.alpha
                         : *role == Role::kWeightDiff ? change.weight_diff
                                                      : change.bias_diff;
-    if (place.defined()) return fault("'" + name + "' is there twice under different names");
+    if (place.defined()) return fault("'" + name + "' occurs twice under different names");
     place = adapter_.weights->tensor(name);
     if (*role != Role::kAlpha && !at::isFloatingType(place.scalar_type()))
       fault("'" + name + "' has the dtype " + toString(place.scalar_type()) + ", wanted a floating-point type");
   }
 
-  /// The name that the model has for the module that an adapter calls `name`.
+  /// The model's name for the module that an adapter calls `name`.
   std::optional<std::string> base_module(const std::string& name) const {
     for (const std::string& candidate : {name, published_name(NameLayout::kTransformer, name)})
       if (base_.contains(candidate + ".weight")) return candidate;

@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int64_t kLargestSize = 1'000'000;  // of anything in a config.json; products of three of them fit 64 bits
+constexpr int64_t kLargestSize = 1'000'000;  // of any number in a config.json; products of three fit 64 bits
 
 bool read_number(const json& value, int64_t& target) {
   if (!value.is_number_integer() || value < 0 || value > kLargestSize) return false;
@@ -31,7 +31,7 @@ bool read_number(const json& value, double& target) {
   return true;
 }
 
-// The number under the first of `keys` that `object` has, into `target`.
+// Reads the number under the first of `keys` that `object` has into `target`.
 template <typename Number>
 void take(const json& object, std::initializer_list<const char*> keys, const std::string& origin, Number& target) {
   for (const char* key : keys) {
@@ -77,7 +77,7 @@ void TransformerConfig::validate() const {
   };
   want(dim > 0 && heads > 0 && layers > 0 && ffn_dim > 0 && text_dim > 0 && text_len > 0,
        "dim, heads, layers, ffn_dim, text_dim and text_len must be positive");
-  want(dim % heads == 0 && head_dim() % 2 == 0, "dim " + std::to_string(dim) + " does not split into " +
+  want(dim % heads == 0 && head_dim() % 2 == 0, "dim " + std::to_string(dim) + " cannot be split into " +
                                                     std::to_string(heads) + " heads of even width; set heads");
   want(freq_dim > 0 && freq_dim % 2 == 0, "freq_dim must be positive and even");
   want(in_channels > 0 && out_channels > 0, "in_channels and out_channels must be positive");

@@ -1,4 +1,4 @@
-// Geometry of a video transformer: read from the model, never assumed.
+// Geometry of a video transformer, read from the model.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ class WeightStore;
 struct TransformerConfig {
   int64_t dim = 0;            ///< width of a token
   int64_t heads = 0;          ///< attention heads
-  int64_t layers = 0;         ///< transformer blocks
+  int64_t layers = 0;         ///< transformer layers
   int64_t ffn_dim = 0;        ///< width of the feed-forward
   int64_t freq_dim = 256;     ///< length of the sinusoid of the timestep
   int64_t text_dim = 0;       ///< width of the text embedding
@@ -33,21 +33,19 @@ struct TransformerConfig {
   void validate() const;
 };
 
-/// Sizes of a model: those that the tensor shapes tell, then those of a JSON text under `config` in the container's
-/// metadata where there is one, as the demo model has. What neither names: heads dim / 128, as in every published Wan
-/// model; text_len 512; eps 1e-6.
+/// Sizes of a model: from the tensor shapes, then from a JSON text under `config` in the container's metadata, if there
+/// is one, as in the demo model. Defaults: heads dim / 128, as in every published Wan model; text_len 512; eps 1e-6.
 /// Throws: WeightsError if the tensors are not those of a text-to-video Wan transformer.
 TransformerConfig transformer_config_from_weights(const WeightStore& weights);
 
 /// Sizes in the JSON text of a config.json, with Wan's keys (dim, num_heads, ...) or diffusers' (num_attention_heads,
-/// attention_head_dim, ...); `base` supplies what it does not name. `origin` is what error messages call it.
+/// attention_head_dim, ...); `base` provides the rest. `origin` is its name in error messages.
 /// Throws: ConfigError for a text that is no JSON object or a value of the wrong type.
 TransformerConfig transformer_config_from_json(const std::string& text, const std::string& origin,
                                                TransformerConfig base = {});
 
-/// Sizes of a model: those of its tensors, then those that `config_file` names; no file given: the config.json beside
-/// the weights, if there is one. The result is valid.
-/// Throws: WeightsError if the file cannot be read, and what the functions above throw.
+/// Sizes of a model: from its tensors, then from `config_file`, by default the config.json beside the weights, if there
+/// is one. The result is valid. Throws: WeightsError if the file cannot be read, and as the functions above.
 TransformerConfig read_transformer_config(const WeightStore& weights, std::filesystem::path config_file = {});
 
 }  // namespace flashblock

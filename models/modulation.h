@@ -1,4 +1,4 @@
-// What the timestep does to the layers: shift, scale and gate vectors.
+// Modulation of the layers by the timestep: shift, scale and gate vectors.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,13 +8,13 @@
 
 namespace flashblock {
 
-/// Of one layer, each [1, 1, dim]. Scales are stored as 1 + scale.
+/// One layer's, each [1, 1, dim]. Scales are stored as 1 + scale.
 struct LayerModulation {
   at::Tensor attention_shift, attention_scale, attention_gate;
   at::Tensor ffn_shift, ffn_scale, ffn_gate;
 };
 
-/// Of all layers and the head at one timestep. All frames of a block share the timestep.
+/// All layers and the head at one timestep. All frames of a block share the timestep.
 struct Modulation {
   std::vector<LayerModulation> layers;
   at::Tensor head_shift, head_scale;  ///< [1, 1, dim]; the scale as 1 + scale

@@ -12,7 +12,7 @@ namespace {
 bool is_digit(char32_t c) { return c >= '0' && c <= '9'; }
 bool is_letter(char32_t c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
 
-/// Drops ESC [ numbers letter: colours and cursor movements of a terminal.
+/// Removes ESC [ numbers letter: terminal colors and cursor movements.
 std::u32string remove_terminal_escapes(const std::u32string& text) {
   std::u32string result;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -29,7 +29,7 @@ std::u32string remove_terminal_escapes(const std::u32string& text) {
   return result;
 }
 
-/// One character of UTF-8 whose bytes were read as Windows-1252 or Latin-1, and the characters that they became.
+/// A UTF-8 character whose bytes were decoded as Windows-1252 or Latin-1, and how many characters it became.
 struct Misread {
   char32_t character;
   size_t length;
@@ -47,12 +47,12 @@ std::optional<Misread> read_misread(std::u32string_view text) {
   return std::nullopt;
 }
 
-/// Quotes, dashes and dots that also follow letters in sound text.
+/// Quotes, dashes and dots that also follow letters in correct text.
 bool is_ordinary_punctuation(char32_t c) { return (c >= 0x2013 && c <= 0x201E) || c == 0x2026; }
 
-/// Whether `text` more likely begins with misread UTF-8 than with what it says. Of the two-byte forms only those of
-/// accented Latin-1 letters and signs (they begin with U+00C2 or U+00C3) are common; others count if they hold a
-/// control character or if another misread character follows at once.
+/// Whether `text` more likely begins with misdecoded UTF-8 than with correct text. Of the two-byte forms only those of
+/// accented Latin-1 letters and signs (they begin with U+00C2 or U+00C3) are common; others count if they contain a
+/// control character or if another misdecoded character follows directly.
 bool is_plausible(std::u32string_view text, const Misread& misread) {
   const auto rest = text.substr(1, misread.length - 1);
   if (misread.length > 2) return !std::all_of(rest.begin(), rest.end(), is_ordinary_punctuation);
@@ -63,13 +63,13 @@ bool is_plausible(std::u32string_view text, const Misread& misread) {
 
 std::u32string repair_misread_utf8(const std::u32string& text) {
   std::u32string result;
-  bool inside = false;  // directly after a repaired character
+  bool after_repair = false;  // directly after a repaired character
   for (size_t i = 0; i < text.size();) {
     const auto rest = std::u32string_view(text).substr(i);
     const auto misread = read_misread(rest);
-    inside = misread && (inside || is_plausible(rest, *misread));
-    result.push_back(inside ? misread->character : text[i]);
-    i += inside ? misread->length : 1;
+    after_repair = misread && (after_repair || is_plausible(rest, *misread));
+    result.push_back(after_repair ? misread->character : text[i]);
+    i += after_repair ? misread->length : 1;
   }
   return result;
 }
@@ -126,7 +126,7 @@ std::u32string_view letters_of_ligature(char32_t c) {
   }
 }
 
-/// The ordinary form of a full-width Latin or half-width Japanese character; other characters stay.
+/// The ordinary form of a full-width Latin or half-width Japanese character; other characters unchanged.
 char32_t normal_width(char32_t c) {
   constexpr std::u32string_view kHalfwidthKatakana =  // U+FF61 on
       U"。「」、・ヲァィゥェォャュョッーアイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラ"
@@ -148,7 +148,7 @@ bool is_control(char32_t c) {
          (c >= 0xFFF9 && c < 0xFFFD);
 }
 
-/// Pairs of surrogates become the character they stand for, single ones U+FFFD.
+/// Joins surrogate pairs; single surrogates become U+FFFD.
 std::u32string join_surrogates(const std::u32string& text) {
   std::u32string result;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -175,8 +175,8 @@ std::u32string repair_characters(const std::u32string& text) {
   return result;
 }
 
-/// One line of text, repaired until nothing changes; what was escaped a hundred times over is left.
-/// Source: what ftfy 6 `fix_and_explain` does.
+/// Repairs one line of text until nothing changes, at most a hundred times.
+/// Source: ftfy 6 `fix_and_explain`.
 std::u32string repair_line(std::u32string line, bool may_hold_html) {
   constexpr int kMostPasses = 100;
   std::u32string before;
@@ -191,7 +191,7 @@ std::u32string repair_line(std::u32string line, bool may_hold_html) {
   return line;
 }
 
-/// Entities are resolved up to the first line with a `<`: from there on the text is taken for HTML source.
+/// Entities are resolved up to the first line with a `<`; from there on the text counts as HTML source.
 std::u32string repair(const std::u32string& text) {
   std::u32string result;
   bool may_hold_html = true;

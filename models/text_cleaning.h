@@ -1,4 +1,4 @@
-// Cleaning of prompts before they are tokenized, as the published models were trained and run with it.
+// Cleans prompts before tokenization, as in training and inference of the published models.
 #pragma once
 
 #include <string>
@@ -6,10 +6,10 @@
 
 namespace flashblock {
 
-/// `text` as the published tokenizer sees it: text repaired, HTML entities resolved twice, every run of Unicode
-/// white space one space, none at the ends. Input and result are UTF-8; bytes that are not become U+FFFD.
-/// What it does not cover of the published cleaning is listed in docs/text.md.
-/// Source: Self-Forcing `wan/modules/tokenizers.py` (`basic_clean`, `whitespace_clean`); what ftfy 6 `fix_text` does.
+/// `text` as the published tokenizer receives it: text repaired, HTML entities resolved twice, runs of Unicode white
+/// space replaced by one space and stripped at both ends. Input and result are UTF-8; invalid bytes become U+FFFD.
+/// docs/text.md lists what it does not cover of the published cleaning.
+/// Source: Self-Forcing `wan/modules/tokenizers.py` (`basic_clean`, `whitespace_clean`); ftfy 6 `fix_text`.
 std::string clean_prompt(std::string_view text);
 
 }  // namespace flashblock

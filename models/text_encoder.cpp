@@ -37,8 +37,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight) {
   return weight * (x * at::rsqrt(mean_square + kEpsilon)).to(weight.scalar_type());
 }
 
-/// GELU in its tanh form, rounded after every operation as the published encoder is. Its two constants are rounded to
-/// the dtype of x first: so did the LibTorch that the reference was recorded with, and so results agree bit for bit.
+/// GELU in its tanh form, rounded after every operation as in the published encoder. Its two constants are first
+/// rounded to the dtype of x, as by the LibTorch that the reference was recorded with, so results agree bit for bit.
 at::Tensor gelu_tanh(const at::Tensor& x) {
   const at::Tensor cubic = at::scalar_tensor(0.044715, x.options());
   const at::Tensor scale = at::scalar_tensor(std::sqrt(2 * std::numbers::inv_pi), x.options());
@@ -46,9 +46,9 @@ at::Tensor gelu_tanh(const at::Tensor& x) {
   return (x * 0.5) * (at::tanh(inner * scale) + 1.0);
 }
 
-/// The bucket of a distance `key - query`: exact up to 7, then logarithmic up to 91, apart for keys behind the query.
-/// The bounds are those of 8 + trunc(ln(n / 8) / ln(16) * 8) in float32. Source: Self-Forcing `wan/modules/t5.py`,
-/// `T5RelativeEmbedding._relative_position_bucket` with 32 buckets and distance 128.
+/// The bucket of a distance `key - query`: exact up to 7, then logarithmic up to 91, with separate buckets for keys
+/// after the query. The bounds are those of 8 + trunc(ln(n / 8) / ln(16) * 8) in float32. Source: Self-Forcing
+/// `wan/modules/t5.py`, `T5RelativeEmbedding._relative_position_bucket` with 32 buckets and distance 128.
 int64_t bucket_of(int64_t distance) {
   constexpr int64_t kFirst[] = {1,  2,  3,  4,  5,  6,  7, 8,
                                 12, 16, 23, 32, 46, 64, 91};  // first distance of bucket 1, 2, ...
@@ -66,7 +66,7 @@ at::Tensor distance_buckets(int64_t length, at::Device device) {
   return buckets.to(device);
 }
 
-/// Tokens up to the last that counts in any row.
+/// Length up to the last unpadded token of any row.
 int64_t used_length(const at::Tensor& mask) {
   const at::Tensor used = mask.ne(0).any(0);
   int64_t length = used.size(0);
@@ -145,7 +145,7 @@ TextEncoder::Layer TextEncoder::read_layer(int64_t index) const {
   return layer;
 }
 
-/// A layer whose weights were used as they lie in the file is no longer held in memory.
+/// Releases the memory of a layer whose weights are views into the file.
 void TextEncoder::release(const Layer& layer) {
   for (const at::Tensor* tensor : {&layer.norm1, &layer.norm2, &layer.query, &layer.key, &layer.value, &layer.output,
                                    &layer.gate, &layer.linear, &layer.projection, &layer.position_bias}) {
@@ -177,11 +177,10 @@ void TextEncoder::check_tokens(const TokenBatch& tokens) const {
   if (const int64_t largest = ids.max().item<int64_t>(), least = ids.min().item<int64_t>();
       least < 0 || largest >= config_.vocabulary)
     throw ConfigError("token id " + std::to_string(least < 0 ? least : largest) + " is outside the text encoder's " +
-                      std::to_string(config_.vocabulary) +
-                      " embeddings: tokenizer and text encoder do not fit together");
+                      std::to_string(config_.vocabulary) + " embeddings: tokenizer and text encoder do not match");
 }
 
-/// Only the rows that are used are read from the table, which is a fifth of the encoder.
+/// Reads only the rows in use from the table, which is a fifth of the encoder.
 TextEncoder::Work TextEncoder::begin(const TokenBatch& tokens) const {
   check_tokens(tokens);
   const int64_t batch = tokens.ids.size(0), length = used_length(tokens.mask);

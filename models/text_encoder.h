@@ -23,7 +23,7 @@ struct TextEncoderConfig {
   int64_t ffn_dim = 0;
   int64_t layers = 0;
 
-  /// Throws: WeightsError if the tensors that tell the sizes are missing or contradict each other.
+  /// Throws: WeightsError if tensors that determine the sizes are missing or contradict each other.
   static TextEncoderConfig from_weights(const WeightStore& weights);
 };
 
@@ -33,9 +33,9 @@ struct TokenBatch {
   at::Tensor mask;  ///< 1 for tokens, 0 for padding
 };
 
-/// UMT5 encoder without dropout. It runs layer by layer: a layer's weights are read from the (mapped) file when their
-/// turn comes, and freed after it, so that of 11 GB at UMT5-XXL size half a gigabyte is in memory at a time. Of the
-/// token embeddings only the rows in use are read. All prompts of a video go through each layer together.
+/// UMT5 encoder without dropout. It runs layer by layer: a layer's weights are read from the (mapped) file right before
+/// use and freed afterwards, so of 11 GB at UMT5-XXL size half a gigabyte is in memory at a time. Only the token
+/// embeddings in use are read. All prompts of a video go through each layer together.
 /// Thread safety: forward may be called from several threads.
 /// Source: Self-Forcing `wan/modules/t5.py`, class `T5Encoder`; Chung et al. 2023, "UniMax" (per-layer position
 /// tables).
@@ -45,9 +45,9 @@ class TextEncoder {
   /// Throws: WeightsError listing all missing, mis-shaped and unexpected tensors together.
   TextEncoder(std::shared_ptr<const WeightStore> weights, at::Device device, at::ScalarType dtype);
 
-  /// Encodes prompts; each batch comes out as it would alone.
+  /// Encodes prompts; the result of a batch does not depend on the others.
   /// Shape: returns for each batch [B, L, dim] on the encoder's device in its dtype.
-  /// Rows where mask is 0 are zero. Padding behind the longest prompt of a batch is not computed: it cannot change the
+  /// Rows where mask is 0 are zero. Padding after the longest prompt of a batch is not computed: it does not affect the
   /// other rows. Throws: ConfigError for an id outside the vocabulary.
   std::vector<at::Tensor> forward(const std::vector<TokenBatch>& tokens) const;
 
@@ -63,7 +63,7 @@ class TextEncoder {
     at::Tensor position_bias;      ///< [32, N]: distance bucket, head
   };
 
-  /// A batch on its way through the layers; L here without the padding behind the longest prompt.
+  /// A batch between layers; L here excludes the padding after the longest prompt.
   struct Work {
     at::Tensor x;        ///< [B, L, D]
     at::Tensor buckets;  ///< [L * L] int64

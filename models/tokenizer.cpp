@@ -27,8 +27,9 @@ Tokenizer Tokenizer::load(const std::filesystem::path& spiece_model) {
     throw WeightsError(where +
                        "not a sentencepiece model, or damaged; copy it again (spiece.model, not tokenizer.json)");
   if (processor->eos_id() != kEndId || processor->pad_id() > kPadId)
-    throw WeightsError(where + "its end mark is " + std::to_string(processor->eos_id()) + " and its padding " +
-                       std::to_string(processor->pad_id()) + ", UMT5's are 1 and 0: this is another model's tokenizer");
+    throw WeightsError(where + "its end token is " + std::to_string(processor->eos_id()) + " and its padding " +
+                       std::to_string(processor->pad_id()) +
+                       ", UMT5's are 1 and 0: this is the tokenizer of another model");
   return Tokenizer(std::move(processor));
 }
 

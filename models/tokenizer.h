@@ -15,9 +15,9 @@ namespace flashblock {
 
 /// A prompt as token ids, padded to a fixed length.
 struct TokenIds {
-  std::vector<int64_t> ids;   ///< [L]: the prompt, one end mark (1), then padding (0)
-  std::vector<int64_t> mask;  ///< [L]: 1 for the prompt and its end mark, 0 for padding
-  int64_t prompt_tokens = 0;  ///< tokens of the prompt before truncation, the end mark not counted
+  std::vector<int64_t> ids;   ///< [L]: the prompt, one end token (1), then padding (0)
+  std::vector<int64_t> mask;  ///< [L]: 1 for the prompt and its end token, 0 for padding
+  int64_t prompt_tokens = 0;  ///< tokens of the prompt before truncation, without the end token
 };
 
 /// Turns prompts into token ids. Thread safety: const members may be called from several threads.
@@ -26,19 +26,19 @@ class Tokenizer {
   static constexpr int64_t kPadId = 0;
   static constexpr int64_t kEndId = 1;
 
-  /// Throws: WeightsError if the file is missing, is no sentencepiece model, or has another end mark.
+  /// Throws: WeightsError if the file is missing, is no sentencepiece model, or has another end token.
   static Tokenizer load(const std::filesystem::path& spiece_model);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  /// Cleans `prompt` (text_cleaning.h), keeps at most `text_len` - 1 tokens, adds the end mark and pads to `text_len`.
-  /// The empty prompt is the end mark alone. Requires: text_len >= 1.
+  /// Cleans `prompt` (text_cleaning.h), keeps at most `text_len` - 1 tokens, adds the end token and pads to `text_len`.
+  /// The empty prompt is the end token alone. Requires: text_len >= 1.
   /// Source: Self-Forcing `wan/modules/tokenizers.py`, `HuggingfaceTokenizer` with clean="whitespace".
   TokenIds encode(std::string_view prompt, int64_t text_len) const;
 
-  /// Number of segments, a lower bound of the rows that the text encoder's embedding must have.
+  /// Number of sentencepieces, a lower bound of the rows that the text encoder's embedding must have.
   int64_t vocabulary_size() const;
 
  private:

@@ -11,22 +11,21 @@
 
 namespace flashblock {
 
-/// What a layer is run with, beside its input and weights.
+/// Arguments of a layer besides its input and weights.
 struct LayerContext {
   const TransformerConfig& config;
   const AttentionConfig& attention;
   Pass pass;
-  const Rotation& rotation;  ///< of the tokens of the frame block
+  const Rotation& rotation;  ///< of the frame block's tokens
   int64_t frames;            ///< latent frames of the frame block
 };
 
-/// Runs the layer over the tokens x [B, L, dim] in place, staging the block's keys and values in `state`.
+/// Runs the layer on the tokens x [B, L, dim] in place; stages the frame block's keys and values in `state`.
 /// Source: Self-Forcing `wan/modules/causal_model.py` CausalWanAttentionBlock.
 void transformer_layer(at::Tensor& x, const LayerWeights& weights, const LayerModulation& modulation,
                        const LayerContext& context, LayerState& state);
 
-/// The part of the layer that stages keys and values, all that the clean pass needs of the last layer; x is not
-/// changed.
+/// Only stages keys and values, which is all that the clean pass needs of the last layer; does not change x.
 void stage_keys_values(const at::Tensor& x, const LayerWeights& weights, const LayerModulation& modulation,
                        const LayerContext& context, LayerState& state);
 

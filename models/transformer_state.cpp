@@ -17,11 +17,12 @@ TransformerStateOptions checked(TransformerStateOptions options) {
   if (options.max_frames < 1) refuse("max_frames: the video has no latent frames");
   if (options.position_frames < 1) refuse("position_frames: must be at least 1");
   if (options.window_frames < 0 && options.window_frames != -1)
-    refuse("window_frames: " + std::to_string(options.window_frames) + " is no number of latent frames; -1 means all");
+    refuse("window_frames: " + std::to_string(options.window_frames) +
+           " is not a number of latent frames; -1 means all");
   return options;
 }
 
-// A window that holds the whole video, and no window, both end with the video's last frame block.
+// A window larger than the video, and no window, both end with the video's last frame block.
 int64_t cached_frames(const TransformerStateOptions& options) {
   const int64_t block = options.frames_per_block;
   const int64_t whole = (options.max_frames + block - 1) / block * block;
@@ -42,22 +43,22 @@ TransformerState::TransformerState(const TransformerConfig& config, const Transf
                              options.sink_frames};
   layers_.reserve(size_t(config.layers));
   for (int64_t i = 0; i < config.layers; ++i) {
-    layers_.push_back(
-        {KvCache(layout, options.batch, config.heads, config.head_dim(), device, dtype), BlockExternalCache(i), {}});
-    layers_.back().external.watch(options.observer);
+    layers_.push_back({KvCache(layout, options.batch, config.heads, config.head_dim(), device, dtype),
+                       {.layer = i, .observer = options.observer},
+                       {}});
   }
 }
 
 void TransformerState::reset() {
   forget_frames();
-  for (LayerState& layer : layers_) layer.external.reset();
+  for (LayerState& layer : layers_) layer.external.work = {};
   passes_ = 0;
 }
 
 void TransformerState::forget_frames() {
   for (LayerState& layer : layers_) {
     layer.kv.reset();
-    layer.external.forget();
+    layer.external.cache.clear();
     layer.sink_keys.reset();
   }
   next_frame_ = 0;
@@ -67,8 +68,8 @@ void TransformerState::forget_frames() {
 TransformerCounters TransformerState::counters() const {
   TransformerCounters counters{.passes = passes_};
   for (const LayerState& layer : layers_) {
-    counters.external_computed += layer.external.computed();
-    counters.external_reused += layer.external.reused();
+    counters.external_computed += layer.external.work.computed();
+    counters.external_reused += layer.external.work.reused();
   }
   return counters;
 }
@@ -76,7 +77,7 @@ TransformerCounters TransformerState::counters() const {
 int64_t TransformerState::bytes() const {
   int64_t bytes = 0;
   for (const LayerState& layer : layers_) {
-    bytes += layer.kv.bytes() + layer.external.bytes();
+    bytes += layer.kv.bytes() + layer.external.cache.bytes();
     if (layer.sink_keys.defined()) bytes += static_cast<int64_t>(layer.sink_keys.nbytes());
   }
   return bytes;
@@ -91,13 +92,13 @@ const Rotation& TransformerState::rotation(int64_t start_frame, int64_t frames) 
   return rotation_;
 }
 
-// The keys are turned from a copy of the first ones each time: turning them on and on would pile up roundings.
+// Rotates from a copy of the original keys each time, so that rounding errors do not accumulate.
 void TransformerState::place_sink(int64_t end_frame) {
   if (options_.window_frames == -1 || options_.sink_frames == 0) return;
   const int64_t reach = std::max(options_.position_frames, options_.window_frames);
   const int64_t shift = std::max<int64_t>(0, end_frame - reach);
   if (shift == sink_shift_) return;
-  FB_CHECK(layers_.front().kv.committed_frames() >= options_.sink_frames, "a sink that still grows cannot be moved");
+  FB_CHECK(layers_.front().kv.committed_frames() >= options_.sink_frames, "a sink that is not full cannot be moved");
   const Rotation rotation = rope_.shift(shift);
   for (LayerState& layer : layers_) {
     const at::Tensor keys = layer.kv.sink().keys;
@@ -110,7 +111,7 @@ void TransformerState::place_sink(int64_t end_frame) {
 void TransformerState::commit(int64_t next_frame) {
   for (LayerState& layer : layers_) {
     layer.kv.commit();
-    layer.external.forget();
+    layer.external.cache.clear();
   }
   next_frame_ = next_frame;
 }

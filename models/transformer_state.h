@@ -1,4 +1,4 @@
-// What the transformer remembers of a video: keys and values, external attention, the text, the position in time.
+// State of one video in the transformer: KV cache, cached external attention, text, position in time.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,7 +10,7 @@
 
 #include "attention/attention_config.h"
 #include "attention/attention_observer.h"
-#include "attention/block_external_cache.h"
+#include "attention/block_attention.h"
 #include "attention/cross_attention_cache.h"
 #include "attention/kv_cache.h"
 #include "attention/rope.h"
@@ -31,7 +31,7 @@ struct TransformerStateOptions {
   int64_t window_frames = -1;    ///< latent frames attended to, the current block included; -1: all
   int64_t sink_frames = 0;       ///< first latent frames, never evicted, counted in the window
   int64_t max_frames = 0;        ///< latent frames of the longest video; bounds the memory of a cache without window
-  /// Positions in time that the model knows: sink and current block are never further apart (place_sink).
+  /// Positions in time that the model was trained for: sink and current block are never further apart (place_sink).
   int64_t position_frames = kRopePositions;
   int64_t batch = 1;
   AttentionConfig attention;
@@ -42,58 +42,58 @@ struct TransformerStateOptions {
 struct TransformerCounters {
   int64_t passes = 0;
   int64_t external_computed = 0;  ///< attentions over earlier blocks computed, counted per layer and head
-  int64_t external_reused = 0;    ///< the same, taken from an earlier pass of the block
+  int64_t external_reused = 0;    ///< the same, reused from an earlier pass of the block
 };
 
 /// Caches of one layer.
 struct LayerState {
   KvCache kv;
-  BlockExternalCache external;
+  LayerExternal external;
   CrossAttentionCache text;
-  at::Tensor sink_keys;  ///< [B, S, N, D] the sink's keys at their own frames, once it has been moved; see place_sink
+  at::Tensor sink_keys;  ///< [B, S, N, D] the sink's keys at their own frames, once it has moved; see place_sink
 };
 
-/// State of one video on one device. Owned by the session; VideoTransformer::forward changes it. Not thread-safe.
+/// State of one video on one device. Owned by the session; mutated by VideoTransformer::forward. Not thread-safe.
 class TransformerState {
  public:
   /// Throws: ConfigError for a window smaller than block plus sink, a sink without a window, or no frames.
   TransformerState(const TransformerConfig& config, const TransformerStateOptions& options, at::Device device,
                    at::ScalarType dtype);
 
-  /// Begins a new video: forgets all frames and the counters, keeps the text.
+  /// Starts a new video: drops all frames and resets the counters; keeps the text.
   void reset();
 
-  /// Forgets all frames, so that they can be put through the transformer again; the counters go on.
+  /// Drops all frames, so that the context can be recomputed; the counters continue.
   void forget_frames();
 
-  /// How attention is obtained from the next frame block on. Requires: no pass over it yet.
+  /// Sets the attention from the next frame block on. Requires: no pass over it yet.
   void set_attention(const AttentionConfig& attention) { options_.attention = attention; }
 
   const TransformerStateOptions& options() const { return options_; }
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return dtype_; }
-  int64_t next_frame() const { return next_frame_; }  ///< the video's first latent frame that no clean pass has kept
+  int64_t next_frame() const { return next_frame_; }  ///< first latent frame that is not committed
   bool has_prompt() const { return layers_.front().text.keys.defined(); }
   TransformerCounters counters() const;
-  /// Frames before next_frame() that the next frame block will not see.
+  /// Frames before next_frame() that the next frame block cannot attend to.
   int64_t evicted_frames() const { return next_frame_ - layers_.front().kv.past_frames(); }
-  /// Memory of keys, values and external states, in bytes. Does not grow with the video.
+  /// Memory of keys, values and external states, in bytes. Does not grow with a windowed video.
   int64_t bytes() const;
 
   // For VideoTransformer.
   LayerState& layer(int64_t index) { return layers_[static_cast<size_t>(index)]; }
   const LayerState& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
   const Rotation& rotation(int64_t start_frame, int64_t frames);
-  /// Keeps the sink in reach of a frame block that ends at `end_frame`. The sink's frames count as lying at their own
-  /// positions until the block's last frame would be more than position_frames - 1 behind the first of them; from then
-  /// on they move along with the video, at that distance. All other distances are those of the video: rotations are
-  /// computed for every frame, and attention sees differences alone. See docs/attention_cache.md.
+  /// Keeps the sink within reach of a frame block that ends at `end_frame`. The sink's frames keep their own positions
+  /// until the block's last frame would be more than position_frames - 1 after the first of them; from then on they
+  /// move along with the video, at that distance. All other distances are those of the video: rotations are computed
+  /// for every frame, and attention depends on differences of positions only. See docs/kv_cache.md.
   void place_sink(int64_t end_frame);
   void count_pass() { ++passes_; }
   std::map<double, Modulation>& modulations() { return modulations_; }
 
-  /// Keeps the staged keys and values of all layers and forgets their external attention; the video goes on at
-  /// `next_frame`.
+  /// Commits the staged keys and values of all layers and clears their cached external attention; the video continues
+  /// at `next_frame`.
   void commit(int64_t next_frame);
 
  private:
@@ -104,8 +104,8 @@ class TransformerState {
   std::vector<LayerState> layers_;
   int64_t passes_ = 0;
   int64_t next_frame_ = 0;
-  int64_t sink_shift_ = 0;                    // latent frames that the sink has been moved by
-  std::map<double, Modulation> modulations_;  // by timestep; a schedule has few
+  int64_t sink_shift_ = 0;                    // latent frames that the sink has moved by
+  std::map<double, Modulation> modulations_;  // by timestep, of which a schedule has few
   Rotation rotation_;                         // of the current frame block
   int64_t rotation_start_ = -1;
   int64_t rotation_frames_ = 0;

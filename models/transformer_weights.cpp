@@ -18,7 +18,7 @@ class Table {
     table_.add(name + ".bias", {out}, linear.bias);
   }
 
-  /// Projections of the same input, as one.
+  /// Projections of the same input, joined into one.
   void add_joined(const std::string& name, const std::vector<const char*>& parts, Linear& whole) {
     const int64_t dim = config_.dim, rows = dim * static_cast<int64_t>(parts.size());
     for (size_t i = 0; i < parts.size(); ++i) {

@@ -1,4 +1,4 @@
-// The tensors of a video transformer, and where each one is in a published checkpoint.
+// The tensors of a video transformer, and their names in published checkpoints.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,7 +20,7 @@ struct Linear {
   at::Tensor bias;
 };
 
-/// One transformer layer. Projections of the same input are stored as one: their rows follow each other.
+/// One transformer layer. Projections of the same input are stored as one, their rows concatenated.
 struct LayerWeights {
   Linear self_qkv, self_out;              ///< [3 dim, dim], [dim, dim]
   at::Tensor self_norm_q, self_norm_k;    ///< [dim]
@@ -30,25 +30,25 @@ struct LayerWeights {
   Linear ffn_up, ffn_down;                ///< [ffn_dim, dim], [dim, ffn_dim]
 };
 
-/// All of them, in one fixed order.
+/// All tensors of a layer, in a fixed order.
 std::vector<at::Tensor*> tensors_of(LayerWeights& layer);
 
-/// What comes before, after and beside the layers. Immutable once loaded.
+/// Weights outside the layers. Immutable once loaded.
 struct TransformerEnds {
   Linear patch;                               ///< [dim, in_channels * patch volume]: (channel, time, row, column)
   Linear text_in, text_out;                   ///< [dim, text_dim], [dim, dim]
   Linear time_in, time_out;                   ///< [dim, freq_dim], [dim, dim]
   Linear time_projection;                     ///< [6 dim, dim]
-  std::vector<at::Tensor> layer_modulations;  ///< of each layer [1, 6, dim]
+  std::vector<at::Tensor> layer_modulations;  ///< per layer [1, 6, dim]
   at::Tensor head_modulation;                 ///< [1, 2, dim]
   Linear head;                                ///< [patch volume * out_channels, dim]: (time, row, column, channel)
 };
 
-/// Throws: WeightsError listing all tensors that are missing, mis-shaped or unexpected; names of Wan's published state
-/// dict.
+/// Throws: WeightsError listing all tensors that are missing, mis-shaped or unexpected, by their names in Wan's
+/// published state dict.
 void check_transformer_weights(const WeightStore& store, const TransformerConfig& config);
 
-/// Requires, of both: a store that check_transformer_weights accepts.
+/// Both require a store that check_transformer_weights accepts.
 TransformerEnds load_transformer_ends(const WeightStore& store, const TransformerConfig& config, at::Device device,
                                       at::ScalarType dtype);
 LayerWeights load_layer(const WeightStore& store, const TransformerConfig& config, int64_t layer, at::Device device,

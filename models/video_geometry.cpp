@@ -12,7 +12,7 @@ void VideoGeometry::validate() const {
     return std::to_string((value < unit ? unit : (value + unit / 2) / unit * unit));
   };
   throw ConfigError("size " + std::to_string(width) + "x" + std::to_string(height) +
-                    " is not possible: the width must be a multiple of " + std::to_string(unit_width) +
+                    " is not supported: the width must be a multiple of " + std::to_string(unit_width) +
                     " and the height of " + std::to_string(unit_height) + "; the nearest size is " +
                     nearest(width, unit_width) + "x" + nearest(height, unit_height));
 }

@@ -1,4 +1,4 @@
-// Sizes in time and space of one video: pixels, latents, tokens. The one source of all of them.
+// Sizes of a video in time and space: pixels, latents, tokens. The only source of these sizes.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct PatchSize {
   int64_t width = 2;
 };
 
-/// Size of a video in pixels, and what follows from it.
+/// Size of a video in pixels, and the sizes derived from it.
 struct VideoGeometry {
   int64_t width = 0;   ///< pixels
   int64_t height = 0;  ///< pixels

@@ -16,8 +16,8 @@
 namespace flashblock {
 namespace {
 
-// [B, F, C, H, W] to tokens [B, L, C * patch volume]: L frame-major, then row, then column; a token's values ordered
-// (channel, time, row, column), as the published convolution's weight is.
+// [B, F, C, H, W] to tokens [B, L, C * patch volume]: L frame-major, then row, then column; the values of a token
+// are ordered (channel, time, row, column), like the weight of the published convolution.
 at::Tensor gather_patches(const at::Tensor& latents, const PatchSize& patch) {
   const auto size = latents.sizes();
   return latents
@@ -27,7 +27,7 @@ at::Tensor gather_patches(const at::Tensor& latents, const PatchSize& patch) {
       .reshape({size[0], (size[1] / patch.time) * (size[3] / patch.height) * (size[4] / patch.width), -1});
 }
 
-// The way back, for `like` latents. The order inside a token differs: (time, row, column, channel).
+// The inverse, for latents like `like`. The order within a token differs: (time, row, column, channel).
 at::Tensor scatter_patches(const at::Tensor& tokens, const PatchSize& patch, const at::Tensor& like) {
   const auto size = like.sizes();
   return tokens
@@ -45,7 +45,7 @@ void check_call(const at::Tensor& latents, const TransformerConfig& config, cons
            "latents ", latents.sizes());
   FB_CHECK(start_frame >= state.next_frame(), "frame block at latent frame ", start_frame, " after frames up to ",
            state.next_frame());
-  FB_CHECK(state.has_prompt(), "set_prompt comes before forward");
+  FB_CHECK(state.has_prompt(), "set_prompt must precede forward");
 }
 
 }  // namespace
@@ -128,7 +128,7 @@ const Modulation& VideoTransformer::modulation(double timestep, TransformerState
 }
 
 // Source: Self-Forcing `wan/modules/causal_model.py`: e = time_embedding(sinusoid), e0 = time_projection(e); the layers
-// add e0 to their own vectors, the head adds e.
+// add e0 to their modulation vectors, the head adds e.
 Modulation VideoTransformer::make_modulation(double timestep) const {
   const auto options = ends_.time_in.weight.options();
   const at::Tensor sinusoid = at::tensor(timestep_sinusoid(timestep, config_.freq_dim), at::kDouble).to(options);

@@ -1,4 +1,4 @@
-// The block-causal Wan video transformer: predicts the flow of one frame block, attending to the blocks before it.
+// The block-causal Wan video transformer: predicts the flow of one frame block, which attends to earlier frame blocks.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,17 +16,16 @@ namespace flashblock {
 
 class WeightStore;
 
-/// Immutable weights and the forward pass; any number of videos, each with its own state, may share it.
-/// Thread safety: const members may run concurrently on different states; streamed layers make them take turns.
-/// Numerics: with bf16 weights every operator rounds to bf16 as in the published inference (residual stream included);
-/// norms, softmax and accumulation are fp32 inside.
-/// Source: Self-Forcing `wan/modules/causal_model.py`.
+/// Immutable weights and the forward pass; shared by any number of videos, each with its own state.
+/// Thread safety: const members may run concurrently on different states; with streamed layers they wait for each
+/// other. Numerics: with bf16 weights every operator rounds to bf16 as in the published inference (residual stream
+/// included); norms, softmax and accumulation are fp32 internally. Source: Self-Forcing `wan/modules/causal_model.py`.
 class VideoTransformer {
  public:
   /// Throws: WeightsError listing all missing, mis-shaped and unexpected tensors.
   static std::shared_ptr<const VideoTransformer> load(const WeightStore& weights, const TransformerConfig& config,
                                                       at::Device device, at::ScalarType dtype);
-  /// The same model, with LayerPlacement::kStreamed: all numbers are the same, less memory of the device is taken.
+  /// The same with LayerPlacement::kStreamed: identical results, less device memory.
   static std::shared_ptr<const VideoTransformer> stream(std::shared_ptr<const WeightStore> weights,
                                                         const TransformerConfig& config, at::Device device,
                                                         at::ScalarType dtype);
@@ -34,17 +33,17 @@ class VideoTransformer {
 
   const TransformerConfig& config() const { return config_; }
 
-  /// Computes the text's keys and values of every layer; valid until the next call. Resets no frames.
-  /// Shape: text_embedding [B, L, text_dim], L <= text_len, any dtype and device; rows missing to text_len are zero.
+  /// Computes every layer's keys and values of the text, used until the next call. Does not reset any frames.
+  /// Shape: text_embedding [B, L, text_dim], L <= text_len, any dtype and device; padded with zeros to text_len.
   void set_prompt(TransformerState& state, const at::Tensor& text_embedding) const;
 
   /// Runs the transformer over the next frame block.
   ///
   /// A denoising pass returns the predicted flow (noise - x0), [B, F, C, H, W], in the model's dtype. The clean pass,
-  /// with timestep 0 and the finished latents, commits the block's keys and values and returns an undefined tensor.
-  /// Shape: latents [B, F, C, H, W], any dtype, on the model's device; F <= frames_per_block of the state.
-  /// Requires: set_prompt before; start_frame >= state.next_frame(). Frames may be left out, as when the past is run
-  /// again for a new prompt, sink first, then the window: positions follow start_frame, the cache the order of commits.
+  /// on the finished latents, commits the block's keys and values and returns an undefined tensor. Shape: latents [B,
+  /// F, C, H, W], any dtype, on the model's device; F <= frames_per_block of the state. Requires: a prompt; start_frame
+  /// >= state.next_frame(). Frames may be skipped, as when the context is recomputed for a new prompt (sink first, then
+  /// the window): positions follow start_frame, the cache follows the order of commits.
   at::Tensor forward(const at::Tensor& latents, double timestep, int64_t start_frame, Pass pass,
                      TransformerState& state) const;
 

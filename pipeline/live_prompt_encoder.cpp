@@ -6,8 +6,8 @@
 
 namespace flashblock {
 
-// LibTorch keeps a thread count per thread and one for threads to come, and setting the first sets the second: the
-// thread sets it before anyone else begins to compute, and the end puts it back.
+// LibTorch has a thread count per thread and a default for new threads, and setting the first sets the second too: the
+// thread sets its count before any other thread starts to compute, and the destructor restores the default.
 LivePromptEncoder::LivePromptEncoder(std::shared_ptr<LivePrompts> prompts, Encode encode, Taken taken, int threads)
     : prompts_(std::move(prompts)),
       encode_(std::move(encode)),
@@ -43,15 +43,15 @@ void LivePromptEncoder::run(const std::stop_token& stop) {
   }
 }
 
-std::optional<EncodedPrompt> LivePromptEncoder::at_block(int64_t block) {
+std::optional<LivePrompt> LivePromptEncoder::at_block(int64_t block) {
   const std::lock_guard lock(mutex_);
   if (!ready_) return {};
   auto [request, encoded] = std::move(*ready_);
   ready_.reset();
   if (!prompts_->take(request, block)) return {};
   encoded.first_block = block;
-  taken_({.block = block, .text = request.text}, encoded);
-  return encoded;
+  taken_({.block = block, .text = request.text});
+  return LivePrompt{.text = request.text, .encoded = std::move(encoded)};
 }
 
 }  // namespace flashblock

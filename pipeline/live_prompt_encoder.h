@@ -1,4 +1,4 @@
-// Encodes the prompts of LivePrompts beside the render.
+// Encodes the prompts of LivePrompts while the video is rendered.
 #pragma once
 
 #include <exception>
@@ -14,24 +14,24 @@
 
 namespace flashblock {
 
-/// Tokenizes and encodes each new sentence on a thread of its own, and gives it to the first frame block that starts
+/// Tokenizes and encodes each new prompt on a background thread; it takes effect at the first frame block that starts
 /// after that. Thread safety: at_block() is for one thread.
 class LivePromptEncoder : public PromptSource {
  public:
   using Encode = std::function<EncodedPrompt(const std::string& text)>;
   /// Called on the thread of at_block(), before the prompt takes effect. What it throws, at_block() throws.
-  using Taken = std::function<void(const TakenPrompt&, const EncodedPrompt&)>;
+  using Taken = std::function<void(const TakenPrompt&)>;
 
-  /// `encode` runs with `threads` CPU threads, the number that prompts of the configuration are encoded with: sums are
-  /// rounded by how they are divided among threads, and a prompt given late must be the prompt given early. What it
-  /// throws refuses the prompt, and the video goes on.
+  /// `encode` runs with `threads` CPU threads, as many as encode the prompts of the configuration: rounding depends on
+  /// how sums are divided among threads, and a live prompt must give the same embedding as a planned one. If `encode`
+  /// throws, the prompt is refused and the video continues.
   LivePromptEncoder(std::shared_ptr<LivePrompts> prompts, Encode encode, Taken taken, int threads);
-  /// Ends the thread, once a sentence in work is encoded.
+  /// Joins the thread, once the prompt in work is encoded.
   ~LivePromptEncoder() override;
   LivePromptEncoder(const LivePromptEncoder&) = delete;
   LivePromptEncoder& operator=(const LivePromptEncoder&) = delete;
 
-  std::optional<EncodedPrompt> at_block(int64_t block) override;
+  std::optional<LivePrompt> at_block(int64_t block) override;
 
  private:
   void run(const std::stop_token& stop);

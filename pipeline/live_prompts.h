@@ -1,4 +1,4 @@
-// The next sentence of a video that is being rendered: from any thread to the render, and what became of it.
+// Prompts for a video that is being rendered: from any thread to the render, and what became of them.
 #pragma once
 
 #include <condition_variable>
@@ -17,18 +17,18 @@ struct TakenPrompt {
   std::string text;
 };
 
-/// How far the changes of a video's prompt are.
+/// State of the live prompts of one video.
 struct LivePromptState {
-  std::optional<std::string> waiting;  ///< asked for, not yet in a frame block
+  std::optional<std::string> waiting;  ///< requested, not yet in effect
   std::vector<TakenPrompt> taken;      ///< by block
   std::string fault;                   ///< why the last prompt was refused; empty: it was not
 };
 
-/// Where a user says what one video shows next. The render takes it at the first frame block that starts once the
-/// sentence is encoded; it never waits for it. Thread safety: all members may be called from any thread.
+/// Where a user changes the prompt of a video while it is rendered. The render takes a prompt at the first frame block
+/// that starts once the prompt is encoded; it never waits for it. Thread safety: all members, from any thread.
 class LivePrompts {
  public:
-  /// The video shows `prompt` next. A prompt that still waits is replaced: it never takes effect.
+  /// Requests `prompt`. It replaces a prompt that is still waiting, which then never takes effect.
   void change_to(std::string prompt);
 
   LivePromptState state() const;
@@ -36,14 +36,14 @@ class LivePrompts {
   // For the render.
 
   struct Request {
-    int64_t number = 0;  ///< of requests so far: a later one has a greater number
+    int64_t number = 0;  ///< counts requests: a later one has a greater number
     std::string text;
   };
   /// Waits for a request after number `last`; none if `stop` is requested first.
   std::optional<Request> next(int64_t last, const std::stop_token& stop);
-  /// Notes that `request` takes effect at `block`. Returns false, and notes nothing, if a newer one has replaced it.
+  /// Records that `request` takes effect at `block`. Returns false, and records nothing, if a newer one replaced it.
   bool take(const Request& request, int64_t block);
-  /// Notes that `request` cannot be shown.
+  /// Records that `request` cannot be used.
   void refuse(const Request& request, const std::string& why);
 
  private:

@@ -1,4 +1,4 @@
-// Prompts that are not known when a video begins.
+// Prompts that are not known when a render begins.
 #pragma once
 
 #include <cstdint>
@@ -8,14 +8,14 @@
 
 namespace flashblock {
 
-/// Is asked by the render before each frame block, in order, on the thread that denoises.
+/// Asked by the session before each frame block, in order, on the thread that denoises.
 class PromptSource {
  public:
   virtual ~PromptSource() = default;
 
-  /// The prompt that begins at frame block `block`, in place of any that was planned there; none: it goes on as
-  /// planned. Must not wait: the render does nothing meanwhile.
-  virtual std::optional<EncodedPrompt> at_block(int64_t block) = 0;
+  /// The prompt that takes effect at frame block `block`, in place of one planned there; none: the video continues as
+  /// planned. Must not wait, as denoising waits for it.
+  virtual std::optional<LivePrompt> at_block(int64_t block) = 0;
 };
 
 }  // namespace flashblock

@@ -1,10 +1,11 @@
-// What a video is made from, once prompts are encoded and a start is given: everything that is not weights or recipe.
+// The inputs of a video besides weights and recipe: encoded prompts, start, noise.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "pipeline/noise_source.h"
@@ -13,7 +14,7 @@ namespace flashblock {
 
 class PromptSource;
 
-/// A prompt, encoded, and where it takes effect.
+/// An encoded prompt and the frame block at which it takes effect.
 struct EncodedPrompt {
   int64_t first_block = 0;
   at::Tensor ids;        ///< [1, L] int64; undefined if the embedding was given
@@ -21,11 +22,18 @@ struct EncodedPrompt {
   at::Tensor embedding;  ///< [1, L, C]
 };
 
+/// A prompt that arrived while its video was rendered. It takes effect at `encoded.first_block`.
+struct LivePrompt {
+  std::string text;
+  EncodedPrompt encoded;
+};
+
 struct SessionInputs {
   std::vector<EncodedPrompt> prompts;  ///< by first_block, which is 0 for the first one
-  std::shared_ptr<PromptSource> live;  ///< prompts that come while the video is rendered; null: none do
-  at::Tensor negative_embedding;       ///< [1, L, C]; only with guidance
-  at::Tensor initial_latents;          ///< [1, F, C, H, W]; undefined: the video begins with the first rendered block
+  std::shared_ptr<PromptSource>
+      live;                       ///< prompts that arrive during the render, in place of those planned; may be null
+  at::Tensor negative_embedding;  ///< [1, L, C]; only with guidance
+  at::Tensor initial_latents;     ///< [1, F, C, H, W]; undefined: the video begins with the first rendered block
   std::shared_ptr<const NoiseSource> noise;
 };
 

@@ -1,4 +1,4 @@
-// What a video will take, told without reading its weights.
+// Expected time, memory and disk space of a video, estimated without reading its weights.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,16 @@
 namespace flashblock {
 
 struct CostEstimate {
-  double seconds = 0;      ///< to render, the model being loaded; prompts are not encoded for the estimate
+  double seconds = 0;      ///< to render with a loaded model, without encoding the prompts
   MemoryEstimate memory;   ///< of the whole run
-  int64_t disk_bytes = 0;  ///< segments and video side by side
+  int64_t disk_bytes = 0;  ///< of segments and video together
 };
 
-/// From one frame block to the next while denoising and decoding overlap: what the slowest stage takes, or all of them
-/// on fewer cores than stages.
+/// Seconds per frame block while denoising and decoding overlap: those of the slowest stage, or of all of them on fewer
+/// cores than stages.
 double overlapped_seconds(const CostProbe& probe, at::Device device);
 
-/// Tries one layer and the decoder, with made-up weights, on a small frame (cost_probe.h), and scales that up.
+/// Runs one layer and the decoder, with synthetic weights, on a small frame (cost_probe.h), and scales the result up.
 /// Throws: WeightsError, DeviceError.
 CostEstimate estimate_cost(const RenderSetup& setup, const LoadedModel& model);
 

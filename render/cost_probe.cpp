@@ -2,7 +2,6 @@
 
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
-#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,26 +11,25 @@
 
 #include "core/memory_meter.h"
 #include "media/frame_conversion.h"
-#include "pipeline/device_stream.h"
 #include "pipeline/noise_source.h"
-#include "pipeline/thread_share.h"
+#include "pipeline/render_line.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
 
-/// Latent frames that are put into a context without an end: filling more would take longer than it tells.
+/// Latent frames that an unlimited window is filled with: more would take longer and change little.
 constexpr int64_t kEnoughFrames = 21;
 /// Operations of one pass of one layer that take about a quarter of a second on two cores.
 constexpr double kLayerOperations = 2e10;
-/// Pixels times weights that the published decoder (73 million weights) gets through in a few seconds on two cores.
+/// Pixels times weights that the published decoder (73 million weights) processes in a few seconds on two cores.
 constexpr double kDecoderWork = 1.5e11;
-/// As many times that on a GPU: what two cores do in a quarter of a second is done there before the launches are.
+/// Factor on a GPU, where the work of two cores in a quarter of a second takes less time than its kernel launches.
 constexpr double kWorkOnGpu = 100;
 
-/// A store with the names, shapes and dtypes of `store`, and one small number everywhere. `wanted` picks the names.
+/// A store with the names, shapes and dtypes of those tensors of `store` that are `wanted`, filled with a small number.
 template <typename Wanted>
-std::shared_ptr<const WeightStore> made_up_weights(const WeightStore& store, const Wanted& wanted) {
+std::shared_ptr<const WeightStore> synthetic_weights(const WeightStore& store, const Wanted& wanted) {
   std::map<std::string, at::Tensor> tensors;
   for (const std::string& name : store.names()) {
     if (wanted(name)) tensors[name] = at::full(store.shape(name), 0.01, store.dtype(name));
@@ -70,13 +68,13 @@ VideoGeometry shrunk(VideoGeometry geometry, double most) {
   return geometry;
 }
 
-/// The size of a tensor in the tried frame that is kKeptTensorBytes in the video.
+/// The size, in the small frame, of a tensor that is kKeptTensorBytes in the video.
 int64_t small_tensor(const RenderSetup& setup, const VideoGeometry& tried) {
   return kKeptTensorBytes * tried.tokens_per_frame() / setup.geometry.tokens_per_frame();
 }
 
-/// Values measured at two sizes, carried on to a third: a straight line.
-int64_t carried_on(int64_t size, int64_t smaller, int64_t at_smaller, int64_t larger, int64_t at_larger) {
+/// Linear extrapolation from values at two sizes to a third.
+int64_t extrapolated(int64_t size, int64_t smaller, int64_t at_smaller, int64_t larger, int64_t at_larger) {
   if (larger == smaller) return at_larger * size / larger;
   const double slope = static_cast<double>(at_larger - at_smaller) / static_cast<double>(larger - smaller);
   return at_larger + static_cast<int64_t>(slope * static_cast<double>(size - larger));
@@ -127,7 +125,7 @@ LayerRun run_layer(const VideoTransformer& transformer, const RenderSetup& setup
   return run;
 }
 
-/// Multiplications and additions of one layer's pass, which its time is in proportion to.
+/// Multiplications and additions of one pass of a layer: its time is proportional to them.
 double layer_operations(const TransformerConfig& config, const RenderSetup& setup, const VideoGeometry& geometry) {
   const Recipe& recipe = setup.config.model.recipe;
   const double tokens = static_cast<double>(geometry.tokens_per_frame() * recipe.frames_per_block);
@@ -141,7 +139,7 @@ double layer_operations(const TransformerConfig& config, const RenderSetup& setu
 void probe_layer(const RenderSetup& setup, const LoadedModel& model, CostProbe& probe) {
   TransformerConfig config = model.transformer_config();
   const int64_t layers = std::exchange(config.layers, 1);
-  const auto weights = made_up_weights(*model.open_transformer(), [](const std::string& name) {
+  const auto weights = synthetic_weights(*model.open_transformer(), [](const std::string& name) {
     return !name.starts_with("blocks.") || name.starts_with("blocks.0.");
   });
   const auto transformer = VideoTransformer::load(*weights, config, model.device(), model.dtype());
@@ -154,8 +152,8 @@ void probe_layer(const RenderSetup& setup, const LoadedModel& model, CostProbe& 
   const LayerRun less = run_layer(*transformer, setup, smaller, model.device(), model.dtype());
   const LayerRun more = run_layer(*transformer, setup, larger, model.device(), model.dtype());
   const auto scaled = [&](int64_t LayerRun::*bytes) {
-    return carried_on(setup.geometry.tokens_per_frame(), smaller.tokens_per_frame(), less.*bytes,
-                      larger.tokens_per_frame(), more.*bytes);
+    return extrapolated(setup.geometry.tokens_per_frame(), smaller.tokens_per_frame(), less.*bytes,
+                        larger.tokens_per_frame(), more.*bytes);
   };
   probe.layer_state_bytes = scaled(&LayerRun::state_bytes);
   probe.denoise_bytes = scaled(&LayerRun::work_bytes);
@@ -172,15 +170,15 @@ struct DecoderRun {
   int64_t state_bytes = 0, work_bytes = 0, small_bytes = 0;
 };
 
-/// Latent frames of a block that a decoder works on together at the video's size.
+/// Latent frames of a block that the decoder processes together at the video's size.
 int64_t frames_decoded_together(const RenderSetup& setup) {
   return std::min(setup.config.model.recipe.frames_per_block,
                   latent_frames_together(setup.geometry.latent_height(), setup.geometry.latent_width()));
 }
 
-/// One half of the decoder then works on a block while the other works on the one before.
+/// Whether one half of the decoder processes a block while the other processes the block before.
 bool decoded_by_two_stages(const LatentDecoder& decoder, const RenderSetup& setup, at::Device device) {
-  return setup.config.overlap && ThreadShare::decoder_stages(device, at::get_num_threads(), decoder.parts()) == 2;
+  return setup.config.overlap && decoder_stages(device, at::get_num_threads(), decoder.parts()) == 2;
 }
 
 DecoderRun run_decoder(LatentDecoder& decoder, const RenderSetup& setup, const VideoGeometry& geometry,
@@ -194,7 +192,7 @@ DecoderRun run_decoder(LatentDecoder& decoder, const RenderSetup& setup, const V
   decoder.reset();
   const auto decode = [&] { to_rgb24(decoder.decode(latents)).cpu(); };
   decode();                        // warms up
-  if (!device.is_cpu()) decode();  // as cuDNN plans anew: a video's first frames take another way than later ones
+  if (!device.is_cpu()) decode();  // as cuDNN plans again: the first frames of a video take another path
   DecoderRun run{.state_bytes = decoder.state_bytes()};
   meter.reset_peak();
   const int64_t before = meter.peak(), small_before = meter.peak_of_small();
@@ -209,13 +207,13 @@ DecoderRun run_decoder(LatentDecoder& decoder, const RenderSetup& setup, const V
   const auto [finish_bytes, finish_small] = measured([&] { to_rgb24(decoder.finish(half)).cpu(); });
   run.work_bytes =
       decoded_by_two_stages(decoder, setup, device) ? begin_bytes + finish_bytes : std::max(begin_bytes, finish_bytes);
-  run.small_bytes = std::max(begin_small, finish_small);  // what one half has freed serves the other
+  run.small_bytes = std::max(begin_small, finish_small);  // memory that one half has freed is reused by the other
   return run;
 }
 
 void probe_decoder(const RenderSetup& setup, const LoadedModel& model, CostProbe& probe) {
   const auto store = model.open_vae();
-  const auto weights = made_up_weights(*store, [](const std::string&) { return true; });
+  const auto weights = synthetic_weights(*store, [](const std::string&) { return true; });
   std::unique_ptr<LatentDecoder> decoder;
   {
     const MemoryMeter loading(model.device());
@@ -233,11 +231,11 @@ void probe_decoder(const RenderSetup& setup, const LoadedModel& model, CostProbe
   const DecoderRun less = run_decoder(*decoder, setup, smaller, model.device(), model.dtype());
   const DecoderRun more = run_decoder(*decoder, setup, larger, model.device(), model.dtype());
   const auto scaled = [&](int64_t DecoderRun::*bytes) {
-    return carried_on(setup.geometry.tokens_per_frame(), smaller.tokens_per_frame(), less.*bytes,
-                      larger.tokens_per_frame(), more.*bytes);
+    return extrapolated(setup.geometry.tokens_per_frame(), smaller.tokens_per_frame(), less.*bytes,
+                        larger.tokens_per_frame(), more.*bytes);
   };
   probe.decoder_state_bytes = scaled(&DecoderRun::state_bytes);
-  // While the last frames of a block are decoded, the frames of the others are there as float32.
+  // While the last frames of a block are decoded, the others exist as float32.
   const int64_t frames = setup.config.model.recipe.frames_per_block, together = frames_decoded_together(setup);
   const int64_t decoded =
       (frames - together) * setup.geometry.strides.time * setup.geometry.width * setup.geometry.height;
@@ -250,8 +248,7 @@ void probe_decoder(const RenderSetup& setup, const LoadedModel& model, CostProbe
 }  // namespace
 
 CostProbe probe_cost(const RenderSetup& setup, const LoadedModel& model) {
-  const c10::InferenceMode no_gradients;
-  const ThreadShare share(ThreadShare::of_stage(model.device()));
+  const StageScope as_in_a_render(model.device());
   CostProbe probe;
   probe_decoder(setup, model, probe);
   probe_layer(setup, model, probe);

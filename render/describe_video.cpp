@@ -6,44 +6,16 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <utility>
 
 #include "core/device.h"
-#include "core/sha256.h"
 #include "render/sidecar.h"
 #include "settings/config_file.h"
-#include "settings/gate_file.h"
-#include "settings/yaml_json.h"
+#include "settings/config_identity.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-/// Settings that alter no video, or that are told in another way: files by their checksums, the length by the number of
-/// frames, device and dtype as they come out. All other keys of a configuration are part of a video's identity.
-constexpr std::array kLeftOut = {"model",         "output",  "overwrite", "resume", "metadata", "overlap",
-                                 "contact_sheet", "record",  "replay",    "image",  "video",    "device",
-                                 "dtype",         "seconds", "frames",    "cache",  "offload",  "attention.gate"};
-
-/// Settings that hold what a video without metadata does not tell.
-bool is_secret(const std::string& name) {
-  return name == "prompt" || name.starts_with("timeline") || name == "recipe.negative_prompt";
-}
-
-void add_settings(const Json& value, const std::string& name, bool tell_secrets, VideoIdentity& identity) {
-  if (value.is_object()) {
-    for (const auto& [key, inner] : value.items()) {
-      const std::string full = name.empty() ? key : name + "." + key;
-      const bool left_out = std::find(kLeftOut.begin(), kLeftOut.end(), std::string_view(full)) != kLeftOut.end();
-      if (!left_out) add_settings(inner, full, tell_secrets, identity);
-    }
-    return;
-  }
-  const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-  const bool told = tell_secrets || !is_secret(name);
-  identity.facts.emplace_back(name, told ? text : "sha256:" + sha256(text));
-}
 
 /// Where checksums are kept from run to run; holds nothing if the configuration says so.
 FileCache checksum_cache(const RenderConfig& config) {
@@ -107,25 +79,13 @@ VideoIdentity describe_video(const RenderSetup& setup, at::Device device, at::Sc
                     {"dtype", dtype_name(dtype)}};
   if (device.is_cpu()) identity.facts.emplace_back("threads", std::to_string(at::get_num_threads()));
   identity.facts.emplace_back("frames", std::to_string(setup.plan.frames));
-  add_settings(yaml_to_json(config_yaml(config)), "", config.metadata, identity);
+  for (auto& fact : identity_facts(config)) identity.facts.push_back(std::move(fact));
   add_model_choices(config.model, identity);
 
   FileList list(config.model, parts);
   list.add_model();
-  list.add("image", config.image);
-  list.add("video", config.video);
-  list.add("replay", config.replay);
-  if (config.attention.refresh == RefreshPolicy::kPublishedGate && config.attention.gate) {
-    list.add("attention.gate", config.attention.gate->name);
-  }
+  for (const auto& [key, file] : identity_files(config)) list.add(key, file);
   identity.files = std::move(list.files);
-  return identity;
-}
-
-VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::ScalarType dtype,
-                             const std::vector<ModelPart>& parts) {
-  VideoIdentity identity = describe_video(setup, device, dtype, parts);
-  identity.checksums = start_checksums(identity, setup.config);
   return identity;
 }
 
@@ -138,10 +98,6 @@ std::shared_ptr<const FileChecksums> start_checksums(const VideoIdentity& identi
 bool is_weights(const IdentityFile& file) {
   constexpr std::array kRoles = {"transformer", "text_encoder", "vae", "lora"};
   return std::find(kRoles.begin(), kRoles.end(), file.role) != kRoles.end();
-}
-
-RenderOrder order_video(const RenderSetup& setup, VideoIdentity identity) {
-  return {.tags = video_tags, .identity = std::move(identity), .configuration = config_yaml(told_config(setup.config))};
 }
 
 }  // namespace flashblock

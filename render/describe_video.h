@@ -1,4 +1,4 @@
-// What a configured video's bits depend on.
+// The identity of a configured video.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -7,7 +7,6 @@
 #include <memory>
 #include <vector>
 
-#include "render/render.h"
 #include "render/render_setup.h"
 #include "render/video_identity.h"
 #include "settings/model_file.h"
@@ -19,17 +18,11 @@ namespace flashblock {
 VideoIdentity describe_video(const RenderSetup& setup, at::Device device, at::ScalarType dtype,
                              const std::vector<ModelPart>& parts);
 
-/// The same with the checksums, which are computed in the background.
-VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::ScalarType dtype,
-                             const std::vector<ModelPart>& parts);
-
-/// The checksums of its files, which are computed in the background; `config` says whether known ones are kept.
+/// Starts to compute the checksums of its files in the background; `config.cache` says whether to use and extend the
+/// user's cache of them.
 std::shared_ptr<const FileChecksums> start_checksums(const VideoIdentity& identity, const RenderConfig& config);
 
 /// Whether the file holds weights of the model.
 bool is_weights(const IdentityFile& file);
-
-/// The order for a video as `render` makes it: its identity, its metadata, its configuration.
-RenderOrder order_video(const RenderSetup& setup, VideoIdentity identity);
 
 }  // namespace flashblock

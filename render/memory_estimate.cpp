@@ -9,10 +9,10 @@
 namespace flashblock {
 namespace {
 
-// What the program itself takes beside tensors, measured on the CPU; see docs/measurements.
-/// Code and libraries that come in while a video is made, threads and their buffers.
+// Memory of the program beside tensors, measured on the CPU; see docs/measurements.
+/// Code and libraries that are loaded during a render, threads and their buffers.
 constexpr int64_t kProgramBytes = 90'000'000;
-/// Frames that the H.264 encoder looks ahead at and refers back to, in planes of one byte a pixel.
+/// Lookahead and reference frames of the H.264 encoder, in planes of one byte per pixel.
 constexpr int64_t kEncoderPlanes = 150;
 
 int64_t sum(const std::vector<MemoryPart>& parts) {
@@ -36,7 +36,7 @@ TransformerBytes transformer_bytes(const WeightStore& store, at::ScalarType dtyp
   return bytes;
 }
 
-/// Keys and values of the text in all layers, and the vectors of each timestep.
+/// Keys and values of the text in all layers, and the modulation vectors of each timestep.
 int64_t text_and_modulation_bytes(const TransformerConfig& config, const Recipe& recipe, at::ScalarType dtype) {
   const int64_t timesteps =
       1 + (recipe.unipc_steps > 0 ? recipe.unipc_steps : static_cast<int64_t>(recipe.steps.size()));
@@ -44,7 +44,7 @@ int64_t text_and_modulation_bytes(const TransformerConfig& config, const Recipe&
          static_cast<int64_t>(c10::elementSize(dtype));
 }
 
-/// A layer of the text encoder at work, and the part of the file that it is read from.
+/// One layer of the text encoder, and the part of the file that it is read from.
 int64_t text_encoder_bytes(const LoadedModel& model) {
   if (model.description().text_encoder.path.empty()) return 0;
   const auto store = model.open_text_encoder();
@@ -71,7 +71,7 @@ MemoryEstimate estimate_memory(const RenderSetup& setup, const LoadedModel& mode
   const bool both = setup.config.overlap;
   std::vector<MemoryPart> tensors = {
       {"weights of the transformer", layers + weights.ends},
-      {"keys, values and kept attention", state},
+      {"keys, values and cached attention", state},
       {"denoising", both ? probe.denoise_bytes : std::max<int64_t>(0, probe.denoise_bytes - probe.decode_bytes)},
       {"weights of the decoder", probe.decoder_bytes + probe.decoder_state_bytes},
       {"decoding", probe.decode_bytes}};
@@ -79,12 +79,12 @@ MemoryEstimate estimate_memory(const RenderSetup& setup, const LoadedModel& mode
   MemoryEstimate estimate;
   estimate.host = {{"the program", program_bytes + kProgramBytes},
                    {"the H.264 encoder", kEncoderPlanes * setup.config.width * setup.config.height}};
-  // Freed tensors that the C library keeps: about as much again as is in use, for tensors of ever other sizes come.
+  // Freed tensors that the C library keeps: about as much again as is in use, since the sizes of tensors vary.
   if (!on_gpu) tensors.push_back({"kept by the allocator", probe.denoise_small_bytes + probe.decode_small_bytes});
   if (on_gpu && streamed) estimate.host.push_back({"layers of the transformer, pinned", all_layers});
   (on_gpu ? estimate.device : estimate.host)
       .insert((on_gpu ? estimate.device : estimate.host).end(), tensors.begin(), tensors.end());
-  // The stages before: prompts are encoded with nothing else loaded; weights are read one tensor at a time.
+  // Earlier stages: prompts are encoded with nothing else loaded; weights are read one tensor at a time.
   const int64_t text = text_encoder_bytes(model);
   const int64_t loading = layers + weights.ends + std::max(weights.largest_tensor, probe.decoder_load_bytes);
   const int64_t before = std::max(text, loading);

@@ -1,4 +1,4 @@
-// What a video will take in memory, told from the sizes of its model and from trying one layer on a small frame.
+// Expected memory of a video, from the sizes of its model and a run of one layer on a small frame.
 #pragma once
 
 #include <cstdint>
@@ -18,14 +18,14 @@ struct MemoryPart {
 };
 
 struct MemoryEstimate {
-  std::vector<MemoryPart> host;    ///< what is in memory while the video is rendered; on the CPU, tensors too
-  std::vector<MemoryPart> device;  ///< the same of the GPU; empty on the CPU
-  int64_t host_bytes = 0;          ///< the most there is at any time: while prompts are encoded or while it is rendered
+  std::vector<MemoryPart> host;    ///< while the video is rendered; on the CPU, tensors too
+  std::vector<MemoryPart> device;  ///< on the GPU; empty on the CPU
+  int64_t host_bytes = 0;          ///< peak: while prompts are encoded or while it is rendered
   int64_t device_bytes = 0;
 };
 
-/// Adds up what `probe` measured, scaled to the video's size, with what the sizes of the model and the video say. Reads
-/// no weights. `program_bytes` is what the program took before. Throws: WeightsError.
+/// Adds up the measurements of `probe` and what follows from the sizes of model and video. Reads no weights.
+/// `program_bytes`: memory of the program before the probe. Throws: WeightsError.
 MemoryEstimate estimate_memory(const RenderSetup& setup, const LoadedModel& model, const CostProbe& probe,
                                int64_t program_bytes);
 

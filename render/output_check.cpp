@@ -3,34 +3,42 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "media/video_writer.h"
-#include "render/sidecar.h"
 
 namespace flashblock {
 namespace {
 
 namespace fs = std::filesystem;
 
-void check_file(const fs::path& file, const char* option, const char* extension) {
-  if (file.empty()) return;
-  if (file.extension() != extension) {
-    throw ConfigError(std::string(option) + " " + file.string() + ": wanted a name that ends in " + extension);
-  }
-  if (fs::is_directory(file)) throw ConfigError(std::string(option) + " " + file.string() + " is a folder");
-  const fs::path folder = fs::absolute(file).parent_path();
+/// An output beside the video.
+struct OutputFile {
+  const fs::path& file;  ///< empty: not wanted
+  std::string key;
+  const char* extension;
+};
+
+std::vector<OutputFile> other_outputs(const RenderConfig& config) {
+  return {{config.contact_sheet, "contact_sheet", ".png"}, {config.record, "record", ".safetensors"}};
+}
+
+/// Whether it exists or not.
+void check_writable(const OutputFile& output) {
+  const std::string where = output.key + " " + output.file.string();
+  if (fs::is_directory(output.file)) throw ConfigError(where + " is a folder", {.key = output.key});
+  const fs::path folder = fs::absolute(output.file).parent_path();
   if (!fs::is_directory(folder)) {
-    throw MediaError(std::string(option) + " " + file.string() + ": there is no folder " + folder.string() +
-                     "; make it first");
+    throw MediaError(where + ": there is no folder " + folder.string() + "; create it first", {.key = output.key});
   }
   if (access(folder.c_str(), W_OK) != 0) {
-    throw MediaError(std::string(option) + " " + file.string() + ": the folder " + folder.string() +
-                     " cannot be written");
+    throw MediaError(where + ": the folder " + folder.string() + " cannot be written", {.key = output.key});
   }
 }
 
-/// What the pieces of an earlier run take already.
+/// What the segments of an earlier run take already.
 int64_t bytes_in(const fs::path& folder) {
   if (!fs::is_directory(folder)) return 0;
   int64_t bytes = 0;
@@ -42,21 +50,35 @@ int64_t bytes_in(const fs::path& folder) {
 
 }  // namespace
 
+void check_output_names(const RenderConfig& config) {
+  if (config.output.extension() != ".mp4" || config.output.stem().empty()) {
+    throw ConfigError("the output is '" + config.output.string() + "', wanted a name that ends in .mp4",
+                      {.key = "output"});
+  }
+  for (const OutputFile& output : other_outputs(config)) {
+    if (output.file.empty() || output.file.extension() == output.extension) continue;
+    throw ConfigError(output.key + " is '" + output.file.string() + "', wanted a name that ends in " + output.extension,
+                      {.key = output.key});
+  }
+}
+
 void check_outputs(const RenderSetup& setup) {
   const RenderConfig& config = setup.config;
   const VideoFormat format{
       .width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder};
   int64_t bytes = estimated_bytes(format, setup.plan.frames);
-  // The record holds its frames as float16, and so do the segments until it is written.
+  // The recording holds its frames as float16, and so do the segments until it is written.
   if (!config.record.empty()) bytes += 2 * 3 * 2 * config.width * config.height * setup.plan.frames;
   check_video_can_be_written(config.output, existing_video(config),
                              std::max<int64_t>(0, bytes - bytes_in(parts_folder(config.output))));
-  check_file(config.contact_sheet, "--contact-sheet", ".png");
-  check_file(config.record, "--record", ".safetensors");
-  for (const fs::path& file : {config.contact_sheet, config.record}) {
-    // A run that was ended between these files and the video wrote them already.
-    if (file.empty() || config.overwrite || config.resume || !fs::exists(file)) continue;
-    throw ConfigError(file.string() + " exists already: give another name, or --overwrite");
+  for (const OutputFile& output : other_outputs(config)) {
+    if (output.file.empty()) continue;
+    check_writable(output);
+    // A resumed run may have written them already: they come before the video.
+    if (config.overwrite || config.resume || !fs::exists(output.file)) continue;
+    throw ConfigError(output.file.string() + " exists",
+                      {.key = output.key,
+                       .remedies = {{"replace it", "overwrite", "true"}, {"choose another name", output.key, ""}}});
   }
 }
 

@@ -1,4 +1,4 @@
-// How fast a render is, and how long it will still take.
+// Speed of a render, and the time left.
 #pragma once
 
 #include <chrono>
@@ -8,7 +8,7 @@
 
 namespace flashblock {
 
-/// Speed and time left, from the blocks that were finished while one watched.
+/// Speed and time left, from the frame blocks that were finished since begin().
 class RenderPace {
  public:
   void begin(const RenderProgress& so_far);

@@ -1,134 +1,127 @@
 #include "render/render.h"
 
-#include <algorithm>
-#include <memory>
+#include <chrono>
+#include <utility>
 
 #include "core/check.h"
-#include "media/video_writer.h"
-#include "pipeline/live_prompt_encoder.h"
-#include "pipeline/noise_source.h"
-#include "pipeline/recording.h"
-#include "pipeline/thread_share.h"
-#include "render/segment_sink.h"
+#include "core/device.h"
+#include "core/error.h"
+#include "pipeline/loaded_model.h"
+#include "render/cost_estimate.h"
+#include "render/describe_video.h"
+#include "render/output_check.h"
+#include "render/video_render.h"
+#include "settings/config_identity.h"
 
 namespace flashblock {
+
+/// A model with its measurements and the checksums of its files.
+struct Renderer::ModelInUse {
+  explicit ModelInUse(const RenderConfig& config, at::Device device)
+      : model(config.model, device, resolve_dtype(config.dtype, device), profile, model_options(config)) {}
+
+  Profile profile;  ///< of the current video
+  LoadedModel model;
+
+  /// Computed once for videos that are made from the same files.
+  std::shared_ptr<const FileChecksums> checksums_of(const VideoIdentity& identity, const RenderConfig& config) {
+    const std::string files = identity_json({.files = identity.files});
+    if (!checksums_ || files != files_) checksums_ = start_checksums(identity, config);
+    files_ = files;
+    return checksums_;
+  }
+
+ private:
+  std::string files_;  ///< those of checksums_, with their sizes and times
+  std::shared_ptr<const FileChecksums> checksums_;
+};
+
 namespace {
 
-std::vector<EncodedPrompt> tokenized_prompts(const RenderSetup& setup, const LoadedModel& model) {
-  if (setup.replay && !setup.replay->prompts().empty()) return setup.replay->prompts();
-  std::vector<std::string> texts = {setup.config.prompt};
-  for (const PromptChange& change : setup.config.timeline) texts.push_back(change.prompt);
-  std::vector<EncodedPrompt> prompts = model.tokenize(texts);
-  for (size_t i = 1; i < prompts.size(); ++i) prompts[i].first_block = setup.change_blocks[i - 1];
-  return prompts;
-}
-
-void encode_prompts(const RenderSetup& setup, const LoadedModel& model, SessionInputs& inputs) {
-  inputs.prompts = tokenized_prompts(setup, model);
-  std::vector<EncodedPrompt*> all;
-  for (EncodedPrompt& prompt : inputs.prompts) all.push_back(&prompt);
-  std::vector<EncodedPrompt> negative;
-  if (setup.config.model.recipe.guidance_scale != 1.0) {
-    if (setup.replay) inputs.negative_embedding = setup.replay->negative_embedding();
-    if (!inputs.negative_embedding.defined()) negative = model.tokenize({setup.config.model.recipe.negative_prompt});
+/// The state of the video on disk. Sets `config` to resume it, or to replace another video if config.overwrite allows.
+/// Throws: ConfigError if it does not.
+VideoState resume_or_replace(RenderConfig& config, const VideoIdentity& identity) {
+  const bool may_replace = std::exchange(config.overwrite, false);
+  config.resume = true;
+  try {
+    return find_video(config.output, identity);
+  } catch (const ConfigError&) {
+    if (!may_replace) throw;
+    config.overwrite = true;
+    config.resume = false;
+    return VideoState::kAbsent;
   }
-  if (!negative.empty()) all.push_back(&negative.front());
-  const ThreadShare share(ThreadShare::of_stage(model.device()));  // as a prompt that comes while the video is rendered
-  model.encode(all);
-  if (!negative.empty()) inputs.negative_embedding = negative.front().embedding;
 }
 
-/// Takes the prompts that come while the video is rendered, and writes into `setup` and `inputs` which came when.
-std::shared_ptr<PromptSource> live_prompts(const std::shared_ptr<LivePrompts>& prompts, RenderSetup& setup,
-                                           const LoadedModel& model, SessionInputs& inputs, RenderObserver& observer,
-                                           const std::unique_ptr<SegmentSink>& sink) {
-  const auto encode = [&model](const std::string& text) {
-    EncodedPrompt prompt = model.tokenize({text}).front();
-    model.encode({&prompt});
-    return prompt;
-  };
-  const auto taken = [&](const TakenPrompt& prompt, const EncodedPrompt& encoded) {
-    sink->keep_prompt(prompt);  // before the block that shows it: a resumed video shows it there, too
-    place_prompt(setup, prompt.block, prompt.text);
-    std::erase_if(inputs.prompts, [&](const EncodedPrompt& other) { return other.first_block == prompt.block; });
-    inputs.prompts.push_back(encoded);
-    std::sort(inputs.prompts.begin(), inputs.prompts.end(),
-              [](const EncodedPrompt& a, const EncodedPrompt& b) { return a.first_block < b.first_block; });
-    observer.prompt_changed(prompt, setup.plan.seconds_of(prompt.block, setup.config.fps, setup.geometry));
-  };
-  return std::make_shared<LivePromptEncoder>(prompts, encode, taken, ThreadShare::of_stage(model.device()));
+bool is_complete(CheckedVideo& video, ExistingFiles existing) {
+  RenderConfig& config = video.setup.config;
+  if (existing == ExistingFiles::kResumeOrReplace) {
+    return resume_or_replace(config, video.identity) == VideoState::kComplete;
+  }
+  return config.resume && find_video(config.output, video.identity) == VideoState::kComplete;
 }
 
 }  // namespace
 
-SessionInputs make_inputs(const RenderSetup& setup, const LoadedModel& model, RenderObserver& observer) {
-  const RenderProgress nothing_yet{.blocks = setup.plan.blocks};
-  SessionInputs inputs{.noise = std::make_shared<SeededNoise>(*setup.config.seed)};
-  observer.stage("encoding the prompt", nothing_yet);
-  encode_prompts(setup, model, inputs);
-  if (setup.replay) {
-    inputs.initial_latents = setup.replay->initial_latents();
-    inputs.noise = setup.replay->noise_source(inputs.noise);
-  }
-  if (setup.start_pixels.defined()) {
-    observer.stage("encoding the start", nothing_yet);
-    inputs.initial_latents = model.encode_start(setup.start_pixels);
-  }
-  return inputs;
+Renderer::Renderer() = default;
+Renderer::~Renderer() = default;
+
+Renderer::ModelInUse& Renderer::find_model(const RenderConfig& config) {
+  std::unique_ptr<ModelInUse>& found = models_[model_key(config)];
+  if (!found) found = std::make_unique<ModelInUse>(config, resolve_device(config.device));
+  return *found;
 }
 
-SessionOptions session_options(const RenderSetup& setup, LoadedModel& model) {
-  return {.geometry = setup.geometry,
-          .recipe = setup.config.model.recipe,
-          .attention = setup.config.attention,
-          .device = model.device(),
-          .dtype = model.dtype(),
-          .overlap = setup.config.overlap ? Overlap::kOn : Overlap::kOff,
-          .keep_pixels = !setup.config.record.empty(),
-          .lanes = model.lanes()};
+Renderer::ModelInUse& Renderer::keep_only(const std::string& model_key) {
+  std::erase_if(models_, [&](const auto& entry) { return entry.first != model_key; });
+  ModelInUse& kept = *models_.at(model_key);
+  kept.profile.clear();
+  return kept;
 }
 
-RenderResult render_video(RenderSetup setup, LoadedModel& model, const RenderOrder& order, Profile& profile,
-                          RenderObserver& observer, const std::stop_token& stop) {
-  FB_CHECK(setup.config.seed && !setup.config.output.empty());
-  FB_CHECK(!order.prompts || !setup.replay, "a replayed video has its prompts on record");
-  const RenderConfig& config = setup.config;
-  Recorder recorder;
-  std::unique_ptr<SegmentSink> sink;
-  const auto open_sink = [&] { sink = std::make_unique<SegmentSink>(setup, order, recorder, observer); };
-  // Before anything is loaded, so that only one of two programs does it; a new video's folder comes when it is needed.
-  if (config.resume && video_state(config.output) == VideoState::kUnfinished) open_sink();
-  const std::vector<TakenPrompt> taken = sink ? sink->taken_prompts() : std::vector<TakenPrompt>();
-  for (const TakenPrompt& prompt : taken) place_prompt(setup, prompt.block, prompt.text);
-  SessionInputs inputs = make_inputs(setup, model, observer);
-  if (order.prompts) inputs.live = live_prompts(order.prompts, setup, model, inputs, observer, sink);
-  if (!config.record.empty()) inputs.noise = recorder.listen_to(inputs.noise);
-  FinishedPart finished;
-  if (sink) finished.latents = sink->take_up(inputs, model.dtype());
+LoadedModel& Renderer::model(const RenderConfig& config) { return find_model(config).model; }
 
-  RenderResult result;
-  result.resumed_blocks = sink ? sink->progress().block : 0;
-  if (result.resumed_blocks < setup.plan.blocks || !config.record.empty()) {
-    const RenderProgress so_far = sink ? sink->progress() : RenderProgress{.blocks = setup.plan.blocks};
-    observer.stage("loading the model", so_far);
-    RenderSession session(model.transformer(), model.decoder(), session_options(setup, model), profile);
-    if (!sink) open_sink();
-    finished.on_restored = [&] { observer.stage("rendering", so_far); };
-    observer.stage(finished.latents.empty() ? "rendering" : "going back to where it was", so_far);
-    result.counts = session.render(setup.plan, inputs, *sink, stop, finished);
+CheckedVideo Renderer::check(const RenderConfig& config) {
+  check_output_names(config);
+  const std::vector<ModelPart> parts = needed_parts(config);
+  check_model_files(config.model, parts);
+  const LoadedModel& model = find_model(config).model;
+  CheckedVideo video{.setup = set_up_render(config, model.transformer_config()),
+                     .model_key = model_key(config),
+                     .device = model.device(),
+                     .dtype = model.dtype()};
+  video.identity = describe_video(video.setup, video.device, video.dtype, parts);
+  return video;
+}
+
+CostEstimate Renderer::estimate(const CheckedVideo& video) {
+  return estimate_cost(video.setup, find_model(video.setup.config).model);
+}
+
+RenderResult Renderer::render(const RenderConfig& config, RenderObserver& observer, const std::stop_token& stop,
+                              const RenderOptions& options) {
+  FB_CHECK(config.seed && !config.output.empty());
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    CheckedVideo video = check(config);
+    ModelInUse& used = keep_only(video.model_key);
+    video.identity.checksums = used.checksums_of(video.identity, config);
+    if (is_complete(video, options.existing)) {
+      remove_leftovers(config.output);
+      return {.outcome = RenderOutcome::kAlreadyComplete,
+              .frames = video.setup.plan.frames,
+              .blocks = video.setup.plan.blocks,
+              .config = video.setup.config};
+    }
+    check_outputs(video.setup);
+    observer.begin(video.setup);
+    return VideoRender(std::move(video), used.model, used.profile, observer, options, start).run(stop);
+  } catch (const ConfigError&) {
+    throw;
+  } catch (...) {
+    models_.clear();
+    throw;
   }
-  result.config = config;
-  result.blocks = sink->progress().block;
-  result.complete = result.blocks == setup.plan.blocks;
-  result.frames = sink->progress().frames;
-  if (!result.complete) return result;
-
-  observer.stage("finishing", sink->progress());
-  const auto scope = profile.measure("finish");
-  const auto tags = order.tags(config);
-  if (!config.record.empty()) recorder.write(config.record, inputs, tags);
-  sink->finish(result, tags);
-  return result;
 }
 
 }  // namespace flashblock

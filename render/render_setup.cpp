@@ -4,7 +4,8 @@
 #include <cmath>
 #include <sstream>
 
-#include "attention/refresh_gate.h"
+#include "attention/refresh_policy.h"
+#include "core/check.h"
 #include "core/error.h"
 #include "core/file_cache.h"
 #include "media/image_reader.h"
@@ -13,8 +14,8 @@
 namespace flashblock {
 namespace {
 
-/// Latent frames of a given video that are used if the model's window has no end: as many as published models were
-/// trained to see. Source: Self-Forcing `configs/default_config.yaml`, 21 latent frames.
+/// Latent frames of a given video that are used if the model's window is unlimited: the training length of published
+/// models. Source: Self-Forcing `configs/default_config.yaml`, 21 latent frames.
 constexpr int64_t kStartFrames = 21;
 
 void take_size_from_noise(RenderSetup& setup) {
@@ -34,24 +35,25 @@ int64_t whole_blocks(const Recipe& recipe, int64_t frames) {
 at::Tensor start_from_image(const RenderConfig& config) {
   const Recipe& recipe = config.model.recipe;
   if (whole_blocks(recipe, 1) != 1) {
-    throw ConfigError("--image " + config.image.string() + ": a frame is one latent frame, and this model denoises " +
-                      std::to_string(recipe.frames_per_block) +
-                      " together, from the first one on: use a model with recipe.frames_per_block 1 or "
-                      "recipe.independent_first_frame true, or start from a video with --video");
+    throw ConfigError("image " + config.image.string() + ": an image is one latent frame, and this model denoises " +
+                          std::to_string(recipe.frames_per_block) +
+                          " together, from the first one on: use a model with recipe.frames_per_block 1 or "
+                          "recipe.independent_first_frame true",
+                      {.key = "image", .remedies = {{"start from a video", "video", ""}}});
   }
   return read_image(config.image, config.width, config.height).unsqueeze(0);
 }
 
 /// Frames at the end of the video that the model can see, as whole frame blocks.
 at::Tensor start_from_video(const RenderConfig& config, const VideoGeometry& geometry) {
-  const std::string where = "--video " + config.video.string() + ": ";
+  const std::string where = "video " + config.video.string() + ": ";
   const Recipe& recipe = config.model.recipe;
   const double fps = VideoReader(config.video).info().fps;
   if (std::abs(fps - static_cast<double>(config.fps)) > 0.01) {
     std::ostringstream message;
     message << where << "it has " << fps << " fps, this video " << config.fps
-            << ": convert it first (ffmpeg -i FILE -r " << config.fps << " OUT.mp4), or give --fps";
-    throw ConfigError(message.str());
+            << "; convert it first (ffmpeg -i FILE -r " << config.fps << " OUT.mp4)";
+    throw ConfigError(message.str(), {.key = "video", .remedies = {{"render at its frame rate", "fps", ""}}});
   }
   const int64_t visible = recipe.window_frames < 0 ? kStartFrames : recipe.window_frames - recipe.frames_per_block;
   const int64_t least = recipe.independent_first_frame ? 1 : recipe.frames_per_block;
@@ -61,8 +63,9 @@ at::Tensor start_from_video(const RenderConfig& config, const VideoGeometry& geo
   const int64_t frames = clip_frames == 0 ? 0 : whole_blocks(recipe, 1 + (clip_frames - 1) / geometry.strides.time);
   if (frames == 0) {
     throw ConfigError(where + "it has " + std::to_string(clip_frames) + " frames, and this model needs at least " +
-                      std::to_string(geometry.frames_of(least)) + " to go on from: recipe.frames_per_block is " +
-                      std::to_string(recipe.frames_per_block));
+                          std::to_string(geometry.frames_of(least)) + " to continue from: recipe.frames_per_block is " +
+                          std::to_string(recipe.frames_per_block),
+                      {.key = "video"});
   }
   const int64_t used = geometry.frames_of(frames);
   return fill_size(clip.narrow(0, clip_frames - used, used), config.width, config.height);
@@ -72,7 +75,9 @@ void read_start(RenderSetup& setup) {
   const RenderConfig& config = setup.config;
   const bool recorded = setup.replay && setup.replay->initial_latents().defined();
   if (!config.image.empty() + !config.video.empty() + recorded > 1) {
-    throw ConfigError("a video starts from one thing: --image, --video or the initial_latent of a replayed record");
+    throw ConfigError(
+        "a video starts from an image, a video or the initial_latent of a replayed recording, not from two",
+        {.key = config.image.empty() ? "video" : "image"});
   }
   if (!config.image.empty()) setup.start_pixels = start_from_image(config);
   if (!config.video.empty()) setup.start_pixels = start_from_video(config, setup.geometry);
@@ -85,9 +90,10 @@ int64_t initial_frames(const RenderSetup& setup) {
   const Recipe& recipe = setup.config.model.recipe;
   if (whole_blocks(recipe, frames) != frames) {
     throw ConfigError(setup.config.replay.string() + ": initial_latent has " + std::to_string(frames) +
-                      " latent frames, wanted a multiple of recipe.frames_per_block, " +
-                      std::to_string(recipe.frames_per_block) +
-                      (recipe.independent_first_frame ? ", and one for recipe.independent_first_frame" : ""));
+                          " latent frames, wanted a multiple of recipe.frames_per_block, " +
+                          std::to_string(recipe.frames_per_block) +
+                          (recipe.independent_first_frame ? ", and one for recipe.independent_first_frame" : ""),
+                      {.key = "replay"});
   }
   return frames;
 }
@@ -107,7 +113,7 @@ void plan_video(RenderSetup& setup) {
 
 void place_prompts(RenderSetup& setup) {
   if (setup.config.prompt.empty() && !(setup.replay && !setup.replay->prompts().empty())) {
-    throw ConfigError("there is no prompt: say what to show, as in flashblock render \"a red balloon over hills\"");
+    throw ConfigError("there is no prompt", {.key = "prompt", .remedies = {{"describe the video", "prompt", ""}}});
   }
   auto& timeline = setup.config.timeline;
   std::stable_sort(timeline.begin(), timeline.end(),
@@ -118,11 +124,11 @@ void place_prompts(RenderSetup& setup) {
     if (block == last) {
       std::ostringstream message;
       message << "the prompt at " << change.seconds << " s falls into frame block " << block
-              << ", which already has a prompt: a frame block of this model lasts "
+              << ", which already has a prompt; a frame block of this model lasts "
               << static_cast<double>(setup.plan.frames_per_block * setup.geometry.strides.time) /
                      static_cast<double>(setup.config.fps)
-              << " s; give times further apart";
-      throw ConfigError(message.str());
+              << " s, so give times further apart";
+      throw ConfigError(message.str(), {.key = "timeline"});
     }
     setup.change_blocks.push_back(block);
   }
@@ -132,8 +138,9 @@ void check_replayed_prompts(const RenderSetup& setup) {
   for (const EncodedPrompt& prompt : setup.replay->prompts()) {
     if (prompt.first_block < setup.plan.blocks) continue;
     throw ConfigError(setup.config.replay.string() + ": a prompt for frame block " +
-                      std::to_string(prompt.first_block) + " comes after the end: the video has " +
-                      std::to_string(setup.plan.blocks) + " frame blocks");
+                          std::to_string(prompt.first_block) + " comes after the end: the video has " +
+                          std::to_string(setup.plan.blocks) + " frame blocks",
+                      {.key = "replay"});
   }
 }
 
@@ -141,9 +148,9 @@ void check_replayed_prompts(const RenderSetup& setup) {
 
 void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer) {
   validate(attention);
-  if (attention.mode == AttentionConfig::Mode::kExact || attention.refresh != RefreshPolicy::kPublishedGate) return;
+  if (attention.mode == AttentionConfig::Mode::kExact) return;
   const int64_t steps = recipe.unipc_steps > 0 ? recipe.unipc_steps : static_cast<int64_t>(recipe.steps.size());
-  attention.gate->check(transformer.layers, transformer.heads, steps);
+  attention.refresh->check_sizes(attention, {.layers = transformer.layers, .heads = transformer.heads, .steps = steps});
 }
 
 RenderSetup set_up_render(const RenderConfig& config, const TransformerConfig& transformer) {
@@ -175,6 +182,16 @@ void place_prompt(RenderSetup& setup, int64_t block, const std::string& prompt) 
   }
   timeline.insert(place, {.seconds = setup.plan.seconds_of(block, setup.config.fps, setup.geometry), .prompt = prompt});
   blocks.insert(found, block);
+}
+
+void end_after(RenderSetup& setup, int64_t blocks, int64_t frames) {
+  FB_CHECK(blocks >= 1 && blocks <= setup.plan.blocks);
+  setup.plan.blocks = blocks;
+  setup.plan.frames = frames;
+  setup.config.frames = frames - setup.geometry.frames_of(setup.plan.initial_frames);
+  const auto end = std::lower_bound(setup.change_blocks.begin(), setup.change_blocks.end(), blocks);
+  setup.config.timeline.resize(static_cast<size_t>(end - setup.change_blocks.begin()));
+  setup.change_blocks.erase(end, setup.change_blocks.end());
 }
 
 ModelOptions model_options(const RenderConfig& config) {

@@ -7,6 +7,8 @@
 #include <random>
 
 #include "core/error.h"
+#include "render/sidecar.h"
+#include "settings/config_file.h"
 
 namespace flashblock {
 namespace {
@@ -15,7 +17,7 @@ namespace {
 constexpr const char* kVideo = "video";              // text: the video's id
 constexpr const char* kLatents = "latents";          // [1, F, C, H, W]
 constexpr const char* kSheet = "sheet";              // [n, H, W, 3] uint8: frames for the contact sheet; may be missing
-constexpr const char* kPromptFile = "prompts.json";  // in NAME.parts: what was given while it was rendered
+constexpr const char* kPromptFile = "prompts.json";  // in NAME.parts: live prompts
 constexpr const char* kPixels = "pixels";            // [T, 3, H, W] float16; only while the video is recorded
 
 VideoFormat format(const RenderConfig& config) {
@@ -35,7 +37,9 @@ std::string prompts_json(const std::vector<TakenPrompt>& prompts) {
   return list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-/// Throws: ConfigError for a file that is there and cannot be read.
+ErrorContext start_over() { return {.key = "output", .remedies = {{"start over", "overwrite", "true"}}}; }
+
+/// Throws: ConfigError for a file that exists and cannot be read.
 std::vector<TakenPrompt> read_prompts(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file)) return {};
   std::ifstream stream(file, std::ios::binary);
@@ -45,27 +49,25 @@ std::vector<TakenPrompt> read_prompts(const std::filesystem::path& file) {
       prompts.push_back({.block = entry.at("block"), .text = entry.at("prompt")});
     }
   } catch (const nlohmann::json::exception&) {
-    throw ConfigError(file.string() +
-                      " is damaged, and holds prompts that were given while the video was rendered: "
-                      "begin anew with --overwrite");
+    throw ConfigError(file.string() + " is damaged, and holds prompts that arrived while the video was rendered",
+                      start_over());
   }
   return prompts;
 }
 
 }  // namespace
 
-SegmentSink::SegmentSink(const RenderSetup& setup, const RenderOrder& order, Recorder& recorder,
+SegmentSink::SegmentSink(const RenderSetup& setup, const VideoIdentity& identity, Recorder& recorder,
                          RenderObserver& observer)
     : setup_(setup),
       config_(setup.config),
-      order_(order),
       recorder_(recorder),
       observer_(observer),
       writer_(config_.output, format(config_), existing_video(config_), setup.plan.frames),
       sheet_(setup.plan.frames, config_.fps),
       progress_{.blocks = setup.plan.blocks},
-      identity_(order.identity) {
-  claim_folder();
+      identity_(identity) {
+  claim_folder(identity);
 }
 
 SegmentSink::~SegmentSink() {
@@ -74,15 +76,15 @@ SegmentSink::~SegmentSink() {
   std::filesystem::remove_all(parts_folder(writer_.video()), ignored);
 }
 
-void SegmentSink::claim_folder() {
+void SegmentSink::claim_folder(const VideoIdentity& wanted) {
   const std::filesystem::path parts = parts_folder(writer_.video());
   const bool begun = config_.resume && (!writer_.segments().empty() || std::filesystem::exists(parts / kIdentityFile));
   if (begun) {
     const VideoIdentity there = read_unfinished_identity(writer_.video());
-    const std::string differences = difference(there, order_.identity);
+    const std::string differences = difference(there, wanted);
     if (!differences.empty()) {
       throw ConfigError(parts.string() + " is another video (" + differences +
-                        "): go on with the settings of that one");
+                        "): continue with the settings of that one");
     }
     identity_.id = there.id;
     taken_ = read_prompts(parts / kPromptFile);
@@ -91,12 +93,12 @@ void SegmentSink::claim_folder() {
     identity_.id = draw_id();
     std::filesystem::remove(parts / kPromptFile);  // of the video that is replaced
   }
-  keep_identity();
-  writer_.keep_file("configuration.yaml", order_.configuration);
+  store_identity();
+  writer_.keep_file("configuration.yaml", config_yaml(told_config(config_)));
 }
 
-void SegmentSink::keep_identity() {
-  checksums_kept_ = !identity_.checksums || identity_.checksums->ready();
+void SegmentSink::store_identity() {
+  checksums_stored_ = !identity_.checksums || identity_.checksums->ready();
   writer_.keep_file(kIdentityFile, identity_json(identity_));
 }
 
@@ -117,7 +119,7 @@ at::Tensor SegmentSink::fitting_latents(const SegmentNote& note, int64_t number,
   return given.equal(latents) ? latents : at::Tensor();
 }
 
-void SegmentSink::keep_prompt(const TakenPrompt& prompt) {
+void SegmentSink::store_prompt(const TakenPrompt& prompt) {
   std::erase_if(taken_, [&](const TakenPrompt& other) { return other.block == prompt.block; });
   taken_.push_back(prompt);
   writer_.keep_file(kPromptFile, prompts_json(taken_));
@@ -140,8 +142,8 @@ std::vector<at::Tensor> SegmentSink::take_up(const SessionInputs& inputs, at::Sc
     if (!config_.record.empty()) {
       if (!tensor(kPixels).defined()) {
         throw ConfigError(
-            "--record: the unfinished video was begun without it, so that its frames are not at hand: go "
-            "on without, or begin anew with --overwrite");
+            "the unfinished video was begun without a recording, so that its frames are lost: continue without",
+            {.key = "record", .remedies = start_over().remedies});
       }
       recorder_.add({.index = block.index, .latents = latents, .pixels = tensor(kPixels).clone()});
     }
@@ -150,7 +152,7 @@ std::vector<at::Tensor> SegmentSink::take_up(const SessionInputs& inputs, at::Sc
     finished.push_back(latents);
   }
   progress_.frames = writer_.frames();
-  observer_.written(writer_);
+  observer_.segments_written(writer_);
   return finished;
 }
 
@@ -162,8 +164,8 @@ void SegmentSink::write(const RenderedBlock& block) {
     recorder_.add(block);
   }
   writer_.write(block.rgb, note);
-  observer_.written(writer_);
-  if (!checksums_kept_ && identity_.checksums->ready()) keep_identity();
+  observer_.segments_written(writer_);
+  if (!checksums_stored_ && identity_.checksums->ready()) store_identity();
   progress_.frames = writer_.frames();
   progress_.transformer = block.counters;
   if (block.index >= 0) ++progress_.block;
@@ -178,20 +180,19 @@ void SegmentSink::check_files() const {
     const std::string& begun_with = identity_.files[i].sha256;
     if (begun_with.empty() || begun_with == now[i].sha256) continue;
     throw ConfigError(now[i].file.string() + " is not the file that " + parts_folder(writer_.video()).string() +
-                      " was begun with: put that one back, or begin anew with --overwrite");
+                          " was begun with: put that one back",
+                      start_over());
   }
 }
 
-void SegmentSink::finish(const RenderResult& result, const std::map<std::string, std::string>& tags) {
+void SegmentSink::join(const std::map<std::string, std::string>& tags) {
   check_files();
-  if (!checksums_kept_) keep_identity();
+  if (!checksums_stored_) store_identity();
   if (!config_.contact_sheet.empty()) sheet_.write(config_.contact_sheet);
   writer_.join(tags);
   joined_ = true;
-  // Those of new weights of many gigabytes may take longer than the video, which is there by now.
-  if (identity_.checksums && !identity_.checksums->ready()) observer_.stage("computing checksums", progress_);
-  observer_.joined(result);
-  writer_.remove_parts();
 }
+
+void SegmentSink::remove_segments() { writer_.remove_parts(); }
 
 }  // namespace flashblock

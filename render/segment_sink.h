@@ -1,4 +1,4 @@
-// Where the frame blocks of a video on disk go, and where they are found again. Private to render_video.
+// Writes the frame blocks of a video to disk, and takes up those of an earlier run. Private to VideoRender.
 #pragma once
 
 #include <map>
@@ -13,36 +13,39 @@
 
 namespace flashblock {
 
-/// Writes the pieces of one video with what is needed to go on after them, its contact sheet and its record.
+/// Writes the segments of one video, each with what is needed to resume after it, and collects its contact sheet and
+/// its recording.
 class SegmentSink : public FrameSink {
  public:
-  /// Takes NAME.parts. A resumed video must be the one that is there. All arguments outlive the sink.
-  /// Throws: ConfigError, naming what differs; MediaError.
-  SegmentSink(const RenderSetup& setup, const RenderOrder& order, Recorder& recorder, RenderObserver& observer);
-  /// A folder without segments is of no use to anyone, and goes.
+  /// Locks NAME.parts. The video to resume must be the one that is there. `identity`: of this video, with checksums in
+  /// computation. All references outlive the sink. Throws: ConfigError, naming what differs; MediaError.
+  SegmentSink(const RenderSetup& setup, const VideoIdentity& identity, Recorder& recorder, RenderObserver& observer);
+  /// Removes a folder that holds no segments.
   ~SegmentSink() override;
 
-  /// The blocks that are finished, the given start's first: their latents, as RenderSession takes them. A block that
-  /// does not fit is forgotten with all behind it. Call it once, before anything is written.
+  /// Latents of the finished blocks, the given start's first, as RenderSession takes them. A block that does not fit is
+  /// dropped with all after it. Call it once, before anything is written.
   /// Throws: ConfigError if the video is to be recorded and was begun without.
   std::vector<at::Tensor> take_up(const SessionInputs& inputs, at::ScalarType dtype);
 
-  /// Prompts that took effect while an earlier run rendered the video, by block.
+  /// Live prompts that took effect in an earlier run, by block.
   const std::vector<TakenPrompt>& taken_prompts() const { return taken_; }
-  /// Keeps one with the video, synced. May be called while another thread writes blocks.
-  void keep_prompt(const TakenPrompt& prompt);
+  /// Stores one with the unfinished video, synced to disk. May be called while another thread writes blocks.
+  void store_prompt(const TakenPrompt& prompt);
 
   void write(const RenderedBlock& block) override;
 
-  /// Joins the segments, tells the observer, and removes them. Throws: ConfigError if a file that the video was made
-  /// from is not the one it was begun with; MediaError.
-  void finish(const RenderResult& result, const std::map<std::string, std::string>& tags);
+  /// Joins the segments into the video, with `tags` as its metadata, and writes the contact sheet. Throws: ConfigError
+  /// if a file that the video is made from has changed since it was begun; MediaError.
+  void join(const std::map<std::string, std::string>& tags);
+  /// Removes NAME.parts.
+  void remove_segments();
 
   const RenderProgress& progress() const { return progress_; }
 
  private:
-  void claim_folder();
-  void keep_identity();
+  void claim_folder(const VideoIdentity& wanted);
+  void store_identity();
   /// The latents of segment `number`; undefined if its note does not fit the video.
   at::Tensor fitting_latents(const SegmentNote& note, int64_t number, const SessionInputs& inputs,
                              at::ScalarType dtype) const;
@@ -50,15 +53,14 @@ class SegmentSink : public FrameSink {
 
   const RenderSetup& setup_;
   const RenderConfig& config_;
-  const RenderOrder& order_;
   Recorder& recorder_;
   RenderObserver& observer_;
   VideoWriter writer_;
   ContactSheet sheet_;
   RenderProgress progress_;
-  VideoIdentity identity_;  ///< of the video on disk
+  VideoIdentity identity_;  ///< of the video on disk, with its id
   std::vector<TakenPrompt> taken_;
-  bool checksums_kept_ = false;  ///< in video.json
+  bool checksums_stored_ = false;  ///< in video.json
   bool joined_ = false;
 };
 

@@ -3,6 +3,7 @@
 #include <torch/headeronly/version.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/atomic_file.h"
 #include "core/device.h"
@@ -10,7 +11,7 @@
 #include "media/video_format.h"
 #include "render/describe_video.h"
 #include "settings/config_file.h"
-#include "settings/yaml_json.h"
+#include "settings/config_identity.h"
 
 namespace flashblock {
 namespace {
@@ -46,16 +47,16 @@ Json weights(const VideoIdentity& identity) {
   return files;
 }
 
-Json video(const SidecarContent& account) {
-  const RenderConfig& config = account.config;
+Json video_summary(const CheckedVideo& video, const RenderResult& result) {
+  const RenderConfig& config = result.config;
   return {{"file", config.output.filename().string()},
-          {"frames", account.result.frames},
-          {"seconds", static_cast<double>(account.result.frames) / static_cast<double>(config.fps)},
+          {"frames", result.frames},
+          {"seconds", static_cast<double>(result.frames) / static_cast<double>(config.fps)},
           {"fps", config.fps},
           {"width", config.width},
           {"height", config.height},
-          {"frame_blocks", account.plan.blocks},
-          {"resumed_frame_blocks", account.result.resumed_blocks},
+          {"frame_blocks", video.setup.plan.blocks},
+          {"resumed_frame_blocks", result.resumed_blocks},
           {"seed", *config.seed},
           {"model", config.model.name}};
 }
@@ -64,11 +65,7 @@ Json video(const SidecarContent& account) {
 
 RenderConfig told_config(RenderConfig config) {
   config.overwrite = config.resume = false;
-  if (config.metadata) return config;
-  config.prompt.clear();
-  config.timeline.clear();
-  config.model.recipe.negative_prompt.clear();
-  return config;
+  return without_secrets(std::move(config));
 }
 
 std::map<std::string, std::string> video_tags(const RenderConfig& config) {
@@ -76,7 +73,7 @@ std::map<std::string, std::string> video_tags(const RenderConfig& config) {
   std::map<std::string, std::string> tags = {{"seed", std::to_string(*config.seed)},
                                              {"model", config.model.name},
                                              {"program", "flashblock " FLASHBLOCK_VERSION},
-                                             {"configuration", config_yaml(told)}};
+                                             {"configuration", config_yaml(told, PathStyle::kPublic)}};
   if (!told.prompt.empty()) tags["prompt"] = told.prompt;
   return tags;
 }
@@ -86,23 +83,23 @@ std::filesystem::path sidecar_file(const std::filesystem::path& video) {
   return file.replace_extension(".json");
 }
 
-void write_sidecar(const SidecarContent& account, const Profile& profile, const VideoIdentity& identity) {
-  if (identity.checksums) identity.checksums->get();  // waits
+void write_sidecar(const CheckedVideo& video, const RenderResult& result, const Profile& profile, double seconds) {
+  if (video.identity.checksums) video.identity.checksums->get();  // waits
   const Json json = {
       {"program", "flashblock " FLASHBLOCK_VERSION},
       {"versions", {{"libtorch", TORCH_VERSION}, {"media", media_library_versions()}}},
-      {"video", video(account)},
-      {"configuration", yaml_to_json(config_yaml(told_config(account.config)))},
-      {"device", account.device.str()},
-      {"dtype", dtype_name(account.dtype)},
-      {"weights", weights(identity)},
-      {"identity", Json::parse(identity_json(identity))},
-      {"seconds", account.seconds},
+      {"video", video_summary(video, result)},
+      {"configuration", config_json(told_config(result.config))},
+      {"device", video.device.str()},
+      {"dtype", dtype_name(video.dtype)},
+      {"weights", weights(video.identity)},
+      {"identity", Json::parse(identity_json(video.identity))},
+      {"seconds", seconds},
       {"stages", stage_times(profile)},
-      {"work", work(account.result.counts)},
-      {"peak_memory_bytes", {{"host", peak_memory_bytes()}, {"device", peak_device_memory_bytes(account.device)}}},
+      {"work", work(result.counts)},
+      {"peak_memory_bytes", {{"host", peak_memory_bytes()}, {"device", peak_device_memory_bytes(video.device)}}},
   };
-  write_file_atomically(sidecar_file(account.config.output),
+  write_file_atomically(sidecar_file(result.config.output),
                         json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 

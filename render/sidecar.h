@@ -1,8 +1,5 @@
-// What a video leaves beside its frames: tags inside NAME.mp4, and NAME.json.
+// What describes a finished video: the metadata in NAME.mp4, and its sidecar NAME.json.
 #pragma once
-
-#include <c10/core/Device.h>
-#include <c10/core/ScalarType.h>
 
 #include <filesystem>
 #include <map>
@@ -10,13 +7,12 @@
 
 #include "core/profile.h"
 #include "render/render.h"
-#include "render/video_identity.h"
 #include "settings/render_config.h"
 
 namespace flashblock {
 
-/// The configuration as it is told to others: without the prompts if `metadata` is off, and without what was to become
-/// of files that were there.
+/// The configuration as it is published: without the prompts if `metadata` is off, and without `overwrite` and
+/// `resume`, which say nothing about the video.
 RenderConfig told_config(RenderConfig config);
 
 /// The video's metadata: prompt, seed, model, program and configuration.
@@ -25,17 +21,8 @@ std::map<std::string, std::string> video_tags(const RenderConfig& config);
 /// NAME.json of NAME.mp4.
 std::filesystem::path sidecar_file(const std::filesystem::path& video);
 
-/// How a video was made, for its NAME.json.
-struct SidecarContent {
-  RenderConfig config;
-  at::Device device = at::kCPU;
-  at::ScalarType dtype = at::kFloat;
-  VideoPlan plan;
-  RenderResult result;
-  double seconds = 0;  ///< wall-clock time of the whole run
-};
-
-/// `identity` is the video's, with checksums being computed. Throws: MediaError if the file cannot be written.
-void write_sidecar(const SidecarContent& account, const Profile& profile, const VideoIdentity& identity);
+/// Writes NAME.json of a video; waits for the checksums of its identity. `seconds`: wall-clock time of the whole run.
+/// Throws: MediaError if the file cannot be written.
+void write_sidecar(const CheckedVideo& video, const RenderResult& result, const Profile& profile, double seconds);
 
 }  // namespace flashblock

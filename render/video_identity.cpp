@@ -36,7 +36,7 @@ std::string shown(const std::string& value) {
   return value.size() <= kLongestValue ? value : value.substr(0, kLongestValue) + "...";
 }
 
-std::string told_difference(const std::string& name, const std::string& there, const std::string& here) {
+std::string difference_text(const std::string& name, const std::string& there, const std::string& here) {
   if (is_digest(there) || is_digest(here)) return name + ": another one";
   return name + ": " + shown(there) + " there, " + shown(here) + " here";
 }
@@ -51,10 +51,10 @@ std::vector<std::string> different_facts(const VideoIdentity& there, const Video
   std::vector<std::string> result;
   for (const auto& [name, value] : there.facts) {
     const std::string* other = find_fact(here, name);
-    if (!other || !same_value(value, *other)) result.push_back(told_difference(name, value, other ? *other : ""));
+    if (!other || !same_value(value, *other)) result.push_back(difference_text(name, value, other ? *other : ""));
   }
   for (const auto& [name, value] : here.facts) {
-    if (!find_fact(there, name)) result.push_back(told_difference(name, "", value));
+    if (!find_fact(there, name)) result.push_back(difference_text(name, "", value));
   }
   return result;
 }
@@ -84,6 +84,10 @@ Json read_json(const fs::path& file) {
   return Json::parse(text.str(), nullptr, /*allow_exceptions=*/false);
 }
 
+ErrorContext start_over_or_rename() {
+  return {.key = "output", .remedies = {{"choose another name", "output", ""}, {"start over", "overwrite", "true"}}};
+}
+
 VideoIdentity from_json(const Json& json, const std::string& where) {
   VideoIdentity identity;
   try {
@@ -99,18 +103,15 @@ VideoIdentity from_json(const Json& json, const std::string& where) {
                                 .sha256 = file.at("sha256")});
     }
   } catch (const Json::exception&) {
-    throw ConfigError(where +
-                      " does not say what video it belongs to: begin anew with --overwrite, or choose another "
-                      "name with --output");
+    throw ConfigError(where + " does not state the identity of its video", start_over_or_rename());
   }
   return identity;
 }
 
 void refuse_another(const std::string& what, const std::string& differences) {
   if (differences.empty()) return;
-  throw ConfigError(what + " is another video (" + differences +
-                    "): go on with the settings of that one, choose another name with --output, or begin anew with "
-                    "--overwrite");
+  throw ConfigError(what + " is another video (" + differences + "); continue with the settings of that one",
+                    start_over_or_rename());
 }
 
 }  // namespace
@@ -156,7 +157,7 @@ std::string difference(const VideoIdentity& there, const VideoIdentity& here) {
     return names;
   };
   if (roles(there) != roles(here)) {
-    all.push_back(told_difference("files", roles(there), roles(here)));
+    all.push_back(difference_text("files", roles(there), roles(here)));
   } else if (all.empty()) {  // checksums take time, and the settings say enough
     for (size_t i = 0; i < here.files.size(); ++i) {
       if (auto found = different_file(there, here, i)) all.push_back(*found);
@@ -172,6 +173,13 @@ VideoIdentity read_unfinished_identity(const fs::path& video) {
   return from_json(read_json(file), fs::exists(file) ? file.string() : parts_folder(video).string());
 }
 
+VideoIdentity read_complete_identity(const fs::path& video) {
+  const fs::path sidecar = fs::path(video).replace_extension(".json");
+  const Json json = read_json(sidecar);
+  const bool stated = json.is_object() && json.contains("identity");
+  return from_json(stated ? json["identity"] : Json(), video.string() + " is complete, but " + sidecar.string());
+}
+
 VideoState find_video(const fs::path& video, const VideoIdentity& wanted) {
   const VideoState state = video_state(video);
   if (state == VideoState::kUnfinished) {
@@ -180,11 +188,7 @@ VideoState find_video(const fs::path& video, const VideoIdentity& wanted) {
     if (begun) refuse_another(parts_folder(video).string(), difference(read_unfinished_identity(video), wanted));
   }
   if (state == VideoState::kComplete) {
-    const fs::path account = fs::path(video).replace_extension(".json");
-    const Json json = read_json(account);
-    const std::string where = video.string() + " is complete, but " + account.string();
-    const bool told = json.is_object() && json.contains("identity");
-    refuse_another(video.string(), difference(from_json(told ? json["identity"] : Json(), where), wanted));
+    refuse_another(video.string(), difference(read_complete_identity(video), wanted));
   }
   return state;
 }

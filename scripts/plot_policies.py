@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Draws the frames of docs/attention_cache.md from what `flashblock analyze redundancy --curves` measured.
+"""Draws the figures of docs/refresh_policies.md and docs/attention_rule.md from JSON files of `flashblock analyze redundancy --curves`.
 
     plot_policies.py "demo.json=demo model" "random.json=random weights, 1.3B" -o docs
 
-writes policies.svg (error against work) and sparse.svg (error against density), a panel for each report. Needs matplotlib.
+writes policies.svg (error against work) and sparse.svg (error against density), one panel for each file. Needs matplotlib.
 """
 
 import argparse
@@ -34,15 +34,15 @@ def draw(axes, points, x_of, x_label):
 
 
 def figure(reports, choose, x_of, x_label, file):
-    frame, panels = plt.subplots(1, len(reports), figsize=(5.2 * len(reports), 4.6), squeeze=False)
+    whole, panels = plt.subplots(1, len(reports), figsize=(5.2 * len(reports), 4.6), squeeze=False)
     for (title, points), axes in zip(reports, panels[0]):
         draw(axes, [point for point in points if choose(point)], x_of, x_label)
         axes.set_title(title, fontsize=10)
     panels[0][0].set_ylabel("error of attention's output, %")
     handles, labels = panels[0][0].get_legend_handles_labels()
-    frame.legend(handles, labels, loc="lower center", ncol=2 * len(reports), fontsize=7, frameon=False)
-    frame.tight_layout(rect=(0, 0.12 if len(reports) > 1 else 0.2, 1, 1))
-    frame.savefig(file)
+    whole.legend(handles, labels, loc="lower center", ncol=2 * len(reports), fontsize=7, frameon=False)
+    whole.tight_layout(rect=(0, 0.12 if len(reports) > 1 else 0.2, 1, 1))
+    whole.savefig(file)
 
 
 def main():

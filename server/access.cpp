@@ -56,12 +56,12 @@ std::string resolve_token(const std::string& token, const std::string& token_fil
   if (token == "auto") return draw_token();
   if (!token_file.empty()) {
     std::ifstream stream(token_file);
-    if (!(stream >> result)) throw ConfigError("--token-file " + token_file + ": wanted a file that holds a token");
+    if (!(stream >> result)) throw ConfigError("--token-file " + token_file + ": wanted a file that contains a token");
   }
   if (const char* variable = std::getenv("FLASHBLOCK_TOKEN"); variable && result.empty()) result = variable;
   if (!result.empty() && result.size() < kShortestToken) {
     throw ConfigError("the token is too easy to guess: wanted at least " + std::to_string(kShortestToken) +
-                      " characters, or --token auto to have one drawn");
+                      " characters, or --token auto for a random one");
   }
   return result;
 }
@@ -69,7 +69,7 @@ std::string resolve_token(const std::string& token, const std::string& token_fil
 void check_access(const std::string& address, const AccessOptions& access) {
   if (is_loopback(address) || !access.token.empty() || access.without_token) return;
   throw ConfigError("the address " + address +
-                    " can be reached by others: give a --token (auto draws one), or --no-token to let anyone in");
+                    " can be reached from other machines: add --token auto, or --no-token to admit everyone");
 }
 
 }  // namespace flashblock

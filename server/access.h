@@ -1,4 +1,4 @@
-// Where a server listens and who may use it, as the command line says.
+// The address of a server and who may use it.
 #pragma once
 
 #include <string>
@@ -12,25 +12,25 @@ struct ServerAddress {
   int port = 8080;
 };
 
-/// ADDRESS:PORT, or one of the two. IPv6 addresses stand in brackets. Throws: ConfigError; `option` is what it was
-/// given with.
+/// Parses ADDRESS:PORT, or only one of the two; an IPv6 address is in brackets. Throws: ConfigError, which names
+/// `option`.
 ServerAddress parse_server_address(const std::string& option, const std::string& text);
 
 /// Who may use a server.
 struct AccessOptions {
-  std::string token;               ///< empty: none is asked for
-  bool without_token = false;      ///< the user wants an address that others reach, and no token
-  std::vector<std::string> hosts;  ///< names of the server, for a reverse proxy
+  std::string token;               ///< what clients must send; empty: nothing
+  bool without_token = false;      ///< a public address may be used without a token
+  std::vector<std::string> hosts;  ///< more host names of the server, such as that of a reverse proxy
 };
 
-/// The token that the options give: a text of at least 16 characters, `auto` for one that is drawn, a file, or that of
-/// the environment variable FLASHBLOCK_TOKEN; empty: none. Throws: ConfigError.
+/// The token that the options specify: `token` itself (at least 16 characters; `auto`: a random one), else the content
+/// of `token_file`, else the environment variable FLASHBLOCK_TOKEN; empty: none. Throws: ConfigError.
 std::string resolve_token(const std::string& token, const std::string& token_file);
 
-/// Throws: ConfigError if others reach the address and nothing keeps them out.
+/// Throws: ConfigError if other machines can reach the address and no token is required.
 void check_access(const std::string& address, const AccessOptions& access);
 
-/// Where to listen, and whom to let in.
+/// Where to listen, and who may connect.
 struct ServerSettings {
   ServerAddress address;
   AccessOptions access;

@@ -1,33 +1,34 @@
-// How the server says no: a status and a JSON body in the form of OpenAI's errors.
+// Error responses: a status and a JSON body in the format of OpenAI's errors.
 #pragma once
 
 #include <string>
 
-#include "server/request_head.h"
-
-namespace httplib {
-struct Response;
-}
+#include "server/http_message.h"
 
 namespace flashblock {
 
-/// Thrown by a request's handler: the request is answered with this.
+/// Why a request fails.
+struct HttpError {
+  int status = 400;
+  std::string code;        ///< for programs
+  std::string message;     ///< for people; names no file and no command-line option
+  std::string param = {};  ///< the key or parameter at fault; empty: none
+};
+
+/// Thrown by a request's handler; the request is answered with this error.
 class ApiError : public std::exception {
  public:
-  explicit ApiError(Refusal refusal) : refusal_(std::move(refusal)) {}
-  const Refusal& refusal() const { return refusal_; }
-  const char* what() const noexcept override { return refusal_.message.c_str(); }
+  explicit ApiError(HttpError error) : error_(std::move(error)) {}
+  const HttpError& error() const { return error_; }
+  const char* what() const noexcept override { return error_.message.c_str(); }
 
  private:
-  Refusal refusal_;
+  HttpError error_;
 };
 
 /// {"error": {"message": ..., "type": ..., "param": null or the name of a key, "code": ...}}
-std::string error_body(const Refusal& refusal);
+std::string error_body(const HttpError& error);
 
-/// `Not Found` for 404.
-const char* reason_phrase(int status);
-
-void answer(const Refusal& refusal, httplib::Response& response);
+HttpResponse error_response(const HttpError& error);
 
 }  // namespace flashblock

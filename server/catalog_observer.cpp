@@ -52,8 +52,8 @@ void CatalogObserver::progress(const RenderProgress& so_far) {
   });
 }
 
-void CatalogObserver::written(const VideoWriter& writer) {
-  if (next_) next_->written(writer);
+void CatalogObserver::segments_written(const VideoWriter& writer) {
+  if (next_) next_->segments_written(writer);
   if (!fault_.empty()) return;
   try {
     take_segments(writer);
@@ -69,10 +69,6 @@ void CatalogObserver::prompt_changed(const TakenPrompt& prompt, double seconds) 
     std::erase_if(video.steered, [&](const VideoPrompt& other) { return other.block == prompt.block; });
     video.steered.push_back({.seconds = seconds, .text = prompt.text, .block = prompt.block});
   });
-}
-
-void CatalogObserver::joined(const RenderResult& result) {
-  if (next_) next_->joined(result);
 }
 
 void CatalogObserver::take_segments(const VideoWriter& writer) {

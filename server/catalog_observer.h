@@ -1,4 +1,4 @@
-// What the server learns of a video while it is rendered.
+// Puts the events of a render into the catalog and the video's stream.
 #pragma once
 
 #include <functional>
@@ -12,20 +12,19 @@
 
 namespace flashblock {
 
-/// Puts a video's progress into the catalog and its segments into a stream. Whatever fails in that, a full disk say,
-/// ends the stream and never the video.
+/// Writes a video's progress to the catalog and its segments to a stream. A failure to do so, such as a full disk, ends
+/// the stream but not the render.
 class CatalogObserver : public RenderObserver {
  public:
-  /// `next`: is told the same; may be null. All outlive the observer.
+  /// `next` receives the same calls; may be null. All references outlive the observer.
   CatalogObserver(std::string id, VideoCatalog& catalog, VideoStreams& streams, RenderObserver* next = nullptr);
   /// Ends the stream.
   ~CatalogObserver() override;
 
   void stage(const std::string& name, const RenderProgress& so_far) override;
   void progress(const RenderProgress& so_far) override;
-  void written(const VideoWriter& writer) override;
+  void segments_written(const VideoWriter& writer) override;
   void prompt_changed(const TakenPrompt& prompt, double seconds) override;
-  void joined(const RenderResult& result) override;
 
   /// Why the stream ended before the video; empty: it did not.
   const std::string& fault() const { return fault_; }

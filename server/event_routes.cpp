@@ -1,8 +1,5 @@
 #include "server/event_routes.h"
 
-#include <httplib.h>
-
-#include <memory>
 #include <nlohmann/json.hpp>
 
 namespace flashblock {
@@ -10,62 +7,49 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// How long a listener waits for news before it is looked at whether it is still there.
-constexpr std::chrono::milliseconds kLook{250};
-/// Without news, a comment says that the connection lives: proxies close those that are silent.
-constexpr std::chrono::seconds kSilence{15};
+/// How long a listener waits for changes before the server checks that it is still connected.
+constexpr std::chrono::milliseconds kCheckInterval{250};
+/// Without changes, a comment is sent at this interval: proxies close connections on which nothing is sent.
+constexpr std::chrono::seconds kKeepAliveInterval{15};
 
 std::string event(const char* name, const Json& data) {
   return std::string("event: ") + name + "\ndata: " + data.dump(-1, ' ', false, Json::error_handler_t::replace) +
          "\n\n";
 }
 
-/// One listener. It is sent what is true when it is ready for it, not what was true in between: a slow one misses
-/// steps, and nothing is kept for it.
-class Listener {
- public:
-  explicit Listener(const VideoService& service) : service_(service) { ++service_.streams.counts().events; }
-  ~Listener() { --service_.streams.counts().events; }
-  Listener(const Listener&) = delete;
-  Listener& operator=(const Listener&) = delete;
-
-  bool serve(httplib::DataSink& sink) {
-    std::string text;
-    if (!begun_) text = "retry: 1000\n\n";
-    const VideoChanges changes = service_.catalog.wait_for_changes(revision_, begun_ ? kLook : kLook * 0);
+/// Sends every change to one listener until it disconnects. It is sent the state at the time when it is ready to
+/// receive, not the states in between: a slow listener skips steps, and nothing is queued for it.
+void send_events(const VideoService& service, BodySink& sink) {
+  using Clock = std::chrono::steady_clock;
+  std::string text = "retry: 1000\n\n";
+  VideoChanges changes = service.catalog.wait_for_changes(0, std::chrono::milliseconds(0));
+  for (auto last = Clock::now();;) {
     for (const ListedVideo& listed : changes.videos) {
       text += event("video", video_object(listed.video, listed.queue_position));
     }
     for (const std::string& id : changes.deleted) text += event("deleted", {{"id", id}});
-    begun_ = true;
-    revision_ = changes.revision;
-    const auto now = std::chrono::steady_clock::now();
-    if (text.empty() && now - last_ >= kSilence) text = ": still here\n\n";
-    if (text.empty()) return sink.is_writable();
-    last_ = now;
-    return sink.write(text.data(), text.size());
+    if (text.empty() && Clock::now() - last >= kKeepAliveInterval) text = ": still here\n\n";
+    if (text.empty()) {
+      if (!sink.is_open()) return;
+    } else {
+      if (!sink.write(text)) return;
+      last = Clock::now();
+      text.clear();
+    }
+    changes = service.catalog.wait_for_changes(changes.revision, kCheckInterval);
   }
-
- private:
-  VideoService service_;
-  bool begun_ = false;
-  int64_t revision_ = 0;
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
+}
 
 }  // namespace
 
 void add_event_route(HttpServer& server, const VideoService& service) {
-  server.route("GET", "/v1/events", [service](const httplib::Request& request, httplib::Response& response) {
-    const auto listener = std::make_shared<Listener>(service);
-    const auto provider = [listener](size_t, httplib::DataSink& sink) { return listener->serve(sink); };
-    response.status = 200;
+  server.route("GET", "/v1/events", [service](const HttpRequest&, HttpResponse& response) {
     response.set_header("X-Accel-Buffering", "no");  // nginx would hold events back
-    if (request.version == "HTTP/1.0") {
-      response.set_content_provider("text/event-stream", provider);
-    } else {
-      response.set_chunked_content_provider("text/event-stream", provider);
-    }
+    response.set_stream("text/event-stream", [service](BodySink& sink) {
+      const OpenStream open(service.streams.counts().events);
+      send_events(service, sink);
+      return false;
+    });
   });
 }
 

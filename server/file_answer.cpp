@@ -1,7 +1,6 @@
 #include "server/file_answer.h"
 
 #include <fcntl.h>
-#include <httplib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,8 +30,8 @@ std::optional<int64_t> number(std::string_view text) {
   return value;
 }
 
-/// The part of a file of `size` bytes that `header` names; none for one that is not understood, which is the same as no
-/// header. Source: RFC 9110, section 14.1.2.
+/// The part of a file of `size` bytes that a Range header selects; none for a header with another syntax, which is
+/// ignored. Source: RFC 9110, section 14.1.2.
 std::optional<ByteRange> parse_range(std::string_view header, int64_t size) {
   constexpr std::string_view kUnit = "bytes=";
   if (!header.starts_with(kUnit)) return {};
@@ -48,22 +47,21 @@ std::optional<ByteRange> parse_range(std::string_view header, int64_t size) {
 
 }  // namespace
 
-void send_file(const std::filesystem::path& file, const std::string& type, const httplib::Request& request,
-               httplib::Response& response) {
+void send_file(const std::filesystem::path& file, const std::string& type, const HttpRequest& request,
+               HttpResponse& response) {
   const auto descriptor = std::make_shared<const FileDescriptor>(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat status {};
   if (!*descriptor || ::fstat(descriptor->get(), &status) != 0 || status.st_size == 0) {
-    throw ApiError({404, "no_file", "there is no such file of this video"});
+    throw ApiError({404, "no_file", "the video has no such file"});
   }
   const auto size = static_cast<int64_t>(status.st_size);
   ByteRange range{0, size};
-  response.status = 200;
   response.set_header("Accept-Ranges", "bytes");
   response.set_header("Cache-Control", "private, no-cache");
-  if (const auto wanted = parse_range(request.get_header_value("Range"), size)) {
+  if (const auto wanted = parse_range(request.header("Range"), size)) {
     if (wanted->bytes <= 0) {
+      response = error_response({416, "range", "the file has " + std::to_string(size) + " bytes"});
       response.set_header("Content-Range", "bytes */" + std::to_string(size));
-      answer({416, "range", "the file has " + std::to_string(size) + " bytes"}, response);
       return;
     }
     range = *wanted;
@@ -72,13 +70,17 @@ void send_file(const std::filesystem::path& file, const std::string& type, const
                                              std::to_string(range.first + range.bytes - 1) + "/" +
                                              std::to_string(size));
   }
-  const auto provider = [descriptor, first = range.first](size_t offset, size_t length, httplib::DataSink& sink) {
-    std::string slice(std::min(length, kSliceBytes), '\0');
-    const ssize_t count = ::pread(descriptor->get(), slice.data(), slice.size(),
-                                  static_cast<off_t>(first + static_cast<int64_t>(offset)));
-    return count > 0 && sink.write(slice.data(), static_cast<size_t>(count));
+  const auto write = [descriptor, range](BodySink& sink) {
+    std::string slice(kSliceBytes, '\0');
+    for (int64_t done = 0; done < range.bytes;) {
+      const auto wanted = std::min<size_t>(slice.size(), static_cast<size_t>(range.bytes - done));
+      const ssize_t count = ::pread(descriptor->get(), slice.data(), wanted, static_cast<off_t>(range.first + done));
+      if (count <= 0 || !sink.write({slice.data(), static_cast<size_t>(count)})) return false;
+      done += count;
+    }
+    return true;
   };
-  response.set_content_provider(static_cast<size_t>(range.bytes), type, provider);
+  response.set_stream(type, write, range.bytes);
 }
 
 }  // namespace flashblock

@@ -7,7 +7,7 @@
 namespace flashblock {
 namespace {
 
-constexpr size_t kDigits = 6;  // of a segment's number, at least
+constexpr size_t kDigits = 6;  // of a segment's index, at least
 
 }  // namespace
 
@@ -15,7 +15,7 @@ std::string hls_playlist(const std::vector<VideoStream::Segment>& segments, int6
                          StreamCursor::Start start, bool ended) {
   int64_t longest = 1;  // frames
   for (const VideoStream::Segment& segment : segments) longest = std::max(longest, segment.frames);
-  // No segment, rounded to the nearest second, may be longer than the target.
+  // No segment may be longer than the target duration when rounded to the nearest second.
   const int64_t target = std::max<int64_t>(1, (2 * longest + fps) / (2 * fps));
   std::string text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:" + std::to_string(target) +
                      "\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-INDEPENDENT-SEGMENTS\n";
@@ -34,7 +34,7 @@ std::string hls_playlist(const std::vector<VideoStream::Segment>& segments, int6
 }
 
 int64_t hls_segment_index(const std::string& name) {
-  constexpr size_t kMostDigits = 12;  // so that the number fits
+  constexpr size_t kMostDigits = 12;  // so that the index fits
   if (name.size() < kDigits || name.size() > kMostDigits) return -1;
   if (!std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) return -1;
   return std::strtoll(name.c_str(), nullptr, 10);

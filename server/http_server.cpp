@@ -9,10 +9,9 @@
 
 #include <cerrno>
 #include <cstring>
-#include <regex>
+#include <iostream>
 #include <utility>
 
-#include "core/check.h"
 #include "core/error.h"
 #include "core/error_report.h"
 #include "server/api_error.h"
@@ -21,14 +20,29 @@ namespace flashblock {
 namespace {
 
 constexpr int kBacklog = 64;
-/// Bytes that wait in the system for one client. Its own choice grows to megabytes, and a slow viewer would see what
-/// was new minutes ago.
+/// Bytes that the system queues for one client. By default the queue grows to megabytes, and a slow viewer would be
+/// minutes behind.
 constexpr int kSendBufferBytes = 256 * 1024;
 
-/// The regular expression of a pattern.
-std::string route_expression(const std::string& pattern) {
-  static const std::regex dot("\\."), part("\\{[a-z]+\\}");
-  return std::regex_replace(std::regex_replace(pattern, dot, "\\."), part, "([A-Za-z0-9_-]+)");
+/// The path parameters of `path` if it fits `pattern`.
+std::optional<HttpFields> match(std::string_view pattern, std::string_view path) {
+  constexpr std::string_view kWord = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+  HttpFields parameters;
+  while (!pattern.empty()) {
+    size_t in_pattern = 1, in_path = 1;
+    if (pattern.front() == '{') {
+      in_pattern = pattern.find('}') + 1;
+      in_path = std::min(path.find_first_not_of(kWord), path.size());
+      if (in_path == 0) return {};
+      parameters.emplace_back(pattern.substr(1, in_pattern - 2), path.substr(0, in_path));
+    } else if (path.empty() || path.front() != pattern.front()) {
+      return {};
+    }
+    pattern.remove_prefix(in_pattern);
+    path.remove_prefix(in_path);
+  }
+  if (!path.empty()) return {};
+  return parameters;
 }
 
 struct AddressListFree {
@@ -45,7 +59,7 @@ FileDescriptor listen_on(const std::string& address, int port) {
   const std::unique_ptr<addrinfo, AddressListFree> list(found);
   if (fault != 0) {
     throw ConfigError("cannot listen on " + where + ": " + ::gai_strerror(fault) +
-                      "; give an address of this machine, such as 127.0.0.1:8080");
+                      "; wanted an address of this machine, such as 127.0.0.1:8080");
   }
   int error = 0;
   for (const addrinfo* entry = found; entry; entry = entry->ai_next) {
@@ -59,7 +73,7 @@ FileDescriptor listen_on(const std::string& address, int port) {
     error = errno;
   }
   throw ConfigError("cannot listen on " + where + ": " + std::strerror(error) +
-                    (error == EADDRINUSE ? "; another program has this port, give another one" : ""));
+                    (error == EADDRINUSE ? "; another program uses this port" : ""));
 }
 
 int bound_port(int socket) {
@@ -76,79 +90,20 @@ void prepare_client_socket(int socket) {
   ::setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
-/// What a handler's exception means for the one who asked.
-Refusal refusal_of(const std::exception_ptr& fault) {
+/// The response to a request whose handler threw the current exception. What went wrong in the server is for its
+/// operator: it is logged, and the client learns only that it happened.
+HttpResponse response_to_current_exception() {
   try {
-    std::rethrow_exception(fault);
+    throw;
   } catch (const ApiError& error) {
-    return error.refusal();
-  } catch (const ConfigError& error) {
-    return {400, "invalid_value", error.what()};
+    return error_response(error.error());
   } catch (...) {
-    return {500, "internal_error", report_error(fault).line};
+    std::cerr << "flashblock: " << report_error(std::current_exception()).line << std::endl;
+    return error_response({500, "internal_error", "the server failed to handle the request; its log says why"});
   }
 }
 
 }  // namespace
-
-/// cpp-httplib's parser and answers, without its sockets.
-class HttpServer::Routes : public httplib::Server {
- public:
-  Routes() {
-    svr_sock_ = 0;  // it takes a server without a socket for one that shuts down
-    set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr fault) {
-      answer(refusal_of(fault), response);
-    });
-    set_error_handler([](const httplib::Request&, httplib::Response& response) {
-      if (!response.body.empty()) return;
-      if (response.status == 404) answer({404, "not_found", "there is nothing at this address"}, response);
-      if (response.status == 400) answer({400, "bad_request", "this is no request that is understood here"}, response);
-      if (response.status == 416) answer({416, "range", "wanted a range of bytes, such as bytes=0-1023"}, response);
-    });
-  }
-
-  void add(const std::string& method, const std::string& pattern, Handler handler) {
-    const std::string expression = route_expression(pattern);
-    known_.push_back({method, std::regex(expression)});
-    FB_CHECK(method == "GET" || method == "POST" || method == "DELETE", method);
-    if (method == "GET") Get(expression, std::move(handler));
-    if (method == "POST") Post(expression, std::move(handler));
-    if (method == "DELETE") Delete(expression, std::move(handler));
-  }
-
-  /// Answers a request whose path is known, but not with that method.
-  bool refuse_method(const httplib::Request& request, httplib::Response& response) const {
-    std::string allowed;
-    for (const Known& route : known_) {
-      if (!std::regex_match(request.path, route.path)) continue;
-      if (route.method == request.method || (route.method == "GET" && request.method == "HEAD")) return false;
-      allowed += (allowed.empty() ? "" : ", ") + route.method + (route.method == "GET" ? ", HEAD" : "");
-    }
-    if (allowed.empty()) return false;
-    answer({405, "method_not_allowed", "this method is not possible here, only " + allowed}, response);
-    response.set_header("Allow", allowed);
-    return true;
-  }
-
-  /// Answers the request that `connection` holds. False: the connection cannot go on.
-  bool process(Connection& connection) {
-    bool closed = false;
-    const bool answered =
-        process_request(connection, /*close_connection=*/false, closed, [](httplib::Request& request) {
-          request.headers.erase("Expect");           // answered when the request was received
-          request.headers.erase("Accept-Encoding");  // what is large here is compressed already
-          request.ranges.clear();  // cpp-httplib would cut any answer; handlers that can, read the header
-        });
-    return answered && !closed;
-  }
-
- private:
-  struct Known {
-    std::string method;
-    std::regex path;
-  };
-  std::vector<Known> known_;
-};
 
 /// A client and its thread.
 struct HttpServer::Client {
@@ -162,27 +117,48 @@ struct HttpServer::Client {
 
 HttpServer::HttpServer(HttpServerOptions options)
     : options_(std::move(options)),
-      routes_(std::make_unique<Routes>()),
       listener_(listen_on(options_.address, options_.port)),
       wake_(::eventfd(0, EFD_CLOEXEC)),
       port_(bound_port(listener_.get())) {
-  if (!wake_) throw DeviceError(std::string("cannot make an eventfd: ") + std::strerror(errno));
+  if (!wake_) throw DeviceError(std::string("cannot create an eventfd: ") + std::strerror(errno));
 }
 
 HttpServer::~HttpServer() { stop(); }
 
 void HttpServer::route(const std::string& method, const std::string& pattern, Handler handler) {
-  routes_->add(method, pattern, std::move(handler));
+  routes_.push_back({method, pattern, std::move(handler)});
 }
 
 void HttpServer::set_gate(Gate gate, Handler on_answer) {
-  using Response = httplib::Server::HandlerResponse;
-  routes_->set_pre_routing_handler([this, gate = std::move(gate)](const auto& request, auto& response) {
-    ++requests_;
-    return gate(request, response) || routes_->refuse_method(request, response) ? Response::Handled
-                                                                                : Response::Unhandled;
-  });
-  routes_->set_post_routing_handler(std::move(on_answer));
+  gate_ = std::move(gate);
+  on_answer_ = std::move(on_answer);
+}
+
+HttpResponse HttpServer::answer(HttpRequest& request) const {
+  HttpResponse response;
+  try {
+    if (!gate_ || !gate_(request, response)) answer_by_route(request, response);
+  } catch (...) {
+    response = response_to_current_exception();
+  }
+  if (on_answer_) on_answer_(request, response);
+  return response;
+}
+
+void HttpServer::answer_by_route(HttpRequest& request, HttpResponse& response) const {
+  std::string allowed;
+  for (const Route& route : routes_) {
+    auto parameters = match(route.pattern, request.path);
+    if (!parameters) continue;
+    if (route.method == request.method || (route.method == "GET" && request.method == "HEAD")) {
+      request.path_parameters = std::move(*parameters);
+      return route.handler(request, response);
+    }
+    allowed += (allowed.empty() ? "" : ", ") + route.method + (route.method == "GET" ? ", HEAD" : "");
+  }
+  if (allowed.empty()) throw ApiError({404, "not_found", "there is nothing at this address"});
+  response = error_response({405, "method_not_allowed", "the method is not supported here, only " + allowed});
+  response.set_header("Allow", allowed);
 }
 
 void HttpServer::start() {
@@ -200,7 +176,7 @@ void HttpServer::stop() {
 
 HttpServerCounts HttpServer::counts() const {
   HttpServerCounts counts{
-      .accepted = accepted_, .turned_away = turned_away_, .requests = requests_, .bytes_sent = bytes_sent_};
+      .accepted = accepted_, .rejected = rejected_, .requests = requests_, .bytes_sent = bytes_sent_};
   const std::lock_guard lock(mutex_);
   for (const Client& client : clients_) counts.connections += !client.finished;
   return counts;
@@ -228,29 +204,30 @@ void HttpServer::admit(FileDescriptor socket) {
   prepare_client_socket(socket.get());
   const std::lock_guard lock(mutex_);
   if (clients_.size() >= options_.max_connections) {
-    ++turned_away_;
-    static const std::string body = error_body({503, "too_many_connections", "too many connections, try again later"});
-    static const std::string text =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\nContent-Length: " +
-        std::to_string(body.size()) + "\r\nConnection: close\r\n\r\n" + body;
-    [[maybe_unused]] const ssize_t sent = ::send(socket.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ++rejected_;
+    HttpResponse response = error_response({503, "too_many_connections", "too many connections, try again later"});
+    response.set_header("Retry-After", "5");
+    Connection(std::move(socket), options_.limits, options_.times, bytes_sent_).respond(std::move(response));
     return;
   }
   Client& client = clients_.emplace_back(std::move(socket), options_, bytes_sent_);
   try {
     client.thread = std::thread([this, &client] { serve(client); });
   } catch (const std::system_error&) {  // no more threads
-    ++turned_away_;
+    ++rejected_;
     clients_.pop_back();
   }
 }
 
 void HttpServer::serve(Client& client) {
   try {
-    while (!stopping_ && client.connection.receive_request()) {
-      if (!routes_->process(client.connection)) break;
+    while (!stopping_) {
+      auto request = client.connection.receive();
+      if (!request) break;
+      ++requests_;
+      if (!client.connection.respond(answer(*request))) break;
     }
-  } catch (const std::exception&) {  // out of memory, say: this connection ends, the others go on
+  } catch (const std::exception&) {  // such as an unreadable file: this connection ends, the others continue
   }
   client.connection.shut_down();
   client.finished = true;

@@ -62,25 +62,26 @@ std::string metrics_text(const HttpServer& server, const VideoCatalog& catalog, 
                    "{status=\"" + to_string(status) + "\"}");
   }
   const CatalogProgress progress = catalog.rendering();
-  metrics.gauge("render_frames_per_second", "Of the video that is rendered; 0: none is", progress.frames_per_second);
-  metrics.gauge("render_blocks_left", "Frame blocks that the running video still needs",
+  metrics.gauge("render_frames_per_second", "Speed of the running render; 0: none is running",
+                progress.frames_per_second);
+  metrics.gauge("render_blocks_left", "Frame blocks left in the running render",
                 static_cast<double>(progress.blocks_left));
   metrics.family("viewers", "gauge", "Open streams, by kind");
   metrics.sample(static_cast<double>(viewers.streams), "{kind=\"stream\"}");
   metrics.sample(static_cast<double>(viewers.events), "{kind=\"events\"}");
-  metrics.counter("stream_segments_sent_total", "Segments sent to viewers of streams", viewers.segments_sent);
-  metrics.counter("stream_segments_skipped_total", "Segments that viewers of streams were too slow for",
+  metrics.counter("stream_segments_sent_total", "Segments sent to viewers", viewers.segments_sent);
+  metrics.counter("stream_segments_skipped_total", "Segments skipped because a viewer was too slow",
                   viewers.segments_skipped);
   metrics.counter("hls_playlists_sent_total", "Playlists sent to HLS players", viewers.playlists);
   const HttpServerCounts counts = server.counts();
   metrics.gauge("http_connections", "Open connections", static_cast<double>(counts.connections));
-  metrics.counter("http_connections_accepted_total", "Connections", counts.accepted);
-  metrics.counter("http_connections_turned_away_total", "Connections beyond the limit", counts.turned_away);
-  metrics.counter("http_requests_total", "Whole requests", counts.requests);
+  metrics.counter("http_connections_accepted_total", "Accepted connections", counts.accepted);
+  metrics.counter("http_connections_rejected_total", "Connections rejected because of the limit", counts.rejected);
+  metrics.counter("http_requests_total", "Requests", counts.requests);
   metrics.counter("http_sent_bytes_total", "Bytes sent", counts.bytes_sent);
-  metrics.gauge("resident_memory_bytes", "Memory of the program", static_cast<double>(resident_bytes()));
+  metrics.gauge("resident_memory_bytes", "Resident memory of the program", static_cast<double>(resident_bytes()));
   metrics.gauge("open_files", "Open file descriptors of the program", static_cast<double>(open_files()));
-  metrics.family("build_info", "gauge", "The program");
+  metrics.family("build_info", "gauge", "Version of the program");
   metrics.sample(1, "{version=\"" FLASHBLOCK_VERSION "\"}");
   return metrics.text();
 }

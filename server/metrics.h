@@ -1,4 +1,4 @@
-// The server's figures for Prometheus.
+// The server's metrics for Prometheus.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace flashblock {
 
-/// All figures in the text format of Prometheus.
+/// All metrics in Prometheus' text format.
 std::string metrics_text(const HttpServer& server, const VideoCatalog& catalog, ViewerCounts& viewers);
 
 }  // namespace flashblock

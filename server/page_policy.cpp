@@ -8,7 +8,7 @@ namespace {
 
 int hex_digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
 
-/// Bytes given in hexadecimal, in base 64. Source: RFC 4648, section 4.
+/// Converts hexadecimal to base64. Source: RFC 4648, section 4.
 std::string base64_of_hex(std::string_view hex) {
   static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string text;

@@ -30,16 +30,12 @@ Video video_of(const RenderSetup& setup) {
 
 }  // namespace
 
-Preview::Preview(const ServerSettings& settings, const RenderSetup& setup)
+Preview::Preview(const ServerSettings& settings, const RenderSetup& setup, std::shared_ptr<LivePrompts> prompts)
     : catalog_(nullptr, /*most_queued=*/0),
       video_(video_of(setup)),
-      prompts_(catalog_.add_running(video_)),
       server_({.address = settings.address.address, .port = settings.address.port}, settings.access,
               {.catalog = catalog_, .streams = streams_, .video = setup.config.output}) {
-  if (setup.replay) {
-    prompts_.reset();
-    catalog_.fix_prompts(video_.id);
-  }
+  catalog_.add_running(video_, setup.replay ? nullptr : std::move(prompts));
   server_.start();
 }
 

@@ -1,4 +1,4 @@
-// A video that is watched while one command renders it.
+// Serves a video while a command renders it.
 #pragma once
 
 #include <memory>
@@ -14,15 +14,14 @@ namespace flashblock {
 /// Serves one video's page and streams while it lives.
 class Preview {
  public:
-  /// Throws: ConfigError for an address that cannot be had.
-  Preview(const ServerSettings& settings, const RenderSetup& setup);
+  /// `prompts`: where prompts from viewers go; a replayed recording takes none. Throws: ConfigError for an address that
+  /// cannot be used.
+  Preview(const ServerSettings& settings, const RenderSetup& setup, std::shared_ptr<LivePrompts> prompts);
 
   std::string url() const { return server_.url(); }
-  /// Where the video's next prompts come from; null for a replayed record, which has its own.
-  std::shared_ptr<LivePrompts> prompts() const { return prompts_; }
-  /// Takes what there is to see of the video, and tells `next` the same.
+  /// Shows the events of the render to viewers, and passes them on to `next`.
   std::unique_ptr<RenderObserver> observe(RenderObserver& next);
-  /// Says that the video is complete, and lets viewers have the rest of it: returns when none is left, at the latest
+  /// Marks the video as complete and lets viewers receive the rest of it: returns when none is left, at the latest
   /// after `most`, or when `stop` is requested.
   void end(std::chrono::milliseconds most, const std::stop_token& stop);
 
@@ -30,7 +29,6 @@ class Preview {
   VideoCatalog catalog_;
   VideoStreams streams_;
   Video video_;
-  std::shared_ptr<LivePrompts> prompts_;
   VideoServer server_;
 };
 

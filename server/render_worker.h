@@ -5,7 +5,7 @@
 #include <stop_token>
 #include <thread>
 
-#include "pipeline/loaded_model.h"
+#include "render/render.h"
 #include "server/request_planner.h"
 #include "server/video_catalog.h"
 #include "server/video_folder.h"
@@ -13,14 +13,13 @@
 
 namespace flashblock {
 
-/// A thread that takes one video after another from the catalog and renders it with a model that stays loaded. A video
-/// that fails is marked so, and the next one begins. Everything given outlives the worker.
+/// A thread that takes one video after another from the catalog and renders it. A video that fails is marked so, and
+/// the next one begins. A cancelled video keeps its finished frame blocks. References outlive the worker.
 class RenderWorker {
  public:
-  RenderWorker(const RequestPlanner& planner, const VideoFolder& folder, LoadedModel& model, VideoCatalog& catalog,
+  RenderWorker(const RequestPlanner& planner, const VideoFolder& folder, Renderer& renderer, VideoCatalog& catalog,
                VideoStreams& streams);
-  /// Stops between two passes. The video that runs is still in progress: the next server on this folder goes on with
-  /// it.
+  /// Stops between two passes. The current video stays in progress: the next server on this folder resumes it.
   ~RenderWorker();
 
  private:
@@ -29,7 +28,7 @@ class RenderWorker {
 
   const RequestPlanner& planner_;
   const VideoFolder& folder_;
-  LoadedModel& model_;
+  Renderer& renderer_;
   VideoCatalog& catalog_;
   VideoStreams& streams_;
   std::jthread thread_;

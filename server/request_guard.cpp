@@ -1,7 +1,6 @@
 #include "server/request_guard.h"
 
 #include <arpa/inet.h>
-#include <httplib.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -30,21 +29,21 @@ bool is_address(const std::string& name) {
          ::inet_pton(AF_INET6, name.c_str(), address.data()) == 1;
 }
 
-/// Whether a browser sends this for a page that is not ours.
-bool is_foreign(const httplib::Request& request) {
-  const std::string host = request.get_header_value("Host"), site = request.get_header_value("Sec-Fetch-Site");
+/// Whether a browser sends this on behalf of another origin's page.
+bool is_foreign(const HttpRequest& request) {
+  const std::string host = request.header("Host"), site = request.header("Sec-Fetch-Site");
   if (request.has_header("Origin")) {
-    const std::string origin = request.get_header_value("Origin");
+    const std::string origin = request.header("Origin");
     if (origin != "http://" + host && origin != "https://" + host) return true;
   }
   if (site.empty() || site == "same-origin" || site == "none") return false;
-  const bool follows_link = request.method == "GET" && request.get_header_value("Sec-Fetch-Mode") == "navigate";
+  const bool follows_link = request.method == "GET" && request.header("Sec-Fetch-Mode") == "navigate";
   return !follows_link;
 }
 
-bool has_cookie(const httplib::Request& request, const std::string& wanted) {
+bool has_cookie(const HttpRequest& request, const std::string& wanted) {
   bool found = false;
-  const std::string cookies = request.get_header_value("Cookie");
+  const std::string cookies = request.header("Cookie");
   for (size_t begin = 0; begin < cookies.size();) {
     const size_t end = std::min(cookies.find(';', begin), cookies.size());
     const size_t text = std::min(cookies.find_first_not_of(' ', begin), end);
@@ -57,7 +56,7 @@ bool has_cookie(const httplib::Request& request, const std::string& wanted) {
 }  // namespace
 
 bool same_secret(const std::string& a, const std::string& b) {
-  const std::string x = sha256(a), y = sha256(b);  // of one length, and unrelated where a and b are close
+  const std::string x = sha256(a), y = sha256(b);  // hashes have one length, and those of similar secrets are unrelated
   unsigned difference = 0;
   for (size_t i = 0; i < x.size(); ++i) difference |= static_cast<unsigned char>(x[i] ^ y[i]);
   return difference == 0;
@@ -66,7 +65,7 @@ bool same_secret(const std::string& a, const std::string& b) {
 std::string draw_token() {
   std::array<unsigned char, 20> bytes;
   if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
-    throw DeviceError("the system gave no random numbers");
+    throw DeviceError("cannot get random numbers from the system");
   }
   std::string text;
   for (const unsigned char byte : bytes) {
@@ -80,16 +79,14 @@ RequestGuard::RequestGuard(GuardOptions options)
     : options_(std::move(options)),
       cookie_("flashblock_" + std::to_string(options_.port) + "=" + sha256("flashblock cookie " + options_.token)) {}
 
-bool RequestGuard::answer_instead(const httplib::Request& request, httplib::Response& response) const {
-  const std::string host = request.get_header_value("Host");
+bool RequestGuard::answer_instead(const HttpRequest& request, HttpResponse& response) const {
+  const std::string host = request.header("Host");
   if (!knows_host(host)) {
-    answer({403, "unknown_host",
-            "this server is not called " + host_name(host) + "; if it is, start it with --host " + host_name(host)},
-           response);
+    response = error_response({403, "unknown_host", "this server does not answer to the name " + host_name(host)});
     return true;
   }
   if (is_foreign(request)) {
-    answer({403, "foreign_origin", "pages of other origins may not use this server"}, response);
+    response = error_response({403, "foreign_origin", "pages of other origins may not use this server"});
     return true;
   }
   if (options_.token.empty() || request.path == "/healthz" || has_token(request)) return false;
@@ -103,29 +100,30 @@ bool RequestGuard::knows_host(const std::string& host) const {
          std::find(options_.hosts.begin(), options_.hosts.end(), name) != options_.hosts.end();
 }
 
-bool RequestGuard::has_token(const httplib::Request& request) const {
-  const std::string authorization = request.get_header_value("Authorization");
+bool RequestGuard::has_token(const HttpRequest& request) const {
+  const std::string authorization = request.header("Authorization");
   constexpr std::string_view kScheme = "Bearer ";
   if (authorization.starts_with(kScheme)) return same_secret(authorization.substr(kScheme.size()), options_.token);
   return has_cookie(request, cookie_);
 }
 
-void RequestGuard::ask_for_token(const httplib::Request& request, httplib::Response& response) const {
+void RequestGuard::ask_for_token(const HttpRequest& request, HttpResponse& response) const {
   const bool page = request.method == "GET" && request.path == "/";
-  if (page && request.has_param("token") && same_secret(request.get_param_value("token"), options_.token)) {
-    const bool secure = request.get_header_value("X-Forwarded-Proto") == "https";
+  if (const auto token = request.query_parameter("token"); page && token && same_secret(*token, options_.token)) {
+    const bool secure = request.header("X-Forwarded-Proto") == "https";
     response.set_header("Set-Cookie", cookie_ + "; Path=/; HttpOnly; SameSite=Strict" + (secure ? "; Secure" : ""));
-    response.set_redirect("/", 303);
+    response.status = 303;
+    response.set_header("Location", "/");
     return;
   }
-  answer({401, "token_required", "this server wants its token: Authorization: Bearer TOKEN"}, response);
+  response = error_response({401, "token_required", "this server requires its token: Authorization: Bearer TOKEN"});
   response.set_header("WWW-Authenticate", "Bearer");
   if (!page) return;
   response.set_content(std::string(login_page()), "text/html; charset=utf-8");
   response.set_header("Content-Security-Policy", page_policy(login_page()));
 }
 
-void RequestGuard::add_headers(const httplib::Request&, httplib::Response& response) {
+void RequestGuard::add_headers(const HttpRequest&, HttpResponse& response) {
   const auto add = [&](const char* name, const char* value) {
     if (!response.has_header(name)) response.set_header(name, value);
   };

@@ -1,16 +1,17 @@
 #include "server/request_planner.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
 #include "core/error.h"
+#include "core/error_report.h"
 #include "render/render_setup.h"
 #include "server/api_error.h"
+#include "server/client_text.h"
 
 namespace flashblock {
 namespace {
@@ -78,17 +79,17 @@ void check_keys(const Json& object, const std::string& where, std::initializer_l
   }
 }
 
-ConfigLayer layer(const char* key, const YAML::Node& value) { return make_config_layer("request", key, value); }
+/// The field of a request that sets a configuration key; empty: none does.
+std::string field_of(const Remedy& remedy) {
+  constexpr std::array kFields = {"prompt", "seconds", "size", "seed", "timeline"};
+  return std::find(kFields.begin(), kFields.end(), remedy.key) == kFields.end() ? "" : remedy.key;
+}
 
-YAML::Node timeline_node(const std::vector<VideoPrompt>& timeline) {
-  YAML::Node list;
-  for (const VideoPrompt& prompt : timeline) {
-    YAML::Node entry;
-    entry["at"] = prompt.seconds;
-    entry["prompt"] = prompt.text;
-    list.push_back(entry);
-  }
-  return list;
+/// Of a request that cannot be rendered: without what only the server's own settings name, such as its files.
+std::string public_message(const ConfigError& error) {
+  const bool of_request = error.key().empty() || !field_of({.key = error.key()}).empty();
+  return of_request ? error_line(error.what(), error.remedies(), field_of)
+                    : "this request does not fit the server's setting of " + error.key();
 }
 
 }  // namespace
@@ -124,7 +125,8 @@ Video RequestPlanner::plan(const Json& document) const {
       video.timeline.push_back({.seconds = change.seconds, .text = change.prompt, .block = setup.change_blocks[i]});
     }
   } catch (const ConfigError& error) {
-    throw ApiError({400, "invalid_value", error.what()});
+    const std::string otherwise = "the server's settings do not allow this video";
+    throw ApiError({400, "invalid_value", client_text(public_message(error), otherwise)});
   }
   return video;
 }
@@ -170,14 +172,17 @@ int64_t RequestPlanner::frames(const Json& seconds_or_null) const {
 }
 
 RenderConfig RequestPlanner::config(const Video& video) const {
+  nlohmann::ordered_json settings = {{"prompt", video.prompt},
+                                     {"size", std::to_string(video.width) + "x" + std::to_string(video.height)},
+                                     {"fps", video.fps},
+                                     {"frames", video.frames},
+                                     {"seed", video.seed}};
+  for (const VideoPrompt& change : video.timeline) {
+    settings["timeline"].push_back({{"at", change.seconds}, {"prompt", change.text}});
+  }
   std::vector<ConfigLayer> layers = layers_;
-  layers.push_back(layer("prompt", YAML::Node(video.prompt)));
-  if (!video.timeline.empty()) layers.push_back(layer("timeline", timeline_node(video.timeline)));
-  layers.push_back(layer("size", YAML::Node(std::to_string(video.width) + "x" + std::to_string(video.height))));
-  layers.push_back(layer("fps", YAML::Node(video.fps)));
-  layers.push_back(layer("frames", YAML::Node(video.frames)));
-  layers.push_back(layer("seed", YAML::Node(video.seed)));
-  return resolve_config(layers);
+  layers.push_back(make_config_layer("request", settings));
+  return resolve_config(layers, defaults_.model);
 }
 
 }  // namespace flashblock

@@ -46,7 +46,7 @@ class RequestPlanner {
   int64_t frames(const nlohmann::json& seconds_or_null) const;
 
   std::vector<ConfigLayer> layers_;
-  const TransformerConfig& transformer_;
+  TransformerConfig transformer_;
   VideoLimits limits_;
   RenderConfig defaults_;
 };

@@ -23,10 +23,10 @@ VideoStatus parse_status(const std::string& name) {
   for (size_t i = 0; i < kStatusNames.size(); ++i) {
     if (name == kStatusNames[i]) return static_cast<VideoStatus>(i);
   }
-  throw ConfigError("a video's status is '" + name + "'");
+  throw ConfigError("unknown status '" + name + "'");
 }
 
-/// A number as short as it can be: 5, 2.5.
+/// The shortest decimal form of a number: 5, 2.5.
 std::string number_text(double value) {
   std::array<char, 32> text;
   return std::string(text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr);
@@ -58,7 +58,7 @@ std::vector<VideoPrompt> read_prompt_list(const Json& list) {
   return prompts;
 }
 
-/// The prompts as they came to be: what was given while the video was rendered over what was asked for.
+/// The prompts in effect: those sent during the render replace those requested with the video.
 std::vector<VideoPrompt> resulting_timeline(const Video& video) {
   std::map<int64_t, VideoPrompt> by_block;
   for (const VideoPrompt& prompt : video.timeline) by_block[prompt.block] = prompt;
@@ -70,7 +70,7 @@ std::vector<VideoPrompt> resulting_timeline(const Video& video) {
   return prompts;
 }
 
-/// A prompt that came before the first block was begun stands in the first one's place.
+/// A prompt that was sent before the first frame block replaces the original one.
 const std::string& first_prompt(const Video& video) {
   return !video.steered.empty() && video.steered.front().block == 0 ? video.steered.front().text : video.prompt;
 }
@@ -79,13 +79,13 @@ Json reused_attention(const Video& video) {
   return video.progress.reused_attention ? Json(*video.progress.reused_attention) : Json();
 }
 
-/// How far a video came that is finished; another one begins anew.
+/// Reads the progress of a finished video; any other starts over.
 void read_progress(const Json& document, Video& video) {
   if (!is_final(video.status)) return;
   VideoProgress& progress = video.progress;
   progress.block = document.at("block");
   progress.blocks = document.at("blocks");
-  progress.frames = document.at("frames");
+  progress.frames = document.at("frames_written");
   progress.frames_per_second = document.at("frames_per_second");
   if (const Json& reused = document.at("reused_attention"); !reused.is_null()) progress.reused_attention = reused;
 }
@@ -121,7 +121,7 @@ Json video_object(const Video& video, int64_t queue_position) {
           {"stage", text_or_null(progress.stage)},
           {"block", progress.block},
           {"blocks", progress.blocks},
-          {"frames", progress.frames},
+          {"frames_written", progress.frames},
           {"frames_per_second", progress.frames_per_second},
           {"eta_seconds", progress.eta_seconds},
           {"reused_attention", reused_attention(video)},
@@ -150,7 +150,7 @@ Json stored_video(const Video& video) {
           {"error_message", video.error_message},
           {"block", video.progress.block},
           {"blocks", video.progress.blocks},
-          {"frames", video.progress.frames},
+          {"frames_written", video.progress.frames},
           {"frames_per_second", video.progress.frames_per_second},
           {"reused_attention", reused_attention(video)}};
 }
@@ -175,7 +175,7 @@ Video read_stored_video(const Json& document) {
     video.error_code = document.at("error_code");
     video.error_message = document.at("error_message");
     read_progress(document, video);
-    if (!is_video_id(video.id)) throw ConfigError("'" + video.id + "' is not the id of a video");
+    if (!is_video_id(video.id)) throw ConfigError("'" + video.id + "' is not a video's id");
     return video;
   } catch (const Json::exception& error) {
     throw ConfigError(std::string("not a video: ") + error.what());

@@ -1,4 +1,4 @@
-// One video that a client of the server asked for: what it is to be, and how far it is.
+// A video that a client of the server requested, and the state of its render.
 #pragma once
 
 #include <cstdint>
@@ -15,41 +15,42 @@ namespace flashblock {
 struct VideoPrompt {
   double seconds = 0;  ///< of the video
   std::string text;
-  int64_t block = 0;  ///< the first frame block that shows it
+  int64_t block = 0;  ///< the first frame block rendered with it
 };
 
 enum class VideoStatus { kQueued, kInProgress, kCompleted, kFailed, kCancelled };
 
 std::string to_string(VideoStatus status);
 
-/// Whether nothing more will happen to it.
+/// Whether the video is completed, failed or cancelled.
 bool is_final(VideoStatus status);
 
-/// How far the render of a video is. Of a finished video, figures are kept on disk.
+/// Progress of a render. For a finished video it is stored on disk.
 struct VideoProgress {
-  std::string stage;   ///< as RenderObserver names it; empty: not running
-  int64_t block = 0;   ///< frame blocks on disk
+  std::string stage;   ///< as in RenderObserver; empty: not running
+  int64_t block = 0;   ///< frame blocks written
   int64_t blocks = 0;  ///< of the video; 0: not known yet
   int64_t frames = 0;
   double frames_per_second = 0;
   double eta_seconds = 0;
-  std::optional<double> reused_attention;     ///< share of the attentions over earlier blocks that were reused, 0 to 1
-  std::optional<std::string> pending_prompt;  ///< asked for, not yet in the video
-  std::string prompt_fault;                   ///< why the last prompt was refused; empty: it was not
-  bool live = false;                          ///< its segments can be watched
+  std::optional<double> reused_attention;     ///< share of external attention states that were reused, 0 to 1
+  std::optional<std::string> pending_prompt;  ///< requested, not yet in effect
+  std::string prompt_fault;                   ///< why the last prompt was rejected; empty: it was not
+  bool live = false;                          ///< the stream has segments
 };
 
 struct Video {
   std::string id;            ///< video_ and 24 hexadecimal digits
-  int64_t number = 0;        ///< in the order they were asked for
+  int64_t number = 0;        ///< in the order of the requests
   int64_t created_at = 0;    ///< seconds since 1970
   int64_t completed_at = 0;  ///< the same; 0: not finished
   std::string model;
 
   std::string prompt;
-  std::vector<VideoPrompt> timeline;  ///< as asked for
-  std::vector<VideoPrompt> steered;   ///< given while it was rendered, by block; each replaces one at its block
-  int64_t width = 0, height = 0;      ///< pixels
+  std::vector<VideoPrompt> timeline;  ///< as requested
+  std::vector<VideoPrompt>
+      steered;  ///< prompts sent during the render, by block; each replaces a timeline prompt at its block
+  int64_t width = 0, height = 0;  ///< pixels
   int64_t fps = 0;
   int64_t frames = 0;
   uint64_t seed = 0;
@@ -59,15 +60,15 @@ struct Video {
   VideoProgress progress;
 };
 
-/// The form in which clients see it: OpenAI's video object, and more. `queue_position`: 0 runs, 1 is the next; less:
-/// not in the queue.
+/// The video as clients see it: OpenAI's video object with more keys. `queue_position`: 0 running, 1 next; negative:
+/// not queued.
 nlohmann::ordered_json video_object(const Video& video, int64_t queue_position);
 
-/// What is kept on disk of it, and back. Throws: ConfigError for a document that is not one.
+/// Converts to and from the JSON stored on disk. Throws: ConfigError for another document.
 nlohmann::ordered_json stored_video(const Video& video);
 Video read_stored_video(const nlohmann::ordered_json& document);
 
-/// A new id, from the system's random numbers. Throws: DeviceError.
+/// A new random id. Throws: DeviceError.
 std::string draw_video_id();
 bool is_video_id(const std::string& text);
 

@@ -6,14 +6,15 @@
 
 #include "core/error.h"
 #include "server/api_error.h"
+#include "server/client_text.h"
 
 namespace flashblock {
 namespace {
 
-constexpr size_t kRememberedDeletions = 256;
+constexpr size_t kStoredDeletions = 256;
 
-/// A full disk ends neither the server nor the video that is rendered; what could not be kept is told.
-void unless_disk_fails(const std::function<void()>& write) {
+/// A full disk stops neither the server nor the render: the failure is logged.
+void log_failure_of(const std::function<void()>& write) {
   try {
     write();
   } catch (const Error& error) {
@@ -28,7 +29,7 @@ VideoCatalog::VideoCatalog(std::shared_ptr<const VideoFolder> folder, size_t mos
   if (!folder_) return;
   for (Video& video : folder_->load(warnings_)) {
     next_number_ = std::max(next_number_, video.number + 1);
-    // What ran when the program ended is the first to go on.
+    // The video that was running when the program ended resumes first.
     if (video.status == VideoStatus::kInProgress) queue_.push_front(video.id);
     if (video.status == VideoStatus::kQueued) queue_.push_back(video.id);
     if (!is_final(video.status)) video.status = VideoStatus::kQueued;
@@ -40,7 +41,7 @@ VideoCatalog::VideoCatalog(std::shared_ptr<const VideoFolder> folder, size_t mos
 ListedVideo VideoCatalog::add(Video video) {
   const std::lock_guard lock(mutex_);
   if (queue_.size() >= most_queued_) {
-    throw ApiError({429, "queue_full", std::to_string(queue_.size()) + " videos are waiting already; try again later"});
+    throw ApiError({429, "queue_full", std::to_string(queue_.size()) + " videos are queued already; try again later"});
   }
   video.id = draw_video_id();
   video.number = next_number_++;
@@ -53,7 +54,7 @@ ListedVideo VideoCatalog::add(Video video) {
   return listed(entry);
 }
 
-std::shared_ptr<LivePrompts> VideoCatalog::add_running(Video& video) {
+void VideoCatalog::add_running(Video& video, std::shared_ptr<LivePrompts> prompts) {
   const std::lock_guard lock(mutex_);
   video.id = draw_video_id();
   video.number = next_number_++;
@@ -61,14 +62,8 @@ std::shared_ptr<LivePrompts> VideoCatalog::add_running(Video& video) {
   video.status = VideoStatus::kInProgress;
   numbers_[video.id] = video.number;
   running_ = video.id;
-  Entry& entry = entries_[video.number] = {.video = video, .prompts = std::make_shared<LivePrompts>()};
+  Entry& entry = entries_[video.number] = {.video = video, .prompts = std::move(prompts)};
   changed(entry, Keep::kInMemory);
-  return entry.prompts;
-}
-
-void VideoCatalog::fix_prompts(const std::string& id) {
-  const std::lock_guard lock(mutex_);
-  find(id).prompts.reset();
 }
 
 ListedVideo VideoCatalog::get(const std::string& id) const {
@@ -131,7 +126,7 @@ ListedVideo VideoCatalog::change_prompt(const std::string& id, const std::string
   Entry& entry = find(id);
   if (!entry.prompts || entry.video.status != VideoStatus::kInProgress) {
     throw ApiError(
-        {409, "not_running", "only a video that is rendered now, and not from a record, takes another prompt"});
+        {409, "not_running", "only a running video can get another prompt, and not one that replays a recording"});
   }
   entry.prompts->change_to(prompt);
   changed(entry, Keep::kInMemory);
@@ -146,18 +141,18 @@ void VideoCatalog::remove(const std::string& id) {
   const bool runs = running_ == id;
   running_removed_ = running_removed_ || runs;
   if (folder_ && !runs) folder_->remove(id);
-  if (folder_ && runs) folder_->forget(id);
+  if (folder_ && runs) folder_->mark_deleted(id);
   entries_.erase(entry.video.number);
   numbers_.erase(id);
   deleted_.push_back({id, ++revision_});
-  if (deleted_.size() > kRememberedDeletions) deleted_.pop_front();
+  if (deleted_.size() > kStoredDeletions) deleted_.pop_front();
   queue_changed();
 }
 
 std::optional<VideoCatalog::Task> VideoCatalog::take_next(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   const bool found = something_changed_.wait(lock, stop, [&] { return !queue_.empty(); });
-  if (!found || stop.stop_requested()) return {};  // what waits is the next server's
+  if (!found || stop.stop_requested()) return {};  // the queue is for the next server
   Entry& entry = find(queue_.front());
   queue_.pop_front();
   running_ = entry.video.id;
@@ -184,7 +179,7 @@ void VideoCatalog::release(const std::string& id) {
   if (running_ != id) return;
   running_.clear();
   if (running_removed_ && folder_) {
-    unless_disk_fails([&] { folder_->remove(id); });
+    log_failure_of([&] { folder_->remove(id); });
   }
 }
 
@@ -203,7 +198,7 @@ VideoChanges VideoCatalog::wait_for_changes(int64_t revision, std::chrono::milli
 
 VideoCatalog::Entry& VideoCatalog::find(const std::string& id) {
   const auto number = numbers_.find(id);
-  if (number == numbers_.end()) throw ApiError({404, "no_such_video", "there is no video of this id"});
+  if (number == numbers_.end()) throw ApiError({404, "no_such_video", "there is no video with this id"});
   return entries_.at(number->second);
 }
 
@@ -221,14 +216,14 @@ void VideoCatalog::changed(Entry& entry, Keep keep) {
   if (entry.prompts) {
     const LivePromptState prompts = entry.prompts->state();
     entry.video.progress.pending_prompt = prompts.waiting;
-    entry.video.progress.prompt_fault = prompts.fault;
+    entry.video.progress.prompt_fault = client_text(prompts.fault, "the server cannot use this prompt");
     if (is_final(entry.video.status) && prompts.waiting) {
       entry.video.progress.pending_prompt.reset();
       entry.video.progress.prompt_fault = "the video ended before the next frame block";
     }
   }
   if (keep == Keep::kOnDisk && folder_) {
-    unless_disk_fails([&] { folder_->save(entry.video); });
+    log_failure_of([&] { folder_->save(entry.video); });
   }
   entry.revision = ++revision_;
   something_changed_.notify_all();

@@ -1,4 +1,4 @@
-// All videos that the server knows: which one is next, how far each is, and who wants to hear of changes.
+// All videos of the server: the queue, the state of each video, and notification of changes.
 #pragma once
 
 #include <chrono>
@@ -20,16 +20,16 @@
 
 namespace flashblock {
 
-/// A video and its place in the queue: 0 runs, 1 is the next; -1: not in it.
+/// A video and its position in the queue: 0 running, 1 next, -1 not queued.
 struct ListedVideo {
   Video video;
   int64_t queue_position = -1;
 };
 
-/// A part of the list of videos, as OpenAI's lists are cut.
+/// A page of the list of videos, as in OpenAI's lists.
 struct VideoPageQuery {
   size_t limit = 20;
-  std::string after;  ///< begins behind this id; empty: at the beginning
+  std::string after;  ///< the last id of the previous page; empty: the first page
   bool newest_first = true;
 };
 struct VideoPage {
@@ -37,41 +37,38 @@ struct VideoPage {
   bool has_more = false;
 };
 
-/// What changed since a revision.
+/// Changes since a revision.
 struct VideoChanges {
   int64_t revision = 0;
   std::vector<ListedVideo> videos;
   std::vector<std::string> deleted;
 };
 
-/// The video that is rendered, in figures; all 0: none is.
+/// Progress of the running video; all 0 if there is none.
 struct CatalogProgress {
   double frames_per_second = 0;
   int64_t blocks_left = 0;
 };
 
-/// Whether a change must survive the program.
+/// Whether a change is written to disk.
 enum class Keep { kInMemory, kOnDisk };
 
 /// Thread safety: all members may be called from any thread.
 class VideoCatalog {
  public:
-  /// `folder`: where the videos are kept, and those of an earlier run are found; null: nowhere. Those that were queued
-  /// or running then are queued again. `most_queued`: how many may wait.
+  /// `folder`: where videos are stored, those of an earlier run included; null: nowhere. Videos that were queued or
+  /// running then are queued again. `most_queued`: length limit of the queue.
   VideoCatalog(std::shared_ptr<const VideoFolder> folder, size_t most_queued);
 
-  /// Lines about videos of an earlier run that could not be read.
+  /// One line for each stored video that could not be read.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
-  /// Puts a new video at the end of the queue, and on disk; gives it its id, number and time. Throws: ApiError 429 if
-  /// the queue is full; MediaError.
+  /// Assigns id, number and time to a new video, stores it and queues it. Throws: ApiError 429 if the queue is full;
+  /// MediaError.
   ListedVideo add(Video video);
-  /// A video that is rendered by somebody else: never in the queue, never on disk. Sets its id, and returns where its
-  /// next prompts come from.
-  std::shared_ptr<LivePrompts> add_running(Video& video);
-
-  /// The prompts of that video are fixed.
-  void fix_prompts(const std::string& id);
+  /// Adds a video that a caller renders: never in the queue, never on disk. Sets its id. `prompts`: where prompts for
+  /// it are queued; null: its prompts cannot be changed.
+  void add_running(Video& video, std::shared_ptr<LivePrompts> prompts);
 
   /// Throws: ApiError 404.
   ListedVideo get(const std::string& id) const;
@@ -79,28 +76,29 @@ class VideoCatalog {
   std::map<VideoStatus, int64_t> counts() const;
   CatalogProgress rendering() const;
 
-  /// Takes it out of the queue, or asks its render to stop; a video that is finished stays as it is. Throws: ApiError
+  /// Removes a video from the queue, or requests its render to stop; a finished video is unchanged. Throws: ApiError
   /// 404.
   ListedVideo cancel(const std::string& id);
-  /// The video that runs shows `prompt` next. Throws: ApiError 404; 409 if it does not run.
+  /// Makes `prompt` the next prompt of the running video. Throws: ApiError 404; 409 if the video is not running.
   ListedVideo change_prompt(const std::string& id, const std::string& prompt);
-  /// Forgets it; what is running is asked to stop, and its files go when it has. Throws: ApiError 404; MediaError.
+  /// Deletes a video. If it is running, its render is requested to stop, and its files are deleted when it has stopped.
+  /// Throws: ApiError 404; MediaError.
   void remove(const std::string& id);
 
-  /// For the one who renders.
+  /// What a worker needs to render a video.
   struct Task {
     Video video;
     std::stop_token stop;  ///< requested when the video is cancelled or removed
     std::shared_ptr<LivePrompts> prompts;
   };
-  /// Waits for the next video in the queue, which runs from then on; none when `stop` is requested.
+  /// Waits for the next video in the queue and marks it as running; none when `stop` is requested.
   std::optional<Task> take_next(const std::stop_token& stop);
-  /// Changes a video; nothing if it has been removed.
+  /// Changes a video; does nothing if it has been deleted.
   void update(const std::string& id, Keep keep, const std::function<void(Video&)>& change);
-  /// Says that the one who rendered `id` has let go of its files.
+  /// Declares that the files of `id` are no longer used by its render.
   void release(const std::string& id);
 
-  /// Waits until something has changed after `revision`, or `timeout` has passed. From revision 0: all videos.
+  /// Waits until there are changes after `revision`, or `timeout` has passed. After revision 0: all videos.
   VideoChanges wait_for_changes(int64_t revision, std::chrono::milliseconds timeout) const;
 
  private:
@@ -108,7 +106,7 @@ class VideoCatalog {
     Video video;
     int64_t revision = 0;
     std::stop_source stop;
-    std::shared_ptr<LivePrompts> prompts;  ///< while it runs
+    std::shared_ptr<LivePrompts> prompts;  ///< while it is running
   };
   struct Deleted {
     std::string id;
@@ -120,7 +118,7 @@ class VideoCatalog {
   int64_t queue_position(const Video& video) const;
   ListedVideo listed(const Entry& entry) const { return {entry.video, queue_position(entry.video)}; }
   void changed(Entry& entry, Keep keep);
-  /// Everyone behind a place in the queue has moved.
+  /// Marks all queued videos as changed: their positions are.
   void queue_changed();
 
   const std::shared_ptr<const VideoFolder> folder_;
@@ -130,9 +128,9 @@ class VideoCatalog {
   mutable std::condition_variable_any something_changed_;
   std::map<int64_t, Entry> entries_;        ///< by number
   std::map<std::string, int64_t> numbers_;  ///< by id
-  std::deque<std::string> queue_;           ///< ids, the next one first
-  std::deque<Deleted> deleted_;             ///< the last ones
-  std::string running_;                     ///< id of the video that is rendered; empty: none
+  std::deque<std::string> queue_;           ///< ids, next first
+  std::deque<Deleted> deleted_;             ///< most recent deletions
+  std::string running_;                     ///< id of the running video; empty: none
   bool running_removed_ = false;
   int64_t next_number_ = 1;
   int64_t revision_ = 0;

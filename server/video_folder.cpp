@@ -23,7 +23,7 @@ FileDescriptor lock_folder(const fs::path& folder) {
   FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!descriptor) throw MediaError("cannot open the folder " + folder.string() + ": " + std::strerror(errno));
   if (::flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0) {
-    throw ConfigError("--data " + folder.string() + ": another server has this folder; give another one, or stop it");
+    throw ConfigError("--data " + folder.string() + ": another server uses this folder");
   }
   return descriptor;
 }
@@ -31,7 +31,7 @@ FileDescriptor lock_folder(const fs::path& folder) {
 Video read_video(const fs::path& folder) {
   std::ifstream stream(folder / kVideoFile);
   Video video = read_stored_video(nlohmann::ordered_json::parse(stream, nullptr, /*allow_exceptions=*/false));
-  if (video.id != folder.filename()) throw ConfigError("it says that it is " + video.id);
+  if (video.id != folder.filename()) throw ConfigError("it is for " + video.id);
   return video;
 }
 
@@ -40,7 +40,7 @@ Video read_video(const fs::path& folder) {
 VideoFolder::VideoFolder(fs::path folder) : folder_(fs::absolute(folder)) {
   std::error_code fault;
   fs::create_directories(folder_, fault);
-  if (fault) throw MediaError("--data " + folder_.string() + ": cannot make this folder: " + fault.message());
+  if (fault) throw MediaError("--data " + folder_.string() + ": cannot create this folder: " + fault.message());
   lock_ = lock_folder(folder_);
 }
 
@@ -55,7 +55,7 @@ std::vector<Video> VideoFolder::load(std::vector<std::string>& warnings) const {
     try {
       videos.push_back(read_video(entry.path()));
     } catch (const Error& error) {
-      warnings.push_back((entry.path() / kVideoFile).string() + " is left alone: " + error.what());
+      warnings.push_back((entry.path() / kVideoFile).string() + " is ignored: " + error.what());
     }
   }
   std::sort(videos.begin(), videos.end(), [](const Video& a, const Video& b) { return a.number < b.number; });
@@ -65,18 +65,18 @@ std::vector<Video> VideoFolder::load(std::vector<std::string>& warnings) const {
 void VideoFolder::save(const Video& video) const {
   std::error_code fault;
   fs::create_directory(path(video.id), fault);
-  if (fault) throw MediaError("cannot make the folder " + path(video.id).string() + ": " + fault.message());
+  if (fault) throw MediaError("cannot create the folder " + path(video.id).string() + ": " + fault.message());
   write_file_atomically(path(video.id) / kVideoFile, stored_video(video).dump(2) + "\n");
 }
 
-void VideoFolder::forget(const std::string& id) const {
+void VideoFolder::mark_deleted(const std::string& id) const {
   std::error_code fault;
   fs::remove(path(id) / kVideoFile, fault);
   if (fault) throw MediaError("cannot remove " + (path(id) / kVideoFile).string() + ": " + fault.message());
 }
 
 void VideoFolder::remove(const std::string& id) const {
-  forget(id);
+  mark_deleted(id);
   std::error_code fault;
   fs::remove_all(path(id), fault);
   if (fault) throw MediaError("cannot remove " + path(id).string() + ": " + fault.message());

@@ -1,4 +1,4 @@
-// The folder in which a server keeps its videos.
+// The folder in which a server stores its videos.
 #pragma once
 
 #include <filesystem>
@@ -10,21 +10,20 @@
 
 namespace flashblock {
 
-/// ID/video.json says what a video is to be and what became of it; ID/video.mp4 and what a render leaves beside it are
-/// the video. One server at a time has the folder. Thread safety: of calls for different videos.
+/// ID/video.json is a video's request and state, ID/video.mp4 the video itself with its other files beside it. Only one
+/// server at a time can use a folder. Thread safety: for calls on different videos.
 class VideoFolder {
  public:
-  /// Makes the folder if there is none. Throws: ConfigError if another server has it; MediaError.
+  /// Creates the folder if it does not exist. Throws: ConfigError if another server uses it; MediaError.
   explicit VideoFolder(std::filesystem::path folder);
 
-  /// The videos that are there, by number, and in `warnings` a line about each that could not be read. What a deleted
-  /// video left is removed.
+  /// The stored videos by number; adds a line to `warnings` for each that cannot be read. Removes the remaining files
+  /// of deleted videos. Throws: MediaError.
   std::vector<Video> load(std::vector<std::string>& warnings) const;
   /// Throws: MediaError.
   void save(const Video& video) const;
-  /// From now on it is no video, even if the program ends here; its other files stay until remove(). Throws:
-  /// MediaError.
-  void forget(const std::string& id) const;
+  /// Marks a video as deleted, also for the next server; its other files stay until remove(). Throws: MediaError.
+  void mark_deleted(const std::string& id) const;
   /// Throws: MediaError.
   void remove(const std::string& id) const;
 

@@ -1,23 +1,20 @@
 #include "server/video_routes.h"
 
-#include <httplib.h>
-
 #include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "server/api_error.h"
 #include "server/file_answer.h"
+#include "server/form_data.h"
 
 namespace flashblock {
 namespace {
 
-using httplib::Request;
-using httplib::Response;
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kMostListed = 100;
 
-/// A file of a video that clients may have.
+/// A file of a video that clients can download.
 struct Variant {
   std::filesystem::path (VideoFolder::*file)(const std::string& id) const;
   const char* type;
@@ -29,7 +26,7 @@ const std::map<std::string, Variant> kVariants = {
     {"spritesheet", {&VideoFolder::contact_sheet, "image/png", ".png"}},
 };
 
-void send_json(Response& response, const Json& document) {
+void send_json(HttpResponse& response, const Json& document) {
   response.set_content(document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n", "application/json");
 }
 
@@ -42,16 +39,16 @@ nlohmann::json parsed(const std::string& text) {
 }
 
 /// The request's body as JSON; a form's fields as the members of an object.
-nlohmann::json document_of(const Request& request) {
-  const std::string type = request.get_header_value("Content-Type");
+nlohmann::json document_of(const HttpRequest& request) {
+  const std::string type = request.header("Content-Type");
   if (type.substr(0, type.find(';')) == "application/json") return parsed(request.body);
-  if (!request.is_multipart_form_data()) {
+  if (!is_form(type)) {
     throw ApiError({415, "content_type", "send the body as application/json or multipart/form-data"});
   }
   nlohmann::json document = nlohmann::json::object();
-  for (const auto& [name, part] : request.files) {
-    if (!part.filename.empty()) throw ApiError({400, "invalid_value", "files are not taken here"});
-    document[name] = part.content;
+  for (const FormPart& part : parse_form(type, request.body)) {
+    if (part.is_file) throw ApiError({400, "invalid_value", "files are not accepted here", part.name});
+    document[part.name] = part.content;
   }
   try {
     (void)document.dump();
@@ -61,21 +58,21 @@ nlohmann::json document_of(const Request& request) {
   return document;
 }
 
-VideoPageQuery page_query(const Request& request) {
+VideoPageQuery page_query(const HttpRequest& request) {
   VideoPageQuery query;
-  if (request.has_param("limit")) {
-    const std::string text = request.get_param_value("limit");
-    const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), query.limit);
-    if (fault != std::errc() || end != text.data() + text.size() || query.limit < 1 || query.limit > kMostListed) {
+  if (const auto limit = request.query_parameter("limit")) {
+    const char *begin = limit->data(), *end = begin + limit->size();
+    const auto [rest, fault] = std::from_chars(begin, end, query.limit);
+    if (fault != std::errc() || rest != end || query.limit < 1 || query.limit > kMostListed) {
       throw ApiError(
           {400, "invalid_value", "limit: wanted a whole number from 1 to " + std::to_string(kMostListed), "limit"});
     }
   }
-  query.after = request.get_param_value("after");
-  if (request.has_param("after") && query.after.empty()) {
-    throw ApiError({400, "invalid_value", "after: wanted the id of a video", "after"});
+  if (const auto after = request.query_parameter("after")) {
+    if (after->empty()) throw ApiError({400, "invalid_value", "after: wanted the id of a video", "after"});
+    query.after = *after;
   }
-  const std::string order = request.has_param("order") ? request.get_param_value("order") : "desc";
+  const std::string order = request.query_parameter("order").value_or("desc");
   if (order != "asc" && order != "desc") throw ApiError({400, "invalid_value", "order: wanted asc or desc", "order"});
   query.newest_first = order == "desc";
   return query;
@@ -116,16 +113,16 @@ Json model_list(const VideoService& service) {
                          {"prompts", limits.prompts}}}}});
 }
 
-void create_video(const VideoService& service, const Request& request, Response& response) {
+void create_video(const VideoService& service, const HttpRequest& request, HttpResponse& response) {
   if (!service.planner) {
-    throw ApiError({409, "preview", "this is the preview of one video; flashblock serve takes orders"});
+    throw ApiError({409, "preview", "this server shows one video and renders no others"});
   }
   send_json(response, object(service.catalog.add(service.planner->plan(document_of(request)))));
 }
 
-void send_content(const VideoService& service, const Request& request, Response& response) {
-  const Video video = service.catalog.get(request.matches[1]).video;
-  const std::string variant = request.has_param("variant") ? request.get_param_value("variant") : "video";
+void send_content(const VideoService& service, const HttpRequest& request, HttpResponse& response) {
+  const Video video = service.catalog.get(request.path_parameter("id")).video;
+  const std::string variant = request.query_parameter("variant").value_or("video");
   const auto known = kVariants.find(variant);
   if (known == kVariants.end()) {
     throw ApiError({400, "invalid_value", "variant: wanted video, thumbnail or spritesheet", "variant"});
@@ -135,10 +132,8 @@ void send_content(const VideoService& service, const Request& request, Response&
   }
   const Variant& kind = known->second;
   if (!service.folder && variant != "video") throw ApiError({404, "no_file", "a preview has no " + variant});
-  if (request.has_param("download")) {
-    if (request.get_param_value("download") != "1") {
-      throw ApiError({400, "invalid_value", "download: the only value it can have is 1", "download"});
-    }
+  if (const auto download = request.query_parameter("download")) {
+    if (*download != "1") throw ApiError({400, "invalid_value", "download: wanted 1", "download"});
     response.set_header("Content-Disposition", "attachment; filename=\"" + video.id + kind.extension + "\"");
   }
   send_file(service.folder ? (service.folder->*kind.file)(video.id) : service.video, kind.type, request, response);
@@ -147,34 +142,39 @@ void send_content(const VideoService& service, const Request& request, Response&
 }  // namespace
 
 void add_video_routes(HttpServer& server, const VideoService& service) {
-  server.route("GET", "/v1/models", [service, models = model_list(service)](const Request&, Response& response) {
-    send_json(response, models_object(service, models));
-  });
-  server.route("GET", "/v1/videos", [service](const Request& request, Response& response) {
+  server.route("GET", "/v1/models",
+               [service, models = model_list(service)](const HttpRequest&, HttpResponse& response) {
+                 send_json(response, models_object(service, models));
+               });
+  server.route("GET", "/v1/videos", [service](const HttpRequest& request, HttpResponse& response) {
     send_json(response, page_object(service.catalog.list(page_query(request))));
   });
-  server.route("POST", "/v1/videos",
-               [service](const Request& request, Response& response) { create_video(service, request, response); });
-  server.route("GET", "/v1/videos/{id}", [service](const Request& request, Response& response) {
-    send_json(response, object(service.catalog.get(request.matches[1])));
+  server.route("POST", "/v1/videos", [service](const HttpRequest& request, HttpResponse& response) {
+    create_video(service, request, response);
   });
-  server.route("GET", "/v1/videos/{id}/content",
-               [service](const Request& request, Response& response) { send_content(service, request, response); });
-  server.route("POST", "/v1/videos/{id}/cancel", [service](const Request& request, Response& response) {
-    if (!service.planner) throw ApiError({409, "preview", "the video belongs to the command that renders it"});
-    send_json(response, object(service.catalog.cancel(request.matches[1])));
+  server.route("GET", "/v1/videos/{id}", [service](const HttpRequest& request, HttpResponse& response) {
+    send_json(response, object(service.catalog.get(request.path_parameter("id"))));
   });
-  server.route("POST", "/v1/videos/{id}/prompt", [service](const Request& request, Response& response) {
+  server.route("GET", "/v1/videos/{id}/content", [service](const HttpRequest& request, HttpResponse& response) {
+    send_content(service, request, response);
+  });
+  server.route("POST", "/v1/videos/{id}/cancel", [service](const HttpRequest& request, HttpResponse& response) {
+    if (!service.planner)
+      throw ApiError({409, "preview", "this server only shows the video; it cannot stop or delete it"});
+    send_json(response, object(service.catalog.cancel(request.path_parameter("id"))));
+  });
+  server.route("POST", "/v1/videos/{id}/prompt", [service](const HttpRequest& request, HttpResponse& response) {
     const nlohmann::json document = document_of(request);
     if (!document.is_object() || document.size() != 1 || !document.contains("prompt")) {
-      throw ApiError({400, "invalid_value", "wanted an object with the prompt and nothing else"});
+      throw ApiError({400, "invalid_value", "wanted an object with the key prompt and no others"});
     }
     const std::string prompt = checked_prompt(document.at("prompt"), VideoLimits{}.prompt_characters);
-    send_json(response, object(service.catalog.change_prompt(request.matches[1], prompt)));
+    send_json(response, object(service.catalog.change_prompt(request.path_parameter("id"), prompt)));
   });
-  server.route("DELETE", "/v1/videos/{id}", [service](const Request& request, Response& response) {
-    const std::string id = request.matches[1];
-    if (!service.planner) throw ApiError({409, "preview", "the video belongs to the command that renders it"});
+  server.route("DELETE", "/v1/videos/{id}", [service](const HttpRequest& request, HttpResponse& response) {
+    const std::string id = request.path_parameter("id");
+    if (!service.planner)
+      throw ApiError({409, "preview", "this server only shows the video; it cannot stop or delete it"});
     service.catalog.remove(id);
     service.streams.remove(id);
     send_json(response, {{"id", id}, {"object", "video.deleted"}, {"deleted", true}});

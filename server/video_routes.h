@@ -1,4 +1,4 @@
-// The interface for programs: videos in the style of OpenAI's.
+// The API: videos as in OpenAI's API.
 #pragma once
 
 #include <filesystem>
@@ -12,13 +12,13 @@
 
 namespace flashblock {
 
-/// What the routes work on; all of it outlives the server's threads.
+/// What the routes use; all of it outlives the server's threads.
 struct VideoService {
   VideoCatalog& catalog;
   VideoStreams& streams;
-  const RequestPlanner* planner = nullptr;  ///< null: this server takes no orders
-  const VideoFolder* folder = nullptr;      ///< null: it keeps no videos
-  std::filesystem::path video = {};         ///< without a folder: the one video, once it is complete
+  const RequestPlanner* planner = nullptr;  ///< null: the server does not accept requests for videos
+  const VideoFolder* folder = nullptr;      ///< null: videos are not stored
+  std::filesystem::path video = {};         ///< without a folder: the file of the only video, once it is complete
 };
 
 /// Adds /v1/videos, /v1/videos/{id}, their content, cancel and delete, and /v1/models.

@@ -1,6 +1,5 @@
 #include "server/video_server.h"
 
-#include <httplib.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,19 +47,17 @@ std::string VideoServer::url() const {
 }
 
 void VideoServer::add_site_routes(const VideoService& service) {
-  using httplib::Request;
-  using httplib::Response;
-  http_.route("GET", "/", [policy = page_policy(main_page())](const Request&, Response& response) {
+  http_.route("GET", "/", [policy = page_policy(main_page())](const HttpRequest&, HttpResponse& response) {
     response.set_content(std::string(main_page()), "text/html; charset=utf-8");
     response.set_header("Content-Security-Policy", policy);
   });
-  http_.route("GET", "/openapi.json", [](const Request&, Response& response) {
+  http_.route("GET", "/openapi.json", [](const HttpRequest&, HttpResponse& response) {
     response.set_content(std::string(openapi_text()), "application/json");
   });
-  http_.route("GET", "/healthz", [](const Request&, Response& response) {
+  http_.route("GET", "/healthz", [](const HttpRequest&, HttpResponse& response) {
     response.set_content("{\"status\":\"ok\"}\n", "application/json");
   });
-  http_.route("GET", "/metrics", [this, service](const Request&, Response& response) {
+  http_.route("GET", "/metrics", [this, service](const HttpRequest&, HttpResponse& response) {
     response.set_content(metrics_text(http_, service.catalog, service.streams.counts()),
                          "text/plain; version=0.0.4; charset=utf-8");
   });

@@ -1,4 +1,4 @@
-// The whole server: page, interface for programs, streams, figures, behind one guard.
+// The whole server: page, API, streams and metrics behind one guard.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace flashblock {
 
-/// Serves `service`. Throws, when made: ConfigError for an address that others reach without a token, and for one that
-/// cannot be had.
+/// Serves `service`. The constructor throws ConfigError for an address that is not available, or that other machines
+/// can reach without a token.
 class VideoServer {
  public:
   VideoServer(const HttpServerOptions& http, const AccessOptions& access, const VideoService& service);
@@ -20,7 +20,7 @@ class VideoServer {
   void stop() { http_.stop(); }
   int port() const { return http_.port(); }
   HttpServerCounts counts() const { return http_.counts(); }
-  /// What to open in a browser, with the token.
+  /// The address to open in a browser, with the token.
   std::string url() const;
 
  private:

@@ -15,13 +15,14 @@
 namespace flashblock {
 namespace {
 
-/// A file that has no name. Not every file system can make one at once.
-FileDescriptor make_nameless_file(const std::filesystem::path& folder) {
+/// Creates an unnamed file, on file systems without O_TMPFILE by deleting its name.
+FileDescriptor create_unnamed_file(const std::filesystem::path& folder) {
   FileDescriptor file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (file) return file;
   std::string name = (folder / ".preview-XXXXXX").string();
   file = FileDescriptor(::mkostemp(name.data(), O_CLOEXEC));
-  if (!file) throw MediaError("cannot make a file for the preview in " + folder.string() + ": " + std::strerror(errno));
+  if (!file)
+    throw MediaError("cannot create a file for the stream in " + folder.string() + ": " + std::strerror(errno));
   ::unlink(name.c_str());
   return file;
 }
@@ -40,7 +41,7 @@ std::string codec_of(const std::string& init_segment) {
 }  // namespace
 
 VideoStream::VideoStream(const std::filesystem::path& folder, int64_t fps)
-    : fps_(fps), file_(make_nameless_file(folder)) {}
+    : fps_(fps), file_(create_unnamed_file(folder)) {}
 
 void VideoStream::begin(std::string init_segment) {
   const std::lock_guard lock(mutex_);
@@ -52,7 +53,7 @@ void VideoStream::append(std::string_view bytes, int64_t first_frame, int64_t fr
     const ssize_t count = ::pwrite(file_.get(), bytes.data() + written, bytes.size() - written,
                                    static_cast<off_t>(end_ + static_cast<int64_t>(written)));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw MediaError(std::string("cannot keep a segment for the preview: ") + std::strerror(errno));
+    if (count < 0) throw MediaError(std::string("cannot store a segment of the stream: ") + std::strerror(errno));
     written += static_cast<size_t>(count);
   }
   const std::lock_guard lock(mutex_);
@@ -104,7 +105,7 @@ std::string VideoStream::read(int64_t offset, int64_t size) const {
     const ssize_t count = ::pread(file_.get(), bytes.data() + done, bytes.size() - done,
                                   static_cast<off_t>(offset + static_cast<int64_t>(done)));
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) throw MediaError("cannot read a piece of the preview back");
+    if (count <= 0) throw MediaError("cannot read a segment of the stream");
     done += static_cast<size_t>(count);
   }
   return bytes;

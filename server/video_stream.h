@@ -1,4 +1,4 @@
-// The pieces of one video as it grows, for any number of viewers.
+// The segments of a video while it is rendered, for any number of viewers.
 #pragma once
 
 #include <chrono>
@@ -14,11 +14,11 @@
 
 namespace flashblock {
 
-/// A video's init segment and segments, appended by the render and read by viewers at their own pace. Everything is in
-/// one file without a name, which goes with the last who holds it, however the program ends; so a video of any length
-/// takes no memory, the newest segments are in the system's file cache, and NAME.parts may go when the video is
-/// finished. The render never waits for a viewer: a lock is held only while the list of segments is looked at. Thread
-/// safety: append, begin and finish on one thread; all others on any.
+/// A video's init segment and segments, appended by the render and read by viewers at their own pace. They are stored
+/// in one unnamed file, which the system deletes with its last user, however the program ends. So a video of any length
+/// takes no memory, the newest segments are in the page cache, and NAME.parts can be deleted when the video is
+/// finished. The render never waits for a viewer: the lock is held only to look at the list of segments. Thread safety:
+/// append, begin and finish are called from one thread; all others from any.
 class VideoStream {
  public:
   struct Segment {
@@ -29,20 +29,20 @@ class VideoStream {
   };
   struct State {
     int64_t segments = 0;
-    bool ended = false;  ///< no more will come
+    bool ended = false;  ///< no more segments will follow
   };
 
-  /// `folder`: where the file is made. Throws: MediaError if it cannot be.
+  /// Creates the file in `folder`. Throws: MediaError.
   VideoStream(const std::filesystem::path& folder, int64_t fps);
 
-  /// The init segment, before the first segment. Throws: MediaError.
+  /// Sets the init segment; called before the first append.
   void begin(std::string init_segment);
-  /// Throws: MediaError, when the disk is full say; the stream is then as before.
+  /// Throws: MediaError, for example if the disk is full; the stream is then unchanged.
   void append(std::string_view bytes, int64_t first_frame, int64_t frames);
   void finish();
 
   int64_t fps() const { return fps_; }
-  /// `video/mp4; codecs="avc1.64001e"`, as MediaSource wants it; without codecs before the first segment.
+  /// `video/mp4; codecs="avc1.64001e"`, as MediaSource requires; without codecs before begin().
   std::string content_type() const;
   std::string init_segment() const;
   State state() const;
@@ -65,18 +65,19 @@ class VideoStream {
   bool ended_ = false;
 };
 
-/// Where a viewer is in a stream, and where it goes on when it cannot follow.
+/// A viewer's position in a stream. A viewer that is too slow skips segments.
 class StreamCursor {
  public:
   enum class Start { kNewest, kFirst };
 
-  /// Segments that a viewer may be behind before it is moved to the newest: enough to hide a pause of its network.
+  /// Number of segments by which a viewer may be behind before it skips to the newest: enough to hide a short network
+  /// outage.
   static constexpr int64_t kMostBehind = 16;
 
   explicit StreamCursor(Start start) : start_(start) {}
 
-  /// The segment to send next; -1: none yet. A viewer that began at the newest segment and is too far behind skips to
-  /// it.
+  /// The segment to send next; -1: none yet. A viewer that started at the newest segment and is too far behind skips to
+  /// the newest.
   int64_t next(const VideoStream::State& state);
   void sent() { ++next_; }
 

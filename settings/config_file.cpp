@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <nlohmann/json.hpp>
 #include <random>
 #include <sstream>
 #include <utility>
@@ -10,9 +11,12 @@
 #include "settings/config_reader.h"
 #include "settings/model_file.h"
 #include "settings/model_search.h"
+#include "settings/settings_table.h"
 
 namespace flashblock {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 /// The model that the layers name; the demo model if none does.
 std::filesystem::path named_model(const std::vector<ConfigLayer>& layers) {
@@ -27,18 +31,68 @@ std::filesystem::path named_model(const std::vector<ConfigLayer>& layers) {
   return find_model("demo");
 }
 
+/// JSON as YAML without places.
+YAML::Node to_yaml(const Json& json) {
+  if (json.is_null()) return YAML::Node();
+  if (!json.is_structured()) return YAML::Node(json.is_string() ? json.get<std::string>() : json.dump());
+  YAML::Node node(json.is_object() ? YAML::NodeType::Map : YAML::NodeType::Sequence);
+  for (const auto& [key, value] : json.items()) {
+    json.is_object() ? node.force_insert(key, to_yaml(value)) : node.push_back(to_yaml(value));
+  }
+  return node;
+}
+
 uint64_t draw_seed() { return std::random_device{}(); }
 
 void check_config(const RenderConfig& config) {
   check_recipe(config.model.recipe, "recipe");
   if (!config.image.empty() && !config.video.empty()) {
-    throw ConfigError("image and video: a video starts from one of them, not both");
+    throw ConfigError("image and video: a video starts from one of them, not from both");
   }
   if (config.resume && config.overwrite) {
-    throw ConfigError("resume and overwrite: unfinished work is continued or replaced, not both");
+    throw ConfigError("resume and overwrite: unfinished work is either continued or replaced");
   }
   VideoFormat{.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder}.validate();
 }
+
+/// Calls `write(group, key, setting, value)` for every setting that is written.
+template <typename Write>
+void for_each_setting(const RenderConfig& config, Write write) {
+  for (const Setting& setting : settings_table()) {
+    const SettingValue value = setting.field.write(config);
+    if (!is_written(setting, value, config)) continue;
+    const auto [group, key] = split_key(setting.name);
+    write(group, key, setting, value);
+  }
+}
+
+void emit(YAML::Emitter& out, const SettingValue& value, SettingKind kind) {
+  if (value.is_object()) {
+    out << YAML::BeginMap;
+    for (const auto& [key, inner] : value.items()) {
+      out << YAML::Key << key << YAML::Value;
+      emit(out, inner, kind);
+    }
+    out << YAML::EndMap;
+  } else if (value.is_array()) {
+    const bool of_maps = !value.empty() && value.front().is_object();
+    out << (of_maps ? YAML::Block : YAML::Flow) << YAML::BeginSeq;
+    for (const SettingValue& inner : value) emit(out, inner, kind);
+    out << YAML::EndSeq;
+  } else if (value.is_string() && kind != SettingKind::kPlain) {
+    out << YAML::DoubleQuoted << value.get<std::string>();
+  } else {
+    out << (value.is_string() ? value.get<std::string>() : value.dump());
+  }
+}
+
+/// What a path is written as in the metadata of a video.
+std::string public_name(const Setting& setting, const SettingValue& path, const RenderConfig& config) {
+  if (setting.field.public_name) return setting.field.public_name(config);
+  return std::filesystem::path(path.get<std::string>()).filename().string();
+}
+
+bool is_path(SettingKind kind) { return kind == SettingKind::kInputFile || kind == SettingKind::kOutputFile; }
 
 }  // namespace
 
@@ -57,8 +111,16 @@ ConfigLayer make_config_layer(const std::string& option, const std::string& key,
   return {.values = YamlValue(node, {.file = option, .key = ""}), .folder = std::filesystem::current_path()};
 }
 
+ConfigLayer make_config_layer(const std::string& option, const std::string& key, const Json& value) {
+  return make_config_layer(option, key, to_yaml(value));
+}
+
+ConfigLayer make_config_layer(const std::string& name, const Json& settings) {
+  return {.values = YamlValue(to_yaml(settings), {.file = name, .key = ""}), .folder = std::filesystem::current_path()};
+}
+
 RenderConfig resolve_config(const std::vector<ConfigLayer>& layers) {
-  // Mistakes in the settings are told before a model is looked for.
+  // Errors in the settings are reported before a model is searched for.
   RenderConfig ignored;
   for (const ConfigLayer& layer : layers) read_settings(layer, ignored);
   return resolve_config(layers, load_model_file(named_model(layers)));
@@ -67,11 +129,7 @@ RenderConfig resolve_config(const std::vector<ConfigLayer>& layers) {
 RenderConfig resolve_config(const std::vector<ConfigLayer>& layers, ModelDescription model) {
   RenderConfig config;
   config.model = std::move(model);
-  const VideoDefaults& defaults = config.model.defaults;
-  config.width = defaults.width;
-  config.height = defaults.height;
-  config.fps = defaults.fps;
-  config.seconds = defaults.seconds;
+  static_cast<VideoDefaults&>(config) = config.model.defaults;
   for (const ConfigLayer& layer : layers) read_settings(layer, config);
   if (!config.seed) config.seed = draw_seed();
   if (config.output.empty()) {
@@ -82,8 +140,35 @@ RenderConfig resolve_config(const std::vector<ConfigLayer>& layers, ModelDescrip
   return config;
 }
 
+std::string config_yaml(const RenderConfig& config, PathStyle paths) {
+  YAML::Emitter out;
+  out << YAML::BeginMap;
+  std::string open;
+  for_each_setting(
+      config, [&](const std::string& group, const std::string& key, const Setting& setting, const SettingValue& value) {
+        if (group != open) {
+          if (!open.empty()) out << YAML::EndMap;
+          if (!group.empty()) out << YAML::Key << group << YAML::Value << YAML::BeginMap;
+          open = group;
+        }
+        out << YAML::Key << key << YAML::Value;
+        const bool named = paths == PathStyle::kPublic && is_path(setting.field.kind);
+        emit(out, named ? SettingValue(public_name(setting, value, config)) : value, setting.field.kind);
+      });
+  if (!open.empty()) out << YAML::EndMap;
+  out << YAML::EndMap;
+  return std::string(out.c_str()) + "\n";
+}
+
+Json config_json(const RenderConfig& config) {
+  SettingValue json = SettingValue::object();
+  for_each_setting(config, [&](const std::string& group, const std::string& key, const Setting&,
+                               const SettingValue& value) { (group.empty() ? json : json[group])[key] = value; });
+  return json;
+}
+
 std::string default_video_name(uint64_t seed, const std::string& prompt) {
-  constexpr size_t kLongest = 48;  // bytes of the words: readable in a listing
+  constexpr size_t kLongest = 48;  // bytes of the words, so that listings stay readable
   std::string name = "flashblock-" + std::to_string(seed);
   std::string words, word;
   const auto end_word = [&] {

@@ -1,8 +1,9 @@
-// Configurations as YAML: layers of settings become one RenderConfig, and a RenderConfig becomes YAML again.
-// Keys: docs/config.md.
+// Configurations as YAML and JSON: layers of settings are resolved into one RenderConfig, and a RenderConfig is written
+// as a file that can be read again. Keys: settings_table.h, docs/config.md.
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -11,17 +12,21 @@
 
 namespace flashblock {
 
-/// Settings from one place: a configuration file, or one option of the command line.
+/// Settings from one source: a configuration file, or one option of the command line.
 struct ConfigLayer {
   YamlValue values;              ///< a mapping of configuration keys
-  std::filesystem::path folder;  ///< what its relative paths are relative to
+  std::filesystem::path folder;  ///< where its relative paths begin
 };
 
 /// The settings of a configuration file. Throws: ConfigError.
 ConfigLayer load_config_layer(const std::filesystem::path& file);
 
-/// One setting, given as `option` on the command line. `key` may be a path of keys, such as recipe.steps.
+/// One setting, given as `option` on the command line. `key` is a dotted name, such as recipe.steps.
 ConfigLayer make_config_layer(const std::string& option, const std::string& key, const YAML::Node& value);
+ConfigLayer make_config_layer(const std::string& option, const std::string& key, const nlohmann::ordered_json& value);
+
+/// The settings in a JSON object, such as config_json() writes. `name` stands for the file in messages.
+ConfigLayer make_config_layer(const std::string& name, const nlohmann::ordered_json& settings);
 
 /// The model that the layers name (the demo model if none does), its recipe and video defaults, then the layers'
 /// settings in order, so that the last one wins. A seed is drawn and an output named where none is given. Throws:
@@ -32,8 +37,15 @@ RenderConfig resolve_config(const std::vector<ConfigLayer>& layers);
 /// The same with this model, whatever the layers name.
 RenderConfig resolve_config(const std::vector<ConfigLayer>& layers, ModelDescription model);
 
-/// A configuration that gives `config` again, with every setting in it.
-std::string config_yaml(const RenderConfig& config);
+/// How paths are written.
+enum class PathStyle {
+  kFull,    ///< absolute, so that the configuration can be used again
+  kPublic,  ///< the names of files and of the model alone, for the metadata of a video
+};
+
+/// A configuration that gives `config` again, with every setting in use.
+std::string config_yaml(const RenderConfig& config, PathStyle paths = PathStyle::kFull);
+nlohmann::ordered_json config_json(const RenderConfig& config);
 
 /// flashblock-<seed>-<words of the prompt>.mp4.
 std::string default_video_name(uint64_t seed, const std::string& prompt);

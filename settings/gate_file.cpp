@@ -9,7 +9,7 @@ namespace {
 
 constexpr int64_t kFormat = 1;
 
-/// A row of ones and zeros, one per head.
+/// A row of digits, 1 for each head that refreshes.
 std::vector<bool> read_heads(const YamlValue& value, int64_t heads) {
   const std::string text = value.text();
   if (static_cast<int64_t>(text.size()) != heads || text.find_first_not_of("01") != std::string::npos) {
@@ -48,8 +48,8 @@ RefreshGate read_gate_file(const std::filesystem::path& file) {
 
 std::string gate_yaml(const RefreshGate& gate, const GateThresholds& thresholds, const std::string& model) {
   std::ostringstream out;
-  out << "# Which heads compute their attention over earlier frame blocks: of each layer, in each pass, a digit per "
-         "head.\n# The clean pass comes last. Written by flashblock analyze redundancy --gate.\n"
+  out << "# Heads that refresh their external attention: a list per layer with a row per pass, one digit per head.\n"
+         "# The clean pass comes last. Written by flashblock analyze redundancy --gate.\n"
       << "flashblock_gate: " << kFormat << "\nmodel: '" << model << "'\ncosine: " << thresholds.cosine
       << "\nlse_change: " << thresholds.lse_change << "\nheads: " << gate.heads << "\nsteps: " << gate.steps
       << "\nlayers:\n";

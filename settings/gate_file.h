@@ -1,18 +1,18 @@
-// Files of the published gate: YAML, written by `analyze redundancy --gate`, named by `attention.gate`.
+// Files of the published refresh gate: YAML, written by `analyze redundancy --gate`, read for `attention.gate`.
 #pragma once
 
 #include <filesystem>
 #include <string>
 
-#include "attention/refresh_gate.h"
+#include "attention/policies/published_gate.h"
 
 namespace flashblock {
 
-/// Throws: ConfigError for a file that cannot be read, and for anything in it that is not as gate_yaml writes it. For
-/// which model it is, is not looked at: see check_attention.
+/// Does not check which model the gate is for: see check_attention. Throws: ConfigError for a file that cannot be read
+/// or that gate_yaml would not have written.
 RefreshGate read_gate_file(const std::filesystem::path& file);
 
-/// The file's text. `model`: what it was calibrated on, for readers.
+/// The text of the file. `model`: the name of the model that it was calibrated on, for readers.
 std::string gate_yaml(const RefreshGate& gate, const GateThresholds& thresholds, const std::string& model);
 
 }  // namespace flashblock

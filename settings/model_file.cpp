@@ -1,20 +1,16 @@
 #include "settings/model_file.h"
 
-#include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <sstream>
-#include <tuple>
 
 #include "core/error.h"
+#include "settings/config_reader.h"
 
 namespace flashblock {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr double kLargestTimestep = 1000;
 
 /// `text` with every `${NAME}` replaced by the environment's value.
 std::string expand_variables(const YamlValue& value) {
@@ -74,7 +70,7 @@ LoraFile read_lora(const YamlValue& value, const fs::path& folder) {
   return lora;
 }
 
-/// The folder of a whole pipeline as diffusers lays it out; its parts can be named apart and then win.
+/// The folder of a pipeline as diffusers lays it out. Parts that are named in the model file replace those in it.
 void read_diffusers_folder(const YamlValue& value, const fs::path& folder, ModelDescription& model) {
   const fs::path root = read_path(value, folder);
   model.transformer.path = root / "transformer";
@@ -83,8 +79,8 @@ void read_diffusers_folder(const YamlValue& value, const fs::path& folder, Model
   model.vae.path = root / "vae";
 }
 
-/// Where the files can be had: what scripts/download-models reads. Here only the form is looked at.
-bool read_sources(const YamlValue& value) {
+/// Checks the form of `sources`, which scripts/download-models reads.
+void check_sources(const YamlValue& value) {
   for (const YamlValue& entry : value.list()) {
     YamlMap source(entry);
     source.require("repository").text();
@@ -93,7 +89,6 @@ bool read_sources(const YamlValue& value) {
     for (const YamlValue& file : source.require("files").list()) file.text();
     source.finish();
   }
-  return true;
 }
 
 void read_parts(YamlMap& map, const fs::path& folder, ModelDescription& model) {
@@ -106,24 +101,12 @@ void read_parts(YamlMap& map, const fs::path& folder, ModelDescription& model) {
   if (const auto* value = map.find("vae")) model.vae = read_component(*value, folder);
   if (const auto* value = map.find("lora"))
     for (const YamlValue& entry : value->list()) model.lora.push_back(read_lora(entry, folder));
-  // A tokenizer's folder stands for the one file of it that is read.
+  // Of a tokenizer's folder, only this file is read.
   std::error_code unknown;
   if (fs::is_directory(model.tokenizer, unknown)) model.tokenizer /= "spiece.model";
 }
 
-/// Falling timesteps above 0.
-std::vector<double> read_steps(const YamlValue& value) {
-  std::vector<double> steps;
-  for (const YamlValue& entry : value.list()) {
-    const double step = entry.number(0, kLargestTimestep);
-    if (step == 0) entry.fail("found 0, wanted a timestep above 0; a last step of 0 is left out");
-    if (!steps.empty() && step >= steps.back())
-      entry.fail("found \"" + entry.text() + "\", wanted less than the step before");
-    steps.push_back(step);
-  }
-  return steps;
-}
-
+/// Throws: ConfigError unless all steps are whole numbers.
 void check_whole(const std::vector<double>& steps, const std::string& where) {
   for (const double step : steps)
     if (step != std::floor(step)) {
@@ -135,49 +118,18 @@ void check_whole(const std::vector<double>& steps, const std::string& where) {
     }
 }
 
-/// What is wrong with one needed file; empty if it is there.
+/// What is wrong with a file that is needed; empty if it exists.
 std::string fault_of(const char* part, const fs::path& path) {
   if (path.empty()) return std::string(part) + " is not named in the model file";
   std::error_code error;
   if (fs::exists(path, error)) return {};
   const std::string missing = std::string(part) + " " + path.string() + " does not exist";
   if (path.filename() == "spiece.model" && fs::exists(path.parent_path() / "tokenizer.json", error))
-    return missing + " (the tokenizer.json beside it is not read; spiece.model is part of google/umt5-xxl)";
+    return missing + " (tokenizer.json, which does, is not supported; spiece.model is part of google/umt5-xxl)";
   return missing;
 }
 
 }  // namespace
-
-void read_recipe(YamlMap map, Recipe& recipe) {
-  if (const auto* value = map.find("frames_per_block")) recipe.frames_per_block = value->integer(1, 1000);
-  if (const auto* value = map.find("independent_first_frame")) recipe.independent_first_frame = value->boolean();
-  if (const auto* value = map.find("window_frames")) {
-    recipe.window_frames = value->integer(-1);
-    if (recipe.window_frames == 0) value->fail("found \"0\", wanted -1 for all frames, or 1 or more");
-  }
-  if (const auto* value = map.find("sink_frames")) recipe.sink_frames = value->integer(0);
-  if (const auto* value = map.find("position_frames")) recipe.position_frames = value->integer(1);
-  if (const auto* value = map.find("timestep_shift")) recipe.timestep_shift = value->positive_number();
-  if (const auto* value = map.find("steps")) {
-    recipe.steps = read_steps(*value);
-    if (recipe.steps.empty()) value->fail("found an empty list, wanted at least one timestep");
-  }
-  if (const auto* value = map.find("first_steps")) recipe.first_steps = read_steps(*value);
-  if (const auto* value = map.find("warp_steps")) recipe.warp_steps = value->boolean();
-  if (const auto* value = map.find("context_noise")) recipe.context_noise = value->number(0, kLargestTimestep);
-  if (const auto* value = map.find("kv_recache")) recipe.kv_recache = value->boolean();
-  if (const auto* value = map.find("guidance_scale")) recipe.guidance_scale = value->number(0, 100);
-  if (const auto* value = map.find("negative_prompt")) recipe.negative_prompt = value->is_null() ? "" : value->text();
-  if (const auto* value = map.find("unipc_steps")) recipe.unipc_steps = value->integer(0, 1000);
-  map.finish();
-}
-
-void read_whole_video_defaults(YamlMap map, VideoDefaults& defaults) {
-  if (const auto* value = map.find("size")) std::tie(defaults.width, defaults.height) = read_size(*value);
-  if (const auto* value = map.find("fps")) defaults.fps = value->integer(1, 240);
-  if (const auto* value = map.find("seconds")) defaults.seconds = value->positive_number();
-  map.finish();
-}
 
 void check_recipe(const Recipe& recipe, const std::string& where) {
   const int64_t least = recipe.sink_frames + recipe.frames_per_block;
@@ -191,19 +143,6 @@ void check_recipe(const Recipe& recipe, const std::string& where) {
   check_whole(recipe.first_steps, where + ".first_steps");
 }
 
-std::pair<int64_t, int64_t> read_size(const YamlValue& value) {
-  constexpr int64_t kLargestSide = 16384;
-  const std::string text = value.text();
-  int64_t width = 0, height = 0;
-  const char* const end = text.data() + text.size();
-  const auto first = std::from_chars(text.data(), end, width);
-  const bool separated = first.ptr != end && (*first.ptr == 'x' || *first.ptr == 'X');
-  const auto second = separated ? std::from_chars(first.ptr + 1, end, height) : first;
-  if (!separated || second.ptr != end || width < 1 || height < 1 || width > kLargestSide || height > kLargestSide)
-    value.fail("found \"" + text + "\", wanted WIDTHxHEIGHT in pixels, such as 832x480");
-  return {width, height};
-}
-
 ModelDescription load_model_file(const fs::path& file_or_folder) {
   const fs::path file = fs::is_directory(file_or_folder) ? file_or_folder / "model.yaml" : file_or_folder;
   if (!fs::is_regular_file(file))
@@ -211,20 +150,26 @@ ModelDescription load_model_file(const fs::path& file_or_folder) {
                        ": no such file; wanted a model file (YAML), or a folder with model.yaml");
   const YamlValue document = load_yaml(file);
   YamlMap map(document);
-  ModelDescription model{.file = fs::absolute(file).lexically_normal()};
+  RenderConfig video;  // as this model renders it by default
+  ModelDescription& model = video.model;
+  model.file = fs::absolute(file).lexically_normal();
   const fs::path folder = model.file.parent_path();
 
   model.name = (file.filename() == "model.yaml" ? folder.filename() : file.stem()).string();
   if (const auto* value = map.find("name")) model.name = value->text();
   if (const auto* value = map.find("architecture"); value && value->text() != model.architecture)
-    value->fail("found \"" + value->text() + "\", wanted " + model.architecture + ", the only one there is");
+    value->fail("found \"" + value->text() + "\", wanted " + model.architecture + ", the only one that is supported");
   if (const auto* value = map.find("unsupported")) value->fail("this model cannot be rendered: " + value->text());
   read_parts(map, folder, model);
-  if (const auto* value = map.find("sources")) model.has_sources = read_sources(*value);
-  if (const auto* value = map.find("recipe")) read_recipe(YamlMap(*value), model.recipe);
-  if (const auto* value = map.find("defaults")) read_whole_video_defaults(YamlMap(*value), model.defaults);
+  if (const auto* value = map.find("sources")) {
+    check_sources(*value);
+    model.has_sources = true;
+  }
+  if (const auto* value = map.find("recipe")) read_group("recipe", *value, video);
+  if (const auto* value = map.find("defaults")) read_model_defaults(*value, video);
   map.finish();
   check_recipe(model.recipe, file.string() + ": recipe");
+  model.defaults = video;
   return model;
 }
 

@@ -39,9 +39,9 @@ std::vector<fs::path> model_folders() {
   std::error_code fault;
   const fs::path program = fs::read_symlink("/proc/self/exe", fault);
   if (fault) return folders;
-  // An installed program is PREFIX/bin/flashblock, one of a bundle ROOT/bin/flashblock, one that was built
-  // SOURCE/build/PRESET/app/flashblock. configs/models has no weights beside it: its files say how to get them, or why
-  // a model cannot be rendered.
+  // The program is PREFIX/bin/flashblock when installed, ROOT/bin/flashblock in a bundle, and
+  // SOURCE/build/PRESET/app/flashblock when built. The files in configs/models come without weights: they state where
+  // to download them, or why a model cannot be rendered.
   fs::path folder = program.parent_path();
   for (int levels = 0; levels < 4 && folder.has_relative_path(); ++levels, folder = folder.parent_path()) {
     for (const char* models : {"share/flashblock/models", "assets", "configs/models"}) {
@@ -53,16 +53,16 @@ std::vector<fs::path> model_folders() {
 
 fs::path find_model(const std::string& name) {
   if (fs::exists(name)) return fs::absolute(name);
-  std::string looked_in;
+  std::string searched;
   for (const fs::path& folder : model_folders()) {
     for (const fs::path& candidate : {folder / name, folder / (name + ".yaml")}) {
       if (is_model(candidate)) return candidate;
     }
-    looked_in += (looked_in.empty() ? "" : ", ") + folder.string();
+    searched += (searched.empty() ? "" : ", ") + folder.string();
   }
-  if (looked_in.empty()) looked_in = "any model folder (set FLASHBLOCK_MODELS to one)";
-  throw WeightsError("there is no model '" + name + "': no such file or folder here, and none of that name in " +
-                     looked_in + "; give a model file, or a folder with a model.yaml, with --model");
+  if (searched.empty()) searched = "a model folder (set FLASHBLOCK_MODELS to one)";
+  throw WeightsError("there is no model '" + name + "': neither a file or folder here, nor a model of that name in " +
+                     searched + "; give a model file, or a folder with a model.yaml, with --model");
 }
 
 }  // namespace flashblock

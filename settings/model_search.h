@@ -1,4 +1,4 @@
-// Where models are found: by path, or by name in the folders that models are kept in.
+// Finds models by path, or by name in the model folders.
 #pragma once
 
 #include <filesystem>
@@ -7,13 +7,13 @@
 
 namespace flashblock {
 
-/// The folders that models are looked for in, best first: those of $FLASHBLOCK_MODELS (separated by colons), then
+/// The folders that are searched for models, in this order: those of $FLASHBLOCK_MODELS (separated by colons), then
 /// flashblock/models in the user's data folder (~/.local/share), then share/flashblock/models, assets and
 /// configs/models in the folders above the program: an installation, a bundle or a source tree.
 std::vector<std::filesystem::path> model_folders();
 
-/// The model file or folder that `name` stands for: a path; or NAME, NAME.yaml or NAME/model.yaml in a model folder.
-/// Throws: WeightsError that lists where it looked.
+/// The model file or folder of that name: a path; or NAME, NAME.yaml or NAME/model.yaml in a model folder.
+/// Throws: WeightsError that lists the folders searched.
 std::filesystem::path find_model(const std::string& name);
 
 }  // namespace flashblock

@@ -1,4 +1,5 @@
-// Everything that can be set for one video.
+// Everything that can be set for one video. The key of each field, its range and its meaning:
+// settings/settings_table.cpp.
 #pragma once
 
 #include <cmath>
@@ -21,69 +22,43 @@ struct PromptChange {
   std::string prompt;
 };
 
-/// One video. The defaults here are those of the program; `model` brings its recipe and its video defaults.
-struct RenderConfig {
-  /// What to show. May be empty if a replayed record holds it.
-  std::string prompt;
-  /// Changes of the prompt, by time.
-  std::vector<PromptChange> timeline;
-  /// The model, with the recipe as it is to be used.
-  ModelDescription model;
+/// One video. Its format is the one that the model gives by default. Values stated here are the program's defaults.
+struct RenderConfig : VideoDefaults {
+  std::string prompt;                  ///< may be empty if a recording that is replayed holds it
+  std::vector<PromptChange> timeline;  ///< changes of the prompt
+  ModelDescription model;              ///< with the recipe as this video uses it
 
-  /// The video, NAME.mp4; NAME.json and NAME.parts go beside it. Empty: a name from seed and prompt.
-  std::filesystem::path output;
-  /// Replace an existing video, or unfinished work.
-  bool overwrite = false;
-  /// Go on with unfinished work, begin where there is none. Not together with overwrite.
-  bool resume = false;
-  /// Put the prompt into NAME.mp4 and NAME.json.
-  bool metadata = true;
+  std::filesystem::path output;  ///< NAME.mp4; NAME.json and NAME.parts go beside it
+  bool overwrite = false;        ///< replace an existing video or unfinished work; not together with `resume`
+  bool resume = false;           ///< continue unfinished work; start where there is none
+  bool metadata = true;          ///< put the prompt into NAME.mp4 and NAME.json
 
-  /// Pixels; multiples of the model's latent times its patch (16 for Wan models).
-  int64_t width = 832;
-  int64_t height = 480;
-  /// Frames per second. Range: 1 to 240.
-  int64_t fps = 16;
-  /// Length of what is rendered, in seconds; a given start comes on top. Range: above 0.
-  double seconds = 5;
-  /// The same in frames; if given, `seconds` does not count. Range: 1 and up.
-  std::optional<int64_t> frames;
-  /// Of all random numbers. None: drawn, and reported.
-  std::optional<uint64_t> seed;
+  std::optional<int64_t> frames;  ///< length in frames; replaces `seconds`
+  std::optional<uint64_t> seed;   ///< of all random numbers; resolve_config draws one if none is given
 
-  /// The video starts from this frame, or goes on where this video ends. At most one of them.
+  /// The video starts from this image, or continues this video. At most one of them.
   std::filesystem::path image;
   std::filesystem::path video;
 
-  /// How the attention over earlier frame blocks is obtained. Source: arXiv 2602.05305.
-  AttentionConfig attention;
-  /// auto, cpu, cuda or cuda:N; see resolve_device.
-  std::string device = "auto";
-  /// auto, float32 or bfloat16, of the transformer, the text encoder and the VAE; see resolve_dtype.
-  std::string dtype = "auto";
-  /// Keep encoded prompts and checksums of weights from run to run, in the user's cache folder.
-  bool cache = true;
-  /// Keep the transformer's layers out of the device's memory but for two (LayerPlacement::kStreamed).
-  bool offload = false;
-  /// Decode and write a frame block while the next one is denoised.
-  bool overlap = true;
+  AttentionConfig attention;    ///< how the external attention is obtained. Source: arXiv 2602.05305
+  std::string device = "auto";  ///< see resolve_device
+  std::string dtype = "auto";   ///< of transformer, text encoder and VAE: see resolve_dtype
+  bool cache = true;            ///< keep encoded prompts and checksums of weights in the user's cache folder
+  bool offload = false;         ///< LayerPlacement::kStreamed
+  bool overlap = true;          ///< decode and write a frame block while the next one is denoised
 
-  /// H.264.
   EncoderSettings encoder;
-  /// A PNG that shows the video at a glance; empty: none.
-  std::filesystem::path contact_sheet;
-  /// Where inputs and results are written down (video_record.h); empty: not.
-  std::filesystem::path record;
-  /// A record whose inputs are used in place of the program's own; empty: none.
-  std::filesystem::path replay;
+  std::filesystem::path contact_sheet;  ///< a PNG with frames from the whole video; empty: none
+  std::filesystem::path record;         ///< a recording (pipeline/recording.h) to write; empty: none
+  std::filesystem::path replay;         ///< a recording whose inputs are used; empty: none
 
-  /// Frames that are rendered.
+  /// Number of frames to render; those of a given start come on top.
   int64_t rendered_frames() const {
     return frames ? *frames : std::max<int64_t>(1, std::llround(seconds * static_cast<double>(fps)));
   }
 };
 
-/// How a video of this configuration treats what is there.
+/// What happens to an existing video, or unfinished work, under the name of this one.
 inline ExistingVideo existing_video(const RenderConfig& config) {
   if (config.overwrite) return ExistingVideo::kReplace;
   return config.resume ? ExistingVideo::kResume : ExistingVideo::kRefuse;

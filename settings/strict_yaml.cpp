@@ -57,6 +57,7 @@ std::optional<Number> parse_number(const YAML::Node& node) {
   return number;
 }
 
+/// The end of a sentence about numbers: " from 1 to 240", ", 1 or more".
 template <typename Number>
 std::string range_text(Number least, Number most) {
   const bool open_below = least == std::numeric_limits<Number>::lowest();
@@ -103,7 +104,7 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
-/// Notes where a document begins, and nothing else.
+/// Finds where a document begins.
 struct DocumentStart : YAML::EventHandler {
   YAML::Mark mark;
   void OnDocumentStart(const YAML::Mark& place) override { mark = place; }
@@ -137,15 +138,14 @@ bool YamlValue::boolean() const {
 
 int64_t YamlValue::integer(int64_t least, int64_t most) const {
   const auto number = parse_number<int64_t>(node_);
-  if (!number || *number < least || *number > most)
-    fail(found(node_) + ", wanted a whole number" + range_text(least, most));
+  if (!number || *number < least || *number > most) fail(found(node_) + ", wanted " + integer_words(least, most));
   return *number;
 }
 
 double YamlValue::number(double least, double most) const {
   const auto number = parse_number<double>(node_);
   if (!number || !std::isfinite(*number) || *number < least || *number > most)
-    fail(found(node_) + ", wanted a number" + range_text(least, most));
+    fail(found(node_) + ", wanted " + number_words(least, most));
   return *number;
 }
 
@@ -153,6 +153,19 @@ double YamlValue::positive_number() const {
   const auto number = parse_number<double>(node_);
   if (!number || !std::isfinite(*number) || *number <= 0) fail(found(node_) + ", wanted a number above 0");
   return *number;
+}
+
+std::pair<int64_t, int64_t> YamlValue::frame_size() const {
+  constexpr int64_t kLargestSide = 16384;
+  const std::string text = this->text();
+  int64_t width = 0, height = 0;
+  const char* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, width);
+  const bool separated = first.ptr != end && (*first.ptr == 'x' || *first.ptr == 'X');
+  const auto second = separated ? std::from_chars(first.ptr + 1, end, height) : first;
+  if (!separated || second.ptr != end || width < 1 || height < 1 || width > kLargestSide || height > kLargestSide)
+    fail("found \"" + text + "\", wanted WIDTHxHEIGHT in pixels, such as 832x480");
+  return {width, height};
 }
 
 std::vector<YamlValue> YamlValue::list() const {
@@ -173,7 +186,7 @@ YamlMap::YamlMap(const YamlValue& value) : value_(value) {
     if (!pair.first.IsScalar()) fail_at(pair.first.Mark(), place, "a key must be a word, " + found(pair.first));
     const std::string& key = pair.first.Scalar();
     const YamlPlace child{place.file, child_key(place.key, key)};
-    if (key == "<<") fail_at(pair.first.Mark(), place, "merge keys (<<) are not understood; write the keys out");
+    if (key == "<<") fail_at(pair.first.Mark(), place, "merge keys (<<) are not supported; write the keys out");
     for (const Entry& other : entries_)
       if (other.key == key) fail_at(pair.first.Mark(), child, "given twice; keep one");
     entries_.push_back({key, pair.first, YamlValue(pair.second, child)});
@@ -216,12 +229,15 @@ YamlValue parse_yaml(const std::string& text, const std::string& name) {
     DocumentStart start;
     // Not YAML::LoadAll: after some faulty texts, such as "!,", it finds empty documents without end.
     if (parser.HandleNextDocument(start) && parser.HandleNextDocument(start))
-      fail_at(start.mark, {name, ""}, "a second document begins here; wanted one only");
+      fail_at(start.mark, {name, ""}, "a second document begins here, wanted a single one");
     return {YAML::Load(text), {name, ""}};
   } catch (const YAML::Exception& error) {
     fail_at(error.mark, {name, ""}, "not YAML: " + error.msg);
   }
 }
+
+std::string integer_words(int64_t least, int64_t most) { return "a whole number" + range_text(least, most); }
+std::string number_words(double least, double most) { return "a number" + range_text(least, most); }
 
 std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates) {
   const std::string wanted = lower_case(word);

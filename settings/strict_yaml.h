@@ -7,18 +7,19 @@
 #include <filesystem>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace flashblock {
 
-/// Where a value was written, for messages: `FILE:LINE` and the path of keys, such as `recipe.steps[2]`.
+/// Where a value is written, for messages: `FILE:LINE` and the path of keys, such as `recipe.steps[2]`.
 struct YamlPlace {
-  std::string file;  ///< the file's name, or the option that stands for it, such as `--set`: that has no lines
+  std::string file;  ///< the name of the file, or the option that gave the value, such as `--set`
   std::string key;
 };
 
 /// One value of a YAML document and its place. Every reader throws ConfigError with one line:
-/// `FILE:LINE: key: what was found, what was wanted`.
+/// `FILE:LINE: key: found ..., wanted ...`.
 class YamlValue {
  public:
   YamlValue(YAML::Node node, YamlPlace place) : node_(std::move(node)), place_(std::move(place)) {}
@@ -30,6 +31,7 @@ class YamlValue {
   double number(double least = -std::numeric_limits<double>::max(),
                 double most = std::numeric_limits<double>::max()) const;
   double positive_number() const;
+  std::pair<int64_t, int64_t> frame_size() const;  ///< WIDTHxHEIGHT in pixels
   std::vector<YamlValue> list() const;
 
   bool is_map() const;
@@ -47,19 +49,19 @@ class YamlValue {
   YamlPlace place_;
 };
 
-/// A mapping whose keys are all read or refused. Usage: ask for every key that may be there, then call finish().
+/// A mapping whose keys are all read or refused. Usage: find() every known key, then call finish().
 class YamlMap {
  public:
   /// Throws: ConfigError unless `value` is a mapping of text keys, without duplicates and merge keys (`<<`).
   /// An empty document is an empty mapping.
   explicit YamlMap(const YamlValue& value);
 
-  /// The value of `key`, or none if it is not there. A key without a value (`key:`) counts as there.
+  /// The value of `key`; null if the mapping lacks it. A key without a value (`key:`) is present.
   const YamlValue* find(const std::string& key);
-  /// The value of `key`. Throws: ConfigError if it is not there.
+  /// The value of `key`. Throws: ConfigError if the mapping lacks it.
   const YamlValue& require(const std::string& key);
 
-  /// Throws: ConfigError for the first key that was never asked for, with the nearest known key.
+  /// Throws: ConfigError for the first key that is not known, with the nearest known one.
   void finish() const;
 
   const YamlValue& value() const { return value_; }
@@ -76,12 +78,16 @@ class YamlMap {
   std::vector<std::string> asked_;
 };
 
-/// The document in `file`. Throws: ConfigError if it cannot be read or is no YAML.
+/// The document in `file`. Throws: ConfigError if it cannot be read or is not YAML.
 YamlValue load_yaml(const std::filesystem::path& file);
 /// The document in `text`; `name` stands for the file in messages.
 YamlValue parse_yaml(const std::string& text, const std::string& name);
 
-/// The candidate that was probably meant by `word`; empty if none is near.
+/// What a number must be, in words: "a whole number from 1 to 240", "a number, 0 or more".
+std::string integer_words(int64_t least, int64_t most);
+std::string number_words(double least, double most);
+
+/// The candidate closest to `word`; empty if none is close.
 std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace flashblock

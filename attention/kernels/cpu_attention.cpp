@@ -4,8 +4,8 @@
 
 #include <immintrin.h>
 
-// All that follows is compiled for AVX-512 and runs only where cpu_attention_available says so. No header of the
-// standard library may be included below this line: its inline functions would carry these instructions elsewhere.
+// The code below is compiled for AVX-512 and runs only where cpu_attention_available is true. Do not include standard
+// headers below this line: their inline functions would be compiled with these instructions for the whole program.
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
 
@@ -13,8 +13,8 @@ namespace flashblock {
 namespace {
 
 constexpr int64_t kLanes = 16;  // floats of a vector
-constexpr int kRows = 6;        // queries of a micro-kernel: 6 x 4 accumulators of the 32 registers
-constexpr int kVectors = 4;     // vectors of a micro-kernel: 64 keys, or 64 values of a head
+constexpr int kRows = 6;        // queries per micro-kernel: 6 x 4 accumulators of the 32 registers
+constexpr int kVectors = 4;     // vectors per micro-kernel: 64 keys, or 64 values of a head
 constexpr int64_t kTile = CpuAttention::kTileKeys;
 constexpr int64_t kChunkTiles = 4;  // tiles between two updates of the softmax: keys and values of a chunk stay in L2
 constexpr int64_t kChunk = kChunkTiles * kTile;
@@ -41,7 +41,7 @@ inline __m512 exponential(__m512 x) {
 
 inline float scalar_exponential(float x) { return _mm512_cvtss_f32(exponential(_mm512_set1_ps(x))); }
 
-// Each element type: how many consecutive products one instruction adds (its group), how a tile is laid out, and the
+// Per element type: how many consecutive products one instruction adds (its group), the layout of a tile, and the
 // multiply-add. Layouts, in groups: keys [D / group][64 keys][group]; values [64 keys / group][D][group]; weights of a
 // query [keys / group][group].
 struct Float32 {
@@ -152,8 +152,8 @@ struct Softmax {
   float largest = -__builtin_inff();
   float sum = 0;
 
-  // Turns `count` scores into weights relative to the largest score so far; returns what older sums are to be
-  // multiplied with. Scores from `count` up to a multiple of the tile become weights 0.
+  // Turns `count` scores into weights relative to the largest score so far; returns the factor for older sums. Scores
+  // from `count` up to a multiple of the tile become weights 0.
   template <typename Type>
   float update(float* scores, int64_t count, float scale, typename Type::Value* weights) {
     const int64_t padded = (count + kTile - 1) / kTile * kTile;

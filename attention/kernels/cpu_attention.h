@@ -1,4 +1,4 @@
-// Flash attention for CPUs with AVX-512: the kernel's sizes, its scratch memory and its two stages.
+// Flash attention for CPUs with AVX-512: sizes, scratch memory and the two stages of the kernel.
 //
 // Stage 1 lays keys and values out in tiles of 64 keys, zero-padded; stage 2 runs one block of queries over all tiles
 // with an online softmax. Both stages are loops over independent units that the caller spreads over threads.
@@ -34,7 +34,7 @@ struct CpuAttention {
   int64_t query_units() const { return batch * heads * ((queries + kBlockQueries - 1) / kBlockQueries); }
 };
 
-/// True if this processor has the instructions and the kernel the head width (64 or 128).
+/// True if this processor has the instructions and the kernel supports the head width (64 or 128).
 bool cpu_attention_available(Element element, int64_t width);
 
 /// Stage 1 for units [begin, end) of pack_units().

@@ -1,4 +1,4 @@
-// The types of element that kernels take.
+// Element types of the kernels.
 #pragma once
 
 namespace flashblock {

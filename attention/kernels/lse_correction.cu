@@ -5,8 +5,8 @@
 namespace flashblock {
 namespace {
 
-// width / 8 neighbouring threads of a warp, a power of two, share a query and head. Divisions are of 32 bits: those of
-// 64 take longer than the memory does.
+// width / 8 neighboring threads of a warp, a power of two, share a query and head. Divisions are 32-bit: 64-bit ones
+// take longer than the memory accesses.
 template <typename T>
 __global__ void lse_correction_kernel(LseCorrectionArguments a, uint32_t vectors) {
   const uint32_t per_row = uint32_t(a.width) / 8, heads = uint32_t(a.heads), queries = uint32_t(a.queries);

@@ -1,4 +1,4 @@
-// First-order correction of a kept log-sum-exp in one pass over memory.
+// First-order correction of a cached log-sum-exp in one pass over memory.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -9,10 +9,10 @@
 
 namespace flashblock {
 
-/// Widths that the kernel takes: a power of two from kLeastCorrectedWidth to kMostCorrectedWidth.
+/// Widths that the kernel supports: powers of two from kLeastCorrectedWidth to kMostCorrectedWidth.
 inline constexpr int64_t kLeastCorrectedWidth = 8, kMostCorrectedWidth = 256;
 
-/// corrected = lse + scale (now - before) . key, of each query and head. Queries are [B, L, N, D] contiguous and
+/// corrected = lse + scale (now - before) . key, per query and head. Queries are [B, L, N, D] contiguous and
 /// 16-byte aligned, of at most 2^34 elements; mean keys likewise [B, M, N, D], query l having key l % M; log-sum-exps
 /// [B, N, L] contiguous.
 struct LseCorrectionArguments {

@@ -5,8 +5,8 @@
 namespace flashblock {
 namespace {
 
-// Each thread merges kVectors times eight values of one query and head. Divisions are of 32 bits: those of 64 take
-// longer than the memory does.
+// Each thread merges kVectors vectors of eight values, each of one query and head. Divisions are 32-bit: 64-bit ones
+// take longer than the memory accesses.
 template <typename T>
 __global__ void merge_kernel(MergeArguments a, uint32_t vectors) {
   const uint32_t per_row = uint32_t(a.width) / 8, heads = uint32_t(a.heads), queries = uint32_t(a.queries);
@@ -29,12 +29,12 @@ __global__ void merge_kernel(MergeArguments a, uint32_t vectors) {
 #pragma unroll
   for (int i = 0; i < kVectors; ++i) {
     if (index[i] >= vectors) continue;
-    // sigmoid(external - internal); rows over no keys weigh nothing, and two of them leave the internal row as it is.
+    // sigmoid(external - internal); rows over no keys have weight 0, so two of them leave the internal row unchanged.
     const float weight = external[i] == -INFINITY ? 0.0f : 1.0f / (1.0f + expf(internal[i] - external[i]));
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
       const float difference = e[i].x[j] - v[i].x[j];
-      // From the nearer end, so that the weights 0 and 1 give exactly one of the two.
+      // From the nearer end, so that weights 0 and 1 give exactly one of the two.
       v[i].x[j] = weight < 0.5f ? v[i].x[j] + weight * difference : e[i].x[j] - (1.0f - weight) * difference;
     }
     store8(internal_output + int64_t(index[i]) * 8, v[i]);

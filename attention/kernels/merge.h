@@ -17,7 +17,7 @@ struct MergeArguments {
   const float* external_lse;
   void* internal;  ///< replaced by the merged output
   const float* internal_lse;
-  float* merged_lse;  ///< other memory than the two inputs
+  float* merged_lse;  ///< must not alias the inputs
   int64_t batch, queries, heads, width;
 };
 

@@ -1,4 +1,4 @@
-// Eight neighbouring elements as fp32, loaded and stored 16 bytes at a time.
+// Eight neighboring elements as fp32, loaded and stored 16 bytes at a time.
 #pragma once
 
 #include <cuda_bf16.h>

@@ -1,4 +1,4 @@
-// Launches of kernels whose threads take eight neighbouring elements at a time.
+// Launches kernels whose threads process eight neighboring elements at a time.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -9,8 +9,8 @@
 
 namespace flashblock {
 
-inline constexpr int kThreads = 256;  // of a thread block
-inline constexpr int kVectors = 2;    // of a thread, so that more loads are in flight
+inline constexpr int kThreads = 256;  // per thread block
+inline constexpr int kVectors = 2;    // per thread, so that more loads are in flight
 
 /// Queues the kernel of the arguments' element type over all vectors of [batch, queries, heads, width] elements;
 /// returns the status of the launch.

@@ -26,7 +26,7 @@ __device__ void turn_eight(Eight<T>& eight, const Turn& turn) {
   }
 }
 
-// The thread blocks of one y have one of the parts.
+// blockIdx.y is the part.
 template <typename Layout>
 __global__ void __launch_bounds__(Layout::kThreads) norm_rope_kernel(const __grid_constant__ NormRopeParts parts) {
   using T = typename Layout::Element;
@@ -40,7 +40,7 @@ __global__ void __launch_bounds__(Layout::kThreads) norm_rope_kernel(const __gri
   Eight<T> v[Layout::kVectorCount];
   Layout::for_vectors(width, [&](int i, int column) { v[i] = load_eight(x + column); });
   if (!a.weight) return Layout::for_vectors(width, [&](int i, int column) { store_eight(out + column, v[i]); });
-  // Where a step is a number of whole heads, all vectors of a thread turn alike.
+  // If a step is a multiple of the head width, all vectors of a thread have the same rotation.
   Turn turn{};
   const bool turns_alike = Layout::kStep % int(a.head_dim) == 0;
   if (a.cosine && turns_alike) turn = turn_at(a, token, Layout::first_column());
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(Layout::kThreads) norm_rope_kernel(const __gri
   });
 }
 
-// Adds update * gate to the row `v` of x, and writes the row.
+// Adds update * gate to the row `v` of x, and stores the row.
 template <typename Layout, NormForm kForm, typename T>
 __device__ void add_update(const RowNormArguments& a, int64_t first, Eight<T> (&v)[Layout::kVectorCount]) {
   const T* update = static_cast<const T*>(a.update) + first;

@@ -1,5 +1,5 @@
-// Fused element-wise parts of a transformer layer, on raw memory: the same arguments for the CPU and the CUDA kernels.
-// Every intermediate that is a tensor of its own in the published model is rounded to the element type.
+// Fused element-wise operators of a transformer layer on raw memory; CPU and CUDA kernels share the arguments.
+// Every intermediate that is a tensor in the published model is rounded to the element type.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace flashblock {
 
-/// Longest row that the kernels take.
+/// Longest supported row.
 constexpr int64_t kLongestRow = 8192;
 
 /// RMS norm over a row, times a weight, then optionally the rotation of adjacent pairs, head by head.
@@ -21,7 +21,7 @@ struct NormRopeArguments {
   Element element;
   const void* x;  ///< rows of `width`, x_row_stride elements apart
   int64_t x_row_stride;
-  const void* weight;   ///< [width], or null, on the GPU alone: rows are copied as they are
+  const void* weight;   ///< [width]; null, on the GPU only: rows are copied
   const float* cosine;  ///< [tokens, head_dim / 2], or null: no rotation
   const float* sine;
   void* out;  ///< rows of `width`; strides in elements
@@ -30,7 +30,7 @@ struct NormRopeArguments {
   float eps;
 };
 
-/// Up to three tensors, such as the parts of a joined projection, whose rows are as many and as long.
+/// Up to three tensors with equal numbers and widths of rows, such as the parts of a joined projection.
 struct NormRopeParts {
   NormRopeArguments part[3];
   int count;
@@ -45,7 +45,7 @@ struct GatedSumArguments {
   int64_t rows, width;
 };
 
-/// What comes before a layer norm without parameters, and what after it. The CPU kernel has the first form alone.
+/// What precedes and what follows a layer norm without parameters. The CPU kernel supports the first form only.
 enum class NormForm {
   kModulated,       ///< norm(x) * scale + shift, rounded three times
   kAddedModulated,  ///< x += update first
@@ -72,7 +72,7 @@ struct GeluArguments {
   int64_t count;
 };
 
-// On the CPU: rows, or elements, [begin, end). Independent of each other, for threads to share.
+// On the CPU: rows, or elements, [begin, end). They are independent, so threads can share them.
 void norm_rope_rows(const NormRopeArguments& arguments, int64_t begin, int64_t end);
 void modulated_norm_rows(const RowNormArguments& arguments, int64_t begin, int64_t end);
 void gated_sum_rows(const GatedSumArguments& arguments, int64_t begin, int64_t end);

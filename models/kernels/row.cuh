@@ -10,9 +10,9 @@
 
 namespace flashblock {
 
-// Two neighbouring elements. An operation on them rounds once, to the element type: what an operator of its own would
-// have left. For bfloat16 that is also the fp32 result, rounded: with 8 bits of precision no product or sum rounds
-// differently on the way through fp32.
+// Two neighboring elements. An operation on them rounds once, to the element type, as a separate operator would. For
+// bfloat16 that is also the fp32 result, rounded: with 8 bits of precision no product or sum rounds differently on the
+// way through fp32.
 template <typename T>
 struct PairOf;
 template <>
@@ -46,7 +46,7 @@ __device__ inline float2 plus(float2 a, float2 b) { return make_float2(__fadd_rn
 __device__ inline __nv_bfloat162 times(__nv_bfloat162 a, __nv_bfloat162 b) { return __hmul2_rn(a, b); }
 __device__ inline __nv_bfloat162 plus(__nv_bfloat162 a, __nv_bfloat162 b) { return __hadd2_rn(a, b); }
 
-/// Eight neighbouring elements as they lie in memory, moved 16 bytes at a time.
+/// Eight neighboring elements as in memory, loaded and stored 16 bytes at a time.
 template <typename T>
 struct Eight {
   Pair<T> pair[4];
@@ -63,7 +63,7 @@ __device__ inline Eight<T> load_eight(const T* from) {
   return eight;
 }
 
-/// Of memory that the kernel does not write, so that the load need not wait for a store.
+/// From memory that the kernel does not write, so the load need not wait for a store.
 template <typename T>
 __device__ inline Eight<T> load_constant(const T* from) {
   constexpr int kWords = sizeof(Eight<T>) / sizeof(uint4);
@@ -84,17 +84,18 @@ __device__ inline void store_eight(T* to, const Eight<T>& eight) {
   for (int i = 0; i < kWords; ++i) reinterpret_cast<uint4*>(to)[i] = raw[i];
 }
 
-/// Whether rows fill the registers set aside for them: where they do, nothing is tested.
+/// Whether rows fill the registers reserved for them, so that no bounds are tested.
 enum class Fit { kUpTo, kExact };
 
-/// How a thread block of 128 threads holds rows: kWarps warps to a row, kVectors times eight elements to a thread.
+/// Distribution of rows over a thread block of 128 threads: kWarps warps per row, kVectors times eight elements per
+/// thread.
 /// One warp sums a row by shuffles alone; four share the longer rows, which would not fit its registers.
 template <typename T, int kWarps, int kVectors, Fit kFit = Fit::kUpTo>
 struct RowLayout {
   using Element = T;
   static constexpr int kThreads = 128;
   static constexpr int kRowThreads = 32 * kWarps;
-  static constexpr int kRows = kThreads / kRowThreads;  ///< of a thread block
+  static constexpr int kRows = kThreads / kRowThreads;  ///< per thread block
   static constexpr int kVectorCount = kVectors;
   static constexpr int kStep = 8 * kRowThreads;  ///< elements from one vector of a thread to the next
 
@@ -111,7 +112,7 @@ struct RowLayout {
     }
   }
 
-  /// Sum over the threads of a row, all of which call it and get it.
+  /// Sum over the threads of a row; all of them must call it, and all get the result.
   __device__ static float sum(float x) {
 #pragma unroll
     for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffu, x, offset);
@@ -128,7 +129,7 @@ struct RowLayout {
   }
 };
 
-/// Calls f with the layout for rows of `width`. The widths of the published models have layouts that they fill.
+/// Calls f with the layout for rows of `width`. The widths of the published models fill their layouts exactly.
 template <typename T, typename F>
 void with_layout_of(int64_t width, F f) {
   static_assert(RowLayout<T, 4, 8>::kStep * 8 == kLongestRow);

@@ -123,13 +123,13 @@ TEST(PolicyReplay, HoldsPoliciesAgainstExactAttention) {
   const auto data = [](const std::string& name) {
     return testing::formula_data(name, {1, kTokens, kHeads, kWidth}, 1.7);
   };
-  PolicyReplay replay(1, {{.curve = "first", .attention = {.refresh = RefreshPolicy::kFirstPass}},
-                          {.curve = "nth", .attention = {.refresh = RefreshPolicy::kEveryNth, .interval = 2}},
-                          {.curve = "bound", .attention = {.refresh = RefreshPolicy::kErrorBound, .bound = 1e-6}}});
+  PolicyReplay replay(1, {{.curve = "first", .attention = {.refresh = "first_pass"}},
+                          {.curve = "nth", .attention = {.refresh = "every_nth", .interval = 2}},
+                          {.curve = "bound", .attention = {.refresh = "error_bound", .bound = 1e-6}}});
   KvCache kv({.tokens_per_frame = kTokens, .frames_per_block = 1, .window_frames = 3}, 1, kHeads, kWidth, at::kCPU,
              at::kFloat);
-  BlockExternalCache external;
-  external.watch(&replay);
+  LayerExternal external;
+  external.observer = &replay;
   for (int block = 0; block < 3; ++block) {
     for (int step = 0; step < 3; ++step) {
       const std::string name = std::to_string(block) + "." + std::to_string(step);
@@ -137,10 +137,10 @@ TEST(PolicyReplay, HoldsPoliciesAgainstExactAttention) {
       staged.keys.copy_(data("k" + name));
       staged.values.copy_(data("v" + name));
       const Pass pass = step == 2 ? Pass::clean() : Pass::denoise(step);
-      block_attention(data("q" + name), kv, external, {.refresh = RefreshPolicy::kEveryPass}, pass);
+      block_attention(data("q" + name), kv, external, {.refresh = "every_pass"}, pass);
     }
     kv.commit();
-    external.forget();
+    external.cache.clear();
   }
   const std::vector<PolicyPoint> points = replay.result();
   ASSERT_EQ(points.size(), 7u) << "three policies, and four ways to copy or predict";

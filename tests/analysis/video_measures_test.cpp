@@ -23,7 +23,7 @@ RenderedBlock block(int64_t index, const at::Tensor& rgb, double latent = 0) {
 }
 
 TEST(FrameStatisticsTest, OfStripes) {
-  // Columns of black and of red: grey is 0 and 1/3, saturation 0 and 1.
+  // Columns of black and of red: gray is 0 and 1/3, saturation 0 and 1.
   at::Tensor stripes = at::zeros({1, 4, 6, 3}, at::kByte);
   for (const int64_t column : {1, 3, 5}) stripes.select(2, column).select(2, 0).fill_(255);
   const FrameStatistics statistics = frame_statistics(stripes);
@@ -42,7 +42,7 @@ TEST(PsnrTest, OfKnownErrors) {
 
 TEST(VideoMeterTest, MotionIsMeasuredAcrossBorders) {
   VideoMeter meter({.frames = 6});
-  // Grey levels 0, 10, 20 | 60, 70, 70 of 255.
+  // Gray levels 0, 10, 20 | 60, 70, 70 of 255.
   at::Tensor first = flat(3, 0), second = flat(3, 70);
   first[1].fill_(10);
   first[2].fill_(20);
@@ -52,10 +52,10 @@ TEST(VideoMeterTest, MotionIsMeasuredAcrossBorders) {
   ASSERT_EQ(meter.blocks().size(), 2u);
   const BlockMeasures a = meter.blocks()[0], b = meter.blocks()[1];
   EXPECT_TRUE(std::isnan(a.change_at_border));
-  EXPECT_NEAR(a.change_inside * 255, 10, 1e-4);
+  EXPECT_NEAR(a.change_within * 255, 10, 1e-4);
   EXPECT_NEAR(a.flicker * 255, 0, 1e-4) << "steady";
   EXPECT_NEAR(b.change_at_border * 255, 40, 1e-4);
-  EXPECT_NEAR(b.change_inside * 255, 5, 1e-4);
+  EXPECT_NEAR(b.change_within * 255, 5, 1e-4);
   EXPECT_NEAR(b.flicker * 255, (30 + 30 + 10) / 3.0 / 2, 1e-4) << "changes 10, 40, 10, 0";
   EXPECT_EQ(b.first_frame, 3);
   EXPECT_TRUE(std::isnan(b.frame_error)) << "there is no reference";
@@ -71,7 +71,7 @@ TEST(VideoMeterTest, OneFrameABlockAndAShortVideo) {
   meter.write(block(2, flat(1, 30)));  // beyond the end
   ASSERT_EQ(meter.blocks().size(), 2u);
   EXPECT_TRUE(std::isnan(meter.blocks()[0].flicker));
-  EXPECT_TRUE(std::isnan(meter.blocks()[1].change_inside));
+  EXPECT_TRUE(std::isnan(meter.blocks()[1].change_within));
   EXPECT_NEAR(meter.blocks()[1].change_at_border * 255, 10, 1e-4);
   const VideoSummary summary = summarize(meter.blocks(), 1, 16);
   EXPECT_NEAR(summary.drift.brightness, 1, 1e-6) << "twice as bright";
@@ -111,12 +111,12 @@ TEST(VideoMeterTest, EarlyErrorsAreThoseOfFiveSeconds) {
 }
 
 TEST(FidelityRunsTest, ExactFirstThenPoliciesThenFloorAndCeiling) {
-  const auto runs = fidelity_runs({{.name = "mine", .attention = {.refresh = RefreshPolicy::kFirstPass}}}, 7, 8);
+  const auto runs = fidelity_runs({{.name = "mine", .attention = {.refresh = "first_pass"}}}, 7, 8);
   ASSERT_EQ(runs.size(), 4u);
   EXPECT_EQ(runs[0].attention.mode, AttentionConfig::Mode::kExact);
-  EXPECT_EQ(runs[1].attention.refresh, RefreshPolicy::kFirstPass);
+  EXPECT_EQ(runs[1].attention.refresh, "first_pass");
   EXPECT_EQ(runs[1].seed, 7u);
-  EXPECT_EQ(runs[2].attention.refresh, RefreshPolicy::kEveryPass);
+  EXPECT_EQ(runs[2].attention.refresh, "every_pass");
   EXPECT_EQ(runs[3].seed, 8u);
 }
 

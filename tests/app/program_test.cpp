@@ -10,9 +10,13 @@
 #include "app/command_line.h"
 #include "app/interrupt.h"
 #include "app/progress.h"
+#include "app/resume_command.h"
+#include "app/setting_options.h"
 #include "core/error.h"
 #include "core/error_report.h"
 #include "render/resume.h"
+#include "settings/config_reader.h"
+#include "settings/settings_table.h"
 #include "tests/support/error_text.h"
 #include "tests/support/temporary_folder.h"
 
@@ -52,6 +56,26 @@ TEST(CommandLine, ReadsSwitches) {
   EXPECT_TRUE(parse({"info", "demo", "--json"}).info->json);
   EXPECT_FALSE(parse({"info", "demo"}).info->json);
   EXPECT_EQ(parse({"info", "demo", "--size", "832x480"}).info->size, "832x480");
+}
+
+// tests/settings shows the same for files, identity and docs.
+TEST(CommandLine, ARowOfTheSettingsTableIsAllThatAnOptionNeeds) {
+  EXPECT_THROW(parse({"render", "a", "--jitter", "3"}), ConfigError);
+  const AddedSetting row(
+      {.name = "sampler.jitter",
+       .field = fields::number(
+           fields::field(&RenderConfig::model, &ModelDescription::defaults, &VideoDefaults::seconds), 0, 9),
+       .help = "Jitter of the sampler",
+       .option = {.names = {"--jitter"}, .group = "Video", .type = "X"}});
+  EXPECT_THAT(*parse({"render", "--help"}).text, HasSubstr("--jitter X"));
+  for (const Request& request :
+       {parse({"render", "a", "--jitter", "3"}), parse({"analyze", "fidelity", "--jitter", "3"}),
+        parse({"render", "a", "--set", "sampler.jitter=3"})}) {
+    const auto& layers = request.render ? request.render->layers : request.fidelity->analysis.layers;
+    RenderConfig config;
+    for (const ConfigLayer& layer : layers) read_settings(layer, config);
+    EXPECT_EQ(config.model.defaults.seconds, 3);
+  }
 }
 
 TEST(CommandLine, SaysWhatMayBeMeant) {
@@ -96,7 +120,8 @@ TEST(ErrorReport, MapsErrorsToStatusAndOneLine) {
   const ErrorReport memory = report(c10::OutOfMemoryError(
       {__func__, __FILE__, __LINE__}, "CUDA out of memory. Tried to allocate 2 GiB.\nframe #0: nonsense"));
   EXPECT_EQ(memory.status, ExitStatus::kDevice);
-  EXPECT_THAT(memory.line, HasSubstr("--size"));
+  EXPECT_THAT(memory.line, HasSubstr("render smaller frames with size"));
+  EXPECT_THAT(error_line(memory.message, memory.remedies, option_of), HasSubstr("smaller frames with --size"));
   EXPECT_THAT(memory.line, Not(HasSubstr("frame #0")));
   EXPECT_EQ(report(c10::Error({__func__, __FILE__, __LINE__}, "CUDA error: an illegal memory access")).status,
             ExitStatus::kDevice);

@@ -62,9 +62,9 @@ void expect_merge_equals_attention_over_all(at::TensorOptions options) {
   for (const double sharpness : {1.7, 30.0})
     for (const int64_t split : {1, 64, 100, 199}) {
       const Inputs x = inputs(48, 200, 3, 64, options, sharpness);
-      const Inputs outside = first_keys(x, split), inside = other_keys(x, split);
+      const Inputs external = first_keys(x, split), internal = other_keys(x, split);
       const AttentionState merged =
-          merge(attention_with_lse(outside.q, outside.k, outside.v), attention_with_lse(inside.q, inside.k, inside.v));
+          merge(attention_with_lse(external.q, external.k, external.v), attention_with_lse(internal.q, internal.k, internal.v));
       const AttentionState expected = exact(x);
       EXPECT_TENSORS_NEAR_IN_NORM(merged.output, expected.output, tolerance(dtype)) << "split at " << split;
       EXPECT_TENSORS_CLOSE(merged.lse, expected.lse, 1e-5, kLseTolerance) << "split at " << split;
@@ -82,8 +82,8 @@ void expect_extreme_scores_survive(at::TensorOptions options) {
     return attention_with_lse(q, k.narrow(1, from, count), v.narrow(1, from, count));
   };
   const at::Tensor largest = v.select(1, 3).unsqueeze(1).expand({1, 2, 1, 64});
-  EXPECT_TENSORS_CLOSE(merge(state(0, 3), state(3, 1)).output, largest, 0, 0) << "large score inside";
-  EXPECT_TENSORS_CLOSE(merge(state(3, 1), state(0, 3)).output, largest, 0, 0) << "large score outside";
+  EXPECT_TENSORS_CLOSE(merge(state(0, 3), state(3, 1)).output, largest, 0, 0) << "large score internal";
+  EXPECT_TENSORS_CLOSE(merge(state(3, 1), state(0, 3)).output, largest, 0, 0) << "large score external";
   EXPECT_TENSORS_CLOSE(merge(state(0, 3), state(3, 1)).lse, at::full({1, 1, 2}, 9800.0), 1e-6, 0);
   const Inputs low{q, k.narrow(1, 0, 3), v.narrow(1, 0, 3)};
   EXPECT_TENSORS_CLOSE(merge(state(0, 1), state(1, 2)).output, exact(low).output, 1e-2, 1e-2) << "all scores low";
@@ -115,30 +115,30 @@ TEST(AttentionCuda, FewQueriesOverManyKeysAreNearTheFloat64Result) {
     }
 }
 
-void expect_chosen_heads_get_their_attention(at::TensorOptions options) {
+void expect_masked_heads_get_their_attention(at::TensorOptions options) {
   const at::ScalarType dtype = c10::typeMetaToScalarType(options.dtype());
   for (const int64_t width : {64, 128}) {
     const Inputs x = inputs(37, 151, 3, width, options);
     const AttentionState expected = exact(x);
-    for (const auto& chosen :
+    for (const auto& mask :
          {at::tensor({1, 0, 1}), at::tensor({0, 1, 0}), at::tensor({1, 1, 1}), at::tensor({0, 0, 0})}) {
-      const AttentionState actual = attention_of_chosen_heads(x.q, x.k, x.v, chosen.to(x.q.device()) > 0);
+      const AttentionState actual = attention_of_masked_heads(x.q, x.k, x.v, mask.to(x.q.device()) > 0);
       for (int64_t head = 0; head < 3; ++head) {
-        if (chosen[head].item<int64_t>() == 0) continue;
+        if (mask[head].item<int64_t>() == 0) continue;
         EXPECT_TENSORS_NEAR_IN_NORM(actual.output.select(2, head), expected.output.select(2, head), tolerance(dtype));
         EXPECT_TENSORS_CLOSE(actual.lse.select(1, head), expected.lse.select(1, head), 0, kLseTolerance);
       }
     }
   }
 }
-TEST(Attention, ChosenHeadsGetTheirAttention) {
-  expect_chosen_heads_get_their_attention(at::kFloat);
-  expect_chosen_heads_get_their_attention(at::kBFloat16);
+TEST(Attention, MaskedHeadsGetTheirAttention) {
+  expect_masked_heads_get_their_attention(at::kFloat);
+  expect_masked_heads_get_their_attention(at::kBFloat16);
 }
-TEST(AttentionCuda, ChosenHeadsGetTheirAttention) {
+TEST(AttentionCuda, MaskedHeadsGetTheirAttention) {
   FLASHBLOCK_NEED_CUDA();
-  expect_chosen_heads_get_their_attention(at::TensorOptions(at::kCUDA).dtype(at::kFloat));
-  expect_chosen_heads_get_their_attention(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
+  expect_masked_heads_get_their_attention(at::TensorOptions(at::kCUDA).dtype(at::kFloat));
+  expect_masked_heads_get_their_attention(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
 }
 
 TEST(Attention, TakesRangesOfALargerBufferAndSlicesOfAJoinedProjection) {

@@ -1,4 +1,4 @@
-// Exact attention and attention with a kept external state, over the passes of several frame blocks.
+// Exact attention and attention with a cached external state, over the passes of several frame blocks.
 #include "attention/block_attention.h"
 
 #include <ATen/Functions.h>
@@ -19,7 +19,7 @@ namespace {
 constexpr int64_t kTokensPerFrame = 6, kFrames = 3, kHeads = 2, kWidth = 64, kSteps = 4;
 const AttentionConfig kExact{.mode = AttentionConfig::Mode::kExact};
 
-AttentionConfig flashblock_with(RefreshPolicy refresh) { return {AttentionConfig::Mode::kFlashblock, refresh}; }
+AttentionConfig flashblock_with(RefreshPolicyRef refresh) { return {AttentionConfig::Mode::kFlashblock, refresh}; }
 constexpr int64_t kLayer = 7;
 
 // Runs blocks of kSteps denoising passes and a clean pass over one layer; queries and keys differ in every pass.
@@ -33,12 +33,12 @@ class Layer {
     for (int64_t step = 0; step < kSteps; ++step) outputs.push_back(pass(block, step, Pass::denoise(step)));
     outputs.push_back(pass(block, kSteps, Pass::clean()));
     kv_.commit();
-    external_.forget();
+    external_.cache.clear();
     return outputs;
   }
 
-  const BlockExternalCache& external() const { return external_; }
-  void watch(AttentionObserver* observer) { external_.watch(observer); }
+  const LayerExternal& external() const { return external_; }
+  void watch(AttentionObserver* observer) { external_.observer = observer; }
 
  private:
   at::Tensor pass(int64_t block, int64_t step, const Pass& pass) {
@@ -52,17 +52,17 @@ class Layer {
 
   AttentionConfig config_;
   KvCache kv_;
-  BlockExternalCache external_{kLayer};
+  LayerExternal external_{.layer = kLayer};
 };
 
 TEST(BlockAttention, FirstBlockIsTheSameBitForBitInBothModes) {
   const auto expected = Layer(kExact).run_block(0);
-  const auto actual = Layer(flashblock_with(RefreshPolicy::kFirstPass)).run_block(0);
+  const auto actual = Layer(flashblock_with("first_pass")).run_block(0);
   for (size_t i = 0; i < expected.size(); ++i) EXPECT_TENSORS_IDENTICAL(actual[i], expected[i]);
 }
 
 TEST(BlockAttention, EveryPassRefreshedEqualsExact) {
-  Layer exact(kExact), refreshed(flashblock_with(RefreshPolicy::kEveryPass));
+  Layer exact(kExact), refreshed(flashblock_with("every_pass"));
   for (int64_t block = 0; block < 5; ++block) {
     const auto expected = exact.run_block(block), actual = refreshed.run_block(block);
     for (size_t i = 0; i < expected.size(); ++i) EXPECT_TENSORS_NEAR_IN_NORM(actual[i], expected[i], 1e-6);
@@ -70,12 +70,12 @@ TEST(BlockAttention, EveryPassRefreshedEqualsExact) {
 }
 
 TEST(BlockAttention, ReusedPassesDifferAndRefreshedOnesDoNot) {
-  for (const RefreshPolicy policy : {RefreshPolicy::kFirstPass, RefreshPolicy::kFirstAndCleanPass}) {
+  for (const RefreshPolicyRef policy : {"first_pass", "first_and_clean_pass"}) {
     Layer exact(kExact), reusing(flashblock_with(policy));
     for (int64_t block = 0; block < 5; ++block) {
       const auto expected = exact.run_block(block), actual = reusing.run_block(block);
       for (int64_t i = 0; i <= kSteps; ++i) {
-        const bool fresh = block == 0 || i == 0 || (i == kSteps && policy == RefreshPolicy::kFirstAndCleanPass);
+        const bool fresh = block == 0 || i == 0 || (i == kSteps && policy == RefreshPolicyRef("first_and_clean_pass"));
         const double error = testing::relative_norm_error(actual[size_t(i)], expected[size_t(i)]);
         EXPECT_TRUE(fresh ? error < 1e-6 : error > 1e-3) << to_string(policy) << " block " << block << " pass " << i;
         EXPECT_TRUE(at::isfinite(actual[size_t(i)]).all().item<bool>());
@@ -89,29 +89,19 @@ TEST(BlockAttention, CountsExternalAttentionsComputedAndReused) {
     AttentionConfig config;
     int64_t computed, reused;  // per block after the first
   };
-  for (const Case& expected : {Case{kExact, 5, 0}, Case{flashblock_with(RefreshPolicy::kEveryPass), 5, 0},
-                               Case{flashblock_with(RefreshPolicy::kFirstPass), 1, 4},
-                               Case{flashblock_with(RefreshPolicy::kFirstAndCleanPass), 2, 3}}) {
+  for (const Case& expected :
+       {Case{kExact, 5, 0}, Case{flashblock_with("every_pass"), 5, 0}, Case{flashblock_with("first_pass"), 1, 4},
+        Case{flashblock_with("first_and_clean_pass"), 2, 3}}) {
     Layer layer(expected.config);
     for (int64_t block = 0; block < 4; ++block) layer.run_block(block);
-    EXPECT_EQ(layer.external().computed(), 3 * kHeads * expected.computed);
-    EXPECT_EQ(layer.external().reused(), 3 * kHeads * expected.reused);
+    EXPECT_EQ(layer.external().work.computed(), 3 * kHeads * expected.computed);
+    EXPECT_EQ(layer.external().work.reused(), 3 * kHeads * expected.reused);
   }
 }
 
 TEST(AttentionConfigNames, AreReadAsWritten) {
   for (const auto mode : {AttentionConfig::Mode::kExact, AttentionConfig::Mode::kFlashblock})
     EXPECT_EQ(parse_attention_mode(to_string(mode)), mode);
-  for (const auto policy : {RefreshPolicy::kEveryPass, RefreshPolicy::kFirstPass, RefreshPolicy::kFirstAndCleanPass})
-    EXPECT_EQ(parse_refresh_policy(to_string(policy)), policy);
-  try {
-    parse_refresh_policy("sometimes");
-    FAIL();
-  } catch (const ConfigError& error) {
-    EXPECT_EQ(std::string(error.what()),
-              "attention.refresh: 'sometimes' is unknown; possible are every_pass, first_pass, first_and_clean_pass, "
-              "every_nth, published_gate, error_bound");
-  }
 }
 
 // Merges what it is shown.
@@ -128,12 +118,12 @@ class MergingObserver : public AttentionObserver {
   std::vector<bool> computed;
 };
 
-TEST(BlockAttention, AnObserverIsShownBothPartsOfEveryAttentionOverAPast) {
+TEST(BlockAttention, AnObserverIsShownBothSidesOfEveryAttentionWithExternalKeys) {
   MergingObserver observer;
-  Layer layer(flashblock_with(RefreshPolicy::kFirstAndCleanPass));
+  Layer layer(flashblock_with("first_and_clean_pass"));
   layer.watch(&observer);
   layer.run_block(0);
-  EXPECT_TRUE(observer.outputs.empty()) << "the first block has no past";
+  EXPECT_TRUE(observer.outputs.empty()) << "the first block has no external keys";
   const auto outputs = layer.run_block(1);
   ASSERT_EQ(observer.outputs.size(), outputs.size());
   for (size_t i = 0; i < outputs.size(); ++i) EXPECT_TENSORS_CLOSE(observer.outputs[i], outputs[i], 1e-6, 1e-6);

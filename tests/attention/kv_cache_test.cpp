@@ -125,7 +125,7 @@ TEST(KvCache, MovesNothingAndAllocatesNothing) {
   }
 }
 
-TEST(KvCache, ResetForgetsAllFrames) {
+TEST(KvCache, ResetDropsAllFrames) {
   KvCache cache = make_cache({kTokensPerFrame, 3, 9, 3});
   write_block(cache, 0, 3, 0);
   cache.commit();

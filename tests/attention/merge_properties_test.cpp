@@ -145,7 +145,7 @@ void expect_merge_is_associative(at::Device device) {
   }
 }
 
-/// A score of one dominates all others by 10^4: the result is its value, and no other weighs anything.
+/// A score of one dominates all others by 10^4: the result is its value, and no other has weight.
 void expect_a_far_larger_score_takes_all(at::Device device) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     for (const int64_t width : {64, 128}) {

@@ -1,4 +1,4 @@
-// Records, locks, the order of rendering, what is drawn and what is reported.
+// Job statuses, locks, rendering order, progress display and reports.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <yaml-cpp/yaml.h>
@@ -9,9 +9,12 @@
 #include "batch/batch_folder.h"
 #include "batch/batch_report.h"
 #include "batch/board.h"
+#include "batch/embedded_files.h"
 #include "batch/job_check.h"
 #include "core/error.h"
+#include "core/html_page.h"
 #include "tests/support/error_text.h"
+#include "tests/support/page_data.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flashblock {
@@ -29,7 +32,7 @@ BatchVideo video_named(const std::string& name, const std::string& prompt = "a r
   return video;
 }
 
-TEST(BatchFolder, KeepsRecords) {
+TEST(BatchFolder, KeepsStatuses) {
   const testing::TemporaryFolder folder;
   const BatchFolder batch(folder / "videos.yaml");
   batch.create();
@@ -42,7 +45,7 @@ TEST(BatchFolder, KeepsRecords) {
                           .frames = 33,
                           .seconds = 1.5,
                           .output = "/a.mp4",
-                          .begun = "2026-01-01T00:00:00Z",
+                          .started = "2026-01-01T00:00:00Z",
                           .ended = "2026-01-01T00:00:02Z",
                           .changed_ms = 5};
   batch.write("a", written);
@@ -50,10 +53,49 @@ TEST(BatchFolder, KeepsRecords) {
   EXPECT_EQ(to_json(read), to_json(written));
   EXPECT_EQ(read.fault->message, "no \"block\"");
   std::ofstream(folder / "videos.batch/a.json") << "{";
-  EXPECT_EQ(batch.read("a").state, JobState::kWaiting) << "a spoiled record says nothing";
+  EXPECT_EQ(batch.read("a").state, JobState::kWaiting) << "a damaged status is ignored";
 }
 
-TEST(BatchFolder, WhatRunsWithoutALockIsInterrupted) {
+TEST(JobStatus, SurvivesJson) {
+  for (const JobState state : {JobState::kWaiting, JobState::kRunning, JobState::kElsewhere, JobState::kDone,
+                               JobState::kFailed, JobState::kInterrupted}) {
+    JobStatus written{.state = state,
+                      .attempts = 2,
+                      .block = 3,
+                      .blocks = 8,
+                      .frames = 33,
+                      .seconds = 1.5,
+                      .output = "/a.mp4",
+                      .started = "2026-01-01T00:00:00Z",
+                      .ended = "2026-01-01T00:00:02Z",
+                      .changed_ms = 5};
+    if (state == JobState::kFailed) written.fault = JobFault{"media", 5, "a \"disk\" is full"};
+    if (state == JobState::kRunning) {
+      written.stage = "rendering";
+      written.frames_per_second = 15.5;
+      written.seconds_left = 43;
+    }
+    const JobStatus read = job_status_from_json(to_json(written));
+    EXPECT_EQ(read.state, state);
+    EXPECT_EQ(read.attempts, 2);
+    EXPECT_EQ(read.block, 3);
+    EXPECT_EQ(read.blocks, 8);
+    EXPECT_EQ(read.frames, 33);
+    EXPECT_EQ(read.seconds, 1.5);
+    EXPECT_EQ(read.output, "/a.mp4");
+    EXPECT_EQ(read.started, "2026-01-01T00:00:00Z");
+    EXPECT_EQ(read.ended, "2026-01-01T00:00:02Z");
+    EXPECT_EQ(read.changed_ms, 5);
+    EXPECT_EQ(read.stage, written.stage);
+    EXPECT_EQ(read.frames_per_second, written.frames_per_second);
+    EXPECT_EQ(read.seconds_left, written.seconds_left);
+    ASSERT_EQ(read.fault.has_value(), written.fault.has_value());
+    if (read.fault) EXPECT_EQ(read.fault->message, written.fault->message);
+  }
+  EXPECT_THROW(job_status_from_json({{"state", "done"}}), nlohmann::json::exception);
+}
+
+TEST(BatchFolder, ARunningVideoWithoutALockIsInterrupted) {
   const testing::TemporaryFolder folder;
   const BatchFolder batch(folder / "videos.yaml");
   batch.create();
@@ -76,7 +118,7 @@ TEST(BatchOrder, VideosOfAModelStayTogether) {
   EXPECT_THAT(render_order(videos), ElementsAre(0u, 2u, 1u, 4u, 3u));
 }
 
-TEST(BatchBoard, DrawsALineThatFits) {
+TEST(BatchBoard, ALineFitsTheWidth) {
   const BatchVideo video = video_named("größe");
   JobStatus record{.state = JobState::kRunning,
                    .block = 3,
@@ -92,7 +134,7 @@ TEST(BatchBoard, DrawsALineThatFits) {
   EXPECT_THAT(board_line(video, record, 7, 0), HasSubstr("loading the model"));
 }
 
-TEST(BatchBoard, TellsEveryState) {
+TEST(BatchBoard, ShowsEveryState) {
   const std::vector<BatchVideo> videos(6, video_named("a"));
   const std::vector<JobStatus> records = {{.state = JobState::kDone, .frames = 33, .seconds = 4},
                                           {.state = JobState::kFailed, .fault = JobFault{"hang", 4, "it hangs"}},
@@ -101,8 +143,8 @@ TEST(BatchBoard, TellsEveryState) {
                                           {.state = JobState::kElsewhere, .stage = "rendering"},
                                           {.state = JobState::kWaiting, .fault = JobFault{"crash", 1, "it broke"}}};
   const std::string table = board_table(videos, records, {0, 1, 2, 3, 4, 5});
-  for (const char* text : {"33 frames in 0:04", "it hangs", "at block 1/2", "in another run", "again after: it broke",
-                           "1 of 6 videos done, 1 failed, 1 running, 1 interrupted, 2 to do"}) {
+  for (const char* text : {"33 frames in 0:04", "it hangs", "at block 1/2", "in another run", "retry after: it broke",
+                           "1 of 6 videos done, 1 failed, 1 running, 1 interrupted, 2 waiting"}) {
     EXPECT_THAT(table, HasSubstr(text));
   }
 }
@@ -133,30 +175,44 @@ TEST_F(BatchReport, JsonNamesFileAndLineOfAFault) {
   EXPECT_EQ(json.at("videos")[1].at("error").at("line"), 4) << "the job's own line";
 }
 
-TEST_F(BatchReport, PageEscapesWhatUsersWrote) {
+TEST_F(BatchReport, PageHoldsWhatUsersWroteAsDataOnly) {
   videos_ = {video_named("a", "<script>alert('x')</script> & \"more\"")};
   videos_[0].name = "<b>";
   videos_[0].config.output = "/jobs/a \"b\"#?.mp4";
   videos_[0].config.timeline = {{2, "<i>"}};
   records_ = {{.state = JobState::kDone, .frames = 32}};
-  std::string page = report_page(account());
-  EXPECT_THAT(page, HasSubstr("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;more&quot;"));
-  EXPECT_THAT(page, HasSubstr("<h3>&lt;b&gt;</h3>"));
-  EXPECT_THAT(page, HasSubstr("&lt;i&gt;"));
-  EXPECT_THAT(page, HasSubstr("href=\"./a%20%22b%22%23%3F.mp4\""));
-  EXPECT_THAT(page, HasSubstr("data-length=\"0:02\""));
+  const std::string page = html_page(batch_page(), report_page_json(account()));
   EXPECT_THAT(page, Not(HasSubstr("<script>alert")));
+  const nlohmann::json video = testing::page_data(page).at("videos")[0];
+  EXPECT_EQ(video.at("name"), "<b>");
+  EXPECT_EQ(video.at("prompt"), videos_[0].config.prompt);
+  EXPECT_EQ(video.at("timeline")[0].at("prompt"), "<i>");
+  EXPECT_EQ(video.at("file"), "a \"b\"#?.mp4") << "from the report's folder";
+  EXPECT_FALSE(video.contains("preview")) << "there is none";
   records_[0] = {.state = JobState::kFailed, .fault = JobFault{"media", 5, "<u>"}};
-  page = report_page(account());
-  EXPECT_THAT(page, HasSubstr("&lt;u&gt;"));
-  EXPECT_THAT(page, Not(HasSubstr("href=\"./"))) << "there is no video to link to";
+  EXPECT_FALSE(report_page_json(account()).at("videos")[0].contains("file")) << "there is no video to link to";
 }
 
-TEST_F(BatchReport, PromptsThatAreNotToBeToldAreNot) {
+TEST_F(BatchReport, PreviewsAreInThePageUntilItIsLarge) {
+  folder_.create();
+  videos_ = {video_named("a"), video_named("b"), video_named("c")};
+  records_ = {{.state = JobState::kDone}, {.state = JobState::kDone}, {.state = JobState::kWaiting}};
+  for (const BatchVideo& video : videos_) std::ofstream(folder_.preview_file(video.name)) << "foobar";
+  const BatchAccount here{temporary_ / "videos.yaml", temporary_ / "report.json", videos_, records_, folder_};
+  nlohmann::ordered_json json = report_page_json(here, 12);
+  EXPECT_EQ(json.at("videos")[0].at("preview"), "data:image/jpeg;base64,Zm9vYmFy");
+  EXPECT_EQ(json.at("videos")[1].at("preview"), "data:image/jpeg;base64,Zm9vYmFy");
+  EXPECT_FALSE(json.at("videos")[2].contains("preview"));
+  json = report_page_json(here, 11);
+  EXPECT_EQ(json.at("videos")[0].at("preview"), "data:image/jpeg;base64,Zm9vYmFy");
+  EXPECT_EQ(json.at("videos")[1].at("preview"), "videos.batch/b.jpg");
+}
+
+TEST_F(BatchReport, LeavesPromptsOutWithoutMetadata) {
   videos_ = {video_named("a", "a secret")};
   videos_[0].config.metadata = false;
   records_ = {{.state = JobState::kDone, .frames = 32}};
-  EXPECT_THAT(report_page(account()), Not(HasSubstr("a secret")));
+  EXPECT_THAT(report_page_json(account()).dump(), Not(HasSubstr("a secret")));
   EXPECT_THAT(report_json(account()).dump(), Not(HasSubstr("a secret")));
 }
 
@@ -169,7 +225,7 @@ TEST_F(BatchReport, AnotherReportIsNotReplaced) {
   make("one.yaml").write();
   EXPECT_TRUE(std::filesystem::exists(temporary_ / "r.html"));
   EXPECT_NO_THROW(make("one.yaml"));
-  EXPECT_THAT(testing::error_text<ConfigError>([&] { make("two.yaml"); }), HasSubstr("--report"));
+  EXPECT_THAT(testing::error_text<ConfigError>([&] { make("two.yaml"); }), HasSubstr("is not the report of"));
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
-"""The page in a browser, against the program: what a person sees, steers and keeps.
+"""The page in a browser, against the program: watching, changing prompts, downloads.
 
     .venv/bin/pip install playwright; apt-get install chromium
     .venv/bin/python -m unittest discover -s tests/browser -p '*_test.py'
 
-FLASHBLOCK_PROGRAM names another program than build/cuda-release/app/flashblock; FLASHBLOCK_SCREENSHOTS a folder that is
-filled with screenshots.
+FLASHBLOCK_PROGRAM is the program, by default build/cuda-release/app/flashblock; FLASHBLOCK_SCREENSHOTS a folder for
+screenshots.
 """
 
 import json
@@ -38,7 +38,7 @@ def packets(video):
 
 
 class Page:
-    """One viewer. Everything the browser complains about is kept in `complaints`."""
+    """One viewer. `complaints` holds the errors and warnings of the browser's console."""
 
     def __init__(self, browser, url, script=None, **context):
         self.complaints = []
@@ -64,7 +64,7 @@ class Page:
             self.tab.wait_for_timeout(30)
 
     def brightness_at(self, seconds):
-        """Mean of the frame on the screen, 0 to 255."""
+        """Mean brightness of the displayed frame, 0 to 255."""
         self.tab.evaluate("""async seconds => {
             video.pause();
             if (player) player.wantsPlay = false;
@@ -109,7 +109,7 @@ class BrowserTest(unittest.TestCase):
         return page
 
     def start(self, page, prompt, seconds, seed, size="256x144"):
-        """By the keyboard alone: to the sentence with /, through the fields with Tab, off with Ctrl and Enter."""
+        """Starts a video with the keyboard alone: to the prompt with /, through the fields with Tab, Enter sends it."""
         known = page.ask("[...videos.keys()]")
         keyboard = page.tab.keyboard
         page.ask("document.activeElement.blur()")
@@ -175,7 +175,7 @@ class BrowserTest(unittest.TestCase):
         self.assertEqual(packets(self.folder / "again.mp4"), steered, "the same video, bit for bit")
         self.assertEqual(first.complaints + second.complaints + phone.complaints, [])
 
-    def test_2_video_of_before_is_watched_saved_and_deleted(self):
+    def test_2_earlier_video_is_watched_saved_and_deleted(self):
         page = self.open()
         page.until("document.querySelector('.card img')?.naturalWidth > 0")
         page.tab.locator(".card .play").first.click()
@@ -210,7 +210,7 @@ class BrowserTest(unittest.TestCase):
         self.assertAlmostEqual(page.ask("leadOf(videos.get('%s')).block" % video), 0.75, msg="frame blocks as they are")
         self.assertEqual(page.complaints, [])
 
-    def test_4_refusal_is_shown(self):
+    def test_4_error_is_shown(self):
         page = self.open()
         page.tab.locator("#prompt").fill("a boat")
         page.tab.locator("#size").fill("250x144")
@@ -224,14 +224,14 @@ class BrowserTest(unittest.TestCase):
         video = self.start(page, DAY, 4, 3)
         page.until("video.currentSrc.endsWith('/hls/%s/live.m3u8?from=start') && video.currentTime > 0" % video)
         page.until("video.ended")
-        # Chromium does not heed EXT-X-START: it may begin three target durations, 3 s, before the end of a list that
-        # still grows, and counts from there.
+        # Chromium ignores EXT-X-START: it may start three target durations, 3 s, before the end of a growing playlist,
+        # and counts from there.
         self.assertGreater(page.ask("video.currentTime"), 2.9)
         self.assertLess(page.ask("video.currentTime"), 4.2)
         self.assertEqual(page.complaints, [])
 
     def test_6_rate_follows_the_render(self):
-        """The page's own rule, against renders of any speed: blocks of 0.75 s that come all `block / speed` seconds."""
+        """The page's playback rate for renders of several speeds: blocks of 0.75 s that arrive every `block / speed` seconds."""
         page = self.open()
         for speed, least, most, stops in ((2.0, 1, 1, 0), (1.0, .9, 1, 0), (.8, .75, .85, 0), (.6, .55, .65, 0), (.3, .5, .5, 30)):
             seen = page.ask("""(() => {
@@ -257,9 +257,9 @@ class BrowserTest(unittest.TestCase):
                 self.assertEqual(seen["jumps"], 0, "a rate that changes smoothly")
                 self.assertGreater(seen["shown"], 100 * min(1, speed) - 5)
 
-    def test_7_slow_render_is_played_slowly_and_says_so(self):
+    def test_7_slow_render_is_played_slowly_and_reported(self):
         page = self.open()
-        video = self.start(page, DAY, 3, 4, size="512x288")  # a quarter of what plays, on two cores
+        video = self.start(page, DAY, 3, 4, size="512x288")  # a quarter of real time, on two cores
         page.until("videos.get('%s').block >= 3 && player && player.choice" % video)
         says = {"real": "Real time", "slow": "Slowed to", "crawl": "Half speed", "wait": "Waiting", "whole": ""}
         modes, slowest = set(), 9
@@ -278,7 +278,7 @@ class BrowserTest(unittest.TestCase):
         page.until("video.ended")
         self.assertEqual(page.complaints, [])
 
-    def test_8_fits_a_phone_and_names_everything(self):
+    def test_8_fits_a_phone_and_labels_everything(self):
         page = self.open(**PHONE, color_scheme="dark", reduced_motion="reduce")
         self.assertLessEqual(page.ask("document.documentElement.scrollWidth"), 390)
         unnamed = page.ask("""[...document.querySelectorAll('button, input, textarea, a, [role=slider], video')]
@@ -289,7 +289,7 @@ class BrowserTest(unittest.TestCase):
         page.screenshot("phone")
         self.assertEqual(page.complaints, [])
 
-    def test_9_page_of_one_command_knows_when_that_has_ended(self):
+    def test_9_page_of_a_preview_reports_its_end(self):
         log = self.folder / "preview.log"
         with open(log, "w") as errors:
             command = subprocess.Popen([PROGRAM, "render", DAY, "--model", str(ROOT / "assets/demo"), "--device", "cpu", "--seconds", "3",

@@ -6,14 +6,19 @@
 
 #include "media/video_reader.h"
 #include "tests/end_to_end/program_run.h"
+#include "tests/support/page_data.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flashblock {
 namespace {
 
 using namespace testing;
+using ::testing::AllOf;
+using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
 using Words = std::vector<std::string>;
 using Json = nlohmann::json;
 
@@ -45,7 +50,7 @@ TEST_F(Fidelity, LeavesAPageNumbersAndAVideo) {
   const ProgramRun run = analyze({"--policy", "first_pass", "--policy", "every_pass", "--other-seed", "9"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_EQ(run.err, "");
-  EXPECT_THAT(run.out, HasSubstr("first_pass: Computed the attention"));
+  EXPECT_THAT(run.out, HasSubstr("first_pass: Computed the external attention in 44.4 %"));
   EXPECT_THAT(run.out, HasSubstr(page()));
 
   const Json runs = report().at("runs");
@@ -73,22 +78,32 @@ TEST_F(Fidelity, LeavesAPageNumbersAndAVideo) {
   EXPECT_EQ(exact.at("blocks").at("brightness").size(), 3u);
 
   const std::string html = read_text(page());
-  EXPECT_THAT(html, HasSubstr("a &lt;red&gt; hill"));
   EXPECT_THAT(html, Not(HasSubstr("<red>")));
-  EXPECT_THAT(html, HasSubstr("src=\"data:image/jpeg;base64,/9j/"));
-  EXPECT_THAT(html, HasSubstr("src=\"data:video/mp4;base64,"));
   EXPECT_THAT(html, Not(HasSubstr("http"))) << "a page that opens without a network";
+  Json data = page_data(html);
+  EXPECT_EQ(data.at("prompt"), "a <red> hill");
+  ASSERT_EQ(data.at("stills").size(), 6u);
+  EXPECT_EQ(data.at("stills").back().at("seconds"), 29.0 / 16);
+  for (const Json& still : data.at("stills")) {
+    EXPECT_THAT(still.at("images").get<Words>(), AllOf(SizeIs(5), Each(StartsWith("data:image/jpeg;base64,/9j/"))));
+  }
+  EXPECT_THAT(data.at("video").get<std::string>(), StartsWith("data:video/mp4;base64,"));
+  data.erase("stills");
+  data.erase("video");
+  EXPECT_EQ(data, report()) << "apart from images, the page and the file have the same numbers";
   EXPECT_EQ(read_video(folder_ / "report.mp4").size(0), 30);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "report.parts"));
 }
 
 TEST_F(Fidelity, JudgesThePolicyOfTheConfigurationWithoutAVideoOrAPrompt) {
   const ProgramRun run = analyze(
-      {"--video", "none", "--no-metadata", "--stills", "1", "--set", "attention.refresh=first_pass", "--quiet"});
+      {"--side-by-side", "none", "--no-metadata", "--stills", "1", "--set", "attention.refresh=first_pass", "--quiet"});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_EQ(run.out, "");
   EXPECT_EQ(report().at("runs")[1].at("name"), "first_pass");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "report.mp4"));
+  EXPECT_EQ(page_data(read_text(page())).at("video"), "");
+  EXPECT_EQ(page_data(read_text(page())).at("stills").size(), 1u);
   EXPECT_THAT(read_text(page()), Not(HasSubstr("hill")));
   EXPECT_THAT(read_text(folder_ / "report.json"), Not(HasSubstr("hill")));
 }
@@ -103,8 +118,8 @@ TEST_F(Fidelity, RefusesWhatItCannotDo) {
   refused({"--policy", "sometimes"}, "'sometimes' is unknown; possible are every_pass");
   refused({"--policy", "first_pass,often"}, "found 'often', wanted KEY=VALUE");
   refused({"--policy", "first_pass,tau=2"}, "attention.tau: unknown key");
-  refused({"--other-seed", "7"}, "is the video's own");
-  refused({"--video", "outside"}, "wanted inside, beside or none");
+  refused({"--other-seed", "7"}, "is the seed of the video itself");
+  refused({"--side-by-side", "outside"}, "wanted inside, beside or none");
   EXPECT_THAT(run_program({"analyze", "fidelity", "a hill", "--model", *shared_ / "model", "-o", "report.txt"}).err,
               HasSubstr("ends in .html"));
   EXPECT_THAT(run_program({"analyze"}).err, HasSubstr("see flashblock analyze --help"));

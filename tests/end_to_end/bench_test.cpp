@@ -4,6 +4,7 @@
 
 #include "analysis/benchmark.h"
 #include "tests/end_to_end/program_run.h"
+#include "tests/support/page_data.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flashblock {
@@ -48,13 +49,13 @@ class Bench : public ::testing::Test {
   TemporaryFolder folder_;
 };
 
-/// Where exact attention was timed too, each other way is held against it.
-void expect_times(const nlohmann::json& row, const Words& ways, size_t rounds) {
-  for (const std::string& way : ways) {
-    ASSERT_TRUE(row.contains(way)) << way << " in " << row;
-    EXPECT_THAT(row.at(way).at("seconds").get<Numbers>(), AllOf(SizeIs(rounds), Each(Gt(0)))) << row;
-    if (way != "exact" && row.contains("exact")) {
-      EXPECT_GT(row.at(way).at("exact_over"), 0);
+/// Where exact attention was timed too, each other mode is held against it.
+void expect_times(const nlohmann::json& row, const Words& modes, size_t rounds) {
+  for (const std::string& mode : modes) {
+    ASSERT_TRUE(row.contains(mode)) << mode << " in " << row;
+    EXPECT_THAT(row.at(mode).at("seconds").get<Numbers>(), AllOf(SizeIs(rounds), Each(Gt(0)))) << row;
+    if (mode != "exact" && row.contains("exact")) {
+      EXPECT_GT(row.at(mode).at("exact_over"), 0);
     }
   }
 }
@@ -64,6 +65,7 @@ TEST_F(Bench, TimesEveryPartOfAFrameBlockInEveryWay) {
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.out, AllOf(HasSubstr("small, 48x32, 2 + 1 passes"), HasSubstr("window 9, sink 3")));
   const nlohmann::json found = numbers();
+  EXPECT_EQ(page_data(read_text(folder_ / "bench.html")), found);
   EXPECT_EQ(found.at("refresh"), "first_and_clean_pass");
   for (const char* stage : {"text encoding", "VAE decode, full", "VAE decode, small", "encode and write"})
     EXPECT_THAT(found.at("stages").at(stage).at("seconds").get<Numbers>(), AllOf(SizeIs(2), Each(Gt(0)))) << stage;
@@ -72,9 +74,9 @@ TEST_F(Bench, TimesEveryPartOfAFrameBlockInEveryWay) {
 
   ASSERT_EQ(found.at("windows").size(), 1u);
   const nlohmann::json& window = found.at("windows").front();
-  const Words ways = {"exact", "first_and_clean_pass", "first_pass"};
+  const Words modes = {"exact", "first_and_clean_pass", "first_pass"};
   for (const char* work : {"attention", "first pass", "later pass", "clean pass", "frame block"})
-    expect_times(window.at("work").at(work), ways, 2);
+    expect_times(window.at("work").at(work), modes, 2);
   EXPECT_EQ(window.at("external_passes").at("exact"), 3);
   EXPECT_EQ(window.at("external_passes").at("first_and_clean_pass"), 2);
   EXPECT_EQ(window.at("external_passes").at("first_pass"), 1);
@@ -87,10 +89,10 @@ TEST_F(Bench, ThePartsOfATransformerPassMakeUpTheWhole) {
   ASSERT_EQ(bench_files({"--no-video", "--no-text"}).status, 0);
   const nlohmann::json window = numbers().at("windows").front();
   const nlohmann::json& split = window.at("split");
-  const Words ways = {"exact", "first_and_clean_pass", "first_pass"};
-  for (const char* part : {"linears", "inside + outside", "cross attention", "rest"})
-    expect_times(split.at(part), ways, 2);
-  for (const char* part : {"inside attention", "outside attention"}) {
+  const Words modes = {"exact", "first_and_clean_pass", "first_pass"};
+  for (const char* part : {"linears", "internal + external", "cross attention", "rest"})
+    expect_times(split.at(part), modes, 2);
+  for (const char* part : {"internal attention", "external attention"}) {
     expect_times(split.at(part), {"first_and_clean_pass", "first_pass"}, 2);
     EXPECT_FALSE(split.at(part).contains("exact")) << "one softmax";
   }
@@ -98,7 +100,7 @@ TEST_F(Bench, ThePartsOfATransformerPassMakeUpTheWhole) {
     const auto seconds = [&](const char* part) {
       return split.at(part).at("first_pass").at("seconds").at(round).get<double>();
     };
-    EXPECT_NEAR(seconds("inside attention") + seconds("outside attention"), seconds("inside + outside"), 1e-9);
+    EXPECT_NEAR(seconds("internal attention") + seconds("external attention"), seconds("internal + external"), 1e-9);
   }
   EXPECT_FALSE(numbers().at("stages").contains("text encoding"));
 }
@@ -107,11 +109,11 @@ TEST_F(Bench, TimesWholeVideosAndTellsFramesASecond) {
   const ProgramRun run = bench_files({"--no-text", "--video-rounds", "1", "--set", "attention.refresh=first_pass"});
   ASSERT_EQ(run.status, 0) << run.err;
   const nlohmann::json found = numbers(), window = found.at("windows").front();
-  const Words ways = {"exact", "first_pass"};  // the policy is the reuse of the paper: no third way
+  const Words modes = {"exact", "first_pass"};  // the policy is the reuse of the paper: no third mode
   const int64_t blocks = found.at("video_frame_blocks");
   for (const char* kind : {"transformer", "full VAE", "small VAE"}) {
-    for (const std::string& way : ways) {
-      const nlohmann::json& runs = window.at("videos").at(kind).at(way).at("runs");
+    for (const std::string& mode : modes) {
+      const nlohmann::json& runs = window.at("videos").at(kind).at(mode).at("runs");
       ASSERT_EQ(runs.size(), 1u) << kind;
       const nlohmann::json& video = runs.front();
       EXPECT_GT(video.at("seconds"), 0);
@@ -121,18 +123,18 @@ TEST_F(Bench, TimesWholeVideosAndTellsFramesASecond) {
       EXPECT_GE(video.at("decoded_seconds"), video.at("first_frame_seconds"));
       EXPECT_GE(video.at("seconds"), video.at("decoded_seconds"));
       const double share = video.at("external_attentions_computed_share");
-      if (way == "exact") {
+      if (mode == "exact") {
         EXPECT_EQ(share, 1);
       } else {
         EXPECT_THAT(share, AllOf(Gt(0), Lt(0.6)));
       }
-      for (const char* stage : {"denoise", "remember", "decode", "write"}) EXPECT_GT(video.at("stages").at(stage), 0);
+      for (const char* stage : {"denoise", "clean pass", "decode", "write"}) EXPECT_GT(video.at("stages").at(stage), 0);
     }
     EXPECT_GT(window.at("videos").at(kind).at("first_pass").at("exact_over"), 0);
   }
   const nlohmann::json& rates = window.at("frames_per_second");
   for (const char* rate : {"transformer", "+ full VAE", "+ small VAE", "to disk, full VAE", "to disk, small VAE"})
-    for (const std::string& way : ways) EXPECT_GT(rates.at(rate).at(way), 0) << rate;
+    for (const std::string& mode : modes) EXPECT_GT(rates.at(rate).at(mode), 0) << rate;
   const double frames = found.at("video_frames"),
                seconds = window.at("videos").at("full VAE").at("exact").at("runs").front().at("seconds");
   EXPECT_DOUBLE_EQ(rates.at("to disk, full VAE").at("exact"), frames / seconds);
@@ -188,6 +190,7 @@ TEST_F(Bench, WrongRequestsAreRefused) {
   refused({"--geometry", kSmall, "--model", "demo"}, "--model");
   refused({"--geometry", kSmall, "--window", "12:"}, "found '12:'");
   refused({"--geometry", kSmall, "--window", "4:3"}, "sink_frames");
+  refused({"--geometry", kSmall, "--json", folder_ / "times.html"}, "ends in .json");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "bench.json"));
 }
 

@@ -1,4 +1,4 @@
-// Disks that fill up while videos are rendered: nothing is lost, and the video goes on once there is room.
+// Disks that fill up while videos are rendered: nothing is lost, and the video continues once there is space.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -35,7 +35,7 @@ class DiskFull : public UnfinishedVideo {
       ++number;
     return number;
   }
-  /// What the video takes of the disk before its segments are joined.
+  /// Disk space of the video before its segments are joined.
   int64_t segments_bytes() const {
     const int64_t room = disk_.free_bytes();
     leave_unfinished("measured", kBlocks, longer_);
@@ -43,7 +43,7 @@ class DiskFull : public UnfinishedVideo {
     fs::remove_all(parts("measured"));
     return taken;
   }
-  /// More than is asked for before a video of this size begins.
+  /// More than the check before a video of this size requires.
   void leave_room_for(int64_t bytes) { disk_.take(disk_.free_bytes() - bytes); }
 
   std::string said() const { return read_text(folder_ / "errors"); }
@@ -55,7 +55,7 @@ class DiskFull : public UnfinishedVideo {
   }
 
   /// The video is finished after the `kept` blocks that are there, and is the video of one run.
-  void make_room_and_go_on(int64_t kept) {
+  void make_room_and_resume(int64_t kept) {
     disk_.make_room();
     const ProgramRun run = resume("video");
     ASSERT_EQ(run.status, 0) << run.err;
@@ -83,7 +83,7 @@ TEST_F(DiskFull, InMidVideoKeepsWhatIsFinished) {
   EXPECT_THAT(still_full.err, AllOf(StartsWith("flashblock: error: "), HasSubstr("free some space")));
   EXPECT_EQ(segments("video"), kept);
 
-  make_room_and_go_on(kept);
+  make_room_and_resume(kept);
 }
 
 TEST_F(DiskFull, InABatchKeepsWhatIsFinished) {
@@ -105,7 +105,7 @@ TEST_F(DiskFull, InABatchKeepsWhatIsFinished) {
   EXPECT_TRUE(fs::exists(video("video-8")));
 }
 
-/// How much of the video finds room beside its segments when they are joined, in percent.
+/// How much of the video fits beside its segments when they are joined, in percent.
 class DiskFullAtTheJoin : public DiskFull, public ::testing::WithParamInterface<int64_t> {};
 
 TEST_P(DiskFullAtTheJoin, KeepsTheSegments) {
@@ -115,7 +115,7 @@ TEST_P(DiskFullAtTheJoin, KeepsTheSegments) {
   EXPECT_FALSE(fs::exists(video("video").string() + ".part"));
   EXPECT_EQ(segments("video"), kBlocks);
 
-  make_room_and_go_on(kBlocks);
+  make_room_and_resume(kBlocks);
 }
 
 INSTANTIATE_TEST_SUITE_P(Room, DiskFullAtTheJoin, ::testing::Values(30, 90));

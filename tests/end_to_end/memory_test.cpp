@@ -1,4 +1,4 @@
-// What a dry run says about memory, against what the render then takes.
+// Memory as a dry run estimates it, against that of the render.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -13,7 +13,7 @@
 #include "tests/support/temporary_folder.h"
 #include "weights/tensor_file.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define FLASHBLOCK_SANITIZED 1
 #else
 #define FLASHBLOCK_SANITIZED 0
@@ -24,7 +24,7 @@ namespace {
 
 using namespace testing;
 
-/// The program as a process of its own, whose memory is not that of the tests. Returns what it printed.
+/// Runs the program in a separate process, whose memory is not that of the tests. Returns what it printed.
 std::string run_alone(const std::string& arguments) {
   const char* other = std::getenv("FLASHBLOCK_PROGRAM");
   const std::string command = std::string(other ? other : FLASHBLOCK_PROGRAM) + " " + arguments;
@@ -77,8 +77,8 @@ TEST_P(Memory, IsPredictedWithinATenth) {
                              " -o " + (folder / "video.mp4").string() + " " + GetParam().arguments;
   const double expected = expected_megabytes(run_alone(common + " --dry-run"));
   run_alone(common);
-  const nlohmann::json account = read_json(folder / "video.json");
-  const double measured = account.at("peak_memory_bytes").at("host").get<double>() / 1e6;
+  const nlohmann::json sidecar_json = read_json(folder / "video.json");
+  const double measured = sidecar_json.at("peak_memory_bytes").at("host").get<double>() / 1e6;
   std::printf("%s: expected %.1f MB, measured %.1f MB, %+.1f %%\n", GetParam().name, expected, measured,
               100 * (expected / measured - 1));
   EXPECT_NEAR(expected, measured, 0.1 * measured);

@@ -1,4 +1,4 @@
-// `render --preview`: one video, watched and steered while the command renders it, and a command that ends.
+// `render --preview`: one video, watched and prompted while the command renders it, and how the command ends.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -65,7 +65,7 @@ TEST_F(RenderPreview, ViewerGetsTheWholeVideoBeforeTheCommandEnds) {
   EXPECT_TENSORS_IDENTICAL(read_video(folder_ / "seen.mp4"), read_video(video()));
 }
 
-TEST_F(RenderPreview, TakesSentencesAndNothingElse) {
+TEST_F(RenderPreview, TakesPromptsAndNothingElse) {
   const auto program = start("20");
   const std::string id = wait_for_block(1).at("id");
   const auto post = [&](const std::string& target, const Json& body) {
@@ -85,8 +85,8 @@ TEST_F(RenderPreview, TakesSentencesAndNothingElse) {
   EXPECT_EQ(status_of(testing::exchange(port_, get_request("/v1/videos/" + id + "/content?variant=thumbnail"))), 404);
   EXPECT_EQ(program->wait(), 0);
   EXPECT_EQ(content, read_text(video())) << "the finished video";
-  const Json account = read_json(folder_ / "video.json");
-  EXPECT_EQ(account.at("configuration").at("timeline").at(0).at("prompt"), "a blue lake at night");
+  const Json sidecar_json = read_json(folder_ / "video.json");
+  EXPECT_EQ(sidecar_json.at("configuration").at("timeline").at(0).at("prompt"), "a blue lake at night");
 }
 
 TEST_F(RenderPreview, EndsWhenItIsInterruptedWithViewers) {

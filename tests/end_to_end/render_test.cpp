@@ -1,4 +1,4 @@
-// `flashblock render` and `flashblock info` as users meet them: every switch in both positions, every refusal.
+// `flashblock render` and `flashblock info` from the command line: every switch in both positions, every error.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <gmock/gmock.h>
@@ -42,7 +42,7 @@ class Render : public ::testing::Test {
   static void TearDownTestSuite() { delete shared_; }
   static std::filesystem::path model() { return *shared_ / "model"; }
 
-  /// A render of one or two frame blocks of a red hill; `more` may override anything.
+  /// Renders one or two frame blocks of a red hill; `more` may override anything.
   Words command(const std::string& name, const Words& more = {}) const {
     Words words = {"render", "a red hill", "--model", model(),    "--output", video(name), "--seed",
                    "7",      "--frames",   "18",      "--device", "cpu",      "--dtype",   "float32"};
@@ -72,14 +72,14 @@ TEST_F(Render, LeavesAVideoAndItsAccount) {
   EXPECT_EQ(metadata.at("prompt"), "a red hill");
   EXPECT_EQ(metadata.at("seed"), "7");
   EXPECT_EQ(metadata.at("model"), "small");
-  const nlohmann::json account = read_json(sidecar("video"));
-  EXPECT_EQ(account.at("video").at("frames"), 18);
-  EXPECT_EQ(account.at("configuration").at("prompt"), "a red hill");
-  EXPECT_EQ(account.at("configuration").at("seed"), 7);
-  EXPECT_EQ(account.at("weights").size(), 3u);
-  EXPECT_EQ(account.at("weights")[0].at("sha256").get<std::string>().size(), 64u);
-  EXPECT_EQ(account.at("work").at("frame_blocks"), 2);
-  EXPECT_GT(account.at("stages").at("denoise").at("seconds"), 0.0);
+  const nlohmann::json sidecar_json = read_json(sidecar("video"));
+  EXPECT_EQ(sidecar_json.at("video").at("frames"), 18);
+  EXPECT_EQ(sidecar_json.at("configuration").at("prompt"), "a red hill");
+  EXPECT_EQ(sidecar_json.at("configuration").at("seed"), 7);
+  EXPECT_EQ(sidecar_json.at("weights").size(), 3u);
+  EXPECT_EQ(sidecar_json.at("weights")[0].at("sha256").get<std::string>().size(), 64u);
+  EXPECT_EQ(sidecar_json.at("work").at("frame_blocks"), 2);
+  EXPECT_GT(sidecar_json.at("stages").at("denoise").at("seconds"), 0.0);
 }
 
 TEST_F(Render, SameSeedSameVideoAndAnotherSeedAnother) {
@@ -131,12 +131,12 @@ TEST_F(Render, JsonProgressCountsBlocks) {
 }
 
 TEST_F(Render, MetadataCanBeLeftOut) {
-  ASSERT_EQ(render("told").status, 0);
-  ASSERT_EQ(render("untold", {"--no-metadata", "--prompt-at", "1=a blue lake"}).status, 0);
-  EXPECT_THAT(read_text(video("told")), HasSubstr("red hill"));
-  EXPECT_THAT(read_text(video("untold")), Not(HasSubstr("red hill")));
-  EXPECT_THAT(read_text(sidecar("untold")), Not(HasSubstr("red hill")));
-  EXPECT_THAT(read_text(sidecar("untold")), Not(HasSubstr("blue lake")));
+  ASSERT_EQ(render("with_metadata").status, 0);
+  ASSERT_EQ(render("without_metadata", {"--no-metadata", "--prompt-at", "1=a blue lake"}).status, 0);
+  EXPECT_THAT(read_text(video("with_metadata")), HasSubstr("red hill"));
+  EXPECT_THAT(read_text(video("without_metadata")), Not(HasSubstr("red hill")));
+  EXPECT_THAT(read_text(sidecar("without_metadata")), Not(HasSubstr("red hill")));
+  EXPECT_THAT(read_text(sidecar("without_metadata")), Not(HasSubstr("blue lake")));
 }
 
 TEST_F(Render, ExistingVideoIsReplacedOnlyOnRequest) {
@@ -283,7 +283,7 @@ TEST_F(Render, EncodedPromptsAreKeptAndTheVideoIsTheSame) {
   EXPECT_TENSORS_IDENTICAL(frames("first"), frames("without"));
   EXPECT_TENSORS_IDENTICAL(frames("again"), frames("without"));
   EXPECT_EQ(read_json(sidecar("again")).at("weights"), read_json(sidecar("without")).at("weights"));
-  // A whole file with another embedding shows that the cache is what the video is made from.
+  // A valid file with another embedding shows that the video is made from the cache.
   const auto store = WeightStore::open(kept().front());
   const at::Tensor other = store->tensor("embedding") * -1;
   Sha256 hash;
@@ -291,7 +291,7 @@ TEST_F(Render, EncodedPromptsAreKeptAndTheVideoIsTheSame) {
   write_tensor_file(kept().front(), {{"embedding", other}}, {{"sha256", hash.finish()}});
   ASSERT_EQ(render("tampered").status, 0);
   EXPECT_FALSE(tensors_close(frames("tampered"), frames("without"), 1e-2, 1e-2));
-  // A damaged one is passed over and written anew.
+  // A damaged one is ignored and written again.
   std::filesystem::resize_file(kept().front(), std::filesystem::file_size(kept().front()) - 3);
   ASSERT_EQ(render("damaged").status, 0);
   ASSERT_EQ(render("mended").status, 0);
@@ -398,7 +398,7 @@ TEST_F(Render, SmokeConfigurationRendersWithTheDemoModel) {
   EXPECT_GT(smoke.std().item<float>(), 0.05) << "the frames show nothing";
 }
 
-/// A wrong command: what is added to a good one, the exit status, and what the line must name.
+/// A wrong command: what is added to a valid one, the exit status, and what the error line must name.
 struct Mistake {
   const char* name;
   Words words;
@@ -463,7 +463,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"preset", {"--set", "encoder.preset=warp"}, 2, {"warp"}}),
     [](const auto& info) { return std::string(info.param.name); });
 
-/// A video that takes some seconds, in a process of its own.
+/// A video that takes some seconds, in a separate process.
 class LongRender : public Render {
  protected:
   std::filesystem::path parts() const { return folder_ / "video.parts"; }

@@ -1,4 +1,4 @@
-// `flashblock render --resume`: a video that was ended by anything, and continued, is the video of one run, bit for
+// `flashblock render --resume`: a video that was interrupted in any way, and resumed, is the video of one run, bit for
 // bit.
 #include <ATen/TensorOperators.h>
 #include <gmock/gmock.h>
@@ -67,9 +67,9 @@ TEST_P(ResumedVideo, IsTheVideoOfOneRun) {
   expect_same("cut", "whole");
   expect_same_tensors(folder_ / "cut.safetensors", folder_ / "whole.safetensors");
   EXPECT_EQ(read_text(folder_ / "cut.png"), read_text(folder_ / "whole.png"));
-  const nlohmann::json account = read_json(folder_ / "cut.json");
-  EXPECT_GT(account.at("video").at("resumed_frame_blocks"), 0);
-  EXPECT_EQ(account.at("video").at("frames"), read_json(folder_ / "whole.json").at("video").at("frames"));
+  const nlohmann::json sidecar_json = read_json(folder_ / "cut.json");
+  EXPECT_GT(sidecar_json.at("video").at("resumed_frame_blocks"), 0);
+  EXPECT_EQ(sidecar_json.at("video").at("frames"), read_json(folder_ / "whole.json").at("video").at("frames"));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -194,7 +194,7 @@ TEST_F(Resume, FolderWithoutSegmentsIsNotInTheWay) {
   expect_same("video", "whole");
 }
 
-/// Runs as processes of their own, which are ended in one way after the other.
+/// Runs in separate processes, which are ended in several ways.
 TEST_F(Resume, KillsAndSignalsInAnyOrder) {
   const Words longer = {"--set", "frames=393", "--prompt-at", "12=a blue lake"};
   ASSERT_EQ(render("whole", longer).status, 0);
@@ -206,7 +206,7 @@ TEST_F(Resume, KillsAndSignalsInAnyOrder) {
     EXPECT_EQ(program.wait(), 128 + SIGKILL);
   }
   {
-    StartedProgram program(again, folder_ / "errors");  // killed while it loads or goes back to where it was
+    StartedProgram program(again, folder_ / "errors");  // killed while it loads or restores the context
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
     program.signal(SIGKILL);
     program.wait();

@@ -1,4 +1,4 @@
-// The interface of `flashblock serve` for programs: what it says, what it refuses. Nothing is rendered.
+// The API of `flashblock serve`. Nothing is rendered.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -32,10 +32,10 @@ class ServeApi : public SmallModel {
   ServeProcess server_{folder_ / "model", folder_ / "videos", ServeProcess::Rendering::kOff};
 };
 
-const Json kOrder = {{"prompt", "a red hill"}, {"seconds", 2}, {"seed", 7}};
+const Json kRequest = {{"prompt", "a red hill"}, {"seconds", 2}, {"seed", 7}};
 
-TEST_F(ServeApi, SpeaksAsOpenAIsVideosDo) {
-  const Json video = server_.post("/v1/videos", kOrder);
+TEST_F(ServeApi, IsCompatibleWithOpenAIsVideos) {
+  const Json video = server_.post("/v1/videos", kRequest);
   const std::string id = video.at("id");
   EXPECT_TRUE(is_video_id(id));
   const Json wanted = {{"id", id},
@@ -73,7 +73,7 @@ TEST_F(ServeApi, SpeaksAsOpenAIsVideosDo) {
 TEST_F(ServeApi, ListsPageByPage) {
   std::vector<std::string> ids;
   for (int i = 0; i < 5; ++i) {
-    ids.push_back(server_.post("/v1/videos", kOrder).at("id"));
+    ids.push_back(server_.post("/v1/videos", kRequest).at("id"));
     server_.ask(post_request("/v1/videos/" + ids.back() + "/cancel", ""));
   }
   for (const std::string order : {"asc", "desc"}) {
@@ -95,18 +95,19 @@ TEST_F(ServeApi, ListsPageByPage) {
   EXPECT_EQ(status_of(server_.ask(get_request("/v1/videos?after=nobody"))), 404);
 }
 
-TEST_F(ServeApi, TellsWhatHappensAsItHappens) {
-  const std::string before = server_.post("/v1/videos", kOrder).at("id");
+TEST_F(ServeApi, SendsEventsAsTheyHappen) {
+  const std::string before = server_.post("/v1/videos", kRequest).at("id");
   RawClient listener(server_.port());
   listener.send(get_request("/v1/events"));
-  std::string told;
+  std::string received;
   const auto until = [&](const std::string& text) {
-    for (std::string bytes = "-"; told.find(text) == told.npos && !bytes.empty();) told += bytes = listener.receive();
-    EXPECT_THAT(told, HasSubstr(text));
+    for (std::string bytes = "-"; received.find(text) == received.npos && !bytes.empty();)
+      received += bytes = listener.receive();
+    EXPECT_THAT(received, HasSubstr(text));
   };
   until("Content-Type: text/event-stream");
   until("event: video\ndata: {\"id\":\"" + before + "\"");
-  const std::string id = server_.post("/v1/videos", kOrder).at("id");
+  const std::string id = server_.post("/v1/videos", kRequest).at("id");
   until("event: video\ndata: {\"id\":\"" + id + "\"");
   server_.ask("DELETE /v1/videos/" + id + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
   until("event: deleted\ndata: {\"id\":\"" + id + "\"}\n\n");
@@ -117,11 +118,11 @@ TEST_F(ServeApi, TellsWhatHappensAsItHappens) {
   EXPECT_TRUE(listeners(1));
   listener.close();
   for (int i = 0; i < 1000 && !listeners(0); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  EXPECT_TRUE(listeners(0)) << "who is gone is forgotten without news";
+  EXPECT_TRUE(listeners(0)) << "a disconnect is detected without events";
 }
 
-TEST_F(ServeApi, IsWatchedOver) {
-  server_.post("/v1/videos", kOrder);
+TEST_F(ServeApi, CanBeMonitored) {
+  server_.post("/v1/videos", kRequest);
   EXPECT_EQ(server_.get("/healthz"), Json({{"status", "ok"}}));
   const std::string answer = server_.ask(get_request("/metrics"));
   EXPECT_THAT(answer, HasSubstr("Content-Type: text/plain; version=0.0.4"));
@@ -150,14 +151,15 @@ TEST_F(ServeApi, IsWatchedOver) {
   EXPECT_THAT(answer, HasSubstr("\nflashblock_videos{status=\"queued\"} 1\n"));
 }
 
-TEST_F(ServeApi, DescribesEveryRouteOfItsOwn) {
-  const auto description = server_.get("/openapi.json");  // a loop does not keep what it walks over
+TEST_F(ServeApi, DescriptionMatchesEveryRoute) {
+  const auto description =
+      server_.get("/openapi.json");  // a range-based for does not extend the life of a temporary's parts
   for (const auto& [path, methods] : description.at("paths").items()) {
     std::string target = path;
     for (const auto& [part, word] : std::map<std::string, std::string>{{"{id}", "video_0"}, {"{segment}", "000000"}}) {
       if (const size_t at = target.find(part); at != target.npos) target.replace(at, part.size(), word);
     }
-    if (target == "/v1/events") continue;  // has no end
+    if (target == "/v1/events") continue;  // never ends
     for (const auto& [method, about] : methods.items()) {
       std::string name = method;
       std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::toupper(c); });
@@ -169,8 +171,8 @@ TEST_F(ServeApi, DescribesEveryRouteOfItsOwn) {
   }
 }
 
-TEST_F(ServeApi, GivesNoFileButItsVideos) {
-  const std::string id = server_.post("/v1/videos", kOrder).at("id");
+TEST_F(ServeApi, ServesNoFilesButItsVideos) {
+  const std::string id = server_.post("/v1/videos", kRequest).at("id");
   const std::vector<std::string> targets = {"/../../../../etc/passwd",
                                             "/%2e%2e/%2e%2e/etc/passwd",
                                             "/v1/videos/../" + id + "/video.json",
@@ -192,7 +194,7 @@ TEST_F(ServeApi, GivesNoFileButItsVideos) {
   EXPECT_TRUE(std::filesystem::exists(folder_ / "videos" / id / "video.json"));
 }
 
-TEST_F(ServeApi, PageMayRunItsOwnScriptAndNothingElse) {
+TEST_F(ServeApi, PageAllowsOnlyItsOwnScript) {
   const std::string page = server_.ask(get_request("/"));
   const size_t begin = page.find("Content-Security-Policy: ");
   const std::string policy = page.substr(begin, page.find('\r', begin) - begin);
@@ -205,10 +207,10 @@ TEST_F(ServeApi, PageMayRunItsOwnScriptAndNothingElse) {
   }
 }
 
-TEST_F(ServeApi, QueuesOnlySoMany) {
-  const std::string first = server_.post("/v1/videos", kOrder).at("id");
-  EXPECT_EQ(server_.post("/v1/videos", kOrder).at("queue_position"), 2);
-  EXPECT_EQ(status_of(server_.ask(post_request("/v1/videos", kOrder.dump()))), 429);
+TEST_F(ServeApi, QueueHasALimit) {
+  const std::string first = server_.post("/v1/videos", kRequest).at("id");
+  EXPECT_EQ(server_.post("/v1/videos", kRequest).at("queue_position"), 2);
+  EXPECT_EQ(status_of(server_.ask(post_request("/v1/videos", kRequest.dump()))), 429);
   EXPECT_EQ(status_of(server_.ask(post_request("/v1/videos/" + first + "/prompt", R"({"prompt":"night"})"))), 409);
   EXPECT_EQ(status_of(server_.ask(get_request("/v1/videos/" + first + "/content"))), 409);
   server_.ask(post_request("/v1/videos/" + first + "/cancel", ""));
@@ -219,7 +221,7 @@ TEST_F(ServeApi, QueuesOnlySoMany) {
   EXPECT_EQ(server_.get("/v1/videos?after=" + first + "&order=asc").at("data")[0].at("queue_position"), 1);
 }
 
-TEST_F(ServeApi, RefusesOrdersThatMakeNoSense) {
+TEST_F(ServeApi, RejectsInvalidRequests) {
   for (const char* order : {"",
                             "{",
                             "[]",

@@ -1,4 +1,4 @@
-// Served videos in ffmpeg: played to the end from wherever a player joins, without a word of complaint.
+// Served videos in ffmpeg: decoded without errors from any point at which a player joins.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

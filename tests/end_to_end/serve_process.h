@@ -15,7 +15,7 @@
 
 namespace flashblock::testing {
 
-/// `flashblock serve` in this process, on a folder of videos; renders if it is told to.
+/// `flashblock serve` in this process, on a folder of videos, with or without rendering.
 class ServeProcess {
  public:
   enum class Rendering { kOff, kOn };
@@ -44,7 +44,7 @@ class ServeProcess {
   int port() const { return server_.port(); }
   VideoCatalog& catalog() { return catalog_; }
 
-  /// Waits until the video fits.
+  /// Waits until `fits` returns true for the video.
   Video wait_for(const std::string& id, const std::function<bool(const Video&)>& fits) {
     for (int64_t revision = 0;;) {
       revision = catalog_.wait_for_changes(revision, std::chrono::seconds(60)).revision;

@@ -1,4 +1,4 @@
-// `flashblock serve` as a process that is ended in mid-video, started again, and goes on.
+// `flashblock serve` as a process that is stopped during a render and resumes it after a restart.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -48,7 +48,7 @@ class ServerProcess {
   int port_;
 };
 
-/// How a server ends, and the exit status it then has.
+/// How a server is stopped, and its exit status.
 struct End {
   int signal;
   int status;
@@ -62,7 +62,7 @@ class ServeRestart : public ::testing::TestWithParam<End> {
   TemporaryFolder folder_;
 };
 
-TEST_P(ServeRestart, GoesOnWithASteeredVideoAndItsQueue) {
+TEST_P(ServeRestart, ResumesASteeredVideoAndItsQueue) {
   std::string id, next, last;
   Json change;
   {
@@ -78,10 +78,10 @@ TEST_P(ServeRestart, GoesOnWithASteeredVideoAndItsQueue) {
     server.wait_for(id, [&](const Json& now) { return now.at("block") > block; });
     EXPECT_EQ(server.end(GetParam().signal), GetParam().status);
   }
-  ASSERT_FALSE(std::filesystem::exists(video(id))) << "the video was done before the server ended";
+  ASSERT_FALSE(std::filesystem::exists(video(id))) << "the video was finished before the server was stopped";
 
   ServerProcess server(folder_, "second");
-  EXPECT_LE(server.get("/v1/videos/" + id).at("queue_position"), 1) << "what ran goes on first";
+  EXPECT_LE(server.get("/v1/videos/" + id).at("queue_position"), 1) << "the running video is resumed first";
   const Json video = server.wait_for(last, [](const Json& now) { return now.at("status") == "completed"; });
   EXPECT_EQ(video.at("status"), "completed");
   EXPECT_EQ(server.get("/v1/videos/" + next).at("status"), "completed");

@@ -1,4 +1,4 @@
-// `flashblock serve` as clients meet it, with a small model.
+// `flashblock serve` with a small model, seen by clients.
 #include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -42,11 +42,11 @@ class Serve : public ::testing::Test {
 
 TemporaryFolder* Serve::shared_ = nullptr;
 
-const Json kOrder = {{"prompt", "a red hill"}, {"seconds", 2}, {"seed", 7}};
+const Json kRequest = {{"prompt", "a red hill"}, {"seconds", 2}, {"seed", 7}};
 
-TEST_F(Serve, RendersStreamsAndKeepsAVideo) {
+TEST_F(Serve, RendersStreamsAndStoresAVideo) {
   const auto server = start("videos");
-  const Json ordered = server->post("/v1/videos", kOrder);
+  const Json ordered = server->post("/v1/videos", kRequest);
   const std::string id = ordered.at("id");
   EXPECT_EQ(ordered.at("frames"), 32);
   server->wait_for(id, [](const Video& video) { return video.progress.live; });
@@ -70,7 +70,7 @@ TEST_F(Serve, RendersStreamsAndKeepsAVideo) {
   EXPECT_EQ(body_of(part), "ftyp");
   EXPECT_EQ(status_of(server->ask(get_request("/v1/videos/" + id + "/content", "Range: bytes=999999999-\r\n"))), 416);
 
-  // HLS: the pieces of the playlist are the video, from the start and from any other segment.
+  // HLS: the segments of the playlist are the video, from the start and from any other segment.
   const std::string playlist = body_of(server->ask(get_request("/hls/live.m3u8")));
   EXPECT_THAT(playlist, HasSubstr("#EXT-X-ENDLIST"));
   const std::string init = body_of(server->ask(get_request("/hls/" + id + "/init.mp4")));
@@ -85,28 +85,28 @@ TEST_F(Serve, RendersStreamsAndKeepsAVideo) {
   EXPECT_EQ(status_of(server->ask(get_request("/hls/" + id + "/000003.m4s"))), 404);
 }
 
-TEST_F(Serve, GoesOnAfterARestartInMidVideo) {
+TEST_F(Serve, ResumesAfterARestart) {
   const Json order = {{"prompt", "a red hill"}, {"seconds", 40}, {"seed", 7}};
   std::string id;
   {
     const auto server = start("videos");
     id = server->post("/v1/videos", order).at("id");
-    server->post("/v1/videos", kOrder);  // waits
+    server->post("/v1/videos", kRequest);  // waits
     server->wait_for(id, [](const Video& video) { return video.progress.block >= 2 || is_final(video.status); });
   }
   const Json stored = read_json(folder_ / "videos" / id / "video.json");
-  ASSERT_EQ(stored.at("status"), "in_progress") << "the video was done before the server ended";
+  ASSERT_EQ(stored.at("status"), "in_progress") << "the video was finished before the server ended";
   const auto again = start("videos");
   ASSERT_EQ(again->wait_for_end(id).status, VideoStatus::kCompleted);
   EXPECT_EQ(again->get("/v1/videos").at("data").size(), 2u);
 
   const auto other = start("others");
-  const std::string twin = other->post("/v1/videos", order).at("id");
-  ASSERT_EQ(other->wait_for_end(twin).status, VideoStatus::kCompleted);
-  EXPECT_TRUE(at::equal(read_video(video("videos", id)), read_video(video("others", twin))));
+  const std::string reference = other->post("/v1/videos", order).at("id");
+  ASSERT_EQ(other->wait_for_end(reference).status, VideoStatus::kCompleted);
+  EXPECT_TRUE(at::equal(read_video(video("videos", id)), read_video(video("others", reference))));
 }
 
-TEST_F(Serve, StopsKeepsAndForgetsVideos) {
+TEST_F(Serve, CancelsStoresAndDeletesVideos) {
   auto server = start("videos");
   const std::string id = server->post("/v1/videos", {{"prompt", "a red hill"}, {"seconds", 40}}).at("id");
   server->wait_for(id, [](const Video& video) { return video.progress.block >= 1; });
@@ -116,20 +116,37 @@ TEST_F(Serve, StopsKeepsAndForgetsVideos) {
   EXPECT_EQ(read_video(video("videos", id)).size(0), stopped.frames);
   EXPECT_LT(stopped.frames, 640);
 
-  const auto told = [&] {
+  const auto reported = [&] {
     Json video = server->get("/v1/videos/" + id);
     for (const char* passing : {"live", "eta_seconds"}) video.erase(passing);
     return video;
   };
-  const Json before = told();
+  const Json before = reported();
   server.reset();
   server = start("videos");
-  EXPECT_EQ(told(), before) << "with its figures";
-  EXPECT_GT(before.at("frames"), 0);
+  EXPECT_EQ(reported(), before) << "with its progress";
+  EXPECT_GT(before.at("frames_written"), 0);
   EXPECT_EQ(status_of(server->ask(get_request("/v1/videos/" + id + "/content"))), 200);
   EXPECT_EQ(status_of(server->ask("DELETE /v1/videos/" + id + " HTTP/1.1\r\nHost: localhost\r\n\r\n")), 200);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "videos" / id));
   EXPECT_EQ(status_of(server->ask(get_request("/v1/videos/" + id))), 404);
+}
+
+TEST_F(Serve, FailedVideoNamesNoFileOfTheServer) {
+  write_prompted_model(folder_ / "model");
+  ServeProcess server(folder_ / "model", folder_ / "videos", ServeProcess::Rendering::kOn);
+  std::filesystem::remove(folder_ / "model" / "umt5.safetensors");
+  const std::string id = server.post("/v1/videos", kRequest).at("id");
+  ASSERT_EQ(server.wait_for_end(id).status, VideoStatus::kFailed);
+  const Json error = server.get("/v1/videos/" + id).at("error");
+  EXPECT_EQ(error.at("code"), "model_error");
+  EXPECT_FALSE(error.at("message").get<std::string>().empty());
+  for (const std::string target : {"/v1/videos/" + id, std::string("/v1/videos")}) {
+    const std::string body = body_of(server.ask(get_request(target)));
+    for (const std::string& internal : {folder_.path().string(), std::string("umt5"), std::string("--")}) {
+      EXPECT_EQ(body.find(internal), body.npos) << internal << " in " << body;
+    }
+  }
 }
 
 }  // namespace

@@ -7,11 +7,8 @@
 #include <sstream>
 #include <thread>
 
-#include "core/device.h"
 #include "media/video_reader.h"
 #include "render/render.h"
-#include "render/render_setup.h"
-#include "render/sidecar.h"
 #include "settings/config_file.h"
 #include "tests/end_to_end/program_run.h"
 #include "tests/support/temporary_folder.h"
@@ -23,8 +20,8 @@ namespace {
 
 using namespace testing;
 
-/// A viewer who types the next sentences, each once as many frame blocks are on disk. While a sentence waits, the disk
-/// is slow: the video does not end before it is encoded.
+/// A viewer who sends prompts, each once as many frame blocks are on disk. While a prompt waits, writing is slow: the
+/// video does not end before it is encoded.
 class Viewer : public RenderObserver {
  public:
   Viewer(LivePrompts& prompts, std::vector<std::pair<int64_t, std::string>> script)
@@ -64,13 +61,9 @@ class Steering : public ::testing::Test {
                            layer("record", record(name))});
   }
 
-  /// Renders `name`; `script` says what the viewer types when.
+  /// Renders `name` while the viewer sends prompts.
   RenderResult render_live(const std::string& name, const std::shared_ptr<LivePrompts>& prompts, Viewer& viewer) const {
-    const RenderConfig wanted = config(name);
-    Profile profile;
-    LoadedModel model(wanted.model, at::kCPU, resolve_dtype(wanted.dtype, at::kCPU), profile);
-    return render_video(set_up_render(wanted, model.transformer_config()), model,
-                        {.tags = video_tags, .prompts = prompts}, profile, viewer);
+    return Renderer().render(config(name), viewer, {}, {.prompts = prompts});
   }
 
   /// Renders the video of `timeline` from the command line.
@@ -102,8 +95,8 @@ TEST_F(Steering, VideoAndItsTimelineRenderedAgainAreTheSameBitForBit) {
   const auto prompts = std::make_shared<LivePrompts>();
   Viewer viewer(*prompts, {{2, "a blue lake at night"}, {8, "snow \"falls\": = on it"}});
   const RenderResult result = render_live("live", prompts, viewer);
-  ASSERT_TRUE(result.complete);
-  ASSERT_EQ(result.config.timeline.size(), 2u) << "a sentence came too late";
+  ASSERT_EQ(result.outcome, RenderOutcome::kComplete);
+  ASSERT_EQ(result.config.timeline.size(), 2u) << "a prompt came too late";
   EXPECT_EQ(result.config.prompt, "a red hill");
   EXPECT_EQ(result.config.timeline[0].prompt, "a blue lake at night");
   const std::vector<TakenPrompt> taken = prompts->state().taken;
@@ -121,15 +114,16 @@ TEST_F(Steering, VideoAndItsTimelineRenderedAgainAreTheSameBitForBit) {
   expect_same_video("live", "again");
   EXPECT_EQ(read_json(folder_ / "again.json").at("work").at("transformer_passes"), result.counts.transformer.passes);
 
-  // The video's own metadata says how to make it again.
+  // The metadata of the video says how to make it again; the model is given by name there.
   std::ofstream(folder_ / "from_video.yaml") << VideoReader(video("live")).info().metadata.at("configuration");
-  const ProgramRun from_video = run_program({"render", "--config", folder_ / "from_video.yaml", "--output",
-                                             video("third"), "--set", "record=" + record("third").string(), "--quiet"});
+  const ProgramRun from_video =
+      run_program({"render", "--config", folder_ / "from_video.yaml", "--model", folder_ / "model", "--output",
+                   video("third"), "--set", "record=" + record("third").string(), "--quiet"});
   ASSERT_EQ(from_video.status, 0) << from_video.err;
   expect_same_video("live", "third");
 }
 
-TEST_F(Steering, SentenceGivenBeforeTheFirstBlockIsTheVideosPrompt) {
+TEST_F(Steering, PromptGivenBeforeTheFirstBlockIsTheVideosPrompt) {
   const auto prompts = std::make_shared<LivePrompts>();
   Viewer viewer(*prompts, {});
   prompts->change_to("a blue lake at night");

@@ -27,7 +27,7 @@ TEST(KnownCheckpoints, ReleasesAreKnownByTheirPaths) {
     EXPECT_THAT(recognize_checkpoint(path, 0).presets, ElementsAre(preset)) << path;
     EXPECT_THAT(recognize_checkpoint(path, 5120).presets, IsEmpty()) << path;
     EXPECT_THAT(recognize_checkpoint(path, 5120).notes, ElementsAre(HasSubstr("this one is 5120"))) << path;
-    EXPECT_EQ(doubt_about(path), "") << path;
+    EXPECT_EQ(known_issue(path), "") << path;
   }
   EXPECT_THAT(recognize_checkpoint("/m/mine.pt", 1536).presets, IsEmpty());
   EXPECT_THAT(recognize_checkpoint("/m/mine.pt", 1536).notes, IsEmpty());
@@ -36,10 +36,10 @@ TEST(KnownCheckpoints, ReleasesAreKnownByTheirPaths) {
 TEST(KnownCheckpoints, DoubtsStagesOfTrainingAndOtherAlgorithms) {
   for (const char* path : {"checkpoints/ode_init.pt", "framewise/causal_ode.pt", "chunkwise/ar_diffusion.pt",
                            "wan_causal_ode_checkpoint_model_003000/model.pt", "bidirectional_checkpoint2/model.pt"})
-    EXPECT_THAT(doubt_about(path), HasSubstr("stage of training")) << path;
-  EXPECT_THAT(doubt_about("RollingForcing/checkpoints/rolling_forcing_dmd.pt"), HasSubstr("several frame blocks"));
-  EXPECT_THAT(doubt_about("m/chunkwise/longvideo.pt"), HasSubstr("several frame blocks"));
-  EXPECT_THAT(doubt_about("m/rewardforcing.pt"), HasSubstr("sink"));
+    EXPECT_THAT(known_issue(path), HasSubstr("stage of training")) << path;
+  EXPECT_THAT(known_issue("RollingForcing/checkpoints/rolling_forcing_dmd.pt"), HasSubstr("several frame blocks"));
+  EXPECT_THAT(known_issue("m/chunkwise/longvideo.pt"), HasSubstr("several frame blocks"));
+  EXPECT_THAT(known_issue("m/rewardforcing.pt"), HasSubstr("sink"));
   EXPECT_THAT(recognize_checkpoint("m/LongLive-2.0-5B/model_bf16.pt", 3072).notes, ElementsAre(HasSubstr("Wan2.2")));
 }
 

@@ -23,7 +23,7 @@ double number(const LayerWeights& weights) { return weights.ffn_down.weight.cpu(
 TEST(LayerProvider, ReadsEachLayerOncePerWalkAndOneAhead) {
   for (const int64_t layers : {1, 2, 3, 4}) {
     std::vector<int64_t> reads;
-    LayerProvider supply(
+    LayerProvider provider(
         layers,
         [&](int64_t layer) {
           reads.push_back(layer);
@@ -32,10 +32,10 @@ TEST(LayerProvider, ReadsEachLayerOncePerWalkAndOneAhead) {
         at::kCPU);
     EXPECT_TRUE(reads.empty());
     for (int walk = 0; walk < 3; ++walk) {
-      LayerProvider::Walk layer = supply.walk();
+      LayerProvider::Walk layer = provider.walk();
       for (int64_t i = 0; i < layers; ++i) {
         EXPECT_EQ(number(layer.layer(i)), i);
-        EXPECT_EQ(number(layer.layer(i)), i) << "asked twice";
+        EXPECT_EQ(number(layer.layer(i)), i) << "the second call";
       }
     }
     // Two layers fit, so a model of two is read once; of a longer one the first layer is read ahead for the next walk.
@@ -43,33 +43,33 @@ TEST(LayerProvider, ReadsEachLayerOncePerWalkAndOneAhead) {
   }
 }
 
-TEST(LayerProvider, GivesAnyLayerInAnyOrder) {
-  LayerProvider supply(4, numbered, at::kCPU);
-  LayerProvider::Walk layer = supply.walk();
+TEST(LayerProvider, ProvidesAnyLayerInAnyOrder) {
+  LayerProvider provider(4, numbered, at::kCPU);
+  LayerProvider::Walk layer = provider.walk();
   for (const int64_t i : {2, 0, 3, 3, 1, 2}) EXPECT_EQ(number(layer.layer(i)), i);
 }
 
-TEST(LayerProvider, AFaultOfTheFileIsNotTakenForALayer) {
+TEST(LayerProvider, AFailedReadIsNotTakenForALayer) {
   int faults = 1;
-  LayerProvider supply(
+  LayerProvider provider(
       3,
       [&](int64_t layer) {
         if (layer == 1 && faults-- > 0) throw std::runtime_error("the file is gone");
         return numbered(layer);
       },
       at::kCPU);
-  EXPECT_THROW(supply.walk().layer(0), std::runtime_error);
-  LayerProvider::Walk layer = supply.walk();
+  EXPECT_THROW(provider.walk().layer(0), std::runtime_error);
+  LayerProvider::Walk layer = provider.walk();
   for (int64_t i = 0; i < 3; ++i) EXPECT_EQ(number(layer.layer(i)), i);
 }
 
 TEST(LayerProviderCuda, ReadsEachLayerOnceAndCopiesIt) {
   FLASHBLOCK_NEED_CUDA();
   int64_t reads = 0;
-  LayerProvider supply(
+  LayerProvider provider(
       5, [&](int64_t layer) { return ++reads, numbered(layer); }, at::kCUDA);
   for (int walk = 0; walk < 20; ++walk) {
-    LayerProvider::Walk layer = supply.walk();
+    LayerProvider::Walk layer = provider.walk();
     for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(number(layer.layer(i)), i);
   }
   EXPECT_EQ(reads, 5);

@@ -34,7 +34,7 @@ Bounds bounds(const at::TensorOptions& options, int64_t width) {
   return options.dtype() == at::kFloat ? Bounds{2e-6 * longer, 1e-6} : Bounds{1.6e-2, 1e-3};
 }
 
-void expect_twin(const at::Tensor& fused, const at::Tensor& plain, const at::TensorOptions& options) {
+void expect_reference(const at::Tensor& fused, const at::Tensor& plain, const at::TensorOptions& options) {
   EXPECT_EQ(fused.scalar_type(), plain.scalar_type());
   const Bounds bound = bounds(options, fused.size(2) * (fused.dim() == 4 ? fused.size(3) : 1));
   EXPECT_TENSORS_CLOSE(fused, plain, bound.element, bound.element);
@@ -44,75 +44,75 @@ void expect_twin(const at::Tensor& fused, const at::Tensor& plain, const at::Ten
 // Widths of published models, and of each way in which the CUDA kernels hold a row; the rows are no multiple of theirs.
 constexpr int64_t kWidths[] = {8, 64, 320, 1000, 1536, 1800, 3072, 4096, 5120, 8192};
 
-void expect_norms_like_twins(at::TensorOptions options) {
+void expect_norms_like_reference(at::TensorOptions options) {
   for (const int64_t width : kWidths) {
     const at::Tensor x = (formula_data("x", {2, 9, width}, 3) + 0.5).to(options);
     const at::Tensor shift = formula_data("shift", {1, 1, width}, 1).to(options);
     const at::Tensor scale = (formula_data("scale", {1, 1, width}, 0.5) + 1).to(options);
-    expect_twin(modulated_norm(x, shift, scale, kEps), plain::modulated_norm(x, shift, scale, kEps), options);
+    expect_reference(modulated_norm(x, shift, scale, kEps), plain::modulated_norm(x, shift, scale, kEps), options);
     const at::Tensor weight = scale.flatten();
-    expect_twin(rms_norm(x, weight, kEps), plain::rms_norm(x, weight, kEps), options);
+    expect_reference(rms_norm(x, weight, kEps), plain::rms_norm(x, weight, kEps), options);
   }
 }
 
 // A slot of a larger cache, whose other tokens must stay as they are.
 constexpr int64_t kBefore = 3, kAfter = 4;
 
-void expect_split_like_twin(at::TensorOptions options, int64_t heads, int64_t head_dim, int64_t parts) {
+void expect_split_like_reference(at::TensorOptions options, int64_t heads, int64_t head_dim, int64_t parts) {
   const int64_t width = heads * head_dim, tokens = 3 * 3 * 5;
   const Rotation rotation = RopeTable(head_dim, 40, 3, 5, options.device()).rotation(30, 3);
   const at::Tensor joined = formula_data("x", {2, tokens, parts * width}, 2).to(options);
   const at::Tensor weight = (formula_data("weight", {width}, 0.2) + 1).to(options);
-  std::vector<at::Tensor> fused, twins;
+  std::vector<at::Tensor> fused, references;
   std::vector<ProjectionPart> split;
   for (int64_t i = 0; i < parts; ++i) {
     fused.push_back(at::full({2, kBefore + tokens + kAfter, heads, head_dim}, 9.0, options));
-    twins.push_back(fused.back().clone());
+    references.push_back(fused.back().clone());
     const bool values = i == parts - 1 && parts > 1;
     split.push_back({fused.back().narrow(1, kBefore, tokens), values ? at::Tensor() : weight * double(i + 1)});
-    const at::Tensor x = joined.narrow(-1, i * width, width), twin = twins.back().narrow(1, kBefore, tokens);
+    const at::Tensor x = joined.narrow(-1, i * width, width), reference = references.back().narrow(1, kBefore, tokens);
     if (values) {
-      twin.copy_(x.unflatten(-1, {heads, head_dim}));
+      reference.copy_(x.unflatten(-1, {heads, head_dim}));
     } else {
-      plain::rms_norm_rope_out(twin, x, split.back().norm, kEps, rotation);
+      plain::rms_norm_rope_out(reference, x, split.back().norm, kEps, rotation);
     }
   }
   split_projection(joined, split, kEps, rotation);
   for (size_t i = 0; i < fused.size(); ++i) {
-    expect_twin(fused[i], twins[i], options);
+    expect_reference(fused[i], references[i], options);
     if (!split[i].norm.defined()) {
-      EXPECT_TENSORS_IDENTICAL(fused[i], twins[i]);
+      EXPECT_TENSORS_IDENTICAL(fused[i], references[i]);
     }
-    EXPECT_TENSORS_IDENTICAL(fused[i].narrow(1, 0, kBefore), twins[i].narrow(1, 0, kBefore));
+    EXPECT_TENSORS_IDENTICAL(fused[i].narrow(1, 0, kBefore), references[i].narrow(1, 0, kBefore));
     EXPECT_TENSORS_IDENTICAL(fused[i].narrow(1, kBefore + tokens, kAfter),
-                             twins[i].narrow(1, kBefore + tokens, kAfter));
+                             references[i].narrow(1, kBefore + tokens, kAfter));
   }
 }
 
 // Also heads that no step of a warp is a multiple of, and ones that no kernel takes.
-void expect_splits_like_twins(at::TensorOptions options) {
+void expect_splits_like_reference(at::TensorOptions options) {
   const std::pair<int64_t, int64_t> heads_of_dims[] = {{1, 64},   {5, 64},   {5, 72},  {6, 20},
                                                        {12, 128}, {24, 128}, {40, 128}};
   for (const auto& [heads, head_dim] : heads_of_dims)
-    for (const int64_t parts : {1, 2, 3}) expect_split_like_twin(options, heads, head_dim, parts);
+    for (const int64_t parts : {1, 2, 3}) expect_split_like_reference(options, heads, head_dim, parts);
 }
 
-void expect_gated_sum_like_twin(at::TensorOptions options) {
+void expect_gated_sum_like_reference(at::TensorOptions options) {
   for (const int64_t width : kWidths) {
-    at::Tensor fused = formula_data("x", {2, 9, width}, 3).to(options), twin = fused.clone();
+    at::Tensor fused = formula_data("x", {2, 9, width}, 3).to(options), reference = fused.clone();
     const at::Tensor update = formula_data("update", {2, 9, width}, 3).to(options);
     const at::Tensor gate = formula_data("gate", {1, 1, width}, 1).to(options);
     add_gated_(fused, update.clone(), gate);
-    plain::add_gated_(twin, update.clone(), gate);
+    plain::add_gated_(reference, update.clone(), gate);
     if (options.dtype() == at::kBFloat16) {
-      EXPECT_TENSORS_IDENTICAL(fused, twin);
+      EXPECT_TENSORS_IDENTICAL(fused, reference);
     }
-    expect_twin(fused, twin, options);
+    expect_reference(fused, reference, options);
   }
 }
 
 // Both the sum and its norm, as if one operator came after the other.
-void expect_sums_with_norms_like_twins(at::TensorOptions options) {
+void expect_sums_with_norms_like_reference(at::TensorOptions options) {
   for (const int64_t width : kWidths) {
     const at::Tensor x = (formula_data("x", {2, 9, width}, 3) + 0.5).to(options);
     const at::Tensor update = formula_data("update", {2, 9, width}, 3).to(options);
@@ -120,17 +120,17 @@ void expect_sums_with_norms_like_twins(at::TensorOptions options) {
     const at::Tensor shift = formula_data("shift", {1, 1, width}, 1).to(options);
     const at::Tensor scale = (formula_data("scale", {1, 1, width}, 0.5) + 1).to(options);
 
-    at::Tensor fused = x.clone(), twin = x.clone();
+    at::Tensor fused = x.clone(), reference = x.clone();
     const at::Tensor modulated = add_modulated_norm(fused, update, shift, scale, kEps);
-    EXPECT_TENSORS_IDENTICAL(fused, twin.add_(update));
-    expect_twin(modulated, plain::modulated_norm(twin, shift, scale, kEps), options);
+    EXPECT_TENSORS_IDENTICAL(fused, reference.add_(update));
+    expect_reference(modulated, plain::modulated_norm(reference, shift, scale, kEps), options);
 
-    fused = x.clone(), twin = x.clone();
+    fused = x.clone(), reference = x.clone();
     const Linear affine{scale.flatten(), shift.flatten()};
     const at::Tensor normed = add_gated_affine_norm(fused, update.clone(), gate, affine, kEps);
-    plain::add_gated_(twin, update.clone(), gate);
-    expect_twin(fused, twin, options);
-    expect_twin(normed, at::layer_norm(twin, {width}, affine.weight, affine.bias, kEps), options);
+    plain::add_gated_(reference, update.clone(), gate);
+    expect_reference(fused, reference, options);
+    expect_reference(normed, at::layer_norm(reference, {width}, affine.weight, affine.bias, kEps), options);
   }
 }
 
@@ -141,50 +141,50 @@ void expect_gelu_near_float64(at::ScalarType dtype) {
                        dtype == at::kFloat ? 1e-6 : 1e-3);
 }
 
-TEST(Layers, NormsAreLikeTheirTwins) {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norms_like_twins(on(at::kCPU, dtype));
+TEST(Layers, NormsAreLikeTheReference) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norms_like_reference(on(at::kCPU, dtype));
 }
-TEST(Layers, SplitProjectionIsLikeItsTwin) {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_splits_like_twins(on(at::kCPU, dtype));
+TEST(Layers, SplitProjectionIsLikeTheReference) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_splits_like_reference(on(at::kCPU, dtype));
 }
-TEST(Layers, GatedSumIsLikeItsTwin) {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_twin(on(at::kCPU, dtype));
+TEST(Layers, GatedSumIsLikeTheReference) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_reference(on(at::kCPU, dtype));
 }
-TEST(Layers, SumsWithNormsAreLikeTheirTwins) {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_sums_with_norms_like_twins(on(at::kCPU, dtype));
+TEST(Layers, SumsWithNormsAreLikeTheReference) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_sums_with_norms_like_reference(on(at::kCPU, dtype));
 }
 TEST(Layers, GeluIsNearFloat64) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gelu_near_float64(dtype);
 }
 
-TEST(LayersCuda, NormsAreLikeTheirTwins) {
+TEST(LayersCuda, NormsAreLikeTheReference) {
   FLASHBLOCK_NEED_CUDA();
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norms_like_twins(on(at::kCUDA, dtype));
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norms_like_reference(on(at::kCUDA, dtype));
 }
-TEST(LayersCuda, SplitProjectionIsLikeItsTwin) {
+TEST(LayersCuda, SplitProjectionIsLikeTheReference) {
   FLASHBLOCK_NEED_CUDA();
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_splits_like_twins(on(at::kCUDA, dtype));
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_splits_like_reference(on(at::kCUDA, dtype));
 }
-TEST(LayersCuda, GatedSumIsLikeItsTwin) {
+TEST(LayersCuda, GatedSumIsLikeTheReference) {
   FLASHBLOCK_NEED_CUDA();
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_twin(on(at::kCUDA, dtype));
-}
-
-TEST(LayersCuda, SumsWithNormsAreLikeTheirTwins) {
-  FLASHBLOCK_NEED_CUDA();
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_sums_with_norms_like_twins(on(at::kCUDA, dtype));
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_reference(on(at::kCUDA, dtype));
 }
 
-void expect_linear_gelu_like_twin(at::TensorOptions options) {
+TEST(LayersCuda, SumsWithNormsAreLikeTheReference) {
+  FLASHBLOCK_NEED_CUDA();
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_sums_with_norms_like_reference(on(at::kCUDA, dtype));
+}
+
+void expect_linear_gelu_like_reference(at::TensorOptions options) {
   const Linear layer{formula_data("w", {328, 320}, 0.1).to(options), formula_data("b", {328}, 0.5).to(options)};
   const at::Tensor x = formula_data("x", {2, 9, 320}, 2).to(options);
-  const at::Tensor actual = linear_gelu(x, layer), twin = plain::gelu_(linear(x, layer));
-  EXPECT_EQ(actual.scalar_type(), twin.scalar_type());
+  const at::Tensor actual = linear_gelu(x, layer), reference = plain::gelu_(linear(x, layer));
+  EXPECT_EQ(actual.scalar_type(), reference.scalar_type());
   const at::Tensor sums = at::linear(x.to(at::kDouble), layer.weight.to(at::kDouble), layer.bias.to(at::kDouble));
   const at::Tensor expected = at::gelu(sums, "tanh");
   const bool half = options.dtype() == at::kBFloat16;
   EXPECT_TENSORS_NEAR_IN_NORM(actual, expected, half ? 4e-3 : 2e-6);
-  EXPECT_TENSORS_NEAR_IN_NORM(actual, twin, half ? 4e-3 : 2e-6);
+  EXPECT_TENSORS_NEAR_IN_NORM(actual, reference, half ? 4e-3 : 2e-6);
 }
 
 // Between -4 and -2 the tanh form and the one with erf are 2 % apart: how much of the way to the latter a result is,
@@ -198,16 +198,16 @@ void expect_linear_gelu_is_the_tanh_form(at::TensorOptions options) {
   EXPECT_NEAR(part.item<double>(), 0, 0.3);
 }
 
-TEST(Layers, LinearWithGeluIsLikeItsTwin) {
+TEST(Layers, LinearWithGeluIsLikeTheReference) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    expect_linear_gelu_like_twin(on(at::kCPU, dtype));
+    expect_linear_gelu_like_reference(on(at::kCPU, dtype));
     expect_linear_gelu_is_the_tanh_form(on(at::kCPU, dtype));
   }
 }
-TEST(LayersCuda, LinearWithGeluIsLikeItsTwin) {
+TEST(LayersCuda, LinearWithGeluIsLikeTheReference) {
   FLASHBLOCK_NEED_CUDA();
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    expect_linear_gelu_like_twin(on(at::kCUDA, dtype));
+    expect_linear_gelu_like_reference(on(at::kCUDA, dtype));
     expect_linear_gelu_is_the_tanh_form(on(at::kCUDA, dtype));
   }
 }

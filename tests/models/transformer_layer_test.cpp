@@ -65,7 +65,7 @@ class Layer {
     const at::Tensor text = formula_data("text", {2, 7, config_.dim}, 1).to(options_);
     return {.kv = KvCache(layout, 2, config_.heads, config_.head_dim(), options_.device(),
                           c10::typeMetaToScalarType(options_.dtype())),
-            .external = BlockExternalCache(),
+            .external = {},
             .text = text_keys_values(text, weights_, config_),
             .sink_keys = {}};
   }
@@ -113,34 +113,34 @@ void plain_layer(at::Tensor& x, const Layer& layer, LayerState& state) {
   plain::add_gated_(x, plain_linear(plain::gelu_(plain_linear(normed, w.ffn_up)), w.ffn_down), m.ffn_gate);
 }
 
-void expect_layer_like_twin(int64_t heads, int64_t head_dim, at::TensorOptions options) {
+void expect_layer_like_reference(int64_t heads, int64_t head_dim, at::TensorOptions options) {
   const double bound = options.dtype() == at::kFloat ? 5e-6 : 8e-3;
   const Layer layer(config_of(heads, head_dim), options);
-  LayerState state = layer.state(), twin_state = layer.state(), staged_state = layer.state();
-  at::Tensor x = layer.input(), twin = layer.input();
+  LayerState state = layer.state(), reference_state = layer.state(), staged_state = layer.state();
+  at::Tensor x = layer.input(), reference = layer.input();
   transformer_layer(x, layer.weights(), layer.modulation(), layer.context(), state);
-  plain_layer(twin, layer, twin_state);
-  EXPECT_TENSORS_NEAR_IN_NORM(x, twin, bound);
+  plain_layer(reference, layer, reference_state);
+  EXPECT_TENSORS_NEAR_IN_NORM(x, reference, bound);
   EXPECT_GT(testing::relative_norm_error(x, layer.input()), 0.1) << "a layer that does something";
 
   stage_keys_values(layer.input(), layer.weights(), layer.modulation(), layer.context(), staged_state);
   for (const LayerState* each : {&state, &staged_state}) {
-    EXPECT_TENSORS_NEAR_IN_NORM(each->kv.block().keys, twin_state.kv.block().keys, bound);
-    EXPECT_TENSORS_NEAR_IN_NORM(each->kv.block().values, twin_state.kv.block().values, bound);
+    EXPECT_TENSORS_NEAR_IN_NORM(each->kv.block().keys, reference_state.kv.block().keys, bound);
+    EXPECT_TENSORS_NEAR_IN_NORM(each->kv.block().values, reference_state.kv.block().values, bound);
   }
 }
 
-void expect_layers_like_twins(c10::DeviceType device) {
+void expect_layers_like_reference(c10::DeviceType device) {
   for (const auto dtype : {at::kFloat, at::kBFloat16})
     for (const auto& [heads, head_dim] : {std::pair{1, 64}, std::pair{5, 64}, std::pair{12, 128}})
-      expect_layer_like_twin(heads, head_dim, at::TensorOptions(device).dtype(dtype));
+      expect_layer_like_reference(heads, head_dim, at::TensorOptions(device).dtype(dtype));
 }
 
-TEST(TransformerLayer, IsLikeItsTwin) { expect_layers_like_twins(at::kCPU); }
+TEST(TransformerLayer, IsLikeTheReference) { expect_layers_like_reference(at::kCPU); }
 
-TEST(TransformerLayerCuda, IsLikeItsTwin) {
+TEST(TransformerLayerCuda, IsLikeTheReference) {
   FLASHBLOCK_NEED_CUDA();
-  expect_layers_like_twins(at::kCUDA);
+  expect_layers_like_reference(at::kCUDA);
 }
 
 }  // namespace

@@ -100,7 +100,7 @@ class Recording {
 };
 
 const AttentionConfig kExact{.mode = AttentionConfig::Mode::kExact};
-const AttentionConfig kRefreshed{.mode = AttentionConfig::Mode::kFlashblock, .refresh = RefreshPolicy::kEveryPass};
+const AttentionConfig kRefreshed{.mode = AttentionConfig::Mode::kFlashblock, .refresh = "every_pass"};
 
 // Our cache orders frames as sink and ring, the reference by time; every frame we hold must be one of the reference's,
 // and no two the same one. The reference still holds frames that the next block will evict; we do not.

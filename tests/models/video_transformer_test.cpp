@@ -25,7 +25,7 @@ constexpr int64_t kFrames = 3, kBlocks = 5, kSteps = 3;
 constexpr double kTimesteps[kSteps] = {1000, 937.5, 625};
 const AttentionConfig kExact{.mode = AttentionConfig::Mode::kExact};
 
-AttentionConfig flashblock_with(RefreshPolicy refresh) { return {AttentionConfig::Mode::kFlashblock, refresh}; }
+AttentionConfig flashblock_with(RefreshPolicyRef refresh) { return {AttentionConfig::Mode::kFlashblock, refresh}; }
 
 TransformerConfig small_config() {
   return {.dim = 128, .heads = 2, .layers = 3, .ffn_dim = 192, .freq_dim = 64, .text_dim = 24, .text_len = 8};
@@ -139,7 +139,7 @@ TEST(VideoTransformer, AWindowThatHoldsTheVideoEqualsNoWindow) {
 TEST(VideoTransformer, FirstBlockIsTheSameBitForBitInBothModes) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     const auto expected = Video({.attention = kExact, .dtype = dtype}).run_blocks(1);
-    const auto actual = Video({.attention = flashblock_with(RefreshPolicy::kFirstPass), .dtype = dtype}).run_blocks(1);
+    const auto actual = Video({.attention = flashblock_with("first_pass"), .dtype = dtype}).run_blocks(1);
     for (size_t i = 0; i < expected.size(); ++i) EXPECT_TENSORS_IDENTICAL(actual[i], expected[i]);
   }
 }
@@ -151,8 +151,8 @@ void expect_policies(const Setting& base, double tolerance) {
     return Video(setting).run_blocks(kBlocks);
   };
   const auto exact = run(kExact);
-  EXPECT_LT(largest_error(run(flashblock_with(RefreshPolicy::kEveryPass)), exact), tolerance);
-  for (const RefreshPolicy policy : {RefreshPolicy::kFirstPass, RefreshPolicy::kFirstAndCleanPass}) {
+  EXPECT_LT(largest_error(run(flashblock_with("every_pass")), exact), tolerance);
+  for (const RefreshPolicyRef policy : {"first_pass", "first_and_clean_pass"}) {
     const auto reused = run(flashblock_with(policy));
     EXPECT_GT(largest_error(reused, exact), tolerance) << "nothing was reused by " << to_string(policy);
     for (const at::Tensor& flow : reused) EXPECT_TRUE(at::isfinite(flow).all().item<bool>());
@@ -173,7 +173,7 @@ void expect_cuda_like_cpu(at::ScalarType dtype, AttentionConfig attention, doubl
 }
 TEST(VideoTransformerCuda, AgreesWithTheCpu) {
   FLASHBLOCK_NEED_CUDA();
-  for (const AttentionConfig& attention : {kExact, flashblock_with(RefreshPolicy::kFirstAndCleanPass)}) {
+  for (const AttentionConfig& attention : {kExact, flashblock_with("first_and_clean_pass")}) {
     expect_cuda_like_cpu(at::kFloat, attention, 1e-4);
     expect_cuda_like_cpu(at::kBFloat16, attention, 3e-2);
   }
@@ -198,7 +198,7 @@ TEST(VideoTransformerCuda, StreamedLayersGiveTheSameBits) {
 }
 
 TEST(VideoTransformer, CountsPassesAndExternalAttentions) {
-  Video video({.attention = flashblock_with(RefreshPolicy::kFirstAndCleanPass)});
+  Video video({.attention = flashblock_with("first_and_clean_pass")});
   video.run_blocks(kBlocks);
   const TransformerCounters counters = video.state().counters();
   const int64_t later_blocks = kBlocks - 1, layers = small_config().layers;
@@ -209,7 +209,7 @@ TEST(VideoTransformer, CountsPassesAndExternalAttentions) {
 }
 
 TEST(VideoTransformer, MemoryDoesNotGrowWithTheVideo) {
-  Video video({.attention = flashblock_with(RefreshPolicy::kFirstPass)});
+  Video video({.attention = flashblock_with("first_pass")});
   video.run_blocks(3);
   const int64_t before = video.state().bytes();
   for (int64_t block = 3; block < 9; ++block) {
@@ -220,7 +220,7 @@ TEST(VideoTransformer, MemoryDoesNotGrowWithTheVideo) {
 }
 
 TEST(VideoTransformer, ResetBeginsTheSameVideoAgain) {
-  Video video({.attention = flashblock_with(RefreshPolicy::kFirstPass)});
+  Video video({.attention = flashblock_with("first_pass")});
   const auto first = video.run_blocks(3);
   video.state().reset();
   EXPECT_EQ(video.state().next_frame(), 0);
@@ -313,7 +313,7 @@ TEST(VideoTransformer, AVideoWithinReachIsTheSameBitForBit) {
 }
 
 TEST(VideoTransformer, TheLastBlockMayBeShorter) {
-  Video exact({}), merged({.attention = flashblock_with(RefreshPolicy::kEveryPass)});
+  Video exact({}), merged({.attention = flashblock_with("every_pass")});
   exact.run_blocks(3);
   merged.run_blocks(3);
   const at::Tensor flow = merged.run(3 * kFrames, 0, 2);

@@ -26,7 +26,7 @@ struct Encoding {
 };
 
 /// Asks for block after block from `block` on until a prompt comes, as a render of very short blocks would.
-EncodedPrompt next_prompt(LivePromptEncoder& encoder, int64_t block) {
+LivePrompt next_prompt(LivePromptEncoder& encoder, int64_t block) {
   for (;; ++block) {
     if (const auto prompt = encoder.at_block(block)) return *prompt;
     std::this_thread::yield();
@@ -74,18 +74,19 @@ TEST(LivePromptEncoder, NeverMakesTheRenderWait) {
   Encoding encoding;
   std::vector<TakenPrompt> taken;
   LivePromptEncoder encoder(
-      prompts, std::ref(encoding), [&](const TakenPrompt& prompt, const EncodedPrompt&) { taken.push_back(prompt); },
+      prompts, std::ref(encoding), [&](const TakenPrompt& prompt) { taken.push_back(prompt); },
       /*threads=*/1);
   prompts->change_to("night");
   EXPECT_EQ(encoding.threads.get_future().get(), 1) << "of the thread that encodes";
   EXPECT_FALSE(encoder.at_block(3)) << "it is still being encoded";
   encoding.let_go.set_value();
-  const EncodedPrompt prompt = next_prompt(encoder, 4);
-  EXPECT_EQ(prompt.embedding.item<double>(), 5);
+  const LivePrompt prompt = next_prompt(encoder, 4);
+  EXPECT_EQ(prompt.encoded.embedding.item<double>(), 5);
+  EXPECT_EQ(prompt.text, "night");
   ASSERT_EQ(taken.size(), 1u);
-  EXPECT_EQ(taken[0].block, prompt.first_block);
+  EXPECT_EQ(taken[0].block, prompt.encoded.first_block);
   EXPECT_EQ(taken[0].text, "night");
-  EXPECT_FALSE(encoder.at_block(prompt.first_block + 1));
+  EXPECT_FALSE(encoder.at_block(prompt.encoded.first_block + 1));
 }
 
 TEST(LivePromptEncoder, FaultRefusesThePromptAndTheVideoGoesOn) {
@@ -94,7 +95,7 @@ TEST(LivePromptEncoder, FaultRefusesThePromptAndTheVideoGoesOn) {
   encoding.let_go.set_value();
   {
     LivePromptEncoder encoder(
-        prompts, std::ref(encoding), [](const TakenPrompt&, const EncodedPrompt&) {}, 1);
+        prompts, std::ref(encoding), [](const TakenPrompt&) {}, 1);
     prompts->change_to("bad");
     encoding.threads.get_future().wait();
     EXPECT_FALSE(encoder.at_block(1));

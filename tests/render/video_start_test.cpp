@@ -110,7 +110,7 @@ INSTANTIATE_TEST_SUITE_P(All, VideoStart,
                                            Start{"VideoWithALoneFirstFrame", 4, 1, 3}),
                          [](const auto& info) { return std::string(info.param.name); });
 
-// A video that goes on from the latents of its own first half is the whole video: nothing is lost at the seam, neither
+// A video that continues from the latents of its own first half is the whole video: nothing is lost at the seam, neither
 // in the latents nor in the frames.
 TEST(VideoStart, GoingOnFromOnesOwnLatentsIsTheSameVideo) {
   TwoStepVideo video;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""OpenAI's own client against a server: orders, waits, lists, downloads, deletes; and Prometheus' reader on the metrics.
+"""OpenAI's client against a server: creates, polls, lists, downloads and deletes videos; and Prometheus' parser on the metrics.
 
 usage: PYTHON tests/serve/client.py PROGRAM
-PYTHON has both (pip install openai prometheus_client). Exit status 1, and where, if anything is not as they want it.
+PYTHON has both (pip install openai prometheus_client). Exit status 1, with the position, if a check fails.
 """
 import sys, tempfile, warnings
 
@@ -26,7 +26,7 @@ def check(server):
     assert client.videos.download_content(video.id, variant="spritesheet").read()[:4] == b"\x89PNG"
 
     others = [client.videos.create(prompt="a lake").id for _ in range(4)]
-    listed = [v.id for v in client.videos.list(limit=2, order="asc")]  # page after page
+    listed = [v.id for v in client.videos.list(limit=2, order="asc")]  # several pages
     assert listed == [video.id, *others], listed
     assert [v.id for v in client.videos.list(limit=2)] == listed[::-1]
     assert [model.id for model in client.models.list()] == ["demo"]
@@ -37,7 +37,7 @@ def check(server):
                                (lambda: client.with_options(api_key="wrong").videos.list(), openai.AuthenticationError, None)):
         try:
             call()
-            raise AssertionError("it was let through")
+            raise AssertionError("the request was accepted")
         except error as refusal:
             assert refusal.type == "invalid_request_error" and refusal.code and refusal.param == param, refusal
     for video_id in listed:
@@ -54,7 +54,7 @@ def check(server):
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)  # OpenAI has taken its own server away
+    warnings.filterwarnings("ignore", category=DeprecationWarning)  # OpenAI has shut down its own service
     with tempfile.TemporaryDirectory() as folder:
         server = Server(sys.argv[1], folder, "--token", TOKEN, *SMALL_VIDEOS)
         try:
@@ -62,7 +62,7 @@ def main():
         finally:
             status = server.close()
     assert status == 0, status
-    print(f"openai {openai.__version__}: videos and errors are as it wants them; metrics can be read")
+    print(f"openai {openai.__version__}: videos and errors are compatible; metrics can be parsed")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Sends a server everything but what it wants, while it renders and others watch, and checks that it lives.
+"""Sends malformed requests to a server that renders and streams, and checks that it keeps working.
 
 usage: tests/serve/fuzz.py PROGRAM [--seconds 60] [--seed 1]
 
-Requests that are changed byte by byte and line by line, cut off, glued together; huge headers and bodies, deep JSON,
-other protocols; clients that trickle, stop reading, vanish in mid-answer; floods of connections. Exit status 1 if an
-answer has status 500, the server stops answering, a video fails, or the server does not end with 0 afterwards (a
+Requests that are changed byte by byte and line by line, truncated, concatenated; huge headers and bodies, deep JSON,
+other protocols; clients that send slowly, stop reading or disconnect during a response; floods of connections. Exit status 1 if a
+response has status 500, the server stops answering, a video fails, or the server does not end with 0 afterwards (a
 sanitizer's report ends it with another status).
 """
 import argparse, collections, json, random, socket, struct, sys, tempfile, threading, time
@@ -30,7 +30,7 @@ def request(method, target, body=b"", kind=b"application/json"):
 
 
 def corpus(video):
-    """Requests that are well formed, most of them well meant."""
+    """Well-formed requests, most of them valid."""
     video = b"/v1/videos/" + video.encode()
     order = b'{"prompt":"a","seconds":0.3,"size":"64x64","seed":"7","timeline":[{"at":0.2,"prompt":"b"}]}'
     form = (b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\na hill\r\n--x\r\nContent-Disposition: form-data; '
@@ -54,7 +54,7 @@ def mutated(source, requests):
     if kind < 0.03:
         return source.choice(OTHERS)
     if kind < 0.1:
-        return b"".join(source.choice(requests) for _ in range(source.randint(2, 8)))  # one after the other, unasked
+        return b"".join(source.choice(requests) for _ in range(source.randint(2, 8)))  # pipelined
     data = bytearray(source.choice(requests))
     for _ in range(source.choice([0, 1, 1, 2, 4, 8])):
         place = source.randrange(len(data) + 1)
@@ -102,7 +102,7 @@ class Worker(threading.Thread):
                     connection.send(data[i:i + 1])
             else:
                 connection.sendall(data)
-            if manner < 0.15:  # gone, with a reset, whatever the server is doing
+            if manner < 0.15:  # closes with a reset, whatever the server is doing
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return b"gone"
             connection.shutdown(socket.SHUT_WR)
@@ -114,7 +114,7 @@ class Worker(threading.Thread):
 
 
 def flood(port):
-    """More connections than there may be; each says a little and waits."""
+    """Opens more connections than the limit; each sends a little and waits."""
     connections = []
     for _ in range(300):
         try:
@@ -156,8 +156,8 @@ def main():
         if status != 0:
             faults.append(f"the server ended with {status}: {server.log.read_text()[-5000:]}")
     statuses = sum((worker.statuses for worker in workers), collections.Counter())
-    print(f"{statuses.total()} requests, answers by status: {dict(sorted(statuses.items()))}")
-    print("\n".join(faults) or "the server is well")
+    print(f"{statuses.total()} requests, responses by status: {dict(sorted(statuses.items()))}")
+    print("\n".join(faults) or "the server works")
     sys.exit(1 if faults else 0)
 
 

@@ -5,13 +5,13 @@ usage: tests/serve/load.py PROGRAM [--seconds 20] [--size 256x144] [--rounds 5]
 
 Renders the same video with and without viewers, taking turns, each round in the other order. Exit status 1 unless
   * the median over the rounds of (time with viewers) / (time without) is at most 1.05,
-  * all videos have the same coded frames, bit for bit (their metadata hold the names of their files),
-  * every viewer that keeps up gets every segment, byte for byte as HLS gives them,
-  * the server's memory is flat: with viewers it grows no more than FLAT MiB beyond what it is without, nor from round
+  * all videos have the same coded frames, bit for bit (their metadata contain their file names),
+  * every viewer that keeps up receives every segment, byte for byte as in HLS,
+  * the server's memory is flat: with viewers it is at most FLAT MiB larger than without, and does not grow from round
     to round,
-  * all viewers are forgotten in the end.
-The viewers are sockets of two processes, so that they cost little themselves; what they cost is reported, because on a
-small machine the render has to go without it.
+  * no viewer is left at the end.
+The viewers are sockets of two processes, so that they cost little themselves; their cost is reported, because on a
+small machine they take it from the render.
 """
 import argparse, os, re, selectors, signal, socket, statistics, subprocess, sys, tempfile, time
 
@@ -19,9 +19,9 @@ from server import Server
 
 KEEP_UP, SLOW, STOPPED, KILLED = 20, 10, 10, 10
 SLOW_BYTES, SLOW_SECONDS = 2500, 0.25  # 10 kB/s
-FEW_BYTES = 4096  # that the system takes for a viewer who does not read
+FEW_BYTES = 4096  # receive buffer of a viewer that does not read
 LONGEST, FLAT = 1.05, 16
-BIG_SEGMENTS = ("--set", "encoder.crf=1")  # so that 10 kB/s are too slow, and no buffer on the way holds the video
+BIG_SEGMENTS = ("--set", "encoder.crf=1")  # so that 10 kB/s are too slow, and no buffer can hold the video
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -61,7 +61,7 @@ def connect(port, target, receive_bytes=None):
 
 
 def watch(port, out):
-    """Those who keep up, are slow or stopped, until the video ends; writes what the first got."""
+    """The viewers that keep up, are slow or have stopped, until the video ends; writes what the first received."""
     chooser = selectors.DefaultSelector()
     got = [bytearray() for _ in range(KEEP_UP)]
     for data in got:
@@ -137,24 +137,24 @@ def unchunked(answer):
 def render(server, order, watched):
     video, pid = server.order(**order), server.process.pid
     begun, crowd, doomed, most_memory, clients = None, None, None, 0, 0.0
-    for news in server.events(video):
-        if news["live"] and begun is None:
+    for state in server.events(video):
+        if state["live"] and begun is None:
             begun, cpu = time.monotonic(), cpu_seconds(pid)
             if watched:
                 crowd, doomed = Crowd(watch, server.port), Crowd(watch_until_killed, server.port)
-        if doomed and 2 * news["block"] > news["blocks"]:
+        if doomed and 2 * state["block"] > state["blocks"]:
             clients += doomed.kill()
             doomed = None
         most_memory = max(most_memory, memory(pid))
-        if news["status"] not in ("queued", "in_progress"):
+        if state["status"] not in ("queued", "in_progress"):
             break
     taken = time.monotonic() - begun
     cpu = cpu_seconds(pid) - cpu
-    run = {"seconds": taken, "server_cpu": cpu, "memory": most_memory, "status": news["status"], "blocks": news["blocks"]}
+    run = {"seconds": taken, "server_cpu": cpu, "memory": most_memory, "status": state["status"], "blocks": state["blocks"]}
     run["video"] = packets(server.folder / "videos" / video / "video.mp4")
     if watched:
         run["client_cpu"] = clients + cpu_seconds(crowd.pid)
-        segments = [server.get(f"/hls/{video}/{i:06}.m4s") for i in range(news["blocks"])]
+        segments = [server.get(f"/hls/{video}/{i:06}.m4s") for i in range(state["blocks"])]
         whole = server.get(f"/hls/{video}/init.mp4") + b"".join(segments)
         run["whole"] = [unchunked(got) == whole for got in crowd.results()].count(True)
         run["bytes"] = len(whole)

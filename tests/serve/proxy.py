@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A server behind nginx with TLS, set up as docs/serve.md says: the page, the token, streams and events as they come.
+"""A server behind nginx with TLS, configured as in docs/serve.md: the page, the token, streams and events without delay.
 
 usage: tests/serve/proxy.py PROGRAM
-Takes the configuration out of docs/serve.md; only addresses and paths are replaced. Needs nginx and openssl.
+Reads the configuration from docs/serve.md; only addresses and paths are replaced. Needs nginx and openssl.
 """
 import http.client, json, pathlib, re, socket, ssl, subprocess, sys, tempfile, time
 
@@ -17,7 +17,7 @@ def free_port():
 
 
 def start_nginx(folder, upstream):
-    """nginx on a free port, with a certificate of its own making. Returns its process, port and certificate."""
+    """Starts nginx on a free port, with a new certificate. Returns its process, port and certificate."""
     port, certificate, key = free_port(), folder / "videos.pem", folder / "videos.key"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=" + NAME, "-addext",
                     "subjectAltName=DNS:" + NAME, "-keyout", key, "-out", certificate], check=True, capture_output=True)
@@ -34,7 +34,7 @@ def start_nginx(folder, upstream):
 
 
 class Browser:
-    """What a browser sends: the site's name, its origin, its cookie."""
+    """Sends what a browser sends: the host name, the origin, the cookie."""
 
     def __init__(self, port, certificate):
         self.port, self.context, self.cookie = port, ssl.create_default_context(cafile=certificate), None
@@ -67,21 +67,21 @@ def check(server, browser):
     assert made.status == 200, made.read()
     video = json.loads(made.read())["id"]
 
-    # Events and segments arrive one by one, long before the video is finished.
-    news, stream, arrivals = {}, None, []
-    while news.get("block", 0) < 3:
+    # Events and segments arrive one by one, before the video is finished.
+    state, stream, arrivals = {}, None, []
+    while state.get("block", 0) < 3:
         line = events.readline()
         if line.startswith(b"data: "):
-            news = json.loads(line[6:])
-        if news.get("live") and not stream:
+            state = json.loads(line[6:])
+        if state.get("live") and not stream:
             stream = browser.open("GET", f"/v1/videos/{video}/stream.mp4?from=start")
-    assert news["status"] == "in_progress" and stream.status == 200, news
+    assert state["status"] == "in_progress" and stream.status == 200, state
     body = b""
     while data := stream.read1(1 << 16):
         if b"moof" in data:
             arrivals.append(time.monotonic())
         body += data
-    blocks = news["blocks"]
+    blocks = state["blocks"]
     assert body.count(b"moof") == blocks and arrivals[-1] - arrivals[0] > 1, (body.count(b"moof"), blocks)
     while json.loads(browser.open("GET", "/v1/videos/" + video).read())["status"] != "completed":
         time.sleep(0.1)

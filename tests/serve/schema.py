@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
-"""Holds a server against its own OpenAPI description with schemathesis.
+"""Checks a server against its OpenAPI description with schemathesis.
 
 usage: PYTHON tests/serve/schema.py PROGRAM [ARGUMENTS OF schemathesis run...]
-PYTHON has schemathesis 4 (pip install schemathesis). Left out: / (a page) and /v1/events (which has no end). Exit status
-that of schemathesis, or 1 if the server did not live through it.
+PYTHON has schemathesis 4 (pip install schemathesis). Not checked: / (a page) and /v1/events (which does not end). The exit
+status is that of schemathesis, or 1 if the server crashed.
 """
 import os, subprocess, sys, tempfile
 
 from server import SMALL_VIDEOS, Server
 
-# What counts as a refusal of a request that does not fit the description: its own list, and what is said of sizes.
+# Statuses for requests that do not match the description: the default ones and those for sizes.
 CONFIGURATION = """
 [checks.negative_data_rejection]
 expected-statuses = [400, 401, 403, 404, 405, 409, 413, 414, 415, 416, 429, 431]
 
-# Which sizes and lengths there are depends on the model and the server's options, and a change has to come before the
-# video's end: a description cannot say that, so an order that fits it may be refused.
+# Valid sizes and lengths depend on the model and the server's options, and a prompt change must be before the end of
+# the video. A description cannot express that, so a request that matches it can be rejected.
 [[operations]]
 include-name = "POST /v1/videos"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403, 404, 409, 413, 429]
@@ -37,7 +37,7 @@ def main():
                               "--request-timeout", "20", *more], cwd=folder)
         alive = server.process.poll() is None and server.close() == 0
         if not alive:
-            print("the server did not live through it:", server.log.read_text(), file=sys.stderr)
+            print("the server crashed:", server.log.read_text(), file=sys.stderr)
     sys.exit(run.returncode or (0 if alive else 1))
 
 

@@ -1,9 +1,9 @@
-"""`flashblock serve` for the scripts beside this file: started on a free port, asked, ended."""
+"""Starts `flashblock serve` on a free port for the scripts in this folder, sends requests and stops it."""
 import http.client, json, pathlib, re, signal, subprocess, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PATIENCE = 180  # seconds; nothing waits for a fixed time, this only ends what hangs
-SMALL_VIDEOS = ("--set", "seconds=0.5", "--set", "size=64x64")  # where it does not matter what is in them
+PATIENCE = 180  # seconds; a timeout for what hangs, not a fixed wait
+SMALL_VIDEOS = ("--set", "seconds=0.5", "--set", "size=64x64")  # where the content does not matter
 
 
 class Server:
@@ -28,7 +28,7 @@ class Server:
         raise RuntimeError("the server did not start: " + self.log.read_text())
 
     def ask(self, method, path, body=None, headers={}):
-        """Status and body of an answer."""
+        """Status and body of a response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         connection.request(method, path, json.dumps(body) if body is not None else None,
                            {"Content-Type": "application/json", **headers})
@@ -44,27 +44,27 @@ class Server:
         return body
 
     def order(self, **video):
-        """Asks for a video. Returns its id."""
+        """Creates a video. Returns its id."""
         status, body = self.ask("POST", "/v1/videos", video)
         if status != 200:
             raise RuntimeError(f"POST /v1/videos: {status} {body[:300]}")
         return json.loads(body)["id"]
 
     def events(self, video):
-        """What the server says of a video, as it says it."""
+        """The states of a video, as the server sends them."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         connection.request("GET", "/v1/events")
         for line in connection.getresponse():
-            if line.startswith(b"data: ") and (news := json.loads(line[6:])).get("id") == video and "status" in news:
-                yield news
+            if line.startswith(b"data: ") and (state := json.loads(line[6:])).get("id") == video and "status" in state:
+                yield state
 
-    def wait_for(self, video, fits=lambda news: False):
-        """What the server says when the video `fits`, or else when it is finished."""
-        for news in self.events(video):
-            if fits(news) or news["status"] in ("completed", "failed", "cancelled"):
-                return news
+    def wait_for(self, video, fits=lambda state: False):
+        """The first state of a video for which `fits` is true, or its final state."""
+        for state in self.events(video):
+            if fits(state) or state["status"] in ("completed", "failed", "cancelled"):
+                return state
 
     def close(self):
-        """Ends it. Returns the exit status."""
+        """Stops the server. Returns its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)

@@ -1,4 +1,4 @@
-// Where a server listens, and that nobody is let in by oversight.
+// The server's address and token, and that no public address is open by accident.
 #include "server/access.h"
 
 #include <gmock/gmock.h>
@@ -31,7 +31,7 @@ TEST(ServerAddress, IsLoopbackUnlessAskedOtherwise) {
   }
 }
 
-TEST(Access, AddressThatOthersReachWantsATokenOrSaysThatItNeedsNone) {
+TEST(Access, PublicAddressRequiresATokenOrAnExplicitException) {
   for (const char* own : {"127.0.0.1", "127.3.2.1", "localhost", "::1"}) EXPECT_NO_THROW(check_access(own, {})) << own;
   for (const char* open : {"0.0.0.0", "::", "192.168.1.7", "videos.example", "127.0.0.1.example", "1270.0.0.1"}) {
     EXPECT_THROW(check_access(open, {}), ConfigError) << open;
@@ -40,7 +40,7 @@ TEST(Access, AddressThatOthersReachWantsATokenOrSaysThatItNeedsNone) {
   }
 }
 
-TEST(Access, TokenIsLongEnoughWhereverItComesFrom) {
+TEST(Access, TokenFromAnySourceHasAMinimumLength) {
   const TemporaryFolder folder;
   ::unsetenv("FLASHBLOCK_TOKEN");
   EXPECT_EQ(resolve_token("", ""), "");
@@ -50,7 +50,7 @@ TEST(Access, TokenIsLongEnoughWhereverItComesFrom) {
   EXPECT_THROW(resolve_token("short", ""), ConfigError);
 
   const std::string file = folder / "token";
-  EXPECT_THROW(resolve_token("", file), ConfigError) << "it is not there";
+  EXPECT_THROW(resolve_token("", file), ConfigError) << "it does not exist";
   std::ofstream(file) << "\n";
   EXPECT_THROW(resolve_token("", file), ConfigError) << "it is empty";
   std::ofstream(file) << "from-a-file-0123456789\n";

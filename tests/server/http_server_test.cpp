@@ -1,4 +1,4 @@
-// The server over loopback: what it takes, what it refuses, and whom it lets in.
+// The server over loopback: requests, errors, limits and access.
 #include "server/http_server.h"
 
 #include <gmock/gmock.h>
@@ -27,7 +27,7 @@ class Served {
     server_.route("GET", "/healthz", [](const auto&, auto& response) { response.set_content("ok", "text/plain"); });
     server_.route("GET", "/", [](const auto&, auto& response) { response.set_content("page", "text/html"); });
     server_.route("GET", "/things/{id}", [](const auto& request, auto& response) {
-      response.set_content(request.matches[1].str(), "text/plain");
+      response.set_content(request.path_parameter("id"), "text/plain");
     });
     server_.route("POST", "/echo",
                   [](const auto& request, auto& response) { response.set_content(request.body, "text/plain"); });
@@ -57,10 +57,10 @@ TEST(HttpServer, AnswersManyRequestsOnOneConnection) {
   EXPECT_EQ(body_of(client.receive_answer()), "{}");
   client.send(get_request("/word", "Connection: close\r\n"));
   EXPECT_EQ(body_of(client.receive_answer()), "here");
-  EXPECT_EQ(client.receive(), "") << "the connection was to be closed";
+  EXPECT_EQ(client.receive(), "") << "the connection should be closed";
 }
 
-TEST(HttpServer, SaysWhatBrowsersMustNotDo) {
+TEST(HttpServer, SendsSecurityHeaders) {
   const std::string answer = Served().ask(get_request("/word"));
   for (const char* header :
        {"Content-Security-Policy: default-src 'none'", "X-Content-Type-Options: nosniff", "X-Frame-Options: DENY",
@@ -69,7 +69,7 @@ TEST(HttpServer, SaysWhatBrowsersMustNotDo) {
   }
 }
 
-TEST(HttpServer, RefusesWhatIsNoPlainRequest) {
+TEST(HttpServer, RejectsMalformedRequests) {
   const Served served;
   const std::string host = "Host: localhost\r\n";
   const std::vector<std::pair<std::string, int>> requests = {
@@ -110,7 +110,7 @@ TEST(HttpServer, RefusesWhatIsNoPlainRequest) {
     EXPECT_THAT(answer, HasSubstr("Connection: close"));
     EXPECT_THAT(body_of(answer), HasSubstr("\"error\""));
   }
-  EXPECT_EQ(body_of(served.ask(get_request("/word"))), "here") << "the server is well";
+  EXPECT_EQ(body_of(served.ask(get_request("/word"))), "here") << "the server still works";
 }
 
 TEST(HttpServer, KnowsItsPathsAndMethods) {
@@ -129,7 +129,7 @@ TEST(HttpServer, KnowsItsPathsAndMethods) {
   EXPECT_EQ(body_of(served.ask("POST /echo HTTP/1.1\r\nHost: localhost\r\n\r\n")), "");
 }
 
-TEST(HttpServer, SkipsABodyThatNobodyWants) {
+TEST(HttpServer, SkipsABodyThatNoHandlerReads) {
   const Served served;
   RawClient client(served.port());
   client.send(get_request("/word", "Content-Length: 4\r\n") + "GET " + get_request("/things/next") +
@@ -140,7 +140,7 @@ TEST(HttpServer, SkipsABodyThatNobodyWants) {
   EXPECT_EQ(body_of(client.receive_answer()), "here");
 }
 
-TEST(HttpServer, AsksForTheBodyThatAClientHoldsBack) {
+TEST(HttpServer, SendsContinueToAClientThatWaitsForIt) {
   const Served served;
   RawClient client(served.port());
   client.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
@@ -149,7 +149,7 @@ TEST(HttpServer, AsksForTheBodyThatAClientHoldsBack) {
   EXPECT_EQ(body_of(client.receive_answer()), "body");
 }
 
-TEST(HttpServer, WaitsForASlowRequestOnlySoLong) {
+TEST(HttpServer, HasATimeLimitForRequests) {
   const Served served({.times = {.request = std::chrono::milliseconds(50), .idle = std::chrono::milliseconds(50)}});
   RawClient half(served.port());
   half.send("GET /word HTTP/1.1\r\nHost:");
@@ -158,10 +158,10 @@ TEST(HttpServer, WaitsForASlowRequestOnlySoLong) {
   without_body.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nab");
   EXPECT_EQ(status_of(without_body.receive_all()), 408);
   RawClient silent(served.port());
-  EXPECT_EQ(silent.receive(), "") << "closed without a word";
+  EXPECT_EQ(silent.receive(), "") << "closed without a response";
 }
 
-TEST(HttpServer, TurnsAwayWhoComesWhenItIsFull) {
+TEST(HttpServer, RejectsConnectionsBeyondTheLimit) {
   const Served served({.max_connections = 2});
   RawClient first(served.port()), second(served.port());
   first.send(get_request("/word"));
@@ -172,7 +172,7 @@ TEST(HttpServer, TurnsAwayWhoComesWhenItIsFull) {
   EXPECT_EQ(status_of(third.receive_all()), 503);
 }
 
-TEST(HttpServer, EndsWithConnectionsOpen) {
+TEST(HttpServer, StopsWithOpenConnections) {
   auto served = std::make_unique<Served>();
   RawClient idle(served->port()), half(served->port());
   half.send("GET /word HTT");
@@ -197,7 +197,7 @@ TEST(RequestGuard, KnowsItsOwnNames) {
   }
 }
 
-TEST(RequestGuard, RefusesPagesOfOtherOrigins) {
+TEST(RequestGuard, RejectsPagesOfOtherOrigins) {
   const Served served;
   const auto get = [&](const std::string& headers) { return status_of(served.ask(get_request("/word", headers))); };
   EXPECT_EQ(get("Origin: http://localhost\r\n"), 200);
@@ -213,7 +213,7 @@ TEST(RequestGuard, RefusesPagesOfOtherOrigins) {
   EXPECT_EQ(status_of(served.ask(post_request("/echo", "{}", "Origin: http://evil.example\r\n"))), 403);
 }
 
-TEST(RequestGuard, AsksForTheToken) {
+TEST(RequestGuard, RequiresTheToken) {
   const std::string token = "a-token-of-some-length";
   const Served served({}, {.token = token, .port = 1});
   const auto get = [&](const std::string& target, const std::string& headers) {
@@ -224,9 +224,9 @@ TEST(RequestGuard, AsksForTheToken) {
   EXPECT_EQ(status_of(get("/word", "Authorization: Bearer " + token + "x\r\n")), 401);
   EXPECT_EQ(status_of(get("/word", "Authorization: Bearer \r\n")), 401);
   EXPECT_EQ(status_of(get("/word", "Authorization: Basic " + token + "\r\n")), 401);
-  EXPECT_EQ(status_of(get("/word?token=" + token, "")), 401) << "only the page takes it there";
+  EXPECT_EQ(status_of(get("/word?token=" + token, "")), 401) << "only accepted by the page";
   EXPECT_EQ(status_of(get("/healthz", "")), 200);
-  EXPECT_EQ(status_of(get("/nothing", "")), 401) << "nobody learns what there is";
+  EXPECT_EQ(status_of(get("/nothing", "")), 401) << "does not reveal which paths exist";
 
   const std::string form = get("/", "");
   EXPECT_THAT(form, AllOf(StartsWith("HTTP/1.1 401"), HasSubstr("<form"), Not(HasSubstr(token))));
@@ -241,7 +241,7 @@ TEST(RequestGuard, AsksForTheToken) {
   EXPECT_EQ(status_of(get("/word", "Cookie: flashblock_1=\r\n")), 401);
 }
 
-TEST(RequestGuard, ComparesSecretsAndDrawsThem) {
+TEST(RequestGuard, ComparesAndDrawsSecrets) {
   EXPECT_TRUE(same_secret("abc", "abc"));
   EXPECT_FALSE(same_secret("abc", "abd"));
   EXPECT_FALSE(same_secret("abc", "ab"));

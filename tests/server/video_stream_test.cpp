@@ -1,4 +1,4 @@
-// A video's segments for viewers of every kind: who follows, who is slow, who stops, who is gone.
+// A video's segments for viewers that keep up, are slow, stop reading or disconnect.
 #include "server/video_stream.h"
 
 #include <gmock/gmock.h>
@@ -25,17 +25,17 @@ using ::testing::Not;
 using enum StreamCursor::Start;
 
 constexpr int64_t kSegments = 64;
-constexpr int64_t kWords = 8192;  // of a segment: large against what the system keeps for a viewer
-constexpr int kFewBytes = 4096;   // that a viewer's side of the connection takes
+constexpr int64_t kWords = 8192;  // of a segment: large compared with the system's buffers
+constexpr int kFewBytes = 4096;   // of a slow viewer's receive buffer
 
-/// One segment: its number, again and again, eight digits each.
+/// A segment: its number in eight digits, repeated.
 std::string segment(int64_t number) {
   std::string word = std::to_string(10'000'000 + number), bytes;
   for (int64_t i = 0; i < kWords; ++i) bytes += word;
   return bytes;
 }
 
-/// The segments in what a viewer got after the init segment; none if one of them is not whole.
+/// The numbers of the segments that a viewer received after the init segment; empty if one of them is incomplete.
 std::vector<int64_t> segments_of(const std::string& bytes) {
   std::vector<int64_t> numbers;
   for (size_t at = 0; at < bytes.size(); at += kWords * 8) {
@@ -52,7 +52,7 @@ std::vector<int64_t> numbers(int64_t first, int64_t end) {
   return list;
 }
 
-/// A server with one video that grows when it is told to.
+/// A server with one video to which tests append segments.
 class VideoStreamTest : public ::testing::Test {
  protected:
   void serve(const ConnectionTimes& times = {}) {
@@ -67,7 +67,7 @@ class VideoStreamTest : public ::testing::Test {
     for (int64_t i = first; i < end; ++i) stream_->append(segment(i), i * 12, 12);
   }
 
-  /// A viewer that has got the init segment. HTTP/1.0: an answer without chunks, easier to take apart.
+  /// A new viewer. Uses HTTP/1.0, whose responses have no chunks.
   std::unique_ptr<RawClient> view(const std::string& target, int receive_bytes = 0) const {
     auto client = std::make_unique<RawClient>(server_->port(), receive_bytes);
     client->send("GET " + target + " HTTP/1.0\r\nHost: localhost\r\n\r\n");
@@ -90,7 +90,7 @@ class VideoStreamTest : public ::testing::Test {
   std::optional<HttpServer> server_;
 };
 
-TEST_F(VideoStreamTest, ViewersBeginAtTheNewestSegmentOrAtTheFirst) {
+TEST_F(VideoStreamTest, ViewersStartAtTheNewestOrTheFirstSegment) {
   serve();
   append(0, 5);
   const auto newest = view("/stream.mp4"), first = view("/v1/videos/video/stream.mp4?from=start");
@@ -131,7 +131,7 @@ TEST_F(VideoStreamTest, SlowViewerSkipsToTheNewestSegment) {
   append(0, 1);
   const auto slow = view("/stream.mp4", kFewBytes);
   wait_until([&] { return viewers() == 1; });
-  append(1, kSegments);  // returns, although the viewer takes nothing: the render never waits
+  append(1, kSegments);  // returns although the viewer reads nothing: the render never waits
   stream_->finish();
   const std::vector<int64_t> got = watched(*slow);
   ASSERT_GE(got.size(), 2u);
@@ -143,7 +143,7 @@ TEST_F(VideoStreamTest, SlowViewerSkipsToTheNewestSegment) {
   EXPECT_EQ(streams_.counts().segments_sent, sent);
 }
 
-TEST_F(VideoStreamTest, SlowViewerFromTheStartMissesNothing) {
+TEST_F(VideoStreamTest, SlowViewerFromTheStartReceivesEverything) {
   serve();
   append(0, 1);
   const auto slow = view("/stream.mp4?from=start", kFewBytes);
@@ -154,7 +154,7 @@ TEST_F(VideoStreamTest, SlowViewerFromTheStartMissesNothing) {
   EXPECT_EQ(streams_.counts().segments_skipped, 0);
 }
 
-TEST_F(VideoStreamTest, ViewerThatStopsReadingIsDropped) {
+TEST_F(VideoStreamTest, ViewerThatStopsReadingIsDisconnected) {
   serve({.write = std::chrono::milliseconds(1000)});
   append(0, kSegments);
   const auto stopped = view("/stream.mp4?from=start", kFewBytes), well = view("/stream.mp4?from=start");
@@ -162,10 +162,10 @@ TEST_F(VideoStreamTest, ViewerThatStopsReadingIsDropped) {
   std::jthread reader([&] { EXPECT_EQ(watched(*well), numbers(0, kSegments)); });
   stream_->finish();
   wait_until([&] { return viewers() == 0; });
-  EXPECT_LT(streams_.counts().segments_sent, 2 * kSegments) << "the stopped one did not get all";
+  EXPECT_LT(streams_.counts().segments_sent, 2 * kSegments) << "the stopped viewer did not receive everything";
 }
 
-TEST_F(VideoStreamTest, ViewerThatIsGoneIsForgottenWithoutANewSegment) {
+TEST_F(VideoStreamTest, DisconnectIsDetectedWithoutANewSegment) {
   serve();
   append(0, 1);
   {
@@ -176,7 +176,7 @@ TEST_F(VideoStreamTest, ViewerThatIsGoneIsForgottenWithoutANewSegment) {
   wait_until([&] { return server_->counts().connections == 0; });
 }
 
-TEST_F(VideoStreamTest, StreamOfARemovedVideoIsKeptForThoseWhoWatchIt) {
+TEST_F(VideoStreamTest, StreamOfADeletedVideoLivesAsLongAsItsViewers) {
   serve();
   append(0, 3);
   const auto viewer = view("/stream.mp4?from=start");
@@ -194,14 +194,14 @@ TEST_F(VideoStreamTest, LeavesNoFileBehind) {
   EXPECT_THROW(VideoStream(folder_.path() / "missing", 16), MediaError);
 }
 
-TEST(StreamCursor, JumpsOnlyWhenItIsTooFarBehind) {
+TEST(StreamCursor, SkipsOnlyBeyondTheLargestLag) {
   constexpr int64_t kMost = StreamCursor::kMostBehind;
   StreamCursor cursor(StreamCursor::Start::kNewest);
   EXPECT_EQ(cursor.next({.segments = 0}), -1);
   EXPECT_EQ(cursor.next({.segments = 3}), 2);
   cursor.sent();
   EXPECT_EQ(cursor.next({.segments = 3}), -1);
-  EXPECT_EQ(cursor.next({.segments = 3 + kMost + 1}), 3) << "as far behind as one may be";
+  EXPECT_EQ(cursor.next({.segments = 3 + kMost + 1}), 3) << "the largest lag that is allowed";
   EXPECT_EQ(cursor.skipped(), 0);
   EXPECT_EQ(cursor.next({.segments = 3 + kMost + 2}), 3 + kMost + 1);
   EXPECT_EQ(cursor.skipped(), kMost + 1);
@@ -227,10 +227,10 @@ TEST(HlsPlaylist, AsksForTheFirstSegmentWhileMoreWillCome) {
               HasSubstr("SEGMENTS\n" + start + "#EXT-X-MAP"));
   EXPECT_THAT(hls_playlist({{.frames = 9}}, 16, "", kNewest, /*ended=*/false), Not(HasSubstr(start)));
   EXPECT_THAT(hls_playlist({{.frames = 9}}, 16, "", kFirst, /*ended=*/true), Not(HasSubstr(start)))
-      << "players of a whole video begin at its beginning";
+      << "players of a finished video start at its beginning";
 }
 
-TEST(HlsPlaylist, KnowsItsSegments) {
+TEST(HlsPlaylist, ParsesSegmentNames) {
   EXPECT_EQ(hls_segment_index("000000"), 0);
   EXPECT_EQ(hls_segment_index("1234567"), 1'234'567);
   for (const char* other : {"", "0", "00000a", "-00001", "9999999999999", "init"}) {

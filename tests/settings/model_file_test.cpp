@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "core/error.h"
+#include "settings/config_reader.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flashblock {
@@ -159,8 +160,10 @@ TEST_F(ModelFile, ChecksRanges) {
 }
 
 TEST_F(ModelFile, AnOverrideChangesOnlyItsKeys) {
-  Recipe recipe = load(kWhole).recipe;
-  read_recipe(YamlMap(parse_yaml("{sink_frames: 6}", "--set")), recipe);
+  RenderConfig config;
+  config.model = load(kWhole);
+  read_group("recipe", parse_yaml("{sink_frames: 6}", "--set"), config);
+  const Recipe& recipe = config.model.recipe;
   EXPECT_EQ(recipe.sink_frames, 6);
   EXPECT_EQ(recipe.window_frames, 12);
   EXPECT_THAT(recipe.steps, ElementsAre(1000, 500));

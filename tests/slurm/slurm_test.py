@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""scripts/slurm on a real Slurm with two nodes: nodes that are lost, time limits, scancel, requeues.
+"""scripts/slurm on a real Slurm with two nodes: lost nodes, time limits, scancel, requeues.
 
     apt-get install slurmctld slurmd slurm-client munge ffmpeg
     sudo python3 tests/slurm/slurm_test.py [TEST...]
 
-FLASHBLOCK_PROGRAM names another program than build/cuda-release/app/flashblock; FLASHBLOCK_SLURM_FOLDER a folder that
-is kept. Where there is no Slurm the tests are skipped (exit status 77), or fail if FLASHBLOCK_REQUIRE_SLURM=1 is set.
+FLASHBLOCK_PROGRAM names another program than build/cuda-release/app/flashblock, FLASHBLOCK_FAULTY_PROGRAM another one whose
+workers fail; FLASHBLOCK_SLURM_FOLDER a folder that is kept. Without Slurm the tests are skipped (exit status 77), or fail if
+FLASHBLOCK_REQUIRE_SLURM=1 is set.
 """
 
 import json
@@ -24,6 +25,8 @@ from cluster import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("FLASHBLOCK_PROGRAM", str(ROOT / "build/cuda-release/app/flashblock"))
+FAULTY_PROGRAM = os.environ.get("FLASHBLOCK_FAULTY_PROGRAM",
+                                str(ROOT / "build/cuda-release/tests/end_to_end/faulty_program"))
 MODEL = ROOT / "assets/demo"
 PATIENCE = 1200  # seconds; no test waits for a fixed time, this only ends one that hangs
 STARTED = re.compile(r"^(\S+)  running", re.MULTILINE)
@@ -73,7 +76,7 @@ class Slurm(unittest.TestCase):
         return "".join(log.read_text() for log in sorted((self.batch / "jobs.batch/log").glob("*.txt")))
 
     def started(self):
-        """How often each video was begun or continued, by the tasks' own account."""
+        """How often each video was started or resumed, according to the logs."""
         videos = STARTED.findall(self.said())
         return {video: videos.count(video) for video in videos}
 
@@ -137,7 +140,7 @@ class Slurm(unittest.TestCase):
         self.assertEqual(self.started(), before)
 
     def test_time_limit(self):
-        """A video that takes longer than a task may run is made by several runs of the task."""
+        """A video that takes longer than the time limit of a task is made by several runs of the task."""
         prompt = "a green boat on the sea in rain"
         begun = time.monotonic()
         self.render_plain("speed", prompt, 3, 3)
@@ -148,7 +151,7 @@ class Slurm(unittest.TestCase):
         restarts = int(self.task_of(job, 1)["Restarts"])
         print(f"{seconds} s of video in {1 + restarts} runs", flush=True)
         self.assertGreaterEqual(restarts, 1)
-        self.assertIn("the time limit is near: back into the queue", self.said())
+        self.assertIn("the time limit is near: requeued", self.said())
         self.assertGreater(self.resumed_blocks("boat"), 0)
         self.expect_plain_video("boat", prompt, 3, seconds)
 
@@ -162,22 +165,22 @@ class Slurm(unittest.TestCase):
         self.wait_for_segments("night", self.segments("night") + 2)
         self.cluster.run("scancel", job)
         self.assertEqual(self.wait_for_end(job), {1: "CANCELLED"})
-        self.assertFalse(wait_until(lambda: self.states(job) != {1: "CANCELLED"}, 20), "it came back by itself")
+        self.assertFalse(wait_until(lambda: self.states(job) != {1: "CANCELLED"}, 20), "it was requeued")
         segments = self.segments("night")
         self.assertGreaterEqual(segments, 2)
         self.assertEqual(self.wait_for_end(self.submit()), {1: "COMPLETED"}, self.said())
         self.assertGreaterEqual(self.resumed_blocks("night"), segments)
         self.expect_plain_video("night", prompt, 5, 12)
 
-    def test_what_may_pass_is_requeued_and_what_stays_is_not(self):
+    def test_only_temporary_failures_are_requeued(self):
         self.write_jobs(["{name: short, prompt: a red balloon at dawn, seed: 1}",
                          "{name: hopeless, prompt: a red balloon at dawn, seed: 2}"], seconds=2)
-        # Out of memory in every run; then a video of other settings in the way.
-        fault = {"FLASHBLOCK_TEST_FAULT": "memory:short"}
+        # Out of memory in every run; then an existing video of other settings.
+        fault = {"FLASHBLOCK": FAULTY_PROGRAM, "FLASHBLOCK_TEST_FAULT": "memory:short"}
         job = self.submit("--requeues", "1", "--", "--retries", "0", environment=fault)
         self.assertEqual(self.wait_for_end(job), {1: "FAILED", 2: "COMPLETED"}, self.said())
         self.assertEqual(self.task_of(job, 1)["Restarts"], "1")
-        self.assertIn("this was start 2: given up", self.said())
+        self.assertIn("this was start 2: not requeued", self.said())
         self.write_jobs(["{name: short, prompt: a red balloon at dawn, seed: 1}",
                          "{name: hopeless, prompt: a red balloon at dawn, seed: 9}"], seconds=2)
         job = self.submit()

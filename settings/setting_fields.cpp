@@ -1,0 +1,157 @@
+#include "settings/setting_fields.h"
+
+#include <fstream>
+#include <sstream>
+#include <tuple>
+
+#include "attention/refresh_gate.h"
+#include "settings/gate_file.h"
+
+namespace flashblock::fields {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string checked_prompt(const YamlValue& value, std::string prompt) {
+  const auto last = prompt.find_last_not_of(" \t\r\n");
+  prompt.erase(last == std::string::npos ? 0 : last + 1);
+  if (prompt.empty()) value.fail("the prompt is empty: say what to show");
+  return prompt;
+}
+
+std::vector<PromptChange> read_timeline(const YamlValue& value) {
+  std::vector<PromptChange> timeline;
+  if (value.is_null()) return timeline;
+  for (const YamlValue& entry : value.list()) {
+    YamlMap change(entry);
+    const double seconds = change.require("at").positive_number();
+    timeline.push_back({.seconds = seconds, .prompt = change.require("prompt").text()});
+    if (timeline.back().prompt.empty()) change.require("prompt").fail("the prompt is empty");
+    change.finish();
+  }
+  return timeline;
+}
+
+/// Falling timesteps above 0.
+std::vector<double> read_steps(const YamlValue& value) {
+  std::vector<double> steps;
+  for (const YamlValue& entry : value.list()) {
+    const double step = entry.number(0, 1000);
+    if (step == 0) entry.fail("found 0, wanted a timestep above 0; a last step of 0 is left out");
+    if (!steps.empty() && step >= steps.back()) {
+      entry.fail("found \"" + entry.text() + "\", wanted less than the step before");
+    }
+    steps.push_back(step);
+  }
+  return steps;
+}
+
+}  // namespace
+
+SettingField prompt() {
+  return make_field(SettingKind::kText, "text", field(&RenderConfig::prompt),
+                    [](const YamlValue& value, const fs::path&) { return checked_prompt(value, value.text()); });
+}
+
+SettingField prompt_file() {
+  SettingField result = prompt();
+  result.kind = SettingKind::kInputFile;
+  result.values = "a path";
+  result.read = [](const YamlValue& value, const fs::path& folder, RenderConfig& config) {
+    const fs::path path = folder / value.text();
+    std::ifstream stream(path);
+    std::ostringstream text;
+    if (!stream || !(text << stream.rdbuf())) {
+      value.fail("cannot read the prompt from " + path.string() + ": wanted a text file that is not empty");
+    }
+    config.prompt = checked_prompt(value, text.str());
+  };
+  result.write = [](const RenderConfig&) { return SettingValue(); };
+  return result;
+}
+
+SettingField timeline() {
+  return make_field(SettingKind::kText, "a list of `{at: SECONDS, prompt: TEXT}`", field(&RenderConfig::timeline),
+                    [](const YamlValue& value, const fs::path&) { return read_timeline(value); });
+}
+
+SettingValue collect_changes(const std::vector<std::string>& changes) {
+  SettingValue timeline = SettingValue::array();
+  for (const std::string& text : changes) {
+    const auto equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      throw ConfigError("--prompt-at: found '" + text + "', wanted SECONDS=TEXT, such as '20=the rain stops'");
+    }
+    timeline.push_back({{"at", text.substr(0, equals)}, {"prompt", text.substr(equals + 1)}});
+  }
+  return timeline;
+}
+
+SettingField seconds() {
+  SettingField result = positive_number(field(&RenderConfig::seconds));
+  result.read = [](const YamlValue& value, const fs::path&, RenderConfig& config) {
+    config.seconds = value.positive_number();
+    config.frames.reset();
+  };
+  return result;
+}
+
+SettingField size() {
+  return {.kind = SettingKind::kPlain,
+          .values = "`WIDTHxHEIGHT` in pixels, multiples of 16",
+          .read = [](const YamlValue& value, const fs::path&,
+                     RenderConfig& config) { std::tie(config.width, config.height) = value.frame_size(); },
+          .write = [](const RenderConfig& config) -> SettingValue {
+            return std::to_string(config.width) + "x" + std::to_string(config.height);
+          }};
+}
+
+SettingField model() {
+  SettingField result = file(field(&RenderConfig::model, &ModelDescription::file), SettingKind::kInputFile);
+  result.values = "a model file, a folder with a `model.yaml`, or the name of an installed model";
+  result.read = [](const YamlValue& value, const fs::path&, RenderConfig&) { value.text(); };
+  result.public_name = [](const RenderConfig& config) { return config.model.name; };
+  return result;
+}
+
+SettingField gate() {
+  return {.kind = SettingKind::kInputFile,
+          .values = "a file that `analyze redundancy --gate` wrote for this model and number of steps",
+          .read =
+              [](const YamlValue& value, const fs::path& folder, RenderConfig& config) {
+                config.attention.gate =
+                    std::make_shared<RefreshGate>(read_gate_file(fs::absolute(folder / value.text())));
+              },
+          .write =
+              [](const RenderConfig& config) {
+                return config.attention.gate ? SettingValue(config.attention.gate->name) : SettingValue();
+              }};
+}
+
+SettingField window_frames() {
+  return make_field(SettingKind::kPlain, "-1, or `sink_frames` + `frames_per_block` or more",
+                    field(&RenderConfig::model, &ModelDescription::recipe, &Recipe::window_frames),
+                    [](const YamlValue& value, const auto&) {
+                      const int64_t frames = value.integer(-1);
+                      if (frames == 0) value.fail("found \"0\", wanted -1 for all frames, or 1 or more");
+                      return frames;
+                    });
+}
+
+SettingField steps() {
+  return make_field(SettingKind::kPlain, "a falling list, each above 0, to 1000",
+                    field(&RenderConfig::model, &ModelDescription::recipe, &Recipe::steps),
+                    [](const YamlValue& value, const auto&) {
+                      const std::vector<double> steps = read_steps(value);
+                      if (steps.empty()) value.fail("found an empty list, wanted at least one timestep");
+                      return steps;
+                    });
+}
+
+SettingField first_steps() {
+  return make_field(SettingKind::kPlain, "as `steps`, or an empty list",
+                    field(&RenderConfig::model, &ModelDescription::recipe, &Recipe::first_steps),
+                    [](const YamlValue& value, const auto&) { return read_steps(value); });
+}
+
+}  // namespace flashblock::fields

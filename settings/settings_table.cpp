@@ -1,0 +1,246 @@
+#include "settings/settings_table.h"
+
+#include <stdexcept>
+#include <utility>
+
+#include "settings/setting_fields.h"
+
+namespace flashblock {
+namespace {
+
+using namespace fields;
+
+constexpr const char* kPrompt = "Prompt";
+constexpr const char* kVideo = "Video";
+constexpr const char* kOutput = "Output";
+constexpr const char* kModel = "Model";
+
+template <typename Member>
+auto encoder(Member member) {
+  return field(&RenderConfig::encoder, member);
+}
+template <typename Member>
+auto attention(Member member) {
+  return field(&RenderConfig::attention, member);
+}
+template <typename Member>
+auto recipe(Member member) {
+  return field(&RenderConfig::model, &ModelDescription::recipe, member);
+}
+
+Setting row(std::string name, SettingField field, std::string help, SettingOption option = {},
+            SettingTraits traits = {}) {
+  return {std::move(name), std::move(field), std::move(help), std::move(option), std::move(traits)};
+}
+
+bool has_no_frames(const RenderConfig& config) { return !config.frames.has_value(); }
+bool is_sparse(const RenderConfig& config) { return config.attention.density != 0; }
+std::function<bool(const RenderConfig&)> is_policy(RefreshPolicy policy) {
+  return [policy](const RenderConfig& config) { return config.attention.refresh == policy; };
+}
+
+/// What a video shows, how long and how large it is, and what it starts from.
+std::vector<Setting> video_settings() {
+  return {
+      row("prompt", prompt(), "What to show", {{"PROMPT", "--prompt"}, kPrompt, "TEXT"}, {.secret = true}),
+      row("prompt_file", prompt_file(), "What to show, from a text file", {{"--prompt-file"}, kPrompt, "FILE"},
+          {.identity = IdentityRole::kNone,
+           .excludes = "prompt",
+           .excludes_reason = "there are two prompts, here and in prompt: give one of them"}),
+      row("timeline", timeline(),
+          "The prompt changes at the frame block that contains this time; the option may be repeated",
+          {{"--prompt-at"}, kPrompt, "SECONDS=TEXT", "", "", collect_changes}, {.secret = true}),
+      row("seconds", seconds(), "Length of what is rendered: rounded up to whole frame blocks, then cut",
+          {{"--seconds"}, kVideo, "S"},
+          {.identity = IdentityRole::kResolved, .model_default = true, .is_in_use = has_no_frames}),
+      row("frames", integer(field(&RenderConfig::frames), 1, 10'000'000), "The length in frames",
+          {{"--frames"}, kVideo, "N"},
+          {.identity = IdentityRole::kResolved,
+           .excludes = "seconds",
+           .excludes_reason = "the length is given twice, here and in seconds: give one of them"}),
+      row("size", size(), "Frame size", {{"--size"}, kVideo, "WxH"}, {.model_default = true}),
+      row("fps", integer(field(&RenderConfig::fps), 1, 240), "Frames per second", {{"--fps"}, kVideo, "N"},
+          {.model_default = true}),
+      row("seed", integer(field(&RenderConfig::seed), 0),
+          "Seed of all random numbers: the same seed gives the same video, a longer one begins the same",
+          {{"--seed"}, kVideo, "N"}, {.default_words = "drawn and reported"}),
+      row("image", file(field(&RenderConfig::image), SettingKind::kInputFile), "Start from this image",
+          {{"--image"}, kVideo, "FILE"}, {.identity = IdentityRole::kChecksum}),
+      row("video", file(field(&RenderConfig::video), SettingKind::kInputFile), "Continue this video",
+          {{"--video"}, kVideo, "FILE"},
+          {.identity = IdentityRole::kChecksum,
+           .excludes = "image",
+           .excludes_reason = "a video starts from an image or from a video, not from both"}),
+      row("replay", file(field(&RenderConfig::replay), SettingKind::kInputFile),
+          "Take the inputs from a recording instead of prompt, seed and start",
+          {{"--replay"}, kVideo, "FILE.safetensors"}, {.identity = IdentityRole::kChecksum}),
+  };
+}
+
+/// Where the video goes, and how it is encoded.
+std::vector<Setting> output_settings() {
+  return {
+      row("output", file(field(&RenderConfig::output), SettingKind::kOutputFile), "Where the video goes",
+          {{"-o,--output"}, kOutput, "FILE.mp4"},
+          {.identity = IdentityRole::kNone, .default_words = "flashblock-<seed>-<words of the prompt>.mp4"}),
+      row("contact_sheet", file(field(&RenderConfig::contact_sheet), SettingKind::kOutputFile),
+          "Also write a PNG with frames from the whole video", {{"--contact-sheet"}, kOutput, "FILE.png"},
+          {.identity = IdentityRole::kNone}),
+      row("record", file(field(&RenderConfig::record), SettingKind::kOutputFile),
+          "Write all inputs and results to this file", {{"--record"}, kOutput, "FILE.safetensors"},
+          {.identity = IdentityRole::kNone}),
+      row("resume", boolean(field(&RenderConfig::resume)),
+          "Continue an unfinished video, bit for bit; its settings are kept with it, so that its name is enough",
+          {{"--resume"}, kOutput, "", "true"}, {.identity = IdentityRole::kNone}),
+      row("overwrite", boolean(field(&RenderConfig::overwrite)), "Replace an existing video or unfinished work",
+          {{"--overwrite"}, kOutput, "", "true"}, {.identity = IdentityRole::kNone}),
+      row("metadata", boolean(field(&RenderConfig::metadata)), "Put the prompt into the video and its JSON",
+          {{"--no-metadata"}, kOutput, "", "false", "Leave the prompt out of the video and its JSON"},
+          {.identity = IdentityRole::kNone}),
+      row("encoder.preset", name(encoder(&EncoderSettings::preset), "`ultrafast` to `veryslow`"), "Preset of libx264"),
+      row("encoder.crf", integer(encoder(&EncoderSettings::crf), 0, 51),
+          "Constant rate factor of libx264, 0 being lossless"),
+      row("encoder.threads", integer(encoder(&EncoderSettings::threads), 1, 64),
+          "Threads of libx264; the bytes of the video depend on it"),
+  };
+}
+
+/// Which model renders, and how this machine runs it.
+std::vector<Setting> machine_settings() {
+  return {
+      row("model", model(), "The model that renders", {{"-m,--model"}, kModel, "PATH"},
+          {.identity = IdentityRole::kResolved, .default_words = "demo"}),
+      row("device", name(field(&RenderConfig::device), "`auto` (the first GPU, else the CPU), `cpu`, `cuda`, `cuda:N`"),
+          "Where the model runs: auto, cpu, cuda or cuda:N", {{"--device"}, kModel, "NAME"},
+          {.identity = IdentityRole::kResolved, .belongs_to_model = true}),
+      row("dtype", name(field(&RenderConfig::dtype), "`auto` (bfloat16 where it is fast), `float32`, `bfloat16`"),
+          "Type of weights and activations: auto, float32 or bfloat16", {{"--dtype"}, kModel, "NAME"},
+          {.identity = IdentityRole::kResolved, .belongs_to_model = true}),
+      row("cache", boolean(field(&RenderConfig::cache)),
+          "Keep encoded prompts and checksums of weights in the user's cache folder",
+          {{"--no-cache"}, kModel, "", "false", "Do not cache encoded prompts and checksums of weights"},
+          {.identity = IdentityRole::kNone, .belongs_to_model = true}),
+      row("offload", boolean(field(&RenderConfig::offload)),
+          "Keep the transformer's layers in host memory and only two of them at a time in the device's",
+          {{"--offload"}, kModel, "", "true"}, {.identity = IdentityRole::kNone, .belongs_to_model = true}),
+      row("overlap", boolean(field(&RenderConfig::overlap)),
+          "Decode and write a frame block while the next one is denoised", {}, {.identity = IdentityRole::kNone}),
+  };
+}
+
+/// How the external attention is obtained.
+std::vector<Setting> attention_settings() {
+  return {
+      row("attention.mode", choice(attention(&AttentionConfig::mode), parse_attention_mode),
+          "External attention: exact computes it in every pass, flashblock reuses it as attention.refresh says",
+          {{"--attention"}, "Attention", "NAME"}, {.stands_for_group = true}),
+      row("attention.refresh", choice(attention(&AttentionConfig::refresh), parse_refresh_policy),
+          "When the external attention is refreshed"),
+      row("attention.gate", gate(), "Of published_gate, which needs it: the table of heads to refresh", {},
+          {.identity = IdentityRole::kChecksum, .is_in_use = is_policy(RefreshPolicy::kPublishedGate)}),
+      row("attention.interval", integer(attention(&AttentionConfig::interval), 1, 1000),
+          "Of every_nth: passes from one refresh to the next", {}, {.is_in_use = is_policy(RefreshPolicy::kEveryNth)}),
+      row("attention.bound", number(attention(&AttentionConfig::bound), 0, 1000),
+          "Of error_bound: a head is refreshed when reusing it would be off by more than this part of an average "
+          "head's output",
+          {}, {.is_in_use = is_policy(RefreshPolicy::kErrorBound)}),
+      row("attention.correction", choice(attention(&AttentionConfig::correction), parse_correction),
+          "Correction of a reused state: with mean_key its log-sum-exp follows the queries to first order"),
+      row("attention.density", number(attention(&AttentionConfig::density), 0, 1),
+          "Sparse attention: part of the external keys that every pass attends to, 0 being off; not with error_bound "
+          "and published_gate",
+          {}, {.is_in_use = is_sparse}),
+      row("attention.residual", choice(attention(&AttentionConfig::residual), parse_residual),
+          "Of sparse attention: the other external keys are cached as refresh says, or dropped", {},
+          {.is_in_use = is_sparse}),
+  };
+}
+
+/// How videos are sampled. The model file gives these keys, a render configuration may change them.
+std::vector<Setting> recipe_settings() {
+  return {
+      row("recipe.frames_per_block", integer(recipe(&Recipe::frames_per_block), 1, 1000),
+          "Latent frames denoised together"),
+      row("recipe.independent_first_frame", boolean(recipe(&Recipe::independent_first_frame)),
+          "The first latent frame is a frame block by itself; with it `image` works for models that denoise several "
+          "frames together"),
+      row("recipe.window_frames", window_frames(),
+          "Latent frames attended to, the block and the sink included; -1: all"),
+      row("recipe.sink_frames", integer(recipe(&Recipe::sink_frames), 0),
+          "First latent frames of the video, which are never evicted"),
+      row("recipe.position_frames", integer(recipe(&Recipe::position_frames), 1),
+          "Positions in time that the model knows; a sink further away than that moves along. Never less than the "
+          "window"),
+      row("recipe.timestep_shift", positive_number(recipe(&Recipe::timestep_shift)),
+          "Shift of the noise schedule towards noise: sigma = shift s / (1 + (shift - 1) s)"),
+      row("recipe.steps", steps(), "Timesteps of a frame block's denoising passes; a last step of 0 is left out"),
+      row("recipe.first_steps", first_steps(),
+          "Timesteps of the first frame block, which models of one or two steps need; empty: those of `steps`", {},
+          {.written_if_empty = true}),
+      row("recipe.warp_steps", boolean(recipe(&Recipe::warp_steps)),
+          "Whether steps are positions in the shifted schedule (750 is timestep 937.5 at shift 5), which must be whole "
+          "numbers, or timesteps"),
+      row("recipe.context_noise", number(recipe(&Recipe::context_noise), 0, 1000),
+          "Timestep of the clean pass, which stores the keys and values of a finished block"),
+      row("recipe.kv_recache", boolean(recipe(&Recipe::kv_recache)),
+          "At a prompt change, compute the cached keys and values again under the new prompt; off for models that were "
+          "trained without"),
+      row("recipe.guidance_scale", number(recipe(&Recipe::guidance_scale), 0, 100),
+          "Classifier-free guidance; 1: none, one model call a step instead of two"),
+      row("recipe.negative_prompt", text(recipe(&Recipe::negative_prompt)), "What guidance leads away from", {},
+          {.secret = true, .written_if_empty = true}),
+      row("recipe.unipc_steps", integer(recipe(&Recipe::unipc_steps), 0, 1000),
+          "Steps of the UniPC solver, for models that were not distilled to a few steps; 0: `steps` are used"),
+  };
+}
+
+std::vector<Setting>& rows() {
+  static std::vector<Setting> all = [] {
+    std::vector<Setting> rows = video_settings();
+    for (auto group : {output_settings(), machine_settings(), attention_settings(), recipe_settings()}) {
+      rows.insert(rows.end(), group.begin(), group.end());
+    }
+    return rows;
+  }();
+  return all;
+}
+
+}  // namespace
+
+const std::vector<Setting>& settings_table() { return rows(); }
+
+const Setting& find_setting(const std::string& name) {
+  for (const Setting& setting : rows()) {
+    if (setting.name == name) return setting;
+  }
+  throw std::logic_error("there is no setting " + name);
+}
+
+std::pair<std::string, std::string> split_key(const std::string& name) {
+  const size_t dot = name.rfind('.');
+  if (dot == std::string::npos) return {"", name};
+  return {name.substr(0, dot), name.substr(dot + 1)};
+}
+
+bool is_empty(const SettingValue& value) {
+  return value.is_null() || (value.is_string() && value.get_ref<const std::string&>().empty()) ||
+         (value.is_array() && value.empty());
+}
+
+bool is_written(const Setting& setting, const SettingValue& value, const RenderConfig& config) {
+  if (value.is_null() || (setting.traits.is_in_use && !setting.traits.is_in_use(config))) return false;
+  const bool withheld = setting.traits.secret && !config.metadata;
+  return !is_empty(value) || (setting.traits.written_if_empty && !withheld);
+}
+
+std::string default_words(const Setting& setting) {
+  if (!setting.traits.default_words.empty()) return setting.traits.default_words;
+  const SettingValue value = setting.field.write(RenderConfig());
+  if (is_empty(value)) return "";
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+AddedSetting::AddedSetting(Setting setting) { rows().push_back(std::move(setting)); }
+AddedSetting::~AddedSetting() { rows().pop_back(); }
+
+}  // namespace flashblock
