@@ -23,22 +23,22 @@ bool ends_with(const fs::path& path, std::string_view ending) {
   return name.size() >= ending.size() && name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
 }
 
-// Refuses by name what people have on disk and we do not read.
-void refuse_known_strangers(const fs::path& path, std::string_view start) {
+// Throws for known formats that are not supported, with their name.
+void refuse_unsupported_formats(const fs::path& path, std::string_view start) {
   const auto begins = [&](std::string_view magic) { return start.substr(0, magic.size()) == magic; };
   if (begins("version https://git-lfs"))
-    throw WeightsError(path.string() + ": is a Git LFS pointer, not the weights; run `git lfs pull` in its folder");
+    throw WeightsError(path.string() + ": is a Git LFS pointer, not weights; run `git lfs pull` in its folder");
   if (begins("GGUF"))
-    throw WeightsError(path.string() + ": is a GGUF file, which is not supported; take the safetensors or .pt release");
-  // A safetensors file begins with the length of its header, which may look like a pickle; the header comes at once.
+    throw WeightsError(path.string() + ": is a GGUF file, which is not supported; use the safetensors or .pt release");
+  // A safetensors file begins with the length of its header, which may look like a pickle; then comes the header.
   const bool safetensors = start.size() > sizeof(uint64_t) && start[sizeof(uint64_t)] == '{';
   const bool pickle = begins("\x80\x02") || begins("\x80\x03") || begins("\x80\x04") || begins("\x80\x05");
   if (pickle && !safetensors)
     throw WeightsError(path.string() +
-                       ": is a torch.save file of the old kind (before PyTorch 1.6), which is not supported; load it "
+                       ": is in the legacy format of torch.save (before PyTorch 1.6), which is not supported; load it "
                        "in Python and save it again, or convert it to safetensors");
   if (begins("<!DOCTYPE") || begins("<html"))
-    throw WeightsError(path.string() + ": is a web page, not weights; the download went wrong, repeat it");
+    throw WeightsError(path.string() + ": is a web page, not weights: the download failed; download it again");
 }
 
 CheckpointContents read_file(const fs::path& path) {
@@ -51,7 +51,7 @@ CheckpointContents read_file(const fs::path& path) {
     contents.sets = read_torch_archive(file);
     return contents;
   }
-  refuse_known_strangers(path, start);
+  refuse_unsupported_formats(path, start);
   ContainerContents read = read_safetensors(file);
   contents.metadata = std::move(read.metadata);
   if (!read.tensors.empty()) contents.sets.push_back({"", std::move(read.tensors)});
@@ -66,7 +66,7 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (map == index.end() || !map->is_object() || map->empty() ||
       !std::all_of(map->begin(), map->end(), [](const auto& file) { return file.is_string(); }))
-    throw WeightsError(path.string() + ": is not an index of weight files: it has no `weight_map` from tensor to file");
+    throw WeightsError(path.string() + ": is not an index of weight files: it has no `weight_map` of tensors to files");
   return map->get<std::map<std::string, std::string>>();
 }
 
@@ -78,13 +78,13 @@ CheckpointContents read_sharded(const fs::path& path) {
   TensorSet all;
   for (const std::string& shard : shards) {
     if (fs::path(shard).filename() != shard || shard == "..")
-      throw WeightsError(path.string() + ": names the file '" + shard + "', which is not in its folder");
+      throw WeightsError(path.string() + ": refers to the file '" + shard + "', which is not in its folder");
     CheckpointContents part = read_file(path.parent_path() / shard);
     contents.files.push_back(std::move(part.files.front()));
     for (TensorSet& set : part.sets)
       for (auto& [name, tensor] : set.tensors)
         if (!all.tensors.emplace(name, std::move(tensor)).second)
-          throw WeightsError(path.string() + ": the tensor '" + name + "' is in two files, the second is " + shard);
+          throw WeightsError(path.string() + ": the tensor '" + name + "' is in two files, the second one is " + shard);
   }
   for (const auto& [tensor, shard] : index)
     if (!all.tensors.count(tensor))
@@ -110,9 +110,9 @@ fs::path find_checkpoint_in_folder(const fs::path& folder) {
     std::sort(paths.begin(), paths.end());
     std::string list;
     for (const fs::path& path : paths) list += (list.empty() ? "" : ", ") + path.filename().string();
-    throw WeightsError(folder.string() + ": holds several weight files (" + list + "); name one of them");
+    throw WeightsError(folder.string() + ": contains several weight files (" + list + "); specify one of them");
   }
-  throw WeightsError(folder.string() + ": holds no weights (*.safetensors, *.index.json, *.pt, *.pth, *.bin)");
+  throw WeightsError(folder.string() + ": contains no weights (*.safetensors, *.index.json, *.pt, *.pth, *.bin)");
 }
 
 CheckpointContents read_checkpoint(const fs::path& path) {

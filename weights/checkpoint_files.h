@@ -1,4 +1,4 @@
-// From a path to the tensors behind it: which container it is, its shards, and the sets of weights inside.
+// Reads a checkpoint path: detects the container, collects its shards, finds the sets of weights inside.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,24 +10,24 @@
 
 namespace flashblock {
 
-/// One dictionary of tensors, with the names that the file gives them.
+/// One dictionary of tensors, under their names in the file.
 struct TensorSet {
   std::string name;  ///< path of the dictionary inside the file, such as `generator_ema`; empty if it is the whole file
   std::map<std::string, at::Tensor> tensors;
 };
 
-/// Everything that a checkpoint path stands for.
+/// The contents of a checkpoint path.
 struct CheckpointContents {
   std::vector<TensorSet> sets;
   std::map<std::string, std::string> metadata;
   std::vector<std::filesystem::path> files;
 };
 
-/// Reads a file, a sharded index or a folder that holds one of these. The first bytes of a file decide what it is.
-/// Throws: WeightsError if the path is missing, damaged, ambiguous, or a container that is not supported.
+/// Reads a file, a sharded index or a folder with one of these. The container is detected by the file's first bytes.
+/// Throws: WeightsError if the path is missing, damaged, ambiguous, or an unsupported container.
 CheckpointContents read_checkpoint(const std::filesystem::path& path);
 
-/// The file that a folder stands for: its only `*.index.json`, else its only `*.safetensors`, else its only
+/// The checkpoint file of a folder: its only `*.index.json`, else its only `*.safetensors`, else its only
 /// `*.pt`, `*.pth` or `*.bin`. Throws: WeightsError if there is none, or several of the same kind (it lists them).
 std::filesystem::path find_checkpoint_in_folder(const std::filesystem::path& folder);
 

@@ -1,4 +1,4 @@
-// Tensors over mapped bytes.
+// Tensors that view a memory-mapped file.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,9 +11,9 @@
 
 namespace flashblock {
 
-/// A contiguous CPU tensor over `data`, which lies in `file` and is kept alive by the tensor. Bytes that are not
-/// aligned to their elements are copied, since no kernel could read them in place.
-/// Requires: the bytes of `shape` and `dtype` lie inside the file.
+/// A contiguous CPU tensor that views `data` in `file` and keeps the mapping alive. Data that is not aligned to its
+/// element size is copied, since kernels cannot read it in place.
+/// Requires: the data of `shape` and `dtype` lies inside the file.
 at::Tensor mapped_tensor(const std::shared_ptr<const MappedFile>& file, const std::byte* data,
                          const std::vector<int64_t>& shape, at::ScalarType dtype);
 

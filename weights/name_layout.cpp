@@ -71,7 +71,7 @@ bool take_front(std::string_view& name, std::string_view front) {
   return true;
 }
 
-// `name` with the first entry of `table` that it is, or is below, replaced.
+// `name`, with its prefix replaced by the first entry of `table` that matches whole parts of the name.
 std::string renamed(std::string_view name, std::span<const Renamed> table) {
   for (const auto& [theirs, ours] : table) {
     std::string_view rest = name;
@@ -80,7 +80,7 @@ std::string renamed(std::string_view name, std::span<const Renamed> table) {
   return std::string(name);
 }
 
-// The number and the dot that `name` begins with.
+// Removes a number and a dot from the front of `name`.
 std::optional<int64_t> take_number(std::string_view& name) {
   int64_t number = 0;
   const auto [end, fault] = std::from_chars(name.data(), name.data() + name.size(), number);
@@ -90,7 +90,7 @@ std::optional<int64_t> take_number(std::string_view& name) {
   return number;
 }
 
-// FRONT N. TAIL with the tail renamed, and `ours` for the front; none if `name` does not look like that.
+// FRONT N. TAIL with the tail renamed, and `ours` for the front; nullopt if `name` has another form.
 std::optional<std::string> renamed_in_layer(std::string_view name, std::string_view front, std::string_view ours,
                                             std::span<const Renamed> table) {
   if (!take_front(name, front)) return std::nullopt;
@@ -99,7 +99,7 @@ std::optional<std::string> renamed_in_layer(std::string_view name, std::string_v
   return std::string(ours) + std::to_string(*layer) + "." + renamed(name, table);
 }
 
-// The middle of a coder, whose residual blocks name their parts as all do.
+// Modules of a coder outside its up and down blocks.
 std::string coder_name(std::string_view name) {
   const std::string outer = renamed(name, kCoder);
   for (const std::string_view block : {"middle.0.", "middle.2."}) {

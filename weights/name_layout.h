@@ -1,4 +1,4 @@
-// The names that tensors have in a checkpoint: Wan's own, or those of the diffusers and transformers packages.
+// Naming conventions of checkpoint tensors: those of Wan's releases, of diffusers and of transformers.
 #pragma once
 
 #include <functional>
@@ -6,19 +6,19 @@
 
 namespace flashblock {
 
-/// Who named the tensors of a set of weights.
+/// The naming convention of a set of weights.
 enum class NameLayout {
-  kPublished,    ///< Wan's releases; also everything that is not one of those below
+  kPublished,    ///< Wan's releases; the default if no other matches
   kTransformer,  ///< diffusers `WanTransformer3DModel`
   kVae,          ///< diffusers `AutoencoderKLWan`
   kTextEncoder,  ///< transformers `UMT5EncoderModel`
 };
 
-/// Told by names that every model of a kind has; `contains` says whether a tensor of that name is there.
+/// Detects the layout by names that all of its models have; `contains` tests whether a tensor exists.
 NameLayout find_layout(const std::function<bool(const std::string&)>& contains);
 
-/// What Wan's releases call the tensor, or the module, that `layout` calls `name`. Names that the layout does not have
-/// come back unchanged.
+/// Translates the name of a tensor or module from `layout` to Wan's releases. Names that the layout does not define
+/// are returned unchanged.
 /// Source: diffusers 0.35 `transformer_wan.py` and `autoencoder_kl_wan.py`; transformers 4.57 `modeling_umt5.py`;
 /// Self-Forcing `wan/modules/{model,vae,t5}.py`.
 std::string published_name(NameLayout layout, const std::string& name);

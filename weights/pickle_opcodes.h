@@ -1,4 +1,4 @@
-// Opcodes of Python's pickle protocol 2, those that torch.save writes and those that may stand beside them.
+// Opcodes of Python's pickle protocol 2: those that torch.save writes, and their variants.
 // Source: Python `Lib/pickletools.py`.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 namespace flashblock {
 
-/// One byte of a pickle's program.
+/// One instruction of a pickle.
 enum class PickleOpcode : uint8_t {
   kMark = '(',
   kStop = '.',

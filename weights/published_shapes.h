@@ -1,4 +1,4 @@
-// The tensors of the published architectures, by name and shape: what models with made-up weights are made of.
+// The tensors of the published architectures, by name and shape: for models with synthetic weights.
 #pragma once
 
 #include <cstdint>

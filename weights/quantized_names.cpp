@@ -6,7 +6,7 @@
 namespace flashblock {
 namespace {
 
-// Last parts of names.
+// Last components of tensor names.
 constexpr std::string_view kEnds[] = {"weight_scale",
                                       "weight_scale_2",
                                       "weight_global_scale",

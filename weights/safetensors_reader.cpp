@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the cap of the reference implementation
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // as in the reference implementation
 
 struct DtypeName {
   std::string_view name;
@@ -43,7 +43,7 @@ constexpr std::array kDtypes = {
                      "; the file is damaged or not a safetensors file: download it again");
 }
 
-// Parses the header, refusing what nlohmann::json would let pass: duplicate names and deep nesting.
+// Parses the header; rejects what nlohmann::json accepts: duplicate names and deep nesting.
 json parse_header(const MappedFile& file, std::string_view text) {
   std::vector<std::set<std::string>> names;
   const auto check = [&](int depth, json::parse_event_t event, json& value) {
@@ -73,12 +73,12 @@ std::vector<uint64_t> unsigned_list(const MappedFile& file, const json& entry, c
   const auto found = entry.find(key);
   if (found == entry.end() || !found->is_array() ||
       !std::all_of(found->begin(), found->end(), [](const json& value) { return value.is_number_unsigned(); }))
-    refuse(file, "tensor '" + name + "': '" + key + "' is not a list of whole numbers");
+    refuse(file, "tensor '" + name + "': '" + key + "' is not a list of non-negative integers");
   return found->get<std::vector<uint64_t>>();
 }
 
 Entry parse_entry(const MappedFile& file, const std::string& name, const json& value, uint64_t data_bytes) {
-  if (!value.is_object()) refuse(file, "tensor '" + name + "' is not described by an object");
+  if (!value.is_object()) refuse(file, "the entry of tensor '" + name + "' is not an object");
   const auto dtype_text = value.find("dtype");
   if (dtype_text == value.end() || !dtype_text->is_string()) refuse(file, "tensor '" + name + "' has no dtype");
   const auto dtype = safetensors_dtype(dtype_text->get_ref<const std::string&>());
@@ -87,19 +87,19 @@ Entry parse_entry(const MappedFile& file, const std::string& name, const json& v
                        dtype_text->get<std::string>() + "', which is not supported; convert it to BF16 or F32");
   Entry entry{name, *dtype, {}, 0, 0};
   int64_t bytes = static_cast<int64_t>(c10::elementSize(*dtype));
-  int64_t extent = bytes;  // the same with empty dimensions counted as one, since strides are computed from it
+  int64_t extent = bytes;  // the same with empty dimensions as 1, since strides are computed from it
   for (const uint64_t size : unsigned_list(file, value, "shape", name)) {
     if (__builtin_mul_overflow(extent, std::max<uint64_t>(size, 1), &extent))
-      refuse(file, "tensor '" + name + "': its shape is larger than any file");
+      refuse(file, "tensor '" + name + "': its shape overflows");
     bytes *= static_cast<int64_t>(size);
     entry.shape.push_back(static_cast<int64_t>(size));
   }
   const auto offsets = unsigned_list(file, value, "data_offsets", name);
   if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_bytes)
     refuse(file,
-           "tensor '" + name + "': its bytes lie outside the file's " + std::to_string(data_bytes) + " bytes of data");
+           "tensor '" + name + "': its data is outside the file's " + std::to_string(data_bytes) + " bytes of data");
   if (offsets[1] - offsets[0] != static_cast<uint64_t>(bytes))
-    refuse(file, "tensor '" + name + "': its shape needs " + std::to_string(bytes) + " bytes, the header gives it " +
+    refuse(file, "tensor '" + name + "': its shape needs " + std::to_string(bytes) + " bytes, its data has " +
                      std::to_string(offsets[1] - offsets[0]));
   entry.begin = offsets[0];
   entry.end = offsets[1];
@@ -112,7 +112,7 @@ void check_layout(const MappedFile& file, std::vector<Entry>& entries, uint64_t 
   uint64_t position = 0;
   for (const Entry& entry : entries) {
     if (entry.begin < position) refuse(file, "tensor '" + entry.name + "' overlaps another tensor");
-    if (entry.begin > position) refuse(file, "there is a hole in the data before tensor '" + entry.name + "'");
+    if (entry.begin > position) refuse(file, "there is a gap in the data before tensor '" + entry.name + "'");
     position = entry.end;
   }
   if (position != data_bytes)
@@ -121,7 +121,7 @@ void check_layout(const MappedFile& file, std::vector<Entry>& entries, uint64_t 
 
 std::map<std::string, std::string> parse_metadata(const MappedFile& file, const json& value) {
   if (!value.is_object() || !std::all_of(value.begin(), value.end(), [](const json& text) { return text.is_string(); }))
-    refuse(file, "'__metadata__' is not an object of texts");
+    refuse(file, "'__metadata__' is not an object of strings");
   return value.get<std::map<std::string, std::string>>();
 }
 
@@ -130,10 +130,11 @@ std::map<std::string, std::string> parse_metadata(const MappedFile& file, const 
 ContainerContents read_safetensors(const std::shared_ptr<const MappedFile>& file) {
   const auto bytes = file->bytes();
   uint64_t header_bytes = 0;
-  if (bytes.size() < sizeof(header_bytes)) refuse(*file, "it has only " + std::to_string(bytes.size()) + " bytes");
-  std::memcpy(&header_bytes, bytes.data(), sizeof(header_bytes));  // little-endian, as every machine we run on
+  if (bytes.size() < sizeof(header_bytes))
+    refuse(*file, "the file has only " + std::to_string(bytes.size()) + " bytes");
+  std::memcpy(&header_bytes, bytes.data(), sizeof(header_bytes));  // little-endian, as all supported machines
   if (header_bytes > kMaxHeaderBytes)
-    refuse(*file, "its header claims " + std::to_string(header_bytes) + " bytes; at most 100000000 are allowed");
+    refuse(*file, "its header claims " + std::to_string(header_bytes) + " bytes, at most 100000000 are allowed");
   if (header_bytes > bytes.size() - sizeof(header_bytes))
     refuse(*file, "its header claims " + std::to_string(header_bytes) + " bytes, the file has only " +
                       std::to_string(bytes.size()));

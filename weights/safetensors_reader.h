@@ -1,4 +1,4 @@
-// The safetensors container: a JSON header and the tensors' bytes, one after the other.
+// The safetensors container: a JSON header, then the data of the tensors.
 // Source: https://github.com/huggingface/safetensors, README section "Format".
 #pragma once
 
@@ -14,21 +14,21 @@
 
 namespace flashblock {
 
-/// What a container holds. The tensors are CPU views into the mapped file, which they keep alive; do not write to them.
+/// Contents of a container. The tensors are read-only CPU views into the mapped file, which they keep alive.
 struct ContainerContents {
   std::map<std::string, at::Tensor> tensors;
   std::map<std::string, std::string> metadata;
 };
 
-/// Reads the header and makes one view per tensor; no tensor data is touched.
-/// Refused: a header over 100 MB or outside the file, unknown dtypes, shapes that overflow or disagree with their byte
-/// ranges, ranges that overlap or leave a hole, duplicate names, anything the format does not know.
-/// Throws: WeightsError naming the file, the tensor and what to do.
+/// Reads the header and creates one view per tensor; no tensor data is read.
+/// Throws: WeightsError with file, tensor and remedy for a header over 100 MB or outside the file, unknown dtypes,
+/// shapes that overflow or do not match their data ranges, ranges that overlap or leave a gap, duplicate names, and
+/// anything else that the format does not define.
 ContainerContents read_safetensors(const std::shared_ptr<const MappedFile>& file);
 
-/// The format's name of a dtype, such as "BF16"; nothing for dtypes it cannot hold.
+/// The format's name of a dtype, such as "BF16"; nullopt for dtypes that it does not support.
 std::optional<std::string_view> safetensors_dtype_name(at::ScalarType dtype);
-/// The dtype that the format calls `name`; nothing for names it does not know.
+/// The dtype that the format calls `name`; nullopt for other names.
 std::optional<at::ScalarType> safetensors_dtype(std::string_view name);
 
 }  // namespace flashblock

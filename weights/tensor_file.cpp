@@ -20,7 +20,7 @@ namespace {
 using Metadata = std::map<std::string, std::string>;
 using Order = std::vector<const std::pair<std::string, at::Tensor>*>;
 
-/// Larger elements first.
+/// Larger element sizes first.
 Order file_order(const NamedTensors& tensors) {
   Order order;
   for (const auto& named : tensors) order.push_back(&named);
@@ -29,7 +29,7 @@ Order file_order(const NamedTensors& tensors) {
   return order;
 }
 
-/// What comes before the data: the header's length and the header.
+/// Everything before the data: the header's length and the header.
 std::string file_header(const Order& order, const Metadata& metadata) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
@@ -38,7 +38,8 @@ std::string file_header(const Order& order, const Metadata& metadata) {
   for (const auto* named : order) {
     const auto& [name, tensor] = *named;
     const auto dtype = safetensors_dtype_name(tensor.scalar_type());
-    FB_CHECK(names.insert(name).second && name != "__metadata__", "the tensor name '", name, "' is not usable");
+    FB_CHECK(names.insert(name).second && name != "__metadata__", "the tensor name '", name,
+             "' is reserved or used twice");
     FB_CHECK(dtype.has_value(), "safetensors cannot hold ", toString(tensor.scalar_type()));
     header[name] = {
         {"dtype", *dtype}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, offset + tensor.nbytes()}}};
@@ -50,7 +51,7 @@ std::string file_header(const Order& order, const Metadata& metadata) {
   return std::string(reinterpret_cast<const char*>(&size), sizeof size) + text;
 }
 
-/// Hands the file's bytes to `write`, tensor by tensor.
+/// Passes the file's bytes to `write`, tensor by tensor.
 template <typename Write>
 void put_file(const NamedTensors& tensors, const Metadata& metadata, const Write& write) {
   const Order order = file_order(tensors);

@@ -1,4 +1,4 @@
-// Writing tensors to a safetensors file. Reading is WeightStore.
+// Writes safetensors files; WeightStore reads them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,15 +11,15 @@
 
 namespace flashblock {
 
-/// Tensors by name, in an order.
+/// Named tensors, ordered.
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-/// The bytes of a safetensors file, as write_tensor_file writes them: for files that are small.
+/// The bytes of a safetensors file, as write_tensor_file writes them; for small files.
 std::string tensor_file_bytes(const NamedTensors& tensors, const std::map<std::string, std::string>& metadata = {});
 
-/// Writes a safetensors file atomically (AtomicFile). The data is laid out in the order given, larger elements first,
-/// so that every tensor is aligned to its elements. Tensors may be on any device and need not be contiguous. Throws:
-/// MediaError if it cannot be written; std::logic_error for a name given twice or a dtype the format lacks.
+/// Writes a safetensors file atomically (AtomicFile). Data is in the given order, larger element sizes first, so that
+/// every tensor is aligned to its element size. Tensors may be on any device and need not be contiguous. Throws:
+/// MediaError if it cannot be written; std::logic_error for a duplicate name or an unsupported dtype.
 void write_tensor_file(const std::filesystem::path& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

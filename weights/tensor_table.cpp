@@ -51,7 +51,7 @@ std::vector<std::string> TensorTable::faults(const WeightStore& store,
   std::vector<std::string> missing, others;
   std::set<std::string> wanted;
   for (const Row& row : rows_) {
-    FB_CHECK(wanted.insert(row.name).second, "the tensor '", row.name, "' is wanted twice");
+    FB_CHECK(wanted.insert(row.name).second, "the tensor '", row.name, "' is declared twice");
     if (!store.contains(row.name)) {
       missing.push_back("missing '" + row.name + "' " + text_of(row.shape));
       continue;
@@ -100,12 +100,6 @@ void TensorTable::load(const WeightStore& store, at::Device device, at::ScalarTy
                        const std::vector<std::string>& ignored_prefixes) const {
   check(store, ignored_prefixes);
   fill(store, device, dtype);
-}
-
-std::vector<std::pair<std::string, std::vector<int64_t>>> TensorTable::wanted() const {
-  std::vector<std::pair<std::string, std::vector<int64_t>>> list;
-  for (const Row& row : rows_) list.emplace_back(row.name, row.shape);
-  return list;
 }
 
 }  // namespace flashblock

@@ -16,7 +16,7 @@ using Graph = PickleGraph;
 using Records = std::map<std::string, std::span<const std::byte>>;
 
 constexpr int kMaxDepth = 8;         // of dictionaries in dictionaries
-constexpr int kMaxVisits = 100'000;  // shared dictionaries could be visited exponentially often
+constexpr int kMaxVisits = 100'000;  // shared dictionaries could be visited exponentially many times
 
 // Collects the dictionaries that hold tensors.
 class SetCollector {
@@ -27,17 +27,17 @@ class SetCollector {
     const auto* root = std::get_if<Graph::Dict>(&graph_[graph_.root]);
     if (!root)
       throw WeightsError(file_ +
-                         ": holds no dictionary of tensors (perhaps a whole Python object was saved); save its "
-                         "state_dict(), or take the safetensors release");
+                         ": contains no dictionary of tensors (perhaps a whole Python object was saved); save its "
+                         "state_dict(), or use the safetensors release");
     return visit(*root, "", 0);
   }
 
  private:
-  // The sets below `dict`: itself if it holds more tensors than all dictionaries in it, else those. A checkpoint's few
-  // counters, saved as tensors beside its models, so do not become a set.
+  // The sets in `dict`: itself if it has more tensors than all dictionaries in it, else those. So the few counters that
+  // a checkpoint saves as tensors beside its models do not become a set.
   std::vector<TensorSet> visit(const Graph::Dict& dict, const std::string& path, int depth) {
     if (depth > kMaxDepth || ++visits_ > kMaxVisits)
-      throw WeightsError(file_ + ": its dictionaries are nested too deeply; take another release of these weights");
+      throw WeightsError(file_ + ": its dictionaries are nested too deeply; use another release of these weights");
     TensorSet own{path, {}};
     std::vector<TensorSet> nested;
     size_t nested_tensors = 0;
@@ -65,15 +65,15 @@ class SetCollector {
   int visits_ = 0;
 };
 
-// Name of the folder that all records are in, with its slash: that of the record `data.pkl`.
+// The folder of all records, with its slash: that of the record `data.pkl`.
 std::string find_root(const std::string& file, const Records& records) {
   for (const auto& [name, bytes] : records) {
     const size_t slash = name.find('/');
     if (slash != std::string::npos && name.substr(slash + 1) == "data.pkl") return name.substr(0, slash + 1);
   }
   throw WeightsError(file +
-                     ": is a zip archive without `data.pkl`, so not one of torch.save; unpack it, and name the "
-                     "weights in it");
+                     ": is a zip archive without `data.pkl`, so not from torch.save; extract it and use the "
+                     "weights inside");
 }
 
 void check_byte_order(const std::string& file, const Records& records, const std::string& root) {

@@ -1,4 +1,4 @@
-// The zip archives that torch.save writes: a pickle of the object and one record per tensor storage.
+// Reads the zip archives of torch.save: a pickle of the object and one record per tensor storage.
 #pragma once
 
 #include <memory>
@@ -9,9 +9,9 @@
 
 namespace flashblock {
 
-/// Reads the object graph with a restricted unpickler, in which nothing from the file is executed, and returns every
-/// dictionary that holds tensors directly, in the file's order. Tensors are views into the mapped file.
-/// Throws: WeightsError naming the file, what is wrong and what to do.
+/// Reads the object graph with a restricted unpickler, which executes nothing from the file, and returns every
+/// dictionary with tensors among its values, in the file's order. Tensors are views into the mapped file.
+/// Throws: WeightsError with the file, the problem and the remedy.
 std::vector<TensorSet> read_torch_archive(const std::shared_ptr<const MappedFile>& file);
 
 }  // namespace flashblock

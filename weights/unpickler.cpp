@@ -19,7 +19,7 @@ using enum PickleOpcode;
 constexpr size_t kMaxPickleBytes = 16 << 20;  // a thousand tensors take about 0.15 MB
 constexpr size_t kMaxRank = 16;
 
-// torch.FloatStorage and its like.
+// torch.FloatStorage and similar.
 std::optional<at::ScalarType> storage_dtype(const Graph::Global& global) {
   if (global.module != "torch" && global.module != "torch.cuda") return std::nullopt;
   static const std::unordered_map<std::string_view, at::ScalarType> dtypes = {
@@ -38,7 +38,7 @@ class Unpickler {
 
   Graph run() {
     if (pickle_.size() > kMaxPickleBytes)
-      refuse("its object description has " + std::to_string(pickle_.size()) + " bytes, at most 16 MB are allowed");
+      refuse("its pickle has " + std::to_string(pickle_.size()) + " bytes, at most 16 MB are allowed");
     while (step(integer<uint8_t>())) {
     }
     graph_.root = pop();
@@ -55,7 +55,7 @@ class Unpickler {
   // --- reading bytes
 
   std::string_view take(uint64_t size) {
-    if (size > pickle_.size() - position_) refuse("it ends in the middle of an object");
+    if (size > pickle_.size() - position_) refuse("unexpected end of the pickle");
     const std::string_view taken(reinterpret_cast<const char*>(pickle_.data()) + position_, size);
     position_ += size;
     return taken;
@@ -71,7 +71,7 @@ class Unpickler {
   std::string line() {
     const std::string_view rest(reinterpret_cast<const char*>(pickle_.data()) + position_, pickle_.size() - position_);
     const size_t end = rest.find('\n');
-    if (end == std::string_view::npos) refuse("it ends in the middle of a name");
+    if (end == std::string_view::npos) refuse("unexpected end of the pickle");
     position_ += end + 1;
     return std::string(rest.substr(0, end));
   }
@@ -82,7 +82,7 @@ class Unpickler {
     return std::bit_cast<double>(bits);
   }
 
-  // A little-endian two's complement integer of `size` bytes; those over 64 bits mean nothing to us.
+  // A little-endian two's complement integer of `size` bytes; those over 64 bits are opaque.
   Graph::Value long_integer(uint64_t size) {
     const std::string_view bytes = take(size);
     if (size > 8) return Graph::Opaque{};
@@ -101,7 +101,7 @@ class Unpickler {
   size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
 
   Ref top() const {
-    if (stack_.size() <= floor()) refuse("it takes an object that is not there");
+    if (stack_.size() <= floor()) refuse("stack underflow");
     return stack_.back();
   }
 
@@ -112,7 +112,7 @@ class Unpickler {
   }
 
   std::vector<Ref> pop_to_mark() {
-    if (marks_.empty()) refuse("it takes a group of objects that was not begun");
+    if (marks_.empty()) refuse("a mark is missing on the stack");
     std::vector<Ref> items(stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back()), stack_.end());
     stack_.resize(marks_.back());
     marks_.pop_back();
@@ -129,7 +129,7 @@ class Unpickler {
 
   void get(uint32_t index) {
     const auto found = memo_.find(index);
-    if (found == memo_.end()) refuse("it refers to an object that it has not defined");
+    if (found == memo_.end()) refuse("memo entry " + std::to_string(index) + " is undefined");
     stack_.push_back(found->second);
   }
 
@@ -138,58 +138,58 @@ class Unpickler {
     return std::get_if<Kind>(&graph_.values[ref]);
   }
 
-  // --- containers; objects of unknown classes swallow what is put into them
+  // --- containers; items of objects of unknown classes are dropped
 
   void append(const std::vector<Ref>& items) {
     const Ref target = top();
     if (auto* list = as<Graph::List>(target)) {
       list->items.insert(list->items.end(), items.begin(), items.end());
     } else if (!as<Graph::Opaque>(target)) {
-      refuse("it appends to something that is not a list");
+      refuse("append to an object that is not a list");
     }
   }
 
   void set_items(const std::vector<Ref>& items) {
-    if (items.size() % 2 != 0) refuse("it sets a key without a value");
+    if (items.size() % 2 != 0) refuse("a key without a value");
     const Ref target = top();
     if (auto* dict = as<Graph::Dict>(target)) {
       for (size_t i = 0; i < items.size(); i += 2) dict->items.emplace_back(items[i], items[i + 1]);
     } else if (!as<Graph::Opaque>(target)) {
-      refuse("it sets items of something that is not a dictionary");
+      refuse("items of an object that is not a dictionary");
     }
   }
 
   Graph::Value make_dict(const std::vector<Ref>& items) {
-    if (items.size() % 2 != 0) refuse("it sets a key without a value");
+    if (items.size() % 2 != 0) refuse("a key without a value");
     Graph::Dict dict;
     for (size_t i = 0; i < items.size(); i += 2) dict.items.emplace_back(items[i], items[i + 1]);
     return dict;
   }
 
-  // --- what globals make
+  // --- calls of known globals
 
-  int64_t whole_number(Ref ref) {
+  int64_t integer_value(Ref ref) {
     const int64_t* value = as<int64_t>(ref);
-    if (!value) refuse("a tensor's size or place is not a whole number");
+    if (!value) refuse("a tensor's size, stride or offset is not an integer");
     return *value;
   }
 
-  std::vector<int64_t> whole_numbers(Ref ref) {
+  std::vector<int64_t> integer_tuple(Ref ref) {
     const auto* tuple = as<Graph::Tuple>(ref);
-    if (!tuple || tuple->items.size() > kMaxRank) refuse("a tensor's shape is not a short tuple");
+    if (!tuple || tuple->items.size() > kMaxRank) refuse("a tensor's shape is not a tuple of at most 16 integers");
     std::vector<int64_t> values;
-    for (const Ref item : tuple->items) values.push_back(whole_number(item));
+    for (const Ref item : tuple->items) values.push_back(integer_value(item));
     return values;
   }
 
   // torch._utils._rebuild_tensor[_v2](storage, offset, size, stride, ...)
   Graph::Value rebuild_tensor(const std::vector<Ref>& arguments) {
-    if (arguments.size() < 4) refuse("a tensor has too few parts");
+    if (arguments.size() < 4) refuse("a tensor has fewer than 4 arguments");
     const auto* storage = as<Graph::Storage>(arguments[0]);
-    if (!storage) return Graph::Opaque{};  // of a storage class that we do not know
+    if (!storage) return Graph::Opaque{};  // of an unknown storage class
     const at::Tensor elements = storage->elements;
-    const int64_t offset = whole_number(arguments[1]);
-    const auto sizes = whole_numbers(arguments[2]), strides = whole_numbers(arguments[3]);
+    const int64_t offset = integer_value(arguments[1]);
+    const auto sizes = integer_tuple(arguments[2]), strides = integer_tuple(arguments[3]);
     check_view(elements.numel(), offset, sizes, strides);
     return elements.as_strided(sizes, strides, offset);
   }
@@ -197,7 +197,9 @@ class Unpickler {
   void check_view(int64_t storage_elements, int64_t offset, const std::vector<int64_t>& sizes,
                   const std::vector<int64_t>& strides) {
     const auto negative = [](int64_t value) { return value < 0; };
-    if (sizes.size() != strides.size()) refuse("a tensor has as many strides as it has not dimensions");
+    if (sizes.size() != strides.size())
+      refuse("a tensor has " + std::to_string(strides.size()) + " strides for " + std::to_string(sizes.size()) +
+             " dimensions");
     if (offset < 0 || std::any_of(sizes.begin(), sizes.end(), negative) ||
         std::any_of(strides.begin(), strides.end(), negative))
       refuse("a tensor has a negative size, stride or offset");
@@ -205,17 +207,17 @@ class Unpickler {
     for (size_t axis = 0; axis < sizes.size(); ++axis) {
       last += static_cast<__int128>(std::max<int64_t>(sizes[axis], 1) - 1) * strides[axis];
       count *= std::max<int64_t>(sizes[axis], 1);
-      // Not larger than its storage either: a zero stride would let a small file claim any amount of memory.
-      if (last > INT64_MAX || count > INT64_MAX) refuse("a tensor is larger than any file");
+      // The count must fit the storage, too: with zero strides, a small file could claim any amount of memory.
+      if (last > INT64_MAX || count > INT64_MAX) refuse("a tensor's size overflows");
     }
     const bool empty = std::find(sizes.begin(), sizes.end(), 0) != sizes.end();
     if (empty ? offset > storage_elements : (last >= storage_elements || count > storage_elements))
-      refuse("a tensor reaches outside its storage of " + std::to_string(storage_elements) + " elements");
+      refuse("a tensor exceeds its storage of " + std::to_string(storage_elements) + " elements");
   }
 
   Graph::Value reduce(Ref callable, Ref arguments_ref) {
     const auto* arguments = as<Graph::Tuple>(arguments_ref);
-    if (!arguments) refuse("it calls something without a tuple of arguments");
+    if (!arguments) refuse("a call without a tuple of arguments");
     const auto* global = as<Graph::Global>(callable);
     if (!global) return Graph::Opaque{};
     if (global->module == "collections" && global->name == "OrderedDict" && arguments->items.empty())
@@ -237,8 +239,8 @@ class Unpickler {
     const auto dtype = storage_class ? storage_dtype(*storage_class) : std::nullopt;
     if (!dtype) return Graph::Opaque{};
     const auto* key = as<std::string>(tuple->items[2]);
-    if (!key) refuse("a storage has no name");
-    return Graph::Storage{load_storage_(*key, *dtype, whole_number(tuple->items[4]))};
+    if (!key) refuse("a storage has no key");
+    return Graph::Storage{load_storage_(*key, *dtype, integer_value(tuple->items[4]))};
   }
 
   Graph::Value global() {
@@ -246,14 +248,14 @@ class Unpickler {
     return Graph::Global{std::move(module), line()};
   }
 
-  // Executes one opcode; false after the last.
+  // Executes one opcode; returns false after the last one.
   bool step(uint8_t opcode) {
     switch (PickleOpcode{opcode}) {
       case kStop:
         return false;
       case kProto:
         if (const int version = integer<uint8_t>(); version != 2)
-          refuse("it was saved with pickle protocol " + std::to_string(version) + ", only 2 (torch.save's) is read");
+          refuse("pickle protocol " + std::to_string(version) + " is not supported, only torch.save's protocol 2");
         return true;
       case kMark:
         marks_.push_back(stack_.size());
@@ -291,7 +293,7 @@ class Unpickler {
       case kSetItems:
         set_items(pop_to_mark());
         return true;
-      case kBuild:  // attributes of an object: nothing that we need
+      case kBuild:  // attributes of an object: ignored
         pop();
         top();
         return true;
@@ -301,7 +303,7 @@ class Unpickler {
     }
   }
 
-  // The object that an opcode makes.
+  // The object that an opcode creates.
   Graph::Value make(uint8_t opcode) {
     switch (PickleOpcode{opcode}) {
       case kNone:
@@ -357,7 +359,7 @@ class Unpickler {
       case kBinPersId:
         return persistent_object(pop());
       default:
-        refuse("it uses the opcode " + std::to_string(opcode) + ", which is not one of protocol 2's");
+        refuse("unknown opcode " + std::to_string(opcode));
     }
   }
 

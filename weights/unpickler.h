@@ -1,5 +1,6 @@
-// A restricted reader of Python pickles: it builds dictionaries, lists, texts, numbers and tensors, and runs nothing.
-// Source: Python `Lib/pickletools.py` (opcodes of protocol 2), PyTorch `torch/serialization.py` and `torch/_utils.py`.
+// A restricted reader of Python pickles: it creates dictionaries, lists, strings, numbers and tensors, and executes
+// nothing. Source: Python `Lib/pickletools.py` (opcodes of protocol 2), PyTorch `torch/serialization.py` and
+// `torch/_utils.py`.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,15 +18,15 @@
 
 namespace flashblock {
 
-/// The objects of one pickle. They refer to each other by index, so that cyclic and very deep graphs are harmless.
+/// The objects of one pickle. They refer to each other by index, which makes cyclic and very deep graphs harmless.
 struct PickleGraph {
   using Ref = uint32_t;
   struct None {};
-  /// A class or function by name. It is never looked up, let alone called.
+  /// The name of a class or function, which is never imported or called.
   struct Global {
     std::string module, name;
   };
-  /// Anything made by a class that we do not know.
+  /// An object of an unknown class.
   struct Opaque {};
   struct List {
     std::vector<Ref> items;
@@ -36,7 +37,7 @@ struct PickleGraph {
   struct Dict {
     std::vector<std::pair<Ref, Ref>> items;
   };
-  /// All elements of a storage, [N]. Wrapped, to be told apart from the tensors that view it.
+  /// All elements of a storage, [N]. Wrapped to distinguish it from the tensors that view it.
   struct Storage {
     at::Tensor elements;
   };
@@ -49,13 +50,13 @@ struct PickleGraph {
   const Value& operator[](Ref ref) const { return values[ref]; }
 };
 
-/// Gives the storage that a pickle refers to: [numel] elements of `dtype` from the record `key`.
+/// Returns the storage that a pickle refers to: [numel] elements of `dtype` from the record `key`.
 using StorageLoader = std::function<at::Tensor(const std::string& key, at::ScalarType dtype, int64_t numel)>;
 
-/// Reads one pickle of protocol 2. Of all globals only collections.OrderedDict, torch._utils._rebuild_tensor,
-/// _rebuild_tensor_v2, _rebuild_parameter and torch's storage classes mean something; what others make is Opaque.
-/// Tensors are checked to lie inside their storage.
-/// Throws: WeightsError beginning with `file` if the pickle is truncated, inconsistent or of another protocol.
+/// Reads one pickle of protocol 2. The only globals interpreted are collections.OrderedDict,
+/// torch._utils._rebuild_tensor, _rebuild_tensor_v2, _rebuild_parameter and torch's storage classes; objects of others
+/// are Opaque. Tensors are checked to lie inside their storage. Throws: WeightsError beginning with `file` if the
+/// pickle is truncated, inconsistent or of another protocol.
 PickleGraph read_pickle(const std::string& file, std::span<const std::byte> pickle, const StorageLoader& load_storage);
 
 }  // namespace flashblock

@@ -10,7 +10,7 @@
 namespace flashblock {
 namespace {
 
-// Removes wrapper prefixes from all names and gives them Wan's; two names that become one are a fault of the file.
+// Removes wrapper prefixes and translates all names to Wan's. Throws if two names become equal.
 std::map<std::string, at::Tensor> unwrap_names(const std::filesystem::path& path,
                                                std::map<std::string, at::Tensor> tensors, NameLayout& layout) {
   std::map<std::string, at::Tensor> unwrapped, published;
@@ -18,8 +18,8 @@ std::map<std::string, at::Tensor> unwrap_names(const std::filesystem::path& path
     auto [place, inserted] = unwrapped.emplace(strip_wrapper_prefixes(name), std::move(tensor));
     if (!inserted)
       throw WeightsError(path.string() + ": the tensor '" + place->first +
-                         "' is there twice under different wrapper prefixes, the second as '" + name +
-                         "'; take a checkpoint with one set of weights");
+                         "' occurs twice under different wrapper prefixes, the second time as '" + name +
+                         "'; use a checkpoint with one set of weights");
   }
   layout = find_layout([&](const std::string& name) { return unwrapped.count(name) != 0; });
   // transformers may save the embedding that UMT5's encoder and decoder share under both of its names.
@@ -28,8 +28,8 @@ std::map<std::string, at::Tensor> unwrap_names(const std::filesystem::path& path
   for (auto& [name, tensor] : unwrapped) {
     auto [place, inserted] = published.emplace(published_name(layout, name), std::move(tensor));
     if (!inserted)
-      throw WeightsError(path.string() + ": the tensor '" + place->first + "' is there twice, the second as '" + name +
-                         "'; take a checkpoint with one set of weights");
+      throw WeightsError(path.string() + ": the tensor '" + place->first + "' occurs twice, the second time as '" +
+                         name + "'; use a checkpoint with one set of weights");
   }
   return published;
 }
@@ -41,25 +41,25 @@ std::string list_of(const std::vector<TensorSet>& sets) {
 }
 
 TensorSet select_entry(const std::filesystem::path& path, std::vector<TensorSet> sets, const std::string& entry) {
-  if (sets.empty()) throw WeightsError(path.string() + ": holds no tensors; name a file of model weights");
+  if (sets.empty()) throw WeightsError(path.string() + ": holds no tensors; it is not a file of model weights");
   if (entry.empty()) {
     if (sets.size() == 1) return std::move(sets.front());
     throw WeightsError(path.string() + ": holds several sets of weights (" + list_of(sets) +
-                       "); name one with `weights:` in the model file");
+                       "); select one with `weights:` in the model file");
   }
   for (TensorSet& set : sets)
     if (set.name == entry) return std::move(set);
   if (sets.size() == 1 && sets.front().name.empty())
-    throw WeightsError(path.string() + ": there is no entry '" + entry +
+    throw WeightsError(path.string() + ": has no entry '" + entry +
                        "': the file is one unnamed set of weights; leave out `weights:` in the model file");
-  throw WeightsError(path.string() + ": there is no entry '" + entry + "'; the file has " + list_of(sets));
+  throw WeightsError(path.string() + ": has no entry '" + entry + "'; the file has " + list_of(sets));
 }
 
 void refuse_quantized(const WeightStore& store) {
   const std::string scale = quantization_tensor(store.names());
   if (!scale.empty())
     throw WeightsError(store.path().string() + ": is a quantised checkpoint (it has '" + scale +
-                       "'), which is not supported; take the release in bfloat16 or float32");
+                       "'), which is not supported; use the release in bfloat16 or float32");
 }
 
 bool strip_front(std::string& name, const std::string& prefix) {

@@ -44,7 +44,7 @@ class ZipReader {
     throw WeightsError(file_.path().string() + ": " + what + "; the file is damaged or incomplete: download it again");
   }
 
-  // `size` bytes of `range` from `offset` on; refuses what lies outside.
+  // `size` bytes of `range` from `offset` on; throws if they are outside.
   Bytes part(Bytes range, uint64_t offset, uint64_t size) const {
     if (offset > range.size() || size > range.size() - offset) refuse("its zip directory points outside the file");
     return range.subspan(offset, size);
@@ -59,7 +59,7 @@ class ZipReader {
 
   static std::string text(Bytes range) { return {reinterpret_cast<const char*>(range.data()), range.size()}; }
 
-  // The end record: the last one in the file, followed by nothing but its comment.
+  // The end record: the last one in the file, followed only by its comment.
   uint64_t find_end() const {
     if (bytes_.size() >= kEndBytes) {
       const uint64_t last = bytes_.size() - kEndBytes;
@@ -67,7 +67,7 @@ class ZipReader {
       for (uint64_t at = last + 1; at-- > first;)
         if (get<uint32_t>(bytes_, at) == kEnd) return at;
     }
-    refuse("it begins as a zip archive and has no directory at its end");
+    refuse("it begins as a zip archive but has no directory at its end");
   }
 
   Bytes central_directory() const {
@@ -82,7 +82,7 @@ class ZipReader {
     return part(bytes_, offset, size);
   }
 
-  // The 64-bit values of a central header, which stand in the order of the 32-bit fields that are full.
+  // The 64-bit values of a central header, in the order of the 32-bit fields that are all ones.
   void read_zip64(Bytes extra, uint64_t& size, uint64_t& stored, uint64_t& offset) const {
     for (size_t at = 0; at + 4 <= extra.size();) {
       const Bytes field = part(extra, at + 4, get<uint16_t>(extra, at + 2));
@@ -105,7 +105,7 @@ class ZipReader {
     if (get<uint16_t>(header, 8) & kEncrypted) refuse("its entry '" + name + "' is encrypted");
     if (get<uint16_t>(header, 10) != kStored || size != stored)
       throw WeightsError(file_.path().string() + ": its entry '" + name +
-                         "' is compressed, which torch.save never does; save it again with torch.save");
+                         "' is compressed, which torch.save never does; save the weights again with torch.save");
     const Bytes local = part(bytes_, offset, kLocalBytes);
     if (get<uint32_t>(local, 0) != kLocalHeader) refuse("its entry '" + name + "' has no header");
     const uint64_t names = get<uint16_t>(local, 26), extras = get<uint16_t>(local, 28);

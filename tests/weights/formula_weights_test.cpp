@@ -12,7 +12,7 @@
 namespace flashblock::testing {
 namespace {
 
-TEST(FormulaWeights, GivesTheCheckValues) {
+TEST(FormulaWeights, HasTheCheckValues) {
   const auto checks = nlohmann::json::parse(std::ifstream(test_data("parity/check_values.json")));
   int checked = 0;
   for (const auto& [name, check] : checks.items()) {

@@ -30,7 +30,7 @@ std::string safetensors_bytes(const std::string& header, size_t data_bytes) {
   return bytes + header + std::string(data_bytes, '\0');
 }
 
-TEST(TensorFile, GivesBackWhatWasWritten) {
+TEST(TensorFile, RoundTrips) {
   const TemporaryFolder folder;
   const std::vector<std::pair<std::string, at::Tensor>> tensors = {
       {"flag", at::ones({3}, at::kBool)},
@@ -51,7 +51,7 @@ TEST(TensorFile, GivesBackWhatWasWritten) {
   EXPECT_EQ(store->metadata().at("quote"), "\"\n");
 }
 
-TEST(TensorFile, RefusesNamesGivenTwice) {
+TEST(TensorFile, RefusesDuplicateNames) {
   const TemporaryFolder folder;
   const at::Tensor one = at::ones({1});
   EXPECT_THROW(write_tensor_file(folder / "t.safetensors", {{"a", one}, {"a", one}}), std::logic_error);
@@ -109,24 +109,24 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"MetadataNumber", safetensors_bytes(R"({"__metadata__":{"a":1}})", 0), "__metadata__"},
         Hostile{"DeepBomb", safetensors_bytes(repeated("[", 1'000'000), 0), "nested too deeply"},
         Hostile{"DeepObjects", safetensors_bytes(repeated(R"({"a":)", 100'000), 0), "nested too deeply"},
-        Hostile{"NotAnObject", safetensors_bytes(R"({"a":3})", 0), "not described by an object"},
+        Hostile{"NotAnObject", safetensors_bytes(R"({"a":3})", 0), "is not an object"},
         Hostile{"NoDtype", one(R"("shape":[1],"data_offsets":[0,4])"), "no dtype"},
         Hostile{"UnknownDtype", one(R"("dtype":"F4","shape":[1],"data_offsets":[0,4])"), "dtype 'F4'"},
-        Hostile{"NegativeShape", one(R"("dtype":"F32","shape":[-1],"data_offsets":[0,4])"), "whole numbers"},
-        Hostile{"FractionShape", one(R"("dtype":"F32","shape":[1.0],"data_offsets":[0,4])"), "whole numbers"},
+        Hostile{"NegativeShape", one(R"("dtype":"F32","shape":[-1],"data_offsets":[0,4])"), "non-negative integers"},
+        Hostile{"FractionShape", one(R"("dtype":"F32","shape":[1.0],"data_offsets":[0,4])"), "non-negative integers"},
         Hostile{"NanOffset", one(R"("dtype":"F32","shape":[1],"data_offsets":[0,NaN])"), "not valid JSON"},
         Hostile{"HugeNumber", one(R"("dtype":"F32","shape":[1e400],"data_offsets":[0,4])"), "not valid JSON"},
         Hostile{"ShapeOverflow", one(R"("dtype":"F32","shape":[4294967296,4294967296,16],"data_offsets":[0,4])"),
-                "larger than any file"},
+                "shape overflows"},
         Hostile{"EmptyShapeOverflow",
                 one(R"("dtype":"F32","shape":[0,9223372036854775807,9223372036854775807],"data_offsets":[0,0])", 0),
-                "larger than any file"},
+                "shape overflows"},
         Hostile{"OneOffset", one(R"("dtype":"F32","shape":[1],"data_offsets":[0])"), "outside the file"},
         Hostile{"BackwardOffsets", one(R"("dtype":"F32","shape":[1],"data_offsets":[4,0])"), "outside the file"},
         Hostile{"OffsetOutside", one(R"("dtype":"F32","shape":[2],"data_offsets":[0,8])"), "outside the file"},
         Hostile{"WrongSize", one(R"("dtype":"F32","shape":[2],"data_offsets":[0,4])"), "needs 8 bytes"},
         Hostile{"Tail", one(R"("dtype":"F32","shape":[1],"data_offsets":[0,4])", 8), "4 bytes of data belong to no"},
-        Hostile{"Hole", one(R"("dtype":"F32","shape":[1],"data_offsets":[4,8])", 8), "hole"},
+        Hostile{"Hole", one(R"("dtype":"F32","shape":[1],"data_offsets":[4,8])", 8), "gap"},
         Hostile{"Overlap",
                 safetensors_bytes(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
                                   R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
@@ -140,10 +140,9 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"LfsPointer", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n", "git lfs pull"},
         Hostile{"WebPage", "<!DOCTYPE html><html></html>", "web page"},
         Hostile{"Gguf", "GGUF\x03\0\0\0aaaaaaaaaaaaaaaa", "GGUF"},
-        Hostile{"LegacyPickle", "\x80\x02\x8a\nl\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "old kind"}),
+        Hostile{"LegacyPickle", "\x80\x02\x8a\nl\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "legacy format"}),
     [](const auto& info) { return std::string(info.param.what); });
 
-// Every truncation and every damaged byte of a valid file: refused or read, never a crash.
 // The length of the header, which a file begins with, can have the bytes of a pickle: 640 is 80 02.
 TEST(Safetensors, AHeaderOfAnyLengthIsNotTakenForAPickle) {
   const TemporaryFolder folder;
@@ -157,6 +156,7 @@ TEST(Safetensors, AHeaderOfAnyLengthIsNotTakenForAPickle) {
   EXPECT_GT(alike, 0);
 }
 
+// Every truncation and every damaged byte of a valid file: rejected or read, never a crash.
 TEST(Safetensors, SurvivesTruncationAndDamageEverywhere) {
   const TemporaryFolder folder;
   const auto path = folder / "t.safetensors";

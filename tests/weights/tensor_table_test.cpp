@@ -43,7 +43,7 @@ TEST(TensorTable, JoinsPartsToOneTensor) {
   }
 }
 
-TEST(TensorTable, ListsAllFaultsTogetherAndTouchesNothing) {
+TEST(TensorTable, ListsAllFaultsTogetherAndChangesNothing) {
   const auto store = WeightStore::from_tensors(
       {{"a", at::ones({2})}, {"b", at::ones({2, 3})}, {"ids", at::ones({4}, at::kLong)}, {"extra", at::ones({1})}},
       "weights.pt");
@@ -69,7 +69,7 @@ TEST(TensorTable, ShortensLongLists) {
               AllOf(HasSubstr("101 tensors"), HasSubstr("and 81 more")));
 }
 
-TEST(TensorTable, RefusesANameWantedTwice) {
+TEST(TensorTable, RefusesADuplicateName) {
   const auto store = WeightStore::from_tensors({{"a", at::ones({1})}});
   at::Tensor first, second;
   TensorTable table;

@@ -24,7 +24,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-TEST(TorchArchive, GivesBackDtypesViewsAndSharedStorages) {
+TEST(TorchArchive, RestoresDtypesViewsAndSharedStorages) {
   const TemporaryFolder folder;
   const at::Tensor base = at::rand({6, 5});
   const std::vector<std::pair<std::string, at::Tensor>> tensors = {
@@ -63,10 +63,10 @@ TEST(TorchArchive, ReadsWhatPyTorchWrites) {
   EXPECT_THAT(error_text<WeightsError>([] { WeightStore::open(test_data("torch_save/whole_module.pt")); }),
               HasSubstr("state_dict()"));
   EXPECT_THAT(error_text<WeightsError>([] { WeightStore::open(test_data("torch_save/legacy.pt")); }),
-              HasSubstr("old kind"));
+              HasSubstr("legacy format"));
 }
 
-// --- pickles put together by hand
+// --- handmade pickles
 
 std::string text(const std::string& value) {
   const auto size = static_cast<uint32_t>(value.size());
@@ -106,7 +106,7 @@ std::shared_ptr<const WeightStore> open_pickle(const TemporaryFolder& folder, co
   return WeightStore::open(folder / "w.pt");
 }
 
-TEST(TorchArchive, RunsNothingFromTheFile) {
+TEST(TorchArchive, ExecutesNothingFromTheFile) {
   const TemporaryFolder folder;
   const auto witness = (folder / "witness").string();
   for (const std::string call : {"cos\nsystem\n", "cposix\nsystem\n", "c__builtin__\neval\n", "cbuiltins\nexec\n",
@@ -119,7 +119,7 @@ TEST(TorchArchive, RunsNothingFromTheFile) {
   EXPECT_FALSE(std::filesystem::exists(witness));
 }
 
-TEST(TorchArchive, SharedObjectsAndCyclesEndWell) {
+TEST(TorchArchive, SharedObjectsAndCyclesAreRejected) {
   const TemporaryFolder folder;
   // A dictionary that contains itself, beside a tensor.
   const std::string cycle = std::string("\x80\x02}q\x01(") + text("self") + "h\x01" + kGood + "u.";
@@ -135,7 +135,7 @@ TEST(TorchArchive, SharedObjectsAndCyclesEndWell) {
   EXPECT_THAT(error_text<WeightsError>([&] { open_pickle(folder, visits); }), HasSubstr("nested too deeply"));
 }
 
-// Entries behind the first 4 GB, as in the text encoder's 11 GB file; the file here is sparse and takes no space.
+// Entries beyond the first 4 GB, as in the text encoder's 11 GB file; the file here is sparse and takes no space.
 TEST(TorchArchive, ReadsZip64Archives) {
   const TemporaryFolder folder;
   constexpr uint64_t kFar = (uint64_t{1} << 32) + 64;
@@ -206,33 +206,33 @@ constexpr int64_t kHuge = INT64_MAX;
 INSTANTIATE_TEST_SUITE_P(
     Pickles, HostileArchive,
     ::testing::Values(
-        bad_pickle("EmptyPickle", "", "middle of an object"), bad_pickle("OnlyStop", "\x80\x02.", "not there"),
-        bad_pickle("NoStop", "\x80\x02}", "middle of an object"),
-        bad_pickle("Protocol4", "\x80\x04}.", "pickle protocol 4"),
+        bad_pickle("EmptyPickle", "", "unexpected end"), bad_pickle("OnlyStop", "\x80\x02.", "stack underflow"),
+        bad_pickle("NoStop", "\x80\x02}", "unexpected end"), bad_pickle("Protocol4", "\x80\x04}.", "pickle protocol 4"),
         bad_pickle("Protocol0Text", "(lp0\nI1\na.", "opcode"),
         bad_pickle("GlobalWithoutEnd",
                    "\x80\x02"
                    "cos",
-                   "middle of a name"),
+                   "unexpected end"),
         bad_pickle("StackUnderflow",
                    "\x80\x02"
                    "00.",
-                   "not there"),
-        bad_pickle("TupleUnderflow", "\x80\x02N\x87.", "not there"), bad_pickle("NoMark", "\x80\x02}u.", "not begun"),
-        bad_pickle("PopBelowMark", "\x80\x02N(0t.", "not there"),
+                   "stack underflow"),
+        bad_pickle("TupleUnderflow", "\x80\x02N\x87.", "stack underflow"),
+        bad_pickle("NoMark", "\x80\x02}u.", "mark is missing"),
+        bad_pickle("PopBelowMark", "\x80\x02N(0t.", "stack underflow"),
         bad_pickle("OddItems", "\x80\x02}(Nu.", "key without a value"),
         bad_pickle("SetItemOnNumber", "\x80\x02K\x01NNs.", "not a dictionary"),
         bad_pickle("AppendToNumber", "\x80\x02K\x01Na.", "not a list"),
-        bad_pickle("UnknownMemo", "\x80\x02h\x05.", "not defined"),
-        bad_pickle("HugeMemoIndex", "\x80\x02j\xff\xff\xff\xff.", "not defined"),
+        bad_pickle("UnknownMemo", "\x80\x02h\x05.", "memo entry 5 is undefined"),
+        bad_pickle("HugeMemoIndex", "\x80\x02j\xff\xff\xff\xff.", "memo entry 4294967295 is undefined"),
         bad_pickle("LongString",
                    "\x80\x02X\xff\xff\xff\xff"
                    "a.",
-                   "middle of an object"),
+                   "unexpected end"),
         bad_pickle("LongLong",
                    "\x80\x02\x8b\xff\xff\xff\xff"
                    "a.",
-                   "middle of an object"),
+                   "unexpected end"),
         bad_pickle("RootIsList", "\x80\x02].", "no dictionary"),
         bad_pickle("RootIsObject",
                    "\x80\x02"
@@ -256,31 +256,33 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Tensors, HostileArchive,
     ::testing::Values(
-        bad_tensor("BeyondStorage", tensor(0, {17}, {1}), "outside its storage"),
-        bad_tensor("OffsetBeyondStorage", tensor(16, {1}, {1}), "outside its storage"),
-        bad_tensor("EmptyBeyondStorage", tensor(17, {0}, {1}), "outside its storage"),
-        bad_tensor("LastElementBeyond", tensor(0, {4, 4}, {5, 1}), "outside its storage"),
+        bad_tensor("BeyondStorage", tensor(0, {17}, {1}), "exceeds its storage"),
+        bad_tensor("OffsetBeyondStorage", tensor(16, {1}, {1}), "exceeds its storage"),
+        bad_tensor("EmptyBeyondStorage", tensor(17, {0}, {1}), "exceeds its storage"),
+        bad_tensor("LastElementBeyond", tensor(0, {4, 4}, {5, 1}), "exceeds its storage"),
         bad_tensor("NegativeOffset", tensor(-1, {4}, {1}), "negative"),
         bad_tensor("NegativeSize", tensor(0, {-4}, {1}), "negative"),
         bad_tensor("NegativeStride", tensor(8, {4}, {-1}), "negative"),
-        bad_tensor("HugeSize", tensor(0, {kHuge}, {kHuge}), "larger than any file"),
-        bad_tensor("HugeProduct", tensor(0, {1L << 40, 1L << 40}, {0, 0}), "larger than any file"),
-        bad_tensor("ZeroStrideBomb", tensor(0, {1L << 40}, {0}), "outside its storage"),
-        bad_tensor("HugeEmpty", tensor(0, {0, kHuge, kHuge}, {1, 1, 1}), "larger than any file"),
-        bad_tensor("RankMismatch", tensor(0, {4}, {1, 1}), "as many strides"),
-        bad_tensor("RankBomb", tensor(0, std::vector<int64_t>(1000, 1), std::vector<int64_t>(1000, 1)), "short tuple"),
-        bad_tensor("SizeIsNone", tensor(storage(16), 0, "N", tuple({1})), "short tuple"),
+        bad_tensor("HugeSize", tensor(0, {kHuge}, {kHuge}), "size overflows"),
+        bad_tensor("HugeProduct", tensor(0, {1L << 40, 1L << 40}, {0, 0}), "size overflows"),
+        bad_tensor("ZeroStrideBomb", tensor(0, {1L << 40}, {0}), "exceeds its storage"),
+        bad_tensor("HugeEmpty", tensor(0, {0, kHuge, kHuge}, {1, 1, 1}), "size overflows"),
+        bad_tensor("RankMismatch", tensor(0, {4}, {1, 1}), "2 strides for 1 dimensions"),
+        bad_tensor("RankBomb", tensor(0, std::vector<int64_t>(1000, 1), std::vector<int64_t>(1000, 1)),
+                   "not a tuple of at most 16"),
+        bad_tensor("SizeIsNone", tensor(storage(16), 0, "N", tuple({1})), "not a tuple of at most 16"),
         bad_tensor("SizeIsNan", tensor(storage(16), 0, std::string("(G\x7f\xf8\0\0\0\0\0\0t", 11), tuple({1})),
-                   "whole number"),
+                   "not an integer"),
         bad_tensor("SizeIsFloat", tensor(storage(16), 0, std::string("(G\x3f\xf0\0\0\0\0\0\0t", 11), tuple({1})),
-                   "whole number"),
+                   "not an integer"),
         bad_tensor("SizeIsBigInteger",
                    tensor(storage(16), 0,
                           "(\x8a\x09"
                           "aaaaaaaaat",
                           tuple({1})),
-                   "whole number"),
-        bad_tensor("FewArguments", "ctorch._utils\n_rebuild_tensor_v2\n(" + storage(16) + "tR", "too few parts"),
+                   "not an integer"),
+        bad_tensor("FewArguments", "ctorch._utils\n_rebuild_tensor_v2\n(" + storage(16) + "tR",
+                   "fewer than 4 arguments"),
         bad_tensor("MissingStorage", tensor(storage(16, "1"), 0, tuple({1}), tuple({1})), "storage '1' is missing"),
         bad_tensor("StorageOfOtherFolder", tensor(storage(16, "../version"), 0, tuple({1}), tuple({1})), "is missing"),
         bad_tensor("LargerStorage", tensor(storage(17), 0, tuple({1}), tuple({1})), "has 16 elements instead of 17"),
@@ -288,7 +290,7 @@ INSTANTIATE_TEST_SUITE_P(
         bad_tensor("UnnamedStorage",
                    tensor("(" + text("storage") + "ctorch\nFloatStorage\nN" + text("cpu") + number(16) + "tQ", 0,
                           tuple({1}), tuple({1})),
-                   "no name")),
+                   "no key")),
     [](const auto& info) { return std::string(info.param.what); });
 
 INSTANTIATE_TEST_SUITE_P(

@@ -22,7 +22,7 @@ SavedDict weights(float value, const std::string& prefix) {
   return state_dict({{"head.weight", at::full({2, 2}, value)}, {"head.bias", at::full({2}, value)}}, prefix);
 }
 
-TEST(WeightStore, StripsWhatTrainingWrappersPutAroundNames) {
+TEST(WeightStore, StripsPrefixesOfTrainingWrappers) {
   EXPECT_EQ(strip_wrapper_prefixes("model._fsdp_wrapped_module.blocks.0.ffn.0.weight"), "blocks.0.ffn.0.weight");
   EXPECT_EQ(strip_wrapper_prefixes("model.blocks.0._checkpoint_wrapped_module.norm3.bias"), "blocks.0.norm3.bias");
   EXPECT_EQ(strip_wrapper_prefixes("_orig_mod.model.head.head.weight"), "head.head.weight");
@@ -33,7 +33,7 @@ TEST(WeightStore, StripsWhatTrainingWrappersPutAroundNames) {
   EXPECT_EQ(strip_wrapper_prefixes("decoder.model.weight"), "decoder.model.weight");
 }
 
-TEST(WeightStore, PicksTheNamedEntryOfSeveral) {
+TEST(WeightStore, SelectsTheNamedEntry) {
   const TemporaryFolder folder;
   const auto path = folder / "self_forcing.pt";
   write_torch_file(path, {{{"generator", weights(1, "model.")},
@@ -57,7 +57,7 @@ TEST(WeightStore, PicksTheNamedEntryOfSeveral) {
               AllOf(HasSubstr("no entry 'critic'"), HasSubstr("generator, generator_ema")));
 }
 
-TEST(WeightStore, TakesTheOnlyEntryUnasked) {
+TEST(WeightStore, SelectsTheOnlyEntryByDefault) {
   const TemporaryFolder folder;
   write_torch_file(folder / "w.pt", {{{"state", SavedDict{{{"model", weights(3, "")}}}}, {"epoch", int64_t{1}}}});
   EXPECT_EQ(WeightStore::open(folder / "w.pt")->entry(), "state.model");
@@ -102,7 +102,7 @@ TEST(WeightStore, ReadsShardsAndFolders) {
 TEST(WeightStore, SaysWhatIsWrongWithPathsAndFolders) {
   const TemporaryFolder folder;
   EXPECT_THAT(error_text<WeightsError>([&] { WeightStore::open(folder / "none.pt"); }), HasSubstr("no such file"));
-  EXPECT_THAT(error_text<WeightsError>([&] { WeightStore::open(folder.path()); }), HasSubstr("holds no weights"));
+  EXPECT_THAT(error_text<WeightsError>([&] { WeightStore::open(folder.path()); }), HasSubstr("contains no weights"));
   write_tensor_file(folder / "a.safetensors", {{"a", at::ones({1})}});
   write_tensor_file(folder / "b.safetensors", {{"b", at::ones({1})}});
   EXPECT_THAT(error_text<WeightsError>([&] { WeightStore::open(folder.path()); }),
