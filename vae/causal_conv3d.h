@@ -1,4 +1,4 @@
-// A convolution that sees the past only: its input's last frames are kept between calls.
+// A convolution that is causal in time: the last frames of its input are kept between calls.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -23,14 +23,14 @@ class CausalConv3d {
   /// Shape: frames [T, H, W, Cin]; result [T, H, W, Cout].
   at::Tensor forward(const at::Tensor& frames, FeatureCache& cache) const;
 
-  /// conv(SiLU(RMS(frames; gamma))), the normalised frames written straight behind the history.
+  /// conv(SiLU(RMS(frames; gamma))), with the normalised frames written directly after the history.
   BiasedFrames forward_normalised(const BiasedFrames& frames, const at::Tensor& gamma, FeatureCache& cache) const;
 
   /// sum += conv(SiLU(RMS(frames; gamma))), in place.
   void add_normalised_to(at::Tensor& sum, const BiasedFrames& frames, const at::Tensor& gamma,
                          FeatureCache& cache) const;
 
-  /// History and normalised frames, [kt - 1 + T, H, W, Cin]: the convolution's whole input.
+  /// The convolution's whole input: history and normalised frames, [kt - 1 + T, H, W, Cin].
   at::Tensor normalised_window(const BiasedFrames& frames, const at::Tensor& gamma, FeatureCache& cache) const;
 
   /// Starts the history with zeros without running the convolution. Shape: frame_sizes [H, W, Cin].

@@ -20,7 +20,7 @@ namespace {
 /// Attention of every position of a frame to every other. Shape: q, k, v [T, L, C]; result likewise.
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   if (!q.is_cuda()) return at::scaled_dot_product_attention(q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1)).squeeze(1);
-  // LibTorch's fused kernels stop at 256 channels per head, and this one head has 384: two matrix products with the
+  // LibTorch's fused kernels support at most 256 channels per head, and this head has 384: two matrix products with the
   // scores in float32.
   const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(2)));
   const at::Tensor keys = k.transpose(1, 2);
@@ -28,7 +28,7 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)
   return at::bmm(at::softmax(scores.mul_(scale), -1).to(v.scalar_type()), v);
 }
 
-/// The taps of a 3-tap kernel that meet on each of two neighbouring inputs: for output 2i they are inputs i - 1 and i,
+/// Sums of the taps of a 3-tap kernel on each of two neighbouring inputs: for output 2i they are inputs i - 1 and i,
 /// for output 2i + 1 inputs i and i + 1. Shape: weight with 3 taps along `dim`; result with a new leading dimension of
 /// 2 phases, 2 taps along `dim`.
 at::Tensor phase_taps(const at::Tensor& weight, int64_t dim) {

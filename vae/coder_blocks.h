@@ -1,4 +1,4 @@
-// The modules that the Wan VAE's decoder and encoder are built of. Frames are [T, H, W, C] (note "Frames" in
+// The modules of the Wan VAE's decoder and encoder. Frames are [T, H, W, C] (note "Frames" in
 // feature_cache.h). Source of all: Self-Forcing `wan/modules/vae.py`, the classes named at each.
 #pragma once
 
@@ -18,7 +18,7 @@ class ResidualBlock {
  public:
   ResidualBlock(const std::string& name, const ResidualWeights& weights, at::ScalarType dtype);
 
-  /// Takes the frames over: the sum is formed in their memory. Shape: [T, H, W, Cin] to [T, H, W, Cout].
+  /// Consumes `frames`: the sum is computed in place. Shape: [T, H, W, Cin] to [T, H, W, Cout].
   at::Tensor forward(at::Tensor frames, FeatureCache& cache) const;
 
   LayerMemory memory() const {
@@ -37,7 +37,7 @@ class SpatialAttention {
  public:
   SpatialAttention(const SpatialAttentionWeights& weights, at::ScalarType dtype);
 
-  /// Takes the frames over. Shape: [T, H, W, C], in and out. It remembers nothing: the cache is there for the likeness.
+  /// Consumes `frames`. Stateless: the cache is unused, for a common interface. Shape: [T, H, W, C], in and out.
   at::Tensor forward(at::Tensor frames, FeatureCache& cache) const;
 
   LayerMemory memory() const { return {}; }
@@ -48,9 +48,9 @@ class SpatialAttention {
 };
 
 /// Nearest-neighbour doubling of height and width, then a 3x3 convolution, computed as one 2x2 convolution at the small
-/// size for all four output phases: each phase sees only 2x2 distinct inputs, so the taps that meet on one input are
-/// added up beforehand. That is 4/9 of the arithmetic, and the doubled input is never stored. Sums of taps are formed
-/// in float32, before rounding.
+/// size for all four output phases: each phase depends on 2x2 distinct inputs only, so taps on the same input are
+/// summed at load time. That is 4/9 of the arithmetic, and the doubled input is never stored. Taps are summed in
+/// float32, before rounding.
 class DoublingConvolution {
  public:
   /// Weights [Cout, Cin, 3, 3] float32 and bias [Cout] or undefined.
@@ -74,7 +74,7 @@ class Upsampler {
   /// time.
   at::Tensor forward(const at::Tensor& frames, FeatureCache& cache) const;
 
-  /// Makes the next call one in the middle of a video, with an empty history, if there was no call yet.
+  /// If there was no call yet, starts a history of zeros, so that the next call continues a video.
   void pass_start(const at::Tensor& frames, FeatureCache& cache) const;
 
   LayerMemory memory() const {

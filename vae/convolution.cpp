@@ -31,7 +31,7 @@ onednn::ConvArguments clip_arguments(ConvGeometry geometry) {
 }
 
 // For this many channels the 3-D convolution that cuDNN's heuristics choose takes twice as long as a 2-D one with three
-// times the channels: 96 to 96 at 480x832 in bfloat16 0.83 ms an image against 0.40 on an H100.
+// times the channels: 96 to 96 at 480x832 in bfloat16 0.83 ms per frame against 0.40 on an H100.
 constexpr int64_t kJoinedChannels = 96;
 
 // [T + taps - 1, H, W, C] as [T, H, W, taps C].
@@ -41,7 +41,7 @@ at::Tensor join_taps(const at::Tensor& frames, int64_t taps) {
   return at::cat(shifted, 3);
 }
 
-constexpr int64_t kTypicalHeight = 72, kTypicalWidth = 128;  // what weights are packed for
+constexpr int64_t kTypicalHeight = 72, kTypicalWidth = 128;  // frame size that weights are packed for
 
 }  // namespace
 
@@ -107,7 +107,7 @@ void Convolution::add_to(at::Tensor& sum, const at::Tensor& frames) const {
   if (result.defined()) add_biased(sum, {result, late_bias_});
 }
 
-// Each of these returns the result, or, given a sum that it could add to in place, an undefined tensor.
+// Each of these returns the result, or, if it added it to `sum` in place, an undefined tensor.
 
 at::Tensor Convolution::run(const at::Tensor& frames, at::Tensor* sum) const {
   switch (algorithm_) {
@@ -153,7 +153,7 @@ at::Tensor Convolution::run_onednn_clip(const at::Tensor& frames, at::Tensor* su
   return {};
 }
 
-// In parts, since an image takes three times its memory.
+// In parts, since joining triples the memory of the input.
 at::Tensor Convolution::run_joined_taps(const at::Tensor& frames) const {
   constexpr int64_t kPart = 4;
   const int64_t history = time_taps_ - 1, out_frames = frames.size(0) - history;
@@ -173,7 +173,7 @@ at::Tensor Convolution::run_plain(const at::Tensor& frames) const {
   const std::vector<int64_t> dilation(arguments.stride.size(), 1);
   at::Tensor result;
   if (frames.is_cuda()) {
-    // Called directly so that global settings do not matter.
+    // Called directly, to be independent of global settings.
     result = at::cudnn_convolution(input, weights_[0], arguments.padding, arguments.stride, dilation, 1,
                                    /*benchmark=*/false, /*deterministic=*/false, /*allow_tf32=*/false);
   } else {

@@ -16,15 +16,14 @@ struct ConvWeights {
   at::Tensor bias;
 };
 
-/// Frames to which a bias is still to be added; an undefined bias stands for none. The next step adds it in a pass that
-/// it makes anyway.
+/// Frames whose bias is not added yet (undefined: none). The next operation adds it in a pass that it makes anyway.
 struct BiasedFrames {
   at::Tensor frames;  ///< [T, H, W, C]
   at::Tensor bias;    ///< [C] float32 or undefined
 };
 
-/// Strides, and zero padding on every side in space. There is no padding in time: history is put in front by the
-/// caller.
+/// Strides, and zero padding on every side in space. There is no padding in time: the caller prepends the
+/// history.
 struct ConvGeometry {
   int64_t time_stride = 1;
   int64_t stride = 1;
@@ -33,17 +32,17 @@ struct ConvGeometry {
 
 /// A convolution over frames (note "Frames" in feature_cache.h).
 /// Numerics: inputs and output in the compute dtype, accumulated in float32. On CUDA cuDNN's heuristics choose the
-/// algorithm, not a timing, which would have a video's bits depend on the moment.
+/// algorithm, not benchmarks, which would make the bits of a video vary between runs.
 class Convolution {
  public:
   Convolution() = default;
-  /// Takes float32 weights on the target device; keeps them in `dtype`, packed.
+  /// Packs float32 weights on the target device in `dtype`.
   Convolution(const ConvWeights& weights, at::ScalarType dtype, ConvGeometry geometry);
 
   /// Shape: frames [T', H', W', Cin] contiguous; result [T, H, W, Cout], T = (T' - kt) / time_stride + 1.
   at::Tensor forward(const at::Tensor& frames) const;
 
-  /// As forward, leaving the bias to the next step where adding it here would cost a pass over memory.
+  /// As forward, but leaves the bias to the next operation where adding it would take a separate pass over memory.
   BiasedFrames forward_biased(const at::Tensor& frames) const;
 
   /// sum += forward(frames), in place. Shape: sum [T, H, W, Cout] contiguous.
@@ -57,7 +56,7 @@ class Convolution {
     kMatrixProduct,  ///< 1x1, any device
     kOneDnnFrames,   ///< 2-D oneDNN convolutions, one per tap in time, summed in place
     kOneDnnClip,     ///< one 3-D oneDNN convolution
-    kJoinedTaps,     ///< as kPlain, but 2-D: frames that are neighbours in time lie side by side in the channels
+    kJoinedTaps,     ///< as kPlain, but 2-D: consecutive frames are concatenated along the channels
     kPlain,          ///< cuDNN on CUDA, at::convolution elsewhere
   };
   static Algorithm choose(const at::Tensor& weight, at::ScalarType dtype, ConvGeometry geometry);
@@ -73,8 +72,8 @@ class Convolution {
   int64_t time_taps_ = 1;
   int64_t out_channels_ = 0;
   std::vector<at::Tensor> weights_;  ///< one per tap in time for kOneDnnFrames, else one
-  at::Tensor bias_;                  ///< compute dtype, added by the convolution itself; undefined on CUDA
-  at::Tensor late_bias_;             ///< float32, left to the next step; CUDA only
+  at::Tensor bias_;                  ///< compute dtype, added by the convolution; undefined on CUDA
+  at::Tensor late_bias_;             ///< float32, left to the next operation; CUDA only
 };
 
 }  // namespace flashblock

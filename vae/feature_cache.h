@@ -1,9 +1,9 @@
-// What a streaming coder remembers between calls: for each causal convolution the last frames of its input, under a
-// name.
+// The state of a streaming coder between calls: for each causal convolution the last frames of its input, in a named
+// slot.
 //
-// Note "Frames". Inside vae/ a stretch of video is one contiguous tensor [T, H, W, C], channels innermost. It is at
-// once a channels-last frame batch [T, C, H, W] for 2-D convolutions, a channels_last_3d clip [1, C, T, H, W] for 3-D
-// ones, and a matrix [THW, C] for norms and 1x1 convolutions, and its frames in time are plain slices. Latents and
+// Note "Frames". Inside vae/, features of consecutive frames are one contiguous tensor [T, H, W, C], channels
+// innermost: at once a channels-last frame batch [T, C, H, W] for 2-D convolutions, a channels_last_3d clip [1, C, T,
+// H, W] for 3-D ones, and a matrix [THW, C] for norms and 1x1 convolutions; its frames are plain slices. Latents and
 // pixels are permuted once, on the way in and out.
 #pragma once
 
@@ -16,7 +16,7 @@
 namespace flashblock {
 
 /// Histories of one coder's causal convolutions during one video. Slots are created by their first use.
-/// Equals the reference's zero padding on the left, whatever the number of frames per call.
+/// Equals the reference's zero padding at the start, whatever the number of frames per call.
 /// Source: Self-Forcing `wan/modules/vae.py`, CACHE_T and feat_cache; exact form: two (or one) frames of zeros at the
 /// start of a video, then the last frames of all input so far.
 class FeatureCache {
@@ -24,7 +24,7 @@ class FeatureCache {
   /// Whether the slot has been used in this video.
   bool contains(const std::string& slot) const { return slots_.count(slot) > 0; }
 
-  /// Room for the next `frames` frames of a convolution's input, with the slot's history in front.
+  /// A buffer for the next `frames` frames of a convolution's input, with the slot's history in front.
   /// Shape: frame_sizes [H, W, C]; result [history_frames + frames, H, W, C], the last `frames` of them not yet
   /// written.
   at::Tensor open_window(const std::string& slot, int64_t history_frames, int64_t frames, at::IntArrayRef frame_sizes,
@@ -33,7 +33,7 @@ class FeatureCache {
   /// Keeps the last `history_frames` of a window, now written, as the slot's history.
   void keep_last(const std::string& slot, int64_t history_frames, const at::Tensor& window);
 
-  /// Forgets the video.
+  /// Clears all slots, for the next video.
   void reset() { slots_.clear(); }
 
   /// Bytes held; constant once every slot has been used.

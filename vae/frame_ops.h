@@ -1,6 +1,6 @@
 // Passes over frames between the convolutions: norm and activation in one pass, biases, residual sums, sub-pixel
 // shuffles. Frames are [T, H, W, C] contiguous, float32 or bfloat16 (note "Frames" in feature_cache.h). Arithmetic is
-// float32 inside, rounded once at the end; biases and gamma are float32. One pass over memory each: a loop over
+// float32, rounded once at the end; biases and gamma are float32. One pass over memory each: a loop over
 // positions on CPU, a kernel on CUDA.
 #pragma once
 
@@ -15,7 +15,7 @@ enum class Activation { kNone, kSilu };
 /// out = activation(RMS(x)), x = frames + bias, RMS(x) = x / max(||x||_2, 1e-12) * sqrt(C) * gamma over the channels of
 /// a position. Shape: gamma [C] float32; out [T, H, W, C] contiguous, such as the last T frames of a causal window.
 /// Source: Self-Forcing `wan/modules/vae.py`, RMS_norm; the reference rounds to its dtype after each operation, this
-/// only at the end.
+/// function only at the end.
 void rms_norm(const BiasedFrames& frames, const at::Tensor& gamma, Activation activation, at::Tensor out);
 
 /// frames += bias, in place.
@@ -24,11 +24,11 @@ void add_bias(at::Tensor& frames, const at::Tensor& bias);
 /// sum += addend + its bias, in place.
 void add_biased(at::Tensor& sum, const BiasedFrames& addend);
 
-/// Puts the four phases of a doubled frame in place: result[t, 2i + a, 2j + b] = phases[t, i + a, j + b, a, b] +
+/// Interleaves the four phases of a doubled frame: result[t, 2i + a, 2j + b] = phases[t, i + a, j + b, a, b] +
 /// bias. Shape: phases.frames [T, H + 1, W + 1, 2 * 2 * C], its bias [2 * 2 * C]; result [T, 2H, 2W, C].
 at::Tensor interleave_phases(const BiasedFrames& phases);
 
-/// Same results from LibTorch operators alone: what the fast paths are held against, on any device.
+/// Reference implementations with LibTorch operators only, on any device, which tests compare the fast paths with.
 namespace reference {
 at::Tensor rms_norm(const BiasedFrames& frames, const at::Tensor& gamma, Activation activation);
 at::Tensor interleave_phases(const BiasedFrames& phases);

@@ -1,4 +1,4 @@
-// The CUDA side of frame_ops.h, on tensors. Enqueues on the current stream. Arguments have been checked by the callers.
+// The CUDA implementations of frame_ops.h, on tensors. Enqueue on the current stream. Callers check the arguments.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -9,10 +9,10 @@
 
 namespace flashblock {
 
-/// conv(SiLU(RMS(x))), 3x3x3, to frames. A convolution to three channels leaves matrix units idle, so on CUDA it is
-/// one matrix product that gives every position's contribution to each of the 27 taps x 3 colours, then one pass that
-/// gathers the 27 neighbours of a pixel. Numerics: contributions rounded to the compute dtype, gathered in float32;
-/// elsewhere as Convolution.
+/// conv(SiLU(RMS(x))), 3x3x3, to pixels. A convolution to three channels leaves matrix units idle, so on CUDA it is
+/// one matrix product that computes every position's contribution to each of the 27 taps x 3 colours, then one pass
+/// that sums the contributions of a pixel's 27 neighbours. Numerics: contributions rounded to the compute dtype, summed
+/// in float32; elsewhere as Convolution.
 class HeadConvolution {
  public:
   HeadConvolution(std::string slot, const ConvWeights& weights, at::ScalarType dtype);

@@ -19,7 +19,7 @@ std::vector<int64_t> latent_frames_to_restore(const std::vector<LayerMemory>& la
   int64_t rate = 1;  // frames per latent frame
   for (const LayerMemory& layer : layers) rate *= layer.frames_per_frame;
   std::vector<int64_t> result(layers.size());
-  int64_t frames = 0;  // of the layer's output, then of its input, that must be right
+  int64_t frames = 0;  // of the layer's output, then of its input, that must be exact
   for (size_t i = layers.size(); i-- > 0;) {
     rate /= layers[i].frames_per_frame;
     frames = divide_up(frames, layers[i].frames_per_frame) + layers[i].history_frames;
@@ -40,7 +40,7 @@ std::vector<at::Tensor> LatentDecoder::split(const at::Tensor& frames) {
 void LatentDecoder::restore(const std::vector<at::Tensor>& calls) {
   reset();
   const std::vector<int64_t> needed = latent_frames_to_restore(layer_memories());
-  int64_t left = 0;  // latent frames from here to the end of what was decoded
+  int64_t left = 0;  // latent frames from here to the last one decoded
   for (const at::Tensor& call : calls) left += call.size(1);
   Place place = Place::kStart;
   for (const at::Tensor& call : calls) {
@@ -52,7 +52,7 @@ void LatentDecoder::restore(const std::vector<at::Tensor>& calls) {
     for (const at::Tensor& frames : split(to_frames(call))) {
       left -= frames.size(0);
       const auto layers = std::count_if(needed.begin(), needed.end(), [&](int64_t latest) { return left < latest; });
-      if (layers > 0) remember(frames, static_cast<size_t>(layers), place);
+      if (layers > 0) fill_history(frames, static_cast<size_t>(layers), place);
       place = Place::kLater;
     }
   }
@@ -68,7 +68,7 @@ std::unique_ptr<LatentDecoder> load_latent_decoder(const WeightStore& store, at:
   if (store.contains("decoder.1.weight")) return std::make_unique<TaehvDecoder>(store, device, dtype);
   throw WeightsError(store.path().string() +
                      ": no video decoder; expected tensor decoder.conv1.weight (Wan2.1_VAE.pth) or decoder.1.weight "
-                     "(taew2_1.pth). Name such a file as `vae` in the model file");
+                     "(taew2_1.pth); `vae` in the model file must name such a file");
 }
 
 }  // namespace flashblock

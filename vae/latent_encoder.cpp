@@ -12,8 +12,8 @@ std::unique_ptr<LatentEncoder> load_latent_encoder(const WeightStore& store, at:
     return std::make_unique<WanEncoder>(load_encoder_weights(store, device), dtype);
   throw WeightsError(
       store.path().string() +
-      ": no video encoder; expected tensor encoder.conv1.weight, as in Wan2.1_VAE.pth. A video can start from "
-      "a frame or another video only with such a file as `vae` in the model file");
+      ": no video encoder; expected tensor encoder.conv1.weight, as in Wan2.1_VAE.pth. A render can start from "
+      "an image or a video only if `vae` in the model file names such a file");
 }
 
 }  // namespace flashblock

@@ -1,4 +1,4 @@
-// Between the latents of the transformer, normalised per channel, and those of the Wan VAE.
+// Converts between the latents of the transformer, normalised per channel, and those of the Wan VAE.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,8 +8,8 @@
 namespace flashblock {
 
 /// Mean and standard deviation of each latent channel, ready on a device.
-/// Mean, std and 1 / std are each rounded to the compute dtype, as in the reference; in bfloat16 this is visible.
-/// Source: Self-Forcing `utils/wan_wrapper.py`, WanVAEWrapper.
+/// Mean, std and 1 / std are each rounded to the compute dtype, as in the reference; in bfloat16 this makes a visible
+/// difference. Source: Self-Forcing `utils/wan_wrapper.py`, WanVAEWrapper.
 class LatentStats {
  public:
   static constexpr int64_t kChannels = 16;

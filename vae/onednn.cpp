@@ -13,7 +13,7 @@ namespace {
 
 using Scalars = c10::List<std::optional<at::Scalar>>;
 
-// LibTorch registers these for its own compiler; they have no C++ header. The schemas are those of LibTorch 2.11.
+// LibTorch registers these operators for its compiler; they have no C++ header. The schemas are those of LibTorch 2.11.
 using Supported = bool();
 using Reorder = at::Tensor(const at::Tensor&, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, int64_t,
                            at::OptionalIntArrayRef);

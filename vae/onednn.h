@@ -1,4 +1,4 @@
-// LibTorch's fused oneDNN convolutions, reached through its dispatcher: weights packed once, and a sum formed in place.
+// LibTorch's fused oneDNN convolutions, called through its dispatcher: with packed weights, and sums in place.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,10 +14,10 @@ struct ConvArguments {
   std::vector<int64_t> stride;
 };
 
-/// Whether this LibTorch and this processor have them for `dtype` (float32 or bfloat16).
+/// Whether this LibTorch and this processor support them for `dtype` (float32 or bfloat16).
 bool available(at::ScalarType dtype);
 
-/// The weight in the layout that oneDNN prefers for inputs of about `input_sizes`; other sizes stay correct.
+/// The weight in oneDNN's preferred layout for inputs of about `input_sizes`; results are correct for all sizes.
 at::Tensor pack(const at::Tensor& weight, const ConvArguments& arguments, at::IntArrayRef input_sizes);
 
 /// Shape: input [N, C, (D,) H, W] channels last; `packed` from pack; bias undefined for none. Result channels last.

@@ -18,8 +18,8 @@ namespace flashblock {
 namespace {
 
 constexpr int64_t kColours = 3;
-constexpr int64_t kSurplusFrames = 3;  // 4 pixels per latent frame, of which the video's first has only one
-// Frames that each TGrow makes of one, in order. A file may hold more rows: the last ones count.
+constexpr int64_t kSurplusFrames = 3;  // 4 frames per latent frame, except 1 for the first latent frame of a video
+// Output frames per input frame of each TGrow, in order. A file may have more rows: the last ones are used.
 constexpr std::array<int64_t, 3> kFramesPerFrame = {1, 2, 2};
 
 struct MemBlockWeights {
@@ -115,7 +115,7 @@ ConvWeights over_two_frames(const ConvWeights& weights) {
 
 [[noreturn]] void refuse(const WeightStore& store, const std::string& found) {
   throw WeightsError(store.path().string() + ": a TAEHV decoder with " + found +
-                     "; the one for Wan2.1 (taew2_1) has three TGrow layers that make 1, 2 and 2 frames of one");
+                     "; the one for Wan2.1 (taew2_1) has three TGrow layers, with 1, 2 and 2 frames per frame");
 }
 
 }  // namespace
@@ -199,7 +199,7 @@ std::vector<LayerMemory> TaehvDecoder::layer_memories() const {
   return layers;
 }
 
-void TaehvDecoder::remember(const at::Tensor& latents, size_t layers, Place) {
+void TaehvDecoder::fill_history(const at::Tensor& latents, size_t layers, Place) {
   run(latents, layers);
   started_ = true;
 }

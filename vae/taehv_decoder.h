@@ -15,9 +15,10 @@
 
 namespace flashblock {
 
-/// Decodes normalised latents with one memory per MemBlock, kept between calls: how a video is cut into calls does not
-/// change it. The three surplus frames that the network makes before the video's first one are dropped. Source:
-/// Self-Forcing `demo_utils/taehv.py`, TAEHV.decoder; its sequential form, which equals the parallel one exactly.
+/// Decodes normalised latents with one history per MemBlock, kept between calls: the split of a video into calls does
+/// not change the result. The three surplus frames that the network emits before the video's first one are dropped.
+/// Source: Self-Forcing `demo_utils/taehv.py`, TAEHV.decoder; its sequential form, which equals the parallel one
+/// exactly.
 class TaehvDecoder final : public LatentDecoder {
  public:
   /// Throws: WeightsError as load_latent_decoder.
@@ -30,11 +31,11 @@ class TaehvDecoder final : public LatentDecoder {
 
  private:
   std::vector<LayerMemory> layer_memories() const override;
-  void remember(const at::Tensor& latents, size_t layers, Place place) override;
+  void fill_history(const at::Tensor& latents, size_t layers, Place place) override;
   at::Tensor to_frames(const at::Tensor& latents) const override;
 
-  /// ReLU(conv(ReLU(conv(ReLU(conv([x, m]))))) + x), m the same block's input one time step before: together with its
-  /// memory the first convolution is one over two frames in time.
+  /// ReLU(conv(ReLU(conv(ReLU(conv([x, m]))))) + x), m the same block's input one frame earlier: the first convolution
+  /// is a causal one over two frames in time.
   struct MemBlock {
     CausalConv3d conv0;
     Convolution conv2, conv4;
@@ -42,8 +43,8 @@ class TaehvDecoder final : public LatentDecoder {
     LayerMemory memory() const { return conv0.memory(); }
   };
 
-  /// Nearest-neighbour doubling, TGrow (1x1, C to s C channels that become s frames), 3x3 convolution. TGrow sees one
-  /// position at a time, so it is applied before the doubling, to a quarter of the positions.
+  /// Nearest-neighbour doubling, TGrow (1x1, C to s C channels that become s frames), 3x3 convolution. TGrow is
+  /// pointwise, so it is applied before the doubling, to a quarter of the positions.
   struct Grow {
     Convolution grow;
     int64_t frames_per_frame = 1;

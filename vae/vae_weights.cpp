@@ -16,7 +16,7 @@ class Inventory {
  public:
   explicit Inventory(const WeightStore& store) : store_(store) {}
 
-  /// A convolution from `in` channels; returns the channels out, as the file has them.
+  /// A convolution from `in` channels; returns its output channels in the file.
   int64_t convolution(const std::string& name, int64_t in, std::vector<int64_t> kernel, ConvWeights& target) {
     return convolution(name, in, rows_of(name + ".weight", in), std::move(kernel), target);
   }
@@ -49,7 +49,7 @@ class Inventory {
     convolution(name + ".proj", channels, channels, {1, 1}, target.proj);
   }
 
-  /// `frames_out`: frames that the time convolution makes of one, 2 in the decoder and 1 in the encoder.
+  /// `frames_out`: output frames of the time convolution per input frame, 2 in the decoder and 1 in the encoder.
   int64_t resample(const std::string& name, int64_t in, int64_t frames_out, ResampleWeights& target) {
     const int64_t out = convolution(name + ".resample.1", in, {3, 3}, target.spatial);
     const bool in_time = store_.contains(name + ".time_conv.weight");
@@ -75,7 +75,7 @@ class Inventory {
   TensorTable table_;
 };
 
-/// The modules `prefix`.0, .1, ... that the file has, told apart by their tensors.
+/// The modules `prefix`.0, .1, ... of the file, with their kinds detected from their tensors.
 std::vector<StageWeights> find_stages(const WeightStore& store, const std::string& prefix) {
   std::vector<StageWeights> stages;
   for (;;) {
@@ -113,9 +113,9 @@ void check_strides(const WeightStore& store, const std::string& prefix, const st
     if (store.contains(stage.name + ".time_conv.weight")) in_time *= 2;
   }
   if (in_space == 8 && in_time == 4) return;
-  throw WeightsError(store.path().string() + ": the resamplers of " + prefix + " make strides of " +
+  throw WeightsError(store.path().string() + ": the resamplers of " + prefix + " have strides of " +
                      std::to_string(in_space) + " in space and " + std::to_string(in_time) +
-                     " in time; a Wan2.1 VAE has 8 and 4. Name such a VAE in the model file");
+                     " in time, not 8 and 4 as in the VAE of Wan2.1, which is the one supported");
 }
 
 int64_t dimension(const WeightStore& store, const std::string& name, size_t axis) {
@@ -129,7 +129,7 @@ void check_latent_channels(const WeightStore& store, int64_t channels) {
   if (channels == LatentStats::kChannels) return;
   throw WeightsError(store.path().string() + ": a VAE of " + std::to_string(channels) +
                      " latent channels; a Wan2.1 VAE has " + std::to_string(LatentStats::kChannels) +
-                     ". Name such a VAE in the model file");
+                     ", and only that VAE is supported");
 }
 
 void flatten_norms(ResidualWeights& weights) {

@@ -1,4 +1,4 @@
-// The tensors of a Wan VAE file: which there are, how wide they are, and where they go.
+// The tensors of a Wan VAE file: their names, widths, and the modules they belong to.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -47,7 +47,7 @@ struct CoderWeights {
   int64_t latent_channels = 0;
 };
 
-/// Loads `decoder.*` and `conv2`. Widths and depths are those of the file; widths must fit together.
+/// Loads `decoder.*` and `conv2`. Widths and depths are those of the file; widths must match.
 /// Requires: strides in space and time are (8, 8) and 4, as everywhere else in the program.
 /// Throws: WeightsError that lists everything missing, mis-shaped or unexpected.
 /// Source: Self-Forcing `wan/modules/vae.py`, Decoder3d and Encoder3d.

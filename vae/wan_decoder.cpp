@@ -39,7 +39,7 @@ void WanDecoder::reset() {
   second_cache_.reset();
 }
 
-// Not finish(begin()): one part at a time, since what lies between the halves of a large frame takes much memory.
+// Not finish(begin()): one part at a time, since the features between the halves of a large frame take much memory.
 at::Tensor WanDecoder::decode_unclamped(const at::Tensor& latents) {
   std::vector<at::Tensor> pixels;
   for (const at::Tensor& frames : split(to_frames(latents))) pixels.push_back(second_half(first_half(frames)));
@@ -86,7 +86,7 @@ std::vector<LayerMemory> WanDecoder::layer_memories() const {
   return layers;
 }
 
-void WanDecoder::remember(const at::Tensor& latents, size_t layers, Place place) {
+void WanDecoder::fill_history(const at::Tensor& latents, size_t layers, Place place) {
   at::Tensor frames = enter(latents);
   for (size_t i = 0; i < stages_.size() && i + 1 < layers; ++i) {
     const auto* upsampler = std::get_if<Upsampler>(&stages_[i]);

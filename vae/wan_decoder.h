@@ -16,7 +16,7 @@
 
 namespace flashblock {
 
-/// Decodes any number of latent frames per call; how a video is cut into calls does not change it.
+/// Decodes any number of latent frames per call; the split of a video into calls does not change the result.
 /// Source: Self-Forcing `wan/modules/vae.py`, WanVAE_.decode and Decoder3d (not the zero-cache decoder of
 /// `demo_utils`).
 class WanDecoder final : public LatentDecoder {
@@ -34,15 +34,15 @@ class WanDecoder final : public LatentDecoder {
   using Stage = std::variant<ResidualBlock, SpatialAttention, Upsampler>;
 
   std::vector<LayerMemory> layer_memories() const override;
-  void remember(const at::Tensor& latents, size_t layers, Place place) override;
+  void fill_history(const at::Tensor& latents, size_t layers, Place place) override;
   at::Tensor to_frames(const at::Tensor& latents) const override;
   at::Tensor finish_unclamped(const HalfDecoded& half) override;
 
   /// The input convolution. Shape: latents [F, H, W, 16] of the compute dtype; result [F, H, W, C].
   at::Tensor enter(const at::Tensor& latents);
-  /// Stage number `index`, with the memory of its half.
+  /// Stage `index`, with the feature cache of its half.
   at::Tensor run_stage(size_t index, at::Tensor frames);
-  /// Shape: as enter; result [T', H', W', C'] before the last enlargement.
+  /// Shape: as enter; result [T', H', W', C'] before the last upsampling.
   at::Tensor first_half(const at::Tensor& latents);
   /// Shape: result [T, 3, 8H, 8W] float32.
   at::Tensor second_half(at::Tensor frames);
@@ -56,7 +56,7 @@ class WanDecoder final : public LatentDecoder {
   size_t second_begin_ = 0;  ///< the first stage of the second half: the last upsampler
   at::Tensor output_norm_;
   HeadConvolution output_;
-  FeatureCache first_cache_, second_cache_;  ///< of the halves, which may be on two threads
+  FeatureCache first_cache_, second_cache_;  ///< one per half, since the halves may run on two threads
 };
 
 }  // namespace flashblock

@@ -13,7 +13,7 @@
 
 namespace flashblock {
 
-/// Encodes any number of frames per call; how a video is cut into calls does not change its latents.
+/// Encodes any number of frames per call; the split of a video into calls does not change its latents.
 /// Source: Self-Forcing `wan/modules/vae.py`, WanVAE_.encode and Encoder3d.
 class WanEncoder final : public LatentEncoder {
  public:
@@ -26,9 +26,9 @@ class WanEncoder final : public LatentEncoder {
  private:
   using Stage = std::variant<ResidualBlock, Downsampler>;
 
-  /// Shape: frames [T, 8H, 8W, 3] of the compute dtype in [-1, 1]; result [F, H, W, 16] of the compute dtype,
+  /// Shape: pixels [T, 8H, 8W, 3] of the compute dtype in [-1, 1]; result [F, H, W, 16] of the compute dtype,
   /// normalised.
-  at::Tensor encode_frames(const at::Tensor& frames);
+  at::Tensor encode_frames(const at::Tensor& pixels);
 
   at::ScalarType dtype_;
   at::Device device_;

@@ -1,4 +1,4 @@
-// Wan VAE decoders of any widths and depths, as lists of tensors.
+// Tensor lists of Wan VAE decoders of any widths and depths.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Every fast path of the VAE against its slow twin, at the widths that are shipped and at odd ones.
+// Every fast path of the VAE against its reference implementation, at the shipped widths and at odd ones.
 #include "vae/frame_ops.h"
 
 #include <ATen/TensorOperators.h>
@@ -20,7 +20,7 @@
 namespace flashblock::testing {
 namespace {
 
-/// The 3-D convolution that everything is held against: float32, LibTorch's own, over [T, H, W, C].
+/// The reference 3-D convolution: LibTorch's, in float32, over [T, H, W, C].
 at::Tensor plain_convolution(const at::Tensor& frames, const ConvWeights& weights, int64_t padding,
                              int64_t time_stride = 1) {
   const at::Tensor weight = weights.weight.dim() == 4 ? weights.weight.unsqueeze(2) : weights.weight;
@@ -41,7 +41,7 @@ class FrameOps : public ::testing::TestWithParam<DeviceCase> {
   at::Tensor vector(const std::string& name, int64_t size) const {
     return formula_data(name, {size}, 1.0).to(GetParam().device);
   }
-  /// Float32 weights that the compute dtype holds exactly, so that only the arithmetic is compared.
+  /// Float32 weights that are exact in the compute dtype, so that only the arithmetic is compared.
   ConvWeights weights(const std::vector<int64_t>& shape) const {
     return {formula_tensor("conv.weight", shape).to(GetParam().dtype).to(GetParam().device, at::kFloat),
             data("conv.bias", {shape[0]}).to(at::kFloat)};
@@ -51,7 +51,7 @@ class FrameOps : public ::testing::TestWithParam<DeviceCase> {
   }
 };
 
-// Where neither oneDNN nor, for that many channels, cuDNN's 3-D convolution is taken: in parts, the last one shorter.
+// With neither oneDNN nor, for that many channels, cuDNN's 3-D convolution: in parts, the last one shorter.
 TEST(Convolution, JoinedTapsEqualThePlainConvolution) {
   for (const int64_t frames : {1, 4, 9}) {
     const ConvWeights weights{formula_tensor("conv.weight", {40, 96, 3, 3, 3}), formula_data("conv.bias", {40}, 1.0)};
@@ -62,7 +62,7 @@ TEST(Convolution, JoinedTapsEqualThePlainConvolution) {
   }
 }
 
-TEST_P(FrameOps, NormEqualsItsTwin) {
+TEST_P(FrameOps, NormEqualsItsReference) {
   for (const int64_t channels : {16, 32, 96, 192, 384, 1024, 8, 20, 7}) {
     const at::Tensor frames = data("frames", {2, 5, 7, channels}, 3.0), gamma = vector("gamma", channels);
     for (const at::Tensor& bias : {at::Tensor(), vector("bias", channels)}) {
@@ -86,7 +86,7 @@ TEST_P(FrameOps, NormOfExtremeValues) {
   EXPECT_EQ(out.select(2, 1).abs().max().item<float>(), 0.0f);
 }
 
-TEST_P(FrameOps, InterleavingEqualsItsTwin) {
+TEST_P(FrameOps, InterleavingEqualsItsReference) {
   for (const int64_t channels : {16, 96, 3}) {
     const at::Tensor phases = data("phases", {3, 5, 4, 4 * channels});
     for (const at::Tensor& bias : {at::Tensor(), vector("bias", 4 * channels)})

@@ -13,7 +13,7 @@
 namespace flashblock::testing {
 namespace {
 
-/// The encoder's or the decoder's half of the VAE that a parity file was computed with.
+/// The encoder or decoder of the VAE that a parity file was computed with.
 std::shared_ptr<const WeightStore> wan_weights(const std::string& data, const std::string& half) {
   const std::string latent_conv = half == "decoder." ? "conv2." : "conv1.";
   std::vector<NamedShape> shapes;

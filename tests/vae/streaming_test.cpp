@@ -1,4 +1,4 @@
-// How a video is cut into calls must not change it; a reset must make the decoder forget.
+// The split of a video into calls must not change it; a reset must clear the state.
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
@@ -42,7 +42,7 @@ class Streaming : public ::testing::TestWithParam<StreamingCase> {
  protected:
   void SetUp() override {
     FB_SKIP_WITHOUT_GPU(GetParam().device);
-    at::set_num_threads(1);  // thousands of tiny operations: on a busy machine threads would wait for each other
+    at::set_num_threads(1);  // thousands of tiny operations: on a busy machine, threads would wait for each other
     decoder_ = load_latent_decoder(*weights_of(GetParam().kind), GetParam().device, GetParam().dtype);
   }
   void TearDown() override { at::set_num_threads(threads_); }
@@ -51,7 +51,7 @@ class Streaming : public ::testing::TestWithParam<StreamingCase> {
   std::unique_ptr<LatentDecoder> decoder_;
 };
 
-TEST_P(Streaming, EveryCutGivesTheSameVideo) {
+TEST_P(Streaming, EverySplitGivesTheSameVideo) {
   const at::Tensor latents = some_latents(7);
   const at::Tensor whole = decode_in_calls(*decoder_, latents, {7});
   ASSERT_EQ(whole.sizes(), at::IntArrayRef({25, 3, 32, 48}));
@@ -70,7 +70,7 @@ TEST_P(Streaming, FirstCallOfAVideoIsShorter) {
   EXPECT_EQ(decoder_->decode(latents.narrow(1, 0, 1)).size(0), 1);
 }
 
-TEST_P(Streaming, ResetForgetsTheVideoAndItsSize) {
+TEST_P(Streaming, ResetClearsTheVideoAndItsSize) {
   const at::Tensor latents = some_latents(3);
   const at::Tensor fresh = decode_in_calls(*decoder_, latents, {3});
   const at::Tensor continued = decode_in_calls(*decoder_, latents, {3});
@@ -96,7 +96,7 @@ TEST_P(Streaming, HalvesOnTwoThreadsGiveTheSameVideo) {
       halves.push_back(decoder_->finish(half));
       if (next.valid()) half = next.get();
     }
-    EXPECT_TENSORS_IDENTICAL(at::cat(halves), at::cat(whole)) << per_call << " latent frames a call";
+    EXPECT_TENSORS_IDENTICAL(at::cat(halves), at::cat(whole)) << per_call << " latent frames per call";
   }
 }
 
@@ -111,9 +111,9 @@ TEST_P(Streaming, StateDoesNotGrow) {
   EXPECT_EQ(decoder_->state_bytes(), bytes);
 }
 
-// The slow twin: a decoder that has seen the whole video. Videos of several lengths, so that the layers take up the
-// video at different calls, and the first one at the video's start or long after it.
-TEST_P(Streaming, RestoredDecoderGoesOnBitForBit) {
+// Reference: a decoder that has decoded the whole video. Videos of several lengths, so that layers are restored from
+// different calls, and the first layer from the video's start or long after it.
+TEST_P(Streaming, RestoredDecoderContinuesBitForBit) {
   const auto restored = load_latent_decoder(*weights_of(GetParam().kind), GetParam().device, GetParam().dtype);
   for (const int64_t per_call : {3, 1}) {
     decoder_->reset();
@@ -141,10 +141,10 @@ TEST(LayerMemory, DeeperLayersNeedFewerLatents) {
   // Two residual blocks, a doubling with two frames of history, a residual block at twice the rate, the last
   // convolution.
   EXPECT_EQ(latent_frames_to_restore({{4}, {4}, {2, 2}, {4}, {2}}), (std::vector<int64_t>{13, 9, 5, 3, 1}));
-  EXPECT_EQ(latent_frames_to_restore({{0, 2}, {0, 1}}), (std::vector<int64_t>{0, 0})) << "nothing is remembered";
+  EXPECT_EQ(latent_frames_to_restore({{0, 2}, {0, 1}}), (std::vector<int64_t>{0, 0})) << "no layer has a history";
 }
 
-TEST_P(Streaming, DecodeIsTheClampedFormOnFloat32Pixels) {
+TEST_P(Streaming, DecodeClampsFloat32Pixels) {
   const at::Tensor latents = some_latents(2) * 3;
   const at::Tensor unclamped = decoder_->decode_unclamped(latents);
   decoder_->reset();
@@ -152,7 +152,7 @@ TEST_P(Streaming, DecodeIsTheClampedFormOnFloat32Pixels) {
   EXPECT_EQ(pixels.scalar_type(), at::kFloat);
   EXPECT_TRUE(pixels.is_contiguous());
   EXPECT_GT((unclamped - unclamped.clamp(0, 1)).abs().max().item<float>(), 0.0f)
-      << "nothing to clamp: the test proves nothing";
+      << "nothing to clamp: the test is vacuous";
   EXPECT_GE(pixels.min().item<float>(), 0.0f);
   EXPECT_LE(pixels.max().item<float>(), 1.0f);
 }
@@ -167,7 +167,7 @@ INSTANTIATE_TEST_SUITE_P(Cuda, Streaming,
                                            StreamingCase{"wan", at::kCUDA, at::kBFloat16, 2e-2},
                                            StreamingCase{"taehv", at::kCUDA, at::kFloat, 1e-5}));
 
-TEST(StreamingEncoder, EveryCutGivesTheSameLatents) {
+TEST(StreamingEncoder, EverySplitGivesTheSameLatents) {
   const auto encoder = load_latent_encoder(*weights_of("wan"), at::kCPU, at::kFloat);
   const at::Tensor pixels = formula_data("pixels", {21, 3, 32, 48}, 0.5) + 0.5;
   const at::Tensor whole = encoder->encode(pixels);

@@ -1,4 +1,4 @@
-// What the loaders accept and how they refuse.
+// Which files the loaders accept, and how they reject others.
 #include "vae/vae_weights.h"
 
 #include <ATen/ops/zeros.h>
@@ -80,7 +80,7 @@ TEST(VaeWeights, OtherLatentChannelsAreRefused) {
   EXPECT_THAT(refusal(tensors), AllOf(HasSubstr("48 latent channels"), HasSubstr("16")));
 }
 
-TEST(VaeWeights, TaehvWithOneGrowLessIsRefused) {
+TEST(VaeWeights, TaehvWithoutOneGrowIsRefused) {
   Tensors tensors = tensors_of(taehv_shapes());
   EXPECT_EQ(refusal(tensors), "accepted");
   tensors.erase("decoder.15.conv.0.weight");
