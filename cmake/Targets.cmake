@@ -85,6 +85,18 @@ function(flashblock_add_test folder)
   endif()
 endfunction()
 
+# flashblock_thread_tests(<folder> <filter>...): the tests of <folder>_tests for code that uses threads, by GoogleTest
+# filter. The preset cpu-tsan runs them (label threads) under ThreadSanitizer.
+function(flashblock_thread_tests folder)
+  if(NOT FLASHBLOCK_SANITIZE STREQUAL "thread")
+    return()
+  endif()
+  list(JOIN ARGN ":" filter)
+  add_test(NAME ${folder}_threads COMMAND ${folder}_tests --gtest_filter=${filter} --gtest_brief=1)
+  set_tests_properties(${folder}_threads PROPERTIES LABELS threads TIMEOUT 600
+    ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/cmake/tsan.supp")
+endfunction()
+
 flashblock_add_precompiled(flashblock_precompiled "flashblock_torch;nlohmann_json::nlohmann_json"
   <ATen/Functions.h> <ATen/core/Tensor.h> <algorithm> <cstdint> <filesystem> <functional> <map> <memory> <nlohmann/json.hpp> <optional> <sstream>
   <string> <vector>)

@@ -2,7 +2,8 @@
 
 // The loops below are plain C++ that the compiler vectorises, once for each level of x86-64 and picked at start-up. The
 // sanitizers run before the pick can, so they get the portable version.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
 #define FLASHBLOCK_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define FLASHBLOCK_CLONES

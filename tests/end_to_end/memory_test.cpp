@@ -13,7 +13,7 @@
 #include "tests/support/temporary_folder.h"
 #include "weights/tensor_file.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define FLASHBLOCK_SANITIZED 1
 #else
 #define FLASHBLOCK_SANITIZED 0
