@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "analysis/benchmark.h"
-#include "pipeline/device_stream.h"
+#include "pipeline/render_line.h"
 #include "vae/latent_decoder.h"
 
 namespace flashblock {

@@ -10,7 +10,7 @@
 #include "analysis/video_cases.h"
 #include "core/check.h"
 #include "core/error.h"
-#include "pipeline/thread_share.h"
+#include "pipeline/render_line.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
@@ -45,7 +45,7 @@ RenderSetup with_window(RenderSetup setup, const BenchmarkWindow& window) {
 bool measure_window(const BenchContext& bench, const BenchFrames& frames, VideoBenchmark& result) {
   WindowTimes times{.window = bench.window};
   {
-    const ThreadShare as_in_a_video(ThreadShare::of_stage(bench.device()));
+    const StageScope as_in_a_render(bench.device());
     if (!measure_attention(bench, times) || !measure_transformer(bench, times)) return false;
   }
   if (bench.options.videos && !measure_videos(bench, frames, times)) return false;
@@ -100,7 +100,7 @@ std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedMode
   VideoBenchmark result{
       .ways = benchmark_ways(setup.config.attention),
       .passes = recipe.unipc_steps > 0 ? recipe.unipc_steps : static_cast<int64_t>(recipe.steps.size()),
-      .threads = ThreadShare::of_stage(model.device())};
+      .threads = threads_per_stage(model.device())};
   BenchFrames stages;
   for (const BenchmarkWindow& window : options.windows) {
     const RenderSetup its_setup = with_window(setup, window);

@@ -56,7 +56,7 @@ struct VideoRun {
   std::vector<double> block_seconds;  ///< from frame block to frame block, with a full window
   int64_t memory_growth_bytes = 0;    ///< of the device's memory, from the first block with a full window to the last
   double external_share = 0;          ///< of the attentions over earlier blocks, those computed; 0..1
-  std::map<std::string, double> stages;  ///< seconds of `denoise`, `remember`, `decode` and `write`
+  std::map<std::string, double> stages;  ///< seconds of `denoise`, `clean pass`, `decode` and `write`
 };
 
 /// Videos of one kind, by way, then run.

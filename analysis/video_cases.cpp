@@ -14,8 +14,8 @@
 #include "media/video_writer.h"
 #include "pipeline/block_denoiser.h"
 #include "pipeline/noise_source.h"
+#include "pipeline/render_line.h"
 #include "pipeline/render_session.h"
-#include "pipeline/thread_share.h"
 #include "render/render.h"
 
 namespace flashblock {
@@ -119,7 +119,7 @@ class WrittenVideos {
 /// A video that is only denoised: as a session does it, without a decoder.
 std::optional<VideoRun> denoised_video(const BenchContext& bench, const VideoPlan& plan,
                                        const AttentionConfig& attention) {
-  const ThreadShare share(ThreadShare::of_stage(bench.device()));
+  const StageScope as_in_a_render(bench.device());
   const SeededNoise noise(1);
   const at::Tensor text = bench.text();
   Recipe recipe = bench.recipe();
@@ -141,7 +141,7 @@ std::optional<VideoRun> denoised_video(const BenchContext& bench, const VideoPla
     const FrameBlock block = plan.block(index);
     const at::Tensor latents = denoiser.denoise(block, noise, bench.stop);
     if (!latents.defined()) return {};
-    if (index + 1 < plan.blocks) denoiser.remember(latents, block.start_frame, recipe.context_noise);
+    if (index + 1 < plan.blocks) denoiser.clean_pass(latents, block.start_frame, recipe.context_noise);
     marks.emplace_back(bench.device());
   }
   VideoRun run{.seconds = marks.back().seconds_since(begin)};
@@ -199,7 +199,7 @@ bool measure_decoder(const BenchContext& bench, const std::string& name, LatentD
 }  // namespace
 
 bool measure_stages(const BenchContext& bench, const BenchFrames& frames, VideoBenchmark& result) {
-  const ThreadShare share(ThreadShare::of_stage(bench.device()));
+  const StageScope as_in_a_render(bench.device());
   if (bench.options.text && !measure_text(bench, result)) return false;
   at::Tensor rgb;
   if (frames.small && !measure_decoder(bench, "VAE decode, small", *frames.small, rgb, result)) return false;

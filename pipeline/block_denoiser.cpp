@@ -32,23 +32,23 @@ std::vector<BlockDenoiser::Step> BlockDenoiser::schedule_steps(const Recipe& rec
 }
 
 void BlockDenoiser::set_prompt(const at::Tensor& embedding) {
-  const bool renew = recipe_.kv_recache && !history_.blocks().empty();
-  if (renew) state_.forget_frames();
+  const bool recache = recipe_.kv_recache && !history_.blocks().empty();
+  if (recache) state_.forget_frames();
   transformer_->set_prompt(state_, embedding);
-  if (!renew) return;
+  if (!recache) return;
   for (const ContextBlock& block : history_.blocks()) {
     transformer_->forward(block.latents, block.timestep, block.start_frame, Pass::clean(), state_);
   }
 }
 
 void BlockDenoiser::set_negative_prompt(const at::Tensor& embedding) {
-  FB_CHECK(negative_, "guidance without a guidance scale");
+  FB_CHECK(negative_, "a negative prompt without guidance");
   transformer_->set_prompt(*negative_, embedding);
 }
 
 int64_t BlockDenoiser::steps_of(const FrameBlock& block) const {
   if (recipe_.unipc_steps > 0) return recipe_.unipc_steps;
-  // A block without any past may have steps of its own.
+  // The first block, without past, may have a different step list.
   return static_cast<int64_t>((block.start_frame == 0 ? first_steps_ : steps_).size());
 }
 
@@ -94,7 +94,7 @@ at::Tensor BlockDenoiser::draw(const FrameBlock& block, const NoiseSource& noise
   at::Tensor drawn = noise.noise(
       block.index, number,
       {1, block.frames, transformer_->config().in_channels, geometry.latent_height(), geometry.latent_width()});
-  if (!state_.device().is_cpu()) drawn = drawn.pin_memory();  // so that the host does not wait for the copy
+  if (!state_.device().is_cpu()) drawn = drawn.pin_memory();  // so that the copy does not block the host
   return drawn.to(state_.device(), state_.dtype(), /*non_blocking=*/true);
 }
 
@@ -103,22 +103,22 @@ void BlockDenoiser::draw_all(const FrameBlock& block, const NoiseSource& noise) 
   for (int64_t number = 0; number < draws; ++number) draw(block, noise, number);
 }
 
-void BlockDenoiser::remember(const at::Tensor& latents, int64_t start_frame, double timestep) {
+void BlockDenoiser::clean_pass(const at::Tensor& latents, int64_t start_frame, double timestep) {
   transformer_->forward(latents, timestep, start_frame, Pass::clean(), state_);
   if (negative_) transformer_->forward(latents, timestep, start_frame, Pass::clean(), *negative_);
-  note(latents, start_frame, timestep);
+  commit(latents, start_frame, timestep);
 }
 
-void BlockDenoiser::note(const at::Tensor& latents, int64_t start_frame, double timestep) {
+void BlockDenoiser::commit(const at::Tensor& latents, int64_t start_frame, double timestep) {
   history_.add({.start_frame = start_frame, .latents = latents, .timestep = timestep});
 }
 
-void BlockDenoiser::recall(const FrameBlock& block, const at::Tensor& latents, double timestep,
+void BlockDenoiser::replay(const FrameBlock& block, const at::Tensor& latents, double timestep,
                            const NoiseSource& noise) {
   const int64_t passes = block.index < 0 ? 0 : passes_before_clean(state_.options().attention, steps_of(block));
   if (passes > 0 && recipe_.unipc_steps > 0) denoise_unipc(block, noise, {}, passes);
   if (passes > 0 && recipe_.unipc_steps == 0) denoise_few_steps(block, noise, {}, passes);
-  remember(latents, block.start_frame, timestep);
+  clean_pass(latents, block.start_frame, timestep);
 }
 
 }  // namespace flashblock

@@ -1,4 +1,4 @@
-// From noise to the latents of one frame block, and what the next blocks know of it.
+// Denoises frame blocks, and keeps the context that later blocks attend to.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -24,41 +24,40 @@ namespace flashblock {
 /// `pipeline/causal_diffusion_inference.py`.
 class BlockDenoiser {
  public:
-  /// `options` are those of the transformer's state; the recipe's block, window and sink are already in it.
-  /// Requires: a shape of latents [1, F, C, H, W] for all blocks.
+  /// `options`: of the transformer's state, including the recipe's block, window and sink.
   BlockDenoiser(std::shared_ptr<const VideoTransformer> transformer, const Recipe& recipe,
                 const TransformerStateOptions& options, at::Device device, at::ScalarType dtype);
 
-  /// The prompt from the next block on. In mid-video, with the recipe's kv_recache, the window and the sink are put
-  /// through the transformer again under the new prompt: their keys and values carry the old one.
+  /// Sets the prompt from the next block on. In mid-video, with the recipe's kv_recache, clean passes over sink and
+  /// window recompute their keys and values under the new prompt; those in the cache carry the old one.
   /// Shape: `embedding` [1, L, C].
   /// Source: LongLive (arXiv 2509.22622), section 3.2, KV recache.
   void set_prompt(const at::Tensor& embedding);
 
-  /// What guidance leads away from. Requires: before the first block, and only if the recipe has guidance.
+  /// Sets the negative prompt of guidance. Requires: called before the first block; the recipe has guidance.
   void set_negative_prompt(const at::Tensor& embedding);
 
-  /// Shape: returns [1, F, C, H, W] in the transformer's dtype and on its device; undefined if `stop` was requested
-  /// between two passes.
+  /// Denoises one block. Shape: returns [1, F, C, H, W] in the transformer's dtype and on its device; undefined if
+  /// `stop` was requested between two passes.
   at::Tensor denoise(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop = {});
 
-  /// The clean pass: later blocks attend to these latents. `timestep` is the noise level the transformer is told.
-  /// Shape: `latents` [1, F, C, H, W].
-  void remember(const at::Tensor& latents, int64_t start_frame, double timestep);
+  /// The clean pass at `timestep`: writes the block's keys and values, which later blocks attend to, and commits the
+  /// block. Shape: `latents` [1, F, C, H, W].
+  void clean_pass(const at::Tensor& latents, int64_t start_frame, double timestep);
 
-  /// Puts a finished block back into the context, bit for bit as denoise() and remember() left it there: the clean
-  /// pass, and before it those denoising passes whose external attention it takes over (passes_before_clean).
+  /// Rebuilds the context of a finished block with the same bits as denoise() and clean_pass(): runs the clean pass,
+  /// and before it those denoising passes whose external attention it reuses (passes_before_clean).
   /// `block.index` is -1 in the given start.
-  void recall(const FrameBlock& block, const at::Tensor& latents, double timestep, const NoiseSource& noise);
+  void replay(const FrameBlock& block, const at::Tensor& latents, double timestep, const NoiseSource& noise);
 
-  /// Takes note of a finished block for the next change of the prompt. With kv_recache that makes the context anew, so
-  /// that before it recall() is needed only with guidance, whose other context knows no prompt.
-  void note(const at::Tensor& latents, int64_t start_frame, double timestep);
+  /// Adds a finished block to the history without a clean pass. Enough for blocks before a prompt change with
+  /// kv_recache, which recomputes the context; the negative prompt's context is not recomputed and needs replay().
+  void commit(const at::Tensor& latents, int64_t start_frame, double timestep);
 
-  /// Takes the noise that denoise() takes for a block, for a source that writes down what it draws.
+  /// Draws the noise that denoise() draws for a block, for a source that records its draws.
   void draw_all(const FrameBlock& block, const NoiseSource& noise) const;
 
-  /// State of the prompt's own context; guidance has a second one of the same size.
+  /// Context of the prompt; guidance has a second one of the same size, of the negative prompt.
   const TransformerState& state() const { return state_; }
   int64_t state_bytes() const { return state_.bytes() + (negative_ ? negative_->bytes() : 0); }
 
@@ -68,12 +67,12 @@ class BlockDenoiser {
     float sigma;
   };
 
-  /// Denoising steps of the block.
+  /// Number of denoising steps of the block.
   int64_t steps_of(const FrameBlock& block) const;
   std::vector<Step> schedule_steps(const Recipe& recipe, const std::vector<double>& steps) const;
   at::Tensor draw(const FrameBlock& block, const NoiseSource& noise, int64_t number) const;
   at::Tensor flow(const at::Tensor& x_t, double timestep, const FrameBlock& block, size_t step_index);
-  /// The first `passes` denoising passes; returns the latents if these are all, otherwise nothing of use.
+  /// The first `passes` denoising passes. Returns the latents if these are all of them, otherwise unspecified.
   at::Tensor denoise_few_steps(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop,
                                int64_t passes);
   at::Tensor denoise_unipc(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop,

@@ -1,4 +1,4 @@
-// The latents that the transformer's context was made from, kept so that it can be made again under another prompt.
+// The latents behind the transformer's context, kept to recompute it under another prompt.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,14 +10,14 @@
 
 namespace flashblock {
 
-/// Latent frames that were put into the context together.
+/// Latent frames whose keys and values were written in one clean pass.
 struct ContextBlock {
   int64_t start_frame = 0;
   at::Tensor latents;   ///< [1, F, C, H, W]
   double timestep = 0;  ///< of the clean pass
 };
 
-/// Keeps the blocks that the next frame block can see: those with sink frames, and those in the window.
+/// Keeps the blocks that the next frame block attends to: those with sink frames, and those in the window.
 class ContextHistory {
  public:
   explicit ContextHistory(const Recipe& recipe)
@@ -35,7 +35,7 @@ class ContextHistory {
     });
   }
 
-  /// In the order of the video.
+  /// In temporal order.
   const std::deque<ContextBlock>& blocks() const { return blocks_; }
 
  private:

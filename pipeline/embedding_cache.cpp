@@ -16,7 +16,7 @@
 namespace flashblock {
 namespace {
 
-/// Changes whenever the encoder computes something else, or files are laid out otherwise.
+/// Changes whenever the encoder's computation or the layout of the files changes.
 constexpr char kFormat[] = "flashblock text embedding 1";
 
 std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
@@ -71,7 +71,7 @@ at::Tensor EmbeddingCache::find(const EncodedPrompt& prompt) const {
     at::Tensor embedding = at::zeros({1, prompt.ids.size(1), rows.size(1)}, rows.options());
     embedding[0].narrow(0, 0, rows.size(0)).copy_(rows);
     return embedding.to(device_);
-  } catch (const Error&) {  // damaged: it is made anew
+  } catch (const Error&) {  // damaged: encoded again
     return {};
   }
 }

@@ -1,4 +1,4 @@
-// Encoded prompts, kept from run to run, so that the text encoder is needed once.
+// A cache of text embeddings on disk: the text encoder runs once per prompt.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,26 +12,25 @@
 
 namespace flashblock {
 
-/// A cache of text embeddings. What it gives is bit for bit what the encoder would make: a key holds everything that
-/// the bits depend on, and a file that is not what was written is passed over.
+/// A cache of text embeddings. Returns the same bits as the encoder: a key contains everything that the bits depend on,
+/// and damaged files are ignored.
 class EmbeddingCache {
  public:
-  /// Of the encoder in `encoder`, run on `device` in `dtype` by this thread. The files of the encoder are known by
-  /// path, size, time of change and inode, the tokenizer and the cleaning of prompts by the token ids that come out of
-  /// them.
+  /// For the encoder in `encoder`, run on `device` in `dtype` by this thread. The key contains path, size, modification
+  /// time and inode of the encoder's files, and the token ids, which cover the tokenizer and the cleaning of prompts.
   EmbeddingCache(FileCache files, const WeightStore& encoder, at::Device device, at::ScalarType dtype);
 
-  /// The embedding of a prompt's ids and mask, on the device; undefined if it is not kept. Shape: [1, L, C].
+  /// The embedding of a prompt's ids and mask, on the device; undefined if not cached. Shape: [1, L, C].
   at::Tensor find(const EncodedPrompt& prompt) const;
 
-  /// Keeps the prompt's embedding. Rows of padding, which are zero, are left out.
+  /// Stores the prompt's embedding without its rows of padding, which are zero.
   void put(const EncodedPrompt& prompt) const;
 
  private:
   std::string key(const EncodedPrompt& prompt) const;
 
   FileCache files_;
-  std::string origin_;  // all that the bits depend on beside the tokens
+  std::string origin_;  // everything that the bits depend on except the tokens
   at::Device device_;
   at::ScalarType dtype_;
 };

@@ -1,4 +1,4 @@
-// The noise schedule of the few-step models: times, noise fractions, and the two conversions between latents.
+// The noise schedule of the few-step models: timesteps, sigmas, and the conversions between x_t, x0 and flow.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,8 +8,8 @@
 
 namespace flashblock {
 
-/// x_sigma = (1 - sigma) x0 + sigma noise; flow = noise - x0. Tables of 1000 noise levels, bent towards noise by a
-/// shift. Source: Self-Forcing `utils/scheduler.py`, `FlowMatchScheduler` (sigma_min 0, one extra step).
+/// x_sigma = (1 - sigma) x0 + sigma noise; flow = noise - x0. Tables of 1000 noise levels, shifted
+/// towards noise. Source: Self-Forcing `utils/scheduler.py`, `FlowMatchScheduler` (sigma_min 0, one extra step).
 class FlowSchedule {
  public:
   static constexpr int64_t kLevels = 1000;
@@ -22,10 +22,10 @@ class FlowSchedule {
   /// 1000 sigma_i. Shape: [1000].
   const std::vector<float>& timesteps() const { return timesteps_; }
 
-  /// The noise fraction of the table's time that is nearest to `timestep`; the table's last, not 0, for time 0.
+  /// Sigma of the table's timestep nearest to `timestep`; for timestep 0 that of the table's last one, not 0.
   float sigma_at(double timestep) const;
 
-  /// Step k of 0..1000 becomes the shifted table's time at 1000 - k; 0 stays 0. 1000 750 500 250 at shift 5 become
+  /// Maps step k of 0..1000 to the shifted table's timestep at 1000 - k; 0 stays 0. 1000 750 500 250 at shift 5 become
   /// 1000 937.5 833.33 625. Requires: whole numbers in 0..1000.
   std::vector<double> warped(const std::vector<double>& steps) const;
 

@@ -28,7 +28,7 @@ VideoPlan VideoPlan::for_noise(const VideoGeometry& geometry, int64_t initial_fr
   if (latent_frames <= 0 || latent_frames < lead || (latent_frames - lead) % frames_per_block != 0) {
     throw ConfigError("noise of " + std::to_string(latent_frames) +
                       " latent frames is not a whole number of frame blocks of " + std::to_string(frames_per_block) +
-                      (lead > 0 ? " after the first frame" : "") + ": give a multiple" + (lead > 0 ? " and one" : "") +
+                      (lead > 0 ? " after the first frame" : "") + ": use a multiple" + (lead > 0 ? " plus one" : "") +
                       ", or set recipe.frames_per_block");
   }
   return {.initial_frames = initial_frames,
@@ -42,9 +42,8 @@ int64_t VideoPlan::block_at(double seconds, int64_t fps, const VideoGeometry& ge
   const auto frame = static_cast<int64_t>(std::floor(seconds * static_cast<double>(fps) + 1e-9));
   if (frame >= frames) {
     std::ostringstream message;
-    message << "the prompt at " << seconds << " s comes after the end: the video has " << frames << " frames, "
-            << static_cast<double>(frames) / static_cast<double>(fps)
-            << " s; give an earlier time, or a longer video with --seconds";
+    message << "the prompt at " << seconds << " s is after the end: the video has " << frames << " frames, "
+            << static_cast<double>(frames) / static_cast<double>(fps) << " s";
     throw ConfigError(message.str());
   }
   const int64_t latent_frame = geometry.latent_frames_for(frame + 1) - 1;

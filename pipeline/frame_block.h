@@ -1,4 +1,4 @@
-// Frame blocks of one video: which latent frames are denoised together, and which frames they become.
+// Frame blocks of one video: which latent frames are denoised together, and which frames they decode to.
 #pragma once
 
 #include <algorithm>
@@ -15,20 +15,20 @@ struct FrameBlock {
   int64_t frames = 0;       ///< latent frames
 };
 
-/// The video in time: latent frames that are given, then frame blocks that are rendered.
+/// The temporal layout of a video: given latent frames, then rendered frame blocks.
 struct VideoPlan {
-  int64_t initial_frames = 0;    ///< latent frames given at the start (an image, an earlier video)
+  int64_t initial_frames = 0;    ///< latent frames of the start (an image, an earlier video)
   int64_t frames_per_block = 3;  ///< latent frames
   int64_t blocks = 0;            ///< frame blocks rendered
-  int64_t frames = 0;       ///< frames of the finished video, the start included; the rest of the last block is cut
+  int64_t frames = 0;            ///< frames of the finished video with its start; the rest of the last block is cut
   int64_t lead_frames = 0;  ///< latent frames before the first whole block: 1 if the first frame is a block of its own
 
   int64_t latent_frames() const { return block(blocks).start_frame; }
-  /// Blocks of the given start.
+  /// Blocks of the start.
   int64_t start_blocks() const { return (initial_frames + frames_per_block - 1) / frames_per_block; }
   /// Rendered block `index`.
   FrameBlock block(int64_t index) const { return any_block(start_blocks() + index); }
-  /// Block `number` of the whole video, the given start included; there its index is -1.
+  /// Block `number` of the whole video with its start, whose blocks have index -1.
   FrameBlock any_block(int64_t number) const {
     const int64_t index = std::max<int64_t>(-1, number - start_blocks());
     if (lead_frames == 0) return {index, number * frames_per_block, frames_per_block};
@@ -36,17 +36,16 @@ struct VideoPlan {
     return {index, lead_frames + (number - 1) * frames_per_block, frames_per_block};
   }
 
-  /// The plan of a video of `frames` rendered frames, rounded up to whole frame blocks, then cut. The start is whole
-  /// blocks too, the lead included.
+  /// The plan of a video of `frames` rendered frames, rounded up to whole frame blocks, then cut. The start, too, is
+  /// whole blocks, including the lead.
   static VideoPlan for_frames(const VideoGeometry&, int64_t initial_frames, int64_t frames_per_block, int64_t frames,
                               int64_t lead_frames = 0);
-  /// The plan of a video whose noise has `latent_frames` frames: nothing is cut.
+  /// The plan of a video with `latent_frames` latent frames of noise: nothing is cut.
   /// Throws ConfigError unless that is a positive number of whole frame blocks.
   static VideoPlan for_noise(const VideoGeometry&, int64_t initial_frames, int64_t frames_per_block,
                              int64_t latent_frames, int64_t lead_frames = 0);
 
-  /// The block that contains the frame shown at `seconds`; 0 inside the given start.
-  /// Throws ConfigError if the video ends before.
+  /// The block of the frame shown at `seconds`; 0 within the start. Throws ConfigError if that is after the end.
   int64_t block_at(double seconds, int64_t fps, const VideoGeometry&) const;
   /// When the first frame of frame block `index` is shown: block_at(seconds_of(index)) is `index`.
   double seconds_of(int64_t index, int64_t fps, const VideoGeometry&) const;

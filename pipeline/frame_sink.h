@@ -1,4 +1,4 @@
-// Where rendered frame blocks go.
+// The interface that receives rendered frame blocks.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,16 +9,16 @@
 
 namespace flashblock {
 
-/// Latents of some frames of the video, and the frames they became.
+/// Latents of a frame block, and the frames decoded from them.
 struct RenderedBlock {
-  int64_t index = 0;             ///< the frame block; -1: part of the given start
+  int64_t index = 0;             ///< the frame block; -1: part of the start
   at::Tensor latents;            ///< [1, F, C, H, W], on the transformer's device
   at::Tensor rgb;                ///< [T, H, W, 3] uint8 on the CPU
-  TransformerCounters counters;  ///< work on the video up to this block's latents
-  at::Tensor pixels;             ///< [T, 3, H, W] in [0, 1], as decoded; undefined unless the session keeps it
+  TransformerCounters counters;  ///< total work up to this block's latents
+  at::Tensor pixels;             ///< [T, 3, H, W] in [0, 1], as decoded; undefined without SessionOptions::keep_pixels
 };
 
-/// Takes a video block by block, in order, on one thread.
+/// Receives a video block by block, in order, on one thread.
 class FrameSink {
  public:
   virtual ~FrameSink() = default;

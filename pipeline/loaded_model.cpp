@@ -7,8 +7,8 @@
 #include "models/lora.h"
 #include "models/text_encoder.h"
 #include "models/tokenizer.h"
-#include "pipeline/device_stream.h"
 #include "pipeline/embedding_cache.h"
+#include "pipeline/render_line.h"
 #include "vae/latent_encoder.h"
 #include "weights/weight_store.h"
 
@@ -22,7 +22,7 @@ std::shared_ptr<const WeightStore> open_part(const std::shared_ptr<const WeightS
                                              const WeightsFile& file, const char* part) {
   if (in_memory) return in_memory;
   if (file.path.empty()) {
-    throw WeightsError(std::string("the model file names no ") + part + ", and this video needs one");
+    throw WeightsError(std::string("the model file has no ") + part + ", which this video needs");
   }
   return WeightStore::open(file.path, file.entry);
 }
@@ -67,24 +67,24 @@ std::vector<EncodedPrompt> LoadedModel::tokenize(const std::vector<std::string>&
 }
 
 void LoadedModel::encode(const std::vector<EncodedPrompt*>& prompts) const {
-  std::vector<EncodedPrompt*> wanting;
-  std::copy_if(prompts.begin(), prompts.end(), std::back_inserter(wanting),
+  std::vector<EncodedPrompt*> missing;
+  std::copy_if(prompts.begin(), prompts.end(), std::back_inserter(missing),
                [](const EncodedPrompt* prompt) { return !prompt->embedding.defined(); });
-  if (wanting.empty()) return;
+  if (missing.empty()) return;
   const auto scope = profile_.measure("encode prompt");
   const c10::InferenceMode no_gradients;
   const auto weights = open_text_encoder();
   const EmbeddingCache cache(FileCache(options_.embedding_cache, kEmbeddingCacheBytes), *weights, device_, dtype_);
-  for (EncodedPrompt* prompt : wanting) prompt->embedding = cache.find(*prompt);
-  std::erase_if(wanting, [](const EncodedPrompt* prompt) { return prompt->embedding.defined(); });
-  if (wanting.empty()) return;
+  for (EncodedPrompt* prompt : missing) prompt->embedding = cache.find(*prompt);
+  std::erase_if(missing, [](const EncodedPrompt* prompt) { return prompt->embedding.defined(); });
+  if (missing.empty()) return;
   const TextEncoder encoder(weights, device_, dtype_);
   std::vector<TokenBatch> tokens;
-  for (const EncodedPrompt* prompt : wanting) tokens.push_back({.ids = prompt->ids, .mask = prompt->mask});
+  for (const EncodedPrompt* prompt : missing) tokens.push_back({.ids = prompt->ids, .mask = prompt->mask});
   const std::vector<at::Tensor> embeddings = encoder.forward(tokens);
-  for (size_t i = 0; i < wanting.size(); ++i) wanting[i]->embedding = embeddings[i];
+  for (size_t i = 0; i < missing.size(); ++i) missing[i]->embedding = embeddings[i];
   synchronize(device_);
-  for (const EncodedPrompt* prompt : wanting) cache.put(*prompt);
+  for (const EncodedPrompt* prompt : missing) cache.put(*prompt);
 }
 
 at::Tensor LoadedModel::encode_start(const at::Tensor& pixels) const {
@@ -115,9 +115,9 @@ std::shared_ptr<LatentDecoder> LoadedModel::decoder() {
   return decoder_;
 }
 
-std::shared_ptr<StageLanes> LoadedModel::lanes() {
-  if (!lanes_) lanes_ = std::make_shared<StageLanes>(device_);
-  return lanes_;
+std::shared_ptr<RenderLine> LoadedModel::line() {
+  if (!line_) line_ = std::make_shared<RenderLine>(device_);
+  return line_;
 }
 
 }  // namespace flashblock

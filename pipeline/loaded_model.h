@@ -1,4 +1,4 @@
-// The parts of a model, loaded when they are needed and freed when they are not.
+// The parts of a model, loaded on first use.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,32 +14,31 @@
 #include "models/video_transformer.h"
 #include "pipeline/recipe.h"
 #include "pipeline/session_inputs.h"
-#include "pipeline/stage_lanes.h"
 #include "vae/latent_decoder.h"
 
 namespace flashblock {
 
+class RenderLine;
 class WeightStore;
 
-/// Weights in memory, in place of those that a model file names.
+/// Weights in memory that replace those of the model file.
 struct ModelWeights {
   std::shared_ptr<const WeightStore> transformer, text_encoder, vae;
 };
 
-/// How a model is kept.
+/// Where the parts of a model are kept.
 struct ModelOptions {
-  /// Where the transformer's layers wait.
+  /// Memory of the transformer's layers.
   LayerPlacement placement = LayerPlacement::kResident;
-  /// Folder of encoded prompts (EmbeddingCache); empty: none are kept.
+  /// Folder of encoded prompts (EmbeddingCache); empty: not cached.
   std::filesystem::path embedding_cache;
   /// Null: the files that the description names.
   ModelWeights weights;
 };
 
-/// One model on one device. The text encoder and the frame encoder are in memory only while they work; the
-/// transformer, the decoder and the lanes stay, for any number of videos.
-/// Thread safety: tokenize() and encode() may be called from any thread, beside everything else; the rest is for one
-/// thread.
+/// One model on one device. The text encoder and the VAE encoder are in memory only while they work; the transformer,
+/// the decoder and the render line stay, for any number of videos.
+/// Thread safety: tokenize() and encode() may be called from any thread at any time; the other members from one thread.
 /// Throws, all members: WeightsError for files that are missing or do not fit; DeviceError.
 class LoadedModel {
  public:
@@ -54,7 +53,7 @@ class LoadedModel {
   at::ScalarType dtype() const { return dtype_; }
   const ModelOptions& options() const { return options_; }
 
-  /// The weights' files, opened; no tensor is read. Throws: WeightsError if the model file names none.
+  /// Opens the weights' files without reading tensors. Throws: WeightsError if the model file names none.
   std::shared_ptr<const WeightStore> open_transformer() const;
   std::shared_ptr<const WeightStore> open_text_encoder() const;
   std::shared_ptr<const WeightStore> open_vae() const;
@@ -62,17 +61,17 @@ class LoadedModel {
   /// Token ids and masks of prompts. Shape: each [1, L] int64.
   std::vector<EncodedPrompt> tokenize(const std::vector<std::string>& prompts) const;
 
-  /// Fills in the embeddings that are missing, from ids and mask.
+  /// Encodes the prompts that have no embedding, from ids and mask.
   void encode(const std::vector<EncodedPrompt*>& prompts) const;
 
-  /// Latents of the frames that a video starts from.
+  /// Latents of the frames that a video starts with.
   /// Shape: `pixels` [T, 3, H, W] in [0, 1], T = 1 + 4 k; returns [1, 1 + k, C, H / 8, W / 8].
   at::Tensor encode_start(const at::Tensor& pixels) const;
 
   std::shared_ptr<const VideoTransformer> transformer();
   std::shared_ptr<LatentDecoder> decoder();
-  /// Where its videos are rendered, one at a time.
-  std::shared_ptr<StageLanes> lanes();
+  /// Threads and streams of its videos, which render one at a time.
+  std::shared_ptr<RenderLine> line();
 
  private:
   ModelDescription description_;
@@ -83,7 +82,7 @@ class LoadedModel {
   TransformerConfig transformer_config_;
   std::shared_ptr<const VideoTransformer> transformer_;
   std::shared_ptr<LatentDecoder> decoder_;
-  std::shared_ptr<StageLanes> lanes_;
+  std::shared_ptr<RenderLine> line_;
 };
 
 }  // namespace flashblock

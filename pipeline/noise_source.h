@@ -7,23 +7,23 @@
 
 namespace flashblock {
 
-/// Where a video's noise comes from: drawn (SeededNoise) or recorded.
+/// The source of a video's noise: drawn (SeededNoise) or recorded (Replay).
 class NoiseSource {
  public:
   virtual ~NoiseSource() = default;
 
-  /// Noise of frame block `frame_block`, counted from 0. Draw 0 is the noise that the block begins as; draw j > 0 is
+  /// Noise of frame block `frame_block`, counted from 0. Draw 0 is the block's initial noise; draw j > 0 is
   /// mixed in after denoising step j - 1.
   /// Returns: `shape`, float32 on the CPU, contiguous, owned by the caller.
   virtual at::Tensor noise(int64_t frame_block, int64_t draw, at::IntArrayRef shape) const = 0;
 };
 
-/// Standard normal noise as a pure function of seed, frame block, draw and position: the same for every device, and
-/// whatever the length of the video, so that a longer video with the same seed begins the same.
+/// Standard normal noise as a pure function of seed, frame block, draw and position: independent of
+/// the device and the length of the video, so that a longer video with the same seed begins the same.
 ///
 /// Numbers 4i to 4i + 3 come from Philox4x32-10 with the seed as key and the counter (i low, i high, draw,
-/// frame_block), turned normal by Box-Muller in float32. Source: Salmon et al. 2011, "Parallel random numbers: as easy
-/// as 1, 2, 3", section 3.3; Box and Muller 1958. Thread safety: no state.
+/// frame_block), mapped to normals by Box-Muller in float32. Source: Salmon et al. 2011, "Parallel random numbers: as
+/// easy as 1, 2, 3", section 3.3; Box and Muller 1958. Thread safety: no state.
 class SeededNoise : public NoiseSource {
  public:
   explicit SeededNoise(uint64_t seed) : seed_(seed) {}

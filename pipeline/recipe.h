@@ -1,4 +1,4 @@
-// What a model file says: where the weights are, how its videos are sampled, and what a video is unless told otherwise.
+// The contents of a model file: paths of weights, how videos are sampled, and defaults of a video.
 #pragma once
 
 #include <cstdint>
@@ -8,49 +8,49 @@
 
 namespace flashblock {
 
-/// How frame blocks are denoised. One field per key of the model file's `recipe`; every one can be set per run.
+/// How frame blocks are denoised. One field per key of the model file's `recipe`; each can be overridden per run.
 struct Recipe {
   /// Latent frames denoised together. Range: 1 and up. Source: Self-Forcing `num_frame_per_block`.
   int64_t frames_per_block = 3;
-  /// The video's first latent frame is a frame block of its own, the later ones have frames_per_block.
+  /// The video's first latent frame is a separate frame block; later ones have frames_per_block.
   /// Source: Self-Forcing `independent_first_frame`.
   bool independent_first_frame = false;
-  /// Latent frames attended to, the block itself included; -1: all. Range: -1, or sink_frames + frames_per_block and
+  /// Latent frames attended to, including the block itself; -1: all. Range: -1, or sink_frames + frames_per_block and
   /// up. Source: Self-Forcing `local_attn_size`.
   int64_t window_frames = -1;
-  /// First latent frames of the video, which never leave the window. Range: 0 and up. Source: Self-Forcing `sink_size`.
+  /// First latent frames of the video, which are never evicted. Range: 0 and up. Source: Self-Forcing `sink_size`.
   int64_t sink_frames = 0;
   /// Largest distance in time between the sink's first frame and the end of the current block, in latent frames plus
-  /// one; a sink further away moves along with the video. Range: 1 and up; at least the window is used. Source:
+  /// one; a sink further away moves with the video. Range: 1 and up; at least the window is used. Source:
   /// Self-Forcing `wan/modules/model.py`, the rows of the rotary table.
   int64_t position_frames = 1024;
-  /// Warp of the noise schedule: sigma = shift s / (1 + (shift - 1) s). Range: above 0.
+  /// Shift of the noise schedule: sigma = shift s / (1 + (shift - 1) s). Range: above 0.
   /// Source: Self-Forcing `timestep_shift`.
   double timestep_shift = 5.0;
-  /// Timesteps of the denoising passes, falling. Range of each: above 0, to 1000.
+  /// Timesteps of the denoising passes, decreasing. Range of each: above 0, to 1000.
   /// Source: Self-Forcing `denoising_step_list`.
   std::vector<double> steps = {1000, 750, 500, 250};
-  /// Timesteps of the video's first frame block; empty: those of `steps`. The first block has no past to lean on.
+  /// Timesteps of the video's first frame block; empty: those of `steps`. The first block has no context.
   std::vector<double> first_steps;
   /// The steps are positions in the shifted schedule rather than timesteps.
   /// Source: Self-Forcing `warp_denoising_step`.
   bool warp_steps = true;
-  /// Timestep told to the clean pass. Range: 0 to 1000. Source: Self-Forcing `context_noise`.
+  /// Timestep of the clean pass. Range: 0 to 1000. Source: Self-Forcing `context_noise`.
   double context_noise = 0;
-  /// At a change of the prompt, what the next block can see is put through the transformer again under the new one;
-  /// otherwise keys and values stay as the prompt of their time made them, for models that were trained that way.
-  /// Source: LongLive (arXiv 2509.22622), section 3.2, KV recache.
+  /// At a change of the prompt, keys and values of sink and window are recomputed under the new one; otherwise they
+  /// stay as computed under the old prompt, for models that were trained that way. Source: LongLive (arXiv 2509.22622),
+  /// section 3.2, KV recache.
   bool kv_recache = true;
-  /// Weight of the prompt against no prompt; 1: no guidance, one pass a step. Source: Self-Forcing `guidance_scale`.
+  /// Scale of classifier-free guidance; 1: no guidance, one pass per step. Source: Self-Forcing `guidance_scale`.
   double guidance_scale = 1.0;
-  /// What guidance leads away from; used only if guidance_scale is not 1. Source: Self-Forcing `negative_prompt`.
+  /// Negative prompt of guidance; used only if guidance_scale is not 1. Source: Self-Forcing `negative_prompt`.
   std::string negative_prompt;
   /// Steps of the UniPC solver, for models that were not distilled to few steps; 0: the few-step list of `steps`.
   /// Range: 0 to 1000. Source: Self-Forcing `pipeline/causal_diffusion_inference.py` (50).
   int64_t unipc_steps = 0;
 };
 
-/// What a video is unless told otherwise. One field per key of the model file's `defaults`.
+/// Default size and length of a video. One field per key of the model file's `defaults`.
 struct VideoDefaults {
   int64_t width = 832;   ///< pixels
   int64_t height = 480;  ///< pixels
@@ -58,31 +58,32 @@ struct VideoDefaults {
   double seconds = 5;    ///< length of the video
 };
 
-/// A file of tensors, and which of its entries to take where it holds several.
+/// A file of tensors, and the entry to use if it has several.
 struct WeightsFile {
   std::filesystem::path path;
   std::string entry;  ///< e.g. generator_ema; empty: the only one
 };
 
-/// A low-rank change of the transformer's weights, merged when they are loaded.
+/// A low-rank adapter (LoRA) of the transformer, merged when its weights are loaded.
 struct LoraFile {
   std::filesystem::path path;
   std::string entry;  ///< as in WeightsFile
   double scale = 1.0;
 };
 
-/// A model file, read: paths are absolute, or empty where the file names none.
+/// A parsed model file: paths are absolute, or empty where the file has none.
 struct ModelDescription {
   std::filesystem::path file;  ///< the model file itself
   std::string name;
   std::string architecture = "wan2.1";
   WeightsFile transformer;
-  std::filesystem::path transformer_config;  ///< config.json; empty: the one beside the weights, else from the shapes
+  std::filesystem::path
+      transformer_config;  ///< config.json; empty: the one in the weights' folder, else inferred from shapes
   WeightsFile text_encoder;
   std::filesystem::path tokenizer;
   WeightsFile vae;
   std::vector<LoraFile> lora;
-  bool has_sources = false;  ///< it says where its files can be had: scripts/download-models fetches them
+  bool has_sources = false;  ///< it has download sources, for scripts/download-models
   Recipe recipe;
   VideoDefaults defaults;
 };

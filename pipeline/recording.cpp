@@ -14,7 +14,7 @@
 namespace flashblock {
 namespace {
 
-/// Takes down all draws of another source.
+/// Records all draws of another source.
 class RecordingNoise : public NoiseSource {
  public:
   RecordingNoise(std::shared_ptr<const NoiseSource> source, std::shared_ptr<NoiseDraws> draws)
@@ -31,7 +31,7 @@ class RecordingNoise : public NoiseSource {
   std::shared_ptr<NoiseDraws> draws_;
 };
 
-/// Gives the draws of a record.
+/// Returns the draws of a recording.
 class RecordedNoise : public NoiseSource {
  public:
   RecordedNoise(std::filesystem::path file, at::Tensor noise, NoiseDraws renoise,
@@ -47,7 +47,7 @@ class RecordedNoise : public NoiseSource {
     const at::Tensor found = draw == 0 ? initial(frame_block, shape[1]) : renoise(frame_block, draw);
     if (found.sizes() != shape) {
       throw ConfigError(file_.string() + ": " + name(frame_block, draw) + " has shape " + c10::str(found.sizes()) +
-                        ", wanted " + c10::str(shape) + ": it was recorded for another model or size");
+                        ", wanted " + c10::str(shape) + ": the recording is of another model or size");
     }
     return found.to(at::kFloat).contiguous();
   }
@@ -58,7 +58,7 @@ class RecordedNoise : public NoiseSource {
   }
 
   at::Tensor initial(int64_t frame_block, int64_t frames) const {
-    const int64_t lead = noise_.size(1) % frames;  // a first frame that is a block of its own
+    const int64_t lead = noise_.size(1) % frames;  // a first frame that is a separate block
     const int64_t begin = lead > 0 && frame_block > 0 ? lead + (frame_block - 1) * frames : frame_block * frames;
     FB_CHECK(begin + frames <= noise_.size(1), "the video is longer than its noise");
     return noise_.narrow(1, begin, frames);
@@ -68,7 +68,7 @@ class RecordedNoise : public NoiseSource {
     const auto found = renoise_.find({frame_block, draw});
     if (found != renoise_.end()) return found->second;
     throw ConfigError(file_.string() + ": " + name(frame_block, draw) +
-                      " is missing although other renoise is there: the record is for a shorter video or fewer steps");
+                      " is missing: the recording is of a shorter video or has fewer steps");
   }
 
   std::filesystem::path file_;
@@ -81,7 +81,7 @@ std::string at_block(const std::string& name, int64_t block) {
   return block == 0 ? name : name + "." + std::to_string(block);
 }
 
-/// The number at the start of `text`, which it is cut from, with a `.` behind it; none if there is no number.
+/// Removes a number and a following `.` from the front of `text`; nullopt if there is no number.
 std::optional<int64_t> take_number(std::string_view& text) {
   int64_t number = 0;
   const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -93,7 +93,7 @@ std::optional<int64_t> take_number(std::string_view& text) {
 
 }  // namespace
 
-std::shared_ptr<const NoiseSource> Recorder::listen_to(std::shared_ptr<const NoiseSource> source) {
+std::shared_ptr<const NoiseSource> Recorder::record_noise(std::shared_ptr<const NoiseSource> source) {
   return std::make_shared<RecordingNoise>(std::move(source), draws_);
 }
 
@@ -142,7 +142,7 @@ Replay::Replay(const std::filesystem::path& file) : file_(file) {
   if (store->contains("noise")) noise_ = read(*store, "noise", 5);
   if (prompts_.empty() && renoise_.empty() && !initial_latents_.defined() && !noise_.defined()) {
     throw ConfigError(file.string() +
-                      " holds no inputs of a video: wanted some of ids, mask, prompt_embeds, noise, "
+                      " contains no inputs of a video: wanted some of ids, mask, prompt_embeds, noise, "
                       "renoise.<block>.<step>, initial_latent");
   }
 }
@@ -161,7 +161,7 @@ at::Tensor Replay::read(const WeightStore& store, const std::string& name, int64
     refuse(std::string("has dtype ") + c10::toString(tensor.scalar_type()) + ", wanted " +
            (whole_numbers ? "int64" : "a floating-point dtype"));
   }
-  if (!whole_numbers && !tensor.isfinite().all().item<bool>()) refuse("holds values that are infinite or not a number");
+  if (!whole_numbers && !tensor.isfinite().all().item<bool>()) refuse("contains values that are not finite");
   return whole_numbers ? tensor.to(at::kLong) : tensor;
 }
 
@@ -174,7 +174,7 @@ void Replay::read_prompts(const WeightStore& store) {
     if (kind != "ids" && kind != "mask" && kind != "prompt_embeds") continue;
     const int64_t block = name == kind ? 0 : take_number(rest).value_or(-1);
     if (block < 0 || !rest.empty()) {
-      throw ConfigError(file_.string() + ": " + name + " is no name of a record: wanted " + kind + " or " + kind +
+      throw ConfigError(file_.string() + ": " + name + " is not a name of a recording: wanted " + kind + " or " + kind +
                         ".<block>");
     }
     EncodedPrompt& prompt = by_block[block];
@@ -186,11 +186,11 @@ void Replay::read_prompts(const WeightStore& store) {
   for (const auto& [block, prompt] : by_block) {
     const bool ids_fit = prompt.ids.defined() == prompt.mask.defined() &&
                          (!prompt.ids.defined() || prompt.ids.sizes() == prompt.mask.sizes());
-    if (!ids_fit) throw ConfigError(file_.string() + ": ids and mask must both be there, and of one shape");
+    if (!ids_fit) throw ConfigError(file_.string() + ": ids and mask must both exist, with the same shape");
     prompts_.push_back(prompt);
   }
   if (!prompts_.empty() && prompts_.front().first_block != 0) {
-    throw ConfigError(file_.string() + ": the first prompt is that of frame block " +
+    throw ConfigError(file_.string() + ": the first prompt is for frame block " +
                       std::to_string(prompts_.front().first_block) + ", wanted ids and mask, or prompt_embeds");
   }
 }
@@ -203,7 +203,7 @@ void Replay::read_renoise(const WeightStore& store) {
     const std::optional<int64_t> block = take_number(rest);
     const std::optional<int64_t> step = take_number(rest);
     if (!block || !step || !rest.empty()) {
-      throw ConfigError(file_.string() + ": " + name + " is no name of a record: wanted renoise.<block>.<step>");
+      throw ConfigError(file_.string() + ": " + name + " is not a name of a recording: wanted renoise.<block>.<step>");
     }
     renoise_[{*block, *step + 1}] = read(store, name, 5);
   }

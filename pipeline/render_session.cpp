@@ -1,7 +1,6 @@
 #include "pipeline/render_session.h"
 
 #include <ATen/ops/isfinite.h>
-#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <string>
@@ -11,14 +10,11 @@
 #include "media/frame_conversion.h"
 #include "pipeline/block_denoiser.h"
 #include "pipeline/prompt_source.h"
-#include "pipeline/stage.h"
-#include "pipeline/thread_share.h"
 
 namespace flashblock {
 namespace {
 
-/// Frame blocks that may wait between two stages. One is enough to keep both busy; more would only cost memory.
-constexpr size_t kWaitingBlocks = 1;
+using Lane = RenderLine::Lane;
 
 void check_prompt(const EncodedPrompt& prompt, const TransformerConfig& config) {
   const at::Tensor& embedding = prompt.embedding;
@@ -42,7 +38,7 @@ void check_inputs(const VideoPlan& plan, const SessionInputs& inputs, const Tran
   }
 }
 
-/// The prompt that is planned to take effect at a block in mid-video, if one is.
+/// The planned prompt that takes effect at a block in mid-video, if any.
 const EncodedPrompt* planned_change(const SessionInputs& inputs, int64_t block) {
   if (block <= 0) return nullptr;
   const auto found = std::find_if(inputs.prompts.begin(), inputs.prompts.end(),
@@ -58,7 +54,7 @@ RenderSession::RenderSession(std::shared_ptr<const VideoTransformer> transformer
       decoder_(std::move(decoder)),
       options_(options),
       profile_(profile),
-      lanes_(options.lanes ? options.lanes : std::make_shared<StageLanes>(options.device)) {}
+      line_(options.line ? options.line : std::make_shared<RenderLine>(options.device)) {}
 
 BlockDenoiser RenderSession::make_denoiser(const VideoPlan& plan, const SessionInputs& inputs,
                                            const at::Tensor& first_prompt) const {
@@ -94,64 +90,66 @@ at::Tensor RenderSession::change_at(int64_t index, const SessionInputs& inputs) 
 
 RenderCounts RenderSession::render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
                                    const std::stop_token& stop, const FinishedPart& finished) {
-  const c10::InferenceMode no_gradients;
   check_inputs(plan, inputs, transformer_->config(), options_.geometry);
-  const std::lock_guard one_video(lanes_->in_use);
-  synchronize(options_.device);  // the weights may still be on their way, on another stream
-  const int threads = ThreadShare::of_stage(options_.device);
-  const ThreadShare share(threads);
-  const auto on_stream = lanes_->denoise_stream.enter();
-  const auto done = static_cast<int64_t>(finished.latents.size());
-  at::Tensor first_prompt = done == 0 ? live_prompt(0, inputs) : at::Tensor();
+  RenderLine::Run line(*line_, options_.overlap, decoder_->parts(), profile_);
+  BlockDenoiser denoiser = begin(plan, inputs, finished, line, stop);
+
+  int64_t written = 0;
+  auto write = line.stage<RenderedBlock>(Lane::kWrite, "write", [&](const RenderedBlock& block) {
+    sink.write(block);
+    if (block.index >= 0) ++written;
+  });
+  const auto whole = [&](const LatentBlock& block) {
+    return rendered(block, decoder_->decode(block.latents.receive()));
+  };
+  const auto begin_half = [&](const LatentBlock& block) {
+    return HalfBlock{block, decoder_->begin(block.latents.receive())};
+  };
+  const auto finish_half = [&](const HalfBlock& half) { return rendered(half.block, decoder_->finish(half.half)); };
+  auto second_half = line.stage<HalfBlock>(Lane::kFinishDecoding, "decode", finish_half, write);
+  auto decode = line.decodes_in_halves() ? line.stage<LatentBlock>(Lane::kDecode, "decode", begin_half, second_half)
+                                         : line.stage<LatentBlock>(Lane::kDecode, "decode", whole, write);
+  for (auto number = std::ssize(finished.latents); number < plan.start_blocks() + plan.blocks; ++number) {
+    const FrameBlock block = plan.any_block(number);
+    change_prompt(denoiser, block, inputs);
+    const at::Tensor latents = next_latents(denoiser, block, inputs, stop);
+    if (!latents.defined()) break;
+    decode.put({.index = block.index, .latents = HandedTensor(latents), .counters = denoiser.state().counters()});
+    if (block.index + 1 == plan.blocks) break;  // nothing will attend to the last block
+    const auto scope = profile_.measure("clean pass");
+    denoiser.clean_pass(latents, block.start_frame, clean_timestep(block));
+  }
+  decode.finish();
+  return {.blocks_written = written,
+          .transformer = denoiser.state().counters(),
+          .evicted_frames = denoiser.state().evicted_frames(),
+          .state_bytes = denoiser.state_bytes() + decoder_->state_bytes()};
+}
+
+BlockDenoiser RenderSession::begin(const VideoPlan& plan, const SessionInputs& inputs, const FinishedPart& finished,
+                                   RenderLine::Run& line, const std::stop_token& stop) {
+  at::Tensor first_prompt = finished.latents.empty() ? live_prompt(0, inputs) : at::Tensor();
   if (!first_prompt.defined()) first_prompt = inputs.prompts.front().embedding;
   BlockDenoiser denoiser = make_denoiser(plan, inputs, first_prompt);
   decoder_->reset();
-  if (done > 0) restore(denoiser, plan, inputs, finished, threads, stop);
+  if (!finished.latents.empty()) restore(denoiser, plan, inputs, finished, line, stop);
+  return denoiser;
+}
 
-  RenderCounts counts;
-  Stage<RenderedBlock> writer(worker(lanes_->write_thread), kWaitingBlocks, [&](const RenderedBlock& block) {
-    const auto scope = profile_.measure("write");
-    sink.write(block);
-    if (block.index >= 0) ++counts.blocks_written;
-  });
-  const bool halves =
-      options_.overlap == Overlap::kOn && ThreadShare::decoder_stages(options_.device, threads, decoder_->parts()) == 2;
-  Stage<HalfBlock> second_half(halves ? &lanes_->finish_thread : nullptr, kWaitingBlocks,
-                               [&](const HalfBlock& block) { writer.put(finish_decoding(block, threads)); });
-  Stage<LatentBlock> decode_stage(worker(lanes_->decode_thread), kWaitingBlocks, [&](const LatentBlock& block) {
-    if (halves)
-      second_half.put(begin_decoding(block, threads));
-    else
-      writer.put(decode(block, threads));
-  });
+void RenderSession::change_prompt(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs) {
+  const at::Tensor prompt = change_at(block.index, inputs);
+  if (!prompt.defined()) return;
+  const auto scope = profile_.measure("change prompt");
+  denoiser.set_prompt(prompt);
+}
 
-  for (int64_t number = done; number < plan.start_blocks() + plan.blocks; ++number) {
-    const FrameBlock block = plan.any_block(number);
-    const bool given = block.index < 0;
-    if (const at::Tensor prompt = change_at(block.index, inputs); prompt.defined()) {
-      const auto scope = profile_.measure("change prompt");
-      denoiser.set_prompt(prompt);
-    }
-    at::Tensor latents;
-    if (given) {
-      latents = inputs.initial_latents.narrow(1, block.start_frame, block.frames).to(options_.device, options_.dtype);
-    } else {
-      const auto scope = profile_.measure("denoise");
-      latents = denoiser.denoise(block, *inputs.noise, stop);
-    }
-    if (!latents.defined()) break;
-    decode_stage.put({.index = block.index, .latents = HandedTensor(latents), .counters = denoiser.state().counters()});
-    if (block.index + 1 == plan.blocks) break;  // nothing will attend to the last block
-    const auto scope = profile_.measure("remember");
-    denoiser.remember(latents, block.start_frame, clean_timestep(block));
+at::Tensor RenderSession::next_latents(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs,
+                                       const std::stop_token& stop) {
+  if (block.index < 0) {
+    return inputs.initial_latents.narrow(1, block.start_frame, block.frames).to(options_.device, options_.dtype);
   }
-  decode_stage.finish();
-  second_half.finish();
-  writer.finish();
-  counts.transformer = denoiser.state().counters();
-  counts.evicted_frames = denoiser.state().evicted_frames();
-  counts.state_bytes = denoiser.state_bytes() + decoder_->state_bytes();
-  return counts;
+  const auto scope = profile_.measure("denoise");
+  return denoiser.denoise(block, *inputs.noise, stop);
 }
 
 double RenderSession::clean_timestep(const FrameBlock& block) const {
@@ -159,11 +157,11 @@ double RenderSession::clean_timestep(const FrameBlock& block) const {
 }
 
 void RenderSession::restore(BlockDenoiser& denoiser, const VideoPlan& plan, const SessionInputs& inputs,
-                            const FinishedPart& finished, int threads, const std::stop_token& stop) {
+                            const FinishedPart& finished, RenderLine::Run& line, const std::stop_token& stop) {
   const auto scope = profile_.measure("restore");
-  Stage<std::vector<at::Tensor>> decoder(worker(lanes_->decode_thread), 1,
-                                         [&](const auto& latents) { restore_decoder(latents, threads); });
-  const bool complete = static_cast<int64_t>(finished.latents.size()) == plan.start_blocks() + plan.blocks;
+  using Latents = std::vector<at::Tensor>;
+  auto decoder = line.stage<Latents>(Lane::kDecode, nullptr, [&](const Latents& all) { decoder_->restore(all); });
+  const bool complete = std::ssize(finished.latents) == plan.start_blocks() + plan.blocks;
   if (!complete) decoder.put(finished.latents);
   restore_context(denoiser, plan, inputs, finished, stop);
   decoder.finish();
@@ -171,19 +169,12 @@ void RenderSession::restore(BlockDenoiser& denoiser, const VideoPlan& plan, cons
   if (finished.on_restored) finished.on_restored();
 }
 
-void RenderSession::restore_decoder(const std::vector<at::Tensor>& latents, int threads) {
-  const c10::InferenceMode no_gradients;
-  const ThreadShare share(threads);
-  const auto on_stream = lanes_->decode_stream.enter();
-  decoder_->restore(latents);
-}
-
 void RenderSession::restore_context(BlockDenoiser& denoiser, const VideoPlan& plan, const SessionInputs& inputs,
                                     const FinishedPart& finished, const std::stop_token& stop) const {
   const auto done = static_cast<int64_t>(finished.latents.size());
   const int64_t next_block = done - plan.start_blocks();
   const bool complete = next_block == plan.blocks;
-  // With kv_recache the context before the latest change of the prompt is gone, but for guidance's own.
+  // With kv_recache, the latest prompt change has replaced the context before it, except that of the negative prompt.
   int64_t latest_change = -1;
   for (const EncodedPrompt& prompt : inputs.prompts) {
     if (prompt.first_block > 0 && prompt.first_block <= next_block) latest_change = prompt.first_block;
@@ -191,49 +182,27 @@ void RenderSession::restore_context(BlockDenoiser& denoiser, const VideoPlan& pl
   const bool all = options_.recipe.guidance_scale != 1.0 || !options_.recipe.kv_recache;
   for (int64_t number = 0; number < done && !stop.stop_requested(); ++number) {
     const FrameBlock block = plan.any_block(number);
-    if (options_.keep_pixels && block.index >= 0) denoiser.draw_all(block, *inputs.noise);  // for the record
+    if (options_.keep_pixels && block.index >= 0) denoiser.draw_all(block, *inputs.noise);  // for the recording
     if (complete) continue;
     const at::Tensor latents = finished.latents[static_cast<size_t>(number)].to(options_.device);
     if (all || block.index >= latest_change) {
       if (const EncodedPrompt* prompt = planned_change(inputs, block.index)) denoiser.set_prompt(prompt->embedding);
-      denoiser.recall(block, latents, clean_timestep(block), *inputs.noise);
+      denoiser.replay(block, latents, clean_timestep(block), *inputs.noise);
     } else {
-      denoiser.note(latents, block.start_frame, clean_timestep(block));
+      denoiser.commit(latents, block.start_frame, clean_timestep(block));
     }
   }
 }
 
-RenderSession::HalfBlock RenderSession::begin_decoding(const LatentBlock& block, int threads) {
-  const c10::InferenceMode no_gradients;
-  const ThreadShare share(threads);
-  const auto scope = profile_.measure("decode");
-  return {.block = block, .half = decoder_->begin(block.latents.receive())};
-}
-
-RenderedBlock RenderSession::finish_decoding(const HalfBlock& block, int threads) {
-  const c10::InferenceMode no_gradients;
-  const ThreadShare share(threads);
-  const auto scope = profile_.measure("decode");
-  return rendered(block.block, block.block.latents.receive(), decoder_->finish(block.half));
-}
-
-RenderedBlock RenderSession::decode(const LatentBlock& block, int threads) {
-  const c10::InferenceMode no_gradients;
-  const ThreadShare share(threads);
-  const auto scope = profile_.measure("decode");
-  const auto on_stream = lanes_->decode_stream.enter();
-  const at::Tensor latents = block.latents.receive();
-  return rendered(block, latents, decoder_->decode(latents));
-}
-
-RenderedBlock RenderSession::rendered(const LatentBlock& block, const at::Tensor& latents,
-                                      const at::Tensor& pixels) const {
-  RenderedBlock result{
-      .index = block.index, .latents = latents, .rgb = to_rgb24(pixels).cpu(), .counters = block.counters};
-  if (!latents.isfinite().all().item<bool>()) {
+RenderedBlock RenderSession::rendered(const LatentBlock& block, const at::Tensor& pixels) const {
+  RenderedBlock result{.index = block.index,
+                       .latents = block.latents.receive(),
+                       .rgb = to_rgb24(pixels).cpu(),
+                       .counters = block.counters};
+  if (!result.latents.isfinite().all().item<bool>()) {
     throw DeviceError("frame block " + std::to_string(block.index) +
-                      " came out as infinite or not a number: the weights are damaged, or overflow in this dtype; try "
-                      "--dtype float32");
+                      " contains values that are not finite: the weights are damaged, or the model overflows in " +
+                      c10::toString(options_.dtype));
   }
   if (options_.keep_pixels) result.pixels = pixels.cpu();
   return result;

@@ -16,18 +16,15 @@
 #include "pipeline/frame_block.h"
 #include "pipeline/frame_sink.h"
 #include "pipeline/recipe.h"
+#include "pipeline/render_line.h"
 #include "pipeline/session_inputs.h"
-#include "pipeline/stage_lanes.h"
 #include "vae/latent_decoder.h"
 
 namespace flashblock {
 
 class BlockDenoiser;
 
-/// Whether a frame block is decoded and written while the next one is denoised.
-enum class Overlap { kOff, kOn };
-
-/// What a session needs to know of its videos, beside their inputs.
+/// What the videos of a session have in common.
 struct SessionOptions {
   VideoGeometry geometry;
   Recipe recipe;
@@ -35,45 +32,45 @@ struct SessionOptions {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;  ///< of the transformer
   Overlap overlap = Overlap::kOn;
-  AttentionObserver* observer = nullptr;  ///< of the prompt's own attention, not of guidance; outlives the session
-  bool keep_pixels = false;               ///< hand the sink the frames as decoded, too
-  std::shared_ptr<StageLanes> lanes;      ///< on `device`; null: the session makes its own
+  AttentionObserver* observer = nullptr;  ///< of attention under the prompt, not of guidance; outlives the session
+  bool keep_pixels = false;               ///< pass the sink the decoded float frames, too
+  std::shared_ptr<RenderLine> line;       ///< on `device`; null: the session makes one
 };
 
 /// The part of a video that an earlier run has finished.
 struct FinishedPart {
-  /// What was written, in order: the given start, if any, then frame blocks. Shape: each [1, F, C, H, W], in the
+  /// Latents of what was written, in order: the start, if any, then frame blocks. Shape: each [1, F, C, H, W], in the
   /// transformer's dtype, on any device.
   std::vector<at::Tensor> latents;
-  /// Called when the session is where that run was, on the caller's thread.
+  /// Called on the caller's thread when transformer and decoder have the state in which that run ended.
   std::function<void()> on_restored;
 };
 
-/// What a video took. Constant memory: `state_bytes` does not depend on the video's length, but for a context without a
+/// Work and memory of a render. `state_bytes` does not depend on the video's length, except for a context without a
 /// window.
 struct RenderCounts {
-  int64_t blocks_written = 0;  ///< frame blocks of this run, the given start not counted
+  int64_t blocks_written = 0;  ///< frame blocks of this run, without those of the start
   TransformerCounters transformer;
   int64_t evicted_frames = 0;  ///< latent frames that left the window
   int64_t state_bytes = 0;     ///< kept between two frame blocks: the caches of transformer and decoder
 };
 
-/// One video after another on one set of loaded weights. Not thread-safe; sessions that share lanes render one at a
-/// time.
+/// Renders one video after another with one set of loaded weights.
+/// Thread safety: none; sessions that share a line render one at a time.
 class RenderSession {
  public:
-  /// `profile` outlives the session; it gets the stages `denoise`, `remember`, `decode` and `write`, and `restore` for
-  /// a video that is continued.
+  /// `profile` outlives the session; it gets the stages `denoise`, `clean pass`, `decode` and `write`, `change prompt`
+  /// where prompts change, and `restore` for a video that is resumed.
   RenderSession(std::shared_ptr<const VideoTransformer> transformer, std::shared_ptr<LatentDecoder> decoder,
                 const SessionOptions& options, Profile& profile);
 
-  /// How attention is obtained in the videos to come.
+  /// How attention is computed in the videos rendered from now on.
   void set_attention(const AttentionConfig& attention) { options_.attention = attention; }
 
-  /// Renders the video that `plan` and `inputs` say into `sink`, which is called on one thread.
-  /// If `stop` is requested, the frame blocks that are denoised by then are still decoded and written.
-  /// With a `finished` part it goes on after that, bit for bit as if it had made it: the transformer's context is made
-  /// again by the clean passes, the decoder's memory from the latest latents.
+  /// Renders the video described by `plan` and `inputs` into `sink`, which is called on one thread.
+  /// If `stop` is requested, frame blocks that are already denoised are still decoded and written.
+  /// With a `finished` part it resumes after that part, with the same bits as an uninterrupted render: clean passes
+  /// rebuild the transformer's context, the latest latents the decoder's feature caches.
   /// Throws: what the sink throws; ConfigError for inputs that do not fit the model; DeviceError if the model's output
   /// is not finite.
   RenderCounts render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
@@ -86,38 +83,39 @@ class RenderSession {
     TransformerCounters counters;
   };
 
-  /// A frame block that the decoder's first half is done with.
+  /// A frame block after the decoder's first half.
   struct HalfBlock {
     LatentBlock block;
     LatentDecoder::HalfDecoded half;
   };
 
+  /// A denoiser, and the decoder, ready for the first frame block that is not finished.
+  BlockDenoiser begin(const VideoPlan& plan, const SessionInputs& inputs, const FinishedPart& finished,
+                      RenderLine::Run& line, const std::stop_token& stop);
   BlockDenoiser make_denoiser(const VideoPlan& plan, const SessionInputs& inputs, const at::Tensor& first_prompt) const;
-  /// Brings denoiser and decoder to where they were after the finished part.
+  /// Rebuilds the state of denoiser and decoder after the finished part.
   void restore(BlockDenoiser& denoiser, const VideoPlan& plan, const SessionInputs& inputs,
-               const FinishedPart& finished, int threads, const std::stop_token& stop);
+               const FinishedPart& finished, RenderLine::Run& line, const std::stop_token& stop);
   void restore_context(BlockDenoiser& denoiser, const VideoPlan& plan, const SessionInputs& inputs,
                        const FinishedPart& finished, const std::stop_token& stop) const;
-  void restore_decoder(const std::vector<at::Tensor>& latents, int threads);
-  /// The noise level that a block's clean pass is told.
+  /// Timestep of a block's clean pass.
   double clean_timestep(const FrameBlock& block) const;
   /// The prompt that was given for frame block `index` while the video is rendered; undefined: none.
   at::Tensor live_prompt(int64_t index, const SessionInputs& inputs) const;
-  /// The prompt that takes effect at frame block `index` in mid-video, given or planned; undefined: none.
+  /// The prompt that takes effect at frame block `index` in mid-video, live or planned; undefined: none.
   at::Tensor change_at(int64_t index, const SessionInputs& inputs) const;
-  HalfBlock begin_decoding(const LatentBlock& block, int threads);
-  RenderedBlock finish_decoding(const HalfBlock& block, int threads);
-  RenderedBlock decode(const LatentBlock& block, int threads);
+  void change_prompt(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs);
+  /// Latents of a block, denoised or from the start; undefined if `stop` was requested.
+  at::Tensor next_latents(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs,
+                          const std::stop_token& stop);
   /// What the sink gets of a block that was decoded to `pixels`.
-  RenderedBlock rendered(const LatentBlock& block, const at::Tensor& latents, const at::Tensor& pixels) const;
-  /// Where a stage works; null: on the caller's thread.
-  WorkerThread* worker(WorkerThread& lane) const { return options_.overlap == Overlap::kOn ? &lane : nullptr; }
+  RenderedBlock rendered(const LatentBlock& block, const at::Tensor& pixels) const;
 
   std::shared_ptr<const VideoTransformer> transformer_;
   std::shared_ptr<LatentDecoder> decoder_;
   SessionOptions options_;
   Profile& profile_;
-  std::shared_ptr<StageLanes> lanes_;
+  std::shared_ptr<RenderLine> line_;
 };
 
 }  // namespace flashblock

@@ -1,4 +1,4 @@
-// What a video is made from, once prompts are encoded and a start is given: everything that is not weights or recipe.
+// The inputs of a video besides weights and recipe: encoded prompts, start, noise.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,7 +13,7 @@ namespace flashblock {
 
 class PromptSource;
 
-/// A prompt, encoded, and where it takes effect.
+/// An encoded prompt and the frame block at which it takes effect.
 struct EncodedPrompt {
   int64_t first_block = 0;
   at::Tensor ids;        ///< [1, L] int64; undefined if the embedding was given
@@ -22,7 +22,7 @@ struct EncodedPrompt {
 };
 
 struct SessionInputs {
-  std::vector<EncodedPrompt> prompts;  ///< by first_block, which is 0 for the first one
+  std::vector<EncodedPrompt> prompts;  ///< ordered by first_block, which is 0 for the first one
   std::shared_ptr<PromptSource> live;  ///< prompts that come while the video is rendered; null: none do
   at::Tensor negative_embedding;       ///< [1, L, C]; only with guidance
   at::Tensor initial_latents;          ///< [1, F, C, H, W]; undefined: the video begins with the first rendered block

@@ -9,7 +9,7 @@
 namespace flashblock {
 
 /// Multi-step predictor-corrector on x0 predictions, variant "bh2", order 2 (1 at both ends), no thresholding.
-/// One solver per frame block: it remembers the steps it has made.
+/// One solver per frame block: it keeps the history of its steps.
 /// Numerics: scalars float32; tensors in the dtype of the sample.
 /// Source: Zhao et al. 2023, "UniPC", algorithms 5 and 7; Self-Forcing `wan/utils/fm_solvers_unipc.py`.
 class UniPcSolver {
@@ -17,9 +17,9 @@ class UniPcSolver {
   /// Requires: steps >= 1, shift > 0.
   UniPcSolver(int64_t steps, double shift);
 
-  /// The times that the model is given: whole numbers, cut off and not rounded. Shape: [steps].
+  /// Timesteps for the model: integers, truncated, not rounded. Shape: [steps].
   const std::vector<int64_t>& timesteps() const { return timesteps_; }
-  /// The solver's own noise fractions, with 0 at the end. Shape: [steps + 1].
+  /// The solver's sigmas, with 0 at the end. Shape: [steps + 1].
   const std::vector<float>& sigmas() const { return sigmas_; }
 
   /// The next sample, from the model's flow at the current one. The sample after the last step is x0.

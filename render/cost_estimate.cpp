@@ -1,19 +1,21 @@
 #include "render/cost_estimate.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 
 #include "core/memory_meter.h"
 #include "media/video_writer.h"
-#include "pipeline/thread_share.h"
+#include "pipeline/render_line.h"
 
 namespace flashblock {
 
 double overlapped_seconds(const CostProbe& probe, at::Device device) {
-  const int decoder_stages = ThreadShare::decoder_stages(device, ThreadShare::of_stage(device), probe.decoder_parts);
-  const double slowest = std::max(probe.denoise_seconds, probe.decode_seconds / decoder_stages);
+  const int decoders = decoder_stages(device, threads_per_stage(device), probe.decoder_parts);
+  const double slowest = std::max(probe.denoise_seconds, probe.decode_seconds / decoders);
   if (!device.is_cpu()) return slowest;
   return std::max(slowest,
-                  (probe.denoise_seconds + probe.decode_seconds) / std::min(at::get_num_threads(), 1 + decoder_stages));
+                  (probe.denoise_seconds + probe.decode_seconds) / std::min(at::get_num_threads(), 1 + decoders));
 }
 
 CostEstimate estimate_cost(const RenderSetup& setup, const LoadedModel& model) {

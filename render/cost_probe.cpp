@@ -1,8 +1,8 @@
 #include "render/cost_probe.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
-#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,9 +12,8 @@
 
 #include "core/memory_meter.h"
 #include "media/frame_conversion.h"
-#include "pipeline/device_stream.h"
 #include "pipeline/noise_source.h"
-#include "pipeline/thread_share.h"
+#include "pipeline/render_line.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
@@ -180,7 +179,7 @@ int64_t frames_decoded_together(const RenderSetup& setup) {
 
 /// One half of the decoder then works on a block while the other works on the one before.
 bool decoded_by_two_stages(const LatentDecoder& decoder, const RenderSetup& setup, at::Device device) {
-  return setup.config.overlap && ThreadShare::decoder_stages(device, at::get_num_threads(), decoder.parts()) == 2;
+  return setup.config.overlap && decoder_stages(device, at::get_num_threads(), decoder.parts()) == 2;
 }
 
 DecoderRun run_decoder(LatentDecoder& decoder, const RenderSetup& setup, const VideoGeometry& geometry,
@@ -250,8 +249,7 @@ void probe_decoder(const RenderSetup& setup, const LoadedModel& model, CostProbe
 }  // namespace
 
 CostProbe probe_cost(const RenderSetup& setup, const LoadedModel& model) {
-  const c10::InferenceMode no_gradients;
-  const ThreadShare share(ThreadShare::of_stage(model.device()));
+  const StageScope as_in_a_render(model.device());
   CostProbe probe;
   probe_decoder(setup, model, probe);
   probe_layer(setup, model, probe);

@@ -8,7 +8,7 @@
 #include "pipeline/live_prompt_encoder.h"
 #include "pipeline/noise_source.h"
 #include "pipeline/recording.h"
-#include "pipeline/thread_share.h"
+#include "pipeline/render_line.h"
 #include "render/segment_sink.h"
 
 namespace flashblock {
@@ -33,7 +33,7 @@ void encode_prompts(const RenderSetup& setup, const LoadedModel& model, SessionI
     if (!inputs.negative_embedding.defined()) negative = model.tokenize({setup.config.model.recipe.negative_prompt});
   }
   if (!negative.empty()) all.push_back(&negative.front());
-  const ThreadShare share(ThreadShare::of_stage(model.device()));  // as a prompt that comes while the video is rendered
+  const StageScope as_in_a_render(model.device());  // as a prompt that comes while the video is rendered
   model.encode(all);
   if (!negative.empty()) inputs.negative_embedding = negative.front().embedding;
 }
@@ -56,7 +56,7 @@ std::shared_ptr<PromptSource> live_prompts(const std::shared_ptr<LivePrompts>& p
               [](const EncodedPrompt& a, const EncodedPrompt& b) { return a.first_block < b.first_block; });
     observer.prompt_changed(prompt, setup.plan.seconds_of(prompt.block, setup.config.fps, setup.geometry));
   };
-  return std::make_shared<LivePromptEncoder>(prompts, encode, taken, ThreadShare::of_stage(model.device()));
+  return std::make_shared<LivePromptEncoder>(prompts, encode, taken, threads_per_stage(model.device()));
 }
 
 }  // namespace
@@ -85,7 +85,7 @@ SessionOptions session_options(const RenderSetup& setup, LoadedModel& model) {
           .dtype = model.dtype(),
           .overlap = setup.config.overlap ? Overlap::kOn : Overlap::kOff,
           .keep_pixels = !setup.config.record.empty(),
-          .lanes = model.lanes()};
+          .line = model.line()};
 }
 
 RenderResult render_video(RenderSetup setup, LoadedModel& model, const RenderOrder& order, Profile& profile,
@@ -102,7 +102,7 @@ RenderResult render_video(RenderSetup setup, LoadedModel& model, const RenderOrd
   for (const TakenPrompt& prompt : taken) place_prompt(setup, prompt.block, prompt.text);
   SessionInputs inputs = make_inputs(setup, model, observer);
   if (order.prompts) inputs.live = live_prompts(order.prompts, setup, model, inputs, observer, sink);
-  if (!config.record.empty()) inputs.noise = recorder.listen_to(inputs.noise);
+  if (!config.record.empty()) inputs.noise = recorder.record_noise(inputs.noise);
   FinishedPart finished;
   if (sink) finished.latents = sink->take_up(inputs, model.dtype());
 
@@ -114,7 +114,7 @@ RenderResult render_video(RenderSetup setup, LoadedModel& model, const RenderOrd
     RenderSession session(model.transformer(), model.decoder(), session_options(setup, model), profile);
     if (!sink) open_sink();
     finished.on_restored = [&] { observer.stage("rendering", so_far); };
-    observer.stage(finished.latents.empty() ? "rendering" : "going back to where it was", so_far);
+    observer.stage(finished.latents.empty() ? "rendering" : "restoring", so_far);
     result.counts = session.render(setup.plan, inputs, *sink, stop, finished);
   }
   result.config = config;

@@ -126,7 +126,7 @@ TEST_F(Bench, TimesWholeVideosAndTellsFramesASecond) {
       } else {
         EXPECT_THAT(share, AllOf(Gt(0), Lt(0.6)));
       }
-      for (const char* stage : {"denoise", "remember", "decode", "write"}) EXPECT_GT(video.at("stages").at(stage), 0);
+      for (const char* stage : {"denoise", "clean pass", "decode", "write"}) EXPECT_GT(video.at("stages").at(stage), 0);
     }
     EXPECT_GT(window.at("videos").at(kind).at("first_pass").at("exact_over"), 0);
   }

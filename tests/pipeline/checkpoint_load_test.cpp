@@ -1,4 +1,4 @@
-// The same weights in every container and under every name in which models are published give the same video.
+// The same weights give the same video in every container and naming convention in which models are published.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
@@ -29,7 +29,7 @@ NamedTensors prefixed(const std::string& prefix, NamedTensors tensors) {
   return tensors;
 }
 
-// FSDP wraps every layer for itself: the token stands in the middle of the names.
+// FSDP wraps every layer separately: the token is in the middle of the names.
 NamedTensors wrapped_layers(NamedTensors tensors) {
   for (auto& [name, tensor] : tensors) {
     const size_t dot = name.find('.', sizeof("blocks.") - 1);
@@ -43,7 +43,7 @@ NamedTensors with_other_numbers(NamedTensors tensors) {
   return tensors;
 }
 
-/// How training and packages name the transformer's tensors.
+/// Naming conventions of training code and packages for the transformer's tensors.
 struct Naming {
   const char* name;
   std::function<NamedTensors(const NamedTensors&)> rename;
@@ -69,7 +69,7 @@ const Naming kNamings[] = {
      [](const NamedTensors& tensors) { return prefixed("model.", wrapped_layers(tensors)); }},
     {"diffusers", [](const NamedTensors& tensors) { return with_package_names(NameLayout::kTransformer, tensors); }}};
 
-/// A layout of files: what it writes of `right` weights, and of `wrong` ones beside them where it has room, and opens.
+/// A file layout: writes `right` weights, and `wrong` ones beside them where possible, and returns what to open.
 struct Container {
   const char* name;
   std::shared_ptr<const WeightStore> (*written)(const std::filesystem::path& folder, const NamedTensors& right,
@@ -141,7 +141,7 @@ class CheckpointLoad : public ::testing::Test {
     video_ = new RecordedVideo("pipeline_full");
     video_->plan.blocks = 1;
     video_->options.recipe.steps = {1000, 500};
-    tensors_ = formula_tensors(transformer_shapes(video_->video));
+    tensors_ = formula_tensors(transformer_shapes(video_->config()));
     others_ = with_other_numbers(tensors_);
     plain_ = latents();
   }
@@ -163,7 +163,7 @@ NamedTensors CheckpointLoad::tensors_, CheckpointLoad::others_;
 at::Tensor CheckpointLoad::plain_;
 
 TEST_F(CheckpointLoad, EveryContainerWithEveryPrefixGivesTheSameTensors) {
-  NamedTensors few = tensors_;  // names matter, so two numbers of each tensor do
+  NamedTensors few = tensors_;  // only names matter: two numbers per tensor suffice
   for (auto& [name, tensor] : few) tensor = tensor.flatten().narrow(0, 0, 2).clone();
   for (const Naming& naming : kNamings) {
     const NamedTensors right = naming.rename(few), wrong = naming.rename(with_other_numbers(few));
@@ -188,7 +188,7 @@ TEST_F(CheckpointLoad, EveryContainerAndEveryPrefixGivesTheSameLatents) {
   }
 }
 
-TEST_F(CheckpointLoad, FilesOfFewerBitsGiveTheLatentsOfTheirRoundedWeights) {
+TEST_F(CheckpointLoad, LowPrecisionFilesGiveTheLatentsOfTheirRoundedWeights) {
   for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf, at::kFloat8_e4m3fn}) {
     NamedTensors stored = tensors_, rounded = tensors_;
     for (auto& [name, tensor] : stored) tensor = tensor.to(dtype);
@@ -229,7 +229,7 @@ TEST_F(CheckpointLoad, AVaeOfDiffusersGivesTheSameFrames) {
   EXPECT_TENSORS_IDENTICAL(frames(), frames_before);
 }
 
-TEST_F(CheckpointLoad, TheWrongHalfGivesOtherLatentsAndNoHalfIsRefused) {
+TEST_F(CheckpointLoad, TheWrongEntryGivesOtherLatentsAndNoEntryIsRefused) {
   write_torch_file(folder_ / "halves.pt",
                    {{{"generator", state_dict(others_, "model.")}, {"generator_ema", state_dict(tensors_, "model.")}}});
   EXPECT_FALSE(tensors_close(latents_of(folder_ / "halves.pt", "generator"), plain_, 1e-2, 1e-2));
@@ -284,7 +284,7 @@ TEST(TextEncoderLoad, TransformersNamesGiveTheSameEmbedding) {
   const at::Tensor plain = embedding(WeightStore::from_tensors({tensors.begin(), tensors.end()}));
   write_shards(folder / "text_encoder", "model", renamed, 2);
   EXPECT_TENSORS_IDENTICAL(embedding(WeightStore::open(folder / "text_encoder")), plain);
-  // The shared embedding may be there under both of its names, or under the encoder's alone.
+  // The shared embedding may have both of its names, or the encoder's only.
   renamed.emplace_back("encoder.embed_tokens.weight", renamed.front().second);
   write_tensor_file(folder / "both.safetensors", renamed);
   EXPECT_TENSORS_IDENTICAL(embedding(WeightStore::open(folder / "both.safetensors")), plain);

@@ -28,7 +28,7 @@ class EmbeddingCacheTest : public ::testing::Test {
     return EmbeddingCache(FileCache(folder_ / "cache", 1 << 20), *WeightStore::open(folder_ / encoder), at::kCPU,
                           dtype);
   }
-  /// Two tokens, `</s>` and padding; zero rows for the padding, as the encoder gives.
+  /// Two tokens, `</s>` and padding; zero rows for the padding, as the encoder returns.
   static EncodedPrompt prompt(int64_t first, at::ScalarType dtype = at::kFloat) {
     EncodedPrompt result{.ids = at::tensor({first, int64_t{7}, int64_t{1}, int64_t{0}, int64_t{0}}).unsqueeze(0),
                          .mask = at::tensor({1, 1, 1, 0, 0}, at::kLong).unsqueeze(0),
@@ -56,7 +56,7 @@ TEST_F(EmbeddingCacheTest, GivesTheSameBitsBack) {
   }
 }
 
-TEST_F(EmbeddingCacheTest, KnowsWhatTheBitsDependOn) {
+TEST_F(EmbeddingCacheTest, KeyContainsWhatTheBitsDependOn) {
   const EncodedPrompt known = prompt(5);
   cache().put(known);
   write_encoder("other.safetensors", 1);
@@ -74,7 +74,7 @@ TEST_F(EmbeddingCacheTest, KnowsWhatTheBitsDependOn) {
   EXPECT_FALSE(cache().find(known).defined()) << "the encoder was replaced";
 }
 
-TEST_F(EmbeddingCacheTest, PassesOverWhatIsDamaged) {
+TEST_F(EmbeddingCacheTest, IgnoresDamagedFiles) {
   const EncodedPrompt known = prompt(5);
   cache().put(known);
   ASSERT_EQ(files().size(), 1u);

@@ -14,9 +14,9 @@ namespace {
 class FlowScheduleAtShift : public ::testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Shifts, FlowScheduleAtShift, ::testing::Values(1, 3, 5, 8));
 
-// The reference's tables came from LibTorch 1.13, whose linspace differs from LibTorch 2's by one last bit in places.
+// The reference's tables came from LibTorch 1.13, whose linspace differs from LibTorch 2's in the last bit in places.
 // Shifts 5 and 8, which models are published with, are the same in both.
-TEST_P(FlowScheduleAtShift, IsTheReferences) {
+TEST_P(FlowScheduleAtShift, EqualsTheReference) {
   const FlowSchedule schedule(GetParam());
   const auto reference = testing::schedule_reference()["shift" + std::to_string(GetParam())];
   const std::vector<float> head = reference["sigmas_head"], tail = reference["sigmas_tail"];
@@ -46,7 +46,7 @@ TEST_P(FlowScheduleAtShift, IsWhatLibTorchComputes) {
   for (int64_t i = 0; i < 1000; ++i) ASSERT_FLOAT_EQ(schedule.sigmas()[i], expected[i].item<float>()) << "level " << i;
 }
 
-TEST(FlowSchedule, FallsStrictly) {
+TEST(FlowSchedule, DecreasesStrictly) {
   for (const double shift : {0.5, 1.0, 5.0, 12.0}) {
     const FlowSchedule schedule(shift);
     for (size_t i = 1; i < schedule.sigmas().size(); ++i) ASSERT_LT(schedule.sigmas()[i], schedule.sigmas()[i - 1]);

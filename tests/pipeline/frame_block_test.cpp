@@ -19,7 +19,7 @@ TEST(VideoPlan, RoundsUpToWholeBlocksThenCuts) {
   EXPECT_EQ(VideoPlan::for_frames(kGeometry, 0, 3, 1).blocks, 1);
 }
 
-TEST(VideoPlan, StartComesOnTopOfTheLength) {
+TEST(VideoPlan, StartIsAddedToTheLength) {
   const VideoPlan video = VideoPlan::for_frames(kGeometry, /*initial_frames=*/3, 3, 12);
   EXPECT_EQ(video.blocks, 1);
   EXPECT_EQ(video.frames, 9 + 12);
@@ -50,7 +50,7 @@ TEST(VideoPlan, FindsTheBlockOfATime) {
   }
 }
 
-TEST(VideoPlan, TheFirstFrameMayBeABlockOfItsOwn) {
+TEST(VideoPlan, TheFirstFrameMayBeASeparateBlock) {
   const VideoPlan video = VideoPlan::for_frames(kGeometry, 0, 3, 81, /*lead_frames=*/1);
   EXPECT_EQ(video.blocks, 8);  // 1 + 7 x 3 latent frames
   EXPECT_EQ(video.latent_frames(), 22);
@@ -66,7 +66,7 @@ TEST(VideoPlan, TheFirstFrameMayBeABlockOfItsOwn) {
   EXPECT_EQ(VideoPlan::for_frames(kGeometry, 0, 3, 1, 1).blocks, 1);
 }
 
-TEST(VideoPlan, AStartWithALoneFirstFrameIsFollowedByWholeBlocks) {
+TEST(VideoPlan, AStartWithASeparateFirstFrameIsFollowedByWholeBlocks) {
   const VideoPlan video = VideoPlan::for_frames(kGeometry, /*initial_frames=*/4, 3, 12, /*lead_frames=*/1);
   EXPECT_EQ(video.any_block(0).frames, 1);
   EXPECT_EQ(video.any_block(1).start_frame, 1);

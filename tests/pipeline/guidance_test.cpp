@@ -1,4 +1,4 @@
-// Guidance, its prompt changes and the small decoder inside the whole loop, against the same computed in plain steps.
+// Guidance, its prompt changes and the small decoder in the whole loop, compared with plain computations.
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
@@ -48,10 +48,10 @@ class GuidedChange : public ::testing::TestWithParam<int64_t> {};
 INSTANTIATE_TEST_SUITE_P(Solvers, GuidedChange, ::testing::Values(0, 5),
                          [](const auto& info) { return info.param == 0 ? "FewSteps" : "UniPc"; });
 
-// Guidance away from a prompt has no effect once the video's own prompt becomes the same: from there on it is the plain
-// video of that prompt after the same past. The context under the new prompt is made anew, that of the negative prompt
-// has been kept all along: both must be what a video that is continued from these latents has.
-TEST_P(GuidedChange, GoesOnAsThePlainVideoOfTheNewPrompt) {
+// Guidance has no effect once the prompt changes to the negative prompt: from there on the video is the plain video of
+// that prompt after the same past. The prompt's context is recomputed, the negative prompt's is kept: both must equal
+// those of a video that starts with these latents.
+TEST_P(GuidedChange, ContinuesAsThePlainVideoOfTheNewPrompt) {
   constexpr uint64_t kSeed = 5;
   RecordedVideo video("pipeline_full");
   video.options.recipe.unipc_steps = GetParam();

@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t kBlocks = 360;      // 1080 latent frames, 4.5 minutes at 16 fps
 constexpr int64_t kFirstMoved = 341;  // latent frames 1023 to 1025: the first block that ends beyond row 1024
 
-/// The latents of a video of one token a frame, sink 3, window 9; `position_frames` as in the recipe.
+/// The latents of a video of one token per frame, sink 3, window 9; `position_frames` as in the recipe.
 std::vector<at::Tensor> render(int64_t blocks, int64_t position_frames) {
   const testing::RecordedVideo video("pipeline_window9_sink3");
   Recipe recipe = video.options.recipe;
@@ -35,19 +35,19 @@ std::vector<at::Tensor> render(int64_t blocks, int64_t position_frames) {
   std::vector<at::Tensor> latents;
   for (int64_t block = 0; block < blocks; ++block) {
     latents.push_back(denoiser.denoise({.index = block, .start_frame = 3 * block, .frames = 3}, SeededNoise(3)));
-    denoiser.remember(latents.back(), 3 * block, 0);
-    if (block == kFirstMoved + 5) denoiser.set_prompt(video.other_prompt());  // the context is made anew, out there
+    denoiser.clean_pass(latents.back(), 3 * block, 0);
+    if (block == kFirstMoved + 5)
+      denoiser.set_prompt(video.other_prompt());  // recomputes the context, beyond the table
   }
   return latents;
 }
 
-TEST(LongVideo, GoesOnBeyondTheTableWithoutASeam) {
+TEST(LongVideo, ContinuesBeyondTheTableWithoutASeam) {
   const std::vector<at::Tensor> video = render(kBlocks, kRopePositions), unlimited = render(kBlocks, 1 << 20);
   for (int64_t block = 0; block < kFirstMoved; ++block) EXPECT_TENSORS_IDENTICAL(video[block], unlimited[block]);
   EXPECT_FALSE(testing::tensors_close(video[kFirstMoved + 1], unlimited[kFirstMoved + 1], 0, 0))
       << "the sink has not moved";
-  // From block to block nothing changes more where the table ends than elsewhere, and neither mean nor spread leave
-  // what they were.
+  // Blocks do not change more where the table ends than elsewhere, and mean and spread stay in their range.
   std::vector<double> change, mean, spread;
   for (int64_t block = 0; block < kBlocks; ++block) {
     EXPECT_TRUE(at::isfinite(video[block]).all().item<bool>()) << block;

@@ -20,13 +20,13 @@ using testing::KeepingSink;
 using testing::RecordedVideo;
 using testing::TemporaryFolder;
 
-TEST(JobStatus, ReplayOfARecordIsTheSameVideoBitForBit) {
+TEST(Recording, ReplayIsTheSameVideoBitForBit) {
   const TemporaryFolder folder;
   RecordedVideo video("pipeline_extend3_shift8");
   video.inputs.prompts.push_back({.first_block = 1, .embedding = video.other_prompt()});
   Recorder recorder;
   SessionInputs inputs = video.inputs;
-  inputs.noise = recorder.listen_to(std::make_shared<SeededNoise>(5));
+  inputs.noise = recorder.record_noise(std::make_shared<SeededNoise>(5));
   KeepingSink first, again;
   video.render(first, inputs);
   for (const RenderedBlock& block : first.blocks) recorder.add(block);
@@ -47,7 +47,7 @@ TEST(JobStatus, ReplayOfARecordIsTheSameVideoBitForBit) {
   EXPECT_EQ(written->metadata().at("seed"), "5");
 }
 
-TEST(JobStatus, DrawsWhatTheFileDoesNotHold) {
+TEST(Recording, DrawsWhatTheFileLacks) {
   const TemporaryFolder folder;
   write_tensor_file(folder / "noise.safetensors", {{"noise", at::ones({1, 6, 16, 2, 2})}});
   const auto otherwise = std::make_shared<SeededNoise>(3);
@@ -63,9 +63,9 @@ struct BadRecord {
   const char* complaint;
 };
 
-class BadRecords : public ::testing::TestWithParam<BadRecord> {};
+class BadRecordings : public ::testing::TestWithParam<BadRecord> {};
 
-TEST_P(BadRecords, AreRefusedWithTheName) {
+TEST_P(BadRecordings, AreRefusedWithTheNameOfTheTensor) {
   const TemporaryFolder folder;
   write_tensor_file(folder / "bad.safetensors", GetParam().tensors);
   try {
@@ -77,7 +77,7 @@ TEST_P(BadRecords, AreRefusedWithTheName) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    All, BadRecords,
+    All, BadRecordings,
     ::testing::Values(
         BadRecord{"nan", {{"noise", at::full({1, 3, 16, 2, 2}, std::numeric_limits<float>::quiet_NaN())}}, "noise"},
         BadRecord{"infinite",
@@ -93,9 +93,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadRecord{"nothing", {{"latents", at::ones({1, 3, 16, 2, 2})}}, "no inputs"}),
     [](const auto& info) { return std::string(info.param.name); });
 
-TEST(JobStatus, RefusesWhatIsNoRecord) { EXPECT_THROW(Replay("/nowhere/video.safetensors"), ConfigError); }
+TEST(Recording, RefusesAMissingFile) { EXPECT_THROW(Replay("/nowhere/video.safetensors"), ConfigError); }
 
-TEST(JobStatus, SaysWhichRenoiseIsMissing) {
+TEST(Recording, SaysWhichRenoiseIsMissing) {
   const TemporaryFolder folder;
   write_tensor_file(folder / "video.safetensors", {{"renoise.0.0", at::ones({1, 3, 16, 2, 2})}});
   const auto source = Replay(folder / "video.safetensors").noise_source(std::make_shared<SeededNoise>(3));

@@ -1,4 +1,4 @@
-// The whole loop against the published Python implementation, and its switches in both positions.
+// The whole loop compared with the published Python implementation, and its switches in both positions.
 #include "pipeline/render_session.h"
 
 #include <ATen/TensorOperators.h>
@@ -25,8 +25,8 @@ TEST_P(Parity, LatentsAndFramesAreThoseOfThePublishedLoop) {
   KeepingSink sink;
   video.render(sink);
   EXPECT_TENSORS_CLOSE(sink.latents(), video.expected("latents"), 1e-4, 1e-4);
-  const at::Tensor video = video.expected("video")[0].to(at::kFloat);  // kept as float16, its beginning only
-  EXPECT_TENSORS_CLOSE(sink.pixels().narrow(0, 0, video.size(0)), video, 1e-3, 1e-3);
+  const at::Tensor frames = video.expected("video")[0].to(at::kFloat);  // stored as float16, only its beginning
+  EXPECT_TENSORS_CLOSE(sink.pixels().narrow(0, 0, frames.size(0)), frames, 1e-3, 1e-3);
   EXPECT_EQ(sink.pixels().size(0), video.plan.frames);
 }
 
@@ -50,7 +50,7 @@ TEST(RenderSession, FirstBlockIsExactWhateverIsReused) {
   const RenderCounts counts = video.render(sink);
   EXPECT_TENSORS_CLOSE(sink.blocks[0].latents, video.expected("latents").narrow(1, 0, 3), 1e-4, 1e-4);
   EXPECT_FALSE(testing::tensors_close(sink.latents(), video.expected("latents"), 1e-4, 1e-4))
-      << "reuse left no trace: it was not switched on";
+      << "reuse had no effect: it was not enabled";
   EXPECT_GT(counts.transformer.external_reused, counts.transformer.external_computed);
 }
 
@@ -85,7 +85,8 @@ TEST(RenderSession, MemoryDoesNotGrowWithTheVideo) {
     const RenderCounts counts = video.render(sink);
     bytes.push_back(counts.state_bytes);
     EXPECT_EQ(counts.blocks_written, blocks);
-    EXPECT_EQ(counts.transformer.passes, blocks * 5 - 1) << "four denoising passes and, but for the last, a clean one";
+    EXPECT_EQ(counts.transformer.passes, blocks * 5 - 1)
+        << "four denoising passes and, except for the last block, a clean one";
     EXPECT_EQ(counts.evicted_frames, (blocks - 1) * 3 - 6) << "sink and window keep six past frames";
   }
   EXPECT_EQ(bytes[0], bytes[1]);
@@ -105,7 +106,7 @@ TEST(RenderSession, PromptChangesAtItsBlockAndNotBefore) {
   EXPECT_EQ(counts.blocks_written, 5);
 }
 
-/// Gives one prompt at one block.
+/// Returns one prompt at one block.
 class PromptFromElsewhere : public PromptSource {
  public:
   PromptFromElsewhere(int64_t block, at::Tensor embedding) : block_(block), embedding_(std::move(embedding)) {}
@@ -123,7 +124,7 @@ class PromptFromElsewhere : public PromptSource {
   at::Tensor embedding_;
 };
 
-TEST(RenderSession, PromptThatComesLateIsThePromptThatWasPlanned) {
+TEST(RenderSession, LivePromptEqualsAPlannedPrompt) {
   for (const char* name : {"pipeline_window9_sink3", "pipeline_extend3_shift8"}) {
     RecordedVideo video(name);
     video.inputs.noise = std::make_shared<SeededNoise>(1);
@@ -136,7 +137,7 @@ TEST(RenderSession, PromptThatComesLateIsThePromptThatWasPlanned) {
       video.render(planned, inputs);
       const auto source = std::make_shared<PromptFromElsewhere>(block, video.other_prompt());
       inputs.prompts = {video.inputs.prompts.front()};
-      // What was planned for the same block does not take effect.
+      // A prompt planned for the same block does not take effect.
       inputs.prompts.push_back({.first_block = 3, .embedding = video.other_prompt() * (block == 3 ? 0.5 : 1)});
       if (block < 3) inputs.prompts.pop_back();
       inputs.live = source;
@@ -148,7 +149,7 @@ TEST(RenderSession, PromptThatComesLateIsThePromptThatWasPlanned) {
   }
 }
 
-// A prompt change makes the context anew; what the video took before is not forgotten.
+// A prompt change recomputes the context; earlier work still counts.
 TEST(RenderSession, CountersCountTheWholeVideoWhateverPromptsDo) {
   RecordedVideo video("pipeline_window9_sink3");
   video.inputs.noise = std::make_shared<SeededNoise>(1);
@@ -166,8 +167,8 @@ TEST(RenderSession, CountersCountTheWholeVideoWhateverPromptsDo) {
   EXPECT_EQ(changed.blocks.back().counters.passes, counts.transformer.passes);
 }
 
-// Without kv_recache nothing is run again, and what was stored stays as the first prompt made it.
-TEST(RenderSession, ContextMayStayAsThePromptOfItsTimeMadeIt) {
+// Without kv_recache nothing is recomputed: keys and values stay as computed under the first prompt.
+TEST(RenderSession, ContextMayStayAsComputedUnderTheOldPrompt) {
   RecordedVideo video("pipeline_window9_sink3");
   video.inputs.noise = std::make_shared<SeededNoise>(1);
   video.plan.blocks = 4;
@@ -187,8 +188,8 @@ TEST(RenderSession, ContextMayStayAsThePromptOfItsTimeMadeIt) {
   }
 }
 
-// With the same prompt again, and while nothing has left the window, the context made anew is the context there was.
-TEST(RenderSession, ContextIsMadeAgainFromTheSameLatents) {
+// With the same prompt again, and before anything is evicted, the recomputed context equals the old one.
+TEST(RenderSession, ContextIsRecomputedFromTheSameLatents) {
   RecordedVideo video("pipeline_full");
   KeepingSink unchanged, renewed;
   video.render(unchanged);
@@ -198,7 +199,7 @@ TEST(RenderSession, ContextIsMadeAgainFromTheSameLatents) {
   EXPECT_TENSORS_CLOSE(renewed.latents(), unchanged.latents(), 1e-4, 1e-4);
 }
 
-TEST(RenderSession, FirstBlockMayHaveStepsOfItsOwn) {
+TEST(RenderSession, FirstBlockMayHaveOtherSteps) {
   RecordedVideo video("pipeline_full");
   video.inputs.noise = std::make_shared<SeededNoise>(1);
   video.plan.blocks = 2;
@@ -251,7 +252,7 @@ TEST(RenderSession, StopsBetweenPassesAndKeepsWhatIsFinished) {
   EXPECT_TENSORS_CLOSE(sink.latents(), video.expected("latents").narrow(1, 0, 6), 1e-4, 1e-4);
 }
 
-TEST(RenderSession, FaultOfTheSinkReachesTheCallerInBothModes) {
+TEST(RenderSession, ErrorOfTheSinkReachesTheCallerInBothModes) {
   class FullDisk : public FrameSink {
     void write(const RenderedBlock&) override { throw MediaError("the disk is full"); }
   } sink;

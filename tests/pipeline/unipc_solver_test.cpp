@@ -55,7 +55,7 @@ TEST(UniPcSolver, OneStepIsTheEstimateOfX0) {
 }
 
 TEST(UniPcSolver, ExactFlowsEndAtX0) {
-  // A model that knows x0 is followed exactly, whatever the number of steps: every estimate is the same.
+  // For a model that predicts x0 exactly, the result is exact for any number of steps: all estimates are equal.
   for (const int64_t steps : {2, 5, 40}) {
     UniPcSolver solver(steps, 5);
     const double x0 = 0.3;

@@ -2,13 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include "pipeline/thread_share.h"
+#include "pipeline/render_line.h"
 
 namespace flashblock {
 namespace {
 
 double seconds_on(int cores, const CostProbe& probe, at::Device device = at::kCPU) {
-  const ThreadShare all(cores);
+  const ThreadLimit all(cores);
   return overlapped_seconds(probe, device);
 }
 

@@ -1,4 +1,4 @@
-// What a test that needs a GPU begins with.
+// The guard of tests that need a GPU.
 #pragma once
 
 #include <ATen/Context.h>

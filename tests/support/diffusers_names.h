@@ -12,8 +12,8 @@ namespace flashblock::testing {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-/// What the package calls the tensor that Wan's releases call `name`. Written apart from core/name_layout: it goes the
-/// other way.
+/// The package's name of the tensor that Wan's releases call `name`: the inverse of weights/name_layout, written
+/// independently.
 std::string package_name(NameLayout layout, std::string name);
 
 /// All tensors under the package's names.

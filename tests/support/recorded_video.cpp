@@ -22,22 +22,22 @@ at::Tensor KeepingSink::rgb() const {
   return at::cat(all, 0);
 }
 
-RecordedVideo::RecordedVideo(const std::string& name) : data(parity_data(name)), video(parity_config(*data)) {
-  const TransformerConfig config = transformer_config_from_json(video.dump(), name);
-  use_transformer(*formula_store(transformer_shapes(video)));
+RecordedVideo::RecordedVideo(const std::string& name) : data(parity_data(name)), config_(parity_config(*data)) {
+  const TransformerConfig transformer = transformer_config_from_json(config_.dump(), name);
+  use_transformer(*formula_store(transformer_shapes(config_)));
   use_decoder(*formula_store(vae_shapes(parity_config(*data, "vae").at("dim"))));
 
   const VaeStrides strides;
-  options.geometry = {.width = video.at("latent_width").get<int64_t>() * strides.width,
-                      .height = video.at("latent_height").get<int64_t>() * strides.height,
-                      .patch = config.patch};
-  options.recipe = {.frames_per_block = video.at("num_frame_per_block"),
-                    .window_frames = video.at("local_attn_size"),
-                    .sink_frames = video.at("sink_size"),
-                    .timestep_shift = video.at("timestep_shift"),
-                    .steps = video.at("denoising_step_list"),
-                    .warp_steps = video.at("warp_denoising_step"),
-                    .context_noise = video.at("context_noise")};
+  options.geometry = {.width = config_.at("latent_width").get<int64_t>() * strides.width,
+                      .height = config_.at("latent_height").get<int64_t>() * strides.height,
+                      .patch = transformer.patch};
+  options.recipe = {.frames_per_block = config_.at("num_frame_per_block"),
+                    .window_frames = config_.at("local_attn_size"),
+                    .sink_frames = config_.at("sink_size"),
+                    .timestep_shift = config_.at("timestep_shift"),
+                    .steps = config_.at("denoising_step_list"),
+                    .warp_steps = config_.at("warp_denoising_step"),
+                    .context_noise = config_.at("context_noise")};
   options.attention.mode = AttentionConfig::Mode::kExact;
   options.keep_pixels = true;
 
@@ -57,8 +57,8 @@ RenderCounts RecordedVideo::render(FrameSink& sink, const SessionInputs& other_i
 }
 
 void RecordedVideo::use_transformer(const WeightStore& weights) {
-  const TransformerConfig config = transformer_config_from_json(video.dump(), "video");
-  transformer_ = VideoTransformer::load(weights, config, at::kCPU, at::kFloat);
+  const TransformerConfig transformer = transformer_config_from_json(config_.dump(), "video");
+  transformer_ = VideoTransformer::load(weights, transformer, at::kCPU, at::kFloat);
 }
 
 void RecordedVideo::use_decoder(const WeightStore& weights) {

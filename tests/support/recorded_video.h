@@ -4,17 +4,18 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "core/profile.h"
+#include "models/model_config.h"
 #include "pipeline/recording.h"
 #include "pipeline/render_session.h"
-#include "render/render_setup.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/test_data.h"
 
 namespace flashblock::testing {
 
-/// Keeps what a session writes.
+/// Keeps the blocks that a session writes.
 class KeepingSink : public FrameSink {
  public:
   void write(const RenderedBlock& block) override { blocks.push_back(block); }
@@ -29,28 +30,31 @@ class RecordedVideo {
  public:
   explicit RecordedVideo(const std::string& name);
 
-  /// Renders the record, or `inputs` in its stead.
+  /// Renders the recorded inputs, or `other_inputs`.
   RenderCounts render(FrameSink& sink) { return render(sink, inputs); }
   RenderCounts render(FrameSink& sink, const SessionInputs& other_inputs, const std::stop_token& stop = {},
                       const FinishedPart& finished = {});
 
   at::Tensor expected(const std::string& tensor) const { return data->tensor(tensor); }
-  /// Renders with these weights from now on. Throws: WeightsError, ConfigError.
+  /// Replaces the transformer or decoder. Throws: WeightsError, ConfigError.
   void use_transformer(const WeightStore& weights);
   void use_decoder(const WeightStore& weights);
-  /// A prompt of formula numbers, to change to.
+  void use_decoder(std::shared_ptr<LatentDecoder> decoder) { decoder_ = std::move(decoder); }
+  /// The embedding of another prompt, in formula numbers.
   at::Tensor other_prompt() const;
 
+  /// Sizes and recipe of the published implementation's run.
+  const nlohmann::json& config() const { return config_; }
   const VideoTransformer& transformer() const { return *transformer_; }
 
   std::shared_ptr<const WeightStore> data;
-  nlohmann::json video;  ///< its configuration
   SessionOptions options;
   VideoPlan plan;
   SessionInputs inputs;
   Profile profile;
 
  private:
+  nlohmann::json config_;
   std::shared_ptr<const VideoTransformer> transformer_;
   std::shared_ptr<LatentDecoder> decoder_;
 };

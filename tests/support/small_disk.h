@@ -1,4 +1,4 @@
-// A file system of a few megabytes that can be filled up.
+// A file system of a few megabytes that tests can fill.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 
 namespace flashblock::testing {
 
-/// A tmpfs, mounted in a temporary folder as long as this lives. Only root can mount one.
+/// A tmpfs, mounted in a temporary folder while the object lives. Only root can mount one.
 class SmallDisk {
  public:
   explicit SmallDisk(int64_t bytes);
@@ -19,15 +19,15 @@ class SmallDisk {
   SmallDisk& operator=(const SmallDisk&) = delete;
   ~SmallDisk();
 
-  /// Why there is none; empty: it is there.
+  /// Why mounting failed; empty: it is mounted.
   const std::string& error() const { return error_; }
   std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
 
   int64_t free_bytes() const;
-  /// Takes so much of the room, or all there is.
+  /// Fills so many bytes, or all that are free.
   void take(int64_t bytes);
   void fill() { take(free_bytes()); }
-  /// Gives back what was taken.
+  /// Frees them again.
   void make_room();
 
  private:

@@ -1,4 +1,4 @@
-// A folder that is gone after the test.
+// A folder that is removed after the test.
 #pragma once
 
 #include <filesystem>
@@ -6,7 +6,7 @@
 
 namespace flashblock::testing {
 
-/// Creates an empty folder below the system's temporary folder and removes it, with all that is in it, when it goes.
+/// Creates an empty folder below the system's temporary folder and removes it with its contents when destroyed.
 class TemporaryFolder {
  public:
   TemporaryFolder();

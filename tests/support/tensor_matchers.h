@@ -1,4 +1,4 @@
-// Comparison of tensors in tests: what differs, by how much, where and how often.
+// Comparison of tensors in tests; failures report how much, where and how often they differ.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,8 +7,8 @@
 namespace flashblock::testing {
 
 /// Passes if shapes agree, neither holds NaN, and |actual - expected| <= absolute + relative * |expected| everywhere.
-/// Compares in float64 on the CPU, whatever the dtypes and devices. A failure tells the largest absolute and relative
-/// error, their place, how many elements are outside, and the relative norm of the difference.
+/// Compares in float64 on the CPU, for all dtypes and devices. A failure reports the largest absolute and relative
+/// error, their positions, how many elements exceed the bound, and the relative norm of the difference.
 ::testing::AssertionResult tensors_close(const at::Tensor& actual, const at::Tensor& expected, double relative,
                                          double absolute);
 
@@ -17,7 +17,7 @@ namespace flashblock::testing {
 /// Requires: equal shapes (otherwise infinity is returned).
 double relative_norm_error(const at::Tensor& actual, const at::Tensor& expected);
 
-/// Passes if relative_norm_error is at most `bound`; a failure tells what tensors_close tells.
+/// Passes if relative_norm_error is at most `bound`; a failure reports the same as tensors_close.
 ::testing::AssertionResult tensors_near_in_norm(const at::Tensor& actual, const at::Tensor& expected, double bound);
 
 /// Passes if shapes, dtypes and all elements are equal, bit for bit (NaN equals NaN of the same bits).

@@ -1,4 +1,4 @@
-// Where the committed test data is.
+// Paths of the committed test data.
 #pragma once
 
 #include <filesystem>

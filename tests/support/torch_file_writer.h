@@ -25,14 +25,14 @@ struct SavedItem {
   std::variant<at::Tensor, SavedDict, int64_t, std::string> value;
 };
 
-/// An ordered dictionary of all tensors, as `state_dict()` gives it; `prefix` goes in front of every name.
+/// An ordered dictionary of all tensors, as `state_dict()` returns it; every name gets `prefix`.
 SavedDict state_dict(const std::vector<std::pair<std::string, at::Tensor>>& tensors, const std::string& prefix = "");
 
-/// Writes `root` so that `torch.load(path, weights_only=True)` gives it back. CPU tensors; views keep their strides and
+/// Writes `root` so that `torch.load(path, weights_only=True)` returns it. CPU tensors; views keep their strides and
 /// share their storage.
 void write_torch_file(const std::filesystem::path& path, const SavedDict& root);
 
-/// One entry of a zip file; the fields after `bytes` are for files that must be refused.
+/// One entry of a zip file; the fields after `bytes` are for files that must be rejected.
 struct ZipEntry {
   std::string name;
   std::string bytes;
@@ -43,7 +43,7 @@ struct ZipEntry {
 /// A zip file of stored entries, each at a multiple of 64 bytes.
 std::string zip_bytes(const std::vector<ZipEntry>& entries);
 
-/// Writes bytes as they are.
+/// Writes bytes unchanged.
 void write_bytes(const std::filesystem::path& path, const std::string& bytes);
 std::string read_bytes(const std::filesystem::path& path);
 

@@ -10,7 +10,7 @@
 #include "core/device.h"
 #include "core/memory_meter.h"
 #include "models/video_transformer.h"
-#include "pipeline/device_stream.h"
+#include "pipeline/render_line.h"
 #include "weights/weight_store.h"
 
 namespace {
@@ -52,7 +52,7 @@ int main(int argc, char** argv) {
   try {
     const at::ScalarType dtype = argc > 2 && std::string(argv[2]) == "float32" ? at::kFloat : at::kBFloat16;
     const at::Device device = resolve_device(argc > 3 ? argv[3] : "cpu");
-    if (!device.is_cpu()) at::zeros({1}, device);  // the device starts before the clock does
+    if (!device.is_cpu()) at::zeros({1}, device);  // initializes the device before the clock starts
     measure(argv[1], device, dtype, LayerPlacement::kStreamed);
     measure(argv[1], device, dtype, LayerPlacement::kResident);
   } catch (const std::exception& error) {

@@ -42,7 +42,7 @@ at::Tensor make(Weights weights, const std::string& name, const std::vector<int6
   return at::randn(shape).mul_(1 / std::sqrt(static_cast<double>(shape.size() < 2 ? 1 : shape[1])));
 }
 
-// One tensor after the other in its dtype, so that memory holds the model once.
+// Converts one tensor after another, so that memory holds the model once.
 void write_weights(const std::filesystem::path& file, const std::vector<NamedShape>& shapes, at::ScalarType dtype,
                    Weights weights) {
   NamedTensors tensors;

@@ -1,5 +1,4 @@
-// A video that is continued from its finished blocks, against the same video in one run: bit for bit, after every
-// block.
+// A video resumed after some of its blocks equals the uninterrupted render, bit for bit.
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
@@ -36,9 +35,9 @@ void guide(RecordedVideo& video) {
   video.inputs.negative_embedding = video.other_prompt();
 }
 
-class Continued : public ::testing::TestWithParam<Variant> {};
+class Resumed : public ::testing::TestWithParam<Variant> {};
 
-TEST_P(Continued, VideoIsTheSameBitForBit) {
+TEST_P(Resumed, VideoIsTheSameBitForBit) {
   RecordedVideo video(GetParam().video);
   video.inputs.noise = std::make_shared<SeededNoise>(3);
   video.plan.blocks = 4;
@@ -47,7 +46,7 @@ TEST_P(Continued, VideoIsTheSameBitForBit) {
   if (GetParam().change) GetParam().change(video);
   KeepingSink whole;
   video.render(whole);
-  // After the first block and after the third: with change_prompts at a change and behind one.
+  // After the first block and after the third: with change_prompts, at a change and after one.
   for (size_t done = 1; done < whole.blocks.size(); done += 2) {
     FinishedPart finished;
     for (size_t i = 0; i < done; ++i) finished.latents.push_back(whole.blocks[i].latents.clone());
@@ -69,7 +68,7 @@ TEST_P(Continued, VideoIsTheSameBitForBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Videos, Continued,
+    Videos, Resumed,
     ::testing::Values(
         Variant{"whole_past", "pipeline_full", {}}, Variant{"window", "pipeline_window9_sink3", {}},
         Variant{"start", "pipeline_extend3_shift8", {}},
@@ -114,7 +113,7 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"in_turn", "pipeline_full", [](RecordedVideo& video) { video.options.overlap = Overlap::kOff; }}),
     [](const auto& info) { return std::string(info.param.name); });
 
-TEST(Continue, CompleteVideoNeedsNothing) {
+TEST(Resume, CompleteVideoNeedsNothing) {
   RecordedVideo video("pipeline_full");
   video.plan.blocks = 2;
   KeepingSink whole, rest;
@@ -125,7 +124,7 @@ TEST(Continue, CompleteVideoNeedsNothing) {
   EXPECT_TRUE(rest.blocks.empty());
 }
 
-TEST(Continue, StopsWhileItIsRestored) {
+TEST(Resume, StopsWhileStateIsRestored) {
   RecordedVideo video("pipeline_full");
   video.plan.blocks = 3;
   KeepingSink whole, rest;
@@ -136,7 +135,7 @@ TEST(Continue, StopsWhileItIsRestored) {
             0);
 }
 
-TEST(PassesBeforeClean, AreThoseThatTheCleanPassLeansOn) {
+TEST(PassesBeforeClean, AreThoseThatTheCleanPassDependsOn) {
   const auto passes = [](AttentionConfig::Mode mode, RefreshPolicy policy) {
     return passes_before_clean({.mode = mode, .refresh = policy}, 4);
   };
