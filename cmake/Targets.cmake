@@ -1,7 +1,6 @@
 # flashblock_add_library(<folder> SOURCES ... [CUDA_SOURCES ...] LINK ...): the static library flashblock_<folder>.
-# flashblock_add_test(<folder> SOURCES ... [LINK ...]): the test program <folder>_tests, registered with CTest as
-#   <folder> (label cpu) and, where it has tests named *Cuda*, <folder>_cuda (label cuda).
-# Tests whose names contain Slow are left out of both and run by `ctest -L slow`.
+# flashblock_add_test(<folder> SOURCES ... [LINK ...] [EACH]): the test program <folder>_tests, whose tests are registered
+#   with CTest by suite, or one by one with EACH (discover_tests.cmake.in).
 
 set(flashblock_warnings -Wall -Wextra -Wno-missing-field-initializers)
 if(FLASHBLOCK_WARNINGS_AS_ERRORS)
@@ -17,16 +16,28 @@ function(flashblock_uses_regex)
   endif()
 endfunction()
 
-# LibTorch's and a few other large headers, compiled once for the program and once for the tests. A source with compiler
-# options of its own is compiled without them: see flashblock_own_options.
+# The headers of LibTorch's tensor and of the standard library, compiled once for the program and once for the tests. A
+# larger header does not belong here: what its inline functions use is instantiated again in each source (LibTorch's
+# operators cost every source 2 s, nlohmann/json 1 s, more than most sources gain).
 function(flashblock_add_precompiled name link)
+  if(NOT FLASHBLOCK_PRECOMPILED_HEADERS)
+    return()
+  endif()
   file(WRITE ${CMAKE_BINARY_DIR}/${name}.cpp "")
   add_library(${name} OBJECT EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/${name}.cpp)
   target_link_libraries(${name} PUBLIC ${link})
-  target_precompile_headers(${name} PRIVATE ${ARGN})
+  target_precompile_headers(${name} PRIVATE <ATen/core/Tensor.h> <algorithm> <cstdint> <filesystem> <functional> <map> <memory>
+                            <optional> <sstream> <string> <vector> ${ARGN})
   flashblock_settings(${name})
 endfunction()
 
+function(flashblock_use_precompiled target name)
+  if(FLASHBLOCK_PRECOMPILED_HEADERS)
+    target_precompile_headers(${target} REUSE_FROM ${name})
+  endif()
+endfunction()
+
+# A source with compiler options of its own is compiled by itself and without precompiled headers.
 # flashblock_own_options(<source> <option>...)
 function(flashblock_own_options source)
   set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${ARGN}" SKIP_PRECOMPILE_HEADERS ON)
@@ -39,6 +50,12 @@ function(flashblock_settings target)
     target_compile_options(${target} PUBLIC $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${FLASHBLOCK_SANITIZE};-fno-omit-frame-pointer;-fno-sanitize-recover=undefined>)
     target_link_options(${target} PUBLIC -fsanitize=${FLASHBLOCK_SANITIZE})
   endif()
+endfunction()
+
+# Folders that hold no loop over pixels or tensor elements: -O1 saves a third of the compile time.
+set(flashblock_quick_folders settings render batch server app)
+function(flashblock_optimize_less target)
+  target_compile_options(${target} PRIVATE $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CONFIG:Release,RelWithDebInfo>>:-O1>)
 endfunction()
 
 function(flashblock_add_library folder)
@@ -55,34 +72,29 @@ function(flashblock_add_library folder)
   endif()
   target_link_libraries(${target} PUBLIC ${arg_LINK})
   flashblock_settings(${target})
-  target_precompile_headers(${target} REUSE_FROM flashblock_precompiled)
+  flashblock_use_precompiled(${target} flashblock_precompiled)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${FLASHBLOCK_UNITY} UNITY_BUILD_BATCH_SIZE 8)
+  if(folder IN_LIST flashblock_quick_folders)
+    flashblock_optimize_less(${target})
+  endif()
 endfunction()
 
 function(flashblock_add_test folder)
-  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(arg "EACH" "" "SOURCES;LINK" ${ARGN})
   set(target ${folder}_tests)
   add_executable(${target} ${arg_SOURCES})
   target_link_libraries(${target} PRIVATE ${arg_LINK} flashblock_test_support GTest::gmock GTest::gtest_main)
   flashblock_settings(${target})
-  target_precompile_headers(${target} REUSE_FROM flashblock_tests_precompiled)
-  add_test(NAME ${folder} COMMAND ${target} --gtest_filter=-*Cuda*:*Slow* --gtest_brief=1)
-  set_tests_properties(${folder} PROPERTIES LABELS cpu TIMEOUT 600)
-  set(cuda_tests)
-  set(slow_tests)
-  foreach(source ${arg_SOURCES})
-    file(STRINGS ${source} found REGEX "TEST.*Cuda")
-    list(APPEND cuda_tests ${found})
-    file(STRINGS ${source} found REGEX "TEST.*Slow")
-    list(APPEND slow_tests ${found})
-  endforeach()
-  if(cuda_tests)
-    add_test(NAME ${folder}_cuda COMMAND ${target} --gtest_filter=*Cuda*-*Slow* --gtest_brief=1)
-    set_tests_properties(${folder}_cuda PROPERTIES LABELS cuda TIMEOUT 600)
-  endif()
-  if(slow_tests)
-    add_test(NAME ${folder}_slow COMMAND ${target} --gtest_filter=*Slow* --gtest_brief=1)
-    set_tests_properties(${folder}_slow PROPERTIES LABELS slow TIMEOUT 3600)
-  endif()
+  flashblock_use_precompiled(${target} flashblock_tests_precompiled)
+  flashblock_optimize_less(${target})
+  set_target_properties(${target} PROPERTIES UNITY_BUILD OFF)  # helpers of two tests may have one name
+  set(TEST_PROGRAM $<TARGET_FILE:${target}>)
+  set(TEST_FOLDER ${folder})
+  set(TEST_EACH ${arg_EACH})
+  configure_file(${CMAKE_SOURCE_DIR}/cmake/discover_tests.cmake.in ${CMAKE_CURRENT_BINARY_DIR}/discover_tests.cmake.in @ONLY)
+  set(discovery ${CMAKE_CURRENT_BINARY_DIR}/${folder}_discovery.cmake)
+  file(GENERATE OUTPUT ${discovery} INPUT ${CMAKE_CURRENT_BINARY_DIR}/discover_tests.cmake.in)
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${discovery})
 endfunction()
 
 # flashblock_thread_tests(<folder> <filter>...): the tests of <folder>_tests for code that uses threads, by GoogleTest
@@ -97,11 +109,7 @@ function(flashblock_thread_tests folder)
     ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/cmake/tsan.supp")
 endfunction()
 
-flashblock_add_precompiled(flashblock_precompiled "flashblock_torch;nlohmann_json::nlohmann_json"
-  <ATen/Functions.h> <ATen/core/Tensor.h> <algorithm> <cstdint> <filesystem> <functional> <map> <memory> <nlohmann/json.hpp> <optional> <sstream>
-  <string> <vector>)
+flashblock_add_precompiled(flashblock_precompiled flashblock_torch <ATen/Functions.h>)
 if(FLASHBLOCK_TESTS)
-  flashblock_add_precompiled(flashblock_tests_precompiled "flashblock_torch;nlohmann_json::nlohmann_json;GTest::gmock"
-    <ATen/Functions.h> <ATen/core/Tensor.h> <algorithm> <cstdint> <filesystem> <functional> <gmock/gmock.h> <gtest/gtest.h> <map> <memory>
-    <nlohmann/json.hpp> <optional> <sstream> <string> <vector>)
+  flashblock_add_precompiled(flashblock_tests_precompiled "flashblock_torch;GTest::gmock" <gmock/gmock.h> <gtest/gtest.h>)
 endif()
