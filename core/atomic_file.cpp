@@ -63,7 +63,7 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 void sync_folder(const std::filesystem::path& folder) {
   const std::filesystem::path name = folder.empty() ? "." : folder;
   const FileDescriptor file(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // Some network file systems refuse to sync folders (EINVAL); they order renames themselves.
+  // Some network file systems cannot sync folders (EINVAL); they order renames themselves.
   if (!file || (::fsync(file.get()) != 0 && errno != EINVAL))
     throw MediaError(name.string() + ": syncing the folder failed: " + std::strerror(errno));
 }

@@ -1,4 +1,4 @@
-// Files that appear under their final name complete, or not at all.
+// Files that appear under their final name complete or not at all.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace flashblock {
 
-/// Whether a commit syncs the folder, too.
+/// Whether a commit also syncs the folder.
 enum class FolderSync {
   kNow,
   kLater,  ///< the caller does it (sync_folder), once for several files
@@ -20,7 +20,7 @@ enum class FolderSync {
 /// folder; without a commit the destructor removes it, so that a failed write leaves nothing under the final name.
 class AtomicFile {
  public:
-  /// Creates NAME.part, replacing a left-over one. Throws: MediaError if the folder cannot be written.
+  /// Creates NAME.part, replacing one that was left over. Throws: MediaError if the folder cannot be written.
   explicit AtomicFile(std::filesystem::path path);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -30,7 +30,7 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
-  /// Makes the file durable under its final name, replacing one that is there. Call once, last.
+  /// Makes the file durable under its final name, replacing an existing one. Call once, last.
   /// Throws: MediaError; the file is then removed by the destructor.
   void commit(FolderSync folder = FolderSync::kNow);
 

@@ -1,4 +1,4 @@
-// Checks of what the program itself must keep right. A failure is a fault in flashblock, never in its input.
+// Checks of the program's own invariants. A failure is a bug in flashblock, never an error in its input.
 #pragma once
 
 #include <sstream>
@@ -10,7 +10,7 @@ namespace flashblock::internal {
 template <typename... Parts>
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, const Parts&... parts) {
   std::ostringstream message;
-  message << file << ':' << line << ": internal fault: " << condition << ' ';
+  message << file << ':' << line << ": internal error: " << condition << ' ';
   static_cast<void>((message << ... << parts));
   throw std::logic_error(message.str());
 }

@@ -1,4 +1,4 @@
-// Which device and which dtype a video is computed with.
+// The device and the dtype that a video is computed with.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -27,8 +27,8 @@ at::ScalarType resolve_dtype(const std::string& name, at::Device device);
 /// The name of a dtype as users write it: float32, bfloat16, float16, float64; LibTorch's name for others.
 std::string dtype_name(at::ScalarType dtype);
 
-/// What the device is, where a video's bits depend on it: the GPU's name and compute capability, or the processor's
-/// name and the instructions that LibTorch uses of it.
+/// The properties of a device that a video's bits depend on: a GPU's name and compute capability, or the processor's
+/// name and the vector instructions that LibTorch uses.
 std::string describe_device(at::Device device);
 
 /// Whether the processor multiplies bfloat16 in hardware.

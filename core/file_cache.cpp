@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = fs::file_time_type::clock;
 
-/// Of files that are being written; what is older than a day was left by a program that ended.
+/// Suffix of files that are being written; one older than a day was left by a program that was killed.
 constexpr char kUnfinished[] = ".tmp";
 
 /// A name that no other thread or process uses.
@@ -71,7 +71,7 @@ void FileCache::delete_oldest() const {
   int64_t total = 0;
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder_)) {
-    // Another process may delete a file at any time; what cannot be looked at is passed over.
+    // Another process may delete a file at any time; one that cannot be inspected is skipped.
     if (!entry.is_regular_file(error) || error) continue;
     const auto used = entry.last_write_time(error);
     if (error) continue;

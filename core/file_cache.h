@@ -12,20 +12,20 @@ namespace flashblock {
 /// Source: XDG Base Directory Specification.
 std::filesystem::path user_cache_folder(const std::string& name);
 
-/// A folder of files, each under a key. A cache is never needed: what cannot be written is not kept, and readers judge
-/// for themselves whether a file is whole.
-/// Thread safety: any number of threads and processes may share a folder; files appear whole.
+/// A folder of files, each under a key. Nothing depends on a cache: a file that cannot be written is not kept, and
+/// readers check whether a file is complete.
+/// Thread safety: any number of threads and processes may share a folder; files appear complete or not at all.
 class FileCache {
  public:
-  /// An empty folder name makes a cache that holds nothing. Above `most_bytes` the files that were not used for longest
-  /// are deleted.
+  /// An empty folder name makes a cache that holds nothing. Above `most_bytes` the least recently used files are
+  /// deleted.
   FileCache(std::filesystem::path folder, int64_t most_bytes);
 
   /// The file under `key`, marked as used now; empty if there is none.
   std::filesystem::path find(const std::string& key) const;
 
-  /// Puts what `write` writes to the path it is given under `key`, in place of what was there. Faults of `write` and of
-  /// the disk are swallowed.
+  /// Stores the file that `write` writes to the path it is given, replacing any file under `key`. Errors of `write` and
+  /// of the disk are ignored.
   void put(const std::string& key, const std::function<void(const std::filesystem::path&)>& write) const noexcept;
 
  private:

@@ -15,7 +15,7 @@ FileChecksums::FileChecksums(std::vector<std::filesystem::path> files, FileCache
           std::error_code error;
           const uintmax_t bytes = std::filesystem::file_size(file, error);
           if (error) throw MediaError("cannot read " + file.string() + " for its checksum: " + error.message());
-          entries.push_back({.file = file, .bytes = bytes, .sha256 = kept_file_sha256(file, cache, stop)});
+          entries.push_back({.file = file, .bytes = bytes, .sha256 = cached_file_sha256(file, cache, stop)});
         }
         return entries;
       }).share();

@@ -1,4 +1,4 @@
-// Checksums of large files, computed while other work goes on.
+// Checksums of large files, computed in the background.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +18,12 @@ struct FileChecksum {
   std::string sha256;  ///< as sha256sum prints it
 };
 
-/// SHA-256 of some files, computed in order on a thread of its own. Thread safety: const members from any thread.
+/// SHA-256 of some files, computed in order on a background thread. Thread safety: const members from any thread.
 class FileChecksums {
  public:
-  /// What `cache` holds is not computed again (kept_file_sha256).
+  /// Checksums that `cache` holds are not computed again (cached_file_sha256).
   explicit FileChecksums(std::vector<std::filesystem::path> files, FileCache cache = FileCache({}, 0));
-  /// Gives up what is not computed yet.
+  /// Cancels the checksums that are not computed yet.
   ~FileChecksums() { stop_.request_stop(); }
   FileChecksums(const FileChecksums&) = delete;
   FileChecksums& operator=(const FileChecksums&) = delete;

@@ -7,7 +7,7 @@
 
 namespace flashblock {
 
-/// Closes its descriptor when it goes. A negative descriptor is none.
+/// Closes its descriptor on destruction. A negative descriptor is none.
 class FileDescriptor {
  public:
   explicit FileDescriptor(int descriptor = -1) : descriptor_(descriptor) {}
@@ -22,7 +22,7 @@ class FileDescriptor {
 
   explicit operator bool() const { return descriptor_ >= 0; }
   int get() const { return descriptor_; }
-  /// Closes now and returns what close(2) returned: the last chance to hear of a failed write.
+  /// Closes now and returns what close(2) returned: the last chance to learn of a failed write.
   int close() { return ::close(std::exchange(descriptor_, -1)); }
 
  private:

@@ -23,7 +23,7 @@ std::string file_identity(const std::filesystem::path& file) {
   return text.str();
 }
 
-std::string kept_file_sha256(const std::filesystem::path& file, const FileCache& cache, const std::stop_token& stop) {
+std::string cached_file_sha256(const std::filesystem::path& file, const FileCache& cache, const std::stop_token& stop) {
   const std::string identity = file_identity(file);
   const std::string key = sha256(std::filesystem::absolute(file).lexically_normal().string());
   const auto content = [&](const std::string& digest) {
@@ -37,7 +37,7 @@ std::string kept_file_sha256(const std::filesystem::path& file, const FileCache&
     if (found == content(digest)) return digest;
   }
   const std::string digest = file_sha256(file, stop);
-  if (digest.empty() || file_identity(file) != identity) return digest;  // changed meanwhile: not to be kept
+  if (digest.empty() || file_identity(file) != identity) return digest;  // modified meanwhile: not stored
   cache.put(key, [&](const std::filesystem::path& path) { write_file_atomically(path, content(digest)); });
   return digest;
 }

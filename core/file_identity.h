@@ -1,4 +1,4 @@
-// Telling quickly whether a file is still the one it was.
+// Quick detection of changed files.
 #pragma once
 
 #include <filesystem>
@@ -9,14 +9,14 @@
 
 namespace flashblock {
 
-/// Path, size, time of the last change and inode of a file, in one line. Another text means another file, or one that
-/// was changed; the same text means the same content, unless somebody sets times by hand.
-/// Throws: WeightsError if the file cannot be looked at.
+/// Path, size, modification time and inode of a file, in one line. A different line means a different file, or one that
+/// was modified; the same line means the same content, unless times are set by hand.
+/// Throws: WeightsError if the file cannot be inspected.
 std::string file_identity(const std::filesystem::path& file);
 
-/// The SHA-256 of a file, computed once for each identity and kept in `cache`: that of an 11 GB file takes half a
+/// The SHA-256 of a file, computed once per identity and stored in `cache`: for an 11 GB file it takes half a
 /// minute. Empty if `stop` was requested. Throws: WeightsError, MediaError.
-std::string kept_file_sha256(const std::filesystem::path& file, const FileCache& cache,
-                             const std::stop_token& stop = {});
+std::string cached_file_sha256(const std::filesystem::path& file, const FileCache& cache,
+                               const std::stop_token& stop = {});
 
 }  // namespace flashblock

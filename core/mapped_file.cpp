@@ -20,7 +20,7 @@ namespace flashblock {
 
 namespace {
 
-/// Which memory is that of mapped files, by first address. Leaked, so that it outlives files in static storage.
+/// The memory of mapped files, by first address. Leaked, so that it outlives files in static storage.
 struct Mappings {
   std::mutex mutex;
   std::map<const std::byte*, size_t> sizes;
@@ -38,7 +38,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
   if (!file) throw WeightsError(path.string() + ": cannot be opened: " + std::strerror(errno));
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) throw WeightsError(path.string() + ": " + std::strerror(errno));
-  if (!S_ISREG(status.st_mode)) throw WeightsError(path.string() + ": is not a regular file; name a weights file");
+  if (!S_ISREG(status.st_mode)) throw WeightsError(path.string() + ": is not a regular file; wanted a weights file");
   if (status.st_size == 0) throw WeightsError(path.string() + ": the file is empty; download it again");
   const auto size = static_cast<size_t>(status.st_size);
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
@@ -64,7 +64,7 @@ void MappedFile::release(std::span<const std::byte> bytes) {
   if (next == mappings().sizes.begin()) return;
   const auto& [begin, size] = *std::prev(next);
   if (bytes.data() + bytes.size() > begin + size) return;
-  // Whole pages only: the neighbours on the others may be in use, and would only be slower.
+  // Whole pages only: other data on the first and the last page may be in use.
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const uintptr_t first = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
   const uintptr_t last = reinterpret_cast<uintptr_t>(bytes.data() + bytes.size()) / page * page;

@@ -1,4 +1,4 @@
-// A file mapped into memory, read only.
+// A file mapped into memory, read-only.
 #pragma once
 
 #include <cstddef>
@@ -22,8 +22,8 @@ class MappedFile {
   const std::filesystem::path& path() const { return path_; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
-  /// Gives the memory of `bytes` back if they lie in any mapped file; the next use reads them again. Does nothing for
-  /// other memory. Thread safety: any thread; others may read the same bytes meanwhile.
+  /// Releases the memory of `bytes` if they lie in a mapped file; the next access reads them again. Does nothing for
+  /// other memory. Thread safety: any thread; other threads may read the same bytes meanwhile.
   static void release(std::span<const std::byte> bytes);
 
  private:

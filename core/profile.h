@@ -1,4 +1,4 @@
-// Where the time of a render goes, and how much work was done.
+// Stage times and work counters of a render.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@ struct StageTime {
   int64_t runs = 0;
 };
 
-/// Named stage times and work counters of one run. There is no global one: its owner passes it on.
+/// Named stage times and work counters of one run. There is no global instance: its owner passes it on.
 /// Wall-clock time of the host is measured; a stage that only queues GPU work shows the time to queue it.
 /// Thread safety: all members may be called from any thread.
 class Profile {
@@ -42,10 +42,10 @@ class Profile {
   void add_time(const std::string& stage, double seconds, int64_t runs = 1);
   void count(const std::string& counter, int64_t amount = 1);
 
-  /// Forgets everything, so that another run can be measured.
+  /// Removes all times and counters, so that another run can be measured.
   void clear();
 
-  /// Stages in the order in which they were first met.
+  /// Stages in the order of their first run.
   std::vector<StageTime> stages() const;
   double seconds(const std::string& stage) const;
   std::map<std::string, int64_t> counters() const;

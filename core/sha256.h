@@ -19,7 +19,7 @@ class Sha256 {
   Sha256();
   void update(std::span<const std::byte> bytes);
   void update(std::string_view text) { update(std::as_bytes(std::span(text))); }
-  /// The digest in hexadecimal. Call it once, last.
+  /// The digest in hexadecimal. Call once, last.
   std::string finish();
 
  private:

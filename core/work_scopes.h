@@ -1,11 +1,11 @@
-// Names for the parts of a transformer pass, as LibTorch's observers see them (RECORD_USER_SCOPE): the profiler's, and
-// those of `flashblock bench`. Nobody listens in a video, and a scope then costs some nanoseconds.
+// Names of the parts of a transformer pass for LibTorch's observers (RECORD_USER_SCOPE): those of the profiler and of
+// `flashblock bench`. A render has no observer, and a scope then costs a few nanoseconds.
 #pragma once
 
 namespace flashblock {
 
 inline constexpr const char* kLinearScope = "linear";
-/// A softmax attention. By itself it is the cross-attention; in one of those below it is part of that.
+/// A softmax attention: cross-attention, or within one of the scopes below a part of that.
 inline constexpr const char* kAttentionScope = "attention";
 inline constexpr const char* kInternalScope = "internal attention";
 inline constexpr const char* kExternalScope = "external attention";  ///< computed or reused, and its merge

@@ -22,14 +22,14 @@ const cv::Scalar kInk(214, 214, 208);  // RGB
 constexpr int kMaxImageWidth = 416;    // pixels
 constexpr int kFont = cv::FONT_HERSHEY_SIMPLEX;
 
-/// Where everything goes; all in pixels, derived from the width of an image.
+/// The layout, in pixels, derived from the width of an image.
 struct Layout {
   int columns, rows, width, height, gap, label;
 
   Layout(int64_t images, const cv::Size& image) {
     width = std::min(image.width, kMaxImageWidth);
     height = std::max(1, static_cast<int>(std::lround(static_cast<double>(image.height) * width / image.width)));
-    // As many columns as make the sheet about 4:3.
+    // The number of columns that makes the sheet about 4:3.
     columns = static_cast<int>(std::lround(std::sqrt(static_cast<double>(images) * height / width * 4 / 3)));
     columns = std::clamp(columns, 1, static_cast<int>(images));
     rows = static_cast<int>((images + columns - 1) / columns);
@@ -71,7 +71,7 @@ ContactSheet::ContactSheet(int64_t video_frames, int64_t fps, int64_t images)
 std::optional<int64_t> ContactSheet::next_frame() const {
   const auto index = static_cast<int64_t>(images_.size());
   if (index == wanted_) return std::nullopt;
-  // The first and the last frame of the video, and evenly between them.
+  // The first and the last frame of the video, and evenly spaced ones between them.
   return wanted_ == 1 ? 0 : index * (video_frames_ - 1) / (wanted_ - 1);
 }
 

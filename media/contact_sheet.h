@@ -1,4 +1,4 @@
-// A sheet of small images that shows a whole video at a glance.
+// Contact sheets: one image with small frames of a whole video.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,27 +10,27 @@
 
 namespace flashblock {
 
-/// Collects images, evenly spaced over a video, while the video passes by, and writes them as one PNG: a grid with the
-/// time of each image below it. Only these images are kept.
-/// Thread safety: none inside; one thread at a time.
+/// Collects evenly spaced frames during a render and writes them as one PNG: a grid with the time of each image below
+/// it. Only these images are kept in memory.
+/// Thread safety: none; one thread at a time.
 class ContactSheet {
  public:
   /// `video_frames`: the video's length; `images`: how many to show, at most one per frame.
   ContactSheet(int64_t video_frames, int64_t fps, int64_t images = 12);
 
-  /// Takes what it needs of the video's next frames. Frames beyond `video_frames` are left out.
+  /// Takes the images that it needs from the video's next frames. Frames beyond `video_frames` are ignored.
   /// Shape: `frames` [T, 3, H, W] float in [0, 1] or [T, H, W, 3] uint8, on the CPU; returns what was taken,
-  /// [n, H, W, 3] uint8, or an undefined tensor for nothing.
+  /// [n, H, W, 3] uint8, or an undefined tensor for none.
   at::Tensor add(const at::Tensor& frames);
 
-  /// As add() of `frames` frames that took the images `taken`: for a video that an earlier run began.
+  /// Replays add() of `frames` frames that took the images `taken`, for a video that is resumed.
   void add_taken(int64_t frames, const at::Tensor& taken);
 
-  /// Draws the sheet with the images so far. Throws: MediaError if there are none, or on a failure to write.
+  /// Writes the sheet with the images so far. Throws: MediaError if there are none, or if writing fails.
   void write(const std::filesystem::path& file) const;
 
  private:
-  /// The frame of the video that the next image shows; none if all are there.
+  /// The frame that the next image shows; none if the sheet is complete.
   std::optional<int64_t> next_frame() const;
 
   struct Image {

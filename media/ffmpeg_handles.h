@@ -1,4 +1,4 @@
-// The one home of FFmpeg's headers: owning types, error text, version switches. Private to media/.
+// The only place that includes FFmpeg's headers: owning types, error text, version switches. Private to media/.
 #pragma once
 
 extern "C" {
@@ -32,7 +32,7 @@ using FramePtr = std::unique_ptr<AVFrame, FfmpegDeleter>;
 using PacketPtr = std::unique_ptr<AVPacket, FfmpegDeleter>;
 using SwsContextPtr = std::unique_ptr<SwsContext, FfmpegDeleter>;
 
-/// A container being read. Its own deleter, because FFmpeg frees readers and writers differently.
+/// A container being read. Separate deleter, because FFmpeg frees readers and writers differently.
 struct InputDeleter {
   void operator()(AVFormatContext* context) const { avformat_close_input(&context); }
 };
@@ -58,12 +58,12 @@ class Dictionary {
   AVDictionary* entries_ = nullptr;
 };
 
-/// A byte stream of FFmpeg's behind which one of our functions reads or writes.
+/// A byte stream for FFmpeg that is backed by our own function.
 class ByteStream {
  public:
-  /// Fills `buffer`, at most `capacity` bytes; returns how many, 0 at the end, or an AVERROR.
+  /// Reads at most `capacity` bytes into `buffer`; returns how many, 0 at the end, or an AVERROR.
   using Read = std::function<int(uint8_t* buffer, int capacity)>;
-  /// Takes `bytes`; returns their count or an AVERROR.
+  /// Writes `bytes`; returns their count or an AVERROR.
   using Write = std::function<int(std::string_view bytes)>;
 
   static ByteStream reader(Read read);
@@ -96,16 +96,17 @@ class ByteStream {
 FramePtr make_frame();
 PacketPtr make_packet();
 
-/// FFmpeg's words for an error code, "Invalid data found when processing input" say.
+/// FFmpeg's text for an error code, e.g. "Invalid data found when processing input".
 std::string ffmpeg_error_text(int code);
 
-/// Returns `code`, or throws MediaError("`what`: FFmpeg's words") if it is negative.
+/// Returns `code`, or throws MediaError("`what`: FFmpeg's text") if it is negative.
 int check_ffmpeg(int code, const std::string& what);
 
-/// A file's name as FFmpeg takes it: never mistaken for a protocol or an option.
+/// A file name for FFmpeg that is never parsed as a protocol or an option.
 std::string ffmpeg_url(const std::filesystem::path& file);
 
-/// Keeps FFmpeg's and x264's own log lines off standard error, for the whole process. Errors come as exceptions.
+/// Keeps FFmpeg's and x264's own log lines off standard error, for the whole process. Errors are reported as
+/// exceptions.
 void silence_ffmpeg_log();
 
 }  // namespace flashblock

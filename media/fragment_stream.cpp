@@ -6,7 +6,7 @@
 namespace flashblock {
 namespace {
 
-// Absolute time in every fragment needs both of the last two flags: without them each fragment begins at zero again.
+// Absolute time in every fragment needs both of the last two flags: without them each fragment starts at zero.
 constexpr const char* kMuxerFlags = "frag_custom+empty_moov+default_base_moof+frag_discont+negative_cts_offsets";
 
 OutputPtr make_muxer() {
@@ -49,7 +49,7 @@ void FragmentStream::write(AVPacket& packet) {
 std::string FragmentStream::finish() {
   check_ffmpeg(av_write_frame(muxer_.get(), nullptr), "cannot end an MP4 fragment");
   avio_flush(sink_.get());
-  return std::exchange(bytes_, {});  // what the trailer would add, an index of the fragments, belongs to no segment
+  return std::exchange(bytes_, {});  // without the trailer, an index of the fragments that belongs to no segment
 }
 
 }  // namespace flashblock

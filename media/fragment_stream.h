@@ -10,15 +10,15 @@ namespace flashblock {
 /// Ticks of a video's clock per frame: exact for every frame rate, fine enough for players.
 inline constexpr int kTicksPerFrame = 1000;
 
-/// Writes the init segment when made, then one fragment.
+/// Writes the init segment on construction, then one fragment.
 class FragmentStream {
  public:
-  /// `encoder`: opened, with a global header; its time base is that of the packets. Not kept beyond the stream's life.
+  /// `encoder`: opened, with a global header; its time base is that of the packets. Only used by the constructor.
   explicit FragmentStream(const AVCodecContext& encoder);
   FragmentStream(const FragmentStream&) = delete;
   FragmentStream& operator=(const FragmentStream&) = delete;
 
-  /// Adds a packet in decoding order and takes its data.
+  /// Adds the next packet in decoding order; takes ownership of its data.
   void write(AVPacket& packet);
   /// The bytes before the first fragment.
   const std::string& init_segment() const { return init_segment_; }
@@ -26,7 +26,7 @@ class FragmentStream {
   std::string finish();
 
  private:
-  std::string bytes_;  ///< what the muxer wrote and nobody took yet
+  std::string bytes_;  ///< written by the muxer, not returned yet
   std::string init_segment_;
   AVRational packet_time_base_;
   ByteStream sink_;

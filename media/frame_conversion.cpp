@@ -10,7 +10,7 @@
 namespace flashblock {
 namespace {
 
-/// Exact arithmetic, the same on every processor, chroma averaged over all pixels it stands for.
+/// Exact arithmetic that is the same on every processor; chroma is averaged over the pixels that it covers.
 constexpr int kScaling = SWS_BICUBIC | SWS_ACCURATE_RND | SWS_BITEXACT | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP;
 constexpr int kNeutral = 1 << 16;  // contrast and saturation of 1 in swscale's fixed point
 
@@ -21,13 +21,13 @@ SwsContextPtr make_converter(int width, int height, AVPixelFormat from, int from
   if (!context) {
     throw MediaError(std::string("cannot convert frames of pixel format ") + (from_name ? from_name : "unknown"));
   }
-  // Refused for formats without a matrix (grey, palette): then there is nothing to set.
+  // Fails for formats without a matrix (grey, palette), where there is nothing to set.
   sws_setColorspaceDetails(context.get(), sws_getCoefficients(from_matrix), from_full_range,
                            sws_getCoefficients(to_matrix), to_full_range, 0, kNeutral, kNeutral);
   return context;
 }
 
-/// Old names of the full-range formats: the same planes under the new name, so that only the range decides.
+/// Deprecated names of the full-range formats: mapped to the new names, so that only the range tag decides.
 AVPixelFormat without_range(AVPixelFormat format) {
   switch (format) {
     case AV_PIX_FMT_YUVJ420P:
@@ -46,7 +46,7 @@ AVPixelFormat without_range(AVPixelFormat format) {
 bool is_rgb(AVPixelFormat format) { return av_pix_fmt_desc_get(format)->flags & AV_PIX_FMT_FLAG_RGB; }
 
 int matrix_of(const AVFrame& frame) {
-  // swscale converts some RGB formats by way of YUV: with one matrix there and back nothing changes.
+  // swscale converts some RGB formats via YUV: with the same matrix in both directions nothing changes.
   if (is_rgb(static_cast<AVPixelFormat>(frame.format))) return SWS_CS_ITU709;
   switch (frame.colorspace) {
     case AVCOL_SPC_BT709:

@@ -12,7 +12,7 @@ class Tensor;
 
 namespace flashblock {
 
-/// Rounds frames in [0, 1] to 8 bits and interleaves them; values outside are clamped.
+/// Rounds frames in [0, 1] to 8 bits and interleaves them; values out of range are clamped.
 /// Shape: [T, 3, H, W] any floating dtype -> [T, H, W, 3] uint8, contiguous, on the same device. On a GPU this makes
 /// the copy to the host four times smaller.
 at::Tensor to_rgb24(const at::Tensor& frames);
@@ -35,7 +35,7 @@ class YuvConverter {
   std::unique_ptr<SwsContext, Deleter> context_;
 };
 
-/// Converts a decoded frame of any pixel format to RGB, by the colour matrix and range it is tagged with
+/// Converts a decoded frame of any pixel format to RGB, according to its colour matrix and range tags
 /// (untagged: BT.601 limited below 720 rows, BT.709 from there on, as players do).
 /// Shape: returns [H, W, 3] uint8. Throws: MediaError.
 at::Tensor frame_to_rgb24(const AVFrame& frame);

@@ -58,7 +58,7 @@ at::Tensor FrameGrid::draw(const std::vector<at::Tensor>& frames) const {
     const int64_t row = static_cast<int64_t>(i) / columns_, column = static_cast<int64_t>(i) % columns_;
     const int x = static_cast<int>(gap_ + column * (frame_width_ + gap_));
     const int y = static_cast<int>(row * (frame_height_ + label_));
-    // A name that is too long for its frame is written smaller.
+    // A name that is too wide for its frame is drawn smaller.
     double scale = cv::getFontScaleFromHeight(kGridFont, letters);
     const int written = cv::getTextSize(names_[i], kGridFont, scale, 1, nullptr).width;
     scale = std::min(scale, scale * static_cast<double>(frame_width_) / std::max(1, written));

@@ -1,4 +1,4 @@
-// Frames side by side, each under its name.
+// Frames side by side, each with a label above it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,17 +9,17 @@
 
 namespace flashblock {
 
-/// `rgb` made smaller, so that it is at most `max_width` wide; itself if it is.
+/// `rgb` scaled down to at most `max_width` pixels wide; unchanged if it is not wider.
 /// Shape: [T, H, W, 3] uint8 on the CPU; returns [T, H', W', 3].
 at::Tensor shrink_frames(const at::Tensor& rgb, int64_t max_width);
 
-/// Lays frames of one size out in rows, each with its name above.
+/// Arranges frames of one size in rows, each with its name above.
 class FrameGrid {
  public:
   /// `names`: one per frame, ASCII. `width`, `height`: of a frame.
   FrameGrid(std::vector<std::string> names, int64_t width, int64_t height);
 
-  /// Of the whole grid; even, as the encoder wants them.
+  /// Of the whole grid; even, as the encoder requires.
   int64_t width() const { return width_; }
   int64_t height() const { return height_; }
 

@@ -26,7 +26,7 @@ constexpr int64_t kMaxPixels = int64_t{1} << 28;
 std::string read_file(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary | std::ios::ate);
   if (!stream || std::filesystem::is_directory(file)) {
-    throw MediaError("cannot read the image " + file.string() + ": there is no such file, or it may not be read");
+    throw MediaError("cannot read the image " + file.string() + ": no such file, or it cannot be read");
   }
   if (stream.tellg() > kMaxFileBytes) {
     throw MediaError("cannot read the image " + file.string() + ": found more than 256 MiB, wanted a PNG or JPEG file");
@@ -44,7 +44,7 @@ AVCodecID codec_of(std::string_view bytes) {
 
 FramePtr decode(std::string_view bytes, AVCodecID codec_id, const std::string& what) {
   const AVCodec* codec = avcodec_find_decoder(codec_id);
-  if (!codec) throw MediaError(what + ": this FFmpeg has no decoder for it");
+  if (!codec) throw MediaError(what + ": this build of FFmpeg has no decoder for it");
   CodecContextPtr decoder(avcodec_alloc_context3(codec));
   decoder->max_pixels = kMaxPixels;
   decoder->thread_count = 1;
@@ -57,11 +57,12 @@ FramePtr decode(std::string_view bytes, AVCodecID codec_id, const std::string& w
   check_ffmpeg(avcodec_send_packet(decoder.get(), packet.get()), what);
   check_ffmpeg(avcodec_send_packet(decoder.get(), nullptr), what);
   check_ffmpeg(avcodec_receive_frame(decoder.get(), frame.get()), what);
-  frame->color_range = AVCOL_RANGE_JPEG;  // PNG and JFIF know no other
+  frame->color_range = AVCOL_RANGE_JPEG;  // PNG and JFIF are always full range
   return frame;
 }
 
-/// Turns an image the way its EXIF orientation says. Source: EXIF 2.32, tag 0x0112; rows 1 to 8 of its table.
+/// Rotates and flips an image according to its EXIF orientation. Source: EXIF 2.32, tag 0x0112; rows 1 to 8 of its
+/// table.
 cv::Mat upright(const cv::Mat& image, const AVFrame& frame) {
   const AVDictionaryEntry* entry = av_dict_get(frame.metadata, "Orientation", nullptr, 0);
   cv::Mat turned;
@@ -104,7 +105,7 @@ at::Tensor as_tensor(const cv::Mat& image) {
   return rgb;
 }
 
-/// The largest centred part of the wanted shape, resized.
+/// The largest centred part of the wanted aspect ratio, resized.
 cv::Mat fill(const cv::Mat& image, int64_t width, int64_t height) {
   const double scale = std::max(static_cast<double>(width) / image.cols, static_cast<double>(height) / image.rows);
   const int kept_width = std::clamp(static_cast<int>(std::lround(width / scale)), 1, image.cols);
@@ -121,11 +122,10 @@ cv::Mat read_upright(const std::filesystem::path& file) {
   const std::string bytes = read_file(file);
   const AVCodecID codec = codec_of(bytes);
   if (codec == AV_CODEC_ID_NONE) {
-    throw MediaError("cannot read the image " + file.string() +
-                     ": found neither PNG nor JPEG in it, wanted one of these");
+    throw MediaError("cannot read the image " + file.string() + ": found neither PNG nor JPEG, wanted one of these");
   }
   const std::string what = "cannot read the image " + file.string() + ": a damaged " +
-                           (codec == AV_CODEC_ID_PNG ? "PNG" : "JPEG") + " file, wanted a whole one";
+                           (codec == AV_CODEC_ID_PNG ? "PNG" : "JPEG") + " file, wanted a complete one";
   const FramePtr frame = decode(bytes, codec, what);
   return upright(as_image(frame_to_rgb24(*frame)), *frame).clone();
 }

@@ -10,11 +10,11 @@ class Tensor;
 
 namespace flashblock {
 
-/// Reads an image as it is; a JPEG's EXIF orientation is applied, transparency is dropped.
+/// Reads an image; applies a JPEG's EXIF orientation and drops transparency.
 /// Shape: [3, H, W] float32 in [0, 1]. Throws: MediaError if it cannot be read or is neither PNG nor JPEG.
 at::Tensor read_image(const std::filesystem::path& file);
 
-/// Reads an image and makes it fill `width` x `height`: the largest centred part of that shape is cut out and resized
+/// Reads an image and fits it to `width` x `height`: crops the largest centred part of that aspect ratio and resizes it
 /// (area averaging down, Lanczos up). Shape: [3, height, width] float32 in [0, 1]. Throws: MediaError.
 at::Tensor read_image(const std::filesystem::path& file, int64_t width, int64_t height);
 

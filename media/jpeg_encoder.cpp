@@ -17,7 +17,7 @@ FramePtr as_jpeg_frame(const at::Tensor& rgb) {
   frame->height = height;
   frame->width = width;
   frame->color_range = AVCOL_RANGE_JPEG;
-  check_ffmpeg(av_frame_get_buffer(frame.get(), 0), "cannot hold an image");
+  check_ffmpeg(av_frame_get_buffer(frame.get(), 0), "cannot allocate an image");
   const SwsContextPtr context(sws_getContext(width, height, AV_PIX_FMT_RGB24, width, height, AV_PIX_FMT_YUV444P,
                                              SWS_ACCURATE_RND | SWS_BITEXACT, nullptr, nullptr, nullptr));
   if (!context) throw MediaError("cannot convert an image for a JPEG");
@@ -40,7 +40,7 @@ std::string encode_jpeg(const at::Tensor& image, int quantizer) {
   silence_ffmpeg_log();
   const at::Tensor rgb = image.contiguous();
   const AVCodec* codec = avcodec_find_encoder(AV_CODEC_ID_MJPEG);
-  if (!codec) throw MediaError("this FFmpeg has no JPEG encoder: install one that was built with mjpeg");
+  if (!codec) throw MediaError("this build of FFmpeg has no JPEG encoder, wanted one with mjpeg");
   CodecContextPtr encoder(avcodec_alloc_context3(codec));
   encoder->width = static_cast<int>(rgb.size(1));
   encoder->height = static_cast<int>(rgb.size(0));

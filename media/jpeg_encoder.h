@@ -1,4 +1,4 @@
-// Images as JPEG, for pages.
+// Images as JPEG, for HTML pages.
 #pragma once
 
 #include <string>

@@ -20,7 +20,7 @@ FramePtr as_rgb_frame(const at::Tensor& rgb) {
   frame->format = AV_PIX_FMT_RGB24;
   frame->height = static_cast<int>(rgb.size(0));
   frame->width = static_cast<int>(rgb.size(1));
-  check_ffmpeg(av_frame_get_buffer(frame.get(), 0), "cannot hold an image");
+  check_ffmpeg(av_frame_get_buffer(frame.get(), 0), "cannot allocate an image");
   const int64_t row_bytes = 3 * rgb.size(1);
   for (int64_t row = 0; row < rgb.size(0); ++row) {
     std::copy_n(rgb.const_data_ptr<uint8_t>() + row * row_bytes, row_bytes, frame->data[0] + row * frame->linesize[0]);
@@ -31,7 +31,7 @@ FramePtr as_rgb_frame(const at::Tensor& rgb) {
 PacketPtr encode(const at::Tensor& rgb) {
   silence_ffmpeg_log();
   const AVCodec* codec = avcodec_find_encoder(AV_CODEC_ID_PNG);
-  if (!codec) throw MediaError("this FFmpeg has no PNG encoder: install one that was built with zlib");
+  if (!codec) throw MediaError("this build of FFmpeg has no PNG encoder, wanted one with zlib");
   CodecContextPtr encoder(avcodec_alloc_context3(codec));
   encoder->width = static_cast<int>(rgb.size(1));
   encoder->height = static_cast<int>(rgb.size(0));

@@ -12,16 +12,16 @@
 namespace flashblock {
 namespace {
 
-constexpr int kNoKeyFrameInside = 1 << 15;  // frames between key frames at most: more than any frame block has
+constexpr int kNoKeyFrameInside = 1 << 15;  // maximal distance of key frames: more than any frame block has
 
 void set_option(AVCodecContext& encoder, const char* name, const std::string& value) {
   check_ffmpeg(av_opt_set(&encoder, name, value.c_str(), AV_OPT_SEARCH_CHILDREN),
-               std::string("libx264 refuses ") + name + " = " + value);
+               std::string("libx264 rejects ") + name + " = " + value);
 }
 
-/// Keeps x264 (build 164) from AVX-512: its macroblock tree then comes out now one way, now another, with memory that
-/// other threads use in between. 12 noisy frames coded 50 times by each of 4 encoders side by side, one thread each:
-/// 6 versions of 96x96, 3 of 304x160; with AVX2 one version of each, in 600 trials.
+/// Disables AVX-512 in x264 (build 164), with which its macroblock tree depends on what other threads do meanwhile. 12
+/// noisy frames, encoded 50 times by each of 4 encoders in parallel, one thread each: 6 different results at 96x96, 3
+/// at 304x160; with AVX2 a single result at both sizes in 600 trials.
 void leave_out_avx512(AVCodecContext& encoder) {
   if (__builtin_cpu_supports("avx512f")) set_option(encoder, "x264-params", "asm=avx2");
 }
@@ -29,7 +29,7 @@ void leave_out_avx512(AVCodecContext& encoder) {
 CodecContextPtr open_encoder(const VideoFormat& format) {
   silence_ffmpeg_log();
   const AVCodec* codec = avcodec_find_encoder_by_name("libx264");
-  if (!codec) throw MediaError("this FFmpeg has no libx264 encoder: install one that was built with it");
+  if (!codec) throw MediaError("this build of FFmpeg has no libx264, wanted one with it");
   CodecContextPtr encoder(avcodec_alloc_context3(codec));
   encoder->width = static_cast<int>(format.width);
   encoder->height = static_cast<int>(format.height);
@@ -63,11 +63,11 @@ FramePtr make_yuv_frame(const AVCodecContext& encoder) {
   frame->colorspace = encoder.colorspace;
   frame->color_primaries = encoder.color_primaries;
   frame->color_trc = encoder.color_trc;
-  check_ffmpeg(av_frame_get_buffer(frame.get(), 0), "cannot hold a frame");
+  check_ffmpeg(av_frame_get_buffer(frame.get(), 0), "cannot allocate a frame");
   return frame;
 }
 
-/// Hands all packets that are ready to the stream.
+/// Moves all finished packets to the stream.
 void drain(AVCodecContext& encoder, FragmentStream& stream) {
   const PacketPtr packet = make_packet();
   for (;;) {
@@ -91,7 +91,7 @@ EncodedSegment encode_segment(const VideoFormat& format, const at::Tensor& rgb, 
     converter.convert(rgb[i], *frame);
     frame->pts = first_frame + i;
     frame->pict_type = i == 0 ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
-    check_ffmpeg(avcodec_send_frame(encoder.get(), frame.get()), "the H.264 encoder refuses a frame");
+    check_ffmpeg(avcodec_send_frame(encoder.get(), frame.get()), "the H.264 encoder rejects a frame");
     drain(*encoder, stream);
   }
   check_ffmpeg(avcodec_send_frame(encoder.get(), nullptr), "the H.264 encoder cannot be flushed");

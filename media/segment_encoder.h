@@ -14,12 +14,12 @@ namespace flashblock {
 
 /// A frame block as bytes.
 struct EncodedSegment {
-  std::string init_segment;  ///< ftyp and moov: the same for all pieces of a video
+  std::string init_segment;  ///< ftyp and moov: the same for all segments of a video
   std::string fragment;      ///< moof and mdat, with absolute time
 };
 
-/// Encodes frames as one closed group of frames, with an encoder of its own, so that a segment depends on nothing
-/// before it. Time of frame i: (`first_frame` + i) / fps. No frames: only the init segment. Shape: `rgb` [T, H, W,
+/// Encodes frames as one closed group of frames, with a new encoder, so that a segment does not depend on
+/// earlier ones. Time of frame i: (`first_frame` + i) / fps. No frames: only the init segment. Shape: `rgb` [T, H, W,
 /// 3] uint8 on the CPU, of the video's size. Throws: MediaError. The bytes depend on nothing but the arguments and the
 /// versions of libx264 and libavformat.
 EncodedSegment encode_segment(const VideoFormat& format, const at::Tensor& rgb, int64_t first_frame);

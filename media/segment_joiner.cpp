@@ -19,9 +19,9 @@
 namespace flashblock {
 namespace {
 
-/// Decoding times lie this far before the earliest that any segment may need, so that they go on evenly from segment to
-/// segment. H.264 reorders at most 16 frames (ITU-T H.264, A.3.1 and E.2.1, max_num_reorder_frames). The video does not
-/// show it: the muxer counts composition offsets from the first frame.
+/// Decoding times lie this far before the earliest that any segment may need, so that they continue evenly from segment
+/// to segment. H.264 reorders at most 16 frames (ITU-T H.264, A.3.1 and E.2.1, max_num_reorder_frames). It does not
+/// affect the video: the muxer counts composition offsets from the first frame.
 constexpr int64_t kMaxReorderFrames = 16;
 
 /// Several files as one stream of bytes.
@@ -66,7 +66,7 @@ class SegmentReader {
     check_ffmpeg(avformat_open_input(&input, nullptr, av_find_input_format("mov"), nullptr),
                  "cannot read the video's segments");  // frees the context when it fails
     input_.reset(input);
-    if (input_->nb_streams != 1) throw MediaError("the video's segments hold no frame stream");
+    if (input_->nb_streams != 1) throw MediaError("the video's segments hold no video stream");
   }
 
   const AVStream& stream() const { return *input_->streams[0]; }
@@ -78,7 +78,7 @@ class SegmentReader {
     if (code == AVERROR_EOF) return false;
     check_ffmpeg(code, "cannot read the video's segments");
     // FFmpeg moves the times of a fragment later, by the depth of its frame reordering. A segment begins with the frame
-    // that is shown first, so its first packet tells by how much.
+    // that is shown first, so its first packet shows by how much.
     if (!shift_) shift_ = packet.pts - packet.dts;
     packet.pts -= *shift_;
     packet.dts -= kMaxReorderFrames * kTicksPerFrame;
@@ -98,7 +98,7 @@ class SegmentReader {
                    {.remedies = {{"continue", "resume", "true"}}});
 }
 
-/// The video being written under its unfinished name; that file is removed unless the video was finished.
+/// The video under its temporary name; the file is removed unless the video is finished.
 class VideoFile {
  public:
   explicit VideoFile(const std::filesystem::path& video) : video_(video), unfinished_(video.string() + ".part") {
@@ -117,7 +117,7 @@ class VideoFile {
 
   AVFormatContext& muxer() { return *muxer_; }
 
-  /// FFmpeg's result on this file: its errors become ours.
+  /// Checks FFmpeg's result for this file.
   void check(int code) const {
     if (code < 0) fail(video_, AVUNERROR(code));
   }
@@ -155,7 +155,7 @@ void start_video(VideoFile& file, const AVStream& source, const std::map<std::st
   stream->avg_frame_rate = {source.time_base.den, kTicksPerFrame};
   for (const auto& [key, value] : metadata) av_dict_set(&muxer.metadata, key.c_str(), value.c_str(), 0);
   Dictionary options;
-  // Without negative_cts_offsets a video without an edit list begins late; without use_metadata_tags our keys are
+  // Without negative_cts_offsets a video without an edit list starts late; without use_metadata_tags custom keys are
   // dropped.
   options.set("movflags", "faststart+negative_cts_offsets+use_metadata_tags");
   options.set("use_editlist", "0");

@@ -21,7 +21,7 @@ std::string serialize(const SegmentNote& note) {
   return tensor_file_bytes(NamedTensors(note.tensors.begin(), note.tensors.end()), note.texts);
 }
 
-/// Takes an entry out of the texts. Throws: std::out_of_range if it is not there.
+/// Removes an entry from the texts and returns it. Throws: std::out_of_range if there is none.
 std::string take(std::map<std::string, std::string>& texts, const char* key) {
   const std::string text = texts.at(key);
   texts.erase(key);
@@ -40,7 +40,8 @@ int64_t take_number(std::map<std::string, std::string>& texts, const char* key) 
 std::string note_bytes(const SegmentNote& note, int64_t first_frame, int64_t frames, std::string_view segment) {
   SegmentNote whole = note;
   const auto add = [&](const char* key, const std::string& text) {
-    FB_CHECK(whole.texts.emplace(key, text).second, "the note's text '", key, "' has the name of one of the writer's");
+    FB_CHECK(whole.texts.emplace(key, text).second, "the note's text '", key,
+             "' uses a name that is reserved for the writer");
   };
   add(kFirstFrame, std::to_string(first_frame));
   add(kFrames, std::to_string(frames));

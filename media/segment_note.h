@@ -1,4 +1,4 @@
-// What is kept beside a segment: how it is known to be whole, and what its maker needs to go on after it.
+// Data stored beside a segment: checksums, and the state that rendering needs to continue after it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,13 +12,13 @@
 
 namespace flashblock {
 
-/// Tensors and texts that belong to a segment; the writer does not look into them.
+/// Tensors and texts of a segment; opaque to the writer.
 struct SegmentNote {
   std::map<std::string, at::Tensor> tensors;  ///< on any device
   std::map<std::string, std::string> texts;
 };
 
-/// A note, and the frames of the segment that it belongs to.
+/// A note and its segment's frames.
 struct ReadNote {
   int64_t first_frame = 0;
   int64_t frames = 0;
@@ -29,7 +29,7 @@ struct ReadNote {
 /// itself) as metadata.
 std::string note_bytes(const SegmentNote& note, int64_t first_frame, int64_t frames, std::string_view segment);
 
-/// Reads a note and the segment it belongs to; nothing if either is missing, cut short or changed.
+/// Reads a note and checks its segment; nullopt if either is missing, truncated or modified.
 std::optional<ReadNote> read_note(const std::filesystem::path& note, const std::filesystem::path& segment);
 
 }  // namespace flashblock

@@ -34,7 +34,7 @@ void VideoFormat::validate() const {
 
 int64_t estimated_bytes(const VideoFormat& format, int64_t frames) {
   const int64_t bits_per_pixel =
-      2;  // one in the segments, one in the video: several times what crf 18 takes of most scenes
+      2;  // one in the segments, one in the video: several times what most scenes need at crf 18
   return format.width * format.height * frames * bits_per_pixel / 8;
 }
 

@@ -20,15 +20,15 @@ struct VideoFormat {
   int64_t fps = 16;    ///< frames per second, 1 to 240; one frame is 1000 ticks of the video's clock
   EncoderSettings encoder;
 
-  /// Throws: ConfigError for anything the encoder would refuse, with what was found and what is wanted.
+  /// Throws: ConfigError for settings that the encoder rejects: what was found and what was wanted.
   void validate() const;
 };
 
-/// Bytes that `frames` frames are expected to take at most, segments and video together (they exist side by side while
-/// the segments are joined). An estimate on the safe side: grainy material at crf 18 stays below it.
+/// Estimated upper bound for the size of `frames` frames, segments and video together (both exist while the segments
+/// are joined). Conservative: grainy material at crf 18 stays below it.
 int64_t estimated_bytes(const VideoFormat& format, int64_t frames);
 
-/// The media libraries in use, "FFmpeg 5.1.9, OpenCV 4.6.0" say, for reports.
+/// The media libraries in use, e.g. "FFmpeg 5.1.9, OpenCV 4.6.0".
 std::string media_library_versions();
 
 }  // namespace flashblock

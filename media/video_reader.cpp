@@ -57,7 +57,7 @@ VideoInfo describe(const AVFormatContext& input, const AVStream& stream) {
 }  // namespace
 
 struct VideoReader::State {
-  std::string what;  ///< begins every error
+  std::string what;  ///< prefix of every error message
   InputPtr input;
   const AVStream* stream = nullptr;
   CodecContextPtr decoder;
@@ -66,7 +66,7 @@ struct VideoReader::State {
   FramePtr frame = make_frame();
   bool flushing = false;
 
-  /// Hands the decoder the stream's next packet, or the end of the stream.
+  /// Sends the decoder the stream's next packet, or the end of the stream.
   void feed();
 };
 
@@ -90,7 +90,7 @@ VideoReader::VideoReader(const std::filesystem::path& file) : state_(std::make_u
   const AVCodec* codec = nullptr;
   const int index = av_find_best_stream(state_->input.get(), AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
   if (index < 0)
-    throw MediaError(state_->what + ": found no video in it that this FFmpeg decodes, wanted H.264 in MP4");
+    throw MediaError(state_->what + ": found no video stream that this build of FFmpeg decodes, wanted H.264 in MP4");
   state_->stream = state_->input->streams[index];
   state_->decoder = open_decoder(*state_->stream, codec, state_->what);
   state_->info = describe(*state_->input, *state_->stream);
@@ -128,7 +128,7 @@ at::Tensor read_video(const std::filesystem::path& file, int64_t last_frames) {
     frames.push_back(frame.rgb);
     if (frames.size() > kept) frames.pop_front();
   }
-  if (frames.empty()) throw MediaError("cannot read " + file.string() + ": found no frames in it");
+  if (frames.empty()) throw MediaError("cannot read " + file.string() + ": found no frames");
   return from_rgb24(at::stack(std::vector<at::Tensor>(frames.begin(), frames.end())));
 }
 

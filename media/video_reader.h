@@ -1,4 +1,4 @@
-// Reads the frames of a video back.
+// Decodes video files.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,7 +12,7 @@
 
 namespace flashblock {
 
-/// What a video's container and stream say.
+/// Properties of a video file, from its container and its stream.
 struct VideoInfo {
   int64_t width = 0;         ///< pixels
   int64_t height = 0;        ///< pixels
@@ -38,7 +38,7 @@ struct VideoFrame {
 /// Thread safety: none; one thread at a time.
 class VideoReader {
  public:
-  /// Opens a video file. Throws: MediaError if there is none in it.
+  /// Opens a video file. Throws: MediaError if it holds no video stream.
   explicit VideoReader(const std::filesystem::path& file);
   ~VideoReader();
   VideoReader(VideoReader&&) noexcept;

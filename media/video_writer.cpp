@@ -25,7 +25,7 @@ namespace flashblock {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kInitChecksum = "init.sha256";  // in each note: of the init segment that its segment goes with
+constexpr const char* kInitChecksum = "init.sha256";  // in each note: of the segment's init segment
 constexpr const char* kInitSegment = "init.mp4";
 
 Remedy another_name() { return {"choose another name", "output", ""}; }
@@ -50,13 +50,13 @@ void remove_tree(const fs::path& path) {
   if (error) fail("remove", path, error.value());
 }
 
-/// True unless the folder holds at most what a run leaves that ends before its first segment.
+/// False if the folder holds only what a run leaves that ends before its first segment.
 bool holds_work(const fs::path& parts) {
   if (!fs::is_directory(parts)) return true;
   for (const fs::directory_entry& entry : fs::directory_iterator(parts)) {
     const fs::path name = entry.path().filename(), extension = name.extension();
     const bool early = name == kInitSegment || extension == ".json" || extension == ".yaml" || extension == ".part" ||
-                       extension == ".safetensors";  // a segment's note has its name just before the segment
+                       extension == ".safetensors";  // a segment's note is renamed just before the segment
     if (!early) return true;
   }
   return false;
@@ -93,21 +93,22 @@ void check_folder(const fs::path& folder, int64_t needed_bytes) {
   }
 }
 
-/// What `NAME.parts` is called while it is deleted.
+/// The name of `NAME.parts` while it is deleted.
 fs::path leftovers(const fs::path& video) { return fs::path(video).replace_extension(".parts-done"); }
 
-/// Takes the folder for this process; the lock goes with the process, however it ends.
+/// Locks the folder for this process; the lock is released when the process ends, however it ends.
 FileDescriptor lock_folder(const fs::path& folder) {
   FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!descriptor) fail("open", folder, errno);
   if (::flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    throw ConfigError(folder.string() + " is in use: another flashblock writes this video; wait for it, or stop it");
+    throw ConfigError(folder.string() +
+                      " is in use: another flashblock process writes this video; wait for it, or stop it");
   }
   return descriptor;
 }
 
-/// The whole pieces of an earlier run, up to the first that is missing or damaged. Throws: ConfigError if they belong
-/// to another init segment.
+/// The complete segments of an earlier run, up to the first that is missing or damaged. Throws: ConfigError if they
+/// belong to another init segment.
 std::vector<Segment> find_segments(const fs::path& parts, const std::string& init_checksum) {
   std::vector<Segment> segments;
   int64_t frames = 0;
@@ -126,7 +127,7 @@ std::vector<Segment> find_segments(const fs::path& parts, const std::string& ini
   }
 }
 
-/// Frames as 8-bit RGB, the frames from `limit` on left out.
+/// Frames as 8-bit RGB, without the frames from `limit` on.
 at::Tensor to_rgb(const at::Tensor& frames, int64_t limit, const VideoFormat& format) {
   FB_CHECK(frames.is_cpu() && frames.dim() == 4 && frames.size(0) >= 1, "wanted frames on the CPU");
   const at::Tensor kept = frames.narrow(0, 0, std::min(limit, frames.size(0)));
@@ -162,7 +163,7 @@ VideoWriter::VideoWriter(fs::path video, const VideoFormat& format, ExistingVide
   check_video_can_be_written(video_, existing);
   if (::mkdir(parts_.c_str(), 0777) != 0 && errno != EEXIST) fail("create", parts_, errno);
   lock_ = lock_folder(parts_);
-  sync_folder(folder_of(video_));  // the folder's own name survives a power cut, too
+  sync_folder(folder_of(video_));  // so that the folder itself survives a power failure
   const std::string init_segment = encode_init_segment(format_);
   init_checksum_ = sha256(init_segment);
   if (existing == ExistingVideo::kResume) segments_ = find_segments(parts_, init_checksum_);
@@ -183,8 +184,8 @@ Segment VideoWriter::write(const at::Tensor& frames, const SegmentNote& note) {
   AtomicFile note_file(note_of(segment.file)), segment_file(segment.file);
   note_file.write(note_bytes(whole, first_frame, segment.frames, fragment));
   segment_file.write(fragment);
-  // The folder is synced once for both: a power cut that keeps one of the names only leaves a segment that does not
-  // count.
+  // The folder is synced once for both: a power failure that keeps only one of the names leaves a segment that is
+  // ignored.
   note_file.commit(FolderSync::kLater);
   segment_file.commit(FolderSync::kLater);
   sync_folder(parts_);
@@ -195,7 +196,7 @@ Segment VideoWriter::write(const at::Tensor& frames, const SegmentNote& note) {
 SegmentNote VideoWriter::note(int64_t segment) const {
   const fs::path& file = segments_.at(static_cast<size_t>(segment)).file;
   auto found = read_note(note_of(file), file);
-  if (!found) throw MediaError(note_of(file).string() + " was changed while it was in use: leave the folder alone");
+  if (!found) throw MediaError(note_of(file).string() + " was modified while it was in use");
   return std::move(found->note);
 }
 
@@ -222,7 +223,7 @@ void VideoWriter::keep_file(const std::string& name, std::string_view text) {
 }
 
 void VideoWriter::remove_parts() {
-  // Renamed first: whatever ends the program in between, half a folder is never taken for an unfinished video.
+  // Renamed first: if the program is killed in between, the rest is not taken for an unfinished video.
   std::error_code error;
   remove_leftovers(video_);
   fs::rename(parts_, leftovers(video_), error);

@@ -1,4 +1,4 @@
-// Writes a video block by block: a folder of playable segments while it grows, one MP4 when it is complete.
+// Writes a video block by block: a folder of playable segments during the render, one MP4 when it is complete.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +13,14 @@
 
 namespace flashblock {
 
-/// What to do with a video, or unfinished work, that is already there.
+/// What to do if the video or its segments already exist.
 enum class ExistingVideo {
-  kRefuse,   ///< leave it alone and say so
-  kResume,   ///< continue after its last whole segment; a finished video is refused
-  kReplace,  ///< the segments are deleted at once, the old video is replaced when the new one is complete
+  kRefuse,   ///< an error
+  kResume,   ///< continue after the last complete segment; a finished video is an error
+  kReplace,  ///< delete the segments at once, replace the old video when the new one is complete
 };
 
-/// What there is of a video.
+/// Which files of a video exist.
 enum class VideoState {
   kAbsent,      ///< neither video nor segments
   kUnfinished,  ///< NAME.parts
@@ -34,60 +34,60 @@ struct Segment {
   int64_t frames = 0;
 };
 
-/// `NAME.parts`, the folder that holds the pieces of `NAME.mp4`.
+/// `NAME.parts`, the folder that holds the segments of `NAME.mp4`.
 std::filesystem::path parts_folder(const std::filesystem::path& video);
 
 VideoState video_state(const std::filesystem::path& video);
 
-/// Deletes what a run left that was ended while it deleted `NAME.parts` of the finished video.
+/// Deletes what is left over if a run was killed while it deleted `NAME.parts` of the finished video.
 void remove_leftovers(const std::filesystem::path& video);
 
-/// Tells early, before any model is loaded, whether `video` can be written.
+/// Checks early, before any model is loaded, that `video` can be written.
 /// Throws: ConfigError if it does not end in .mp4, or exists and `existing` forbids that; MediaError if its folder is
 /// missing, cannot be written, or has less than `needed_bytes` free.
 void check_video_can_be_written(const std::filesystem::path& video, ExistingVideo existing, int64_t needed_bytes = 0);
 
 /// Writes one video. While it grows, `NAME.parts/` holds `init.mp4` and `000000.m4s`, `000001.m4s`, ...: each appears
-/// whole or not at all, whatever kills the program, and `cat NAME.parts/init.mp4 NAME.parts/0*.m4s` plays. Beside each
-/// lies its note, `000000.safetensors`, with checksums of both: a segment counts only with its note. `join` copies
-/// them, without encoding again, into `NAME.mp4`. Thread safety: none inside; one thread at a time. Two writers, of two
-/// processes even, never share a video (the folder is locked).
+/// complete or not at all, even if the program is killed, and `cat NAME.parts/init.mp4 NAME.parts/0*.m4s` plays. Each
+/// has a note, `000000.safetensors`, with checksums of both: a segment without its note is ignored. `join` copies the
+/// segments, without encoding them again, into `NAME.mp4`. Thread safety: none; one thread at a time. Two writers, even
+/// in two processes, never share a video (the folder is locked).
 class VideoWriter {
  public:
-  /// Creates `NAME.parts` and its init segment, or with kResume takes over the whole segments that are there.
-  /// `frame_limit`: the video's exact length in frames; what is written beyond it is left out. 0: no limit.
+  /// Creates `NAME.parts` and its init segment, or with kResume continues after the complete segments.
+  /// `frame_limit`: the video's exact length in frames; frames beyond it are dropped. 0: no limit.
   /// Throws: what check_video_can_be_written throws; ConfigError if resumed segments have another format, or another
   /// program writes this video; MediaError.
   VideoWriter(std::filesystem::path video, const VideoFormat& format, ExistingVideo existing, int64_t frame_limit = 0);
   VideoWriter(const VideoWriter&) = delete;
   VideoWriter& operator=(const VideoWriter&) = delete;
 
-  /// Encodes one frame block and puts its segment and its note on disk, synced. Returns the segment, for a preview say;
-  /// its `frames` is 0, and nothing is written, once the frame limit is reached. Shape: `frames` [T, 3, H, W] float in
-  /// [0, 1] or [T, H, W, 3] uint8 (to_rgb24), on the CPU, T >= 1. Throws: MediaError (a full disk, a failing encoder);
-  /// the segments before stay whole.
+  /// Encodes one frame block and writes its segment and its note to disk, synced. Returns the segment, e.g. for a
+  /// preview; its `frames` is 0, and nothing is written, once the frame limit is reached. Shape: `frames` [T, 3, H, W]
+  /// float in [0, 1] or [T, H, W, 3] uint8 (to_rgb24), on the CPU, T >= 1. Throws: MediaError (a full disk, a failing
+  /// encoder); the segments before stay complete.
   Segment write(const at::Tensor& frames, const SegmentNote& note = {});
 
   /// The note of a segment. Throws: MediaError if it has been changed since it was checked.
   SegmentNote note(int64_t segment) const;
 
-  /// Forgets and deletes all segments but the first `count`, so that writing goes on from there.
+  /// Deletes all segments but the first `count`, so that writing continues from there.
   void keep_segments(int64_t count);
 
-  /// Copies the segments into the video, with `metadata` as its tags. Written under another name, synced, renamed.
+  /// Copies the segments into the video, with `metadata` as its tags. Written under a temporary name, synced, renamed.
   /// Throws: MediaError; then nothing is under the final name, and the segments remain.
   void join(const std::map<std::string, std::string>& metadata);
 
-  /// Puts another file into `NAME.parts`, atomically and synced. Throws: MediaError.
+  /// Writes another file into `NAME.parts`, atomically and synced. Throws: MediaError.
   void keep_file(const std::string& name, std::string_view text);
 
-  /// Deletes `NAME.parts`. Call it when the video is joined.
+  /// Deletes `NAME.parts`. Call after join().
   void remove_parts();
 
   const VideoFormat& format() const { return format_; }
   const std::filesystem::path& video() const { return video_; }
   std::filesystem::path init_segment() const;
-  /// Whole segments so far, those of an earlier, interrupted run included.
+  /// Complete segments so far, including those of an earlier run that was interrupted.
   const std::vector<Segment>& segments() const { return segments_; }
   /// Frames in these segments.
   int64_t frames() const;

@@ -55,7 +55,7 @@ std::string searchable_name(const std::filesystem::path& path) {
   std::string name;
   std::filesystem::path rest = path;
   for (int names = 0; names < 3 && rest.has_filename(); ++names, rest = rest.parent_path())
-    name = "/" + rest.filename().string() + name;
+    name = '/' + rest.filename().string() + name;
   for (char& c : name)
     c = c == '-' || c == '.' || c == '+' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return name;

@@ -1,5 +1,7 @@
 #include "render/cost_estimate.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 
 #include "core/memory_meter.h"

@@ -1,5 +1,6 @@
 #include "render/cost_probe.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 

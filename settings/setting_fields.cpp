@@ -4,7 +4,7 @@
 #include <sstream>
 #include <tuple>
 
-#include "attention/refresh_gate.h"
+#include "attention/policies/published_gate.h"
 #include "settings/gate_file.h"
 
 namespace flashblock::fields {

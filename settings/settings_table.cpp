@@ -1,3 +1,4 @@
+#include "attention/refresh_policy.h"
 #include "settings/settings_table.h"
 
 #include <stdexcept>
@@ -35,8 +36,9 @@ Setting row(std::string name, SettingField field, std::string help, SettingOptio
 
 bool has_no_frames(const RenderConfig& config) { return !config.frames.has_value(); }
 bool is_sparse(const RenderConfig& config) { return config.attention.density != 0; }
-std::function<bool(const RenderConfig&)> is_policy(RefreshPolicy policy) {
-  return [policy](const RenderConfig& config) { return config.attention.refresh == policy; };
+/// Whether the refresh policy depends on the key.
+std::function<bool(const RenderConfig&)> policy_reads(std::string key) {
+  return [key = std::move(key)](const RenderConfig& config) { return config.attention.refresh->reads(key); };
 }
 
 /// What a video shows, how long and how large it is, and what it starts from.
@@ -137,13 +139,13 @@ std::vector<Setting> attention_settings() {
       row("attention.refresh", choice(attention(&AttentionConfig::refresh), parse_refresh_policy),
           "When the external attention is refreshed"),
       row("attention.gate", gate(), "Of published_gate, which needs it: the table of heads to refresh", {},
-          {.identity = IdentityRole::kChecksum, .is_in_use = is_policy(RefreshPolicy::kPublishedGate)}),
+          {.identity = IdentityRole::kChecksum, .is_in_use = policy_reads("attention.gate")}),
       row("attention.interval", integer(attention(&AttentionConfig::interval), 1, 1000),
-          "Of every_nth: passes from one refresh to the next", {}, {.is_in_use = is_policy(RefreshPolicy::kEveryNth)}),
+          "Of every_nth: passes from one refresh to the next", {}, {.is_in_use = policy_reads("attention.interval")}),
       row("attention.bound", number(attention(&AttentionConfig::bound), 0, 1000),
           "Of error_bound: a head is refreshed when reusing it would be off by more than this part of an average "
           "head's output",
-          {}, {.is_in_use = is_policy(RefreshPolicy::kErrorBound)}),
+          {}, {.is_in_use = policy_reads("attention.bound")}),
       row("attention.correction", choice(attention(&AttentionConfig::correction), parse_correction),
           "Correction of a reused state: with mean_key its log-sum-exp follows the queries to first order"),
       row("attention.density", number(attention(&AttentionConfig::density), 0, 1),

@@ -34,7 +34,7 @@ TEST(FileIdentity, ChecksumsAreKeptUntilTheFileChanges) {
   const fs::path file = folder / "weights";
   write(file, "one");
   const FileCache cache(folder / "cache", 1 << 20);
-  EXPECT_EQ(kept_file_sha256(file, cache), sha256("one"));
+  EXPECT_EQ(cached_file_sha256(file, cache), sha256("one"));
   // Another content behind the same identity shows that nothing was read again.
   const auto time = fs::last_write_time(file);
   {
@@ -42,17 +42,17 @@ TEST(FileIdentity, ChecksumsAreKeptUntilTheFileChanges) {
     stream << "two";
   }
   fs::last_write_time(file, time);
-  EXPECT_EQ(kept_file_sha256(file, cache), sha256("one"));
-  EXPECT_EQ(kept_file_sha256(file, FileCache("", 0)), sha256("two"));
+  EXPECT_EQ(cached_file_sha256(file, cache), sha256("one"));
+  EXPECT_EQ(cached_file_sha256(file, FileCache("", 0)), sha256("two"));
   fs::last_write_time(file, time + std::chrono::seconds(2));
-  EXPECT_EQ(kept_file_sha256(file, cache), sha256("two"));
+  EXPECT_EQ(cached_file_sha256(file, cache), sha256("two"));
   // What is kept is not believed if it is damaged.
   for (const auto& entry : fs::directory_iterator(folder / "cache")) write(entry.path(), "nonsense");
-  EXPECT_EQ(kept_file_sha256(file, cache), sha256("two"));
+  EXPECT_EQ(cached_file_sha256(file, cache), sha256("two"));
   std::stop_source stop;
   stop.request_stop();
   fs::last_write_time(file, time + std::chrono::seconds(4));
-  EXPECT_EQ(kept_file_sha256(file, cache, stop.get_token()), "");
+  EXPECT_EQ(cached_file_sha256(file, cache, stop.get_token()), "");
 }
 
 }  // namespace

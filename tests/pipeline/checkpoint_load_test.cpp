@@ -141,7 +141,7 @@ class CheckpointLoad : public ::testing::Test {
     video_ = new RecordedVideo("pipeline_full");
     video_->plan.blocks = 1;
     video_->options.recipe.steps = {1000, 500};
-    tensors_ = formula_tensors(transformer_shapes(video_->video));
+    tensors_ = formula_tensors(transformer_shapes(video_->config()));
     others_ = with_other_numbers(tensors_);
     plain_ = latents();
   }

@@ -5,7 +5,7 @@
 
 #include <atomic>
 #include <chrono>
-#include <numeric>
+#include <memory>
 #include <set>
 #include <stdexcept>
 #include <thread>
@@ -17,7 +17,6 @@ namespace {
 using namespace std::chrono_literals;
 using Lane = RenderLine::Lane;
 
-/// LibTorch's thread count in the calling thread: as on a machine of that many cores.
 class Line : public ::testing::TestWithParam<Overlap> {
  protected:
   /// Puts 0 to 19 into a decoding and a writing stage, which throws for `faulty`. Returns what was written.

@@ -4,8 +4,10 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "core/profile.h"
+#include "models/model_config.h"
 #include "pipeline/recording.h"
 #include "pipeline/render_session.h"
 #include "tests/support/formula_checkpoint.h"
@@ -41,6 +43,8 @@ class RecordedVideo {
   /// The embedding of another prompt, in formula numbers.
   at::Tensor other_prompt() const;
 
+  /// Sizes and recipe of the published implementation's run.
+  const nlohmann::json& config() const { return config_; }
   const VideoTransformer& transformer() const { return *transformer_; }
 
   std::shared_ptr<const WeightStore> data;
