@@ -14,7 +14,7 @@
 namespace flashblock {
 namespace {
 
-double mean_of(const at::Tensor& x) { return x.mean(at::kDouble).item<double>(); }
+double mean_value(const at::Tensor& x) { return x.mean(at::kDouble).item<double>(); }
 
 at::Tensor gray_of(const at::Tensor& pixels) { return pixels.mean(1); }  // [T, 3, H, W] to [T, H, W]
 
@@ -22,11 +22,11 @@ FrameStatistics statistics_of(const at::Tensor& pixels, const at::Tensor& gray) 
   const int64_t height = gray.size(1), width = gray.size(2);
   const auto steps = [&](int64_t axis, int64_t length) {
     if (length < 2) return 0.0;
-    return mean_of((gray.narrow(axis, 1, length - 1) - gray.narrow(axis, 0, length - 1)).abs());
+    return mean_value((gray.narrow(axis, 1, length - 1) - gray.narrow(axis, 0, length - 1)).abs());
   };
-  return {.brightness = mean_of(gray),
-          .contrast = mean_of(gray.flatten(1).std(/*dim=*/1, /*unbiased=*/false)),
-          .saturation = mean_of(pixels.amax(1) - pixels.amin(1)),
+  return {.brightness = mean_value(gray),
+          .contrast = mean_value(gray.flatten(1).std(/*dim=*/1, /*unbiased=*/false)),
+          .saturation = mean_value(pixels.amax(1) - pixels.amin(1)),
           .sharpness = steps(2, width) + steps(1, height)};
 }
 
@@ -68,13 +68,14 @@ void VideoMeter::measure_motion(const at::Tensor& gray, BlockMeasures& measures)
   const int64_t count = all.size(0);
   if (count >= 2) {
     const at::Tensor change = all.narrow(0, 1, count - 1) - all.narrow(0, 0, count - 1);
-    if (before > 0) measures.change_at_border = mean_of(change[before - 1].abs());
+    if (before > 0) measures.change_at_border = mean_value(change[before - 1].abs());
     const int64_t within = gray.size(0) - 1;
-    if (within > 0) measures.change_within = mean_of(change.narrow(0, change.size(0) - within, within).abs());
+    if (within > 0) measures.change_within = mean_value(change.narrow(0, change.size(0) - within, within).abs());
     // Of the changes, the first reaches back to the frame before last: with two frames before the block, every
     // frame of the block has a second difference.
     const int64_t second = change.size(0) - 1;
-    if (second > 0) measures.flicker = mean_of((change.narrow(0, 1, second) - change.narrow(0, 0, second)).abs()) / 2;
+    if (second > 0)
+      measures.flicker = mean_value((change.narrow(0, 1, second) - change.narrow(0, 0, second)).abs()) / 2;
   }
   last_gray_ = all.narrow(0, std::max<int64_t>(0, count - 2), std::min<int64_t>(2, count)).clone();
 }
@@ -84,12 +85,12 @@ void VideoMeter::compare(const at::Tensor& latents, const at::Tensor& rgb, Block
   const size_t index = blocks_.size();
   FB_CHECK(index < reference.latents.size(), "the reference ends before this video");
   const at::Tensor& other = reference.latents[index];
-  measures.latent_error = mean_of((latents - other).square());
+  measures.latent_error = mean_value((latents - other).square());
   if (reference.latent_range() > 0) {
     measures.latent_ssim = ssim(latents.flatten(0, 2), other.flatten(0, 2), reference.latent_range());
   }
   const at::Tensor pixels = from_rgb24(rgb), other_pixels = from_rgb24(reference.rgb[index]);
-  measures.frame_error = mean_of((pixels - other_pixels).square());
+  measures.frame_error = mean_value((pixels - other_pixels).square());
   measures.frame_ssim = ssim(pixels.flatten(0, 1), other_pixels.flatten(0, 1), 1.0);
 }
 

@@ -10,7 +10,7 @@ namespace flashblock {
 namespace {
 
 /// JPEG's own colours: BT.601, full range.
-FramePtr as_frame(const at::Tensor& rgb) {
+FramePtr as_jpeg_frame(const at::Tensor& rgb) {
   const int height = static_cast<int>(rgb.size(0)), width = static_cast<int>(rgb.size(1));
   FramePtr frame = make_frame();
   frame->format = AV_PIX_FMT_YUVJ444P;
@@ -51,7 +51,7 @@ std::string encode_jpeg(const at::Tensor& image, int quantizer) {
   encoder->flags |= AV_CODEC_FLAG_QSCALE | AV_CODEC_FLAG_BITEXACT;
   encoder->global_quality = quantizer * FF_QP2LAMBDA;
   check_ffmpeg(avcodec_open2(encoder.get(), codec, nullptr), "cannot start the JPEG encoder");
-  const FramePtr frame = as_frame(rgb);
+  const FramePtr frame = as_jpeg_frame(rgb);
   frame->quality = encoder->global_quality;
   const PacketPtr packet = make_packet();
   check_ffmpeg(avcodec_send_frame(encoder.get(), frame.get()), "cannot encode a JPEG");

@@ -15,7 +15,7 @@ namespace flashblock {
 namespace {
 
 /// Shape: `rgb` [H, W, 3] uint8, contiguous.
-FramePtr as_frame(const at::Tensor& rgb) {
+FramePtr as_rgb_frame(const at::Tensor& rgb) {
   FramePtr frame = make_frame();
   frame->format = AV_PIX_FMT_RGB24;
   frame->height = static_cast<int>(rgb.size(0));
@@ -39,7 +39,7 @@ PacketPtr encode(const at::Tensor& rgb) {
   encoder->time_base = {1, 1};
   encoder->thread_count = 1;
   check_ffmpeg(avcodec_open2(encoder.get(), codec, nullptr), "cannot start the PNG encoder");
-  const FramePtr frame = as_frame(rgb);
+  const FramePtr frame = as_rgb_frame(rgb);
   PacketPtr packet = make_packet();
   check_ffmpeg(avcodec_send_frame(encoder.get(), frame.get()), "cannot encode a PNG");
   check_ffmpeg(avcodec_send_frame(encoder.get(), nullptr), "cannot encode a PNG");

@@ -32,7 +32,7 @@ constexpr int64_t kBuckets = 32;
 std::string layer_name(int64_t layer, const char* tensor) { return "blocks." + std::to_string(layer) + "." + tensor; }
 
 /// Root mean square norm. Numerics: float32 up to one rounding to the dtype of the weight, then times the weight.
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight) {
+at::Tensor t5_norm(const at::Tensor& x, const at::Tensor& weight) {
   const at::Tensor mean_square = x.to(at::kFloat).pow(2).mean(-1, /*keepdim=*/true);
   return weight * (x * at::rsqrt(mean_square + kEpsilon)).to(weight.scalar_type());
 }
@@ -194,8 +194,8 @@ TextEncoder::Work TextEncoder::begin(const TokenBatch& tokens) const {
 void TextEncoder::run_layer(const Layer& layer, Work& work) const {
   const int64_t batch = work.x.size(0), length = work.x.size(1);
   const at::Tensor key_padding = work.padding.view({batch, 1, 1, length});
-  work.x = work.x + self_attention(layer, rms_norm(work.x, layer.norm1), work.buckets, key_padding);
-  const at::Tensor f = rms_norm(work.x, layer.norm2);
+  work.x = work.x + self_attention(layer, t5_norm(work.x, layer.norm1), work.buckets, key_padding);
+  const at::Tensor f = t5_norm(work.x, layer.norm2);
   work.x = work.x + at::linear(at::linear(f, layer.linear) * gelu_tanh(at::linear(f, layer.gate)), layer.projection);
 }
 
@@ -210,7 +210,7 @@ std::vector<at::Tensor> TextEncoder::forward(const std::vector<TokenBatch>& toke
   const at::Tensor norm = weights_->tensor("norm.weight").to(device_, dtype_);
   std::vector<at::Tensor> embeddings;
   for (size_t i = 0; i < works.size(); ++i) {
-    const at::Tensor x = rms_norm(works[i].x, norm).masked_fill(works[i].padding.unsqueeze(-1), 0);
+    const at::Tensor x = t5_norm(works[i].x, norm).masked_fill(works[i].padding.unsqueeze(-1), 0);
     const int64_t padding = tokens[i].ids.size(1) - x.size(1);
     embeddings.push_back(at::cat({x, at::zeros({x.size(0), padding, config_.dim}, x.options())}, 1));
   }

@@ -16,7 +16,7 @@
 namespace flashblock {
 namespace {
 
-using Json = nlohmann::json;
+using RequestJson = nlohmann::json;
 
 /// Largest whole number that every JSON reader holds exactly. Source: RFC 8259, section 6.
 constexpr uint64_t kLargestSeed = (uint64_t{1} << 53) - 1;
@@ -26,7 +26,7 @@ constexpr uint64_t kLargestSeed = (uint64_t{1} << 53) - 1;
 }
 
 /// Numbers come as numbers, or as OpenAI's clients send them: as text.
-double number(const std::string& key, const Json& value, const std::string& wanted) {
+double number(const std::string& key, const RequestJson& value, const std::string& wanted) {
   double result = 0;
   if (value.is_number()) {
     result = value.get<double>();
@@ -41,7 +41,7 @@ double number(const std::string& key, const Json& value, const std::string& want
   return result;
 }
 
-uint64_t whole_number(const std::string& key, const Json& value) {
+uint64_t whole_number(const std::string& key, const RequestJson& value) {
   const std::string wanted = "a whole number from 0 to " + std::to_string(kLargestSeed);
   uint64_t result = 0;
   if (value.is_number_unsigned()) {
@@ -57,7 +57,7 @@ uint64_t whole_number(const std::string& key, const Json& value) {
   return result;
 }
 
-std::pair<int64_t, int64_t> size(const Json& value) {
+std::pair<int64_t, int64_t> size(const RequestJson& value) {
   const std::string wanted = "a size such as 832x480";
   if (!value.is_string()) refuse("size", wanted);
   const std::string& text = value.get_ref<const std::string&>();
@@ -70,7 +70,7 @@ std::pair<int64_t, int64_t> size(const Json& value) {
   return {width, height};
 }
 
-void check_keys(const Json& object, const std::string& where, std::initializer_list<const char*> known) {
+void check_keys(const RequestJson& object, const std::string& where, std::initializer_list<const char*> known) {
   for (const auto& [key, value] : object.items()) {
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
     std::string list;
@@ -98,7 +98,7 @@ RequestPlanner::RequestPlanner(std::vector<ConfigLayer> layers, const Transforme
                                const VideoLimits& limits)
     : layers_(std::move(layers)), transformer_(transformer), limits_(limits), defaults_(resolve_config(layers_)) {}
 
-Video RequestPlanner::plan(const Json& document) const {
+Video RequestPlanner::plan(const RequestJson& document) const {
   if (!document.is_object()) throw ApiError({400, "invalid_json", "wanted a JSON object"});
   check_keys(document, "the request", {"prompt", "model", "seconds", "size", "seed", "timeline"});
   const auto given = [&](const char* key) { return document.contains(key) && !document.at(key).is_null(); };
@@ -108,14 +108,14 @@ Video RequestPlanner::plan(const Json& document) const {
     throw ApiError({404, "model_not_found", "model: wanted " + wanted, "model"});
   }
   Video video{.model = defaults_.model.name, .fps = defaults_.fps};
-  video.prompt = checked_prompt(given("prompt") ? document.at("prompt") : Json(), limits_.prompt_characters);
+  video.prompt = checked_prompt(given("prompt") ? document.at("prompt") : RequestJson(), limits_.prompt_characters);
   if (given("timeline")) video.timeline = timeline(document.at("timeline"));
   std::tie(video.width, video.height) =
       given("size") ? size(document.at("size")) : std::pair(defaults_.width, defaults_.height);
   if (video.width > limits_.pixels / video.height) {
     refuse("size", "at most " + std::to_string(limits_.pixels) + " pixels");
   }
-  video.frames = frames(given("seconds") ? document.at("seconds") : Json());
+  video.frames = frames(given("seconds") ? document.at("seconds") : RequestJson());
   video.seed = given("seed") ? whole_number("seed", document.at("seed")) : resolve_config(layers_).seed.value();
   try {
     const RenderSetup setup = set_up_render(config(video), transformer_);
@@ -131,7 +131,7 @@ Video RequestPlanner::plan(const Json& document) const {
   return video;
 }
 
-std::string checked_prompt(const Json& value, size_t most_characters) {
+std::string checked_prompt(const RequestJson& value, size_t most_characters) {
   if (!value.is_string()) refuse("prompt", "a text: what to show");
   const std::string& prompt = value.get_ref<const std::string&>();
   const bool printable =
@@ -145,12 +145,12 @@ std::string checked_prompt(const Json& value, size_t most_characters) {
   return prompt;
 }
 
-std::vector<VideoPrompt> RequestPlanner::timeline(const Json& list) const {
+std::vector<VideoPrompt> RequestPlanner::timeline(const RequestJson& list) const {
   const std::string wanted = "a list of {\"at\": seconds, \"prompt\": text}";
   if (!list.is_array()) refuse("timeline", wanted);
   if (list.size() > limits_.prompts) refuse("timeline", "at most " + std::to_string(limits_.prompts) + " prompts");
   std::vector<VideoPrompt> timeline;
-  for (const Json& entry : list) {
+  for (const RequestJson& entry : list) {
     if (!entry.is_object() || !entry.contains("at") || !entry.contains("prompt")) refuse("timeline", wanted);
     check_keys(entry, "the timeline", {"at", "prompt"});
     const double seconds = number("timeline.at", entry.at("at"), "seconds after the beginning");
@@ -160,7 +160,7 @@ std::vector<VideoPrompt> RequestPlanner::timeline(const Json& list) const {
   return timeline;
 }
 
-int64_t RequestPlanner::frames(const Json& seconds_or_null) const {
+int64_t RequestPlanner::frames(const RequestJson& seconds_or_null) const {
   const auto fps = static_cast<double>(defaults_.fps);
   const double most = std::max(limits_.seconds, static_cast<double>(defaults_.rendered_frames()) / fps);
   if (seconds_or_null.is_null()) return defaults_.rendered_frames();

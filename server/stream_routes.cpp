@@ -11,9 +11,9 @@ namespace {
 
 using Found = VideoStreams::Found;
 
-constexpr int64_t kSliceBytes = 128 * 1024;  // in memory for one viewer
+constexpr int64_t kStreamSliceBytes = 128 * 1024;  // in memory for one viewer
 /// How long a viewer waits for a segment before the server checks that it is still connected.
-constexpr std::chrono::milliseconds kCheckInterval{250};
+constexpr std::chrono::milliseconds kStreamCheckInterval{250};
 
 const VideoStream& stream_of(const Found& found) {
   if (found.stream) return *found.stream;
@@ -21,8 +21,9 @@ const VideoStream& stream_of(const Found& found) {
 }
 
 bool send_segment(const VideoStream& stream, const VideoStream::Segment& segment, BodySink& sink) {
-  for (int64_t done = 0; done < segment.bytes; done += kSliceBytes) {
-    if (!sink.write(stream.read(segment.offset + done, std::min(kSliceBytes, segment.bytes - done)))) return false;
+  for (int64_t done = 0; done < segment.bytes; done += kStreamSliceBytes) {
+    if (!sink.write(stream.read(segment.offset + done, std::min(kStreamSliceBytes, segment.bytes - done))))
+      return false;
   }
   return true;
 }
@@ -31,7 +32,7 @@ bool send_segment(const VideoStream& stream, const VideoStream::Segment& segment
 bool send_segments(const VideoStream& stream, StreamCursor cursor, ViewerCounts& counts, BodySink& sink) {
   if (!sink.write(stream.init_segment())) return false;
   for (;;) {
-    const VideoStream::State state = stream.wait_for_more_than(cursor.position(), kCheckInterval);
+    const VideoStream::State state = stream.wait_for_more_than(cursor.position(), kStreamCheckInterval);
     const int64_t skipped = cursor.skipped(), index = cursor.next(state);
     counts.segments_skipped += cursor.skipped() - skipped;
     if (index < 0) {

@@ -28,7 +28,7 @@ FileDescriptor lock_folder(const fs::path& folder) {
   return descriptor;
 }
 
-Video read_video(const fs::path& folder) {
+Video read_kept_video(const fs::path& folder) {
   std::ifstream stream(folder / kVideoFile);
   Video video = read_stored_video(nlohmann::ordered_json::parse(stream, nullptr, /*allow_exceptions=*/false));
   if (video.id != folder.filename()) throw ConfigError("it is for " + video.id);
@@ -53,7 +53,7 @@ std::vector<Video> VideoFolder::load(std::vector<std::string>& warnings) const {
       continue;
     }
     try {
-      videos.push_back(read_video(entry.path()));
+      videos.push_back(read_kept_video(entry.path()));
     } catch (const Error& error) {
       warnings.push_back((entry.path() / kVideoFile).string() + " is ignored: " + error.what());
     }

@@ -17,7 +17,7 @@
 namespace flashblock {
 namespace {
 
-constexpr int64_t kColours = 3;
+constexpr int64_t kTinyColours = 3;
 constexpr int64_t kSurplusFrames = 3;  // 4 frames per latent frame, except 1 for the first latent frame of a video
 // Output frames per input frame of each TGrow, in order. A file may have more rows: the last ones are used.
 constexpr std::array<int64_t, 3> kFramesPerFrame = {1, 2, 2};
@@ -29,13 +29,13 @@ struct GrowWeights {
   at::Tensor grow;
   ConvWeights convolution;
 };
-using StageWeights = std::variant<MemBlockWeights, GrowWeights>;
+using TinyStageWeights = std::variant<MemBlockWeights, GrowWeights>;
 
 /// All tensors of `decoder.*`, in the order of its list of layers; layers without tensors (clamp, ReLU, doubling) are
 /// implied.
 struct Weights {
   ConvWeights input, output;
-  std::vector<std::pair<std::string, StageWeights>> stages;
+  std::vector<std::pair<std::string, TinyStageWeights>> stages;
 };
 
 std::string layer(int64_t index) { return "decoder." + std::to_string(index); }
@@ -44,9 +44,9 @@ int64_t rows_of(const WeightStore& store, const std::string& name, int64_t other
   return store.contains(name) && !store.shape(name).empty() ? store.shape(name)[0] : otherwise;
 }
 
-class Inventory {
+class TinyInventory {
  public:
-  explicit Inventory(const WeightStore& store) : store_(store) {}
+  explicit TinyInventory(const WeightStore& store) : store_(store) {}
 
   /// Layers from `first` on: MemBlocks, and a TGrow with the convolution that follows it, up to the last convolution.
   void find_stages(int64_t first, Weights& weights) const {
@@ -72,8 +72,8 @@ class Inventory {
         channels = grow(last, channels, std::get<GrowWeights>(stage));
     }
     // After the last TGrow come its convolution, a ReLU and the last convolution.
-    table_.add(layer(last + 3) + ".weight", {kColours, channels, 3, 3}, weights.output.weight);
-    table_.add(layer(last + 3) + ".bias", {kColours}, weights.output.bias);
+    table_.add(layer(last + 3) + ".weight", {kTinyColours, channels, 3, 3}, weights.output.weight);
+    table_.add(layer(last + 3) + ".bias", {kTinyColours}, weights.output.bias);
     table_.load(store_, device, at::kFloat, {"encoder."});
   }
 
@@ -136,7 +136,7 @@ at::Tensor TaehvDecoder::Grow::forward(const at::Tensor& frames, FeatureCache&) 
 TaehvDecoder::TaehvDecoder(const WeightStore& store, at::Device device, at::ScalarType dtype)
     : dtype_(dtype), device_(device) {
   Weights weights;
-  Inventory inventory(store);
+  TinyInventory inventory(store);
   inventory.find_stages(3, weights);
   inventory.load(weights, device);
   latent_channels_ = weights.input.weight.size(1);
