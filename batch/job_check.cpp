@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/error_report.h"
 #include "render/render.h"
+#include "settings/config_identity.h"
 
 namespace flashblock {
 namespace {

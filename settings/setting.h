@@ -105,7 +105,7 @@ SettingValue setting_value(const std::optional<T>& value) {
 }
 template <typename T>
 SettingValue setting_value(const T& value) {
-  if constexpr (std::is_enum_v<T>) {
+  if constexpr (std::is_enum_v<T> || std::is_same_v<T, RefreshPolicyRef>) {
     return to_string(value);
   } else {
     return value;
