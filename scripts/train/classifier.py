@@ -110,4 +110,10 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=700)
     options = parser.parse_args()
     log = set_up(3, options.out)
-    save(train(options.videos, options.steps, torch.Generator().manual_seed(3), log), f"{options.out}/classifier.safetensors")
+    save(
+    train(
+        options.videos,
+        options.steps,
+        torch.Generator().manual_seed(3),
+        log),
+         f"{options.out}/classifier.safetensors")

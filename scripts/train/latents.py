@@ -107,4 +107,5 @@ class FirstPool(Pool):
         parts = [encode(self.vae, clips, torch.zeros_like(clips["start"]), 4 * FRAMES - 3)
                  for clips in (world.take(every, part) for part in chunks(len(every["start"]), 128))]
         z, mask = (torch.cat(t).unflatten(0, (count, 2, world.STARTS)).to(DTYPE) for t in zip(*parts))
-        return dict(latents=z, mask=mask[:, :, 0], ids=self.captions(params), complete_ids=self.captions(params, complete=True))
+        return dict(latents=z, mask=mask[:, :, 0], ids=self.captions(
+            params), complete_ids=self.captions(params, complete=True))

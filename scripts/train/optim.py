@@ -52,7 +52,8 @@ class Trainer:
         self.good = None
 
     def state(self):
-        return [p.data for p in self.parameters.values()] + list(self.muon.buffers.values()) + list(self.average.values())
+        return [p.data for p in self.parameters.values()] + list(self.muon.buffers.values()) + \
+                                                       list(self.average.values())
 
     def keep_good_state(self):
         self.good = [t.clone() for t in self.state()]

@@ -57,13 +57,15 @@ class OwnFirsts:
         noise = torch.randn(len(index), *videos.shape[3:], device=DEVICE)
         on_the_way = list(rollout.steps(noise, torch.zeros_like(index)))
         end = on_the_way[-1][1]
-        errors = torch.stack([(end - video).square().flatten(1).mean(1) for video in videos[index].flatten(1, 2).unbind(1)], 1)
+        errors = torch.stack([(end - video).square().flatten(1).mean(1)
+                             for video in videos[index].flatten(1, 2).unbind(1)], 1)
         error, nearest = errors.min(1)
         direction, place = nearest // places, nearest % places
         self.error = float(error.mean())
         self.places = sum(len(p.unique()) for p in place.view(-1, self.chains)) * self.chains / len(place)
         reached = dict(latents=videos[index, direction, place], mask=pool.data["mask"][index, direction], ids=ids)
-        steps = [dict(x=x, sigma=torch.full_like(error, sigma), **reached) for (x, _), sigma in zip(on_the_way[1:], SIGMAS[1:])]
+        steps = [dict(x=x, sigma=torch.full_like(error, sigma), **reached)
+                      for (x, _), sigma in zip(on_the_way[1:], SIGMAS[1:])]
         self.data = {k: torch.cat([step[k] for step in steps]) for k in steps[0]}
         self.order = torch.randperm(len(self.data["x"]), device=DEVICE)
 

@@ -34,7 +34,8 @@ def load(model):
 
 def tokenize(model, prompt, length):
     import sentencepiece
-    segments = sentencepiece.SentencePieceProcessor(model_file=f"{model}/spiece.model").encode(prompt)[:length - 1] + [umt5.EOS]
+    segments = sentencepiece.SentencePieceProcessor(
+        model_file=f"{model}/spiece.model").encode(prompt)[:length - 1] + [umt5.EOS]
     return torch.tensor([segments + [umt5.PAD] * (length - len(segments))])
 
 
@@ -84,8 +85,8 @@ def main():
           f"({1e3 * transformer / options.blocks:.0f} ms a block), decoder {decoder:.2f} s ({1e3 * decoder / frames:.1f} ms a frame)")
     if options.record:
         record["video"] = record["video"].half()
-        save_file({k: v.contiguous() for k, v in record.items()}, options.record,
-                  metadata={"prompt": options.prompt, "seed": str(options.seed), "layout": "noise, latents [1,F,16,H,W]; video [1,T,3,8H,8W] in [0,1]"})
+        save_file({k: v.contiguous() for k, v in record.items()}, options.record, metadata={"prompt": options.prompt,
+                  "seed": str(options.seed), "layout": "noise, latents [1,F,16,H,W]; video [1,T,3,8H,8W] in [0,1]"})
 
 
 if __name__ == "__main__":

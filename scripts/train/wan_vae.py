@@ -60,7 +60,10 @@ class CausalConv3d(nn.Conv3d):
             x = F.pad(x, (0, 0, 0, 0, self.past, 0))
         if history is not None:
             history[self] = x[:, :, -self.past:]
-        return self.stacked_conv(x, weight, bias) if self.stacked else F.conv3d(x, weight, bias, padding=(0, *self.space))
+        return self.stacked_conv(
+    x, weight, bias) if self.stacked else F.conv3d(
+        x, weight, bias, padding=(
+            0, *self.space))
 
     def stacked_conv(self, x, weight, bias):
         batch, channels, frames, height, width = x.shape
@@ -187,7 +190,8 @@ class Encoder(nn.Module):
             if level < 3:
                 layers.append(Downsample(channels, temporal=level > 0))
         self.downsamples = nn.ModuleList(layers)
-        self.middle = nn.ModuleList([ResidualBlock(channels, channels), AttentionBlock(channels), ResidualBlock(channels, channels)])
+        self.middle = nn.ModuleList([ResidualBlock(channels, channels),
+                                    AttentionBlock(channels), ResidualBlock(channels, channels)])
         self.head = nn.ModuleDict({"0": Norm(channels), "2": CausalConv3d(channels, outputs)})
 
     def forward(self, x):
@@ -200,7 +204,8 @@ class Decoder(nn.Module):
         super().__init__()
         channels = widths[3]
         self.conv1 = CausalConv3d(inputs, channels)
-        self.middle = nn.ModuleList([ResidualBlock(channels, channels), AttentionBlock(channels), ResidualBlock(channels, channels)])
+        self.middle = nn.ModuleList([ResidualBlock(channels, channels),
+                                    AttentionBlock(channels), ResidualBlock(channels, channels)])
         layers = []
         for level in (3, 2, 1, 0):
             width = widths[level]

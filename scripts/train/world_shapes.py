@@ -1,4 +1,4 @@
-"""Shapes and paint: signed distances (in frame elements) and layers of premultiplied colour.
+"""Shapes and paint: signed distances (in pixels) and layers of premultiplied colour.
 
 A shape is a function of two broadcastable tensors x (to the right) and y (down) that returns the signed distance to its
 edge, negative inside. `cover` turns a distance into antialiased coverage.
@@ -29,7 +29,7 @@ def smoothstep(low, high, x):
 
 
 def cover(distance, softness=1.0):
-    """Coverage in [0, 1] of the inside; the edge is `softness` frame elements wide."""
+    """Coverage in [0, 1] of the inside; the edge is `softness` pixels wide."""
     return (0.5 - distance / softness).clamp(0, 1)
 
 
@@ -92,7 +92,7 @@ def rotate(x, y, angle):
 
 
 class Strip:
-    """One layer of a panorama: a periodic strip painted at every quarter frame element.
+    """One layer of a panorama: a periodic strip painted at every quarter pixel.
 
     planes: coverage [R, X], colour bare and under snow [3, R, X] (premultiplied), lamp light [R, X];
     X = frames * 4 * period columns, R = HEIGHT - top rows. With frames > 1 the strip is a short repeating video.
@@ -127,7 +127,11 @@ class Strip:
         """Lay colour over the strip. snow: how white it is in snow (number or plane); shade: brightness plane; lamp: own light."""
         colour = rgb(colour)
         colour = (colour[:, None, None] if colour.dim() == 1 else colour) * torch.as_tensor(shade)
-        fallen = mix(rgb(SNOW_SHADE)[:, None, None], rgb(SNOW)[:, None, None], smoothstep(0.70, 1.02, torch.as_tensor(shade)))
+        fallen = mix(
+    rgb(SNOW_SHADE)[
+        :, None, None], rgb(SNOW)[
+            :, None, None], smoothstep(
+                0.70, 1.02, torch.as_tensor(shade)))
         white = mix(colour, fallen, torch.as_tensor(snow))
         self.alpha = mix(self.alpha, torch.ones(()), coverage)
         self.bare, self.snowy = mix(self.bare, colour, coverage), mix(self.snowy, white, coverage)

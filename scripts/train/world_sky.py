@@ -73,7 +73,8 @@ def skies(colours):
         time, weather = TIMES[index // 4], WEATHER[index % 4]
         top, middle, horizon = colours["sky"][index][:, :, None, None]
         v = (y / 96).clamp(0, 1)
-        frame = mix(mix(top, middle, smoothstep(0, 0.62, v)), horizon, smoothstep(0.45, 1.0, v)).expand(3, HEIGHT, WIDTH)
+        frame = mix(mix(top, middle, smoothstep(0, 0.62, v)), horizon,
+                    smoothstep(0.45, 1.0, v)).expand(3, HEIGHT, WIDTH)
         sun, (sx, sy, r) = colours["sun"][index][:, None, None], TIME_PALETTE[time]["place"]
         d = torch.sqrt((x - sx) ** 2 + (y - sy) ** 2)
         shine = {"clear": 1.0, "cloudy": 0.35, "rain": 0.0, "snow": 0.25}[weather]
@@ -179,7 +180,7 @@ def precipitation():
 
 
 def _rain(x, y, frame):
-    """Soft slanted streaks falling 12 frame elements a frame, in lanes 16 wide; the pattern is 144 high."""
+    """Soft slanted streaks falling 12 pixels a frame, in lanes 16 wide; the pattern is 144 high."""
     result = torch.zeros(HEIGHT, WIDTH)
     for lane in range(18):
         for drop in range(2):

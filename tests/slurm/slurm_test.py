@@ -112,7 +112,8 @@ class Slurm(unittest.TestCase):
         prompt = "a red balloon drifts over snowy hills"
         self.write_jobs([f"{{name: balloon, prompt: {prompt}, seeds: [1, 2, 3, 4, 5, 6]}}"], seconds=6)
         job = self.submit("--tasks", "3")
-        self.assertTrue(wait_until(lambda: self.segments("balloon-2") >= 2 or self.segments("balloon-4") >= 2, PATIENCE))
+        self.assertTrue(wait_until(lambda: self.segments("balloon-2") >=
+                        2 or self.segments("balloon-4") >= 2, PATIENCE))
         task = 1 if self.segments("balloon-2") >= 2 else 2
         finished, unfinished = f"balloon-{2 * task - 1}", f"balloon-{2 * task}"
         node = self.task_of(job, task)["NodeList"]
