@@ -13,14 +13,30 @@ from world_scenes import SCENES
 from world_sky import TIMES, WEATHER
 
 COLOR_WORDS = {
-    "red": "red red red red crimson scarlet ruby cherry-red bright-red fire-red vermilion cherry ruby-red tomato-red blood-red dark-red".split(),
-    "orange": "orange orange orange orange tangerine pumpkin apricot bright-orange carrot amber peach rust-orange mandarin".split(),
-    "yellow": "yellow yellow yellow yellow golden lemon canary bright-yellow lemon-yellow gold mustard sunny-yellow banana-yellow".split(),
-    "green": "green green green green emerald lime jade dark-green olive leaf-green mint bright-green grass-green forest-green moss-green".split(),
-    "blue": "blue blue blue blue azure navy cobalt sapphire deep-blue dark-blue royal-blue ultramarine sky-blue bright-blue navy-blue".split(),
-    "purple": "purple purple purple purple violet lilac lavender plum deep-purple mauve amethyst grape indigo dark-purple".split(),
-    "pink": "pink pink pink pink rose rose-pink fuchsia magenta salmon bubblegum light-pink hot-pink rosy blush".split(),
-    "white": "white white white white snow-white ivory pearl cream chalk-white pure-white pearly milk-white off-white".split(),
+    "red": (
+        "red red red red crimson scarlet ruby cherry-red bright-red fire-red vermilion cherry ruby-red "
+        "tomato-red blood-red dark-red").split(),
+    "orange": (
+        "orange orange orange orange tangerine pumpkin apricot bright-orange carrot amber peach rust-orange "
+        "mandarin").split(),
+    "yellow": (
+        "yellow yellow yellow yellow golden lemon canary bright-yellow lemon-yellow gold mustard sunny-yellow "
+        "banana-yellow").split(),
+    "green": (
+        "green green green green emerald lime jade dark-green olive leaf-green mint bright-green grass-green "
+        "forest-green moss-green").split(),
+    "blue": (
+        "blue blue blue blue azure navy cobalt sapphire deep-blue dark-blue royal-blue ultramarine sky-blue "
+        "bright-blue navy-blue").split(),
+    "purple": (
+        "purple purple purple purple violet lilac lavender plum deep-purple mauve amethyst grape indigo "
+        "dark-purple").split(),
+    "pink": (
+        "pink pink pink pink rose rose-pink fuchsia magenta salmon bubblegum light-pink hot-pink rosy blush").split(),
+    "white": (
+        (
+            "white white white white snow-white ivory pearl cream chalk-white pure-white pearly milk-white "
+            "off-white")).split(),
 }
 
 ACTOR_NOUNS = {
@@ -620,11 +636,13 @@ WEATHER_PHRASES = {
 # What names time and weather at once: (adverbs, clauses, nouns, adjectives)
 BOTH_PHRASES = {
     ("night", "clear"): dict(
-        adverb=["under the stars", "under a starry sky", "on a starry night", "in the moonlight", "by moonlight", "beneath the moon", "under the moon and stars", "on a clear night"],
+        adverb=["under the stars", "under a starry sky", "on a starry night", "in the moonlight", "by moonlight", "beneath the moon", (
+            "under the moon and stars"), "on a clear night"],
         clause=["the stars are out", "the moon is shining", "stars twinkle in the sky", "the moon is out", "stars fill the sky", "it is a starry night"],
         noun=["starry night", "starry sky", "moonlight", "moon and stars", "moonlit night", "stars", "clear night"], adjective=["moonlit", "starlit", "starry"]),
     ("day", "clear"): dict(
-        adverb=["on a sunny day", "in bright sunshine", "under a blue sky", "in the sunshine", "under the sun", "in the bright sun", "on a beautiful sunny day", "on a bright clear day"],
+        adverb=["on a sunny day", "in bright sunshine", "under a blue sky", "in the sunshine", "under the sun", "in the bright sun", (
+            "on a beautiful sunny day"), "on a bright clear day"],
         clause=["the sun is shining", "it is sunny", "the sky is blue", "the sun is high", "it is a sunny day", "the sun shines"],
         noun=["sunny day", "sunshine", "blue sky", "bright sunshine", "sunny weather", "clear blue sky"], adjective=["sunny", "sunlit", "sun-drenched"]),
     ("day", "cloudy"): dict(adverb=["on a cloudy day", "on a grey day", "on an overcast day"], clause=["it is a cloudy day"], noun=["cloudy day", "overcast day"], adjective=["cloudy", "grey"]),
@@ -1135,16 +1153,33 @@ _HELD_OUT = [
     ("Rain hammers the rooftops tonight, and still the yellow taxi keeps going.", "city", "night", "rain", "car", "yellow"),
     ("my daughter's pink kite way up above the beach at noon, not one cloud", "sea", "day", "clear", "kite", "pink"),
     ("The old white sailing ship left the harbour before breakfast, just as the sun came up.", "sea", "dawn", None, "boat", "white"),
-    ("snow everywhere, pine trees, big peaks, and a little green locomotive puffing through it all at midnight", "mountains", "night", "snow", "train", "green"),
+    ((
+        (
+            "snow everywhere, pine trees, big peaks, and a little green locomotive puffing through it all at "
+            "midnight")), "mountains", "night", "snow", "train", "green"),
     ("a purple bird crossing the sahara while the sun goes down", "desert", "sunset", None, "bird", "purple"),
-    ("Somebody dropped an orange ball in the forest and it will not stop bouncing, even in this downpour!", "forest", None, "rain", "ball", "orange"),
+    ((
+        (
+            (
+                "Somebody dropped an orange ball in the forest and it will not stop bouncing, even in this "
+                "downpour!"))), "forest", None, "rain", "ball", "orange"),
     ("blue car, empty desert road, stars", "desert", "night", "clear", "car", "blue"),
-    ("It's a grey old day on the ocean and a hot air balloon, bright yellow, is hanging over the swell", "sea", "day", "cloudy", "balloon", "yellow"),
+    ((
+        (
+            (
+                (
+                    "It's a grey old day on the ocean and a hot air balloon, bright yellow, is hanging over the "
+                    "swell")))), "sea", "day", "cloudy", "balloon", "yellow"),
     ("Evening traffic: one lonely red car between tall buildings, the sky on fire", "city", "sunset", None, "car", "red"),
     ("winter came to the village and a blue train rolled past the white fields one morning", "hills", "dawn", "snow", "train", "blue"),
     ("A green parrot flaps home through the woods in thick falling snow", "forest", None, "snow", "bird", "green"),
     ("I dreamed of a white balloon above dunes, the moon was shining", "desert", "night", "clear", "balloon", "white"),
-    ("the mountains in the rain, early, hardly any light yet, and an orange bird on its way somewhere", "mountains", "dawn", "rain", "bird", "orange"),
+    ((
+        (
+            (
+                (
+                    "the mountains in the rain, early, hardly any light yet, and an orange bird on its way "
+                    "somewhere")))), "mountains", "dawn", "rain", "bird", "orange"),
     ("purple yacht on a stormy sea at dusk", "sea", "sunset", "rain", "boat", "purple"),
     ("Look, a pink train! It goes by the pyramids in blazing sunshine.", "desert", "day", "clear", "train", "pink"),
     ("skyline after midnight with snowflakes and a red kite on the wind", "city", "night", "snow", "kite", "red"),

@@ -31,7 +31,8 @@ from wan_transformer import Geometry, Layout, WanTransformer
 TOY = Geometry(dim=64, num_heads=1, num_layers=2, ffn_dim=128)
 ACTOR_WEIGHT = 2.0
 GROUP_WEIGHTS = (1.0, 0.5, 0.7)  # windows, video starts, first blocks
-OWN_FROM = 0.35  # part of the time after which a new model also sees videos of its own: as context, and as half of the first blocks
+# part of the time after which a new model also sees videos of its own: as context, and as half of the first blocks
+OWN_FROM = 0.35
 OWN_FROM_RESUMED = 0.03
 OWN_SHARE = 0.6
 
@@ -235,7 +236,8 @@ def train(model, average, pools, layout, options, log):
         if trainer.steps % 100 == 0 or trainer.steps in (1, 2, 5, 20, 50):
             mean = torch.stack(records).nanmean(0)
             memory = torch.cuda.max_memory_allocated() / 2 ** 30 if DEVICE.type == "cuda" else 0.0
-            log("step", trainer.steps, "progress", progress, "loss", loss.item(), "gradient", norm, "x0 error at sigma 1, .83, .63: later",
+            log("step", trainer.steps, "progress", progress, "loss", loss.item(), "gradient", norm, (
+                "x0 error at sigma 1, .83, .63: later"),
                 rounded(mean[0], 4), "start", rounded(mean[1], 4), "first", rounded(mean[2], 4), "own videos", own_error,
                 "own first blocks", own_store.error, "places", own_store.places,
                 "ms/step %.0f" % (1000 * (elapsed() - begin) / max(1, trainer.steps)), "GiB %.0f" % memory)

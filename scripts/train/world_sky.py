@@ -9,7 +9,8 @@ from world_shapes import HEIGHT, WIDTH, circle, cover, mix, rgb, segment, smooth
 TIMES = ["dawn", "day", "sunset", "night"]
 WEATHER = ["clear", "cloudy", "rain", "snow"]
 
-# Per time of day: sky at the top, in the middle, at the horizon; light on things; haze; sun or moon (colour, x, y, radius);
+# Per time of day: sky at the top, in the middle, at the horizon; light on things; haze; sun or moon (colour, x, y,
+# radius);
 # lit and shaded side of clouds; brightness of lamps.
 TIME_PALETTE = {
     "dawn": dict(sky=["#8f93d6", "#f4b3c2", "#ffe6b8"], light=[0.98, 0.84, 0.86], haze="#f9cdc4", sun="#fff3c4", place=(62, 60, 14),

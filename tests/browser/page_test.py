@@ -293,7 +293,9 @@ class BrowserTest(unittest.TestCase):
         modes, slowest = set(), 9
         while page.ask("videos.get('%s').status === 'in_progress'" % video):
             mode, rate, text, playing, speed = page.ask(
-    "[player.choice.mode, player.choice.rate, $('pace').innerText, video.playbackRate, player.pace.speed(videos.get('%s'))]" %
+    (
+        "[player.choice.mode, player.choice.rate, $('pace').innerText, video.playbackRate, "
+        "player.pace.speed(videos.get('%s'))]") %
      video)
             self.assertTrue(text.startswith(says[mode]), (mode, text))
             self.assertTrue(rate == 0 or abs(rate - playing) <= .021, (rate, playing))

@@ -212,7 +212,9 @@ def main():
     f"{100 * clients:.1f} % of the {cores} cores, the server {serving:.2f} s of processor time more")
     most_alone, most_watched = max(a["memory"] for a in alone), max(w["memory"] for w in watched)
     growth = watched[-1]["memory"] - watched[0]["memory"]
-    print(f"memory: {most_alone:.0f} MiB without viewers, {most_watched:.0f} MiB with; {growth:+.0f} MiB from the first round to the last")
+    print((
+        f"memory: {most_alone:.0f} MiB without viewers, {most_watched:.0f} MiB with; {growth:+.0f} MiB from the "
+        f"first round to the last"))
     points = {f"time within {LONGEST}": ratio <= LONGEST,
               "all videos complete and the same frames": len({r["video"] for r in alone + watched}) == 1
               and all(r["status"] == "completed" for r in alone + watched),
