@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Draws the figures of docs/refresh_policies.md and docs/attention_rule.md from JSON files of `flashblock analyze redundancy --curves`.
+"""Draws the figures of docs/refresh_policies.md and docs/attention_rule.md from JSON files of `flashblock analyze
+redundancy --curves`.
 
     plot_policies.py "demo.json=demo model" "random.json=random weights, 1.3B" -o docs
 
-writes policies.svg (error against work) and sparse.svg (error against density), one panel for each file. Needs matplotlib.
+writes policies.svg (error against work) and sparse.svg (error against density), one panel for each file. Needs
+matplotlib.
 """
 
 import argparse

@@ -1,4 +1,5 @@
-"""Judges generated videos: minutes from sentences that no training caption contains, and videos whose prompt changes half-way.
+"""Judges generated videos: minutes from sentences that no training caption contains, and videos whose prompt changes
+half-way.
 
     python3 evaluate.py OUT_FOLDER --vae FOLDER --model FOLDER [--videos 48] [--blocks 80]
 """
@@ -27,7 +28,8 @@ NAMES = {
 
 @torch.no_grad()
 def generate(model, rows, blocks, seed, second_rows=None, change=None):
-    """Videos [n, 3 blocks, 16, 18, 32] from encoded captions [n, L, C]; from block `change` on they follow `second_rows`."""
+    """Videos [n, 3 blocks, 16, 18, 32] from encoded captions [n, L, C]; from block `change` on they follow
+    `second_rows`."""
     n, generator = len(rows), torch.Generator(device=DEVICE).manual_seed(seed)
     rollout = Rollout(model.transformer, rows, DTYPE, generator=generator)
     videos = []
@@ -127,7 +129,8 @@ def judge_changes(model, vae, tokenizer, judge_of, log, out, videos, blocks):
         clip = moment_frames(vae, z, moment)
         true = world.render(params, torch.full((videos,), moment, device=DEVICE), 1)[:, 0]
         log(f"changing prompts, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, truth), 2),
-            "statistics", rounded(frame_statistics(clip[:, 0]).mean(0)), "true", rounded(frame_statistics(true).mean(0)))
+            "statistics", rounded(frame_statistics(clip[:, 0]).mean(0)), "true", rounded(frame_statistics(true).mean(
+                0)))
         sheet.append(clip[:10, 0])
     save_frame(f"{out}/changes.png", grid(zip(*sheet)))
 

@@ -1,9 +1,11 @@
-"""Renders a few frame blocks of the demo model on the CPU in plain PyTorch, float32, with timings, and records every input and
-result, so that another implementation can be held against it, in numbers and in speed.
+"""Renders a few frame blocks of the demo model on the CPU in plain PyTorch, float32, with timings, and records every
+input and result, so that another implementation can be held against it, in numbers and in speed.
 
-    python3 reference_render.py "a red balloon drifts over snowy hills at dawn" --blocks 6 --record reference.safetensors
+    python3 reference_render.py "a red balloon drifts over snowy hills at dawn" --blocks 6 --record
+    reference.safetensors
 
-The record holds ids, mask, prompt_embeds, noise, renoise.<block>.<step>, latents and video, as the renderer's --record does.
+The record holds ids, mask, prompt_embeds, noise, renoise.<block>.<step>, latents and video, as the renderer's
+--record does.
 """
 import argparse
 import json

@@ -1,9 +1,10 @@
-"""Trains the demo model's tokenizer: a SentencePiece unigram model with the token ids of umT5 (pad 0, </s> 1, <s> 2, <unk> 3).
+"""Trains the demo model's tokenizer: a SentencePiece unigram model with the token ids of umT5 (pad 0, </s> 1, <s> 2,
+<unk> 3).
 
     python scripts/train/train_tokenizer.py --output assets/demo/spiece.model
 
-Text: captions of random videos and a list of everyday words, so that a sentence of other words still falls into sensible segments.
-Letters are folded to lower case (nmt_nfkc_cf); unknown characters become bytes.
+Text: captions of random videos and a list of everyday words, so that a sentence of other words still falls into
+sensible segments. Letters are folded to lower case (nmt_nfkc_cf); unknown characters become bytes.
 """
 
 import argparse

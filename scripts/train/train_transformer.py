@@ -3,8 +3,9 @@
     python3 train_transformer.py OUT_FOLDER --vae FOLDER --seconds 660 [--resume FOLDER]     one GPU of 80 GB or more
     python3 train_transformer.py OUT_FOLDER --vae FOLDER --seconds 60 --toy                  a check on a CPU
 
-FOLDER of `--vae` is train_vae.py's output, or exported files. Writes transformer-0 and -1, umt5 (averaged weights, bfloat16), log.txt, videos.png.
-`--resume` continues from those files, or from exported ones such as assets/demo. Recipe: docs/demo-model.md.
+FOLDER of `--vae` is train_vae.py's output, or exported files. Writes transformer-0 and -1, umt5 (averaged weights,
+bfloat16), log.txt, videos.png. `--resume` continues from those files, or from exported ones such as assets/demo.
+Recipe: docs/demo-model.md.
 """
 import argparse
 import copy
@@ -58,7 +59,8 @@ def draw_sigma(shape):
 
 
 def disturb(context):
-    """Clean context [n, ..., 3, 16, H, W] with white noise and a shift per channel in half of the blocks, as drift looks."""
+    """Clean context [n, ..., 3, 16, H, W] with white noise and a shift per channel in half of the blocks, as drift
+    looks."""
     shape = context.shape[:-4] + (1, 1, 1, 1)
     scale = 0.2 * torch.rand(shape, device=DEVICE) * (torch.rand(shape, device=DEVICE) < 0.5)
     shift = 0.5 * torch.randn(*context.shape[:-4], 1, 16, 1, 1, device=DEVICE)
@@ -68,7 +70,8 @@ def disturb(context):
 class Batch:
     """One training pass: inputs in the order of `Layout`, targets of the noisy blocks and their weights.
 
-    own_firsts: first blocks (as OwnFirsts.take gives them) that take the places of as many noised true ones, or None."""
+    own_firsts: first blocks (as OwnFirsts.take gives them) that take the places of as many noised true ones, or
+    None."""
 
     def __init__(self, layout, starts, middles, firsts, own_share, own_firsts):
         self.layout = layout
@@ -160,7 +163,8 @@ class Batch:
         return {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
 
     def loss(self, model):
-        """Weighted squared error of the flow; also the plain error of x0 per group and level, of noised true videos, for the log."""
+        """Weighted squared error of the flow; also the plain error of x0 per group and level, of noised true videos,
+        for the log."""
         rows = model.text(self.ids, DTYPE)
         flows = model.transformer(self.x, self.t, self.starts, rows, self.caption, self.layout)
         total, errors = 0, []
@@ -238,14 +242,16 @@ def train(model, average, pools, layout, options, log):
             memory = torch.cuda.max_memory_allocated() / 2 ** 30 if DEVICE.type == "cuda" else 0.0
             log("step", trainer.steps, "progress", progress, "loss", loss.item(), "gradient", norm, (
                 "x0 error at sigma 1, .83, .63: later"),
-                rounded(mean[0], 4), "start", rounded(mean[1], 4), "first", rounded(mean[2], 4), "own videos", own_error,
+                rounded(mean[0], 4), "start", rounded(mean[1], 4), "first", rounded(mean[2], 4), "own videos",
+                    own_error,
                 "own first blocks", own_store.error, "places", own_store.places,
                 "ms/step %.0f" % (1000 * (elapsed() - begin) / max(1, trainer.steps)), "GiB %.0f" % memory)
             records = []
         if elapsed() - saved > 60:
             save(average, options.out)
             saved = elapsed()
-    log("trained", trainer.steps, "steps,", trainer.restored, "restored; drawing", drawing, "s, own videos", rolling, "s")
+    log("trained", trainer.steps, "steps,", trainer.restored, "restored; drawing", drawing, "s, own videos", rolling,
+        "s")
 
 
 def main():

@@ -46,7 +46,8 @@ def actors_of(scene):
 
 
 def sample(n, generator):
-    """Parameters of n clips without change: dict of int64 [n] on the CPU, uniform over scene, time, weather, colour, direction, start."""
+    """Parameters of n clips without change: dict of int64 [n] on the CPU, uniform over scene, time, weather, colour,
+    direction, start."""
 
     def draw(k):
         return torch.randint(0, k, (n,), generator=generator)
@@ -68,7 +69,8 @@ def sample(n, generator):
 
 
 def add_changes(params, probability, generator, first, last):
-    """Give a share of the clips another time or weather (or both) from the first frame of a frame block in [first, last).
+    """Give a share of the clips another time or weather (or both) from the first frame of a frame block in [first,
+    last).
 
     first, last: int or int64 [n]. Clips without such a frame stay as they are.
     """

@@ -17,7 +17,8 @@ GROUND = 127.0
 class Sprite:
     """A video of one actor facing right.
 
-    planes [48, H, COLUMNS]: coverage; tint (times the clip's colour); own colour [3]; own light (lamps); halo; shadow on the ground.
+    planes [48, H, COLUMNS]: coverage; tint (times the clip's colour); own colour [3]; own light (lamps); halo;
+    shadow on the ground.
     """
 
     def __init__(self):
@@ -60,7 +61,8 @@ class Sprite:
 
     def cast(self, cx, half, strength=0.34):
         self.shadow = strength * \
-            torch.exp(-((((self.x - cx) / half) ** 2 + ((self.y - GROUND - 1.5) / 3.5) ** 2) ** 2)).expand(FRAMES, HEIGHT, COLUMNS)
+            torch.exp(-((((self.x - cx) / half) ** 2 + ((self.y - GROUND - 1.5) / 3.5) ** 2) ** 2)).expand(FRAMES,
+                HEIGHT, COLUMNS)
 
     def table(self):
         """[48 * COLUMNS, 8, H], one row per column."""

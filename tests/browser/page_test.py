@@ -258,7 +258,8 @@ class BrowserTest(unittest.TestCase):
         self.assertEqual(page.complaints, [])
 
     def test_6_rate_follows_the_render(self):
-        """The page's playback rate for renders of several speeds: blocks of 0.75 s that arrive every `block / speed` seconds."""
+        """The page's playback rate for renders of several speeds: blocks of 0.75 s that arrive every `block / speed`
+        seconds."""
         page = self.open()
         for speed, least, most, stops in ((2.0, 1, 1, 0), (1.0, .9, 1, 0),
                                           (.8, .75, .85, 0), (.6, .55, .65, 0), (.3, .5, .5, 30)):
@@ -313,7 +314,8 @@ class BrowserTest(unittest.TestCase):
         page = self.open(**PHONE, color_scheme="dark", reduced_motion="reduce")
         self.assertLessEqual(page.ask("document.documentElement.scrollWidth"), 390)
         unnamed = page.ask("""[...document.querySelectorAll('button, input, textarea, a, [role=slider], video')]
-            .filter(e => !e.ariaLabel && !e.innerText && !e.textContent.trim() && !e.labels?.length).map(e => e.outerHTML)""")
+            .filter(e => !e.ariaLabel && !e.innerText && !e.textContent.trim() && !e.labels?.length).map(e =>
+            e.outerHTML)""")
         self.assertEqual(unnamed, [])
         self.assertEqual(page.ask("document.getAnimations().length"), 0)
         self.assertNotEqual(page.ask("getComputedStyle(document.body).backgroundColor"), "rgb(245, 244, 240)")

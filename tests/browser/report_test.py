@@ -31,7 +31,8 @@ JOBS = """
 defaults: {seconds: 1, size: 128x80, output: "videos #1/{name}.mp4"}
 jobs:
   - {name: balloon, prompt: a red balloon over the hills, seeds: [2, 10]}
-  - {name: lake, prompt: "PROMPT", seed: 18446744073709551615, seconds: 2, timeline: [{at: 0.8, prompt: night over the lake}]}
+  - {name: lake, prompt: "PROMPT", seed: 18446744073709551615, seconds: 2, timeline: [{at: 0.8, prompt: night over
+  the lake}]}
   - {name: typo, prompt: a hill, sed: 3}
 """
 
@@ -54,7 +55,8 @@ def with_data(page, data, file):
 
 
 class Tab:
-    """An open page. Everything that the browser complains about, and what it asks the network for, is in `complaints`."""
+    """An open page. Everything that the browser complains about, and what it asks the network for, is in
+    `complaints`."""
 
     def __init__(self, browser, file, address="", **context):
         self.complaints = []
@@ -154,7 +156,8 @@ class Redundancy(ReportTest):
     tab.ask("document.querySelectorAll('#heads .map')[3].querySelector('i[title^=\"layer 1, head 0:\"]').title"),
      f"layer 1, head 0: {share:.2f}")
         self.assertEqual(tab.texts("#policies figcaption"), [
-            f"{policy['name']}\ncomputes {100 * policy['share']:.1f} % of the external attention" for policy in data["policies"]])
+            f"{policy['name']}\ncomputes {100 * policy['share']:.1f} % of the external attention" for policy in data[
+                "policies"]])
         self.assertEqual(tab.ask("document.querySelectorAll('#passes .plot').length"), 5)
         self.assertIn("seed: " + str(LARGEST_SEED), tab.ask("document.getElementById('configuration').textContent"))
 
@@ -195,10 +198,14 @@ class Redundancy(ReportTest):
     def test_numbers_ticks_and_paths(self):
         tab = self.open("redundancy.html")
         for expression, wanted in {
-                "number(3.14159, 2)": "3.14", "number(-3.14159, 2)": "−3.14", "number(-0.001, 2)": "0.00", "number(null, 2)": "–",
-                "number(null, 2, '∞')": "∞", "percent(0.1234)": "12.3 %", "percent(null)": "–", "clock(7)": "0:07", "clock(3665)": "1:01:05",
-                "axisTicks(0, 60, 6)": [0, 10, 20, 30, 40, 50, 60], "axisTicks(31.2, 52.9, 5)": [30, 35, 40, 45, 50, 55],
-                "axisTicks(-0.5, 0.5, 2)": [-0.5, 0, 0.5], "valueTicks([])": [0, 1], "logTicks([0.3, 7])": [0.2, 0.5, 1, 2, 5, 10], "logTicks([2, 2])": [2, 5], "mean([1, null, 3])": 2, "mean([null])": None,
+                "number(3.14159, 2)": "3.14", "number(-3.14159, 2)": "−3.14", "number(-0.001, 2)": "0.00",
+                    "number(null, 2)": "–",
+                "number(null, 2, '∞')": "∞", "percent(0.1234)": "12.3 %", "percent(null)": "–", "clock(7)": "0:07",
+                    "clock(3665)": "1:01:05",
+                "axisTicks(0, 60, 6)": [0, 10, 20, 30, 40, 50, 60], "axisTicks(31.2, 52.9, 5)": [30, 35, 40, 45, 50,
+                    55],
+                "axisTicks(-0.5, 0.5, 2)": [-0.5, 0, 0.5], "valueTicks([])": [0, 1], "logTicks([0.3, 7])": [0.2, 0.5, 1,
+                    2, 5, 10], "logTicks([2, 2])": [2, 5], "mean([1, null, 3])": 2, "mean([null])": None,
                 "pathThrough([[0, 1000], [250, 0], [500, null], [750, 500]])": "M0.0 1000.0L250.0 0.0M750.0 500.0"}.items():
             self.assertEqual(tab.ask(expression), wanted, expression)
         level = tab.ask("valueTicks([3, 3])")

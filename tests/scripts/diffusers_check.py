@@ -2,8 +2,8 @@
 
 usage: diffusers_check.py PROGRAM        (needs torch, diffusers, transformers, safetensors: PyPI)
 
-A small random pipeline is saved with save_pretrained in several shards; the program renders one frame block of it in one
-step and records everything. Text embedding, latents and frames must be those of the packages' own classes. Exit
+A small random pipeline is saved with save_pretrained in several shards; the program renders one frame block of it in
+one step and records everything. Text embedding, latents and frames must be those of the packages' own classes. Exit
 status 77 if the packages are not there.
 """
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What 50 viewers cost the render of a video: 20 that keep up, 10 that read 10 kB/s, 10 that read nothing, 10 that are killed.
+"""What 50 viewers cost the render of a video: 20 that keep up, 10 that read 10 kB/s, 10 that read nothing, 10 that
+are killed.
 
 usage: tests/serve/load.py PROGRAM [--seconds 20] [--size 256x144] [--rounds 5]
 

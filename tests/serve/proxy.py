@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A server behind nginx with TLS, configured as in docs/serve.md: the page, the token, streams and events without delay.
+"""A server behind nginx with TLS, configured as in docs/serve.md: the page, the token, streams and events without
+delay.
 
 usage: tests/serve/proxy.py PROGRAM
 Reads the configuration from docs/serve.md; only addresses and paths are replaced. Needs nginx and openssl.
@@ -38,7 +39,8 @@ def start_nginx(folder, upstream):
     check=True,
      capture_output=True)
     site = re.search(r"```nginx\n(.*?)```", (ROOT / "docs/serve.md").read_text(), re.DOTALL).group(1)
-    for written, here in (("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"), ("127.0.0.1:8080", f"127.0.0.1:{upstream}"),
+    for written, here in (("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"), ("127.0.0.1:8080",
+        f"127.0.0.1:{upstream}"),
                           ("/etc/ssl/videos.example.pem", str(certificate)), ("/etc/ssl/videos.example.key", str(key))):
         assert written in site, written
         site = site.replace(written, here)

@@ -2,8 +2,8 @@
 """Checks a server against its OpenAPI description with schemathesis.
 
 usage: PYTHON tests/serve/schema.py PROGRAM [ARGUMENTS OF schemathesis run...]
-PYTHON has schemathesis 4 (pip install schemathesis). Not checked: / (a page) and /v1/events (which does not end). The exit
-status is that of schemathesis, or 1 if the server crashed.
+PYTHON has schemathesis 4 (pip install schemathesis). Not checked: / (a page) and /v1/events (which does not end).
+The exit status is that of schemathesis, or 1 if the server crashed.
 """
 import os, subprocess, sys, tempfile
 

@@ -4,9 +4,9 @@
     apt-get install slurmctld slurmd slurm-client munge ffmpeg
     sudo python3 tests/slurm/slurm_test.py [TEST...]
 
-FLASHBLOCK_PROGRAM names another program than build/cuda-release/app/flashblock, FLASHBLOCK_FAULTY_PROGRAM another one whose
-workers fail; FLASHBLOCK_SLURM_FOLDER a folder that is kept. Without Slurm the tests are skipped (exit status 77), or fail if
-FLASHBLOCK_REQUIRE_SLURM=1 is set.
+FLASHBLOCK_PROGRAM names another program than build/cuda-release/app/flashblock, FLASHBLOCK_FAULTY_PROGRAM another
+one whose workers fail; FLASHBLOCK_SLURM_FOLDER a folder that is kept. Without Slurm the tests are skipped (exit
+status 77), or fail if FLASHBLOCK_REQUIRE_SLURM=1 is set.
 """
 
 import json
