@@ -1,4 +1,5 @@
-# Installs the attention library for other programs: headers, the static library, a CMake package, as component `attention`.
+# Installs the attention library for other programs: headers, the static library, a CMake package, as component
+# `attention`.
 # Its headers include each other and, of core, those named here; of core's sources it needs none.
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/flashblock_attention)
 file(RELATIVE_PATH FLASHBLOCK_PREFIX_FROM_CONFIG /prefix/${package_folder} /prefix)
@@ -10,7 +11,8 @@ string(REGEX MATCH "^[0-9]+" FLASHBLOCK_CUDA_MAJOR "${CMAKE_CUDA_COMPILER_VERSIO
 configure_file(${CMAKE_SOURCE_DIR}/cmake/flashblock_attention-config.cmake.in
                ${CMAKE_BINARY_DIR}/flashblock_attention-config.cmake @ONLY)
 include(CMakePackageConfigHelpers)
-write_basic_package_version_file(${CMAKE_BINARY_DIR}/flashblock_attention-config-version.cmake COMPATIBILITY SameMinorVersion)
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/flashblock_attention-config-version.cmake
+                                 COMPATIBILITY SameMinorVersion)
 
 set(headers ${CMAKE_INSTALL_INCLUDEDIR}/flashblock)
 install(TARGETS flashblock_attention ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT attention)

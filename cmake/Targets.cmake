@@ -7,7 +7,8 @@ if(FLASHBLOCK_WARNINGS_AS_ERRORS)
   list(APPEND flashblock_warnings -Werror)
 endif()
 
-# flashblock_uses_regex(<source>...): where a sanitizer is on, GCC 12 takes parts of its own std::regex for uninitialized.
+# flashblock_uses_regex(<source>...): where a sanitizer is on, GCC 12 takes parts of its own std::regex for
+# uninitialized.
 function(flashblock_uses_regex)
   if(FLASHBLOCK_SANITIZE)
     foreach(source ${ARGN})
@@ -26,8 +27,8 @@ function(flashblock_add_precompiled name link)
   file(WRITE ${CMAKE_BINARY_DIR}/${name}.cpp "")
   add_library(${name} OBJECT EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/${name}.cpp)
   target_link_libraries(${name} PUBLIC ${link})
-  target_precompile_headers(${name} PRIVATE <ATen/core/Tensor.h> <algorithm> <cstdint> <filesystem> <functional> <map> <memory>
-                            <optional> <sstream> <string> <vector> ${ARGN})
+  target_precompile_headers(${name} PRIVATE <ATen/core/Tensor.h> <algorithm> <cstdint> <filesystem> <functional>
+                            <map> <memory> <optional> <sstream> <string> <vector> ${ARGN})
   flashblock_settings(${name})
 endfunction()
 
@@ -52,7 +53,8 @@ function(flashblock_settings target)
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${flashblock_warnings}>)
   if(FLASHBLOCK_SANITIZE)
-    target_compile_options(${target} PUBLIC $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${FLASHBLOCK_SANITIZE};-fno-omit-frame-pointer;-fno-sanitize-recover=undefined>)
+    set(options -fsanitize=${FLASHBLOCK_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+    target_compile_options(${target} PUBLIC "$<$<COMPILE_LANGUAGE:CXX>:${options}>")
     target_link_options(${target} PUBLIC -fsanitize=${FLASHBLOCK_SANITIZE})
   endif()
 endfunction()
@@ -100,7 +102,8 @@ function(flashblock_add_test folder)
   set(TEST_PROGRAM $<TARGET_FILE:${target}>)
   set(TEST_FOLDER ${folder})
   set(TEST_EACH ${arg_EACH})
-  configure_file(${CMAKE_SOURCE_DIR}/cmake/discover_tests.cmake.in ${CMAKE_CURRENT_BINARY_DIR}/discover_tests.cmake.in @ONLY)
+  configure_file(${CMAKE_SOURCE_DIR}/cmake/discover_tests.cmake.in
+                 ${CMAKE_CURRENT_BINARY_DIR}/discover_tests.cmake.in @ONLY)
   set(discovery ${CMAKE_CURRENT_BINARY_DIR}/${folder}_discovery.cmake)
   file(GENERATE OUTPUT ${discovery} INPUT ${CMAKE_CURRENT_BINARY_DIR}/discover_tests.cmake.in)
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${discovery})

@@ -12,7 +12,8 @@ DEFAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "
 
 class Tokenizer:
     def __init__(self, path=None, length=64):
-        self.segments = sentencepiece.SentencePieceProcessor(model_file=path or os.environ.get("SSEGMENT_MODEL", DEFAULT))
+        self.segments = sentencepiece.SentencePieceProcessor(
+            model_file=path or os.environ.get("SSEGMENT_MODEL", DEFAULT))
         self.length = length
 
     @property

@@ -1,4 +1,4 @@
-"""Shapes and paint: signed distances (in frame elements) and layers of premultiplied colour.
+"""Shapes and paint: signed distances (in pixels) and layers of premultiplied colour.
 
 A shape is a function of two broadcastable tensors x (to the right) and y (down) that returns the signed distance to its
 edge, negative inside. `cover` turns a distance into antialiased coverage.
@@ -29,7 +29,7 @@ def smoothstep(low, high, x):
 
 
 def cover(distance, softness=1.0):
-    """Coverage in [0, 1] of the inside; the edge is `softness` frame elements wide."""
+    """Coverage in [0, 1] of the inside; the edge is `softness` pixels wide."""
     return (0.5 - distance / softness).clamp(0, 1)
 
 
@@ -60,7 +60,8 @@ def segment(x, y, start, end, r):
 
 
 def polygon(x, y, points, r=0.0):
-    """Exact distance to a closed polygon; coordinates are numbers or tensors that broadcast with x. r rounds the corners outwards."""
+    """Exact distance to a closed polygon; coordinates are numbers or tensors that broadcast with x. r rounds the
+    corners outwards."""
     nearest, inside = None, None
     for (x1, y1), (x0, y0) in zip(points, points[-1:] + points[:-1]):
         ex, ey, wx, wy = x1 - x0, y1 - y0, x - x0, y - y0
@@ -92,7 +93,7 @@ def rotate(x, y, angle):
 
 
 class Strip:
-    """One layer of a panorama: a periodic strip painted at every quarter frame element.
+    """One layer of a panorama: a periodic strip painted at every quarter pixel.
 
     planes: coverage [R, X], colour bare and under snow [3, R, X] (premultiplied), lamp light [R, X];
     X = frames * 4 * period columns, R = HEIGHT - top rows. With frames > 1 the strip is a short repeating video.
@@ -124,10 +125,15 @@ class Strip:
         return (h - self.y) / torch.sqrt(1 + slope * slope)
 
     def paint(self, coverage, colour, snow=0.0, shade=1.0, lamp=0.0):
-        """Lay colour over the strip. snow: how white it is in snow (number or plane); shade: brightness plane; lamp: own light."""
+        """Lay colour over the strip. snow: how white it is in snow (number or plane); shade: brightness plane; lamp:
+        own light."""
         colour = rgb(colour)
         colour = (colour[:, None, None] if colour.dim() == 1 else colour) * torch.as_tensor(shade)
-        fallen = mix(rgb(SNOW_SHADE)[:, None, None], rgb(SNOW)[:, None, None], smoothstep(0.70, 1.02, torch.as_tensor(shade)))
+        fallen = mix(
+    rgb(SNOW_SHADE)[
+        :, None, None], rgb(SNOW)[
+            :, None, None], smoothstep(
+                0.70, 1.02, torch.as_tensor(shade)))
         white = mix(colour, fallen, torch.as_tensor(snow))
         self.alpha = mix(self.alpha, torch.ones(()), coverage)
         self.bare, self.snowy = mix(self.bare, colour, coverage), mix(self.snowy, white, coverage)

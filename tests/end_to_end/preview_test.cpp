@@ -25,12 +25,12 @@ class RenderPreview : public ::testing::Test {
   std::unique_ptr<StartedProgram> start(const std::string& seconds) {
     auto program = std::make_unique<StartedProgram>(
         std::vector<std::string>{"render", "a red hill", "--model", folder_ / "model", "--device", "cpu", "--seconds",
-                                 seconds, "--seed", "7", "--output", video(), "--preview", "127.0.0.1:0"},
+                                 seconds, "--seed", "7", "--output", file(), "--preview", "127.0.0.1:0"},
         folder_ / "err");
     port_ = printed_port(folder_ / "err");
     return program;
   }
-  std::string video() const { return folder_ / "video.mp4"; }
+  std::string file() const { return folder_ / "video.mp4"; }
   Json get(const std::string& target) const {
     return Json::parse(body_of(testing::exchange(port_, get_request(target))));
   }
@@ -48,7 +48,7 @@ class RenderPreview : public ::testing::Test {
 
 TEST_F(RenderPreview, EndsByItselfWhenNobodyWatches) {
   EXPECT_EQ(start("1")->wait(), 0);
-  EXPECT_EQ(read_video(video()).size(0), 16);
+  EXPECT_EQ(read_video(file()).size(0), 16);
 }
 
 TEST_F(RenderPreview, ViewerGetsTheWholeVideoBeforeTheCommandEnds) {
@@ -61,8 +61,8 @@ TEST_F(RenderPreview, ViewerGetsTheWholeVideoBeforeTheCommandEnds) {
   EXPECT_EQ(get("/v1/models").at("mode"), "preview");
   std::ofstream(folder_ / "seen.mp4", std::ios::binary) << unchunked(viewer.receive_all());
   EXPECT_EQ(program->wait(), 0);
-  EXPECT_EQ(read_video(video()).size(0), 160);
-  EXPECT_TENSORS_IDENTICAL(read_video(folder_ / "seen.mp4"), read_video(video()));
+  EXPECT_EQ(read_video(file()).size(0), 160);
+  EXPECT_TENSORS_IDENTICAL(read_video(folder_ / "seen.mp4"), read_video(file()));
 }
 
 TEST_F(RenderPreview, TakesPromptsAndNothingElse) {
@@ -84,7 +84,7 @@ TEST_F(RenderPreview, TakesPromptsAndNothingElse) {
   const std::string content = body_of(testing::exchange(port_, get_request("/v1/videos/" + id + "/content")));
   EXPECT_EQ(status_of(testing::exchange(port_, get_request("/v1/videos/" + id + "/content?variant=thumbnail"))), 404);
   EXPECT_EQ(program->wait(), 0);
-  EXPECT_EQ(content, read_text(video())) << "the finished video";
+  EXPECT_EQ(content, read_text(file())) << "the finished video";
   const Json sidecar_json = read_json(folder_ / "video.json");
   EXPECT_EQ(sidecar_json.at("configuration").at("timeline").at(0).at("prompt"), "a blue lake at night");
 }

@@ -36,8 +36,8 @@ TEST_P(Replay, IsTheRecordedVideo) {
   const auto expected = WeightStore::open(record());
   const auto made = WeightStore::open(folder_ / "video.safetensors");
   EXPECT_TENSORS_CLOSE(made->tensor("latents"), expected->tensor("latents"), 1e-4, 1e-4);
-  const at::Tensor video = expected->tensor("video").to(at::kFloat);
-  EXPECT_TENSORS_CLOSE(made->tensor("video").narrow(1, 0, video.size(1)).to(at::kFloat), video, 2e-3, 2e-3);
+  const at::Tensor reference = expected->tensor("video").to(at::kFloat);
+  EXPECT_TENSORS_CLOSE(made->tensor("video").narrow(1, 0, reference.size(1)).to(at::kFloat), reference, 2e-3, 2e-3);
 
   const at::Tensor video = read_video(folder_ / "video.mp4");
   const at::Tensor decoded = made->tensor("video")[0].to(at::kFloat);

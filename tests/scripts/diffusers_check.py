@@ -2,8 +2,8 @@
 
 usage: diffusers_check.py PROGRAM        (needs torch, diffusers, transformers, safetensors: PyPI)
 
-A small random pipeline is saved with save_pretrained in several shards; the program renders one frame block of it in one
-step and records everything. Text embedding, latents and frames must be those of the packages' own classes. Exit
+A small random pipeline is saved with save_pretrained in several shards; the program renders one frame block of it in
+one step and records everything. Text embedding, latents and frames must be those of the packages' own classes. Exit
 status 77 if the packages are not there.
 """
 
@@ -65,9 +65,25 @@ def main(program):
         transformer, vae, text_encoder = write_pipeline(folder)
         shards = sorted(path.name for path in folder.glob("*/*.safetensors"))
         print(f"{len(shards)} weight files: {', '.join(shards)}")
-        subprocess.run([program, "render", "a red balloon over hills", "--model", folder, "--output", folder / "video.mp4",
-                        "--record", folder / "record.safetensors", "--attention", "exact", "--dtype", "float32",
-                        "--device", "cpu", "--seed", "3", "--quiet"], check=True)
+        subprocess.run([program,
+    "render",
+    "a red balloon over hills",
+    "--model",
+    folder,
+    "--output",
+    folder / "video.mp4",
+    "--record",
+    folder / "record.safetensors",
+    "--attention",
+    "exact",
+    "--dtype",
+    "float32",
+    "--device",
+    "cpu",
+    "--seed",
+    "3",
+    "--quiet"],
+     check=True)
         record = load_file(folder / "record.safetensors")
 
         mask = record["mask"]

@@ -212,7 +212,8 @@ class DownloadModels(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    have = subprocess.run([PYTHON, "-c", "import huggingface_hub, yaml"], capture_output=True) if Path(PYTHON).exists() else None
+    have = subprocess.run([PYTHON, "-c", "import huggingface_hub, yaml"],
+                          capture_output=True) if Path(PYTHON).exists() else None
     if have is None or have.returncode != 0:
         required = "FLASHBLOCK_REQUIRE_HUB_CLIENT" in os.environ
         print(f"{'failed' if required else 'skipped'}: there is no client huggingface_hub for {PYTHON}; "

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""OpenAI's client against a server: creates, polls, lists, downloads and deletes videos; and Prometheus' parser on the metrics.
+"""OpenAI's client against a server: creates, polls, lists, downloads and deletes videos; and Prometheus' parser on
+the metrics.
 
 usage: PYTHON tests/serve/client.py PROGRAM
 PYTHON has both (pip install openai prometheus_client). Exit status 1, with the position, if a check fails.
@@ -32,9 +33,11 @@ def check(server):
     assert [model.id for model in client.models.list()] == ["demo"]
 
     for call, error, param in ((lambda: client.videos.create(prompt=""), openai.BadRequestError, "prompt"),
-                               (lambda: client.videos.create(prompt="a", seconds="x"), openai.BadRequestError, "seconds"),
+                               (lambda: client.videos.create(prompt="a", seconds="x"), openai.BadRequestError,
+                                   "seconds"),
                                (lambda: client.videos.retrieve("video_0"), openai.NotFoundError, None),
-                               (lambda: client.with_options(api_key="wrong").videos.list(), openai.AuthenticationError, None)):
+                               (lambda: client.with_options(api_key="wrong").videos.list(), openai.AuthenticationError,
+                                   None)):
         try:
             call()
             raise AssertionError("the request was accepted")
