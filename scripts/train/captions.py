@@ -183,10 +183,10 @@ ADVERBS = ["slowly", "gently", "peacefully", "quietly", "happily", "calmly", "st
 SCENE_ADJECTIVES = ["beautiful", "calm", "wide", "quiet", "peaceful", "endless", "distant", "vast", "lovely", "silent", "lonely", "pretty", "scenic"]
 STYLES = ["cinematic", "paper cut style", "in the style of a paper cut", "flat illustration", "calm mood", "high quality", "animated", "beautiful light", "4k", "children's book illustration", "minimalist",
           "soft colours", "gouache painting", "parallax scrolling", "peaceful atmosphere", "storybook style", "the camera follows", "camera tracking", "wide shot", "side view", "vector art", "dreamy", "relaxing",
-          "like a painting", "wide angle", "in a frame book style", "very detailed", "with warm colours", "slow motion", "long take"]
-OPENERS = ["a video of", "a video of", "a short video of", "an animation of", "a clip of", "a movie of", "footage of", "a scene of", "a frame of", "an illustration of", "a shot of", "a view of", "video of", "video of"]
+          "like a painting", "wide angle", "in a picture book style", "very detailed", "with warm colours", "slow motion", "long take"]
+OPENERS = ["a film of", "a video of", "a short film of", "an animation of", "a clip of", "a movie of", "footage of", "a scene of", "a picture of", "an illustration of", "a shot of", "a view of", "video of", "film of"]
 REQUESTS = ["show me", "draw", "make", "create", "please show", "I want to see", "generate", "I would like", "give me", "paint", "let me see", "can you show me", "imagine", "render", "please make a video of",
-            "make a video of", "show", "animate", "could you draw", "I'd like to watch", "frame"]
+            "make a film of", "show", "animate", "could you draw", "I'd like to watch", "picture"]
 NOW = ["now", "suddenly", "then", "a moment later", "meanwhile", "by now", "after a while", "soon", "next"]
 THERE = ["there is", "there's", "here is", "we see", "you can see", "we can see", "look at", "one sees", "here comes"]
 
@@ -194,7 +194,7 @@ THERE = ["there is", "there's", "here is", "we see", "you can see", "we can see"
 CHATTER = ["what a view", "I like it", "for my daughter", "and nothing else", "you know", "once upon a time", "as if in a dream", "my favourite", "if you can", "that would be nice", "thank you", "just like that",
            "on and on", "for a whole minute", "without end", "all the time", "as far as the eye can see", "how lovely", "not far from here", "far away", "on its way home", "as always", "I think", "so to speak",
            "like in a fairy tale", "what a sight", "with nobody around", "all alone", "on a long journey", "the world is quiet", "who knows where to", "in no hurry", "why not", "it never stops", "and that is all"]
-# Everyday words that say nothing about a video; now and then some are strewn in, so that they are learnt to mean nothing.
+# Everyday words that do not describe a video. Some captions contain a few of them, so that the model learns to ignore them.
 TELLING = set("""airplane apple autumn beach bicycle bike blizzard blue bright brown bus camel cave city clear cliff coastline cold cow dark dawn day deer desert dolphin drive duck dusk evening ferry fire fly
     fog foggy forest frozen garden glacier gold golden grass gray green grey harbor harbour hawk helicopter high hill horse hot house ice iceberg icy island jungle lake lamp land left light lighthouse lightning lion
     meadow midnight mist misty moon morning motorcycle mountain mud night noon oasis ocean orange owl palm park path penguin pig pirate plain plane pond prairie puddle purple raft rail rain rainbow red ridge right
@@ -488,7 +488,7 @@ _HELD_OUT = [
     ("a boat. a red one. on the sea. raining cats and dogs.", "sea", None, "rain", "boat", "red"),
     ("Autumn wood in the last light of the evening with a white car driving by", "forest", "sunset", None, "car", "white"),
     ("orange zeppelin over downtown around lunchtime, overcast", "city", "day", "cloudy", "balloon", "orange"),
-    ("Could I get a video where a blue ball jumps along a snowed-in street by night?", "city", "night", "snow", "ball", "blue"),
+    ("Could I get a film where a blue ball jumps along a snowed-in street by night?", "city", "night", "snow", "ball", "blue"),
     ("clouds, clouds, clouds, a pink dove and the wide dark sea at night", "sea", "night", "cloudy", "bird", "pink"),
     ("The desert has turned white; snow keeps coming down on a purple train this afternoon", "desert", "day", "snow", "train", "purple"),
     ("green hot-air balloon + mountains + golden evening + clear sky", "mountains", "sunset", "clear", "balloon", "green"),

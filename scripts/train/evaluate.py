@@ -10,7 +10,7 @@ import torch
 import captions
 import classifier
 import world
-from common import DEVICE, DTYPE, elapsed, grid, rounded, save_frame, synchronize
+from common import DEVICE, DTYPE, elapsed, grid, rounded, save_image, synchronize
 from videos import TASKS, draw_parameters
 from latents import FRAMES
 from prompts import caption_ids
@@ -37,15 +37,15 @@ def generate(model, rows, blocks, seed, second_rows=None, change=None):
 
 
 @torch.no_grad()
-def moment_frames(vae, videos, frame):
-    """Frames `frame` to `frame` + 4 of every video, [n, 5, 3, 144, 256] in [0, 1], decoded with enough history."""
-    frame = (frame + 3) // 4
-    first, last = max(0, frame - HISTORY), frame + 2
+def moment_frames(vae, videos, moment):
+    """Frames `moment` to `moment` + 4 of every video, [n, 5, 3, 144, 256] in [0, 1], decoded with enough history."""
+    latent_frame = (moment + 3) // 4
+    first, last = max(0, latent_frame - HISTORY), latent_frame + 2
     result = []
     for part in videos.split(8):
         z = part[:, first:last].transpose(1, 2)
         clip = vae.decode(z, dtype=DTYPE).float().clamp(-1, 1).transpose(1, 2) * 0.5 + 0.5
-        begin = frame - (4 * first if first else 0)  # a later first frame yields one frame, number 4 * first
+        begin = moment - (4 * first if first else 0)  # a later first latent frame yields one frame, number 4 * first
         result.append(clip[:, begin:begin + classifier.GAP + 1])
     return torch.cat(result)
 
@@ -86,7 +86,7 @@ def judge(model, vae, tokenizer, judge_of, log, out, videos=48, blocks=80):
         drift.append(rounded(frame_statistics(clip[:, 0]).mean(0)))
         sheet.append(clip[:14, 0])
     log("brightness, contrast, saturation, sharpness at those moments:", drift)
-    save_frame(f"{out}/videos.png", grid(zip(*sheet)))
+    save_image(f"{out}/videos.png", grid(zip(*sheet)))
     judge_changes(model, vae, tokenizer, judge_of, log, out, videos // 2, blocks)
     log("judged in", elapsed() - began, "s")
 
@@ -110,7 +110,7 @@ def judge_changes(model, vae, tokenizer, judge_of, log, out, videos, blocks):
         log(f"changing prompts, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, truth), 2), "statistics",
             rounded(frame_statistics(clip[:, 0]).mean(0)), "true", rounded(frame_statistics(true).mean(0)))
         sheet.append(clip[:10, 0])
-    save_frame(f"{out}/changes.png", grid(zip(*sheet)))
+    save_image(f"{out}/changes.png", grid(zip(*sheet)))
 
 
 if __name__ == "__main__":

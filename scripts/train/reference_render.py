@@ -34,8 +34,8 @@ def load(model):
 
 def tokenize(model, prompt, length):
     import sentencepiece
-    segments = sentencepiece.SentencePieceProcessor(model_file=f"{model}/spiece.model").encode(prompt)[:length - 1] + [umt5.EOS]
-    return torch.tensor([segments + [umt5.PAD] * (length - len(segments))])
+    pieces = sentencepiece.SentencePieceProcessor(model_file=f"{model}/spiece.model").encode(prompt)[:length - 1] + [umt5.EOS]
+    return torch.tensor([pieces + [umt5.PAD] * (length - len(pieces))])
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from front full game garden gave get girl give glow go gold gone good grass grea
 heavy her here high hill him his hold home horse hot hour house how hundred i if in inside into is it its join jump just keep kind king know lady land large last late
 laugh lead leaf learn leave left less let letter life light like line little live long look lose lost lot loud love low made make man many mark may me mean meet men
 middle might mile mind moment money month moon more morning most mother mountain move much music must my name near need never new next nice night no none north nothing
-now number of off often oh old on once one only open or orange other our out outside over own page paint paper park part pass past path people perhaps person frame
+now number of off often oh old on once one only open or orange other our out outside over own page paint paper park part pass past path people perhaps person picture
 place plain plane plant play please point power pretty pull push put quick quiet rain ran reach read ready real red rest ride right rise river road rock roll room round
 run said sail same sand saw say scene school sea second see seem send set seven shadow shall shape she shine ship short should show side sign silver simple since sing
 sit six sky sleep slow small smile snow so soft some something sometimes song soon sound south space speak spring stand star start stay step still stone stop storm

@@ -2,7 +2,7 @@
 
     python scripts/train/train_tokenizer.py --output assets/demo/spiece.model
 
-Text: captions of random videos and a list of everyday words, so that a sentence of other words still falls into sensible segments.
+Text: captions of random videos and a list of everyday words, so that a sentence of other words is still split into sensible pieces.
 Letters are folded to lower case (nmt_nfkc_cf); unknown characters become bytes.
 """
 

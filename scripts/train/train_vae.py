@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 import classifier
 import wan_vae
 import world
-from common import DEVICE, DTYPE, elapsed, grid, rounded, save_frame, set_up, synchronize
+from common import DEVICE, DTYPE, elapsed, grid, rounded, save_image, set_up, synchronize
 from videos import TASKS, FramePool, draw_parameters, paint_tables, frames
 from optim import Trainer, rate_factor
 from wan_vae import CausalConv3d, WanVAE
@@ -155,7 +155,7 @@ def judge(vae, judge_of, generator, videos, length, log, out):
         clips = torch.stack(clips, 1)
         for moment, clip in zip(moments, clips):
             log("classifier on", name, "frame", moment, rounded(classifier.read(judge_of, clip, truth)))
-    save_frame(f"{out}/vae.png", grid(rows))
+    save_image(f"{out}/vae.png", grid(rows))
 
 
 def main():

@@ -186,11 +186,11 @@ def _draw_layer(frame, layer, clip, colours):
 
 def _draw_glint(frame, clip, tables):
     """Sun or moon on the water."""
-    frame = clip["frame"] % GLINT_FRAMES
+    phase = clip["frame"] % GLINT_FRAMES
     videos = tables["glints"].flatten(0, 1)
     part = frame[..., GLINT_TOP : GLINT_TOP + GLINT_ROWS]
     for state, share in (("state", 1 - clip["blend"]), ("state2", clip["blend"])):
-        light = videos[frame + (clip[state] // 4 * GLINT_FRAMES)[:, None]]
+        light = videos[phase + (clip[state] // 4 * GLINT_FRAMES)[:, None]]
         part += (light * share[..., None, None])[..., None, :] * (tables["sun"] * tables["clear"])[clip[state]][:, None, None, :, None]
         if not clip["changing"]:
             break
@@ -222,11 +222,11 @@ def _draw_actor(frame, clip, colours, actor):
 def _draw_falls(frame, clip, tables, colours):
     """Rain and snow."""
     n, t = clip["frame"].shape
-    frame = clip["frame"] % PRECIPITATION_FRAMES
+    phase = clip["frame"] % PRECIPITATION_FRAMES
     falls = tables["falls"].flatten(0, 1)
-    coverage = falls[frame + (clip["weather"] * PRECIPITATION_FRAMES)[:, None]]
+    coverage = falls[phase + (clip["weather"] * PRECIPITATION_FRAMES)[:, None]]
     if clip["changing"]:
-        coverage = mix(coverage, falls[frame + (clip["weather2"] * PRECIPITATION_FRAMES)[:, None]], clip["blend"][..., None, None])
+        coverage = mix(coverage, falls[phase + (clip["weather2"] * PRECIPITATION_FRAMES)[:, None]], clip["blend"][..., None, None])
     coverage = coverage[..., None, :]
     frame += coverage * (colours["drops"] - frame)
 
