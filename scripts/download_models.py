@@ -93,7 +93,8 @@ def check_space(files, folder):
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if missing > free:
-        raise Refused(f"{folder}: {missing / 1e9:.1f} GB are wanted, and {free / 1e9:.1f} GB are free; name another folder")
+        raise Refused(f"{folder}: {missing / 1e9:.1f} GB are wanted, and {free / 1e9:.1f} GB are free; "
+                      "name another folder")
 
 
 class Checks:

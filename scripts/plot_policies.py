@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Draws the figures of docs/refresh_policies.md and docs/attention_rule.md from JSON files of `flashblock analyze redundancy --curves`.
+"""Draws the figures of docs/refresh_policies.md and docs/attention_rule.md from JSON files of `flashblock analyze
+redundancy --curves`.
 
     plot_policies.py "demo.json=demo model" "random.json=random weights, 1.3B" -o docs
 
-writes policies.svg (error against work) and sparse.svg (error against density), one panel for each file. Needs matplotlib.
+writes policies.svg (error against work) and sparse.svg (error against density), one panel for each file. Needs
+matplotlib.
 """
 
 import argparse
@@ -55,7 +57,8 @@ def main():
     for report in arguments.reports:
         file, _, title = report.partition("=")
         reports.append((title or file, json.loads(pathlib.Path(file).read_text())["points"]))
-    figure(reports, lambda point: point["density"] == 0 and point["computed_share"], lambda point: point["computed_share"],
+    figure(reports, lambda point: point["density"] == 0 and point["computed_share"],
+           lambda point: point["computed_share"],
            "computed, % of heads and passes", arguments.output / "policies.svg")
     figure(reports, lambda point: point["density"] > 0, lambda point: point["density"],
            "density, % of the earlier keys", arguments.output / "sparse.svg")

@@ -1,5 +1,5 @@
-"""A small classifier that reads a video's attributes off two frames a quarter second apart. Trained on drawn videos; it judges
-true videos, autoencoder reconstructions and generated videos alike.
+"""A small classifier that reads a video's attributes off two frames a quarter second apart. Trained on drawn videos; it
+judges true videos, autoencoder reconstructions and generated videos alike.
 
     python3 classifier.py OUT_FOLDER [--videos N] [--steps N]
 """
@@ -82,7 +82,8 @@ def train(videos, steps, generator, log, batch=256):
 
 @torch.no_grad()
 def read(model, clip, truth):
-    """clip [n, T > GAP, 3, 144, 256]; share of videos whose attributes are read as `truth` [n] tells; -1 in it: not told."""
+    """clip [n, T > GAP, 3, 144, 256]; share of videos whose attributes are read as `truth` [n] tells; -1 in it: not
+    told."""
     logits = model(clip[:, 0].float(), clip[:, GAP].float())
     return {t: float((logits[t].argmax(1) == wanted)[wanted >= 0].float().mean()) for t, wanted in truth.items()}
 
@@ -110,4 +111,5 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=700)
     options = parser.parse_args()
     log = set_up(3, options.out)
-    save(train(options.videos, options.steps, torch.Generator().manual_seed(3), log), f"{options.out}/classifier.safetensors")
+    save(train(options.videos, options.steps, torch.Generator().manual_seed(3), log),
+         f"{options.out}/classifier.safetensors")

@@ -1,4 +1,5 @@
-"""Judges generated videos: minutes from sentences that no training caption contains, and videos whose prompt changes half-way.
+"""Judges generated videos: minutes from sentences that no training caption contains, and videos whose prompt changes
+half-way.
 
     python3 evaluate.py OUT_FOLDER --vae FOLDER --model FOLDER [--videos 48] [--blocks 80]
 """
@@ -17,12 +18,14 @@ from prompts import caption_ids
 from rollout import Rollout
 
 HISTORY = 9  # latent frames decoded before those that are looked at
-NAMES = {"scene": world.SCENES, "time": world.TIMES, "weather": world.WEATHER, "actor": world.ACTORS, "color": world.COLORS}
+NAMES = {"scene": world.SCENES, "time": world.TIMES, "weather": world.WEATHER, "actor": world.ACTORS,
+         "color": world.COLORS}
 
 
 @torch.no_grad()
 def generate(model, rows, blocks, seed, second_rows=None, change=None):
-    """Videos [n, 3 blocks, 16, 18, 32] from encoded captions [n, L, C]; from block `change` on they follow `second_rows`."""
+    """Videos [n, 3 blocks, 16, 18, 32] from encoded captions [n, L, C]; from block `change` on they follow
+    `second_rows`."""
     n, generator = len(rows), torch.Generator(device=DEVICE).manual_seed(seed)
     rollout = Rollout(model.transformer, rows, DTYPE, generator=generator)
     videos = []
@@ -66,7 +69,8 @@ def moments_of(blocks):
 def held_out(count):
     """The held-out sentences and their attributes as numbers; -1 where a sentence leaves one open."""
     rows = captions.HELD_OUT_SENTENCES[:count]
-    numbers = {k: torch.tensor([names.index(r[k]) if r[k] is not None else -1 for r in rows]) for k, names in NAMES.items()}
+    numbers = {k: torch.tensor([names.index(r[k]) if r[k] is not None else -1 for r in rows])
+               for k, names in NAMES.items()}
     return [r["text"] for r in rows], numbers
 
 
@@ -78,7 +82,8 @@ def judge(model, vae, tokenizer, judge_of, log, out, videos=48, blocks=80):
     rows = model.text(tokenizer(sentences).to(DEVICE), DTYPE)
     z = generate(model, rows, blocks, seed=7)
     synchronize()
-    log("generated", len(sentences), "videos of", blocks, "blocks in", elapsed() - began, "s; latents' deviation", rounded(z.std()))
+    log("generated", len(sentences), "videos of", blocks, "blocks in", elapsed() - began, "s; latents' deviation",
+        rounded(z.std()))
     sheet, drift = [], []
     for moment in moments_of(blocks):
         clip = moment_frames(vae, z, moment)
@@ -98,7 +103,8 @@ def judge_changes(model, vae, tokenizer, judge_of, log, out, videos, blocks):
     change = torch.full((videos,), 12 * half - 3)
     params = draw_parameters(videos, torch.Generator().manual_seed(77), 1.0, change)
     rng = random.Random(5)
-    rows = [model.text(caption_ids(params, tokenizer, rng, 1, second)[:, 0].to(DEVICE), DTYPE) for second in (False, True)]
+    rows = [model.text(caption_ids(params, tokenizer, rng, 1, second)[:, 0].to(DEVICE), DTYPE)
+            for second in (False, True)]
     params = world.to(params, DEVICE)
     z = generate(model, rows[0], blocks, seed=8, second_rows=rows[1], change=half)
     sheet = []
@@ -107,7 +113,8 @@ def judge_changes(model, vae, tokenizer, judge_of, log, out, videos, blocks):
         truth = {t: params[{"time": "time2", "weather": "weather2"}.get(t, t) if changed else t] for t in TASKS}
         clip = moment_frames(vae, z, moment)
         true = world.render(params, torch.full((videos,), moment, device=DEVICE), 1)[:, 0]
-        log(f"changing prompts, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, truth), 2), "statistics",
+        log(f"changing prompts, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, truth), 2),
+            "statistics",
             rounded(frame_statistics(clip[:, 0]).mean(0)), "true", rounded(frame_statistics(true).mean(0)))
         sheet.append(clip[:10, 0])
     save_image(f"{out}/changes.png", grid(zip(*sheet)))
@@ -131,4 +138,5 @@ if __name__ == "__main__":
     model = train_transformer.Model(Geometry(), tokenizer.vocabulary).to(DEVICE)
     train_transformer.load(model, options.model)
     vae = train_vae.load(options.vae).to(DEVICE)
-    judge(model, vae, tokenizer, classifier.load_or_train(options.vae, log), log, options.out, options.videos, options.blocks)
+    judge(model, vae, tokenizer, classifier.load_or_train(options.vae, log), log, options.out, options.videos,
+          options.blocks)

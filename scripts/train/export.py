@@ -1,9 +1,10 @@
-"""Writes the demo model's files in the published format: bfloat16 safetensors with the published names, and their settings.
+"""Writes the demo model's files in the published format: bfloat16 safetensors with the published names, and their
+settings.
 
     python3 export.py --vae FOLDER --model FOLDER --output assets/demo
 
-FOLDERs are the outputs of train_vae.py and train_transformer.py; without --vae the autoencoder in the output folder stays. Written:
-wan_vae, transformer and umt5 .safetensors, config.json.
+FOLDERs are the outputs of train_vae.py and train_transformer.py; without --vae the autoencoder in the output folder
+stays. Written: wan_vae, transformer and umt5 .safetensors, config.json.
 """
 import argparse
 import json

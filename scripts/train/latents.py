@@ -1,8 +1,8 @@
 """Pools of videos as latents with captions, drawn anew a few at a time while the transformer trains.
 
-A video is kept as 11 slots of one frame block: slot 0 is the video's first block (latent frames 0 to 2), slots 1 to 10 are ten
-blocks in a row from latent frame `begin`. Videos that begin at 3 are whole video starts. Latent frame f > 0 stands for frames
-4f - 3 to 4f, so a block that begins at latent frame f begins at frame 4f - 3.
+A video is kept as 11 slots of one frame block: slot 0 is the video's first block (latent frames 0 to 2), slots 1 to 10
+are ten blocks in a row from latent frame `begin`. Videos that begin at 3 are whole video starts. Latent frame f > 0
+stands for frames 4f - 3 to 4f, so a block that begins at latent frame f begins at frame 4f - 3.
 """
 import random
 
@@ -54,8 +54,8 @@ class Pool:
 
 
 class VideoPool(Pool):
-    """latents, context [n, 11, 3, 16, 18, 32] (context: what the model sees as past; true or its own), mask [n, 11, 3, 18, 32],
-    begin [n], changed [n, 11] (which caption rules each slot), own [n], ids [n, 2, variants, L]."""
+    """latents, context [n, 11, 3, 16, 18, 32] (context: what the model sees as past; true or its own), mask [n, 11, 3,
+    18, 32], begin [n], changed [n, 11] (which caption rules each slot), own [n], ids [n, 2, variants, L]."""
 
     def __init__(self, n, chunk, start, *args):
         self.start = start  # whole video starts, or videos from the middle
@@ -107,4 +107,5 @@ class FirstPool(Pool):
         parts = [encode(self.vae, clips, torch.zeros_like(clips["start"]), 4 * FRAMES - 3)
                  for clips in (world.take(every, part) for part in chunks(len(every["start"]), 128))]
         z, mask = (torch.cat(t).unflatten(0, (count, 2, world.STARTS)).to(DTYPE) for t in zip(*parts))
-        return dict(latents=z, mask=mask[:, :, 0], ids=self.captions(params), complete_ids=self.captions(params, complete=True))
+        return dict(latents=z, mask=mask[:, :, 0], ids=self.captions(params),
+                    complete_ids=self.captions(params, complete=True))

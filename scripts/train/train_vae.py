@@ -1,10 +1,11 @@
-"""Trains the demo model's video autoencoder on the drawn world; writes encoder.safetensors, decoder.safetensors (float32, latent
-statistics folded in), classifier.safetensors, log.txt and vae.png.
+"""Trains the demo model's video autoencoder on the drawn world; writes encoder.safetensors, decoder.safetensors
+(float32, latent statistics folded in), classifier.safetensors, log.txt and vae.png.
 
     python3 train_vae.py OUT_FOLDER --seconds 510 [--resume FOLDER]      one GPU of 80 GB or more
     python3 train_vae.py OUT_FOLDER --seconds 60 --toy                   a check on a CPU
 
-`--resume` continues from an earlier run's folder, or from exported files such as assets/demo. Recipe: docs/demo-model.md.
+`--resume` continues from an earlier run's folder, or from exported files such as assets/demo. Recipe:
+docs/demo-model.md.
 """
 import argparse
 import copy
@@ -52,7 +53,8 @@ def timed(function, repeats=4):
 
 
 def choose_convolutions(vae, x, log):
-    """Measures every distinct 3x3x3 convolution both as a 3-D and as a stacked 2-D convolution and keeps the faster one."""
+    """Measures every distinct 3x3x3 convolution both as a 3-D and as a stacked 2-D convolution and keeps the faster
+    one."""
     inputs, best = {}, {}
     layers = [m for m in vae.modules() if isinstance(m, CausalConv3d) and m.past and m.kernel_size[1] > 1]
     hooks = [m.register_forward_hook(lambda m, args, y: inputs.__setitem__(m, args[0].shape)) for m in layers]
@@ -148,8 +150,10 @@ def judge(vae, judge_of, generator, videos, length, log, out):
             rows.append([x[0], y[0], x[length - 1], y[length - 1]])
     psnr = torch.stack(psnr)
     parts = torch.stack([p.mean() for p in psnr.mean(0).chunk(8)])
-    log("PSNR on", videos, "unseen videos of", length, "frames: mean", rounded(psnr.mean(), 2), "first", rounded(psnr[:, 0].mean(), 2),
-        "last", rounded(psnr[:, -1].mean(), 2), "by eighths", rounded(parts, 2), "worst video", rounded(psnr.mean(1).min(), 2))
+    log("PSNR on", videos, "unseen videos of", length, "frames: mean", rounded(psnr.mean(), 2), "first",
+        rounded(psnr[:, 0].mean(), 2),
+        "last", rounded(psnr[:, -1].mean(), 2), "by eighths", rounded(parts, 2), "worst video",
+        rounded(psnr.mean(1).min(), 2))
     truth = {t: params[t] for t in TASKS}
     for name, clips in (("true videos", true), ("reconstructions", made)):
         clips = torch.stack(clips, 1)
@@ -214,7 +218,8 @@ def train(vae, trainer, pool, phases, options, log):
         errors.append(error)
         if trainer.steps % 50 == 0 or trainer.steps in (1, 2, 5, 20):
             mean = torch.stack(errors).nanmean().item()
-            log("step", trainer.steps, "progress", progress, "loss", loss.item(), "PSNR", 10 * math.log10(4 / mean), "KL", kl.item(),
+            log("step", trainer.steps, "progress", progress, "loss", loss.item(), "PSNR", 10 * math.log10(4 / mean),
+                "KL", kl.item(),
                 "gradient", norm, "ms/step", 1000 * (elapsed() - start) / max(1, trainer.steps))
             errors = []
         if elapsed() - saved > 90:

@@ -13,7 +13,8 @@ TASKS = {"scene": len(world.SCENES), "time": len(world.TIMES), "weather": len(wo
 def paint_tables():
     """Paints all the world's tables at once, several at a time; otherwise each is painted when it is first needed."""
     device, threads = torch.zeros(1, device=DEVICE).device, torch.get_num_threads()
-    jobs = [(world._scene_tables, i) for i in range(len(world.SCENES))] + [(world._actor_table, i) for i in range(len(world.ACTORS))]
+    jobs = [(world._scene_tables, i) for i in range(len(world.SCENES))]
+    jobs += [(world._actor_table, i) for i in range(len(world.ACTORS))]
     torch.set_num_threads(max(1, threads // 8))
     with ThreadPoolExecutor(max(1, min(16, threads))) as pool:
         running = [pool.submit(paint, i, device) for paint, i in jobs] + [pool.submit(world._sky_tables, device)]

@@ -1,5 +1,5 @@
-"""The causal Wan2.1 video transformer at a small size: a training pass over whole sequences of clean and noisy frame blocks,
-and a cached pass that generates block by block. Both compute the same function.
+"""The causal Wan2.1 video transformer at a small size: a training pass over whole sequences of clean and noisy frame
+blocks, and a cached pass that generates block by block. Both compute the same function.
 
 Parameter names are those of the published checkpoint. Sources: Self-Forcing, wan/modules/causal_model.py and model.py.
 A frame block is `frames_per_block` latent frames `[F, 16, H, W]`; N = F h w tokens with h = H / 2, w = W / 2.
@@ -40,16 +40,18 @@ class Geometry:
 
     def config(self):
         """What a checkpoint's config.json holds."""
-        keys = ("dim", "num_heads", "num_layers", "ffn_dim", "freq_dim", "text_dim", "text_len", "in_dim", "out_dim", "patch_size", "eps")
-        return {"_class_name": "CausalWanModel", "model_type": "t2v", **{k: v for k, v in asdict(self).items() if k in keys}}
+        keys = ("dim", "num_heads", "num_layers", "ffn_dim", "freq_dim", "text_dim", "text_len", "in_dim", "out_dim",
+                "patch_size", "eps")
+        return {"_class_name": "CausalWanModel", "model_type": "t2v",
+                **{k: v for k, v in asdict(self).items() if k in keys}}
 
 
 @dataclass
 class Layout:
     """Which frame blocks a training pass holds, in this order:
 
-    windows x 6 clean (the video's first block, then 5 in a row), windows x copies x 4 noisy (the 3rd to 6th in that row),
-    starts x 2 clean (blocks 0, 1 of a video), starts x copies x 2 noisy (blocks 1, 2), firsts noisy (block 0).
+    windows x 6 clean (the video's first block, then 5 in a row), windows x copies x 4 noisy (the 3rd to 6th in that
+    row), starts x 2 clean (blocks 0, 1 of a video), starts x copies x 2 noisy (blocks 1, 2), firsts noisy (block 0).
     """
     windows: int
     copies: int
@@ -59,7 +61,8 @@ class Layout:
 
     def sizes(self):
         w, s = self.windows, self.starts
-        return [w * self.CLEAN, w * self.copies * self.NOISY, s * self.START_CLEAN, s * self.copies * self.START_NOISY, self.firsts]
+        return [w * self.CLEAN, w * self.copies * self.NOISY, s * self.START_CLEAN, s * self.copies * self.START_NOISY,
+                self.firsts]
 
 
 def layer_norm(x, eps=1e-6):
@@ -287,7 +290,8 @@ class WanTransformer(nn.Module):
 
     def cached(self, x, t, start, text, cache):
         """Flow of one block per video, x [B, F, 16, H, W] at time t beginning at latent frame `start` [B].
-        `cache` holds, per layer, the (k, v) of the visible past; returns the flow and this block's own (k, v) per layer."""
+        `cache` holds, per layer, the (k, v) of the visible past; returns the flow and this block's own (k, v) per
+        layer."""
         rope = rope_table(start, self.geometry)
         e, e0 = self.embed_time(torch.full(x.shape[:2], float(t), device=x.device), x.dtype)
         h, entries = self.embed_patches(x), []
@@ -299,4 +303,5 @@ class WanTransformer(nn.Module):
 
 def geometry_from_checkpoint(config, height=9, width=16):
     keys = Geometry.__dataclass_fields__
-    return Geometry(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k in keys}, height=height, width=width)
+    return Geometry(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k in keys},
+                    height=height, width=width)

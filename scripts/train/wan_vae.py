@@ -1,9 +1,9 @@
 """The Wan2.1 video autoencoder, with free channel widths, for training and for reference renders.
 
-Parameter names are those of the published checkpoint (`encoder.*`, `conv1`, `conv2`, `decoder.*`), so a state dict is an
-exportable file. Source of the architecture: Wan2.1, wan/modules/vae.py. Differences, on purpose: widths are given per level
-and the encoder's and decoder's are independent; the whole clip is computed in one go, which equals the published chunk by
-chunk computation; a chunked pass with history exists beside it for streaming (`decode(z, history)`).
+Parameter names are those of the published checkpoint (`encoder.*`, `conv1`, `conv2`, `decoder.*`), so a state dict is
+an exportable file. Source of the architecture: Wan2.1, wan/modules/vae.py. Differences, on purpose: widths are given
+per level and the encoder's and decoder's are independent; the whole clip is computed in one go, which equals the
+published chunk by chunk computation; a chunked pass with history exists beside it for streaming (`decode(z, history)`).
 
 Shapes: frames `[B, 3, T, 8H, 8W]` in [-1, 1], latents `[B, 16, F, H, W]`, T = 1 + 4 (F - 1).
 """
@@ -20,7 +20,8 @@ DECODER_WIDTHS = (16, 32, 96, 64)
 
 
 def rms_norm(x, gamma):
-    """x / max(|x|, 1e-12) * sqrt(C) * gamma over channels, in float32; the floor stands under the root for a finite gradient."""
+    """x / max(|x|, 1e-12) * sqrt(C) * gamma over channels, in float32; the floor stands under the root for a finite
+    gradient."""
     squares = x.float().square().sum(1, keepdim=True)
     return (x.float() * torch.rsqrt(squares.clamp(min=1e-24)) * x.shape[1] ** 0.5 * gamma.float()).to(x.dtype)
 
@@ -60,7 +61,8 @@ class CausalConv3d(nn.Conv3d):
             x = F.pad(x, (0, 0, 0, 0, self.past, 0))
         if history is not None:
             history[self] = x[:, :, -self.past:]
-        return self.stacked_conv(x, weight, bias) if self.stacked else F.conv3d(x, weight, bias, padding=(0, *self.space))
+        return self.stacked_conv(x, weight, bias) if self.stacked else F.conv3d(x, weight, bias,
+                                                                                padding=(0, *self.space))
 
     def stacked_conv(self, x, weight, bias):
         batch, channels, frames, height, width = x.shape
@@ -140,7 +142,8 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the height and width, half the channels; with `temporal`, twice the frames after the first frame of the video."""
+    """Twice the height and width, half the channels; with `temporal`, twice the frames after the first frame of the
+    video."""
 
     def __init__(self, channels, temporal):
         super().__init__()
@@ -187,7 +190,8 @@ class Encoder(nn.Module):
             if level < 3:
                 layers.append(Downsample(channels, temporal=level > 0))
         self.downsamples = nn.ModuleList(layers)
-        self.middle = nn.ModuleList([ResidualBlock(channels, channels), AttentionBlock(channels), ResidualBlock(channels, channels)])
+        self.middle = nn.ModuleList([ResidualBlock(channels, channels), AttentionBlock(channels),
+                                     ResidualBlock(channels, channels)])
         self.head = nn.ModuleDict({"0": Norm(channels), "2": CausalConv3d(channels, outputs)})
 
     def forward(self, x):
@@ -200,7 +204,8 @@ class Decoder(nn.Module):
         super().__init__()
         channels = widths[3]
         self.conv1 = CausalConv3d(inputs, channels)
-        self.middle = nn.ModuleList([ResidualBlock(channels, channels), AttentionBlock(channels), ResidualBlock(channels, channels)])
+        self.middle = nn.ModuleList([ResidualBlock(channels, channels), AttentionBlock(channels),
+                                     ResidualBlock(channels, channels)])
         layers = []
         for level in (3, 2, 1, 0):
             width = widths[level]
@@ -241,7 +246,8 @@ class WanVAE(nn.Module):
         return (self.posterior(frames)[0].float() - mean) / std
 
     def decode(self, latents, history=None, dtype=None):
-        """Frames around [-1, 1]. With a dict as `history`, the latents continue those of earlier calls with the same dict."""
+        """Frames around [-1, 1]. With a dict as `history`, the latents continue those of earlier calls with the same
+        dict."""
         mean, std = self.statistics(latents)
         return self.decode_raw((latents.float() * std + mean).to(dtype or latents.dtype), history)
 
@@ -252,8 +258,8 @@ class WanVAE(nn.Module):
 
     @torch.no_grad()
     def fold_statistics(self, mean, std):
-        """Rewrites `conv1` and `conv2` so that raw latents of this mean and std per channel [16] become ones of the published
-        mean and std; what is decoded stays the same. Needed once, before export."""
+        """Rewrites `conv1` and `conv2` so that raw latents of this mean and std per channel [16] become ones of the
+        published mean and std; what is decoded stays the same. Needed once, before export."""
         published_mean, published_std = (c.flatten().to(mean) for c in self.constants)
         scale = published_std / std
         n = len(mean)

@@ -60,7 +60,8 @@ def segment(x, y, start, end, r):
 
 
 def polygon(x, y, points, r=0.0):
-    """Exact distance to a closed polygon; coordinates are numbers or tensors that broadcast with x. r rounds the corners outwards."""
+    """Exact distance to a closed polygon; coordinates are numbers or tensors that broadcast with x. r rounds the
+    corners outwards."""
     nearest, inside = None, None
     for (x1, y1), (x0, y0) in zip(points, points[-1:] + points[:-1]):
         ex, ey, wx, wy = x1 - x0, y1 - y0, x - x0, y - y0
@@ -124,10 +125,12 @@ class Strip:
         return (h - self.y) / torch.sqrt(1 + slope * slope)
 
     def paint(self, coverage, colour, snow=0.0, shade=1.0, lamp=0.0):
-        """Lay colour over the strip. snow: how white it is in snow (number or plane); shade: brightness plane; lamp: own light."""
+        """Lay colour over the strip. snow: how white it is in snow (number or plane); shade: brightness plane; lamp:
+        own light."""
         colour = rgb(colour)
         colour = (colour[:, None, None] if colour.dim() == 1 else colour) * torch.as_tensor(shade)
-        fallen = mix(rgb(SNOW_SHADE)[:, None, None], rgb(SNOW)[:, None, None], smoothstep(0.70, 1.02, torch.as_tensor(shade)))
+        fallen = mix(rgb(SNOW_SHADE)[:, None, None], rgb(SNOW)[:, None, None],
+                     smoothstep(0.70, 1.02, torch.as_tensor(shade)))
         white = mix(colour, fallen, torch.as_tensor(snow))
         self.alpha = mix(self.alpha, torch.ones(()), coverage)
         self.bare, self.snowy = mix(self.bare, colour, coverage), mix(self.snowy, white, coverage)

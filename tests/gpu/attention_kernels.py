@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Times LibTorch's attention kernels against each other, shape by shape, on this GPU: what attention/attention.cpp chooses
-by. usage: attention_kernels.py [FILE.json]. Needs the Python package torch and a GPU. Medians of 20 runs in turn."""
+"""Times LibTorch's attention kernels against each other, shape by shape, on this GPU: what attention/attention.cpp
+chooses by. usage: attention_kernels.py [FILE.json]. Needs the Python package torch and a GPU. Medians of 20 runs in
+turn."""
 
 import json
 import statistics

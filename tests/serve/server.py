@@ -13,7 +13,8 @@ class Server:
         self.folder = pathlib.Path(folder)
         self.log = self.folder / "log"
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen([program, "serve", "127.0.0.1:0", "--data", str(self.folder / "videos"), "--model",
+            self.process = subprocess.Popen([program, "serve", "127.0.0.1:0", "--data", str(self.folder / "videos"),
+                                             "--model",
                                              str(ROOT / "assets/demo"), "--device", "cpu", *options],
                                             stdout=log, stderr=subprocess.STDOUT)
         self.port = self._printed_port()

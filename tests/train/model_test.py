@@ -19,7 +19,8 @@ from rollout import SIGMAS
 from wan_transformer import Geometry, Layout, WanTransformer, geometry_from_checkpoint
 from wan_vae import WanVAE
 
-SMALL = Geometry(dim=64, num_heads=2, num_layers=3, ffn_dim=96, freq_dim=256, text_dim=24, text_len=8, height=3, width=4)
+SMALL = Geometry(dim=64, num_heads=2, num_layers=3, ffn_dim=96, freq_dim=256, text_dim=24, text_len=8, height=3,
+                 width=4)
 
 
 def relative(a, b):
@@ -54,14 +55,16 @@ class TrainingPassEqualsGeneration(unittest.TestCase):
         self.clean = torch.cat([torch.zeros(2, 1).long(), self.first[:, None] + 3 * torch.arange(5)], 1)
         noisy = (self.first[:, None] + 3 * torch.arange(2, 6))[:, None].expand(2, 2, 4)
         start_noisy = torch.tensor([3, 6]).expand(3, 2, 2)
-        starts = torch.cat([self.clean.flatten(), noisy.flatten(), torch.tensor([0, 3] * 3), start_noisy.flatten(), torch.zeros(2).long()])
+        starts = torch.cat([self.clean.flatten(), noisy.flatten(), torch.tensor([0, 3] * 3), start_noisy.flatten(),
+                            torch.zeros(2).long()])
         self.flows = self.model(x, torch.cat(self.t), starts, self.rows, caption, layout)
 
     @torch.no_grad()
     def cached(self, group, index, start, entries):
         past = [list(layer) for layer in zip(*entries)] or [[] for _ in self.model.blocks]
         text = self.model.text_keys(self.rows[self.caption[group][index]][None])
-        return self.model.cached(self.x[group][index][None], float(self.t[group][index]), torch.tensor([start]), text, past)
+        return self.model.cached(self.x[group][index][None], float(self.t[group][index]), torch.tensor([start]), text,
+                                 past)
 
     def expect(self, output, index, group, start, entries):
         self.assertLess(relative(self.flows[output][index], self.cached(group, index, start, entries)[0][0]), 1e-5)
@@ -124,7 +127,8 @@ class Optimisation(unittest.TestCase):
     def trainer(self):
         torch.manual_seed(0)
         net = torch.nn.Linear(6, 4)
-        return net, Trainer(net.named_parameters(), ["weight"], muon_rate=0.02, adam_rate=0.02, weight_decay=0.0, clip=1.0, average_span=5)
+        return net, Trainer(net.named_parameters(), ["weight"], muon_rate=0.02, adam_rate=0.02, weight_decay=0.0,
+                            clip=1.0, average_span=5)
 
     def test_both_optimisers_lower_the_loss(self):
         net, trainer = self.trainer()

@@ -20,7 +20,8 @@ def clips(n, seed=1):
 def one_clip(**values):
     """Parameters of one clip, by class names."""
     params = {key: torch.tensor([0]) for key in ("scene", "time", "weather", "actor", "color", "direction", "start")}
-    params |= {key: torch.tensor([NAMES[key.rstrip("2")].index(v) if isinstance(v, str) else v]) for key, v in values.items()}
+    params |= {key: torch.tensor([NAMES[key.rstrip("2")].index(v) if isinstance(v, str) else v])
+               for key, v in values.items()}
     return dict(time2=params["time"], weather2=params["weather"], change=torch.tensor([world.NEVER])) | params
 
 
@@ -76,7 +77,8 @@ class RenderTest(unittest.TestCase):
         self.assertTrue(torch.equal(whole, segments))
         for i in range(6):
             index = torch.tensor([i])
-            self.assertTrue(torch.allclose(whole[index], world.render(world.take(params, index), first[index], 20), atol=1e-6))
+            self.assertTrue(torch.allclose(whole[index], world.render(world.take(params, index), first[index], 20),
+                                           atol=1e-6))
 
     def test_the_past_knows_nothing_of_the_change(self):
         plain = dict(scene="hills", time="day", weather="clear", actor="balloon", color="red")
