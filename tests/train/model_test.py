@@ -93,14 +93,14 @@ class TrainingPassEqualsGeneration(unittest.TestCase):
 
 
 class Autoencoder(unittest.TestCase):
-    def test_decoding_in_segments_equals_decoding_at_once(self):
+    def test_decoding_in_parts_equals_decoding_at_once(self):
         vae, z, history = small_vae(), torch.randn(1, 16, 7, 2, 3), {}
         whole = vae.decode(z)
         self.assertEqual(whole.shape[2], 25)
         for sizes in ([3, 3, 1], [1, 2, 4]):
             history = {}
-            segments = torch.cat([vae.decode(part, history) for part in z.split(sizes, 2)], 2)
-            self.assertLess(relative(segments, whole), 1e-5)
+            parts = torch.cat([vae.decode(part, history) for part in z.split(sizes, 2)], 2)
+            self.assertLess(relative(parts, whole), 1e-5)
 
     def test_stacked_convolutions_compute_the_same(self):
         vae, x = small_vae(), torch.rand(1, 3, 9, 16, 24)
@@ -141,7 +141,7 @@ class Optimisation(unittest.TestCase):
         self.assertLess(losses[-1], 0.05 * losses[0])
         self.assertLess(relative(trainer.average["weight"], net.weight.detach()), 1.0)
 
-    def test_a_step_that_is_not_finite_is_taken_back(self):
+    def test_a_step_that_is_not_finite_is_reverted(self):
         net, trainer = self.trainer()
         trainer.step(net(torch.ones(1, 6)).sum(), 1.0)
         trainer.keep_good_state()
@@ -158,7 +158,7 @@ class ShippedModel(unittest.TestCase):
         self.assertEqual([round(s, 4) for s in SIGMAS], [1.0, 0.9375, 0.8333, 0.625])
 
     @torch.no_grad()
-    def test_the_files_make_a_frame_of_what_was_asked(self):
+    def test_the_exported_files_render_the_prompt(self):
         if not (self.DEMO / "transformer.safetensors").exists():
             self.skipTest("no weights in assets/demo")
         import reference_render
