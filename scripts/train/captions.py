@@ -233,7 +233,7 @@ WEATHER_PHRASES = {
                    "white", "icy", "snow covered", "snowbound"]),
 }
 
-# What names time and weather at once: (adverbs, clauses, nouns, adjectives)
+# Phrases that name time and weather together: (adverbs, clauses, nouns, adjectives)
 BOTH_PHRASES = {
     ("night", "clear"): dict(
         adverb=["under the stars", "under a starry sky", "on a starry night", "in the moonlight", "by moonlight",
@@ -535,7 +535,7 @@ _FORMS = [(_plain, 26), (_fronted, 14), (_opened, 14), (_there, 6), (_sentences,
 
 
 def _mentioned(params, rng, second, complete):
-    """Names of the attributes that this caption tells; None where it leaves one out, of a complete one the direction at
+    """Names of the attributes that this caption states; None where it leaves one out, of a complete one the direction at
     most."""
     time = TIMES[params["time2" if second else "time"]]
     weather = WEATHER[params["weather2" if second else "weather"]]

@@ -15,7 +15,7 @@ import world
 from common import DEVICE, DTYPE, rounded, set_up
 from videos import TASKS, chunks, draw_parameters
 
-GAP = 4  # frames between the two that are looked at
+GAP = 4  # frames between the two that the classifier sees
 
 
 class Classifier(nn.Module):
@@ -99,7 +99,7 @@ def load(path):
 
 
 def load_or_train(folder, log):
-    """The classifier kept in a folder; without one, a new one (20 s of a GPU)."""
+    """The classifier saved in a folder, or a newly trained one (20 s of a GPU)."""
     path = f"{folder}/classifier.safetensors"
     return load(path) if os.path.exists(path) else train(8000, 700, torch.Generator().manual_seed(3), log)
 

@@ -17,7 +17,7 @@ from latents import FRAMES
 from prompts import caption_ids
 from rollout import Rollout
 
-HISTORY = 9  # latent frames decoded before those that are looked at
+HISTORY = 9  # latent frames decoded before those that are evaluated
 NAMES = {"scene": world.SCENES, "time": world.TIMES, "weather": world.WEATHER, "actor": world.ACTORS,
          "color": world.COLORS}
 

@@ -23,7 +23,7 @@ PROGRAM = os.environ.get("FLASHBLOCK_PROGRAM", str(ROOT / "build/cuda-release/ap
 
 
 def render(folder, seconds, front):
-    """The program's own account of one video."""
+    """The program's report (NAME.json) of one video."""
     video = pathlib.Path(folder) / "video.mp4"
     subprocess.run(front + [PROGRAM, "render", "a red balloon drifts over snowy hills", "--model", ROOT / "assets/demo",
                             "--seconds", str(seconds), "--seed", "1", "-o", video, "--overwrite", "--quiet"],
