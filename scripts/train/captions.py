@@ -535,8 +535,8 @@ _FORMS = [(_plain, 26), (_fronted, 14), (_opened, 14), (_there, 6), (_sentences,
 
 
 def _mentioned(params, rng, second, complete):
-    """Names of the attributes that this caption states; None where it leaves one out, of a complete one the direction at
-    most."""
+    """Names of the attributes that this caption states; None where it leaves one out. A complete caption leaves
+    out the direction at most."""
     time = TIMES[params["time2" if second else "time"]]
     weather = WEATHER[params["weather2" if second else "weather"]]
     scene, actor, color = SCENES[params["scene"]], ACTORS[params["actor"]], COLORS[params["color"]]
