@@ -20,10 +20,10 @@ AttentionState internal_attention(const at::Tensor& q, const KeyRange& block) {
 
 at::Tensor flashblock_attention(const at::Tensor& q, const KvCache& kv, LayerExternal& external,
                                 const AttentionConfig& config, const Pass& pass) {
-  // Internal attention (A_in, L_in). The block's own keys change with every denoising pass: computed in each.
+  // Internal attention (A_int, L_int). The block's own keys change with every denoising pass: computed in each.
   AttentionState internal = internal_attention(q, kv.block());
 
-  // External attention (A_out, L_out). The keys of earlier blocks do not change while the block is denoised, and the
+  // External attention (A_ext, L_ext). The keys of earlier blocks do not change while the block is denoised, and the
   // queries move little from pass to pass: computed in the first pass, cached, and refreshed by the policy.
   RECORD_USER_SCOPE(kExternalScope);
   const KeyRange past = kv.past();

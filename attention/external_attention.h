@@ -40,7 +40,7 @@ void refresh(ExternalCache& cache, const HeadSelection& heads, const ExternalPas
 /// read the mask; attention_of_masked_heads says what that costs. `refresh` takes it for masks on a GPU.
 void refresh_masked(CachedExternal& cached, const at::Tensor& mask, const ExternalPass& pass);
 
-/// L_out + s (q' - q) . mean key: exact to first order in q' - q; with a mean key per query a lower bound, since L_out
+/// L_ext + s (q' - q) . mean key: exact to first order in q' - q; with a mean key per query a lower bound, since L_ext
 /// is convex in q. [B, N, L] fp32. Source: the gradient of a log-sum-exp is the mean under its weights.
 at::Tensor corrected_lse(const at::Tensor& q, const CachedExternal& cached);
 

@@ -17,7 +17,7 @@ from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_download, hf_hub
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs" / "models"
-CHECKED = "checked.json"  # size, time and SHA-256 of files that were held against the server's
+CHECKED = "checked.json"  # size, time and SHA-256 of files that were compared with the server's
 
 
 class Refused(Exception):
@@ -63,7 +63,7 @@ def read_preset(name):
 
 
 def names_in(api, repository, revision, patterns):
-    """The files that `patterns` name; a pattern with * is held against the repository's list."""
+    """The files that `patterns` name; a pattern with * is matched against the repository's list."""
     listed = None
     for pattern in patterns:
         if "*" not in pattern:
@@ -93,11 +93,12 @@ def check_space(files, folder):
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if missing > free:
-        raise Refused(f"{folder}: {missing / 1e9:.1f} GB are wanted, and {free / 1e9:.1f} GB are free; name another folder")
+        raise Refused(f"{folder}: {missing / 1e9:.1f} GB are wanted, and {free / 1e9:.1f} GB are free; "
+                      "name another folder")
 
 
 class Checks:
-    """Which files were held against the server's checksum, so that gigabytes are not read again at every start."""
+    """Which files were compared with the server's checksum, so that they are not read again at every start."""
 
     def __init__(self, folder):
         self.file = folder / CHECKED
@@ -184,8 +185,8 @@ def explain(error):
 def main():
     parser = argparse.ArgumentParser(prog="scripts/download-models", description="Fetches a published model.")
     parser.add_argument("name", nargs="?", help="a model of configs/models")
-    parser.add_argument("folder", nargs="?", type=Path, help=f"where to (default {default_folder()})")
-    parser.add_argument("--list", action="store_true", help="say which models there are")
+    parser.add_argument("folder", nargs="?", type=Path, help=f"target folder (default {default_folder()})")
+    parser.add_argument("--list", action="store_true", help="list the models")
     arguments = parser.parse_args()
     if arguments.list:
         return list_presets()

@@ -57,13 +57,9 @@ def main():
     for report in arguments.reports:
         file, _, title = report.partition("=")
         reports.append((title or file, json.loads(pathlib.Path(file).read_text())["points"]))
-    figure(
-    reports,
-    lambda point: point["density"] == 0 and point["computed_share"],
-    lambda point: point["computed_share"],
-    "computed, % of heads and passes",
-    arguments.output /
-     "policies.svg")
+    figure(reports, lambda point: point["density"] == 0 and point["computed_share"],
+           lambda point: point["computed_share"],
+           "computed, % of heads and passes", arguments.output / "policies.svg")
     figure(reports, lambda point: point["density"] > 0, lambda point: point["density"],
            "density, % of the earlier keys", arguments.output / "sparse.svg")
 

@@ -12,7 +12,7 @@
 namespace flashblock {
 
 /// A calibrated gate. A head computes in the first pass, and in each later pass where, compared with the pass in which
-/// it last computed, the cosine of A_out is below one threshold or L_out has changed by more than another, in the mean
+/// it last computed, the cosine of A_ext is below one threshold or L_ext has changed by more than another, in the mean
 /// over a calibration video. Source: arXiv 2602.05305; thresholds 0.85 and 0.05.
 struct RefreshGate {
   std::string name;   ///< of the file, for messages
@@ -31,8 +31,8 @@ struct RefreshGate {
 
 /// When a head of the published gate computes. Source: arXiv 2602.05305.
 struct GateThresholds {
-  double cosine = 0.85;      ///< below this cosine of A_out
-  double lse_change = 0.05;  ///< above this mean absolute change of L_out
+  double cosine = 0.85;      ///< below this cosine of A_ext
+  double lse_change = 0.05;  ///< above this mean absolute change of L_ext
 };
 
 }  // namespace flashblock

@@ -1,5 +1,5 @@
-"""A small classifier that reads a video's attributes off two frames a quarter second apart. Trained on drawn videos;
-it judges true videos, autoencoder reconstructions and generated videos alike.
+"""A small classifier that reads a video's attributes off two frames a quarter second apart. Trained on drawn videos; it
+judges true videos, autoencoder reconstructions and generated videos alike.
 
     python3 classifier.py OUT_FOLDER [--videos N] [--steps N]
 """
@@ -15,7 +15,7 @@ import world
 from common import DEVICE, DTYPE, rounded, set_up
 from videos import TASKS, chunks, draw_parameters
 
-GAP = 4  # frames between the two that are looked at
+GAP = 4  # frames between the two that the classifier sees
 
 
 class Classifier(nn.Module):
@@ -99,7 +99,7 @@ def load(path):
 
 
 def load_or_train(folder, log):
-    """The classifier kept in a folder; without one, a new one (20 s of a GPU)."""
+    """The classifier saved in a folder, or a newly trained one (20 s of a GPU)."""
     path = f"{folder}/classifier.safetensors"
     return load(path) if os.path.exists(path) else train(8000, 700, torch.Generator().manual_seed(3), log)
 
@@ -111,10 +111,5 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=700)
     options = parser.parse_args()
     log = set_up(3, options.out)
-    save(
-    train(
-        options.videos,
-        options.steps,
-        torch.Generator().manual_seed(3),
-        log),
+    save(train(options.videos, options.steps, torch.Generator().manual_seed(3), log),
          f"{options.out}/classifier.safetensors")

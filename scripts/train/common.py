@@ -1,4 +1,4 @@
-"""What the trainers share: device, clock, log, frames of results."""
+"""What the trainers share: device, clock, log, images of results."""
 import json
 import os
 import sys
@@ -51,12 +51,12 @@ def rounded(values, digits=3):
     return [round(v, digits) for v in values] if isinstance(values, list) else round(float(values), digits)
 
 
-def save_frame(path, frame):
-    """frame [3, H, W] in [0, 1]."""
-    array = (frame.float().clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).cpu().numpy()
+def save_image(path, image):
+    """image [3, H, W] in [0, 1]."""
+    array = (image.float().clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).cpu().numpy()
     Image.fromarray(np.ascontiguousarray(array)).save(path)
 
 
 def grid(rows):
-    """Rows of frames [3, H, W] -> one frame."""
+    """Rows of images [3, H, W] -> one image."""
     return torch.cat([torch.cat(list(row), 2) for row in rows], 1)

@@ -11,19 +11,15 @@ import torch
 import captions
 import classifier
 import world
-from common import DEVICE, DTYPE, elapsed, grid, rounded, save_frame, synchronize
+from common import DEVICE, DTYPE, elapsed, grid, rounded, save_image, synchronize
 from videos import TASKS, draw_parameters
 from latents import FRAMES
 from prompts import caption_ids
 from rollout import Rollout
 
-HISTORY = 9  # latent frames decoded before those that are looked at
-NAMES = {
-    "scene": world.SCENES,
-    "time": world.TIMES,
-    "weather": world.WEATHER,
-    "actor": world.ACTORS,
-     "color": world.COLORS}
+HISTORY = 9  # latent frames decoded before those that are evaluated
+NAMES = {"scene": world.SCENES, "time": world.TIMES, "weather": world.WEATHER, "actor": world.ACTORS,
+         "color": world.COLORS}
 
 
 @torch.no_grad()
@@ -44,15 +40,15 @@ def generate(model, rows, blocks, seed, second_rows=None, change=None):
 
 
 @torch.no_grad()
-def moment_frames(vae, videos, frame):
-    """Frames `frame` to `frame` + 4 of every video, [n, 5, 3, 144, 256] in [0, 1], decoded with enough history."""
-    frame = (frame + 3) // 4
-    first, last = max(0, frame - HISTORY), frame + 2
+def moment_frames(vae, videos, moment):
+    """Frames `moment` to `moment` + 4 of every video, [n, 5, 3, 144, 256] in [0, 1], decoded with enough history."""
+    latent_frame = (moment + 3) // 4
+    first, last = max(0, latent_frame - HISTORY), latent_frame + 2
     result = []
     for part in videos.split(8):
         z = part[:, first:last].transpose(1, 2)
         clip = vae.decode(z, dtype=DTYPE).float().clamp(-1, 1).transpose(1, 2) * 0.5 + 0.5
-        begin = frame - (4 * first if first else 0)  # a later first frame yields one frame, number 4 * first
+        begin = moment - (4 * first if first else 0)  # a later first latent frame yields one frame, number 4 * first
         result.append(clip[:, begin:begin + classifier.GAP + 1])
     return torch.cat(result)
 
@@ -74,7 +70,7 @@ def held_out(count):
     """The held-out sentences and their attributes as numbers; -1 where a sentence leaves one open."""
     rows = captions.HELD_OUT_SENTENCES[:count]
     numbers = {k: torch.tensor([names.index(r[k]) if r[k] is not None else -1 for r in rows])
-                               for k, names in NAMES.items()}
+               for k, names in NAMES.items()}
     return [r["text"] for r in rows], numbers
 
 
@@ -86,8 +82,8 @@ def judge(model, vae, tokenizer, judge_of, log, out, videos=48, blocks=80):
     rows = model.text(tokenizer(sentences).to(DEVICE), DTYPE)
     z = generate(model, rows, blocks, seed=7)
     synchronize()
-    log("generated", len(sentences), "videos of", blocks, "blocks in",
-        elapsed() - began, "s; latents' deviation", rounded(z.std()))
+    log("generated", len(sentences), "videos of", blocks, "blocks in", elapsed() - began, "s; latents' deviation",
+        rounded(z.std()))
     sheet, drift = [], []
     for moment in moments_of(blocks):
         clip = moment_frames(vae, z, moment)
@@ -95,7 +91,7 @@ def judge(model, vae, tokenizer, judge_of, log, out, videos=48, blocks=80):
         drift.append(rounded(frame_statistics(clip[:, 0]).mean(0)))
         sheet.append(clip[:14, 0])
     log("brightness, contrast, saturation, sharpness at those moments:", drift)
-    save_frame(f"{out}/videos.png", grid(zip(*sheet)))
+    save_image(f"{out}/videos.png", grid(zip(*sheet)))
     judge_changes(model, vae, tokenizer, judge_of, log, out, videos // 2, blocks)
     log("judged in", elapsed() - began, "s")
 
@@ -107,19 +103,8 @@ def judge_changes(model, vae, tokenizer, judge_of, log, out, videos, blocks):
     change = torch.full((videos,), 12 * half - 3)
     params = draw_parameters(videos, torch.Generator().manual_seed(77), 1.0, change)
     rng = random.Random(5)
-    rows = [
-    model.text(
-        caption_ids(
-            params,
-            tokenizer,
-            rng,
-            1,
-            second)[
-                :,
-                0].to(DEVICE),
-                DTYPE) for second in (
-                    False,
-                     True)]
+    rows = [model.text(caption_ids(params, tokenizer, rng, 1, second)[:, 0].to(DEVICE), DTYPE)
+            for second in (False, True)]
     params = world.to(params, DEVICE)
     z = generate(model, rows[0], blocks, seed=8, second_rows=rows[1], change=half)
     sheet = []
@@ -129,10 +114,10 @@ def judge_changes(model, vae, tokenizer, judge_of, log, out, videos, blocks):
         clip = moment_frames(vae, z, moment)
         true = world.render(params, torch.full((videos,), moment, device=DEVICE), 1)[:, 0]
         log(f"changing prompts, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, truth), 2),
-            "statistics", rounded(frame_statistics(clip[:, 0]).mean(0)), "true", rounded(frame_statistics(true).mean(
-                0)))
+            "statistics",
+            rounded(frame_statistics(clip[:, 0]).mean(0)), "true", rounded(frame_statistics(true).mean(0)))
         sheet.append(clip[:10, 0])
-    save_frame(f"{out}/changes.png", grid(zip(*sheet)))
+    save_image(f"{out}/changes.png", grid(zip(*sheet)))
 
 
 if __name__ == "__main__":
@@ -153,14 +138,5 @@ if __name__ == "__main__":
     model = train_transformer.Model(Geometry(), tokenizer.vocabulary).to(DEVICE)
     train_transformer.load(model, options.model)
     vae = train_vae.load(options.vae).to(DEVICE)
-    judge(
-    model,
-    vae,
-    tokenizer,
-    classifier.load_or_train(
-        options.vae,
-        log),
-        log,
-        options.out,
-        options.videos,
-         options.blocks)
+    judge(model, vae, tokenizer, classifier.load_or_train(options.vae, log), log, options.out, options.videos,
+          options.blocks)

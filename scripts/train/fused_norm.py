@@ -33,19 +33,8 @@ def forward_kernel(x, gamma, y, rows, root, C: tl.constexpr, CP: tl.constexpr, R
 
 
 @triton.jit
-def backward_kernel(
-    x,
-    gamma,
-    dy,
-    dx,
-    dgamma,
-    rows,
-    root,
-    programs,
-    tiles,
-    C: tl.constexpr,
-    CP: tl.constexpr,
-     R: tl.constexpr):
+def backward_kernel(x, gamma, dy, dx, dgamma, rows, root, programs, tiles, C: tl.constexpr, CP: tl.constexpr,
+                    R: tl.constexpr):
     total = tl.zeros([CP], tl.float32)
     tile = tl.program_id(0)
     while tile < tiles:
@@ -85,8 +74,8 @@ class NormSilu(torch.autograd.Function):
         programs = min(tiles, PROGRAMS)
         dx = torch.empty_like(x)
         dgamma = torch.empty(programs, padded, dtype=torch.float32, device=x.device)
-        backward_kernel[(programs,)](x, gamma, dy.contiguous(), dx, dgamma, rows,
-                         channels ** 0.5, programs, tiles, channels, padded, r)
+        backward_kernel[(programs,)](x, gamma, dy.contiguous(), dx, dgamma, rows, channels ** 0.5, programs, tiles,
+                                     channels, padded, r)
         return dx, dgamma[:, :channels].sum(0)
 
 

@@ -1,8 +1,8 @@
-"""Pools of videos as latents with captions, drawn anew a few at a time while the transformer trains.
+"""Pools of videos as latents with captions, redrawn a few at a time while the transformer trains.
 
-A video is kept as 11 slots of one frame block: slot 0 is the video's first block (latent frames 0 to 2), slots 1 to
-10 are ten blocks in a row from latent frame `begin`. Videos that begin at 3 are whole video starts. Latent frame f >
-0 stands for frames 4f - 3 to 4f, so a block that begins at latent frame f begins at frame 4f - 3.
+A video is kept as 11 slots of one frame block: slot 0 is the video's first block (latent frames 0 to 2), slots 1 to 10
+are ten blocks in a row from latent frame `begin`. Videos that begin at 3 are whole video starts. Latent frame f > 0
+stands for frames 4f - 3 to 4f, so a block that begins at latent frame f begins at frame 4f - 3.
 """
 import random
 
@@ -15,8 +15,8 @@ from videos import chunks, draw_parameters
 from prompts import caption_ids
 
 SLOTS, FRAMES = 11, 3
-WARM_UP = 4  # latent frames encoded before those that are kept
-LAST_BEGIN = 77  # in blocks: the last kept latent frame is 3 * 77 + 29 = 260
+WARM_UP = 4  # latent frames encoded before those that are stored
+LAST_BEGIN = 77  # in blocks: the last stored latent frame is 3 * 77 + 29 = 260
 VARIANTS = 8
 
 
@@ -54,8 +54,8 @@ class Pool:
 
 
 class VideoPool(Pool):
-    """latents, context [n, 11, 3, 16, 18, 32] (context: what the model sees as past; true or its own), mask [n, 11,
-    3, 18, 32], begin [n], changed [n, 11] (which caption rules each slot), own [n], ids [n, 2, variants, L]."""
+    """latents, context [n, 11, 3, 16, 18, 32] (context: what the model sees as past; true or its own), mask [n, 11, 3,
+    18, 32], begin [n], changed [n, 11] (which caption rules each slot), own [n], ids [n, 2, variants, L]."""
 
     def __init__(self, n, chunk, start, *args):
         self.start = start  # whole video starts, or videos from the middle
@@ -94,7 +94,7 @@ class VideoPool(Pool):
 
 
 class FirstPool(Pool):
-    """First blocks alone, each with all that its caption may mean when it does not tell the direction:
+    """First blocks alone, each with all that its caption may mean when it does not state the direction:
     latents [n, 2, STARTS, 3, 16, 18, 32] (own direction and the other; places in the panorama), mask [n, 2, 3, 18, 32],
     ids [n, variants, L], complete_ids [n, variants, L] (captions that leave out nothing but the direction)."""
 
@@ -107,5 +107,5 @@ class FirstPool(Pool):
         parts = [encode(self.vae, clips, torch.zeros_like(clips["start"]), 4 * FRAMES - 3)
                  for clips in (world.take(every, part) for part in chunks(len(every["start"]), 128))]
         z, mask = (torch.cat(t).unflatten(0, (count, 2, world.STARTS)).to(DTYPE) for t in zip(*parts))
-        return dict(latents=z, mask=mask[:, :, 0], ids=self.captions(
-            params), complete_ids=self.captions(params, complete=True))
+        return dict(latents=z, mask=mask[:, :, 0], ids=self.captions(params),
+                    complete_ids=self.captions(params, complete=True))

@@ -1,6 +1,6 @@
-"""Optimisation shared by the trainers: Muon for matrices, AdamW for the rest, a moving average, and a guard that
-goes back to the last good state when a step is not finite. Muon: Jordan et al. 2024, with the update scale of Liu et
-al. 2025 (arXiv 2502.16982), 0.2 sqrt(max side), so that both optimisers take comparable steps."""
+"""Optimisation shared by the trainers: Muon for matrices, AdamW for the rest, a moving average, and a guard that goes
+back to the last good state when a step is not finite. Muon: Jordan et al. 2024, with the update scale of Liu et al.
+2025 (arXiv 2502.16982), 0.2 sqrt(max side), so that both optimisers take comparable steps."""
 import torch
 
 
@@ -52,8 +52,7 @@ class Trainer:
         self.good = None
 
     def state(self):
-        return [p.data for p in self.parameters.values()] + list(self.muon.buffers.values()) + \
-                                                       list(self.average.values())
+        return [*(p.data for p in self.parameters.values()), *self.muon.buffers.values(), *self.average.values()]
 
     def keep_good_state(self):
         self.good = [t.clone() for t in self.state()]

@@ -1,11 +1,10 @@
-"""What the model makes itself, as material for its training: videos as context, and first blocks on the way through
-the sampler.
+"""What the model makes itself, as material for its training: videos as context, and first blocks on the way through the
+sampler.
 
 A first block's landscape is any of several places that the sentence leaves open. From noise the first step can only
-draw their average, which no noised true video looks like; so a model trained on noised true videos alone meets in
-its later steps what it has never seen, and what it has not settled stays blurred. `OwnFirsts` shows it those steps,
-each with the true video that its own chain ends nearest to: the model chooses, the truth says how the chosen place
-looks.
+draw their average, which no noised true video looks like; so a model trained on noised true videos alone meets in its
+later steps what it has never seen, and what it has not settled stays blurred. `OwnFirsts` shows it those steps, each
+with the true video that its own chain ends nearest to: the model chooses, the truth says how the chosen place looks.
 """
 import torch
 
@@ -16,8 +15,8 @@ from rollout import SIGMAS, Rollout
 
 @torch.no_grad()
 def make_own_context(model, pool, count):
-    """Replaces the context of `count` videos by what the model makes of them: the first three slots are partly
-    noised (not so much that the place in the panorama is lost) and denoised again, the others generated after them."""
+    """Replaces the context of `count` videos by what the model makes of them: the first three slots are partly noised
+    (not so much that the place in the panorama is lost) and denoised again, the others generated after them."""
     data, index = pool.data, torch.randperm(pool.n, device=DEVICE)[:count]
     truth, starts = data["latents"][index].float(), VideoPool.slot_starts(data["begin"][index])
     ids = data["ids"][index, :, int(torch.randint(0, VARIANTS, (1,)))]
@@ -37,8 +36,8 @@ def make_own_context(model, pool, count):
 
 
 class OwnFirsts:
-    """A store of first blocks at the sampler's steps after the first: x, sigma, and the true video (latents, mask,
-    ids) to reach."""
+    """A store of first blocks at the sampler's steps after the first: x, sigma, and the true video (latents, mask, ids)
+    to reach."""
 
     def __init__(self, sentences, chains):
         self.sentences, self.chains = sentences, chains  # so many sentences at a time, so many chains from each
@@ -61,14 +60,14 @@ class OwnFirsts:
         on_the_way = list(rollout.steps(noise, torch.zeros_like(index)))
         end = on_the_way[-1][1]
         errors = torch.stack([(end - video).square().flatten(1).mean(1)
-                             for video in videos[index].flatten(1, 2).unbind(1)], 1)
+                              for video in videos[index].flatten(1, 2).unbind(1)], 1)
         error, nearest = errors.min(1)
         direction, place = nearest // places, nearest % places
         self.error = float(error.mean())
         self.places = sum(len(p.unique()) for p in place.view(-1, self.chains)) * self.chains / len(place)
         reached = dict(latents=videos[index, direction, place], mask=pool.data["mask"][index, direction], ids=ids)
         steps = [dict(x=x, sigma=torch.full_like(error, sigma), **reached)
-                      for (x, _), sigma in zip(on_the_way[1:], SIGMAS[1:])]
+                 for (x, _), sigma in zip(on_the_way[1:], SIGMAS[1:])]
         self.data = {k: torch.cat([step[k] for step in steps]) for k in steps[0]}
         self.order = torch.randperm(len(self.data["x"]), device=DEVICE)
 

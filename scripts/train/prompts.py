@@ -12,20 +12,19 @@ DEFAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "
 
 class Tokenizer:
     def __init__(self, path=None, length=64):
-        self.segments = sentencepiece.SentencePieceProcessor(
-            model_file=path or os.environ.get("SSEGMENT_MODEL", DEFAULT))
+        self.pieces = sentencepiece.SentencePieceProcessor(model_file=path or os.environ.get("SPIECE_MODEL", DEFAULT))
         self.length = length
 
     @property
     def vocabulary(self):
-        return self.segments.vocab_size()
+        return self.pieces.vocab_size()
 
     def __call__(self, sentences):
-        """Sentences -> ids [n, length] int64: segments, the end mark, padding."""
+        """Sentences -> ids [n, length] int64: pieces, the end token, padding."""
         ids = torch.full((len(sentences), self.length), PAD)
-        for row, segments in zip(ids, self.segments.encode(list(sentences))):
-            segments = segments[:self.length - 1] + [EOS]
-            row[:len(segments)] = torch.tensor(segments)
+        for row, pieces in zip(ids, self.pieces.encode(list(sentences))):
+            pieces = pieces[:self.length - 1] + [EOS]
+            row[:len(pieces)] = torch.tensor(pieces)
         return ids
 
 

@@ -1,11 +1,11 @@
 """Renders a few frame blocks of the demo model on the CPU in plain PyTorch, float32, with timings, and records every
 input and result, so that another implementation can be held against it, in numbers and in speed.
 
-    python3 reference_render.py "a red balloon drifts over snowy hills at dawn" --blocks 6 --record
-    reference.safetensors
+    python3 reference_render.py "a red balloon drifts over snowy hills at dawn" --blocks 6 \\
+        --record reference.safetensors
 
-The record holds ids, mask, prompt_embeds, noise, renoise.<block>.<step>, latents and video, as the renderer's
---record does.
+The record holds ids, mask, prompt_embeds, noise, renoise.<block>.<step>, latents and video, as the renderer's --record
+does.
 """
 import argparse
 import json
@@ -36,9 +36,9 @@ def load(model):
 
 def tokenize(model, prompt, length):
     import sentencepiece
-    segments = sentencepiece.SentencePieceProcessor(
-        model_file=f"{model}/spiece.model").encode(prompt)[:length - 1] + [umt5.EOS]
-    return torch.tensor([segments + [umt5.PAD] * (length - len(segments))])
+    pieces = sentencepiece.SentencePieceProcessor(model_file=f"{model}/spiece.model").encode(prompt)[:length - 1] + [
+        umt5.EOS]
+    return torch.tensor([pieces + [umt5.PAD] * (length - len(pieces))])
 
 
 @torch.no_grad()
@@ -83,12 +83,15 @@ def main():
         torch.set_num_threads(options.threads)
     record, (transformer, decoder) = render(options.model, options.prompt, options.blocks, options.seed)
     frames = record["video"].shape[1]
-    print(f"{options.blocks} blocks, {frames} frames, {torch.get_num_threads()} threads, float32: transformer {transformer:.2f} s "
-          f"({1e3 * transformer / options.blocks:.0f} ms a block), decoder {decoder:.2f} s ({1e3 * decoder / frames:.1f} ms a frame)")
+    print(f"{options.blocks} blocks, {frames} frames, {torch.get_num_threads()} threads, float32: transformer "
+          f"{transformer:.2f} s "
+          f"({1e3 * transformer / options.blocks:.0f} ms a block), decoder {decoder:.2f} s "
+          f"({1e3 * decoder / frames:.1f} ms a frame)")
     if options.record:
         record["video"] = record["video"].half()
-        save_file({k: v.contiguous() for k, v in record.items()}, options.record, metadata={"prompt": options.prompt,
-                  "seed": str(options.seed), "layout": "noise, latents [1,F,16,H,W]; video [1,T,3,8H,8W] in [0,1]"})
+        save_file({k: v.contiguous() for k, v in record.items()}, options.record,
+                  metadata={"prompt": options.prompt, "seed": str(options.seed),
+                            "layout": "noise, latents [1,F,16,H,W]; video [1,T,3,8H,8W] in [0,1]"})
 
 
 if __name__ == "__main__":

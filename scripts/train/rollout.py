@@ -28,8 +28,8 @@ class Rollout:
 
     @torch.no_grad()
     def commit(self, x0, start):
-        """The clean pass: the block's keys and values at time 0 enter the cache; the oldest block but the sink
-        leaves it."""
+        """The clean pass: the block's keys and values at time 0 enter the cache; the oldest block but the sink leaves
+        it."""
         for past, entry in zip(self.cache, self.flow(x0, 0.0, start)[1]):
             past.append(entry)
             if len(past) > self.past + 1:

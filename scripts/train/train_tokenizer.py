@@ -3,8 +3,8 @@
 
     python scripts/train/train_tokenizer.py --output assets/demo/spiece.model
 
-Text: captions of random videos and a list of everyday words, so that a sentence of other words still falls into
-sensible segments. Letters are folded to lower case (nmt_nfkc_cf); unknown characters become bytes.
+Text: captions of random videos and a list of everyday words, so that a sentence of other words is still split into
+sensible pieces. Letters are folded to lower case (nmt_nfkc_cf); unknown characters become bytes.
 """
 
 import argparse
@@ -36,22 +36,11 @@ def train(output, vocabulary, captions, seed):
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("wb") as file:
         sentencepiece.SentencePieceTrainer.train(
-    sentence_iterator=corpus(
-        captions,
-        seed),
-        model_writer=file,
-        model_type="unigram",
-        vocab_size=vocabulary,
-        character_coverage=1.0,
-        pad_id=0,
-        eos_id=1,
-        bos_id=2,
-        unk_id=3,
-        normalization_rule_name="nmt_nfkc_cf",
-        byte_fallback=True,
-        split_digits=True,
-        num_threads=2,
-         minloglevel=1)
+            sentence_iterator=corpus(captions, seed), model_writer=file, model_type="unigram", vocab_size=vocabulary,
+            character_coverage=1.0,
+            pad_id=0, eos_id=1, bos_id=2, unk_id=3, normalization_rule_name="nmt_nfkc_cf", byte_fallback=True,
+            split_digits=True,
+            num_threads=2, minloglevel=1)
     return sentencepiece.SentencePieceProcessor(model_file=str(output))
 
 

@@ -77,14 +77,11 @@ class Batch:
         self.layout = layout
         w, s, f, c = layout.windows, layout.starts, layout.firsts, layout.copies
         window = self.windows(starts, middles, w, own_share)
-        start = self.slots(
-    starts.data, torch.randint(
-        0, starts.n, (s,), device=DEVICE), torch.arange(
-            3, device=DEVICE).expand(
-                s, 3))
+        start = self.slots(starts.data, torch.randint(0, starts.n, (s,), device=DEVICE),
+                           torch.arange(3, device=DEVICE).expand(s, 3))
         first = self.first_blocks(firsts.data, f - (len(own_firsts["x"]) if own_firsts else 0))
-        self.noised = [w * c * layout.NOISY, s * c * layout.START_NOISY,
-            len(first["ids"])]  # true videos with noise, in each group
+        # true videos with noise, in each group
+        self.noised = [w * c * layout.NOISY, s * c * layout.START_NOISY, len(first["ids"])]
         if own_firsts:
             first = {k: torch.cat([v, own_firsts[k].to(v)]) for k, v in first.items()}
         self.ids = torch.cat([window["ids"], start["ids"], first["ids"]])
@@ -94,10 +91,11 @@ class Batch:
         targets = [copies(window["latents"][:, 3:]), copies(start["latents"][:, 1:]), first["latents"]]
         masks = [copies(window["mask"][:, 3:]), copies(start["mask"][:, 1:]), first["mask"]]
         caption = [window["caption"], 2 * w + start["caption"], 2 * (w + s) + torch.arange(f, device=DEVICE)]
-        caption = [caption[0][:, :6], copies(caption[0][:, 3:]), caption[1][:, :2],
-                                             copies(caption[1][:, 1:]), caption[2]]
-        places = [window["starts"][:, :6], copies(window["starts"][:, 3:]), start["starts"][:, :2], copies(
-            start["starts"][:, 1:]), torch.zeros(f, dtype=torch.long, device=DEVICE)]
+        caption = [caption[0][:, :6], copies(caption[0][:, 3:]), caption[1][:, :2], copies(caption[1][:, 1:]),
+                   caption[2]]
+        places = [window["starts"][:, :6], copies(window["starts"][:, 3:]), start["starts"][:, :2],
+                  copies(start["starts"][:, 1:]),
+                  torch.zeros(f, dtype=torch.long, device=DEVICE)]
         self.caption, self.starts = (torch.cat([t.flatten() for t in parts]) for parts in (caption, places))
 
         block = targets[2].shape[1:]
@@ -110,7 +108,7 @@ class Batch:
             self.sigmas[2][own] = own_firsts["sigma"]
             self.noises[2][own] = self.targets[2][own] + (own_firsts["x"] - self.targets[2][own]) / level
         noisy = [x + sigma.view(-1, 1, 1, 1, 1) * (noise - x)
-                                for x, sigma, noise in zip(self.targets, self.sigmas, self.noises)]
+                 for x, sigma, noise in zip(self.targets, self.sigmas, self.noises)]
         clean = [disturb(window["context"][:, :6]).flatten(0, 1), disturb(start["context"][:, :2]).flatten(0, 1)]
         zero = [torch.zeros(len(t), device=DEVICE) for t in clean]
         self.x = torch.cat([clean[0], noisy[0], clean[1], noisy[1], noisy[2]]).to(DTYPE)
@@ -122,8 +120,8 @@ class Batch:
         latents = data["latents"]
         index, place, variant = (torch.randint(0, n, (count,), device=DEVICE)
                                  for n in (len(latents), latents.shape[2], VARIANTS))
-        return dict(latents=latents[index, 0, place].float(), mask=data["mask"]
-                    [index, 0].float(), ids=data["ids"][index, variant])
+        return dict(latents=latents[index, 0, place].float(), mask=data["mask"][index, 0].float(),
+                    ids=data["ids"][index, variant])
 
     @staticmethod
     def slots(data, index, slots):
@@ -132,19 +130,10 @@ class Batch:
         variant = torch.randint(0, VARIANTS, (n, 2), device=DEVICE)
         ids = torch.stack([data["ids"][index, k, variant[:, k]] for k in (0, 1)], 1).flatten(0, 1)
         row = index[:, None]
-        return dict(latents=data["latents"][row,
-    slots].float(),
-    context=data["context"][row,
-    slots].float(),
-    mask=data["mask"][row,
-    slots].float(),
-    caption=2 * torch.arange(n,
-    device=DEVICE)[:,
-    None] + data["changed"][row,
-    slots],
-    starts=VideoPool.slot_starts(data["begin"][index]).gather(1,
-    slots),
-     ids=ids)
+        return dict(latents=data["latents"][row, slots].float(), context=data["context"][row, slots].float(),
+                    mask=data["mask"][row, slots].float(),
+                    caption=2 * torch.arange(n, device=DEVICE)[:, None] + data["changed"][row, slots],
+                    starts=VideoPool.slot_starts(data["begin"][index]).gather(1, slots), ids=ids)
 
     def windows(self, starts, middles, count, own_share):
         """Windows of the first block and six in a row; a part of them from videos whose past is the model's own."""
@@ -156,8 +145,8 @@ class Batch:
                 chosen = own[torch.randint(0, len(own), (share,), device=DEVICE)]
                 index = torch.where(torch.rand(share, device=DEVICE) < own_share, chosen, index)
             offset = torch.randint(0, SLOTS - 6, (share,), device=DEVICE)
-            slots = torch.cat([torch.zeros_like(offset)[:, None], offset[:, None] + \
-                              torch.arange(1, 7, device=DEVICE)], 1)
+            slots = torch.cat([torch.zeros_like(offset)[:, None], offset[:, None] + torch.arange(1, 7, device=DEVICE)],
+                              1)
             parts.append(self.slots(pool.data, index, slots))
         parts[1]["caption"] = parts[1]["caption"] + 2 * (count // 3)
         return {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
@@ -168,8 +157,8 @@ class Batch:
         rows = model.text(self.ids, DTYPE)
         flows = model.transformer(self.x, self.t, self.starts, rows, self.caption, self.layout)
         total, errors = 0, []
-        for flow, x, noise, weight, sigma, share, n in zip(
-    flows, self.targets, self.noises, self.weights, self.sigmas, GROUP_WEIGHTS, self.noised):
+        for flow, x, noise, weight, sigma, share, n in zip(flows, self.targets, self.noises, self.weights, self.sigmas,
+                                                           GROUP_WEIGHTS, self.noised):
             square = (flow - (noise - x)).square()
             total = total + share * (square * weight).mean() / weight.mean()
             sigma = sigma[:n]
@@ -181,16 +170,12 @@ class Batch:
 
 def save(model, out):
     half = {k: v.detach().bfloat16().cpu().contiguous() for k, v in model.transformer.state_dict().items()}
-    late = {
-    k: v for k,
-    v in half.items() if k.startswith("blocks.") and int(
-        k.split(".")[1]) >= len(
-            model.transformer.blocks) //
-             2}
+    late = {k: v for k, v in half.items() if k.startswith("blocks.")
+            and int(k.split(".")[1]) >= len(model.transformer.blocks) // 2}
     save_file({k: v for k, v in half.items() if k not in late}, f"{out}/transformer-0.safetensors")
     save_file(late, f"{out}/transformer-1.safetensors")
-    save_file({k: v.detach().bfloat16().cpu().contiguous()
-              for k, v in model.text.state_dict().items()}, f"{out}/umt5.safetensors")
+    save_file({k: v.detach().bfloat16().cpu().contiguous() for k, v in model.text.state_dict().items()},
+              f"{out}/umt5.safetensors")
 
 
 def load(model, folder):
@@ -240,10 +225,10 @@ def train(model, average, pools, layout, options, log):
         if trainer.steps % 100 == 0 or trainer.steps in (1, 2, 5, 20, 50):
             mean = torch.stack(records).nanmean(0)
             memory = torch.cuda.max_memory_allocated() / 2 ** 30 if DEVICE.type == "cuda" else 0.0
-            log("step", trainer.steps, "progress", progress, "loss", loss.item(), "gradient", norm, (
-                "x0 error at sigma 1, .83, .63: later"),
+            log("step", trainer.steps, "progress", progress, "loss", loss.item(), "gradient", norm,
+                "x0 error at sigma 1, .83, .63: later",
                 rounded(mean[0], 4), "start", rounded(mean[1], 4), "first", rounded(mean[2], 4), "own videos",
-                    own_error,
+                own_error,
                 "own first blocks", own_store.error, "places", own_store.places,
                 "ms/step %.0f" % (1000 * (elapsed() - begin) / max(1, trainer.steps)), "GiB %.0f" % memory)
             records = []
@@ -281,13 +266,9 @@ def main():
     log("drew", starts.n, "video starts and", middles.n, "videos from the middle")
     firsts = FirstPool(4 if toy else 640, 2 if toy else 8, *pool_options[2])
     synchronize()
-    log("drew the first blocks of",
-    firsts.n,
-    "captions; latents' mean and standard deviation",
-    rounded(middles.data["latents"].float().mean()),
-    rounded(middles.data["latents"].float().std()),
-    "mask",
-     rounded(middles.data["mask"].float().mean()))
+    log("drew the first blocks of", firsts.n, "captions; latents' mean and standard deviation",
+        rounded(middles.data["latents"].float().mean()),
+        rounded(middles.data["latents"].float().std()), "mask", rounded(middles.data["mask"].float().mean()))
 
     torch.manual_seed(5)
     model = Model(TOY if toy else Geometry(), tokenizer.vocabulary).to(DEVICE)
@@ -304,15 +285,8 @@ def main():
     log("saved")
     del model, starts, middles, firsts
     judge_of = classifier.load_or_train(options.vae, log)
-    evaluate.judge(
-    average,
-    vae,
-    tokenizer,
-    judge_of,
-    log,
-    options.out,
-    videos=2 if toy else 48,
-     blocks=3 if toy else 80)
+    evaluate.judge(average, vae, tokenizer, judge_of, log, options.out, videos=2 if toy else 48, blocks=3 if toy
+                   else 80)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 import classifier
 import wan_vae
 import world
-from common import DEVICE, DTYPE, elapsed, grid, rounded, save_frame, set_up, synchronize
+from common import DEVICE, DTYPE, elapsed, grid, rounded, save_image, set_up, synchronize
 from videos import TASKS, FramePool, draw_parameters, paint_tables, frames
 from optim import Trainer, rate_factor
 from wan_vae import CausalConv3d, WanVAE
@@ -150,16 +150,16 @@ def judge(vae, judge_of, generator, videos, length, log, out):
             rows.append([x[0], y[0], x[length - 1], y[length - 1]])
     psnr = torch.stack(psnr)
     parts = torch.stack([p.mean() for p in psnr.mean(0).chunk(8)])
-    log("PSNR on", videos, "unseen videos of", length, "frames: mean", rounded(psnr.mean(), 2), "first", rounded(psnr[:,
-        0].mean(
-    ), 2), "last", rounded(psnr[:, -1].mean(), 2), "by eighths", rounded(parts, 2), "worst video", rounded(psnr.mean(
-        1).min(), 2))
+    log("PSNR on", videos, "unseen videos of", length, "frames: mean", rounded(psnr.mean(), 2), "first",
+        rounded(psnr[:, 0].mean(), 2),
+        "last", rounded(psnr[:, -1].mean(), 2), "by eighths", rounded(parts, 2), "worst video",
+        rounded(psnr.mean(1).min(), 2))
     truth = {t: params[t] for t in TASKS}
     for name, clips in (("true videos", true), ("reconstructions", made)):
         clips = torch.stack(clips, 1)
         for moment, clip in zip(moments, clips):
             log("classifier on", name, "frame", moment, rounded(classifier.read(judge_of, clip, truth)))
-    save_frame(f"{out}/vae.png", grid(rows))
+    save_image(f"{out}/vae.png", grid(rows))
 
 
 def main():
@@ -219,7 +219,8 @@ def train(vae, trainer, pool, phases, options, log):
         if trainer.steps % 50 == 0 or trainer.steps in (1, 2, 5, 20):
             mean = torch.stack(errors).nanmean().item()
             log("step", trainer.steps, "progress", progress, "loss", loss.item(), "PSNR", 10 * math.log10(4 / mean),
-                "KL", kl.item(), "gradient", norm, "ms/step", 1000 * (elapsed() - start) / max(1, trainer.steps))
+                "KL", kl.item(),
+                "gradient", norm, "ms/step", 1000 * (elapsed() - start) / max(1, trainer.steps))
             errors = []
         if elapsed() - saved > 90:
             save(averaged(vae, trainer, pool, 16), options.out)

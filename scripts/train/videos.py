@@ -11,10 +11,10 @@ TASKS = {"scene": len(world.SCENES), "time": len(world.TIMES), "weather": len(wo
 
 
 def paint_tables():
-    """Paints all the world's tables at once, several at a time; otherwise each is painted when it is first needed."""
+    """Paints all of the world's tables in parallel; otherwise each is painted on first use."""
     device, threads = torch.zeros(1, device=DEVICE).device, torch.get_num_threads()
-    jobs = [(world._scene_tables, i) for i in range(len(world.SCENES))] + \
-             [(world._actor_table, i) for i in range(len(world.ACTORS))]
+    jobs = [(world._scene_tables, i) for i in range(len(world.SCENES))]
+    jobs += [(world._actor_table, i) for i in range(len(world.ACTORS))]
     torch.set_num_threads(max(1, threads // 8))
     with ThreadPoolExecutor(max(1, min(16, threads))) as pool:
         running = [pool.submit(paint, i, device) for paint, i in jobs] + [pool.submit(world._sky_tables, device)]
@@ -45,7 +45,7 @@ def chunks(n, size):
 
 
 class FramePool:
-    """Clips of `length` frames, drawn anew a few at a time; [n, length, 4, 144, 256] uint8 (colour and actor mask)."""
+    """Clips of `length` frames, redrawn a few at a time; [n, length, 4, 144, 256] uint8 (colour and actor mask)."""
 
     def __init__(self, n, length, generator, chunk):
         self.n, self.length, self.generator, self.chunk = n, length, generator, chunk
@@ -56,7 +56,7 @@ class FramePool:
 
     @torch.no_grad()
     def refresh(self):
-        """Draws the oldest `chunk` clips anew."""
+        """Redraws the oldest `chunk` clips."""
         count = min(self.chunk, self.n - self.next)
         first = torch.randint(0, 1000, (count,), generator=self.generator)
         first[torch.rand(count, generator=self.generator) < 0.15] = 0

@@ -40,20 +40,10 @@ class Geometry:
 
     def config(self):
         """What a checkpoint's config.json holds."""
-        keys = (
-    "dim",
-    "num_heads",
-    "num_layers",
-    "ffn_dim",
-    "freq_dim",
-    "text_dim",
-    "text_len",
-    "in_dim",
-    "out_dim",
-    "patch_size",
-     "eps")
+        keys = ("dim", "num_heads", "num_layers", "ffn_dim", "freq_dim", "text_dim", "text_len", "in_dim", "out_dim",
+                "patch_size", "eps")
         return {"_class_name": "CausalWanModel", "model_type": "t2v",
-            **{k: v for k, v in asdict(self).items() if k in keys}}
+                **{k: v for k, v in asdict(self).items() if k in keys}}
 
 
 @dataclass
@@ -71,18 +61,8 @@ class Layout:
 
     def sizes(self):
         w, s = self.windows, self.starts
-        return [
-    w *
-    self.CLEAN,
-    w *
-    self.copies *
-    self.NOISY,
-    s *
-    self.START_CLEAN,
-    s *
-    self.copies *
-    self.START_NOISY,
-     self.firsts]
+        return [w * self.CLEAN, w * self.copies * self.NOISY, s * self.START_CLEAN, s * self.copies * self.START_NOISY,
+                self.firsts]
 
 
 def layer_norm(x, eps=1e-6):
@@ -323,5 +303,5 @@ class WanTransformer(nn.Module):
 
 def geometry_from_checkpoint(config, height=9, width=16):
     keys = Geometry.__dataclass_fields__
-    return Geometry(**{k: tuple(v) if isinstance(v, list) else v for k,
-                    v in config.items() if k in keys}, height=height, width=width)
+    return Geometry(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k in keys},
+                    height=height, width=width)

@@ -1,10 +1,9 @@
 """The Wan2.1 video autoencoder, with free channel widths, for training and for reference renders.
 
-Parameter names are those of the published checkpoint (`encoder.*`, `conv1`, `conv2`, `decoder.*`), so a state dict
-is an exportable file. Source of the architecture: Wan2.1, wan/modules/vae.py. Differences, on purpose: widths are
-given per level and the encoder's and decoder's are independent; the whole clip is computed in one go, which equals
-the published chunk by chunk computation; a chunked pass with history exists beside it for streaming (`decode(z,
-history)`).
+Parameter names are those of the published checkpoint (`encoder.*`, `conv1`, `conv2`, `decoder.*`), so a state dict is
+an exportable file. Source of the architecture: Wan2.1, wan/modules/vae.py. Differences, on purpose: widths are given
+per level and the encoder's and decoder's are independent; the whole clip is computed in one go, which equals the
+published chunk by chunk computation; a chunked pass with history exists beside it for streaming (`decode(z, history)`).
 
 Shapes: frames `[B, 3, T, 8H, 8W]` in [-1, 1], latents `[B, 16, F, H, W]`, T = 1 + 4 (F - 1).
 """
@@ -62,10 +61,8 @@ class CausalConv3d(nn.Conv3d):
             x = F.pad(x, (0, 0, 0, 0, self.past, 0))
         if history is not None:
             history[self] = x[:, :, -self.past:]
-        return self.stacked_conv(
-    x, weight, bias) if self.stacked else F.conv3d(
-        x, weight, bias, padding=(
-            0, *self.space))
+        return self.stacked_conv(x, weight, bias) if self.stacked else F.conv3d(x, weight, bias,
+                                                                                padding=(0, *self.space))
 
     def stacked_conv(self, x, weight, bias):
         batch, channels, frames, height, width = x.shape
@@ -193,8 +190,8 @@ class Encoder(nn.Module):
             if level < 3:
                 layers.append(Downsample(channels, temporal=level > 0))
         self.downsamples = nn.ModuleList(layers)
-        self.middle = nn.ModuleList([ResidualBlock(channels, channels),
-                                    AttentionBlock(channels), ResidualBlock(channels, channels)])
+        self.middle = nn.ModuleList([ResidualBlock(channels, channels), AttentionBlock(channels),
+                                     ResidualBlock(channels, channels)])
         self.head = nn.ModuleDict({"0": Norm(channels), "2": CausalConv3d(channels, outputs)})
 
     def forward(self, x):
@@ -207,8 +204,8 @@ class Decoder(nn.Module):
         super().__init__()
         channels = widths[3]
         self.conv1 = CausalConv3d(inputs, channels)
-        self.middle = nn.ModuleList([ResidualBlock(channels, channels),
-                                    AttentionBlock(channels), ResidualBlock(channels, channels)])
+        self.middle = nn.ModuleList([ResidualBlock(channels, channels), AttentionBlock(channels),
+                                     ResidualBlock(channels, channels)])
         layers = []
         for level in (3, 2, 1, 0):
             width = widths[level]

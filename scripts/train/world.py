@@ -13,19 +13,9 @@ import torch.nn.functional as F
 from world_actors import ACTORS, COLOR_VALUES, COLORS, COLUMNS, FRAMES, LEFT, paint_actor
 from world_scenes import SCENES, rails, scene_layers, tones
 from world_shapes import HEIGHT, WIDTH, mix, rgb
-from world_sky import (
-    CLOUD_ROWS,
-    GLINT_FRAMES,
-    GLINT_ROWS,
-    GLINT_TOP,
-    PRECIPITATION_FRAMES,
-    TIMES,
-    WEATHER,
-    clouds,
-    glints,
-    palette,
-    precipitation,
-     skies)
+from world_sky import (CLOUD_ROWS, GLINT_FRAMES, GLINT_ROWS, GLINT_TOP, PRECIPITATION_FRAMES, TIMES, WEATHER, clouds,
+                       glints, palette,
+                       precipitation, skies)
 
 DIRECTIONS = ["left", "right"]
 STARTS = 8  # camera positions a video may begin from
@@ -52,25 +42,21 @@ def sample(n, generator):
     def draw(k):
         return torch.randint(0, k, (n,), generator=generator)
 
-    params = dict(
-    scene=draw(
-        len(SCENES)), time=draw(
-            len(TIMES)), weather=draw(
-                len(WEATHER)), color=draw(
-                    len(COLORS)), direction=draw(2), start=draw(STARTS))
+    params = dict(scene=draw(len(SCENES)), time=draw(len(TIMES)), weather=draw(len(WEATHER)), color=draw(len(COLORS)),
+                  direction=draw(2), start=draw(STARTS))
     pick = torch.rand(n, generator=generator)
     actor = torch.zeros(n, dtype=torch.int64)
     for index, scene in enumerate(SCENES):
         allowed = torch.tensor([ACTORS.index(a) for a in actors_of(scene)])
-        actor = torch.where(params["scene"] == index, allowed[(
-            pick * len(allowed)).long().clamp(max=len(allowed) - 1)], actor)
+        actor = torch.where(params["scene"] == index, allowed[(pick * len(allowed)).long().clamp(max=len(allowed) - 1)],
+                            actor)
     never = torch.full((n,), NEVER)
     return params | dict(actor=actor, time2=params["time"].clone(), weather2=params["weather"].clone(), change=never)
 
 
 def add_changes(params, probability, generator, first, last):
-    """Give a share of the clips another time or weather (or both) from the first frame of a frame block in [first,
-    last).
+    """Give a share of the clips another time or weather (or both) from the first frame of a frame block in
+    [first, last).
 
     first, last: int or int64 [n]. Clips without such a frame stay as they are.
     """
@@ -91,21 +77,12 @@ def add_changes(params, probability, generator, first, last):
     chosen = (torch.rand(n, generator=generator).to(device) < probability) & (high > low)
     what = draw(3)  # time, weather, both
     time2 = torch.where(what == 1, params["time"], (params["time"] + 1 + draw(len(TIMES) - 1)) % len(TIMES))
-    weather2 = torch.where(
-    what == 0,
-    params["weather"],
-    (params["weather"] +
-    1 +
-    draw(
-        len(WEATHER) -
-        1)) %
-         len(WEATHER))
+    weather2 = torch.where(what == 0, params["weather"],
+                           (params["weather"] + 1 + draw(len(WEATHER) - 1)) % len(WEATHER))
     change = torch.where(block > 0, FIRST_BLOCK + BLOCK * (block - 1), 0)
-    return params | dict(
-    time2=torch.where(
-        chosen, time2, params["time2"]), weather2=torch.where(
-            chosen, weather2, params["weather2"]), change=torch.where(
-                chosen, change, params["change"]))
+    return params | dict(time2=torch.where(chosen, time2, params["time2"]),
+                         weather2=torch.where(chosen, weather2, params["weather2"]),
+                         change=torch.where(chosen, change, params["change"]))
 
 
 def take(params, index):
@@ -144,18 +121,9 @@ def _layer_table(layer, device):
     table = layer.strip.table()
     rows = table.shape[2]
     mist = torch.linspace(0, 1, rows)
-    return dict(
-    table=table.flatten(1).to(device),
-    top=layer.strip.top,
-    rows=rows,
-    frames=layer.strip.frames,
-    columns=4 *
-    layer.strip.period,
-    speed=layer.speed,
-    mist=mix(
-        layer.mist[0],
-        layer.mist[1],
-         mist).to(device))
+    return dict(table=table.flatten(1).to(device), top=layer.strip.top, rows=rows, frames=layer.strip.frames,
+                columns=4 * layer.strip.period, speed=layer.speed,
+                mist=mix(layer.mist[0], layer.mist[1], mist).to(device))
 
 
 @functools.cache
@@ -197,8 +165,9 @@ def _draw_sky(clip, tables):
     columns = tables["clouds"].shape[1]
     index = _scroll(columns, 1, 1, clip)
     lit, shaded = _mixed(tables["lit"], clip), _mixed(tables["shaded"], clip)
-    shares = [("weather", 1 - clip["blend"]), ("weather2", clip["blend"])
-               ] if clip["changing"] else [("weather", torch.ones_like(clip["blend"]))]
+    shares = [("weather", torch.ones_like(clip["blend"]))]
+    if clip["changing"]:
+        shares = [("weather", 1 - clip["blend"]), ("weather2", clip["blend"])]
     alpha = 0
     for key, share in shares:
         picked = F.embedding(index + clip[key][:, None, None] * columns,
@@ -228,13 +197,13 @@ def _draw_layer(frame, layer, clip, colours):
 
 def _draw_glint(frame, clip, tables):
     """Sun or moon on the water."""
-    frame = clip["frame"] % GLINT_FRAMES
+    phase = clip["frame"] % GLINT_FRAMES
     videos = tables["glints"].flatten(0, 1)
     part = frame[..., GLINT_TOP : GLINT_TOP + GLINT_ROWS]
     for state, share in (("state", 1 - clip["blend"]), ("state2", clip["blend"])):
-        light = videos[frame + (clip[state] // 4 * GLINT_FRAMES)[:, None]]
-        part += (light * share[..., None, None])[..., None, :] * \
-                 (tables["sun"] * tables["clear"])[clip[state]][:, None, None, :, None]
+        light = videos[phase + (clip[state] // 4 * GLINT_FRAMES)[:, None]]
+        part += (light * share[..., None, None])[..., None, :] * (
+            tables["sun"] * tables["clear"])[clip[state]][:, None, None, :, None]
         if not clip["changing"]:
             break
     part.clamp_(0, 1)
@@ -265,12 +234,12 @@ def _draw_actor(frame, clip, colours, actor):
 def _draw_falls(frame, clip, tables, colours):
     """Rain and snow."""
     n, t = clip["frame"].shape
-    frame = clip["frame"] % PRECIPITATION_FRAMES
+    phase = clip["frame"] % PRECIPITATION_FRAMES
     falls = tables["falls"].flatten(0, 1)
-    coverage = falls[frame + (clip["weather"] * PRECIPITATION_FRAMES)[:, None]]
+    coverage = falls[phase + (clip["weather"] * PRECIPITATION_FRAMES)[:, None]]
     if clip["changing"]:
-        coverage = mix(coverage, falls[frame + (clip["weather2"] * PRECIPITATION_FRAMES)
-                       [:, None]], clip["blend"][..., None, None])
+        coverage = mix(coverage, falls[phase + (clip["weather2"] * PRECIPITATION_FRAMES)[:, None]],
+                       clip["blend"][..., None, None])
     coverage = coverage[..., None, :]
     frame += coverage * (colours["drops"] - frame)
 
@@ -278,15 +247,8 @@ def _draw_falls(frame, clip, tables, colours):
 def _clip(params, first_frame, frames):
     device = params["scene"].device
     frame = _frames_of(first_frame, frames, device)
-    clip = dict(
-    params,
-    frame=frame,
-    state=params["time"] *
-    4 +
-    params["weather"],
-    state2=params["time2"] *
-    4 +
-     params["weather2"])
+    clip = dict(params, frame=frame, state=params["time"] * 4 + params["weather"],
+                state2=params["time2"] * 4 + params["weather2"])
     u = ((frame - params["change"][:, None] + 1) / BLEND_FRAMES).clamp(0, 1)
     clip["blend"] = u * u * (3 - 2 * u)
     return clip
@@ -314,8 +276,8 @@ def _draw(clip):
         _draw_glint(frame, clip, tables)
     for actor in clip["actor"].unique().tolist():
         same = (clip["actor"] == actor).nonzero().flatten()
-        part, some, light = frame[same], _select(
-            clip, same), {k: v[same] if v.dim() == 5 else v for k, v in colours.items()}
+        part, some, light = frame[same], _select(clip, same), {k: v[same] if v.dim() == 5 else v
+                                                               for k, v in colours.items()}
         if ACTORS[actor] == "train":
             _draw_layer(part, _rails_table(device), some, light)
         _draw_actor(part, some, light, actor)

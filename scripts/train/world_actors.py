@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from world_shapes import HEIGHT, box, circle, cover, ellipse, mix, polygon, rgb, rotate, segment, smooth_union, smoothstep, union
+from world_shapes import (HEIGHT, box, circle, cover, ellipse, mix, polygon, rgb, rotate, segment, smooth_union,
+                          smoothstep, union)
 
 ACTORS = ["ball", "balloon", "boat", "bird", "car", "train", "kite"]
 COLORS = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "white"]
@@ -17,8 +18,8 @@ GROUND = 127.0
 class Sprite:
     """A video of one actor facing right.
 
-    planes [48, H, COLUMNS]: coverage; tint (times the clip's colour); own colour [3]; own light (lamps); halo;
-    shadow on the ground.
+    planes [48, H, COLUMNS]: coverage; tint (times the clip's colour); own colour [3]; own light (lamps); halo; shadow
+    on the ground.
     """
 
     def __init__(self):
@@ -35,17 +36,8 @@ class Sprite:
 
     def tinted(self, coverage, tint=1.0, shine=0.0):
         """Paint with the clip's colour times tint, plus white shine."""
-        self._lay(
-    coverage,
-    torch.as_tensor(tint),
-    torch.as_tensor(shine).expand(
-        3,
-        1,
-        1,
-        1) if not isinstance(
-            shine,
-            torch.Tensor) else shine[None],
-             0.0)
+        self._lay(coverage, torch.as_tensor(tint), torch.as_tensor(shine).expand(3, 1, 1, 1)
+                  if not isinstance(shine, torch.Tensor) else shine[None], 0.0)
 
     def painted(self, coverage, colour, lamp=0.0, shade=1.0):
         self._lay(coverage, torch.zeros(()), rgb(colour)[:, None, None, None] * torch.as_tensor(shade), lamp)
@@ -60,22 +52,21 @@ class Sprite:
         self.halo = torch.exp(-((self.x - cx) ** 2 + (self.y - cy) ** 2) / (2 * r * r)).expand(FRAMES, HEIGHT, COLUMNS)
 
     def cast(self, cx, half, strength=0.34):
-        self.shadow = strength * \
-            torch.exp(-((((self.x - cx) / half) ** 2 + ((self.y - GROUND - 1.5) / 3.5) ** 2) ** 2)).expand(FRAMES,
-                HEIGHT, COLUMNS)
+        distance = (((self.x - cx) / half) ** 2 + ((self.y - GROUND - 1.5) / 3.5) ** 2) ** 2
+        self.shadow = strength * torch.exp(-distance).expand(FRAMES, HEIGHT, COLUMNS)
 
     def table(self):
         """[48 * COLUMNS, 8, H], one row per column."""
         margin = smoothstep(0, 40, torch.minimum(self.x - LEFT, LEFT + COLUMNS - self.x))
-        planes = torch.cat([self.alpha[None], self.tint[None], self.own, self.lamp[None],
-                           (self.halo * margin)[None], self.shadow[None]])
+        planes = torch.cat([self.alpha[None], self.tint[None], self.own, self.lamp[None], (self.halo * margin)[None],
+                            self.shadow[None]])
         return planes.permute(1, 3, 0, 2).reshape(FRAMES * COLUMNS, 8, HEIGHT).contiguous()
 
 
 def paint_actor(name):
     sprite = Sprite()
-    {"ball": _ball, "balloon": _balloon, "boat": _boat, "bird": _bird,
-        "car": _car, "train": _train, "kite": _kite}[name](sprite)
+    {"ball": _ball, "balloon": _balloon, "boat": _boat, "bird": _bird, "car": _car, "train": _train,
+     "kite": _kite}[name](sprite)
     return sprite
 
 
@@ -104,9 +95,8 @@ def _balloon(s):
     dx, dy = s.x - cx, s.y - cy
     r = 29.0
     d = smooth_union(circle(dx, dy + 12, r), polygon(dx, dy, [(-20, 2), (20, 2), (6.5, 27), (-6.5, 27)], 1.0), 10)
-    half = torch.where(dy < -12,
-    torch.sqrt((r * r - (dy + 12) ** 2).clamp(min=16)),
-     (r - (dy + 12) * 0.58).clamp(min=6))
+    half = torch.where(dy < -12, torch.sqrt((r * r - (dy + 12) ** 2).clamp(min=16)),
+                       (r - (dy + 12) * 0.58).clamp(min=6))
     u = (dx / half).clamp(-1, 1)
     gore = smoothstep(-0.25, 0.25, torch.sin(torch.asin(u * 0.98) * 5.0 + 0.0) * torch.sign(u + 1e-6) * 1.0)
     light = 1.06 - 0.26 * smoothstep(-0.7, 1.0, u) - 0.08 * smoothstep(0, 30, dy)
@@ -143,17 +133,17 @@ def _bird(s):
     s.glow(cx, cy, 32)
     dx, dy = s.x - cx, s.y - cy
     tip = -30 * flap - 4
-    far = polygon(dx, dy, [(-6 + 0 * tip, -3 + 0 * tip), (-18 + 0 * tip, tip * 0.92 - 2),
-                  (-4 + 0 * tip, tip * 0.6), (14 + 0 * tip, -3 + 0 * tip)], 1.5)
+    far = polygon(dx, dy, [(-6 + 0 * tip, -3 + 0 * tip), (-18 + 0 * tip, tip * 0.92 - 2), (-4 + 0 * tip, tip * 0.6),
+                           (14 + 0 * tip, -3 + 0 * tip)], 1.5)
     s.tinted(cover(far), 0.66)
     s.tinted(cover(polygon(dx, dy, [(-18, -4), (-42, -9), (-38, 0), (-43, 8), (-18, 5)], 1.5)), 0.80)
     s.painted(cover(polygon(dx, dy, [(30, -7), (41, -2), (29, 1)], 0.8)), "#ffab2e")
     body = smooth_union(ellipse(dx + 2, dy, 27, 11), circle(dx - 24, dy + 4, 9.5), 8)
-    s.tinted(cover(body), 1.05 - 0.24 * smoothstep(-8, 11, dy), 0.18 * \
-             torch.exp(-((dx - 4) ** 2 / 220 + (dy + 6) ** 2 / 14)))
+    s.tinted(cover(body), 1.05 - 0.24 * smoothstep(-8, 11, dy),
+             0.18 * torch.exp(-((dx - 4) ** 2 / 220 + (dy + 6) ** 2 / 14)))
     s.painted(cover(ellipse(dx - 5, dy - 6.5, 16, 4)), "#fff1dd")
-    near = polygon(dx, dy, [(-14 + 0 * tip, 1 + 0 * tip), (-22 + 0 * tip, tip + 1),
-                   (-8 + 0 * tip, tip * 0.66 + 1), (13 + 0 * tip, 1 + 0 * tip)], 2.0)
+    near = polygon(dx, dy, [(-14 + 0 * tip, 1 + 0 * tip), (-22 + 0 * tip, tip + 1), (-8 + 0 * tip, tip * 0.66 + 1),
+                            (13 + 0 * tip, 1 + 0 * tip)], 2.0)
     s.tinted(cover(near), 0.86 + 0.08 * flap)
     s.painted(cover(circle(dx - 27, dy + 6, 2.3)), "#1d1a2b")
 
@@ -163,8 +153,8 @@ def _car(s):
     s.cast(cx, 38)
     s.glow(cx, cy - 12, 34)
     dx, dy = s.x - cx, s.y - cy
-    s.halo = s.halo + 1.1 * cover(-(dx - 33)) * torch.exp(-(dx - 33).clamp(min=0) / 26) * \
-                                  torch.exp(-(((dy + 3) / (4 + 0.22 * (dx - 33).clamp(min=0))) ** 2))
+    s.halo = s.halo + 1.1 * cover(-(dx - 33)) * torch.exp(-(dx - 33).clamp(min=0) / 26) * torch.exp(
+        -(((dy + 3) / (4 + 0.22 * (dx - 33).clamp(min=0))) ** 2))
     cabin = polygon(dx, dy, [(-23, -11), (-15, -28), (9, -28), (19, -11)], 2.5)
     s.tinted(cover(cabin), 1.0)
     for pts in ([(-17.5, -13), (-12, -25), (-4.5, -25), (-4.5, -13)], [(0, -13), (0, -25), (7, -25), (13, -13)]):
@@ -190,29 +180,12 @@ def _train(s):
     for k in range(3):
         age = torch.remainder(s.t * 2 + k / 3, 1.0)
         r = 5 + 7 * age
-        s.painted(
-    0.85 *
-    cover(
-        circle(
-            dx -
-            25 +
-            52 *
-            age,
-            dy +
-            46 +
-            18 *
-            age,
-            r),
-            3) *
-            smoothstep(
-                1.0,
-                0.6,
-                age),
-                 "#fbf6f0")
+        s.painted(0.85 * cover(circle(dx - 25 + 52 * age, dy + 46 + 18 * age, r), 3) * smoothstep(1.0, 0.6, age),
+                  "#fbf6f0")
     s.painted(cover(polygon(dx, dy, [(21, -30), (19, -44), (31, -44), (29, -30)], 1)), "#3a3448")
     s.painted(cover(box(dx - 25, dy + 43, 7, 2.4, 1)), "#f0c25a")
-    s.tinted(cover(box(dx - 14, dy + 18, 30, 13, 9)), 1.06 - 0.32 * \
-             smoothstep(-30, -6, dy), 0.2 * torch.exp(-(((dy + 26) / 3.5) ** 2)))
+    s.tinted(cover(box(dx - 14, dy + 18, 30, 13, 9)), 1.06 - 0.32 * smoothstep(-30, -6, dy),
+             0.2 * torch.exp(-(((dy + 26) / 3.5) ** 2)))
     s.painted(cover(box(dx - 4, dy + 18, 2.2, 13)) + cover(box(dx - 24, dy + 18, 2.2, 13)), "#f0c25a")
     s.painted(cover(circle(dx - 6, dy + 32, 5)), "#f0c25a")
     s.tinted(cover(box(dx + 30, dy + 22, 18, 22, 2)), 0.92 - 0.12 * smoothstep(-40, 0, dy))
@@ -237,12 +210,13 @@ def _kite(s):
     for k in range(3):
         tx, ty = -18 - 12 * k, 34 + 11 * k + (2 + 2 * k) * s.cycle(2, -0.12 * (k + 1))
         bx, by = dx0 - tx, dy0 - ty
-        s.tinted(cover(union(polygon(bx, by, [(0, 0), (-7, -5), (-7, 5)], 0.8),
-                 polygon(bx, by, [(0, 0), (7, -5), (7, 5)], 0.8))), 0.85)
+        s.tinted(
+            cover(union(polygon(bx, by, [(0, 0), (-7, -5), (-7, 5)], 0.8),
+                        polygon(bx, by, [(0, 0), (7, -5), (7, 5)], 0.8))), 0.85)
     s.painted(cover(segment(dx0, dy0, (0.0, 0.0), (-58.0, 110.0), 1.1)) * 0.75 * (dy0 > 10), "#fff6e6")
     dx, dy = rotate(dx0, dy0, 0.42 + 0.08 * s.cycle(1))
     d = polygon(dx, dy, [(0, -36), (25, -6), (0, 40), (-25, -6)], 1.0)
-    quarter = smoothstep(-0.8, 0.8, dx) * smoothstep(0.8, -0.8, dy + 6) + \
-                         smoothstep(0.8, -0.8, dx) * smoothstep(-0.8, 0.8, dy + 6)
+    quarter = (smoothstep(-0.8, 0.8, dx) * smoothstep(0.8, -0.8, dy + 6)
+               + smoothstep(0.8, -0.8, dx) * smoothstep(-0.8, 0.8, dy + 6))
     s.tinted(cover(d), 0.78 + 0.26 * quarter)
     s.painted(cover(torch.maximum(d, torch.minimum(dx.abs(), (dy + 6).abs()) - 1.3)), "#fff3dc")

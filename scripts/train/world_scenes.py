@@ -22,7 +22,7 @@ class Layer:
 
 # What the light of a time of day does to the colours of a scene, beyond the light itself.
 TONES = {"sea": {"dawn": (1.5, 0.95, 1.0), "sunset": (1.85, 0.92, 1.05), "night": (0.9, 1.0, 1.0)},
-    "hills": {"sunset": (1.15, 1.0, 0.95)},
+         "hills": {"sunset": (1.15, 1.0, 0.95)},
          "forest": {"sunset": (1.15, 1.0, 1.0), "night": (1.1, 1.1, 1.1)}}
 
 
@@ -44,8 +44,8 @@ def rails():
 
 def scene_layers(name):
     """Layers behind and in front of the actor."""
-    return {"sea": _sea, "hills": _hills, "desert": _desert, "mountains": _mountains, "city": _city, "forest": _forest}[
-        name]()
+    return {"sea": _sea, "hills": _hills, "desert": _desert, "mountains": _mountains, "city": _city,
+            "forest": _forest}[name]()
 
 
 # ---- sea
@@ -54,7 +54,7 @@ def scene_layers(name):
 def _sea():
     back = [Layer(_islands(), 1, (0.55, 0.35)), Layer(_water(), 0, (0.75, 0.10))]
     rows = [("#4fb0cf", 99, 1.4, 2, (0.42, 0.30)), ("#2f93c0", 107, 2.0, 3, (0.28, 0.2)),
-        ("#1f78ae", 116, 2.8, 4, (0.16, 0.12))]
+            ("#1f78ae", 116, 2.8, 4, (0.16, 0.12))]
     for colour, base, amplitude, speed, mist in rows:
         back.append(Layer(_wave(colour, base, amplitude), speed, mist))
     front = [Layer(_wave("#175f98", 126, 3.4), 6, (0.08, 0.06)), Layer(_wave("#114a80", 138, 4.0), 8, (0.04, 0.04))]
@@ -64,7 +64,7 @@ def _sea():
 def _islands():
     s = Strip(512, 52, bottom=100)
     for cx, width, height, colour in ((70, 110, 24, "#5d8f8a"), (150, 60, 14, "#6a9c8c"), (300, 90, 17, "#5d8f8a"),
-        (410, 130, 30, "#548578")):
+                                      (410, 130, 30, "#548578")):
         dx = s.dx(cx)
         profile = 96 - height * torch.exp(-((dx / width * 2.4) ** 2)) - 0.18 * height * torch.cos(
             dx / width * 16) * torch.exp(-((dx / width * 2.6) ** 2))
@@ -120,7 +120,7 @@ def _hills():
     for cx, r in ((20, 11), (36, 8), (170, 10), (300, 12), (318, 9), (440, 10)):
         _bush(near, cx, h + 2, r, "#4a8f48")
     return [Layer(far, 1, (0.55, 0.35)), Layer(middle, 2, (0.32, 0.16)), Layer(near, 4, (0.10, 0.05)),
-        Layer(_path("#e7cf9b", "#78b651", ("#f77f8e", "#ffd24d")), 8, (0.0, 0.0))], []
+            Layer(_path("#e7cf9b", "#78b651", ("#f77f8e", "#ffd24d")), 8, (0.0, 0.0))], []
 
 
 def _meadow(s, h, colour, depth):
@@ -136,12 +136,12 @@ def _path(colour, verge, flowers):
     u = s.waves(118.5, (0.8, 8, 0.0))
     s.paint(cover(s.below(u)), verge, snow=0.95)
     s.paint(cover(s.below(s.waves(122, (0.5, 8, 0.2)))), colour, snow=0.82,
-        shade=1.04 - 0.10 * smoothstep(122, 136, s.y))
+            shade=1.04 - 0.10 * smoothstep(122, 136, s.y))
     s.paint(cover(s.below(s.waves(136, (1.0, 8, 0.6)))), rgb(verge) * 0.92, snow=0.97)
     for i, cx in enumerate(range(16, 512, 64)):
         for dx, height in ((-8, 8), (0, 6), (8, 9)):
             s.paint(cover(segment(s.dx(cx + dx * 0.7), s.y, (0, 146), (dx * 0.4, 146 - height), 2.8)),
-                rgb(verge) * 0.82, snow=0.6)
+                    rgb(verge) * 0.82, snow=0.6)
         if i % 2:
             for dx, height in ((-10, 9), (1, 7), (11, 10)):
                 s.paint(cover(circle(s.dx(cx + dx), s.y - 146 + height, 3.6)), flowers[(i // 2) % 2], snow=0.5)
@@ -161,7 +161,7 @@ def _bush(s, cx, h, r, colour):
     dx, dy = s.dx(cx), s.y - _height_at(s, h, cx)
     d = union(circle(dx, dy, r), circle(dx - r, dy - 1, 0.7 * r), circle(dx + r, dy - 1, 0.75 * r))
     s.paint(cover(torch.maximum(d, dy - 3)), colour, snow=0.95 * smoothstep(0.1 * r, -0.7 * r, dy),
-        shade=1.0 - 0.14 * ((dx * 0.5 + dy) / r).clamp(-1, 1))
+            shade=1.0 - 0.14 * ((dx * 0.5 + dy) / r).clamp(-1, 1))
 
 
 def _height_at(s, h, x):
@@ -172,7 +172,7 @@ def _cottage(s, cx, h, wall, roof):
     dx, dy = s.dx(cx), s.y - _height_at(s, h, cx) - 2
     s.paint(cover(box(dx, dy + 7, 11, 8)), wall, snow=0.1)
     s.paint(cover(polygon(dx, dy, [(-14, -14), (-8, -23), (8, -23), (14, -14)], 0.6)), roof,
-        snow=0.95 * smoothstep(-16, -19, dy + 0 * dx))
+            snow=0.95 * smoothstep(-16, -19, dy + 0 * dx))
     for wx in (-5, 5):
         s.paint(cover(box(dx - wx, dy + 7, 3, 3.4, 0.8)), "#6d7f96", lamp=1.0)
 
@@ -184,7 +184,7 @@ def _windmill(s, cx, h):
     for a in range(4):
         angle = math.pi / 4 + a * math.pi / 2
         s.paint(cover(segment(dx, dy + 27, (0, 0), (16 * math.cos(angle), 16 * math.sin(angle)), 2.4)), "#d98f5f",
-            snow=0.5)
+                snow=0.5)
     s.paint(cover(circle(dx, dy + 27, 3.5)), "#8a5a48", snow=0.3)
 
 
@@ -208,11 +208,11 @@ def _desert():
     ground = Strip(512, 116)
     u = ground.waves(120, (1.2, 4, 0.3))
     ground.paint(cover(ground.below(u)), "#f8cf8a", snow=0.92, shade=1.05 - 0.16 * smoothstep(120, 144, ground.y))
-    ripple = smoothstep(0.2, 0.9, torch.sin((ground.y - 2.5 * torch.sin(
-        ground.x * 2 * math.pi * 8 / 512)) * 2 * math.pi / 9))
+    ripple = smoothstep(0.2, 0.9,
+                        torch.sin((ground.y - 2.5 * torch.sin(ground.x * 2 * math.pi * 8 / 512)) * 2 * math.pi / 9))
     ground.paint(cover(ground.below(u + 5)) * ripple * 0.35, "#e6ab62", snow=0.8)
     return [Layer(far, 1, (0.5, 0.3)), Layer(middle, 2, (0.28, 0.16)), Layer(near, 4, (0.12, 0.06)),
-        Layer(ground, 8, (0.0, 0.0))], []
+            Layer(ground, 8, (0.0, 0.0))], []
 
 
 def _pyramid(s, cx, base, w, height):
@@ -226,9 +226,10 @@ def _pyramid(s, cx, base, w, height):
 def _mesa(s, cx, w, height):
     dx = s.dx(cx)
     s.paint(cover(polygon(dx, s.y, [(-w, 100), (-0.62 * w, 98 - height), (0.62 * w, 98 - height), (w, 100)], 1.5)),
-        "#cf8468", snow=0.25)
-    s.paint(cover(polygon(dx, s.y, [(-0.66 * w, 98 - height), (0.66 * w, 98 - height), (0.72 * w, 105 - height),
-        (-0.72 * w, 105 - height)], 1.5)), "#de9c78", snow=0.9)
+            "#cf8468", snow=0.25)
+    s.paint(
+        cover(polygon(dx, s.y, [(-0.66 * w, 98 - height), (0.66 * w, 98 - height), (0.72 * w, 105 - height),
+                                (-0.72 * w, 105 - height)], 1.5)), "#de9c78", snow=0.9)
 
 
 def _dune(s, h, colour):
@@ -241,7 +242,7 @@ def _dune(s, h, colour):
 def _cactus(s, cx, h, k):
     dx, dy = s.dx(cx) / k, (s.y - _height_at(s, h, cx) - 3) / k
     d = union(segment(dx, dy, (0, 0), (0, -26), 4.2), segment(dx, dy, (0, -9), (10, -9), 2.8),
-        segment(dx, dy, (10, -9), (10, -18), 2.8),
+              segment(dx, dy, (10, -9), (10, -18), 2.8),
               segment(dx, dy, (0, -13), (-9, -13), 2.8), segment(dx, dy, (-9, -13), (-9, -22), 2.8))
     s.paint(cover(d * k), "#4c8a5c", snow=0.8 * smoothstep(-12, -24, dy + 0 * dx), shade=1.0 - 0.05 * dx.clamp(-4, 4))
 
@@ -263,7 +264,7 @@ def _mountains():
         size = 22 + 8 * math.sin(i * 2.4) + 4 * math.sin(i * 5.1)
         _pine(pines, i * 16 + 3 * math.sin(i * 1.7), h + 3, size, "#2f6a5c" if i % 2 else "#3b7b66")
     return [Layer(far, 1, (0.45, 0.55)), Layer(middle, 2, (0.14, 0.50)), Layer(pines, 4, (0.06, 0.12)),
-        Layer(_path("#d9c7a0", "#6fae62", ("#c08be0", "#ffffff")), 8, (0.0, 0.0))], []
+            Layer(_path("#d9c7a0", "#6fae62", ("#c08be0", "#ffffff")), 8, (0.0, 0.0))], []
 
 
 def _peak(s, cx, base, w, height, lit, dark, cap):
@@ -284,8 +285,8 @@ def _pine(s, cx, h, size, colour):
     half = 0.34 * size
     for k, (low, high, width) in enumerate(((0.0, 0.55, 1.0), (0.28, 0.80, 0.80), (0.54, 1.06, 0.60))):
         d = polygon(dx, dy, [(-half * width, -low * size), (0, -high * size), (half * width, -low * size)], 0.8)
-        s.paint(cover(d), rgb(colour) * (0.92 + 0.08 * k), snow=0.9 * smoothstep(-(low + 0.06) * size,
-            -(low + 0.32) * size, dy + 0 * dx))
+        s.paint(cover(d), rgb(colour) * (0.92 + 0.08 * k),
+                snow=0.9 * smoothstep(-(low + 0.06) * size, -(low + 0.32) * size, dy + 0 * dx))
 
 
 # ---- city
@@ -296,12 +297,12 @@ def _city():
     for i in range(16):
         height = 30 + 14 * math.sin(i * 2.3) + 10 * math.sin(i * 4.1 + 1)
         far.paint(cover(box(far.dx(i * 32 + 16), far.y - 112 + 0, 15, height + 12, 1)), "#9aa7c9" if i % 2
-            else "#8d9bc2", snow=0.5 * smoothstep(112 - height - 8, 112 - height - 12, far.y))
+                  else "#8d9bc2", snow=0.5 * smoothstep(112 - height - 8, 112 - height - 12, far.y))
     middle = Strip(512, 26)
     colours = ["#e0876a", "#f0d9b5", "#6fa3a8", "#c9a0b8", "#e8b06a", "#8c8fc0", "#d98c8c", "#9fbf9a"]
     x = 0
     for i, (cells, floors) in enumerate(((3, 4), (4, 2), (3, 5), (2, 3), (4, 3), (3, 2), (3, 5), (2, 4), (4, 2), (3, 3),
-        (3, 4), (4, 1))):
+                                         (3, 4), (4, 1))):
         width = cells * 12 + 8
         _house(middle, x + width / 2, cells, floors, colours[i % 8], i)
         x += width + (512 - 548 + 0) / 12 + 2.9
@@ -313,11 +314,11 @@ def _city():
     road = Strip(128, 114)
     road.paint(cover(114.5 - road.y + 0 * road.x), "#cfc8c4", snow=0.9)
     road.paint(cover(119.5 - road.y + 0 * road.x), "#5b5a70", snow=0.62,
-        shade=1.06 - 0.14 * smoothstep(119, 144, road.y))
+               shade=1.06 - 0.14 * smoothstep(119, 144, road.y))
     for cx in (16, 80):
         road.paint(cover(box(road.dx(cx), road.y - 135, 14, 2.2, 1)), "#f4e7c3", snow=0.3)
     return [Layer(far, 1, (0.42, 0.62)), Layer(middle, 2, (0.10, 0.26)), Layer(near, 4, (0.03, 0.06)),
-        Layer(road, 8, (0.0, 0.0))], []
+            Layer(road, 8, (0.0, 0.0))], []
 
 
 def _house(s, cx, cells, floors, colour, seed):
@@ -325,10 +326,11 @@ def _house(s, cx, cells, floors, colour, seed):
     width, top = cells * 12 + 6, 112 - floors * 14 - 8
     dx, dy = s.dx(cx), s.y - top
     s.paint(cover(box(dx, s.y - (top + 60), width / 2, 60, 1)), colour,
-        shade=1.05 - 0.06 * smoothstep(-width / 2, width / 2, dx))
+            shade=1.05 - 0.06 * smoothstep(-width / 2, width / 2, dx))
     if seed % 3 == 1:
-        s.paint(cover(polygon(dx, dy, [(-width / 2 - 2, 0), (-width / 2 + 6, -9), (width / 2 - 6, -9),
-            (width / 2 + 2, 0)], 0.5)), rgb(colour) * 0.66, snow=0.96)
+        s.paint(
+            cover(polygon(dx, dy, [(-width / 2 - 2, 0), (-width / 2 + 6, -9), (width / 2 - 6, -9), (width / 2 + 2, 0)],
+                          0.5)), rgb(colour) * 0.66, snow=0.96)
     else:
         s.paint(cover(box(dx, dy, width / 2 + 1.5, 2.5, 0.8)), rgb(colour) * 0.72, snow=0.98)
     for i in range(cells):
@@ -364,16 +366,17 @@ def _forest():
         _bush(near, cx, h + 2, 9 + 2 * math.sin(i * 3.1), "#2f7458" if i % 3 else "#c9873c")
     near.paint(cover(near.below(h)), "#3b7f55", snow=0.95)
     return [Layer(far, 1, (0.50, 0.62)), Layer(middle, 2, (0.12, 0.26)), Layer(near, 4, (0.05, 0.05)),
-        Layer(_path("#cfa876", "#4a8f57", ("#e2873f", "#e8b04a")), 8, (0.0, 0.0))], []
+            Layer(_path("#cfa876", "#4a8f57", ("#e2873f", "#e8b04a")), 8, (0.0, 0.0))], []
 
 
 def _leaf_tree(s, cx, base, height, r, colour, trunk):
     """A tall tree with a drop-shaped crown."""
     dx, dy = s.dx(cx), s.y - base
     s.paint(cover(polygon(dx, dy, [(-1.6, -0.6 * height), (1.6, -0.6 * height), (3.0, 2), (-3.0, 2)])), trunk,
-        snow=0.15)
+            snow=0.15)
     cy = -0.52 * height
-    d = smooth_union(ellipse(dx, dy - cy, r, 0.30 * height), polygon(dx, dy,
-        [(-0.55 * r, cy - 0.1 * height), (0, -height), (0.55 * r, cy - 0.1 * height)], 1.5), 6)
+    d = smooth_union(ellipse(dx, dy - cy, r, 0.30 * height),
+                     polygon(dx, dy, [(-0.55 * r, cy - 0.1 * height), (0, -height), (0.55 * r, cy - 0.1 * height)],
+                             1.5), 6)
     s.paint(cover(d), colour, shade=1.0 - 0.13 * (dx / r).clamp(-1, 1) - 0.05 * (dy - cy) / height,
             snow=0.9 * smoothstep(cy + 0.05 * height, cy - 0.30 * height, dy + 0.25 * dx))

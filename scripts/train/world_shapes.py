@@ -129,11 +129,8 @@ class Strip:
         own light."""
         colour = rgb(colour)
         colour = (colour[:, None, None] if colour.dim() == 1 else colour) * torch.as_tensor(shade)
-        fallen = mix(
-    rgb(SNOW_SHADE)[
-        :, None, None], rgb(SNOW)[
-            :, None, None], smoothstep(
-                0.70, 1.02, torch.as_tensor(shade)))
+        fallen = mix(rgb(SNOW_SHADE)[:, None, None], rgb(SNOW)[:, None, None],
+                     smoothstep(0.70, 1.02, torch.as_tensor(shade)))
         white = mix(colour, fallen, torch.as_tensor(snow))
         self.alpha = mix(self.alpha, torch.ones(()), coverage)
         self.bare, self.snowy = mix(self.bare, colour, coverage), mix(self.snowy, white, coverage)

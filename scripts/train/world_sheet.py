@@ -10,8 +10,8 @@ from PIL import Image
 
 import world
 
-COLUMNS = [("dawn", "clear"), ("day", "clear"), ("sunset", "clear"), ("night", "clear"),
-            ("day", "cloudy"), ("sunset", "rain"), ("day", "snow"), ("night", "snow")]
+COLUMNS = [("dawn", "clear"), ("day", "clear"), ("sunset", "clear"), ("night", "clear"), ("day", "cloudy"),
+           ("sunset", "rain"), ("day", "snow"), ("night", "snow")]
 
 
 def sheet_parameters():
@@ -19,13 +19,10 @@ def sheet_parameters():
     for scene, name in enumerate(world.SCENES):
         allowed = world.actors_of(name)
         for column, (time, weather) in enumerate(COLUMNS):
-            rows.append(dict(scene=scene,
-    time=world.TIMES.index(time),
-    weather=world.WEATHER.index(weather),
-    actor=world.ACTORS.index(allowed[(column + scene) % len(allowed)]),
-    color=(3 * column + scene) % len(world.COLORS),
-    direction=(column + scene) % 2,
-     start=(column + 3 * scene) % world.STARTS))
+            rows.append(dict(scene=scene, time=world.TIMES.index(time), weather=world.WEATHER.index(weather),
+                             actor=world.ACTORS.index(allowed[(column + scene) % len(allowed)]),
+                             color=(3 * column + scene) % len(world.COLORS), direction=(column + scene) % 2,
+                             start=(column + 3 * scene) % world.STARTS))
     params = {key: torch.tensor([row[key] for row in rows]) for key in rows[0]}
     return params | dict(time2=params["time"], weather2=params["weather"], change=torch.full((len(rows),), world.NEVER))
 

@@ -10,20 +10,19 @@ TIMES = ["dawn", "day", "sunset", "night"]
 WEATHER = ["clear", "cloudy", "rain", "snow"]
 
 # Per time of day: sky at the top, in the middle, at the horizon; light on things; haze; sun or moon (colour, x, y,
-# radius);
-# lit and shaded side of clouds; brightness of lamps.
+# radius); lit and shaded side of clouds; brightness of lamps.
 TIME_PALETTE = {
-    "dawn": dict(sky=["#8f93d6", "#f4b3c2", "#ffe6b8"], light=[0.98, 0.84, 0.86], haze="#f9cdc4", sun="#fff3c4", place=(
-        62, 60, 14),
+    "dawn": dict(sky=["#8f93d6", "#f4b3c2", "#ffe6b8"], light=[0.98, 0.84, 0.86], haze="#f9cdc4", sun="#fff3c4",
+                 place=(62, 60, 14),
                  cloud=["#fff0e6", "#d9a9c4"], grey="#c3b3c4", lamps=0.45),
-    "day": dict(sky=["#2f8fe0", "#7cc4f4", "#e2f5fb"], light=[1.0, 1.0, 0.98], haze="#cfeaf6", sun="#fff3b4", place=(
-        204, 30, 14),
+    "day": dict(sky=["#2f8fe0", "#7cc4f4", "#e2f5fb"], light=[1.0, 1.0, 0.98], haze="#cfeaf6", sun="#fff3b4",
+                place=(204, 30, 14),
                 cloud=["#ffffff", "#bcd3e6"], grey="#b9c6d0", lamps=0.0),
     "sunset": dict(sky=["#4a2a78", "#e85a5a", "#ffc04d"], light=[0.98, 0.62, 0.50], haze="#f2875a", sun="#ffe08a",
-        place=(192, 66, 19),
+                   place=(192, 66, 19),
                    cloud=["#ffb27a", "#93406f"], grey="#8d6274", lamps=0.6),
     "night": dict(sky=["#070b2b", "#13235c", "#33508f"], light=[0.30, 0.37, 0.66], haze="#22397a", sun="#f6f3dc",
-        place=(66, 34, 14),
+                  place=(66, 34, 14),
                   cloud=["#5f74b4", "#263468"], grey="#28345a", lamps=1.0),
 }
 # Per weather: how far the sky goes to the grey of its time, brightness of sky and of light, grey of the light, fog.
@@ -64,9 +63,9 @@ def _state(time, weather):
     drops = mix(light, torch.ones(3), 0.55)
     actor = mix(light / light.max(), torch.ones(3), 0.74) * (0.94 if night or weather == "rain" else 1.0)
     return dict(sky=sky.clamp(0, 1), light=light, haze=haze.clamp(0, 1), lit=lit.clamp(0, 1), shaded=shaded.clamp(0, 1),
-        drops=drops,
-                actor=actor, sun=rgb(p["sun"]), fog=torch.tensor([w["fog"]]), snow=torch.tensor([float(
-                    weather == "snow")]),
+                drops=drops,
+                actor=actor, sun=rgb(p["sun"]), fog=torch.tensor([w["fog"]]),
+                snow=torch.tensor([float(weather == "snow")]),
                 lamps=torch.tensor([min(1.0, p["lamps"] + (0.35 if weather == "rain" else 0.0))]),
                 glow=torch.tensor([{"night": 0.26, "sunset": 0.14, "dawn": 0.06, "day": 0.0}[time]]),
                 clear=torch.tensor([{"clear": 1.0, "cloudy": 0.25, "rain": 0.05, "snow": 0.15}[weather]]))

@@ -39,7 +39,7 @@ class Video {
   KvCache kv_{{.tokens_per_frame = 1, .frames_per_block = 1, .window_frames = 2}, 1, 1, 2, at::kCPU, at::kFloat};
 };
 
-/// Two layers, a first pass, a second one in which A_out turns by a right angle, and a clean pass of the first layer
+/// Two layers, a first pass, a second one in which A_ext turns by a right angle, and a clean pass of the first layer
 /// that repeats the second one.
 Redundancy turning_video(int blocks) {
   Video video;

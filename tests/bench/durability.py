@@ -23,22 +23,11 @@ PROGRAM = os.environ.get("FLASHBLOCK_PROGRAM", str(ROOT / "build/cuda-release/ap
 
 
 def render(folder, seconds, front):
-    """The program's own account of one video."""
+    """The program's report (NAME.json) of one video."""
     video = pathlib.Path(folder) / "video.mp4"
-    subprocess.run(front + [PROGRAM,
-    "render",
-    "a red balloon drifts over snowy hills",
-    "--model",
-    ROOT / "assets/demo",
-    "--seconds",
-    str(seconds),
-    "--seed",
-    "1",
-    "-o",
-    video,
-    "--overwrite",
-    "--quiet"],
-     check=True)
+    subprocess.run(front + [PROGRAM, "render", "a red balloon drifts over snowy hills", "--model", ROOT / "assets/demo",
+                            "--seconds", str(seconds), "--seed", "1", "-o", video, "--overwrite", "--quiet"],
+                   check=True)
     return json.loads(video.with_suffix(".json").read_text())
 
 
@@ -58,9 +47,9 @@ def main():
             for name, front in order if pair % 2 == 0 else reversed(order):
                 account = render(folder, asked.seconds, front)
                 runs[name].append(account)
-                print(
-    f"{name:10}  {account['seconds']:7.3f} s, of it writing {account['stages']['write']['seconds']:.3f} s",
-     flush=True)
+                print(f"{name:10}  {account['seconds']:7.3f} s, of it writing "
+                      f"{account['stages']['write']['seconds']:.3f} s",
+                      flush=True)
     seconds = {name: [account["seconds"] for account in accounts] for name, accounts in runs.items()}
     ratios = [a / b for a, b in zip(seconds["with syncs"], seconds["without"])]
     for name, times in seconds.items():

@@ -32,20 +32,8 @@ DAY, NIGHT = "a red balloon drifts over green hills on a clear day", "night fall
 
 def packets(video):
     """The coded frames of a video, one checksum each."""
-    command = [
-    "ffmpeg",
-    "-nostdin",
-    "-v",
-    "error",
-    "-i",
-    str(video),
-    "-map",
-    "0:v",
-    "-c",
-    "copy",
-    "-f",
-    "framemd5",
-     "-"]
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(video), "-map", "0:v", "-c", "copy", "-f", "framemd5",
+               "-"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [line.split(",")[-1].strip() for line in text.splitlines() if not line.startswith("#")]
 
@@ -180,23 +168,11 @@ class BrowserTest(unittest.TestCase):
         self.assertLess(after, before - 20, "night is not darker than day")
 
         (self.folder / "steered.mp4").write_bytes(self.server.get("/v1/videos/" + video + "/content"))
-        subprocess.run([PROGRAM,
-    "render",
-    DAY,
-    "--model",
-    str(ROOT / "assets/demo"),
-    "--device",
-    "cpu",
-    "--seconds",
-    "8",
-    "--seed",
-    "7",
-    "--prompt-at",
-    f"{change['at']}={NIGHT}",
-    "--output",
-    str(self.folder / "again.mp4"),
-    "--quiet"],
-     check=True)
+        subprocess.run([PROGRAM, "render", DAY, "--model", str(ROOT / "assets/demo"), "--device", "cpu", "--seconds",
+                        "8", "--seed", "7",
+                        "--prompt-at", f"{change['at']}={NIGHT}", "--output", str(self.folder / "again.mp4"),
+                        "--quiet"],
+                       check=True)
         steered = packets(self.folder / "steered.mp4")
         self.assertEqual(len(steered), 128)
         self.assertEqual(packets(self.folder / "again.mp4"), steered, "the same video, bit for bit")
@@ -261,8 +237,8 @@ class BrowserTest(unittest.TestCase):
         """The page's playback rate for renders of several speeds: blocks of 0.75 s that arrive every `block / speed`
         seconds."""
         page = self.open()
-        for speed, least, most, stops in ((2.0, 1, 1, 0), (1.0, .9, 1, 0),
-                                          (.8, .75, .85, 0), (.6, .55, .65, 0), (.3, .5, .5, 30)):
+        for speed, least, most, stops in ((2.0, 1, 1, 0), (1.0, .9, 1, 0), (.8, .75, .85, 0), (.6, .55, .65, 0),
+                                          (.3, .5, .5, 30)):
             seen = page.ask("""(() => {
                 const pace = new Pace(), block = .75, step = .1, speed = %f, rates = [];
                 let at = 0, made = block, held = true, stops = 0, jumps = 0, last = null;
@@ -294,10 +270,8 @@ class BrowserTest(unittest.TestCase):
         modes, slowest = set(), 9
         while page.ask("videos.get('%s').status === 'in_progress'" % video):
             mode, rate, text, playing, speed = page.ask(
-    (
-        "[player.choice.mode, player.choice.rate, $('pace').innerText, video.playbackRate, "
-        "player.pace.speed(videos.get('%s'))]") %
-     video)
+                "[player.choice.mode, player.choice.rate, $('pace').innerText, video.playbackRate, "
+                "player.pace.speed(videos.get('%s'))]" % video)
             self.assertTrue(text.startswith(says[mode]), (mode, text))
             self.assertTrue(rate == 0 or abs(rate - playing) <= .021, (rate, playing))
             modes.add(mode)
@@ -314,8 +288,8 @@ class BrowserTest(unittest.TestCase):
         page = self.open(**PHONE, color_scheme="dark", reduced_motion="reduce")
         self.assertLessEqual(page.ask("document.documentElement.scrollWidth"), 390)
         unnamed = page.ask("""[...document.querySelectorAll('button, input, textarea, a, [role=slider], video')]
-            .filter(e => !e.ariaLabel && !e.innerText && !e.textContent.trim() && !e.labels?.length).map(e =>
-            e.outerHTML)""")
+            .filter(e => !e.ariaLabel && !e.innerText && !e.textContent.trim() && !e.labels?.length)
+            .map(e => e.outerHTML)""")
         self.assertEqual(unnamed, [])
         self.assertEqual(page.ask("document.getAnimations().length"), 0)
         self.assertNotEqual(page.ask("getComputedStyle(document.body).backgroundColor"), "rgb(245, 244, 240)")
@@ -325,23 +299,11 @@ class BrowserTest(unittest.TestCase):
     def test_9_page_of_a_preview_reports_its_end(self):
         log = self.folder / "preview.log"
         with open(log, "w") as errors:
-            command = subprocess.Popen([PROGRAM,
-    "render",
-    DAY,
-    "--model",
-    str(ROOT / "assets/demo"),
-    "--device",
-    "cpu",
-    "--seconds",
-    "3",
-    "--seed",
-    "5",
-    "--output",
-    str(self.folder / "preview.mp4"),
-    "--preview",
-    "127.0.0.1:0"],
-    stdout=errors,
-     stderr=errors)
+            command = subprocess.Popen([PROGRAM, "render", DAY, "--model", str(ROOT / "assets/demo"), "--device", "cpu",
+                                        "--seconds", "3",
+                                        "--seed", "5", "--output", str(self.folder / "preview.mp4"), "--preview",
+                                        "127.0.0.1:0"],
+                                       stdout=errors, stderr=errors)
         self.addCleanup(command.wait)
         while not (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())):
             self.assertIsNone(command.poll(), log.read_text())

@@ -31,8 +31,8 @@ JOBS = """
 defaults: {seconds: 1, size: 128x80, output: "videos #1/{name}.mp4"}
 jobs:
   - {name: balloon, prompt: a red balloon over the hills, seeds: [2, 10]}
-  - {name: lake, prompt: "PROMPT", seed: 18446744073709551615, seconds: 2, timeline: [{at: 0.8, prompt: night over
-  the lake}]}
+  - {name: lake, prompt: "PROMPT", seed: 18446744073709551615, seconds: 2,
+     timeline: [{at: 0.8, prompt: night over the lake}]}
   - {name: typo, prompt: a hill, sed: 3}
 """
 
@@ -92,18 +92,18 @@ def setUpModule():
     folder = pathlib.Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="flashblock-reports-")))
     video = ["--seconds", "2", "--size", "128x80", "--device", "cpu", "--progress", "none"]
     policies = ["--policy", "first_and_clean_pass", "--policy", "first_pass"]
-    run(folder, "analyze", "redundancy", PROMPT, *video, *policies,
-        "--seed", LARGEST_SEED, "--curves", "-o", "redundancy.html")
+    run(folder, "analyze", "redundancy", PROMPT, *video, *policies, "--seed", LARGEST_SEED, "--curves", "-o",
+        "redundancy.html")
     run(folder, "analyze", "fidelity", PROMPT, *video, *policies, "--seed", 7, "--stills", 3, "-o", "fidelity.html")
-    run(folder, "bench", "--geometry", SMALL_MODEL, "--size", "48x32", "--frames", 60, "--window", 6,
-        "--window", "9:3", "--rounds", 2, "--device", "cpu", "--dtype", "float32", "--json", "bench.json")
+    run(folder, "bench", "--geometry", SMALL_MODEL, "--size", "48x32", "--frames", 60, "--window", 6, "--window", "9:3",
+        "--rounds", 2,
+        "--device", "cpu", "--dtype", "float32", "--json", "bench.json")
     (folder / "jobs.yaml").write_text(JOBS.replace('"PROMPT"', json.dumps(PROMPT)))
     run(folder, "batch", "jobs.yaml", "--progress", "none", statuses=(2,))
     with_data(folder / "report.html", many_videos(data_of(folder / "report.html"), 1000), folder / "large.html")
     playwright = undo.enter_context(sync_playwright())
-    browser = playwright.chromium.launch(
-    executable_path=shutil.which("chromium"), args=[
-        "--no-sandbox", "--disable-gpu"])
+    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"),
+                                         args=["--no-sandbox", "--disable-gpu"])
     undo.callback(browser.close)
 
 
@@ -129,7 +129,8 @@ class ReportTest(unittest.TestCase):
 
     def check_everywhere(self, file):
         """Light, dark, narrow: readable, and nothing wider than the screen."""
-        brightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0) / 3"
+        brightness = ("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3)"
+                      ".reduce((a, b) => a + Number(b), 0) / 3")
         self.assertGreater(self.open(file, color_scheme="light").ask(brightness), 200)
         self.assertLess(self.open(file, color_scheme="dark").ask(brightness), 60)
         self.assertFalse(self.open(file, **PHONE).overflows())
@@ -147,17 +148,15 @@ class Redundancy(ReportTest):
         self.assertIn(str(LARGEST_SEED), tab.text("#facts"))
         self.assertEqual(tab.texts("#summary p"), data["in_words"])
         cells = data["layers"] * data["heads"]
-        self.assertEqual(
-    tab.ask("[...document.querySelectorAll('#heads .map')].map(map => map.querySelectorAll('.cells i').length)"),
-    [cells] *
-     5)
+        self.assertEqual(tab.ask("[...document.querySelectorAll('#heads .map')].map(map => "
+                                 "map.querySelectorAll('.cells i').length)"), [cells] * 5)
         share = data["means"]["external_share"][1][0]
-        self.assertEqual(
-    tab.ask("document.querySelectorAll('#heads .map')[3].querySelector('i[title^=\"layer 1, head 0:\"]').title"),
-     f"layer 1, head 0: {share:.2f}")
+        self.assertEqual(tab.ask("document.querySelectorAll('#heads .map')[3]"
+                                 ".querySelector('i[title^=\"layer 1, head 0:\"]').title"),
+                         f"layer 1, head 0: {share:.2f}")
         self.assertEqual(tab.texts("#policies figcaption"), [
-            f"{policy['name']}\ncomputes {100 * policy['share']:.1f} % of the external attention" for policy in data[
-                "policies"]])
+            f"{policy['name']}\ncomputes {100 * policy['share']:.1f} % of the external attention"
+            for policy in data["policies"]])
         self.assertEqual(tab.ask("document.querySelectorAll('#passes .plot').length"), 5)
         self.assertIn("seed: " + str(LARGEST_SEED), tab.ask("document.getElementById('configuration').textContent"))
 
@@ -168,15 +167,8 @@ class Redundancy(ReportTest):
         self.assertEqual(set(tab.texts("#points .legend li")), curves)
         tab.tab.click("#points summary")
         self.assertEqual(len(tab.texts("#points tbody tr")), len(points))
-        without = with_data(
-    folder /
-    "redundancy.html",
-    data_of(
-        folder /
-        "redundancy.html") | {
-            "points": []},
-            folder /
-             "plain.html")
+        without = with_data(folder / "redundancy.html", data_of(folder / "redundancy.html") | {"points": []},
+                            folder / "plain.html")
         self.assertFalse(self.open(without).tab.is_visible("#tradeoff"))
 
     def test_reads_values_under_the_pointer(self):
@@ -199,21 +191,26 @@ class Redundancy(ReportTest):
         tab = self.open("redundancy.html")
         for expression, wanted in {
                 "number(3.14159, 2)": "3.14", "number(-3.14159, 2)": "−3.14", "number(-0.001, 2)": "0.00",
-                    "number(null, 2)": "–",
+                "number(null, 2)": "–",
                 "number(null, 2, '∞')": "∞", "percent(0.1234)": "12.3 %", "percent(null)": "–", "clock(7)": "0:07",
-                    "clock(3665)": "1:01:05",
-                "axisTicks(0, 60, 6)": [0, 10, 20, 30, 40, 50, 60], "axisTicks(31.2, 52.9, 5)": [30, 35, 40, 45, 50,
-                    55],
-                "axisTicks(-0.5, 0.5, 2)": [-0.5, 0, 0.5], "valueTicks([])": [0, 1], "logTicks([0.3, 7])": [0.2, 0.5, 1,
-                    2, 5, 10], "logTicks([2, 2])": [2, 5], "mean([1, null, 3])": 2, "mean([null])": None,
-                "pathThrough([[0, 1000], [250, 0], [500, null], [750, 500]])": "M0.0 1000.0L250.0 0.0M750.0 500.0"}.items():
+                "clock(3665)": "1:01:05",
+                "axisTicks(0, 60, 6)": [0, 10, 20, 30, 40, 50, 60],
+                "axisTicks(31.2, 52.9, 5)": [30, 35, 40, 45, 50, 55],
+                "axisTicks(-0.5, 0.5, 2)": [-0.5, 0, 0.5], "valueTicks([])": [0, 1],
+                "logTicks([0.3, 7])": [0.2, 0.5, 1, 2, 5, 10], "logTicks([2, 2])": [2, 5], "mean([1, null, 3])": 2,
+                "mean([null])": None,
+                "pathThrough([[0, 1000], [250, 0], [500, null], [750, 500]])":
+                    "M0.0 1000.0L250.0 0.0M750.0 500.0"}.items():
             self.assertEqual(tab.ask(expression), wanted, expression)
         level = tab.ask("valueTicks([3, 3])")
         self.assertTrue(level[0] < 3 < level[-1])
-        depths = "[...heatMap({title: '', note: '', rowName: 'layer', columnName: 'head', values: [[.5, .75], [1.5, null]], low: .5, high: 1})" \
+        depths = "[...heatMap({title: '', note: '', rowName: 'layer', columnName: 'head', " \
+                 "values: [[.5, .75], [1.5, null]], low: .5, high: 1})" \
                  ".querySelectorAll('i[title]')].map(cell => [cell.title, cell.style.getPropertyValue('--d')])"
-        self.assertEqual(tab.ask(depths), [["layer 0, head 0: 0.50", "0%"], ["layer 0, head 1: 0.75", "50%"], [
-                         "layer 1, head 0: 1.50", "100%"], ["layer 1, head 1: nothing to compute", ""]])
+        self.assertEqual(tab.ask(depths),
+                         [["layer 0, head 0: 0.50", "0%"], ["layer 0, head 1: 0.75", "50%"],
+                          ["layer 1, head 0: 1.50", "100%"],
+                          ["layer 1, head 1: nothing to compute", ""]])
 
 
 class Fidelity(ReportTest):
@@ -223,19 +220,16 @@ class Fidelity(ReportTest):
         self.assertEqual(tab.tab.title(), "Fidelity: " + PROMPT)
         self.assertEqual(tab.texts("#verdicts h3"), ["first_and_clean_pass", "first_pass"])
         verdicts = [one["verdict"] for one in data["runs"] if one["kind"] == "policy"]
-        keys = [
-    "computes_at_most_40_percent",
-    "drifts_within_2_percent_of_exact",
-     "first_5_seconds_within_3_db_of_noise_floor"]
+        keys = ["computes_at_most_40_percent", "drifts_within_2_percent_of_exact",
+                "first_5_seconds_within_3_db_of_noise_floor"]
         self.assertEqual(tab.texts("#verdicts li > span:first-child"),
-     ["✓" if one[key] else "✗" for one in verdicts for key in keys])
+                         ["✓" if one[key] else "✗" for one in verdicts for key in keys])
         self.assertEqual(tab.texts("#verdicts .card > p"), [one["in_words"] for one in verdicts])
-        self.assertEqual(
-    tab.texts("#stills b"), [
-        "", "exact", "first_and_clean_pass", "first_pass", "noise floor", "other seed"])
+        self.assertEqual(tab.texts("#stills b"),
+                         ["", "exact", "first_and_clean_pass", "first_pass", "noise floor", "other seed"])
         tab.ask("document.querySelectorAll('#stills img').forEach(image => image.loading = 'eager')")
-        tab.until(
-            "[...document.querySelectorAll('#stills img')].filter(image => image.complete && image.naturalWidth === 128).length === 15")
+        tab.until("[...document.querySelectorAll('#stills img')].filter(image => "
+                  "image.complete && image.naturalWidth === 128).length === 15")
         tab.until("document.getElementById('video').videoWidth > 128")
 
     def test_shows_curves_and_tables(self):
@@ -244,10 +238,8 @@ class Fidelity(ReportTest):
         self.assertEqual(tab.texts("#paired .legend li"), [one["name"] for one in runs[1:]])
         self.assertEqual(tab.texts("#alone .legend li"), [one["name"] for one in runs[:-1]])
         self.assertEqual(tab.ask("document.querySelectorAll('#paired .plot').length"), 4)
-        self.assertEqual(
-    tab.ask("[...document.querySelectorAll('#alone .plot')].map(plot => plot.querySelectorAll('path.curve').length)"),
-    [4] *
-     6)
+        self.assertEqual(tab.ask("[...document.querySelectorAll('#alone .plot')].map(plot => "
+                                 "plot.querySelectorAll('path.curve').length)"), [4] * 6)
         rows = [row.split("\t") for row in tab.texts("#numbers tbody tr")]
         self.assertEqual([row[0] for row in rows], [one["name"] for one in runs])
         self.assertEqual(rows[0][2:7], ["–"] * 5, "the exact video against itself")
@@ -276,11 +268,8 @@ class Bench(ReportTest):
         tab = self.open("bench.html")
         self.assertEqual(tab.texts("#windows h2"), ["Window 6, sink 0", "Window 9, sink 3"])
         window = data["windows"][0]
-        self.assertEqual(
-    tab.texts(".speedups b")[
-        :2], [
-            f"{window[key]:.2f}×" for key in (
-                "attention_exact_over_r1", "transformer_exact_over_r1")])
+        self.assertEqual(tab.texts(".speedups b")[:2],
+                         [f"{window[key]:.2f}×" for key in ("attention_exact_over_r1", "transformer_exact_over_r1")])
         text = tab.text("#windows")
         for rates in window["frames_per_second"].values():
             for rate in rates.values():
@@ -290,8 +279,8 @@ class Bench(ReportTest):
         for part in window["split"]:
             self.assertIn(part, text)
         self.assertEqual(len(tab.texts("#stages tbody tr")), len(data["stages"]))
-        stacks = tab.ask(
-            "[...document.querySelectorAll('.track')].map(stack => stack.querySelectorAll('i').length).filter(parts => parts > 1)")
+        stacks = tab.ask("[...document.querySelectorAll('.track')].map(stack => "
+                         "stack.querySelectorAll('i').length).filter(parts => parts > 1)")
         self.assertEqual(stacks[:3], [4, 5, 5], "in exact mode internal and external attention are one part")
 
     def test_without_videos(self):
@@ -312,20 +301,9 @@ def many_videos(real, count):
     videos = []
     for i in range(count):
         state = states[i % len(states)]
-        video = done | {
-    "name": f"video-{i}",
-    "job": f"job-{i % 7}",
-    "state": state,
-    "seconds": (
-        i *
-        37) %
-        100 +
-        1,
-        "duration_seconds": i %
-        60 +
-        1,
-        "prompt": f"prompt number {i} of the meadow",
-         "ended": f"2026-01-{1 + i % 28:02}T12:00:00Z"}
+        video = done | {"name": f"video-{i}", "job": f"job-{i % 7}", "state": state, "seconds": (i * 37) % 100 + 1,
+                        "duration_seconds": i % 60 + 1,
+                        "prompt": f"prompt number {i} of the meadow", "ended": f"2026-01-{1 + i % 28:02}T12:00:00Z"}
         if state != "done":
             video = {key: value for key, value in video.items() if key not in ("file", "preview")}
         if state == "failed":
@@ -333,16 +311,9 @@ def many_videos(real, count):
         if state == "running":
             video |= {"block": 3, "blocks": 6, "frames_per_second": 12.34, "eta_seconds": 61}
         videos.append(video)
-    counts = {
-    "videos": count,
-    "running": count //
-    10} | {
-        state: sum(
-            video["state"] == state for video in videos) for state in (
-                "done",
-                "failed",
-                "interrupted",
-                 "waiting")}
+    counts = {"videos": count, "running": count // 10} | {
+        state: sum(video["state"] == state for video in videos)
+        for state in ("done", "failed", "interrupted", "waiting")}
     return real | {"videos": videos, "counts": counts}
 
 
@@ -362,11 +333,11 @@ class Batch(ReportTest):
             self.assertIn(part, text)
         link = lake.locator("a")
         self.assertEqual(link.get_attribute("href"), "./videos%20%231/lake.mp4")
-        self.assertTrue(
-    pathlib.Path(
-        tab.ask("decodeURIComponent(new URL(document.querySelector('.video a').href).pathname)")).exists())
+        self.assertTrue(pathlib.Path(tab.ask("decodeURIComponent(new URL("
+                                             "document.querySelector('.video a').href).pathname)")).exists())
         self.assertEqual(link.get_attribute("data-length"), "0:02")
-        tab.until("[...document.images].length === 3 && [...document.images].every(image => image.complete && image.naturalWidth === 10 * 128)")
+        tab.until("[...document.images].length === 3 && [...document.images].every(image => image.complete && "
+                  "image.naturalWidth === 10 * 128)")
 
     def test_previews_beside_the_page(self):
         data = data_of(folder / "report.html")
@@ -374,14 +345,14 @@ class Batch(ReportTest):
             if "preview" in video:
                 video["preview"] = f"jobs.batch/{video['name']}.jpg"
         tab = self.open(with_data(folder / "report.html", data, folder / "linked.html"))
-        tab.until("[...document.images].length === 3 && [...document.images].every(image => image.complete && image.naturalWidth > 0)")
+        tab.until("[...document.images].length === 3 && [...document.images].every(image => image.complete && "
+                  "image.naturalWidth > 0)")
 
     def test_filters_and_sorts(self):
         tab = self.open("large.html")
         self.assertEqual(tab.texts("#videos h2"), ["Failed", "Running", "Interrupted", "Done", "To do"])
-        self.assertEqual(
-    tab.texts("#states button"), [
-        "All 1000", "Failed 50", "Running 100", "Interrupted 50", "Done 700", "To do 100"])
+        self.assertEqual(tab.texts("#states button"),
+                         ["All 1000", "Failed 50", "Running 100", "Interrupted 50", "Done 700", "To do 100"])
         tab.tab.fill("#search", "number 99")
         tab.until("document.querySelectorAll('.video').length === 19")
         self.assertEqual(tab.text("#shown"), "19 of 1000")
@@ -397,7 +368,8 @@ class Batch(ReportTest):
         self.assertEqual(len(self.names(tab)), 143)
         tab.tab.select_option("#job", "")
         for sort, first, last in (("name", "video-0", "video-999"), ("duration", "video-59", "video-960"),
-                                  ("seconds", "video-27", "video-900"), ("when", "video-27", "video-980")):
+                                  ("seconds", "video-27", "video-900"),
+                                  ("when", "video-27", "video-980")):
             tab.tab.select_option("#sort", sort)
             names = self.names(tab)
             self.assertEqual((names[0], names[-1]), (first, last), sort)
@@ -423,12 +395,8 @@ class Batch(ReportTest):
         self.assertEqual(self.names(tab), before)
         self.assertEqual(tab.tab.input_value("#search"), "number 9")
         self.assertEqual(tab.tab.input_value("#job"), "job-2")
-        self.assertEqual(
-    self.names(
-        self.open(
-            "large.html",
-            "#state=failed&sort=nonsense&job=none&q=video-14")),
-             ["video-14"])
+        self.assertEqual(self.names(self.open("large.html", "#state=failed&sort=nonsense&job=none&q=video-14")),
+                         ["video-14"])
 
     def test_reloads_while_videos_are_rendered_but_not_under_a_typing_hand(self):
         def reloads(page, typing):

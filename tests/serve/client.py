@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""OpenAI's client against a server: creates, polls, lists, downloads and deletes videos; and Prometheus' parser on
-the metrics.
+"""OpenAI's client against a server: creates, polls, lists, downloads and deletes videos; and Prometheus' parser on the
+metrics.
 
 usage: PYTHON tests/serve/client.py PROGRAM
 PYTHON has both (pip install openai prometheus_client). Exit status 1, with the position, if a check fails.
@@ -20,7 +20,8 @@ def check(server):
     video = client.videos.create(prompt="a red balloon", seconds="1", size="64x64")
     assert (video.object, video.status, video.seconds, video.size) == ("video", "queued", "1", "64x64"), video
     done = client.videos.poll(video.id, poll_interval_ms=100)
-    assert done.status == "completed" and done.progress == 100 and done.completed_at >= done.created_at and done.error is None, done
+    assert done.status == "completed" and done.progress == 100 and done.error is None, done
+    assert done.completed_at >= done.created_at, done
     assert done.prompt == "a red balloon" and done.remixed_from_video_id is None and done.expires_at is None, done
     assert client.videos.download_content(video.id).read()[4:8] == b"ftyp"
     assert client.videos.download_content(video.id, variant="thumbnail").read()[:2] == b"\xff\xd8"
@@ -34,10 +35,10 @@ def check(server):
 
     for call, error, param in ((lambda: client.videos.create(prompt=""), openai.BadRequestError, "prompt"),
                                (lambda: client.videos.create(prompt="a", seconds="x"), openai.BadRequestError,
-                                   "seconds"),
+                                "seconds"),
                                (lambda: client.videos.retrieve("video_0"), openai.NotFoundError, None),
                                (lambda: client.with_options(api_key="wrong").videos.list(), openai.AuthenticationError,
-                                   None)):
+                                None)):
         try:
             call()
             raise AssertionError("the request was accepted")

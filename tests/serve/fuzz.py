@@ -14,14 +14,14 @@ from server import SMALL_VIDEOS, Server
 
 WORKERS = 4
 LINES = [b"Content-Length: 5", b"Content-Length: -1", b"Content-Length: 18446744073709551616",
-    b"Transfer-Encoding: chunked",
+         b"Transfer-Encoding: chunked",
          b"Expect: 100-continue", b"Connection: close", b"Host: a", b"X: " + b"a" * 5000, b"Cookie: " + b";" * 3000,
          b"Range: bytes=" + b"9" * 60 + b"-", b"Range: bytes=-5", b"Range: bytes=0-0", b"Range: bytes=5-2",
-             b"Upgrade: h2c",
+         b"Upgrade: h2c",
          b"Content-Type: multipart/form-data; boundary=", b"Origin: null", b"Accept-Encoding: gzip", b"If-Range: x",
          b"Authorization: Bearer " + b"\xff" * 100]
 OTHERS = [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    b"SSH-2.0-x\r\n",
+          b"SSH-2.0-x\r\n",
           b"\r\n" * 9000, b"\0" * 20000, b"GET /" + b"a" * 70000, b"A: b\r\n" * 20000]
 
 
@@ -34,24 +34,25 @@ def request(method, target, body=b"", kind=b"application/json"):
 
 def corpus(video):
     """Well-formed requests, most of them valid."""
-    video = b"/v1/videos/" + video.encode()
+    path = b"/v1/videos/" + video.encode()
     order = b'{"prompt":"a","seconds":0.3,"size":"64x64","seed":"7","timeline":[{"at":0.2,"prompt":"b"}]}'
-    form = (b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\na hill\r\n--x\r\nContent-Disposition: form-data; '
+    form = (b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\na hill\r\n--x\r\nContent-Disposition: '
+            b'form-data; '
             b'name="size"\r\n\r\n1x1\r\n--x--\r\n')
-    get = [b"/", b"/v1/models", b"/v1/videos?limit=2&order=asc&after=" + video.encode(), video, video + b"/content",
-        b"/healthz", b"/metrics",
-           video + b"/content?variant=thumbnail&download=1", video + b"/stream.mp4", b"/stream.mp4?from=start",
-               b"/hls/live.m3u8",
+    get = [b"/", b"/v1/models", b"/v1/videos?limit=2&order=asc&after=" + video.encode(), path, path + b"/content",
+           b"/healthz", b"/metrics",
+           path + b"/content?variant=thumbnail&download=1", path + b"/stream.mp4", b"/stream.mp4?from=start",
+           b"/hls/live.m3u8",
            b"/hls/" + video.encode() + b"/init.mp4", b"/hls/" + video.encode() + b"/000000.m4s", b"/v1/events",
-               b"/openapi.json"]
+           b"/openapi.json"]
     requests = [request(b"GET", target) for target in get] + [request(b"HEAD", target) for target in get[:6]]
-    requests += [request(b"POST", b"/v1/videos", order), request(b"POST", b"/v1/videos", form,
-        b"multipart/form-data; boundary=x"),
-                 request(b"POST", video + b"/prompt", b'{"prompt":"night falls \xc3\xa9"}'),
+    requests += [request(b"POST", b"/v1/videos", order),
+                 request(b"POST", b"/v1/videos", form, b"multipart/form-data; boundary=x"),
+                 request(b"POST", path + b"/prompt", b'{"prompt":"night falls \xc3\xa9"}'),
                  request(b"POST", b"/v1/videos", b"[" * 60000), request(b"POST", b"/v1/videos", b'{"a":' * 12000),
                  request(b"POST", b"/v1/videos", b'{"prompt":"' + b"\\u0001\\ud800" * 300 + b'"}'),
                  request(b"POST", b"/v1/videos", b'{"prompt":"\xff\xfe","seconds":1e308,"seed":-1}'),
-                 request(b"POST", video + b"/cancel"), request(b"DELETE", b"/v1/videos/video_000000000000000000000000"),
+                 request(b"POST", path + b"/cancel"), request(b"DELETE", b"/v1/videos/video_000000000000000000000000"),
                  request(b"BREW", b"/v1/videos")]
     return requests
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What 50 viewers cost the render of a video: 20 that keep up, 10 that read 10 kB/s, 10 that read nothing, 10 that
-are killed.
+"""What 50 viewers cost the render of a video: 20 that keep up, 10 that read 10 kB/s, 10 that read nothing, 10 that are
+killed.
 
 usage: tests/serve/load.py PROGRAM [--seconds 20] [--size 256x144] [--rounds 5]
 
@@ -34,8 +34,9 @@ def cpu_seconds(pid):
 
 def packets(video):
     """The coded frames of a video: times, sizes and checksums."""
-    return subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-i", video, "-map", "0:v", "-c",
-                          "copy", "-f", "framemd5", "-"], check=True, capture_output=True).stdout
+    return subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-i", video, "-map", "0:v", "-c", "copy", "-f",
+                           "framemd5", "-"],
+                          check=True, capture_output=True).stdout
 
 
 def memory(pid):
@@ -44,13 +45,8 @@ def memory(pid):
 
 
 def metric(server, name):
-    return int(
-    re.search(
-        "^flashblock_" +
-        re.escape(name) +
-        r" (\d+)",
-        server.get("/metrics").decode(),
-         re.MULTILINE).group(1))
+    return int(re.search("^flashblock_" + re.escape(name) + r" (\d+)", server.get("/metrics").decode(),
+                         re.MULTILINE).group(1))
 
 
 def viewers(server):
@@ -157,12 +153,8 @@ def render(server, order, watched):
             break
     taken = time.monotonic() - begun
     cpu = cpu_seconds(pid) - cpu
-    run = {
-    "seconds": taken,
-    "server_cpu": cpu,
-    "memory": most_memory,
-    "status": state["status"],
-     "blocks": state["blocks"]}
+    run = {"seconds": taken, "server_cpu": cpu, "memory": most_memory, "status": state["status"],
+           "blocks": state["blocks"]}
     run["video"] = packets(server.folder / "videos" / video / "video.mp4")
     if watched:
         run["client_cpu"] = clients + cpu_seconds(crowd.pid)
@@ -196,11 +188,9 @@ def main():
                 for watching in ((False, True) if i % 2 == 0 else (True, False)):
                     run = render(server, order, watching)
                     (watched if watching else alone).append(run)
-                    print(
-    "watched" if watching else "alone  ", {
-        k: round(
-            v, 2) if isinstance(
-                v, float) else v for k, v in run.items() if k != "video"}, flush=True)
+                    print("watched" if watching else "alone  ",
+                          {k: round(v, 2) if isinstance(v, float) else v for k, v in run.items()
+                                                                 if k != "video"}, flush=True)
         finally:
             server.close()
     ratios = [w["seconds"] / a["seconds"] for a, w in zip(alone, watched)]
@@ -208,14 +198,13 @@ def main():
     cores = os.cpu_count()
     clients = statistics.median(w["client_cpu"] / (cores * w["seconds"]) for w in watched)
     serving = statistics.median(w["server_cpu"] - a["server_cpu"] for a, w in zip(alone, watched))
-    print(
-    f"time with viewers / without: {ratio:.3f} (rounds: {', '.join(f'{r:.3f}' for r in ratios)}); the viewers themselves took "
-    f"{100 * clients:.1f} % of the {cores} cores, the server {serving:.2f} s of processor time more")
+    print(f"time with viewers / without: {ratio:.3f} (rounds: {', '.join(f'{r:.3f}' for r in ratios)}); the viewers "
+          f"themselves took "
+          f"{100 * clients:.1f} % of the {cores} cores, the server {serving:.2f} s of processor time more")
     most_alone, most_watched = max(a["memory"] for a in alone), max(w["memory"] for w in watched)
     growth = watched[-1]["memory"] - watched[0]["memory"]
-    print((
-        f"memory: {most_alone:.0f} MiB without viewers, {most_watched:.0f} MiB with; {growth:+.0f} MiB from the "
-        f"first round to the last"))
+    print(f"memory: {most_alone:.0f} MiB without viewers, {most_watched:.0f} MiB with; {growth:+.0f} MiB from the "
+          f"first round to the last")
     points = {f"time within {LONGEST}": ratio <= LONGEST,
               "all videos complete and the same frames": len({r["video"] for r in alone + watched}) == 1
               and all(r["status"] == "completed" for r in alone + watched),

@@ -20,32 +20,17 @@ def free_port():
 def start_nginx(folder, upstream):
     """Starts nginx on a free port, with a new certificate. Returns its process, port and certificate."""
     port, certificate, key = free_port(), folder / "videos.pem", folder / "videos.key"
-    subprocess.run(["openssl",
-    "req",
-    "-x509",
-    "-newkey",
-    "rsa:2048",
-    "-nodes",
-    "-days",
-    "2",
-    "-subj",
-    "/CN=" + NAME,
-    "-addext",
-    "subjectAltName=DNS:" + NAME,
-    "-keyout",
-    key,
-    "-out",
-    certificate],
-    check=True,
-     capture_output=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=" + NAME,
+                    "-addext",
+                    "subjectAltName=DNS:" + NAME, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     site = re.search(r"```nginx\n(.*?)```", (ROOT / "docs/serve.md").read_text(), re.DOTALL).group(1)
-    for written, here in (("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"), ("127.0.0.1:8080",
-        f"127.0.0.1:{upstream}"),
+    for written, here in (("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+                          ("127.0.0.1:8080", f"127.0.0.1:{upstream}"),
                           ("/etc/ssl/videos.example.pem", str(certificate)), ("/etc/ssl/videos.example.key", str(key))):
         assert written in site, written
         site = site.replace(written, here)
-    temporary = "".join(f"{what}_temp_path {folder}/{what};\n" for what in ("client_body",
-                        "proxy", "fastcgi", "uwsgi", "scgi"))
+    temporary = "".join(f"{what}_temp_path {folder}/{what};\n"
+                        for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     (folder / "nginx.conf").write_text(f"daemon off; pid {folder}/pid; error_log {folder}/error.log;\n"
                                        f"events {{}}\nhttp {{ access_log off;\n{temporary}{site}}}\n")
     process = subprocess.Popen(["nginx", "-p", folder, "-c", folder / "nginx.conf"])

@@ -2,8 +2,8 @@
 """Checks a server against its OpenAPI description with schemathesis.
 
 usage: PYTHON tests/serve/schema.py PROGRAM [ARGUMENTS OF schemathesis run...]
-PYTHON has schemathesis 4 (pip install schemathesis). Not checked: / (a page) and /v1/events (which does not end).
-The exit status is that of schemathesis, or 1 if the server crashed.
+PYTHON has schemathesis 4 (pip install schemathesis). Not checked: / (a page) and /v1/events (which does not end). The
+exit status is that of schemathesis, or 1 if the server crashed.
 """
 import os, subprocess, sys, tempfile
 
@@ -32,22 +32,10 @@ def main():
             server.wait_for(server.order(prompt="a red balloon"))
         with open(os.path.join(folder, "schemathesis.toml"), "w") as configuration:
             configuration.write(CONFIGURATION)
-        run = subprocess.run([os.path.join(os.path.dirname(sys.executable),
-    "schemathesis"),
-    "run",
-    server.url + "/openapi.json",
-    "--url",
-    server.url,
-    "--exclude-path",
-    "/",
-    "--exclude-path",
-    "/v1/events",
-    "--checks",
-    "all",
-    "--request-timeout",
-    "20",
-    *more],
-     cwd=folder)
+        run = subprocess.run([os.path.join(os.path.dirname(sys.executable), "schemathesis"), "run",
+                              server.url + "/openapi.json", "--url",
+                              server.url, "--exclude-path", "/", "--exclude-path", "/v1/events", "--checks", "all",
+                              "--request-timeout", "20", *more], cwd=folder)
         alive = server.process.poll() is None and server.close() == 0
         if not alive:
             print("the server crashed:", server.log.read_text(), file=sys.stderr)

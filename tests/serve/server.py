@@ -13,18 +13,10 @@ class Server:
         self.folder = pathlib.Path(folder)
         self.log = self.folder / "log"
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen([program,
-    "serve",
-    "127.0.0.1:0",
-    "--data",
-    str(self.folder / "videos"),
-    "--model",
-    str(ROOT / "assets/demo"),
-    "--device",
-    "cpu",
-    *options],
-    stdout=log,
-     stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen([program, "serve", "127.0.0.1:0", "--data", str(self.folder / "videos"),
+                                             "--model",
+                                             str(ROOT / "assets/demo"), "--device", "cpu", *options],
+                                            stdout=log, stderr=subprocess.STDOUT)
         self.port = self._printed_port()
         self.url = f"http://127.0.0.1:{self.port}"
 

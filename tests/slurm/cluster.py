@@ -136,7 +136,7 @@ class Cluster:
         return [job for job in jobs if not states or job["JobState"] in states]
 
     def lose_node(self, node):
-        """All of the node's processes end at once, as when it loses power. Slurm is not told."""
+        """All of the node's processes end at once, as in a power failure. Slurm is not notified."""
         daemon = int((self.folder / f"slurmd-{node}.pid").read_text())
         jobs = [facts["JobId"] for facts in self._jobs("RUNNING") if facts["NodeList"] == node]
         victims = [daemon]

@@ -4,9 +4,9 @@
     apt-get install slurmctld slurmd slurm-client munge ffmpeg
     sudo python3 tests/slurm/slurm_test.py [TEST...]
 
-FLASHBLOCK_PROGRAM names another program than build/cuda-release/app/flashblock, FLASHBLOCK_FAULTY_PROGRAM another
-one whose workers fail; FLASHBLOCK_SLURM_FOLDER a folder that is kept. Without Slurm the tests are skipped (exit
-status 77), or fail if FLASHBLOCK_REQUIRE_SLURM=1 is set.
+FLASHBLOCK_PROGRAM names another program than build/cuda-release/app/flashblock, FLASHBLOCK_FAULTY_PROGRAM another one
+whose workers fail; FLASHBLOCK_SLURM_FOLDER a folder that is kept. Without Slurm the tests are skipped (exit status 77),
+or fail if FLASHBLOCK_REQUIRE_SLURM=1 is set.
 """
 
 import json
@@ -112,8 +112,8 @@ class Slurm(unittest.TestCase):
         prompt = "a red balloon drifts over snowy hills"
         self.write_jobs([f"{{name: balloon, prompt: {prompt}, seeds: [1, 2, 3, 4, 5, 6]}}"], seconds=6)
         job = self.submit("--tasks", "3")
-        self.assertTrue(wait_until(lambda: self.segments("balloon-2") >=
-                        2 or self.segments("balloon-4") >= 2, PATIENCE))
+        self.assertTrue(wait_until(lambda: self.segments("balloon-2") >= 2 or self.segments("balloon-4") >= 2,
+                                   PATIENCE))
         task = 1 if self.segments("balloon-2") >= 2 else 2
         finished, unfinished = f"balloon-{2 * task - 1}", f"balloon-{2 * task}"
         node = self.task_of(job, task)["NodeList"]

@@ -66,17 +66,9 @@ class CaptionTest(unittest.TestCase):
     def test_a_complete_caption_leaves_out_the_direction_at_most(self):
         clip = dict(scene=1, time=1, weather=0, actor=1, color=0, direction=1, start=0, time2=3, weather2=3, change=9)
         rng = random.Random(5)
-        told = [
-    Counter(
-        i for _ in range(1000) for i,
-        name in enumerate(
-            captions._mentioned(
-                clip,
-                rng,
-                False,
-                complete)) if name is not None) for complete in (
-                    False,
-                     True)]
+        told = [Counter(i for _ in range(1000) for i, name in enumerate(captions._mentioned(clip, rng, False, complete))
+                        if name is not None)
+                for complete in (False, True)]
         self.assertEqual([told[True][i] for i in range(5)], [1000] * 5)
         self.assertTrue(all(400 < told[complete][5] < 800 for complete in (False, True)))
         self.assertTrue(all(told[False][i] < 1000 for i in range(5)))

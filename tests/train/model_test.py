@@ -19,16 +19,8 @@ from rollout import SIGMAS
 from wan_transformer import Geometry, Layout, WanTransformer, geometry_from_checkpoint
 from wan_vae import WanVAE
 
-SMALL = Geometry(
-    dim=64,
-    num_heads=2,
-    num_layers=3,
-    ffn_dim=96,
-    freq_dim=256,
-    text_dim=24,
-    text_len=8,
-    height=3,
-     width=4)
+SMALL = Geometry(dim=64, num_heads=2, num_layers=3, ffn_dim=96, freq_dim=256, text_dim=24, text_len=8, height=3,
+                 width=4)
 
 
 def relative(a, b):
@@ -63,18 +55,16 @@ class TrainingPassEqualsGeneration(unittest.TestCase):
         self.clean = torch.cat([torch.zeros(2, 1).long(), self.first[:, None] + 3 * torch.arange(5)], 1)
         noisy = (self.first[:, None] + 3 * torch.arange(2, 6))[:, None].expand(2, 2, 4)
         start_noisy = torch.tensor([3, 6]).expand(3, 2, 2)
-        starts = torch.cat([self.clean.flatten(), noisy.flatten(), torch.tensor(
-            [0, 3] * 3), start_noisy.flatten(), torch.zeros(2).long()])
+        starts = torch.cat([self.clean.flatten(), noisy.flatten(), torch.tensor([0, 3] * 3), start_noisy.flatten(),
+                            torch.zeros(2).long()])
         self.flows = self.model(x, torch.cat(self.t), starts, self.rows, caption, layout)
 
     @torch.no_grad()
     def cached(self, group, index, start, entries):
         past = [list(layer) for layer in zip(*entries)] or [[] for _ in self.model.blocks]
         text = self.model.text_keys(self.rows[self.caption[group][index]][None])
-        return self.model.cached(
-    self.x[group][index][None], float(
-        self.t[group][index]), torch.tensor(
-            [start]), text, past)
+        return self.model.cached(self.x[group][index][None], float(self.t[group][index]), torch.tensor([start]), text,
+                                 past)
 
     def expect(self, output, index, group, start, entries):
         self.assertLess(relative(self.flows[output][index], self.cached(group, index, start, entries)[0][0]), 1e-5)
@@ -103,14 +93,14 @@ class TrainingPassEqualsGeneration(unittest.TestCase):
 
 
 class Autoencoder(unittest.TestCase):
-    def test_decoding_in_segments_equals_decoding_at_once(self):
+    def test_decoding_in_parts_equals_decoding_at_once(self):
         vae, z, history = small_vae(), torch.randn(1, 16, 7, 2, 3), {}
         whole = vae.decode(z)
         self.assertEqual(whole.shape[2], 25)
         for sizes in ([3, 3, 1], [1, 2, 4]):
             history = {}
-            segments = torch.cat([vae.decode(part, history) for part in z.split(sizes, 2)], 2)
-            self.assertLess(relative(segments, whole), 1e-5)
+            parts = torch.cat([vae.decode(part, history) for part in z.split(sizes, 2)], 2)
+            self.assertLess(relative(parts, whole), 1e-5)
 
     def test_stacked_convolutions_compute_the_same(self):
         vae, x = small_vae(), torch.rand(1, 3, 9, 16, 24)
@@ -137,8 +127,8 @@ class Optimisation(unittest.TestCase):
     def trainer(self):
         torch.manual_seed(0)
         net = torch.nn.Linear(6, 4)
-        return net, Trainer(net.named_parameters(), ["weight"], muon_rate=0.02,
-                            adam_rate=0.02, weight_decay=0.0, clip=1.0, average_span=5)
+        return net, Trainer(net.named_parameters(), ["weight"], muon_rate=0.02, adam_rate=0.02, weight_decay=0.0,
+                            clip=1.0, average_span=5)
 
     def test_both_optimisers_lower_the_loss(self):
         net, trainer = self.trainer()
@@ -151,7 +141,7 @@ class Optimisation(unittest.TestCase):
         self.assertLess(losses[-1], 0.05 * losses[0])
         self.assertLess(relative(trainer.average["weight"], net.weight.detach()), 1.0)
 
-    def test_a_step_that_is_not_finite_is_taken_back(self):
+    def test_a_step_that_is_not_finite_is_reverted(self):
         net, trainer = self.trainer()
         trainer.step(net(torch.ones(1, 6)).sum(), 1.0)
         trainer.keep_good_state()
@@ -168,7 +158,7 @@ class ShippedModel(unittest.TestCase):
         self.assertEqual([round(s, 4) for s in SIGMAS], [1.0, 0.9375, 0.8333, 0.625])
 
     @torch.no_grad()
-    def test_the_files_make_a_frame_of_what_was_asked(self):
+    def test_the_exported_files_render_the_prompt(self):
         if not (self.DEMO / "transformer.safetensors").exists():
             self.skipTest("no weights in assets/demo")
         import reference_render

@@ -27,35 +27,16 @@ def pool(n, **data):
 def first_pool(n):
     """Blocks and masks that are all different; ids that tell the caption."""
     ids = torch.arange(n)[:, None, None].expand(n, VARIANTS, 5)
-    return pool(n, latents=torch.randn(n, 2, PLACES, *BLOCK),
-                mask=torch.rand(n, 2, 3, *BLOCK[2:]), ids=ids, complete_ids=ids)
+    return pool(n, latents=torch.randn(n, 2, PLACES, *BLOCK), mask=torch.rand(n, 2, 3, *BLOCK[2:]), ids=ids,
+                complete_ids=ids)
 
 
 def video_pool(n):
-    return pool(n,
-    latents=torch.randn(n,
-    SLOTS,
-    *BLOCK),
-    context=torch.randn(n,
-    SLOTS,
-    *BLOCK),
-    mask=torch.rand(n,
-    SLOTS,
-    3,
-    *BLOCK[2:]),
-    begin=torch.full((n,
-    ),
-    3),
-    changed=torch.zeros(n,
-    SLOTS,
-    dtype=torch.long),
-    own=torch.zeros(n,
-    dtype=torch.bool),
-    ids=torch.zeros(n,
-    2,
-    VARIANTS,
-    5,
-     dtype=torch.long))
+    return pool(n, latents=torch.randn(n, SLOTS, *BLOCK), context=torch.randn(n, SLOTS, *BLOCK),
+                mask=torch.rand(n, SLOTS, 3, *BLOCK[2:]),
+                begin=torch.full((n,), 3), changed=torch.zeros(n, SLOTS, dtype=torch.long),
+                own=torch.zeros(n, dtype=torch.bool),
+                ids=torch.zeros(n, 2, VARIANTS, 5, dtype=torch.long))
 
 
 class Drawer:

@@ -21,7 +21,7 @@ def one_clip(**values):
     """Parameters of one clip, by class names."""
     params = {key: torch.tensor([0]) for key in ("scene", "time", "weather", "actor", "color", "direction", "start")}
     params |= {key: torch.tensor([NAMES[key.rstrip("2")].index(v) if isinstance(v, str) else v])
-                                 for key, v in values.items()}
+               for key, v in values.items()}
     return dict(time2=params["time"], weather2=params["weather"], change=torch.tensor([world.NEVER])) | params
 
 
@@ -69,24 +69,16 @@ class RenderTest(unittest.TestCase):
         self.assertLessEqual(frames.max().item(), 1)
         self.assertTrue(torch.equal(frames, world.render(params, first, 5)))
 
-    def test_segments_equal_the_whole_and_clips_do_not_touch_each_other(self):
+    def test_parts_equal_the_whole_and_clips_are_independent(self):
         params = world.add_changes(clips(6), 1.0, torch.Generator().manual_seed(3), 9, 22)
         first = torch.tensor([0, 3, 9, 12, 500, 2000])
         whole = world.render(params, first, 20)
-        segments = torch.cat([world.render(params, first, 7), world.render(params, first + 7, 13)], 1)
-        self.assertTrue(torch.equal(whole, segments))
+        parts = torch.cat([world.render(params, first, 7), world.render(params, first + 7, 13)], 1)
+        self.assertTrue(torch.equal(whole, parts))
         for i in range(6):
             index = torch.tensor([i])
-            self.assertTrue(
-    torch.allclose(
-        whole[index],
-        world.render(
-            world.take(
-                params,
-                index),
-                first[index],
-                20),
-                 atol=1e-6))
+            self.assertTrue(torch.allclose(whole[index], world.render(world.take(params, index), first[index], 20),
+                                           atol=1e-6))
 
     def test_the_past_knows_nothing_of_the_change(self):
         plain = dict(scene="hills", time="day", weather="clear", actor="balloon", color="red")
