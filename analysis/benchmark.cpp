@@ -97,11 +97,9 @@ double median_ratio(const std::vector<double>& numerators, const std::vector<dou
 std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedModel& model,
                                             const BenchmarkOptions& options, const std::stop_token& stop) {
   const c10::InferenceMode no_gradients;
-  const Recipe& recipe = setup.config.model.recipe;
-  VideoBenchmark result{
-      .modes = benchmark_modes(setup.config.attention),
-      .passes = recipe.unipc_steps > 0 ? recipe.unipc_steps : static_cast<int64_t>(recipe.steps.size()),
-      .threads = threads_per_stage(model.device())};
+  VideoBenchmark result{.modes = benchmark_modes(setup.config.attention),
+                        .passes = setup.config.model.recipe.denoising_passes(),
+                        .threads = threads_per_stage(model.device())};
   BenchFrames stages;
   for (const BenchmarkWindow& window : options.windows) {
     const RenderSetup its_setup = with_window(setup, window);

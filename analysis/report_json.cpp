@@ -10,7 +10,7 @@
 namespace flashblock {
 
 nlohmann::ordered_json report_head(const std::string& analysis, const AnalyzedVideo& video) {
-  const RenderConfig config = told_config(video.setup.config);
+  const RenderConfig config = published_config(video.setup.config);
   return {{"program", "flashblock " FLASHBLOCK_VERSION},
           {"analysis", analysis},
           {"model", config.model.name},

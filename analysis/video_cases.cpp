@@ -41,12 +41,8 @@ class TimedVideo : public FrameSink {
   TimedVideo(const BenchContext& bench, const VideoPlan& plan, const DrawnFrames* drawn)
       : bench_(bench),
         drawn_(drawn),
-        writer_(bench.options.scratch / "benchmark.mp4",
-                {.width = bench.setup.config.width,
-                 .height = bench.setup.config.height,
-                 .fps = bench.setup.config.fps,
-                 .encoder = bench.setup.config.encoder},
-                ExistingVideo::kReplace, plan.frames) {}
+        writer_(bench.options.scratch / "benchmark.mp4", video_format(bench.setup.config), ExistingVideo::kReplace,
+                plan.frames) {}
   ~TimedVideo() override { writer_.remove_parts(); }
 
   void write(const RenderedBlock& block) override {

@@ -40,10 +40,6 @@ std::vector<FidelityRun> runs_of(const AnalysisSetup& setup, const FidelityReque
   return fidelity_runs(policies, seed, other);
 }
 
-VideoFormat video_format(const RenderConfig& config) {
-  return {.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder};
-}
-
 ExistingVideo existing(const RenderConfig& config) {
   return config.overwrite ? ExistingVideo::kReplace : ExistingVideo::kRefuse;
 }

@@ -40,18 +40,18 @@ Json video_json(const BatchVideo& video, const JobStatus& record) {
   json.erase("changed_ms");
   if (record.fault) json["error"].update(place_json(fault_place(video, *record.fault)));
   if (video.config.output.empty()) return json;  // a job that could not be read
-  const RenderConfig told = told_config(video.config);
-  json["prompt"] = told.prompt;
+  const RenderConfig published = published_config(video.config);
+  json["prompt"] = published.prompt;
   json["timeline"] = Json::array();
-  for (const PromptChange& change : told.timeline) {
+  for (const PromptChange& change : published.timeline) {
     json["timeline"].push_back({{"at", change.seconds}, {"prompt", change.prompt}});
   }
-  json["seed"] = told.seed.value_or(0);
-  json["model"] = told.model.name;
-  json["width"] = told.width;
-  json["height"] = told.height;
-  json["fps"] = told.fps;
-  json["duration_seconds"] = static_cast<double>(video.frames) / static_cast<double>(told.fps);
+  json["seed"] = published.seed.value_or(0);
+  json["model"] = published.model.name;
+  json["width"] = published.width;
+  json["height"] = published.height;
+  json["fps"] = published.fps;
+  json["duration_seconds"] = static_cast<double>(video.frames) / static_cast<double>(published.fps);
   return json;
 }
 

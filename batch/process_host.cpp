@@ -134,7 +134,7 @@ WorkerProcess::~WorkerProcess() {
 }
 
 void WorkerProcess::send(const WorkerJob& job) {
-  const std::string text = to_line(job) + "\n";
+  const std::string text = to_line(job);
   for (size_t sent = 0; input_ && sent < text.size();) {
     const ssize_t got = ::send(input_.get(), text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
     if (got < 0 && errno == EINTR) continue;

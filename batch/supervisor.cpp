@@ -8,7 +8,7 @@
 #include <thread>
 #include <utility>
 
-#include "batch/finished_video.h"
+#include "batch/job_check.h"
 #include "core/error.h"
 #include "render/pace.h"
 

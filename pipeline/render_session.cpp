@@ -9,7 +9,6 @@
 #include "core/error.h"
 #include "media/frame_conversion.h"
 #include "pipeline/block_denoiser.h"
-#include "pipeline/prompt_source.h"
 
 namespace flashblock {
 namespace {
@@ -90,7 +89,7 @@ at::Tensor RenderSession::change_at(int64_t index, const SessionInputs& inputs, 
 }
 
 SessionResult RenderSession::render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
-                                   const std::stop_token& stop, const FinishedPart& finished) {
+                                    const std::stop_token& stop, const FinishedPart& finished) {
   check_inputs(plan, inputs, transformer_->config(), options_.geometry);
   RenderLine::Run line(*line_, options_.overlap, decoder_->parts(), profile_);
   SessionResult result;
@@ -137,7 +136,8 @@ BlockDenoiser RenderSession::begin(const VideoPlan& plan, const SessionInputs& i
   return denoiser;
 }
 
-void RenderSession::change_prompt(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs, std::vector<LivePrompt>& taken) {
+void RenderSession::change_prompt(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs,
+                                  std::vector<LivePrompt>& taken) {
   const at::Tensor prompt = change_at(block.index, inputs, taken);
   if (!prompt.defined()) return;
   const auto scope = profile_.measure("change prompt");

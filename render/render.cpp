@@ -8,7 +8,6 @@
 #include "core/error.h"
 #include "pipeline/loaded_model.h"
 #include "render/cost_estimate.h"
-#include "render/describe_video.h"
 #include "render/output_check.h"
 #include "render/video_render.h"
 #include "settings/config_identity.h"
@@ -90,7 +89,7 @@ CheckedVideo Renderer::check(const RenderConfig& config) {
                      .model_key = model_key(config),
                      .device = model.device(),
                      .dtype = model.dtype()};
-  video.identity = describe_video(video.setup, video.device, video.dtype, parts);
+  video.identity = identify_video(video.setup, video.device, video.dtype, parts);
   return video;
 }
 

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "core/error.h"
+#include "core/html_page.h"
 #include "render/sidecar.h"
 #include "settings/config_file.h"
 
@@ -20,10 +21,6 @@ constexpr const char* kSheet = "sheet";              // [n, H, W, 3] uint8: fram
 constexpr const char* kPromptFile = "prompts.json";  // in NAME.parts: live prompts
 constexpr const char* kPixels = "pixels";            // [T, 3, H, W] float16; only while the video is recorded
 
-VideoFormat format(const RenderConfig& config) {
-  return {.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder};
-}
-
 std::string draw_id() {
   std::random_device random;
   char text[40];
@@ -32,9 +29,9 @@ std::string draw_id() {
 }
 
 std::string prompts_json(const std::vector<TakenPrompt>& prompts) {
-  nlohmann::json list = nlohmann::json::array();
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const TakenPrompt& prompt : prompts) list.push_back({{"block", prompt.block}, {"prompt", prompt.text}});
-  return list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return json_text(list, 2);
 }
 
 ErrorContext start_over() { return {.key = "output", .remedies = {{"start over", "overwrite", "true"}}}; }
@@ -63,7 +60,7 @@ SegmentSink::SegmentSink(const RenderSetup& setup, const VideoIdentity& identity
       config_(setup.config),
       recorder_(recorder),
       observer_(observer),
-      writer_(config_.output, format(config_), existing_video(config_), setup.plan.frames),
+      writer_(config_.output, video_format(config_), existing_video(config_), setup.plan.frames),
       sheet_(setup.plan.frames, config_.fps),
       progress_{.blocks = setup.plan.blocks},
       identity_(identity) {
@@ -94,7 +91,7 @@ void SegmentSink::claim_folder(const VideoIdentity& wanted) {
     std::filesystem::remove(parts / kPromptFile);  // of the video that is replaced
   }
   store_identity();
-  writer_.keep_file("configuration.yaml", config_yaml(told_config(config_)));
+  writer_.keep_file("configuration.yaml", config_yaml(published_config(config_)));
 }
 
 void SegmentSink::store_identity() {

@@ -6,7 +6,6 @@
 #include "media/video_writer.h"
 #include "pipeline/live_prompt_encoder.h"
 #include "pipeline/render_line.h"
-#include "render/describe_video.h"
 #include "render/session_setup.h"
 #include "render/sidecar.h"
 
@@ -103,7 +102,7 @@ void VideoRender::shorten() {
   // Neither has what it needs of a video that ends here: a recording holds the noise of the next frame block, too.
   setup_.config.record.clear();
   setup_.config.contact_sheet.clear();
-  VideoIdentity shorter = describe_video(setup_, video_.device, video_.dtype, needed_parts(setup_.config));
+  VideoIdentity shorter = identify_video(setup_, video_.device, video_.dtype, needed_parts(setup_.config));
   shorter.checksums = video_.identity.checksums;
   video_.identity = std::move(shorter);
 }
