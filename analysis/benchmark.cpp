@@ -58,9 +58,8 @@ bool measure_window(const BenchContext& bench, const BenchFrames& frames, VideoB
 std::vector<BenchmarkMode> benchmark_modes(const AttentionConfig& attention) {
   if (attention.mode == AttentionConfig::Mode::kExact) {
     throw ConfigError(
-        "attention.mode is exact, but the benchmark compares exact with reused attention: leave the mode out and "
-        "choose "
-        "the policy with attention.refresh");
+        "attention.mode is exact, but the benchmark compares exact with reused attention",
+        {.key = "attention.mode", .remedies = {{"choose the refresh policy to measure", "attention.refresh", ""}}});
   }
   AttentionConfig exact = attention;
   exact.mode = AttentionConfig::Mode::kExact;

@@ -54,12 +54,13 @@ FrameStatistics drift_between(const FrameStatistics& first, const FrameStatistic
 }
 
 MeasuredRun measure_run(const FidelityRun& run, const RenderSetup& setup, const SessionInputs& inputs,
-                        LoadedModel& model, const VideoMeter::Options& options, Profile& profile,
-                        RenderObserver& observer, const std::stop_token& stop) {
+                        LoadedModel& model, const VideoMeter::Options& options, RenderObserver& observer,
+                        const std::stop_token& stop) {
   SessionOptions session_of = session_options(setup, model);
   session_of.attention = run.attention;
   session_of.keep_pixels = false;
   VideoMeter meter(options);
+  Profile profile;
   ProgressSink sink(observer, setup.plan.blocks, &meter);
   RenderSession session(model.transformer(), model.decoder(), session_of, profile);
   MeasuredRun measured{.run = run, .counts = session.render(setup.plan, inputs, sink, stop).counts};
@@ -152,8 +153,8 @@ FidelityVerdict judge(const MeasuredRun& run, const Fidelity& fidelity) {
 }
 
 std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& model,
-                                         const std::vector<FidelityRun>& runs, Profile& profile,
-                                         RenderObserver& observer, const std::stop_token& stop) {
+                                         const std::vector<FidelityRun>& runs, RenderObserver& observer,
+                                         const std::stop_token& stop) {
   FB_CHECK(!runs.empty() && runs.front().kind == FidelityRun::Kind::kExact, "the exact run comes first");
   const SessionInputs inputs = make_inputs(setup, model, observer);
   const int64_t start_frames = setup.geometry.frames_of(setup.plan.initial_frames);
@@ -167,7 +168,7 @@ std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& 
     const VideoMeter::Options options{.frames = setup.plan.frames - start_frames,
                                       .reference = i == 0 ? nullptr : &reference,
                                       .keep = i == 0 ? &reference : nullptr};
-    MeasuredRun measured = measure_run(runs[i], setup, own, model, options, profile, observer, stop);
+    MeasuredRun measured = measure_run(runs[i], setup, own, model, options, observer, stop);
     if (measured.counts.blocks_written < setup.plan.blocks) return {};
     measured.summary = summarize(measured.blocks, reference.latent_range(), setup.config.fps);
     result.runs.push_back(std::move(measured));

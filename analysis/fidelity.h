@@ -91,7 +91,7 @@ VideoSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_r
 /// Renders every run, one after another, on the model that `setup` was made for. Holds the frames of the exact video,
 /// and small ones of every run, in memory. None if `stop` was requested. Throws: Error.
 std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& model,
-                                         const std::vector<FidelityRun>& runs, Profile& profile,
-                                         RenderObserver& observer, const std::stop_token& stop = {});
+                                         const std::vector<FidelityRun>& runs, RenderObserver& observer,
+                                         const std::stop_token& stop = {});
 
 }  // namespace flashblock

@@ -161,7 +161,7 @@ struct RedundancyOptions {
 /// Renders the video with every attention computed and compares its passes, then once with each policy to count what it
 /// computes. None if `stop` was requested. Throws: Error; ConfigError if no frame block has earlier blocks.
 std::optional<Redundancy> measure_redundancy(const RenderSetup& setup, LoadedModel& model,
-                                             const RedundancyOptions& options, Profile& profile,
-                                             RenderObserver& observer, const std::stop_token& stop = {});
+                                             const RedundancyOptions& options, RenderObserver& observer,
+                                             const std::stop_token& stop = {});
 
 }  // namespace flashblock

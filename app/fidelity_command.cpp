@@ -6,16 +6,14 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "analysis/embedded_files.h"
 #include "analysis/fidelity_report.h"
 #include "analysis/side_by_side.h"
 #include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
-#include "core/device.h"
 #include "core/error.h"
 #include "core/html_page.h"
-#include "render/render_setup.h"
+#include "pipeline/loaded_model.h"
 #include "render/sidecar.h"
 
 namespace flashblock {
@@ -58,11 +56,10 @@ std::string write_video(const FidelityRequest& request, const RenderSetup& setup
 int run_fidelity(const FidelityRequest& request) {
   const AnalysisSetup analysis = set_up_analysis(request.analysis, "fidelity");
   const std::vector<FidelityRun> runs = runs_of(analysis, request);
-  const at::Device device = resolve_device(analysis.config.device);
-  Profile profile;
-  LoadedModel model(analysis.config.model, device, resolve_dtype(analysis.config.dtype, device), profile,
-                    model_options(analysis.config));
-  const RenderSetup setup = set_up_render(analysis.config, model.transformer_config());
+  Renderer renderer;
+  const CheckedVideo checked = renderer.check(analysis.config);
+  const RenderSetup& setup = checked.setup;
+  LoadedModel& model = renderer.model(analysis.config);
   for (const ChosenPolicy& policy : analysis.policies) {
     check_attention(policy.attention, analysis.config.model.recipe, model.transformer_config());
   }
@@ -76,7 +73,7 @@ int run_fidelity(const FidelityRequest& request) {
   {
     const auto observer = make_progress(request.analysis.progress);
     const Interrupt interrupt;
-    fidelity = measure_fidelity(setup, model, runs, profile, *observer, interrupt.token());
+    fidelity = measure_fidelity(setup, model, runs, *observer, interrupt.token());
     signal = interrupt.signal();
   }
   if (!fidelity) {
@@ -84,8 +81,7 @@ int run_fidelity(const FidelityRequest& request) {
     return 128 + signal;
   }
   const std::string video = write_video(request, setup, *fidelity);
-  nlohmann::ordered_json report =
-      fidelity_json({.setup = setup, .device = device.str(), .dtype = dtype_name(model.dtype())}, *fidelity);
+  nlohmann::ordered_json report = fidelity_json(checked, *fidelity);
   write_file_atomically(analysis.json, json_text(report, 1));
   report["stills"] = fidelity_stills(*fidelity, request.stills, setup.config.fps);
   report["video"] = video;

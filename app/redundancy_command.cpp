@@ -3,14 +3,12 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "analysis/embedded_files.h"
 #include "analysis/redundancy_report.h"
 #include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
-#include "core/device.h"
 #include "core/html_page.h"
-#include "render/render_setup.h"
+#include "pipeline/loaded_model.h"
 #include "settings/gate_file.h"
 
 namespace flashblock {
@@ -18,10 +16,9 @@ namespace flashblock {
 int run_redundancy(const RedundancyRequest& request) {
   const AnalysisSetup analysis = set_up_analysis(request.analysis, "redundancy");
   if (!request.gate.empty()) check_analysis_file(std::filesystem::absolute(request.gate), analysis.config.overwrite);
-  const at::Device device = resolve_device(analysis.config.device);
-  Profile profile;
-  LoadedModel model(analysis.config.model, device, resolve_dtype(analysis.config.dtype, device), profile);
-  const RenderSetup setup = set_up_render(analysis.config, model.transformer_config());
+  Renderer renderer;
+  const CheckedVideo video = renderer.check(analysis.config);
+  LoadedModel& model = renderer.model(analysis.config);
   RedundancyOptions options{.gate = request.thresholds, .points = request.points};
   for (const ChosenPolicy& policy : analysis.policies) {
     check_attention(policy.attention, analysis.config.model.recipe, model.transformer_config());
@@ -32,7 +29,7 @@ int run_redundancy(const RedundancyRequest& request) {
   {
     const auto observer = make_progress(request.analysis.progress);
     const Interrupt interrupt;
-    redundancy = measure_redundancy(setup, model, options, profile, *observer, interrupt.token());
+    redundancy = measure_redundancy(video.setup, model, options, *observer, interrupt.token());
     signal = interrupt.signal();
   }
   if (!redundancy) {
@@ -43,8 +40,7 @@ int run_redundancy(const RedundancyRequest& request) {
     const RefreshGate gate = calibrate_gate(*redundancy, request.thresholds, request.gate.string());
     write_file_atomically(request.gate, gate_yaml(gate, request.thresholds, analysis.config.model.name));
   }
-  const nlohmann::ordered_json report =
-      redundancy_json({.setup = setup, .device = device.str(), .dtype = dtype_name(model.dtype())}, *redundancy);
+  const nlohmann::ordered_json report = redundancy_json(video, *redundancy);
   write_file_atomically(analysis.json, json_text(report, -1));
   write_page(analysis.page, redundancy_page(), report);
   if (request.analysis.quiet) return 0;

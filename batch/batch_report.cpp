@@ -1,10 +1,10 @@
 #include "batch/batch_report.h"
 
+#include <array>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "batch/embedded_files.h"
 #include "batch/job_preview.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
@@ -63,26 +63,13 @@ std::string read_bytes(const fs::path& file) {
 }  // namespace
 
 BatchCounts count_states(const std::vector<JobStatus>& records) {
+  using Counter = int64_t BatchCounts::*;
+  constexpr std::array<Counter, 6> kCounters = {// in the order of JobState
+                                                &BatchCounts::waiting, &BatchCounts::running,
+                                                &BatchCounts::running, &BatchCounts::done,
+                                                &BatchCounts::failed,  &BatchCounts::interrupted};
   BatchCounts counts{.videos = static_cast<int64_t>(records.size())};
-  for (const JobStatus& record : records) {
-    switch (record.state) {
-      case JobState::kDone:
-        ++counts.done;
-        break;
-      case JobState::kFailed:
-        ++counts.failed;
-        break;
-      case JobState::kRunning:
-      case JobState::kElsewhere:
-        ++counts.running;
-        break;
-      case JobState::kInterrupted:
-        ++counts.interrupted;
-        break;
-      case JobState::kWaiting:
-        ++counts.waiting;
-    }
-  }
+  for (const JobStatus& record : records) ++(counts.*kCounters[static_cast<size_t>(record.state)]);
   return counts;
 }
 
@@ -135,7 +122,7 @@ Reporter::Reporter(std::filesystem::path jobs_file, std::filesystem::path report
   const bool ours = old.is_object() && old.value("jobs_file", "") == jobs_file_.string();
   if (ours) return;
   throw ConfigError(report_.string() + " exists and is not the report of " + jobs_file_.string() +
-                    ": remove it, or choose another name");
+                    "; choose another name, or remove it");
 }
 
 std::filesystem::path Reporter::page() const {

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <exception>
 #include <map>
 #include <utility>
 
 #include "core/error.h"
-#include "core/error_report.h"
 #include "media/video_writer.h"
 #include "render/render.h"
 #include "settings/config_identity.h"
@@ -32,7 +30,7 @@ void find_conflicting_files(std::vector<BatchVideo>& videos) {
     for (const std::filesystem::path& file : output_files(video.config)) {
       const auto [owner, is_new] = owners.emplace(file, &video);
       if (is_new) continue;
-      video.fault = fault_at(video.place, static_cast<int>(ExitStatus::kConfig),
+      video.fault = fault_at(video.place, ExitStatus::kConfig,
                              file.string() + " is also a file of " + owner->second->name + ", see " +
                                  owner->second->place + ": use {name} or {seed} in its path");
       break;
@@ -59,8 +57,7 @@ void check_videos(std::vector<BatchVideo>& videos) {
     try {
       check_video(video, renderer);
     } catch (...) {
-      const ErrorReport report = report_error(std::current_exception());
-      video.fault = fault_at(video.place, static_cast<int>(report.status), report.line);
+      video.fault = current_fault_at(video.place);
     }
   }
   find_conflicting_files(videos);
@@ -78,8 +75,9 @@ bool is_video_finished(const BatchVideo& video) {
     wanted.checksums = start_checksums(wanted, config);  // files with a new modification time may have the same content
     differences = difference(existing, wanted);
     if (differences.empty()) return true;
-    throw ConfigError(config.output.string() + " exists and was made with other settings (" + differences +
-                      "): remove it, choose another output for the job, or set overwrite: true");
+    throw ConfigError(
+        config.output.string() + " exists and was made with other settings (" + differences + ")",
+        {.key = "output", .remedies = {{"choose another name", "output", ""}, {"replace it", "overwrite", "true"}}});
   } catch (const ConfigError&) {
     if (config.overwrite) return false;
     throw;
