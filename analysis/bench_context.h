@@ -19,7 +19,7 @@ struct BenchContext {
   const RenderSetup& setup;  ///< its recipe has the window
   LoadedModel& model;
   const BenchmarkOptions& options;
-  const std::vector<BenchmarkMode>& modes;
+  const std::vector<NamedAttention>& modes;
   const std::stop_token& stop;
   BenchmarkWindow window;  ///< the length of the video if the recipe has none
   int64_t passes;          ///< denoising passes of a frame block

@@ -193,7 +193,7 @@ std::string window_text(const VideoBenchmark& measured, const WindowTimes& times
   std::string text = format("\nwindow %lld, sink %lld\n", static_cast<long long>(times.window.frames),
                             static_cast<long long>(times.window.sink_frames));
   Line names("");
-  for (const BenchmarkMode& mode : measured.modes) names.add(mode.name);
+  for (const NamedAttention& mode : measured.modes) names.add(mode.name);
   text += names.take();
   Line passes("external attention, passes");
   for (const double count : times.external_passes) passes.add(format("%.3g", count));
@@ -207,7 +207,7 @@ std::string window_text(const VideoBenchmark& measured, const WindowTimes& times
   return text;
 }
 
-ordered_json times_json(const std::vector<WorkTimes>& rows, const std::vector<BenchmarkMode>& modes) {
+ordered_json times_json(const std::vector<WorkTimes>& rows, const std::vector<NamedAttention>& modes) {
   ordered_json all = ordered_json::object();
   for (const WorkTimes& times : rows) {
     ordered_json& row = all[times.work];
@@ -236,14 +236,14 @@ ordered_json run_json(const VideoRun& run) {
 }
 
 /// Values of a figure, by mode.
-ordered_json by_mode(const std::vector<std::optional<double>>& values, const std::vector<BenchmarkMode>& modes) {
+ordered_json by_mode(const std::vector<std::optional<double>>& values, const std::vector<NamedAttention>& modes) {
   ordered_json json = ordered_json::object();
   for (size_t mode = 0; mode < values.size(); ++mode)
     if (values[mode]) json[modes[mode].name] = *values[mode];
   return json;
 }
 
-ordered_json videos_json(const WindowTimes& times, const std::vector<BenchmarkMode>& modes) {
+ordered_json videos_json(const WindowTimes& times, const std::vector<NamedAttention>& modes) {
   ordered_json all = ordered_json::object();
   for (const VideoTimes& videos : times.videos) {
     ordered_json& kind = all[videos.kind];
@@ -258,7 +258,7 @@ ordered_json videos_json(const WindowTimes& times, const std::vector<BenchmarkMo
 }
 
 ordered_json window_json(const VideoBenchmark& measured, const WindowTimes& times, int64_t frames) {
-  const std::vector<BenchmarkMode>& modes = measured.modes;
+  const std::vector<NamedAttention>& modes = measured.modes;
   ordered_json json = {{"window_frames", times.window.frames}, {"sink_frames", times.window.sink_frames}};
   for (size_t mode = 0; mode < modes.size(); ++mode)
     json["external_passes"][modes[mode].name] = times.external_passes[mode];

@@ -55,7 +55,7 @@ bool measure_window(const BenchContext& bench, const BenchFrames& frames, VideoB
 
 }  // namespace
 
-std::vector<BenchmarkMode> benchmark_modes(const AttentionConfig& attention) {
+std::vector<NamedAttention> benchmark_modes(const AttentionConfig& attention) {
   if (attention.mode == AttentionConfig::Mode::kExact) {
     throw ConfigError(
         "attention.mode is exact, but the benchmark compares exact with reused attention",
@@ -63,8 +63,8 @@ std::vector<BenchmarkMode> benchmark_modes(const AttentionConfig& attention) {
   }
   AttentionConfig exact = attention;
   exact.mode = AttentionConfig::Mode::kExact;
-  std::vector<BenchmarkMode> modes = {{.name = to_string(exact.mode), .attention = exact},
-                                      {.name = to_string(attention.refresh), .attention = attention}};
+  std::vector<NamedAttention> modes = {{.name = to_string(exact.mode), .attention = exact},
+                                       {.name = to_string(attention.refresh), .attention = attention}};
   if (attention.refresh != "first_pass") {
     const AttentionConfig first{.refresh = "first_pass", .correction = attention.correction};
     modes.push_back({.name = to_string(first.refresh), .attention = first});

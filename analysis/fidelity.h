@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "analysis/named_attention.h"
 #include "analysis/video_measures.h"
 #include "render/render.h"
 
@@ -30,9 +31,9 @@ struct FidelityRun {
   uint64_t seed = 0;
 };
 
-/// The runs around `policies`, whose kind and seed are set here: the exact one first, then the policies, then noise
+/// The runs around `policies`: the exact one first, then the policies, then noise
 /// floor and other seed.
-std::vector<FidelityRun> fidelity_runs(const std::vector<FidelityRun>& policies, uint64_t seed, uint64_t other_seed);
+std::vector<FidelityRun> fidelity_runs(const std::vector<NamedAttention>& policies, uint64_t seed, uint64_t other_seed);
 
 /// A video's measures.
 struct VideoSummary {

@@ -100,7 +100,7 @@ std::optional<Redundancy> measure_redundancy(const RenderSetup& setup, LoadedMod
   }
   const SessionInputs inputs = make_inputs(setup, model, observer);
   const TransformerConfig& transformer = model.transformer_config();
-  const std::vector<WatchedPolicy>& policies = options.policies;
+  const std::vector<NamedAttention>& policies = options.policies;
   const size_t videos = policies.size() + (options.points ? 2 : 1);
   const auto stage = [&](const std::string& name, size_t number) {
     observer.stage(name + " (" + std::to_string(number) + " of " + std::to_string(videos) + ")",

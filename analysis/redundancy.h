@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/named_attention.h"
 #include "analysis/video_measures.h"
 #include "attention/attention_observer.h"
 #include "attention/policies/published_gate.h"
@@ -145,15 +146,9 @@ RefreshGate calibrate_gate(const Redundancy& redundancy, const GateThresholds& t
 /// The refreshes of that gate on what was measured.
 PolicyRefresh published_gate(const Redundancy& redundancy, const GateThresholds& thresholds = {});
 
-/// A policy whose refreshes are counted.
-struct WatchedPolicy {
-  std::string name;
-  AttentionConfig attention;
-};
-
 /// What measure_redundancy measures besides passes.
 struct RedundancyOptions {
-  std::vector<WatchedPolicy> policies;
+  std::vector<NamedAttention> policies;  ///< whose refreshes are counted
   GateThresholds gate;
   bool points = false;  ///< error against work of all policies, which renders one more video
 };

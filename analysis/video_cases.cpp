@@ -208,20 +208,11 @@ bool measure_stages(const BenchContext& bench, const BenchFrames& frames, VideoB
 }
 
 bool measure_videos(const BenchContext& bench, const BenchFrames& frames, WindowTimes& result) {
-  if (!measure_kind(
-          bench, "transformer",
-          [&](const VideoPlan& plan, const AttentionConfig& attention) {
-            return denoised_video(bench, plan, attention);
-          },
-          result))
-    return false;
+  if (!measure_kind(bench, "transformer", std::bind_front(denoised_video, std::cref(bench)), result)) return false;
   for (const auto& [kind, decoder] : {std::pair{"full VAE", frames.full}, {"small VAE", frames.small}}) {
     if (!decoder) continue;
     WrittenVideos videos(bench, decoder, frames.drawn.get());
-    const auto video = [&](const VideoPlan& plan, const AttentionConfig& attention) {
-      return videos.video(plan, attention);
-    };
-    if (!measure_kind(bench, kind, video, result)) return false;
+    if (!measure_kind(bench, kind, std::bind_front(&WrittenVideos::video, &videos), result)) return false;
   }
   return true;
 }

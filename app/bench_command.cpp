@@ -82,8 +82,6 @@ ModelOptions model_of(const BenchRequest& request, const RenderConfig& config, a
   return options;
 }
 
-std::filesystem::path page_beside(std::filesystem::path json) { return json.replace_extension(".html"); }
-
 }  // namespace
 
 BenchCommand::BenchCommand(CLI::App& app)
@@ -165,23 +163,16 @@ int run_bench(const BenchRequest& request) {
                                  .small_vae = request.small_vae,
                                  .drawn_frames = !request.geometry.empty(),
                                  .scratch = scratch.path()};
-  std::optional<VideoBenchmark> measured;
-  int signal = 0;
-  {
-    const Interrupt interrupt;
-    measured = run_benchmark(setup, model, options, interrupt.token());
-    signal = interrupt.signal();
-  }
-  if (!measured) {
-    std::cerr << "flashblock: interrupted; nothing was written\n";
-    return 128 + signal;
-  }
+  int status = 0;
+  const auto measured = run_until_interrupted(
+      status, [&](const std::stop_token& stop) { return run_benchmark(setup, model, options, stop); });
+  if (!measured) return status;
   const BenchReport report{.setup = setup, .model = model, .measured = *measured};
   std::cout << bench_table(report);
   if (request.json.empty()) return 0;
   const nlohmann::ordered_json json = bench_json(report);
   write_file_atomically(request.json, json_text(json, 2));
-  write_page(page_beside(request.json), bench_page(), json);
+  write_page(std::filesystem::path(request.json).replace_extension(".html"), bench_page(), json);
   return 0;
 }
 

@@ -8,7 +8,6 @@
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
 #include "core/html_page.h"
-#include "pipeline/loaded_model.h"
 #include "settings/gate_file.h"
 
 namespace flashblock {
@@ -17,25 +16,15 @@ int run_redundancy(const RedundancyRequest& request) {
   const AnalysisSetup analysis = set_up_analysis(request.analysis, "redundancy");
   if (!request.gate.empty()) check_analysis_file(std::filesystem::absolute(request.gate), analysis.config.overwrite);
   Renderer renderer;
-  const CheckedVideo video = renderer.check(analysis.config);
-  LoadedModel& model = renderer.model(analysis.config);
-  RedundancyOptions options{.gate = request.thresholds, .points = request.points};
-  for (const ChosenPolicy& policy : analysis.policies) {
-    check_attention(policy.attention, analysis.config.model.recipe, model.transformer_config());
-    options.policies.push_back({policy.name, policy.attention});
-  }
-  std::optional<Redundancy> redundancy;
-  int signal = 0;
-  {
+  const CheckedVideo video = check_analysis(analysis, renderer);
+  int status = 0;
+  const auto redundancy = run_until_interrupted(status, [&](const std::stop_token& stop) {
     const auto observer = make_progress(request.analysis.progress);
-    const Interrupt interrupt;
-    redundancy = measure_redundancy(video.setup, model, options, *observer, interrupt.token());
-    signal = interrupt.signal();
-  }
-  if (!redundancy) {
-    std::cerr << "flashblock: interrupted; nothing was written\n";
-    return 128 + signal;
-  }
+    return measure_redundancy(video.setup, renderer.model(analysis.config),
+                              {.policies = analysis.policies, .gate = request.thresholds, .points = request.points},
+                              *observer, stop);
+  });
+  if (!redundancy) return status;
   if (!request.gate.empty()) {
     const RefreshGate gate = calibrate_gate(*redundancy, request.thresholds, request.gate.string());
     write_file_atomically(request.gate, gate_yaml(gate, request.thresholds, analysis.config.model.name));

@@ -77,12 +77,7 @@ void SegmentSink::claim_folder(const VideoIdentity& wanted) {
   const std::filesystem::path parts = parts_folder(writer_.video());
   const bool begun = config_.resume && (!writer_.segments().empty() || std::filesystem::exists(parts / kIdentityFile));
   if (begun) {
-    const VideoIdentity there = read_unfinished_identity(writer_.video());
-    const std::string differences = difference(there, wanted);
-    if (!differences.empty()) {
-      throw ConfigError(parts.string() + " is another video (" + differences +
-                        "): continue with the settings of that one");
-    }
+    const VideoIdentity there = read_unfinished_identity(writer_.video(), wanted);
     identity_.id = there.id;
     taken_ = read_prompts(parts / kPromptFile);
     for (size_t i = 0; i < there.files.size(); ++i) identity_.files[i].sha256 = there.files[i].sha256;

@@ -254,9 +254,12 @@ std::string difference(const VideoIdentity& there, const VideoIdentity& here) {
   return text;
 }
 
-VideoIdentity read_unfinished_identity(const fs::path& video) {
+VideoIdentity read_unfinished_identity(const fs::path& video, const VideoIdentity& wanted) {
   const fs::path file = parts_folder(video) / kIdentityFile;
-  return from_json(read_json(file), fs::exists(file) ? file.string() : parts_folder(video).string());
+  const std::string parts = parts_folder(video).string();
+  VideoIdentity there = from_json(read_json(file), fs::exists(file) ? file.string() : parts);
+  refuse_another(parts, difference(there, wanted));
+  return there;
 }
 
 VideoIdentity read_complete_identity(const fs::path& video) {
@@ -271,7 +274,7 @@ VideoState find_video(const fs::path& video, const VideoIdentity& wanted) {
   if (state == VideoState::kUnfinished) {
     const bool begun =
         fs::exists(parts_folder(video) / kIdentityFile) || fs::exists(parts_folder(video) / "000000.m4s");
-    if (begun) refuse_another(parts_folder(video).string(), difference(read_unfinished_identity(video), wanted));
+    if (begun) read_unfinished_identity(video, wanted);
   }
   if (state == VideoState::kComplete) {
     refuse_another(video.string(), difference(read_complete_identity(video), wanted));

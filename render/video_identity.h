@@ -62,8 +62,9 @@ std::string difference(const VideoIdentity& there, const VideoIdentity& here);
 /// `video.json` in NAME.parts.
 extern const char* const kIdentityFile;
 
-/// The identity of the unfinished video in NAME.parts. Throws: ConfigError if it is missing or damaged.
-VideoIdentity read_unfinished_identity(const std::filesystem::path& video);
+/// The identity of the unfinished video in NAME.parts. Throws: ConfigError if it is missing or damaged, or differs from
+/// the `wanted` one.
+VideoIdentity read_unfinished_identity(const std::filesystem::path& video, const VideoIdentity& wanted);
 
 /// The identity that NAME.json states for a complete video. Throws: ConfigError if it is missing or damaged.
 VideoIdentity read_complete_identity(const std::filesystem::path& video);

@@ -32,7 +32,9 @@ RenderResult VideoRender::run(const std::stop_token& stop) {
   if (options_.prompts && !setup_.replay) inputs_.live = live_prompts();
   const bool recording = !setup_.config.record.empty();
   if (recording) inputs_.noise = recorder_.record_noise(inputs_.noise);
-  FinishedPart finished = resume();
+  FinishedPart finished;
+  if (sink_) finished.latents = sink_->take_up(inputs_, model_.dtype());
+  resumed_blocks_ = progress().block;
   if (resumed_blocks_ < setup_.plan.blocks || recording) {
     std::stop_source either;
     const std::stop_callback on_stop(stop, [&] { either.request_stop(); });
@@ -53,13 +55,6 @@ RenderResult VideoRender::run(const std::stop_token& stop) {
 }
 
 void VideoRender::open_sink() { sink_ = std::make_unique<SegmentSink>(setup_, video_.identity, recorder_, observer_); }
-
-FinishedPart VideoRender::resume() {
-  FinishedPart finished;
-  if (sink_) finished.latents = sink_->take_up(inputs_, model_.dtype());
-  resumed_blocks_ = progress().block;
-  return finished;
-}
 
 std::shared_ptr<PromptSource> VideoRender::live_prompts() {
   const auto encode = [this](const std::string& text) {
