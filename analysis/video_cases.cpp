@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-#include "analysis/time_mark.h"
+#include "analysis/work_split.h"
 #include "core/memory_meter.h"
 #include "media/frame_conversion.h"
 #include "media/video_writer.h"

@@ -69,18 +69,7 @@ class OutputStages {
         second_half_(line.stage<HalfBlock>(
             Lane::kFinishDecoding, "decode",
             [this](const HalfBlock& half) { return rendered(half.block, decoder_.finish(half.half)); }, write_)),
-        decode_(line.decodes_in_halves() ? line.stage<LatentBlock>(
-                                               Lane::kDecode, "decode",
-                                               [this](const LatentBlock& block) {
-                                                 return HalfBlock{block, decoder_.begin(block.latents.receive())};
-                                               },
-                                               second_half_)
-                                         : line.stage<LatentBlock>(
-                                               Lane::kDecode, "decode",
-                                               [this](const LatentBlock& block) {
-                                                 return rendered(block, decoder_.decode(block.latents.receive()));
-                                               },
-                                               write_)) {}
+        decode_(first_decoding_stage(line)) {}
 
   void put(LatentBlock block) { decode_.put(std::move(block)); }
   /// Waits until everything is written. Returns the number of frame blocks, without those of the start.
@@ -90,6 +79,17 @@ class OutputStages {
   }
 
  private:
+  Stage<LatentBlock> first_decoding_stage(RenderLine::Run& line) {
+    const auto first_half = [this](const LatentBlock& block) {
+      return HalfBlock{block, decoder_.begin(block.latents.receive())};
+    };
+    const auto whole = [this](const LatentBlock& block) {
+      return rendered(block, decoder_.decode(block.latents.receive()));
+    };
+    if (line.decodes_in_halves()) return line.stage<LatentBlock>(Lane::kDecode, "decode", first_half, second_half_);
+    return line.stage<LatentBlock>(Lane::kDecode, "decode", whole, write_);
+  }
+
   void write(const RenderedBlock& block) {
     sink_.write(block);
     if (block.index >= 0) ++blocks_written_;

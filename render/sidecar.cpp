@@ -2,6 +2,8 @@
 
 #include <torch/headeronly/version.h>
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -33,6 +35,12 @@ Json work(const RenderCounts& counts) {
           {"external_attentions_reused", counts.transformer.external_reused},
           {"evicted_latent_frames", counts.evicted_frames},
           {"cache_bytes", counts.state_bytes}};
+}
+
+/// Whether the file holds weights of the model.
+bool is_weights(const IdentityFile& file) {
+  constexpr std::array kRoles = {"transformer", "text_encoder", "vae", "lora"};
+  return std::find(kRoles.begin(), kRoles.end(), file.role) != kRoles.end();
 }
 
 Json weights(const VideoIdentity& identity) {

@@ -5,7 +5,6 @@
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -213,11 +212,6 @@ std::shared_ptr<const FileChecksums> start_checksums(const VideoIdentity& identi
   std::vector<fs::path> files;
   for (const IdentityFile& file : identity.files) files.push_back(file.file);
   return std::make_shared<FileChecksums>(std::move(files), checksum_cache(config));
-}
-
-bool is_weights(const IdentityFile& file) {
-  constexpr std::array kRoles = {"transformer", "text_encoder", "vae", "lora"};
-  return std::find(kRoles.begin(), kRoles.end(), file.role) != kRoles.end();
 }
 
 std::string identity_json(const VideoIdentity& identity) {

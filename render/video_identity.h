@@ -49,9 +49,6 @@ VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::Sc
 /// user's cache of them.
 std::shared_ptr<const FileChecksums> start_checksums(const VideoIdentity& identity, const RenderConfig& config);
 
-/// Whether the file holds weights of the model.
-bool is_weights(const IdentityFile& file);
-
 /// The identity as JSON, with the checksums that are known by now.
 std::string identity_json(const VideoIdentity& identity);
 
