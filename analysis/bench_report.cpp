@@ -32,7 +32,7 @@ const VideoTimes* videos_of(const WindowTimes& times, const std::string& kind) {
 double whole(const VideoRun& run) { return run.seconds; }
 double decoded(const VideoRun& run) { return run.decoded_seconds; }
 
-std::vector<double> seconds_of(const std::vector<VideoRun>& runs) {
+std::vector<double> run_seconds(const std::vector<VideoRun>& runs) {
   std::vector<double> seconds;
   for (const VideoRun& run : runs) seconds.push_back(run.seconds);
   return seconds;
@@ -93,7 +93,7 @@ std::optional<double> exact_over(const std::vector<WorkTimes>& rows, const std::
 std::optional<double> video_exact_over(const WindowTimes& times, const std::string& kind, size_t mode) {
   const VideoTimes* videos = videos_of(times, kind);
   if (!videos) return {};
-  return median_ratio(seconds_of(videos->runs.front()), seconds_of(videos->runs[mode]));
+  return median_ratio(run_seconds(videos->runs.front()), run_seconds(videos->runs[mode]));
 }
 
 /// The mode that computes the external attention once per block, as in the paper.

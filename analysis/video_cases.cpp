@@ -167,7 +167,7 @@ bool measure_stage(const BenchContext& bench, const std::string& name, VideoBenc
   WorkTimes times{.work = name, .seconds = {{}}};
   for (int64_t round = -1; round < bench.options.rounds; ++round) {
     if (bench.stop.stop_requested()) return false;
-    const double seconds = bench.seconds_of(work);
+    const double seconds = seconds_of(bench.device(), work);
     if (round >= 0) times.seconds.front().push_back(seconds);
   }
   result.stages.push_back(std::move(times));

@@ -25,13 +25,10 @@ Json place_json(const std::string& text) {
 
 /// Where the fault is: the place that its message begins with, or that of the video.
 std::string fault_place(const BatchVideo& video, const JobFault& fault) {
-  const std::string file = video.place.substr(0, video.place.rfind(':'));
-  size_t digits = file.size() + 1;
-  if (!fault.message.starts_with(file + ":")) return video.place;
-  while (digits < fault.message.size() && std::isdigit(static_cast<unsigned char>(fault.message[digits])) != 0) {
-    ++digits;
-  }
-  return digits == file.size() + 1 ? video.place : fault.message.substr(0, digits);
+  const std::string file = video.place.substr(0, video.place.rfind(':') + 1);
+  const size_t end = fault.message.find_first_not_of("0123456789", file.size());
+  const bool is_placed = fault.message.starts_with(file) && end > file.size();
+  return is_placed ? fault.message.substr(0, end) : video.place;
 }
 
 Json video_json(const BatchVideo& video, const JobStatus& record) {

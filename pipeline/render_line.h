@@ -10,6 +10,7 @@
 #include <c10/core/StreamGuard.h>
 
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <exception>
@@ -40,6 +41,16 @@ int decoder_stages(at::Device device, int threads_per_stage, int decoder_parts);
 
 /// Waits until all work on the device is done.
 void synchronize(at::Device device);
+
+/// Seconds on the host until the device has finished `work`.
+template <typename Work>
+double seconds_of(at::Device device, const Work& work) {
+  synchronize(device);
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  synchronize(device);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 /// Limits the LibTorch operators that this thread calls to `threads` CPU threads while it lives.
 class ThreadLimit {

@@ -46,14 +46,6 @@ int64_t count_weights(const WeightStore& store, const std::string& prefix) {
   return count;
 }
 
-double timed(at::Device device, const auto& work) {
-  synchronize(device);
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  synchronize(device);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 double work_on(at::Device device, double work) { return device.is_cpu() ? work : work * kWorkOnGpu; }
 
 /// The video's frame size, halved until it has at most `most` tokens a frame.
@@ -74,13 +66,6 @@ int64_t small_tensor(const RenderSetup& setup, const VideoGeometry& tried) {
   return kKeptTensorBytes * tried.tokens_per_frame() / setup.geometry.tokens_per_frame();
 }
 
-/// Linear extrapolation from values at two sizes to a third.
-int64_t extrapolated(int64_t size, int64_t smaller, int64_t at_smaller, int64_t larger, int64_t at_larger) {
-  if (larger == smaller) return at_larger * size / larger;
-  const double slope = static_cast<double>(at_larger - at_smaller) / static_cast<double>(larger - smaller);
-  return at_larger + static_cast<int64_t>(slope * static_cast<double>(size - larger));
-}
-
 /// What one size of a part of the model was measured to take.
 struct ProbeRun {
   double seconds = 0;  // of a frame block
@@ -95,9 +80,13 @@ std::pair<ProbeRun, VideoGeometry> extrapolate(const RenderSetup& setup, double 
   const VideoGeometry smaller = shrunk(larger, static_cast<double>(larger.tokens_per_frame()) / 2);
   const ProbeRun less = run(smaller);
   ProbeRun more = run(larger);
+  const auto size = static_cast<double>(setup.geometry.tokens_per_frame());
+  const auto low = static_cast<double>(smaller.tokens_per_frame()),
+             high = static_cast<double>(larger.tokens_per_frame());
   for (const auto bytes : {&ProbeRun::state_bytes, &ProbeRun::work_bytes, &ProbeRun::small_bytes}) {
-    more.*bytes = extrapolated(setup.geometry.tokens_per_frame(), smaller.tokens_per_frame(), less.*bytes,
-                               larger.tokens_per_frame(), more.*bytes);
+    const auto at_high = static_cast<double>(more.*bytes), at_low = static_cast<double>(less.*bytes);
+    const double slope = high == low ? at_high / high : (at_high - at_low) / (high - low);
+    more.*bytes += static_cast<int64_t>(slope * (size - high));
   }
   return {more, larger};
 }
@@ -134,14 +123,14 @@ ProbeRun run_layer(const VideoTransformer& transformer, const RenderSetup& setup
   meter.reset_peak();
   const int64_t before = meter.peak(), small_before = meter.peak_of_small(), state_before = state.bytes();
   const auto pass = [&](int64_t step) {
-    return timed(device, [&] { transformer.forward(latents, 500, start, Pass::denoise(step), state); });
+    return seconds_of(device, [&] { transformer.forward(latents, 500, start, Pass::denoise(step), state); });
   };
   pass(0);  // warms up
   const double first = pass(0), next = std::min(pass(1), pass(1));
   ProbeRun run{.state_bytes = state.bytes()};
   run.work_bytes = meter.peak() - before - (run.state_bytes - state_before);
   run.small_bytes = std::clamp<int64_t>(meter.peak_of_small() - small_before, 0, run.work_bytes);
-  run.seconds = first + static_cast<double>(recipe.denoising_passes() - 1) * next + timed(device, clean);
+  run.seconds = first + static_cast<double>(recipe.denoising_passes() - 1) * next + seconds_of(device, clean);
   return run;
 }
 
@@ -204,7 +193,7 @@ ProbeRun run_decoder(LatentDecoder& decoder, const RenderSetup& setup, const Vid
   const int64_t before = meter.peak(), small_before = meter.peak_of_small();
   const auto measured = [&](const auto& work) {
     meter.reset_peak();
-    run.seconds += timed(device, work);
+    run.seconds += seconds_of(device, work);
     const int64_t bytes = meter.peak() - before;
     return std::pair(bytes, std::clamp<int64_t>(meter.peak_of_small() - small_before, 0, bytes));
   };
