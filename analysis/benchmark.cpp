@@ -58,8 +58,8 @@ bool measure_window(const BenchContext& bench, const BenchFrames& frames, VideoB
 std::vector<NamedAttention> benchmark_modes(const AttentionConfig& attention) {
   if (attention.mode == AttentionConfig::Mode::kExact) {
     throw ConfigError(
-        "attention.mode is exact, but the benchmark compares exact with reused attention",
-        {.key = "attention.mode", .remedies = {{"choose the refresh policy to measure", "attention.refresh", ""}}});
+        "attention.mode is exact, but the benchmark compares exact with reused attention; attention.refresh chooses "
+        "the policy");
   }
   AttentionConfig exact = attention;
   exact.mode = AttentionConfig::Mode::kExact;
