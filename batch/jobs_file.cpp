@@ -131,9 +131,8 @@ class JobReader {
       place.fail("the name " + video.name + " is already used by " +
                  (taken == taken_.end() ? "another video of this job" : "the video at " + taken->second));
     }
-    const YamlValue own_seed(YAML::Node(std::to_string(seed_from_name(video.name))), {"", ""});
-    const std::string given = last_text(video, "seed");
-    const std::string seed = !name.seed.empty() ? name.seed : !given.empty() ? given : own_seed.text();
+    std::string seed = name.seed.empty() ? last_text(video, "seed") : name.seed;
+    if (seed.empty()) seed = std::to_string(seed_from_name(video.name));
     video.layers.push_back(layer_of(video.place, "seed", seed, folder_));
     for (const Setting& setting : settings_table()) {
       if (setting.field.kind == SettingKind::kOutputFile) add_path(video, setting.name, name, seed);
@@ -166,7 +165,6 @@ class JobReader {
   }
 
   std::string name_for_a_wrong_job(const YamlValue& job) const {
-    std::string name = job.place().key;  // jobs[3]
     try {
       YamlMap map(job);
       const YamlValue& given = map.require("name");
@@ -174,7 +172,7 @@ class JobReader {
       if (!taken_.contains(given.text())) return given.text();
     } catch (const ConfigError&) {
     }
-    return name;
+    return job.place().key;  // jobs[3]
   }
 
   std::string file_;
