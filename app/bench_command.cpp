@@ -112,18 +112,15 @@ BenchCommand::BenchCommand(CLI::App& app)
       ->type_name("N")
       ->check(CLI::Range(1, 1000))
       ->group(group);
-  command_
-      .add_flag_callback(
-          "--no-video", [this] { request_.videos = false; }, "Leave out whole videos: time frame blocks only")
-      ->group(group);
-  command_
-      .add_flag_callback(
-          "--no-text", [this] { request_.text = false; }, "Leave out the text encoder")
-      ->group(group);
-  command_
-      .add_flag_callback(
-          "--no-small-vae", [this] { request_.small_vae = false; }, "Leave out the small decoder, TAEHV")
-      ->group(group);
+  const auto leave_out = [&](const char* option, bool& part, const char* help) {
+    command_
+        .add_flag_callback(
+            option, [&part] { part = false; }, help)
+        ->group(group);
+  };
+  leave_out("--no-video", request_.videos, "Leave out whole videos: time frame blocks only");
+  leave_out("--no-text", request_.text, "Leave out the text encoder");
+  leave_out("--no-small-vae", request_.small_vae, "Leave out the small decoder, TAEHV");
   command_.add_option("--json", json_, "Write all times to this file, and a page, FILE.html, beside it")
       ->type_name("FILE.json")
       ->group(group);

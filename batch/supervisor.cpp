@@ -104,9 +104,8 @@ bool Supervisor::can_run(size_t video, const Slot& slot) const {
 
 void Supervisor::fail_videos_without_slot() {
   std::erase_if(waiting_, [&](size_t video) {
-    if (std::any_of(slots_.begin(), slots_.end(), [&](const auto& slot) { return can_run(video, *slot); })) {
-      return false;
-    }
+    const auto fits = [&](const auto& slot) { return can_run(video, *slot); };
+    if (std::any_of(slots_.begin(), slots_.end(), fits)) return false;
     statuses_[video].fault =
         fault_at(videos_[video].place, ExitStatus::kDevice,
                  "found device " + videos_[video].config.device + ", which none of the " +

@@ -117,7 +117,7 @@ void SegmentSink::store_prompt(const TakenPrompt& prompt) {
   writer_.keep_file(kPromptFile, prompts_json(taken_));
 }
 
-std::vector<at::Tensor> SegmentSink::take_up(const SessionInputs& inputs, at::ScalarType dtype) {
+std::vector<at::Tensor> SegmentSink::resume(const SessionInputs& inputs, at::ScalarType dtype) {
   std::vector<at::Tensor> finished;
   for (int64_t number = 0; number < static_cast<int64_t>(writer_.segments().size()); ++number) {
     const SegmentNote note = writer_.note(number);

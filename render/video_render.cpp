@@ -33,7 +33,7 @@ RenderResult VideoRender::run(const std::stop_token& stop) {
   const bool recording = !setup_.config.record.empty();
   if (recording) inputs_.noise = recorder_.record_noise(inputs_.noise);
   FinishedPart finished;
-  if (sink_) finished.latents = sink_->take_up(inputs_, model_.dtype());
+  if (sink_) finished.latents = sink_->resume(inputs_, model_.dtype());
   resumed_blocks_ = progress().block;
   if (resumed_blocks_ < setup_.plan.blocks || recording) {
     std::stop_source either;
