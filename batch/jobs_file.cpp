@@ -17,10 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string place_of(const std::string& file, const YAML::Node& node) {
-  return file + ":" + std::to_string(node.Mark().line + 1);
-}
-
 /// A job's settings without the keys that make it a job: what is left is a render configuration.
 YamlValue settings_of(const YamlValue& job) {
   YAML::Node settings(YAML::NodeType::Map);
@@ -48,7 +44,7 @@ class JobReader {
   /// Never throws for what is wrong in the job.
   void read(const YamlValue& job) {
     const size_t before = videos_.size();
-    const std::string place = place_of(file_, job.node());
+    const std::string place = file_ + ":" + std::to_string(job.node().Mark().line + 1);
     try {
       read_job(job, place);
     } catch (const ConfigError&) {

@@ -174,11 +174,6 @@ int64_t frames_decoded_together(const RenderSetup& setup) {
                   latent_frames_together(setup.geometry.latent_height(), setup.geometry.latent_width()));
 }
 
-/// Whether one half of the decoder processes a block while the other processes the block before.
-bool decoded_by_two_stages(const LatentDecoder& decoder, const RenderSetup& setup, at::Device device) {
-  return setup.config.overlap && decoder_stages(device, at::get_num_threads(), decoder.parts()) == 2;
-}
-
 ProbeRun run_decoder(LatentDecoder& decoder, const RenderSetup& setup, const VideoGeometry& geometry,
                      const LoadedModel& model) {
   const at::Device device = model.device();
@@ -200,8 +195,9 @@ ProbeRun run_decoder(LatentDecoder& decoder, const RenderSetup& setup, const Vid
   LatentDecoder::HalfDecoded half;
   const auto [begin_bytes, begin_small] = measured([&] { half = decoder.begin(latents); });
   const auto [finish_bytes, finish_small] = measured([&] { to_rgb24(decoder.finish(half)).cpu(); });
-  run.work_bytes =
-      decoded_by_two_stages(decoder, setup, device) ? begin_bytes + finish_bytes : std::max(begin_bytes, finish_bytes);
+  // Whether one half of the decoder processes a block while the other processes the block before.
+  const bool two_stages = setup.config.overlap && decoder_stages(device, at::get_num_threads(), decoder.parts()) == 2;
+  run.work_bytes = two_stages ? begin_bytes + finish_bytes : std::max(begin_bytes, finish_bytes);
   run.small_bytes = std::max(begin_small, finish_small);  // memory that one half has freed is reused by the other
   return run;
 }
