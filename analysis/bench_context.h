@@ -3,7 +3,6 @@
 
 #include <ATen/ops/randn.h>
 
-#include <chrono>
 #include <memory>
 #include <stop_token>
 #include <vector>
@@ -19,7 +18,7 @@ struct BenchContext {
   const RenderSetup& setup;  ///< its recipe has the window
   LoadedModel& model;
   const BenchmarkOptions& options;
-  const std::vector<BenchmarkMode>& modes;
+  const std::vector<NamedAttention>& modes;
   const std::stop_token& stop;
   BenchmarkWindow window;  ///< the length of the video if the recipe has none
   int64_t passes;          ///< denoising passes of a frame block
@@ -44,16 +43,6 @@ struct BenchContext {
   /// The first frame block of a video with a full window.
   int64_t first_full_block() const {
     return (window.frames + recipe().frames_per_block - 1) / recipe().frames_per_block - 1;
-  }
-
-  /// Time on the host until the device has finished the work.
-  template <typename Work>
-  double seconds_of(const Work& work) const {
-    synchronize(device());
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    synchronize(device());
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
   /// Calls `run(index of a mode, whether the run counts)` for each mode in turn, `rounds` times, after a warm-up round

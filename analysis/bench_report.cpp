@@ -1,11 +1,13 @@
 #include "analysis/bench_report.h"
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
-#include "analysis/bench_summary.h"
+#include "core/check.h"
 #include "core/device.h"
 
 namespace flashblock {
@@ -14,6 +16,93 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int kNameWidth = 32, kColumn = 21;
+
+/// A named figure with a value for each mode; none where it was not measured.
+struct BenchFigure {
+  std::string name;
+  std::vector<std::optional<double>> values;
+};
+
+const VideoTimes* videos_of(const WindowTimes& times, const std::string& kind) {
+  const auto found = std::find_if(times.videos.begin(), times.videos.end(),
+                                  [&](const VideoTimes& videos) { return videos.kind == kind; });
+  return found == times.videos.end() ? nullptr : &*found;
+}
+
+double whole(const VideoRun& run) { return run.seconds; }
+double decoded(const VideoRun& run) { return run.decoded_seconds; }
+
+std::vector<double> run_seconds(const std::vector<VideoRun>& runs) {
+  std::vector<double> seconds;
+  for (const VideoRun& run : runs) seconds.push_back(run.seconds);
+  return seconds;
+}
+
+/// Medians over the videos of a kind of one of their values, by mode. Empty without videos.
+std::vector<std::optional<double>> video_medians(const WindowTimes& times, const std::string& kind,
+                                                 double (*value)(const VideoRun&)) {
+  std::vector<std::optional<double>> result;
+  const VideoTimes* videos = videos_of(times, kind);
+  if (!videos) return result;
+  for (const std::vector<VideoRun>& runs : videos->runs) {
+    std::vector<double> values;
+    for (const VideoRun& run : runs) values.push_back(value(run));
+    result.push_back(median(values));
+  }
+  return result;
+}
+
+/// fps of whole videos: denoised, until the frames are in host memory, and until the last segment is written.
+std::vector<BenchFigure> frame_rates(const WindowTimes& times, int64_t frames) {
+  std::vector<BenchFigure> rates = {{"transformer", video_medians(times, "transformer", whole)},
+                                    {"+ full VAE", video_medians(times, "full VAE", decoded)},
+                                    {"+ small VAE", video_medians(times, "small VAE", decoded)},
+                                    {"to disk, full VAE", video_medians(times, "full VAE", whole)},
+                                    {"to disk, small VAE", video_medians(times, "small VAE", whole)}};
+  for (BenchFigure& rate : rates)
+    for (std::optional<double>& value : rate.values) value = static_cast<double>(frames) / *value;
+  return rates;
+}
+
+/// The 99th percentile of the time from frame block to frame block over the median, full window, all videos of a kind.
+BenchFigure block_jitter(const WindowTimes& times, const std::string& kind) {
+  BenchFigure jitter{.name = kind};
+  const VideoTimes* videos = videos_of(times, kind);
+  if (!videos) return jitter;
+  for (const std::vector<VideoRun>& runs : videos->runs) {
+    std::vector<double> blocks;
+    for (const VideoRun& run : runs) blocks.insert(blocks.end(), run.block_seconds.begin(), run.block_seconds.end());
+    if (blocks.empty())
+      jitter.values.emplace_back();
+    else
+      jitter.values.emplace_back(percentile(blocks, 0.99) / median(blocks));
+  }
+  return jitter;
+}
+
+/// The speedup of `mode` over exact in a row of WindowTimes::work, the median of the ratios.
+std::optional<double> exact_over(const std::vector<WorkTimes>& rows, const std::string& work, size_t mode) {
+  for (const WorkTimes& times : rows) {
+    if (times.work != work || times.seconds[mode].empty() || times.seconds.front().empty()) continue;
+    return median_ratio(times.seconds.front(), times.seconds[mode]);
+  }
+  return {};
+}
+
+/// The same for whole videos of a kind, to disk.
+std::optional<double> video_exact_over(const WindowTimes& times, const std::string& kind, size_t mode) {
+  const VideoTimes* videos = videos_of(times, kind);
+  if (!videos) return {};
+  return median_ratio(run_seconds(videos->runs.front()), run_seconds(videos->runs[mode]));
+}
+
+/// The mode that computes the external attention once per block, as in the paper.
+size_t once_per_block(const VideoBenchmark& measured) {
+  for (size_t mode = 0; mode < measured.modes.size(); ++mode)
+    if (measured.modes[mode].name == "first_pass") return mode;
+  FB_CHECK(false, "benchmark_modes always has it");
+  return 0;
+}
 
 __attribute__((format(printf, 1, 2))) std::string format(const char* pattern, ...) {
   char line[512];
@@ -104,7 +193,7 @@ std::string window_text(const VideoBenchmark& measured, const WindowTimes& times
   std::string text = format("\nwindow %lld, sink %lld\n", static_cast<long long>(times.window.frames),
                             static_cast<long long>(times.window.sink_frames));
   Line names("");
-  for (const BenchmarkMode& mode : measured.modes) names.add(mode.name);
+  for (const NamedAttention& mode : measured.modes) names.add(mode.name);
   text += names.take();
   Line passes("external attention, passes");
   for (const double count : times.external_passes) passes.add(format("%.3g", count));
@@ -118,7 +207,7 @@ std::string window_text(const VideoBenchmark& measured, const WindowTimes& times
   return text;
 }
 
-ordered_json times_json(const std::vector<WorkTimes>& rows, const std::vector<BenchmarkMode>& modes) {
+ordered_json times_json(const std::vector<WorkTimes>& rows, const std::vector<NamedAttention>& modes) {
   ordered_json all = ordered_json::object();
   for (const WorkTimes& times : rows) {
     ordered_json& row = all[times.work];
@@ -147,14 +236,14 @@ ordered_json run_json(const VideoRun& run) {
 }
 
 /// Values of a figure, by mode.
-ordered_json by_mode(const std::vector<std::optional<double>>& values, const std::vector<BenchmarkMode>& modes) {
+ordered_json by_mode(const std::vector<std::optional<double>>& values, const std::vector<NamedAttention>& modes) {
   ordered_json json = ordered_json::object();
   for (size_t mode = 0; mode < values.size(); ++mode)
     if (values[mode]) json[modes[mode].name] = *values[mode];
   return json;
 }
 
-ordered_json videos_json(const WindowTimes& times, const std::vector<BenchmarkMode>& modes) {
+ordered_json videos_json(const WindowTimes& times, const std::vector<NamedAttention>& modes) {
   ordered_json all = ordered_json::object();
   for (const VideoTimes& videos : times.videos) {
     ordered_json& kind = all[videos.kind];
@@ -169,7 +258,7 @@ ordered_json videos_json(const WindowTimes& times, const std::vector<BenchmarkMo
 }
 
 ordered_json window_json(const VideoBenchmark& measured, const WindowTimes& times, int64_t frames) {
-  const std::vector<BenchmarkMode>& modes = measured.modes;
+  const std::vector<NamedAttention>& modes = measured.modes;
   ordered_json json = {{"window_frames", times.window.frames}, {"sink_frames", times.window.sink_frames}};
   for (size_t mode = 0; mode < modes.size(); ++mode)
     json["external_passes"][modes[mode].name] = times.external_passes[mode];

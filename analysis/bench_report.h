@@ -3,10 +3,14 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 
 #include "analysis/benchmark.h"
 
 namespace flashblock {
+
+/// bench.html, which draws itself from bench_json (core/html_page.h).
+std::string_view bench_page();
 
 struct BenchReport {
   const RenderSetup& setup;

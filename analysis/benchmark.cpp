@@ -55,17 +55,16 @@ bool measure_window(const BenchContext& bench, const BenchFrames& frames, VideoB
 
 }  // namespace
 
-std::vector<BenchmarkMode> benchmark_modes(const AttentionConfig& attention) {
+std::vector<NamedAttention> benchmark_modes(const AttentionConfig& attention) {
   if (attention.mode == AttentionConfig::Mode::kExact) {
     throw ConfigError(
-        "attention.mode is exact, but the benchmark compares exact with reused attention: leave the mode out and "
-        "choose "
-        "the policy with attention.refresh");
+        "attention.mode is exact, but the benchmark compares exact with reused attention; attention.refresh chooses "
+        "the policy");
   }
   AttentionConfig exact = attention;
   exact.mode = AttentionConfig::Mode::kExact;
-  std::vector<BenchmarkMode> modes = {{.name = to_string(exact.mode), .attention = exact},
-                                      {.name = to_string(attention.refresh), .attention = attention}};
+  std::vector<NamedAttention> modes = {{.name = to_string(exact.mode), .attention = exact},
+                                       {.name = to_string(attention.refresh), .attention = attention}};
   if (attention.refresh != "first_pass") {
     const AttentionConfig first{.refresh = "first_pass", .correction = attention.correction};
     modes.push_back({.name = to_string(first.refresh), .attention = first});
@@ -97,11 +96,9 @@ double median_ratio(const std::vector<double>& numerators, const std::vector<dou
 std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedModel& model,
                                             const BenchmarkOptions& options, const std::stop_token& stop) {
   const c10::InferenceMode no_gradients;
-  const Recipe& recipe = setup.config.model.recipe;
-  VideoBenchmark result{
-      .modes = benchmark_modes(setup.config.attention),
-      .passes = recipe.unipc_steps > 0 ? recipe.unipc_steps : static_cast<int64_t>(recipe.steps.size()),
-      .threads = threads_per_stage(model.device())};
+  VideoBenchmark result{.modes = benchmark_modes(setup.config.attention),
+                        .passes = setup.config.model.recipe.denoising_passes(),
+                        .threads = threads_per_stage(model.device())};
   BenchFrames stages;
   for (const BenchmarkWindow& window : options.windows) {
     const RenderSetup its_setup = with_window(setup, window);

@@ -9,20 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "attention/attention_config.h"
+#include "analysis/named_attention.h"
 #include "pipeline/loaded_model.h"
 #include "render/render_setup.h"
 
 namespace flashblock {
 
-/// One mode of attention.
-struct BenchmarkMode {
-  std::string name;
-  AttentionConfig attention;
-};
-
 /// `exact`, the policy of `attention`, and `first_pass` if that is another one. Throws: ConfigError if it is exact.
-std::vector<BenchmarkMode> benchmark_modes(const AttentionConfig& attention);
+std::vector<NamedAttention> benchmark_modes(const AttentionConfig& attention);
 
 /// Latent frames attended to, including the frame block, and those of them that are never evicted; -1: the whole video.
 struct BenchmarkWindow {
@@ -80,7 +74,7 @@ struct WindowTimes {
 };
 
 struct VideoBenchmark {
-  std::vector<BenchmarkMode> modes;
+  std::vector<NamedAttention> modes;
   int64_t passes = 0;  ///< denoising passes of a frame block
   int threads = 0;     ///< of the CPU, in each stage of a video
   /// `text encoding` of one prompt; of a frame block in mid-video `VAE decode, full`, `VAE decode, small`, frames

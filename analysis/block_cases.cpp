@@ -1,6 +1,7 @@
 #include "analysis/block_cases.h"
 
 #include <array>
+#include <numeric>
 #include <utility>
 
 #include "analysis/work_split.h"
@@ -124,24 +125,16 @@ class TransformerCase {
   at::Tensor latents_;
 };
 
-double sum(const std::vector<double>& values) {
-  double all = 0;
-  for (const double value : values) all += value;
-  return all;
-}
+double sum(const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0); }
 
 /// Times by name of work, a list for each mode.
-class Table {
- public:
-  Table(size_t modes, std::vector<std::string> names) {
-    for (std::string& name : names)
-      rows_.push_back({.work = std::move(name), .seconds = std::vector<std::vector<double>>(modes)});
+struct Table {
+  Table(size_t modes, const std::vector<std::string>& names) {
+    for (const std::string& name : names) rows.push_back({name, std::vector<std::vector<double>>(modes)});
   }
-  void add(size_t row, size_t mode, double seconds) { rows_[row].seconds[mode].push_back(seconds); }
-  std::vector<WorkTimes> take() { return std::move(rows_); }
+  void add(size_t row, size_t mode, double seconds) { rows[row].seconds[mode].push_back(seconds); }
 
- private:
-  std::vector<WorkTimes> rows_;
+  std::vector<WorkTimes> rows;
 };
 
 void add_passes(Table& table, size_t mode, const std::vector<double>& passes) {
@@ -176,7 +169,7 @@ bool measure_attention(const BenchContext& bench, WindowTimes& result) {
     if (counts) table.add(0, mode, seconds);
     result.external_passes[mode] = attention.external_passes();
   });
-  result.work = table.take();
+  result.work = std::move(table.rows);
   return whole;
 }
 
@@ -196,8 +189,8 @@ bool measure_transformer(const BenchContext& bench, WindowTimes& result) {
         if (counts) add_split(split, mode, watched.seconds(), whole);
       }))
     return false;
-  for (WorkTimes& times : passes.take()) result.work.push_back(std::move(times));
-  result.split = split.take();
+  for (WorkTimes& times : passes.rows) result.work.push_back(std::move(times));
+  result.split = std::move(split.rows);
   return true;
 }
 

@@ -11,6 +11,11 @@ namespace flashblock {
 namespace {
 
 constexpr double kWindowSeconds = 5;  // at either end of the video
+constexpr std::array<std::pair<const char*, double FrameStatistics::*>, 4> kStatistics = {
+    {{"brightness", &FrameStatistics::brightness},
+     {"contrast", &FrameStatistics::contrast},
+     {"saturation", &FrameStatistics::saturation},
+     {"sharpness", &FrameStatistics::sharpness}}};
 
 /// Mean over blocks, weighted by their frames; what was not measured is left out.
 template <typename Value>
@@ -26,13 +31,12 @@ double mean_over(const std::vector<BlockMeasures>& blocks, const Value& value) {
 }
 
 FrameStatistics mean_statistics(const std::vector<BlockMeasures>& blocks) {
-  const auto mean = [&](double FrameStatistics::*statistic) {
-    return mean_over(blocks, [=](const BlockMeasures& block) { return block.statistics.*statistic; });
-  };
-  return {.brightness = mean(&FrameStatistics::brightness),
-          .contrast = mean(&FrameStatistics::contrast),
-          .saturation = mean(&FrameStatistics::saturation),
-          .sharpness = mean(&FrameStatistics::sharpness)};
+  FrameStatistics means;
+  for (const auto& [name, statistic] : kStatistics) {
+    means.*statistic =
+        mean_over(blocks, [field = statistic](const BlockMeasures& block) { return block.statistics.*field; });
+  }
+  return means;
 }
 
 /// The blocks that begin in frames `first` to `end`.
@@ -46,20 +50,22 @@ std::vector<BlockMeasures> part(const std::vector<BlockMeasures>& blocks, double
 }
 
 FrameStatistics drift_between(const FrameStatistics& first, const FrameStatistics& last) {
-  const auto change = [](double from, double to) { return from > 0 ? to / from - 1 : kNotMeasured; };
-  return {.brightness = change(first.brightness, last.brightness),
-          .contrast = change(first.contrast, last.contrast),
-          .saturation = change(first.saturation, last.saturation),
-          .sharpness = change(first.sharpness, last.sharpness)};
+  FrameStatistics drift;
+  for (const auto& [name, statistic] : kStatistics) {
+    const double from = first.*statistic;
+    drift.*statistic = from > 0 ? last.*statistic / from - 1 : kNotMeasured;
+  }
+  return drift;
 }
 
 MeasuredRun measure_run(const FidelityRun& run, const RenderSetup& setup, const SessionInputs& inputs,
-                        LoadedModel& model, const VideoMeter::Options& options, Profile& profile,
-                        RenderObserver& observer, const std::stop_token& stop) {
+                        LoadedModel& model, const VideoMeter::Options& options, RenderObserver& observer,
+                        const std::stop_token& stop) {
   SessionOptions session_of = session_options(setup, model);
   session_of.attention = run.attention;
   session_of.keep_pixels = false;
   VideoMeter meter(options);
+  Profile profile;
   ProgressSink sink(observer, setup.plan.blocks, &meter);
   RenderSession session(model.transformer(), model.decoder(), session_of, profile);
   MeasuredRun measured{.run = run, .counts = session.render(setup.plan, inputs, sink, stop).counts};
@@ -70,15 +76,14 @@ MeasuredRun measure_run(const FidelityRun& run, const RenderSetup& setup, const 
 
 }  // namespace
 
-std::vector<FidelityRun> fidelity_runs(const std::vector<FidelityRun>& policies, uint64_t seed, uint64_t other_seed) {
+std::vector<FidelityRun> fidelity_runs(const std::vector<NamedAttention>& policies, uint64_t seed,
+                                       uint64_t other_seed) {
   using Mode = AttentionConfig::Mode;
   using Kind = FidelityRun::Kind;
   const AttentionConfig exact{.mode = Mode::kExact};
   std::vector<FidelityRun> runs = {{.name = "exact", .kind = Kind::kExact, .attention = exact, .seed = seed}};
-  for (FidelityRun policy : policies) {
-    policy.kind = Kind::kPolicy;
-    policy.seed = seed;
-    runs.push_back(policy);
+  for (const auto& [name, attention] : policies) {
+    runs.push_back({.name = name, .kind = Kind::kPolicy, .attention = attention, .seed = seed});
   }
   runs.push_back({.name = "noise floor",
                   .kind = Kind::kNoiseFloor,
@@ -120,10 +125,9 @@ VideoSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_r
 }
 
 std::array<std::pair<const char*, double>, 4> named(const FrameStatistics& statistics) {
-  return {{{"brightness", statistics.brightness},
-           {"contrast", statistics.contrast},
-           {"saturation", statistics.saturation},
-           {"sharpness", statistics.sharpness}}};
+  std::array<std::pair<const char*, double>, kStatistics.size()> values;
+  for (size_t i = 0; i < values.size(); ++i) values[i] = {kStatistics[i].first, statistics.*kStatistics[i].second};
+  return values;
 }
 
 const MeasuredRun& Fidelity::of(FidelityRun::Kind kind) const {
@@ -152,8 +156,8 @@ FidelityVerdict judge(const MeasuredRun& run, const Fidelity& fidelity) {
 }
 
 std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& model,
-                                         const std::vector<FidelityRun>& runs, Profile& profile,
-                                         RenderObserver& observer, const std::stop_token& stop) {
+                                         const std::vector<FidelityRun>& runs, RenderObserver& observer,
+                                         const std::stop_token& stop) {
   FB_CHECK(!runs.empty() && runs.front().kind == FidelityRun::Kind::kExact, "the exact run comes first");
   const SessionInputs inputs = make_inputs(setup, model, observer);
   const int64_t start_frames = setup.geometry.frames_of(setup.plan.initial_frames);
@@ -167,7 +171,7 @@ std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& 
     const VideoMeter::Options options{.frames = setup.plan.frames - start_frames,
                                       .reference = i == 0 ? nullptr : &reference,
                                       .keep = i == 0 ? &reference : nullptr};
-    MeasuredRun measured = measure_run(runs[i], setup, own, model, options, profile, observer, stop);
+    MeasuredRun measured = measure_run(runs[i], setup, own, model, options, observer, stop);
     if (measured.counts.blocks_written < setup.plan.blocks) return {};
     measured.summary = summarize(measured.blocks, reference.latent_range(), setup.config.fps);
     result.runs.push_back(std::move(measured));

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "analysis/named_attention.h"
 #include "analysis/video_measures.h"
 #include "render/render.h"
 
@@ -30,9 +31,9 @@ struct FidelityRun {
   uint64_t seed = 0;
 };
 
-/// The runs around `policies`, whose kind and seed are set here: the exact one first, then the policies, then noise
+/// The runs around `policies`: the exact one first, then the policies, then noise
 /// floor and other seed.
-std::vector<FidelityRun> fidelity_runs(const std::vector<FidelityRun>& policies, uint64_t seed, uint64_t other_seed);
+std::vector<FidelityRun> fidelity_runs(const std::vector<NamedAttention>& policies, uint64_t seed, uint64_t other_seed);
 
 /// A video's measures.
 struct VideoSummary {
@@ -91,7 +92,7 @@ VideoSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_r
 /// Renders every run, one after another, on the model that `setup` was made for. Holds the frames of the exact video,
 /// and small ones of every run, in memory. None if `stop` was requested. Throws: Error.
 std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& model,
-                                         const std::vector<FidelityRun>& runs, Profile& profile,
-                                         RenderObserver& observer, const std::stop_token& stop = {});
+                                         const std::vector<FidelityRun>& runs, RenderObserver& observer,
+                                         const std::stop_token& stop = {});
 
 }  // namespace flashblock

@@ -137,7 +137,7 @@ std::string fidelity_in_words(const Fidelity& fidelity, const MeasuredRun& polic
          drift_in_words(policy, fidelity, verdict);
 }
 
-Json fidelity_json(const AnalyzedVideo& video, const Fidelity& fidelity) {
+Json fidelity_json(const CheckedVideo& video, const Fidelity& fidelity) {
   Json json = report_head("fidelity", video);
   json["latent_range"] = number(fidelity.latent_range);
   json["runs"] = Json::array();

@@ -14,13 +14,14 @@ namespace {
 
 /// Whether the video was rendered to its end.
 bool watch_video(const RenderSetup& setup, const SessionInputs& inputs, LoadedModel& model,
-                 const AttentionConfig& attention, AttentionObserver& meter, Profile& profile, RenderObserver& observer,
+                 const AttentionConfig& attention, AttentionObserver& meter, RenderObserver& observer,
                  const std::stop_token& stop) {
   SessionOptions options = session_options(setup, model);
   options.attention = attention;
   options.observer = &meter;
   options.keep_pixels = false;
   ProgressSink sink(observer, setup.plan.blocks);
+  Profile profile;
   RenderSession session(model.transformer(), model.decoder(), options, profile);
   return session.render(setup.plan, inputs, sink, stop).counts.blocks_written == setup.plan.blocks;
 }
@@ -92,14 +93,15 @@ PolicyRefresh published_gate(const Redundancy& redundancy, const GateThresholds&
 }
 
 std::optional<Redundancy> measure_redundancy(const RenderSetup& setup, LoadedModel& model,
-                                             const RedundancyOptions& options, Profile& profile,
-                                             RenderObserver& observer, const std::stop_token& stop) {
+                                             const RedundancyOptions& options, RenderObserver& observer,
+                                             const std::stop_token& stop) {
   if (setup.plan.initial_frames == 0 && setup.plan.blocks < 2) {
-    throw ConfigError("the video is only one frame block, so there is no external attention: a longer video is needed");
+    throw ConfigError("the video is only one frame block, so there is no external attention",
+                      {.remedies = {{"render a longer video", "seconds", ""}}});
   }
   const SessionInputs inputs = make_inputs(setup, model, observer);
   const TransformerConfig& transformer = model.transformer_config();
-  const std::vector<WatchedPolicy>& policies = options.policies;
+  const std::vector<NamedAttention>& policies = options.policies;
   const size_t videos = policies.size() + (options.points ? 2 : 1);
   const auto stage = [&](const std::string& name, size_t number) {
     observer.stage(name + " (" + std::to_string(number) + " of " + std::to_string(videos) + ")",
@@ -108,19 +110,19 @@ std::optional<Redundancy> measure_redundancy(const RenderSetup& setup, LoadedMod
   stage("every pass", 1);
   RedundancyMeter meter(transformer.layers, transformer.heads);
   const AttentionConfig every_pass{.mode = AttentionConfig::Mode::kFlashblock, .refresh = "every_pass"};
-  if (!watch_video(setup, inputs, model, every_pass, meter, profile, observer, stop)) return {};
+  if (!watch_video(setup, inputs, model, every_pass, meter, observer, stop)) return {};
   Redundancy result = meter.result();
   for (size_t i = 0; i < policies.size(); ++i) {
     stage(policies[i].name, i + 2);
     RefreshMeter refreshes(transformer.layers, transformer.heads);
-    if (!watch_video(setup, inputs, model, policies[i].attention, refreshes, profile, observer, stop)) return {};
+    if (!watch_video(setup, inputs, model, policies[i].attention, refreshes, observer, stop)) return {};
     result.policies.push_back(refreshes.result(policies[i].name));
   }
   result.policies.push_back(published_gate(result, options.gate));
   if (!options.points) return result;
   stage("all policies next to every pass", videos);
   PolicyReplay replay(transformer.layers, policy_points(result));
-  if (!watch_video(setup, inputs, model, every_pass, replay, profile, observer, stop)) return {};
+  if (!watch_video(setup, inputs, model, every_pass, replay, observer, stop)) return {};
   result.points = replay.result();
   return result;
 }

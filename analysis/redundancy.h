@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/named_attention.h"
 #include "analysis/video_measures.h"
 #include "attention/attention_observer.h"
 #include "attention/policies/published_gate.h"
@@ -84,15 +85,9 @@ RefreshGate calibrate_gate(const Redundancy& redundancy, const GateThresholds& t
 /// The refreshes of that gate on what was measured.
 PolicyRefresh published_gate(const Redundancy& redundancy, const GateThresholds& thresholds = {});
 
-/// A policy whose refreshes are counted.
-struct WatchedPolicy {
-  std::string name;
-  AttentionConfig attention;
-};
-
 /// What measure_redundancy measures besides passes.
 struct RedundancyOptions {
-  std::vector<WatchedPolicy> policies;
+  std::vector<NamedAttention> policies;  ///< whose refreshes are counted
   GateThresholds gate;
   bool points = false;  ///< error against work of all policies, which renders one more video
 };
@@ -100,7 +95,7 @@ struct RedundancyOptions {
 /// Renders the video with every attention computed and compares its passes, then once with each policy to count what it
 /// computes. None if `stop` was requested. Throws: Error; ConfigError if no frame block has earlier blocks.
 std::optional<Redundancy> measure_redundancy(const RenderSetup& setup, LoadedModel& model,
-                                             const RedundancyOptions& options, Profile& profile,
-                                             RenderObserver& observer, const std::stop_token& stop = {});
+                                             const RedundancyOptions& options, RenderObserver& observer,
+                                             const std::stop_token& stop = {});
 
 }  // namespace flashblock

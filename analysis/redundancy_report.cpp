@@ -160,7 +160,7 @@ std::vector<std::string> redundancy_in_words(const Redundancy& redundancy) {
   return words;
 }
 
-Json redundancy_json(const AnalyzedVideo& video, const Redundancy& redundancy) {
+Json redundancy_json(const CheckedVideo& video, const Redundancy& redundancy) {
   Json json = report_head("redundancy", video);
   json["layers"] = redundancy.layers;
   json["heads"] = redundancy.heads;

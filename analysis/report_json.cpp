@@ -4,18 +4,19 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/device.h"
 #include "render/sidecar.h"
 #include "settings/config_file.h"
 
 namespace flashblock {
 
-nlohmann::ordered_json report_head(const std::string& analysis, const AnalyzedVideo& video) {
-  const RenderConfig config = told_config(video.setup.config);
+nlohmann::ordered_json report_head(const std::string& analysis, const CheckedVideo& video) {
+  const RenderConfig config = published_config(video.setup.config);
   return {{"program", "flashblock " FLASHBLOCK_VERSION},
           {"analysis", analysis},
           {"model", config.model.name},
-          {"device", video.device},
-          {"dtype", video.dtype},
+          {"device", video.device.str()},
+          {"dtype", dtype_name(video.dtype)},
           {"prompt", config.prompt},
           {"seed", *config.seed},
           {"width", config.width},

@@ -4,18 +4,12 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "render/render_setup.h"
+#include "render/render.h"
 
 namespace flashblock {
 
-/// A video that was analyzed, and what it was computed on.
-struct AnalyzedVideo {
-  const RenderSetup& setup;
-  std::string device, dtype;
-};
-
 /// The first entries of a report: program, analysis, video and configuration, without prompts if `metadata` is off.
-nlohmann::ordered_json report_head(const std::string& analysis, const AnalyzedVideo& video);
+nlohmann::ordered_json report_head(const std::string& analysis, const CheckedVideo& video);
 
 /// A measure, rounded to `digits` significant digits; null for what is not finite.
 nlohmann::ordered_json rounded(double value, int digits);

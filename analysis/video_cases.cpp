@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-#include "analysis/time_mark.h"
+#include "analysis/work_split.h"
 #include "core/memory_meter.h"
 #include "media/frame_conversion.h"
 #include "media/video_writer.h"
@@ -41,12 +41,8 @@ class TimedVideo : public FrameSink {
   TimedVideo(const BenchContext& bench, const VideoPlan& plan, const DrawnFrames* drawn)
       : bench_(bench),
         drawn_(drawn),
-        writer_(bench.options.scratch / "benchmark.mp4",
-                {.width = bench.setup.config.width,
-                 .height = bench.setup.config.height,
-                 .fps = bench.setup.config.fps,
-                 .encoder = bench.setup.config.encoder},
-                ExistingVideo::kReplace, plan.frames) {}
+        writer_(bench.options.scratch / "benchmark.mp4", video_format(bench.setup.config), ExistingVideo::kReplace,
+                plan.frames) {}
   ~TimedVideo() override { writer_.remove_parts(); }
 
   void write(const RenderedBlock& block) override {
@@ -171,7 +167,7 @@ bool measure_stage(const BenchContext& bench, const std::string& name, VideoBenc
   WorkTimes times{.work = name, .seconds = {{}}};
   for (int64_t round = -1; round < bench.options.rounds; ++round) {
     if (bench.stop.stop_requested()) return false;
-    const double seconds = bench.seconds_of(work);
+    const double seconds = seconds_of(bench.device(), work);
     if (round >= 0) times.seconds.front().push_back(seconds);
   }
   result.stages.push_back(std::move(times));
@@ -212,20 +208,11 @@ bool measure_stages(const BenchContext& bench, const BenchFrames& frames, VideoB
 }
 
 bool measure_videos(const BenchContext& bench, const BenchFrames& frames, WindowTimes& result) {
-  if (!measure_kind(
-          bench, "transformer",
-          [&](const VideoPlan& plan, const AttentionConfig& attention) {
-            return denoised_video(bench, plan, attention);
-          },
-          result))
-    return false;
+  if (!measure_kind(bench, "transformer", std::bind_front(denoised_video, std::cref(bench)), result)) return false;
   for (const auto& [kind, decoder] : {std::pair{"full VAE", frames.full}, {"small VAE", frames.small}}) {
     if (!decoder) continue;
     WrittenVideos videos(bench, decoder, frames.drawn.get());
-    const auto video = [&](const VideoPlan& plan, const AttentionConfig& attention) {
-      return videos.video(plan, attention);
-    };
-    if (!measure_kind(bench, kind, video, result)) return false;
+    if (!measure_kind(bench, kind, std::bind_front(&WrittenVideos::video, &videos), result)) return false;
   }
   return true;
 }

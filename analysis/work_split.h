@@ -1,17 +1,31 @@
-// Where time goes, by the scopes of core/work_scopes.h.
+// Moments in the work of a device, and where its time goes by the scopes of core/work_scopes.h.
 #pragma once
 
 #include <c10/core/Device.h>
+#include <c10/core/Event.h>
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "analysis/time_mark.h"
-
 namespace flashblock {
+
+/// A moment on the current stream of the calling thread: when all work queued so far is done. On the CPU, where a call
+/// returns when its work is done, the moment of construction. Making one does not synchronize.
+class TimeMark {
+ public:
+  explicit TimeMark(at::Device device);
+
+  /// Seconds from `earlier`, a mark of the same device; the host waits until both are reached.
+  double seconds_since(const TimeMark& earlier) const;
+
+ private:
+  std::chrono::steady_clock::time_point time_;
+  std::optional<c10::Event> event_;  // on a GPU
+};
 
 /// Times the scopes that the calling thread enters during its life. Only the outermost ones count. Timing adds two
 /// marks per scope: measure the whole without it. At most one per thread.

@@ -4,8 +4,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "core/error.h"
-#include "render/render_setup.h"
-#include "settings/model_file.h"
+#include "pipeline/loaded_model.h"
 
 namespace flashblock {
 namespace {
@@ -40,8 +39,8 @@ std::vector<ConfigLayer> policy_layers(const std::string& words) {
   return layers;
 }
 
-std::vector<ChosenPolicy> choose_policies(const AnalysisRequest& request, const RenderConfig& config) {
-  std::vector<ChosenPolicy> policies;
+std::vector<NamedAttention> choose_policies(const AnalysisRequest& request, const RenderConfig& config) {
+  std::vector<NamedAttention> policies;
   for (const std::string& words : request.policies) {
     std::vector<ConfigLayer> layers = request.layers;
     for (ConfigLayer& layer : policy_layers(words)) layers.push_back(std::move(layer));
@@ -87,8 +86,16 @@ AnalysisSetup set_up_analysis(const AnalysisRequest& request, const std::string&
   config.contact_sheet.clear();
   config.record.clear();
   for (const fs::path& file : {setup.page, setup.json}) check_analysis_file(file, config.overwrite);
-  check_model_files(config.model, needed_parts(config));
   return setup;
+}
+
+CheckedVideo check_analysis(const AnalysisSetup& analysis, Renderer& renderer) {
+  CheckedVideo video = renderer.check(analysis.config);
+  const TransformerConfig& transformer = renderer.model(analysis.config).transformer_config();
+  for (const NamedAttention& policy : analysis.policies) {
+    check_attention(policy.attention, analysis.config.model.recipe, transformer);
+  }
+  return video;
 }
 
 }  // namespace flashblock

@@ -5,21 +5,17 @@
 #include <string>
 #include <vector>
 
+#include "analysis/named_attention.h"
 #include "app/analyze_options.h"
+#include "render/render.h"
 #include "settings/render_config.h"
 
 namespace flashblock {
 
-/// A refresh policy, named as on the command line.
-struct ChosenPolicy {
-  std::string name;
-  AttentionConfig attention;
-};
-
 /// A configuration to analyze, and the files that the analysis writes.
 struct AnalysisSetup {
-  RenderConfig config;  ///< its output is the side-by-side video
-  std::vector<ChosenPolicy> policies;
+  RenderConfig config;                   ///< its output is the side-by-side video
+  std::vector<NamedAttention> policies;  ///< named as on the command line
   std::filesystem::path page, json;
 };
 
@@ -27,7 +23,10 @@ struct AnalysisSetup {
 void check_analysis_file(const std::filesystem::path& file, bool overwrite);
 
 /// `kind`: fidelity or redundancy, for the names of files. Throws: ConfigError for wrong settings, and for files that
-/// exist and may not be replaced; WeightsError for missing model files; MediaError for a folder that cannot be written.
+/// exist and may not be replaced; MediaError for a folder that cannot be written.
 AnalysisSetup set_up_analysis(const AnalysisRequest& request, const std::string& kind);
+
+/// The video to analyze. Throws: as Renderer::check; ConfigError for a policy that does not fit the model.
+CheckedVideo check_analysis(const AnalysisSetup& analysis, Renderer& renderer);
 
 }  // namespace flashblock

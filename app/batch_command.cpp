@@ -24,6 +24,8 @@ std::vector<size_t> videos_of_shard(const std::vector<BatchVideo>& videos, const
   return {order.begin() + count * (shard.index - 1) / shard.count, order.begin() + count * shard.index / shard.count};
 }
 
+JobStatus failed_status(const JobFault& fault) { return {.state = JobState::kFailed, .fault = fault}; }
+
 /// Temporary failures take precedence, so that scripts know when another attempt may succeed.
 int exit_status_of(const std::vector<JobStatus>& statuses, const std::vector<size_t>& shown) {
   constexpr int kTemporary = static_cast<int>(ExitStatus::kDevice);
@@ -60,8 +62,7 @@ int print_check(const std::vector<BatchVideo>& videos, const std::vector<size_t>
   std::vector<JobStatus> statuses(videos.size());
   for (const size_t video : shown) {
     if (videos[video].fault) {
-      statuses[video].state = JobState::kFailed;
-      statuses[video].fault = videos[video].fault;
+      statuses[video] = failed_status(*videos[video].fault);
       std::cerr << "flashblock: error: " << videos[video].fault->message << '\n';
     } else {
       std::cout << videos[video].name << '\t' << videos[video].config.output.string() << '\n';
@@ -82,8 +83,8 @@ std::vector<size_t> report_faults(const std::vector<BatchVideo>& videos, const s
     }
     std::cerr << "flashblock: error: " << videos[video].fault->message << '\n';
     const auto lock = FileLock::take(folder.lock_file(videos[video].name));
-    JobStatus status{
-        .state = JobState::kFailed, .fault = videos[video].fault, .started = utc_now(), .ended = utc_now()};
+    JobStatus status = failed_status(*videos[video].fault);
+    status.started = status.ended = utc_now();
     status.changed_ms = now_ms();
     if (lock) folder.write(videos[video].name, status);
   }

@@ -9,7 +9,6 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "analysis/analysis_pages.h"
 #include "analysis/bench_report.h"
 #include "analysis/benchmark.h"
 #include "analysis/synthetic_model.h"
@@ -83,8 +82,6 @@ ModelOptions model_of(const BenchRequest& request, const RenderConfig& config, a
   return options;
 }
 
-std::filesystem::path page_beside(std::filesystem::path json) { return json.replace_extension(".html"); }
-
 }  // namespace
 
 BenchCommand::BenchCommand(CLI::App& app)
@@ -115,18 +112,15 @@ BenchCommand::BenchCommand(CLI::App& app)
       ->type_name("N")
       ->check(CLI::Range(1, 1000))
       ->group(group);
-  command_
-      .add_flag_callback(
-          "--no-video", [this] { request_.videos = false; }, "Leave out whole videos: time frame blocks only")
-      ->group(group);
-  command_
-      .add_flag_callback(
-          "--no-text", [this] { request_.text = false; }, "Leave out the text encoder")
-      ->group(group);
-  command_
-      .add_flag_callback(
-          "--no-small-vae", [this] { request_.small_vae = false; }, "Leave out the small decoder, TAEHV")
-      ->group(group);
+  const auto leave_out = [&](const char* option, bool& part, const char* help) {
+    command_
+        .add_flag_callback(
+            option, [&part] { part = false; }, help)
+        ->group(group);
+  };
+  leave_out("--no-video", request_.videos, "Leave out whole videos: time frame blocks only");
+  leave_out("--no-text", request_.text, "Leave out the text encoder");
+  leave_out("--no-small-vae", request_.small_vae, "Leave out the small decoder, TAEHV");
   command_.add_option("--json", json_, "Write all times to this file, and a page, FILE.html, beside it")
       ->type_name("FILE.json")
       ->group(group);
@@ -166,23 +160,16 @@ int run_bench(const BenchRequest& request) {
                                  .small_vae = request.small_vae,
                                  .drawn_frames = !request.geometry.empty(),
                                  .scratch = scratch.path()};
-  std::optional<VideoBenchmark> measured;
-  int signal = 0;
-  {
-    const Interrupt interrupt;
-    measured = run_benchmark(setup, model, options, interrupt.token());
-    signal = interrupt.signal();
-  }
-  if (!measured) {
-    std::cerr << "flashblock: interrupted; nothing was written\n";
-    return 128 + signal;
-  }
+  int status = 0;
+  const auto measured = run_until_interrupted(
+      status, [&](const std::stop_token& stop) { return run_benchmark(setup, model, options, stop); });
+  if (!measured) return status;
   const BenchReport report{.setup = setup, .model = model, .measured = *measured};
   std::cout << bench_table(report);
   if (request.json.empty()) return 0;
   const nlohmann::ordered_json json = bench_json(report);
   write_file_atomically(request.json, json_text(json, 2));
-  write_page(page_beside(request.json), bench_page(), json);
+  write_page(std::filesystem::path(request.json).replace_extension(".html"), bench_page(), json);
   return 0;
 }
 

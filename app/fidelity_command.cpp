@@ -6,16 +6,13 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "analysis/analysis_pages.h"
 #include "analysis/fidelity_report.h"
 #include "analysis/side_by_side.h"
 #include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
-#include "core/device.h"
 #include "core/error.h"
 #include "core/html_page.h"
-#include "render/render_setup.h"
 #include "render/sidecar.h"
 
 namespace flashblock {
@@ -29,19 +26,11 @@ std::string bytes_of(const std::filesystem::path& file) {
 }
 
 std::vector<FidelityRun> runs_of(const AnalysisSetup& setup, const FidelityRequest& request) {
-  std::vector<FidelityRun> policies;
-  for (const ChosenPolicy& policy : setup.policies) {
-    policies.push_back({.name = policy.name, .attention = policy.attention});
-  }
   const uint64_t seed = *setup.config.seed;
   const uint64_t other = request.other_seed.value_or(seed + 1);
   if (other == seed)
     throw ConfigError("--other-seed " + std::to_string(other) + " is the seed of the video itself: choose another");
-  return fidelity_runs(policies, seed, other);
-}
-
-VideoFormat video_format(const RenderConfig& config) {
-  return {.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder};
+  return fidelity_runs(setup.policies, seed, other);
 }
 
 ExistingVideo existing(const RenderConfig& config) {
@@ -62,34 +51,22 @@ std::string write_video(const FidelityRequest& request, const RenderSetup& setup
 int run_fidelity(const FidelityRequest& request) {
   const AnalysisSetup analysis = set_up_analysis(request.analysis, "fidelity");
   const std::vector<FidelityRun> runs = runs_of(analysis, request);
-  const at::Device device = resolve_device(analysis.config.device);
-  Profile profile;
-  LoadedModel model(analysis.config.model, device, resolve_dtype(analysis.config.dtype, device), profile,
-                    model_options(analysis.config));
-  const RenderSetup setup = set_up_render(analysis.config, model.transformer_config());
-  for (const ChosenPolicy& policy : analysis.policies) {
-    check_attention(policy.attention, analysis.config.model.recipe, model.transformer_config());
-  }
+  Renderer renderer;
+  const CheckedVideo checked = check_analysis(analysis, renderer);
+  const RenderSetup& setup = checked.setup;
   if (request.video != VideoPlace::kNone) {
     check_video_can_be_written(
         setup.config.output, existing(setup.config),
         static_cast<int64_t>(runs.size()) * estimated_bytes(video_format(setup.config), setup.plan.frames));
   }
-  std::optional<Fidelity> fidelity;
-  int signal = 0;
-  {
+  int status = 0;
+  const auto fidelity = run_until_interrupted(status, [&](const std::stop_token& stop) {
     const auto observer = make_progress(request.analysis.progress);
-    const Interrupt interrupt;
-    fidelity = measure_fidelity(setup, model, runs, profile, *observer, interrupt.token());
-    signal = interrupt.signal();
-  }
-  if (!fidelity) {
-    std::cerr << "flashblock: interrupted; nothing was written\n";
-    return 128 + signal;
-  }
+    return measure_fidelity(setup, renderer.model(analysis.config), runs, *observer, stop);
+  });
+  if (!fidelity) return status;
   const std::string video = write_video(request, setup, *fidelity);
-  nlohmann::ordered_json report =
-      fidelity_json({.setup = setup, .device = device.str(), .dtype = dtype_name(model.dtype())}, *fidelity);
+  nlohmann::ordered_json report = fidelity_json(checked, *fidelity);
   write_file_atomically(analysis.json, json_text(report, 1));
   report["stills"] = fidelity_stills(*fidelity, request.stills, setup.config.fps);
   report["video"] = video;

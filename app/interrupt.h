@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <atomic>
+#include <cstdio>
 #include <functional>
 #include <stop_token>
 #include <thread>
@@ -43,5 +44,17 @@ class Interrupt {
   }, old_terminate_{};
   std::thread thread_;
 };
+
+/// What `work`, which takes a stop token, returns. If that is nothing, a signal has stopped it: says so on standard
+/// error, and sets the exit `status`.
+template <typename Work>
+auto run_until_interrupted(int& status, const Work& work) {
+  const Interrupt interrupt;
+  auto result = work(interrupt.token());
+  if (result) return result;
+  std::fputs("flashblock: interrupted; nothing was written\n", stderr);
+  status = 128 + interrupt.signal();
+  return result;
+}
 
 }  // namespace flashblock

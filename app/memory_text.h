@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "render/memory_estimate.h"
+#include "render/cost_estimate.h"
 
 namespace flashblock {
 

@@ -3,14 +3,11 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "analysis/analysis_pages.h"
 #include "analysis/redundancy_report.h"
 #include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
-#include "core/device.h"
 #include "core/html_page.h"
-#include "render/render_setup.h"
 #include "settings/gate_file.h"
 
 namespace flashblock {
@@ -18,33 +15,21 @@ namespace flashblock {
 int run_redundancy(const RedundancyRequest& request) {
   const AnalysisSetup analysis = set_up_analysis(request.analysis, "redundancy");
   if (!request.gate.empty()) check_analysis_file(std::filesystem::absolute(request.gate), analysis.config.overwrite);
-  const at::Device device = resolve_device(analysis.config.device);
-  Profile profile;
-  LoadedModel model(analysis.config.model, device, resolve_dtype(analysis.config.dtype, device), profile);
-  const RenderSetup setup = set_up_render(analysis.config, model.transformer_config());
-  RedundancyOptions options{.gate = request.thresholds, .points = request.points};
-  for (const ChosenPolicy& policy : analysis.policies) {
-    check_attention(policy.attention, analysis.config.model.recipe, model.transformer_config());
-    options.policies.push_back({policy.name, policy.attention});
-  }
-  std::optional<Redundancy> redundancy;
-  int signal = 0;
-  {
+  Renderer renderer;
+  const CheckedVideo video = check_analysis(analysis, renderer);
+  int status = 0;
+  const auto redundancy = run_until_interrupted(status, [&](const std::stop_token& stop) {
     const auto observer = make_progress(request.analysis.progress);
-    const Interrupt interrupt;
-    redundancy = measure_redundancy(setup, model, options, profile, *observer, interrupt.token());
-    signal = interrupt.signal();
-  }
-  if (!redundancy) {
-    std::cerr << "flashblock: interrupted; nothing was written\n";
-    return 128 + signal;
-  }
+    return measure_redundancy(video.setup, renderer.model(analysis.config),
+                              {.policies = analysis.policies, .gate = request.thresholds, .points = request.points},
+                              *observer, stop);
+  });
+  if (!redundancy) return status;
   if (!request.gate.empty()) {
     const RefreshGate gate = calibrate_gate(*redundancy, request.thresholds, request.gate.string());
     write_file_atomically(request.gate, gate_yaml(gate, request.thresholds, analysis.config.model.name));
   }
-  const nlohmann::ordered_json report =
-      redundancy_json({.setup = setup, .device = device.str(), .dtype = dtype_name(model.dtype())}, *redundancy);
+  const nlohmann::ordered_json report = redundancy_json(video, *redundancy);
   write_file_atomically(analysis.json, json_text(report, -1));
   write_page(analysis.page, redundancy_page(), report);
   if (request.analysis.quiet) return 0;

@@ -10,6 +10,7 @@
 
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/html_page.h"
 
 namespace flashblock {
 namespace {
@@ -79,8 +80,7 @@ JobStatus BatchFolder::read(const std::string& video) const {
 }
 
 void BatchFolder::write(const std::string& video, const JobStatus& status) const {
-  const std::string text = to_json(status).dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
-  write_file_atomically(file(video, ".json"), text + "\n");
+  write_file_atomically(file(video, ".json"), json_text(to_json(status), 2));
 }
 
 }  // namespace flashblock

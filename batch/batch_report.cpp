@@ -1,10 +1,10 @@
 #include "batch/batch_report.h"
 
+#include <array>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "batch/batch_pages.h"
 #include "batch/job_preview.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
@@ -25,13 +25,10 @@ Json place_json(const std::string& text) {
 
 /// Where the fault is: the place that its message begins with, or that of the video.
 std::string fault_place(const BatchVideo& video, const JobFault& fault) {
-  const std::string file = video.place.substr(0, video.place.rfind(':'));
-  size_t digits = file.size() + 1;
-  if (!fault.message.starts_with(file + ":")) return video.place;
-  while (digits < fault.message.size() && std::isdigit(static_cast<unsigned char>(fault.message[digits])) != 0) {
-    ++digits;
-  }
-  return digits == file.size() + 1 ? video.place : fault.message.substr(0, digits);
+  const std::string file = video.place.substr(0, video.place.rfind(':') + 1);
+  const size_t end = fault.message.find_first_not_of("0123456789", file.size());
+  const bool is_placed = fault.message.starts_with(file) && end > file.size();
+  return is_placed ? fault.message.substr(0, end) : video.place;
 }
 
 Json video_json(const BatchVideo& video, const JobStatus& record) {
@@ -40,18 +37,18 @@ Json video_json(const BatchVideo& video, const JobStatus& record) {
   json.erase("changed_ms");
   if (record.fault) json["error"].update(place_json(fault_place(video, *record.fault)));
   if (video.config.output.empty()) return json;  // a job that could not be read
-  const RenderConfig told = told_config(video.config);
-  json["prompt"] = told.prompt;
+  const RenderConfig published = published_config(video.config);
+  json["prompt"] = published.prompt;
   json["timeline"] = Json::array();
-  for (const PromptChange& change : told.timeline) {
+  for (const PromptChange& change : published.timeline) {
     json["timeline"].push_back({{"at", change.seconds}, {"prompt", change.prompt}});
   }
-  json["seed"] = told.seed.value_or(0);
-  json["model"] = told.model.name;
-  json["width"] = told.width;
-  json["height"] = told.height;
-  json["fps"] = told.fps;
-  json["duration_seconds"] = static_cast<double>(video.frames) / static_cast<double>(told.fps);
+  json["seed"] = published.seed.value_or(0);
+  json["model"] = published.model.name;
+  json["width"] = published.width;
+  json["height"] = published.height;
+  json["fps"] = published.fps;
+  json["duration_seconds"] = static_cast<double>(video.frames) / static_cast<double>(published.fps);
   return json;
 }
 
@@ -63,26 +60,13 @@ std::string read_bytes(const fs::path& file) {
 }  // namespace
 
 BatchCounts count_states(const std::vector<JobStatus>& records) {
+  using Counter = int64_t BatchCounts::*;
+  constexpr std::array<Counter, 6> kCounters = {// in the order of JobState
+                                                &BatchCounts::waiting, &BatchCounts::running,
+                                                &BatchCounts::running, &BatchCounts::done,
+                                                &BatchCounts::failed,  &BatchCounts::interrupted};
   BatchCounts counts{.videos = static_cast<int64_t>(records.size())};
-  for (const JobStatus& record : records) {
-    switch (record.state) {
-      case JobState::kDone:
-        ++counts.done;
-        break;
-      case JobState::kFailed:
-        ++counts.failed;
-        break;
-      case JobState::kRunning:
-      case JobState::kElsewhere:
-        ++counts.running;
-        break;
-      case JobState::kInterrupted:
-        ++counts.interrupted;
-        break;
-      case JobState::kWaiting:
-        ++counts.waiting;
-    }
-  }
+  for (const JobStatus& record : records) ++(counts.*kCounters[static_cast<size_t>(record.state)]);
   return counts;
 }
 
@@ -135,7 +119,7 @@ Reporter::Reporter(std::filesystem::path jobs_file, std::filesystem::path report
   const bool ours = old.is_object() && old.value("jobs_file", "") == jobs_file_.string();
   if (ours) return;
   throw ConfigError(report_.string() + " exists and is not the report of " + jobs_file_.string() +
-                    ": remove it, or choose another name");
+                    "; choose another name, or remove it");
 }
 
 std::filesystem::path Reporter::page() const {

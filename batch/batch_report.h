@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "batch/batch_folder.h"
@@ -26,6 +27,9 @@ struct BatchAccount {
   const std::vector<JobStatus>& records;
   const BatchFolder& folder;
 };
+
+/// report.html, which draws itself from report_page_json (core/html_page.h).
+std::string_view batch_page();
 
 /// report.json. Format: docs/batch.md.
 nlohmann::ordered_json report_json(const BatchAccount& account);

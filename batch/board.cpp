@@ -15,19 +15,20 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/// Whether a byte of UTF-8 begins a character.
+bool begins_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }
+
 /// How many bytes the first `characters` characters of `text` have.
 size_t prefix(const std::string& text, size_t characters) {
   size_t seen = 0;
   for (size_t i = 0; i < text.size(); ++i) {
-    const bool begins = (static_cast<unsigned char>(text[i]) & 0xC0U) != 0x80U;
-    if (begins && seen++ == characters) return i;
+    if (begins_character(text[i]) && seen++ == characters) return i;
   }
   return text.size();
 }
 
 size_t characters_in(const std::string& text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), begins_character));
 }
 
 std::string padded(std::string text, size_t characters) {
@@ -36,34 +37,26 @@ std::string padded(std::string text, size_t characters) {
 }
 
 std::string state_words(const JobStatus& status) {
-  char text[160];
+  const std::string block = "block " + std::to_string(status.block) + "/" + std::to_string(status.blocks);
   switch (status.state) {
     case JobState::kRunning:
     case JobState::kElsewhere: {
-      const char* where = status.state == JobState::kElsewhere ? ", in another run" : "";
+      const std::string where = status.state == JobState::kElsewhere ? ", in another run" : "";
       if (status.block == 0) return status.stage + where;
-      if (status.frames_per_second <= 0) {  // unknown: the video has just been resumed
-        std::snprintf(text, sizeof text, "block %lld/%lld  %s%s", static_cast<long long>(status.block),
-                      static_cast<long long>(status.blocks), status.stage.c_str(), where);
-        return text;
-      }
-      std::snprintf(text, sizeof text, "block %lld/%lld  %.1f fps  %s left%s", static_cast<long long>(status.block),
-                    static_cast<long long>(status.blocks), status.frames_per_second,
-                    clock_text(status.seconds_left).c_str(), where);
-      return text;
+      if (status.frames_per_second <= 0) return block + "  " + status.stage + where;  // it has just been resumed
+      char speed[32];
+      std::snprintf(speed, sizeof speed, "%.1f fps", status.frames_per_second);
+      return block + "  " + speed + "  " + clock_text(status.seconds_left) + " left" + where;
     }
     case JobState::kDone:
-      std::snprintf(text, sizeof text, "%lld frames in %s", static_cast<long long>(status.frames),
-                    clock_text(status.seconds).c_str());
-      return status.seconds > 0 ? text : "existed already";
+      if (status.seconds <= 0) return "existed already";
+      return std::to_string(status.frames) + " frames in " + clock_text(status.seconds);
     case JobState::kInterrupted:
-      std::snprintf(text, sizeof text, "at block %lld/%lld", static_cast<long long>(status.block),
-                    static_cast<long long>(status.blocks));
-      return text;
+      return "at " + block;
     case JobState::kFailed:
       return status.fault ? status.fault->message : "";
     case JobState::kWaiting:
-      if (status.fault) return "retry after: " + status.fault->message;
+      return status.fault ? "retry after: " + status.fault->message : "";
   }
   return "";
 }

@@ -1,12 +1,12 @@
 #include "batch/job_check.h"
 
 #include <algorithm>
-#include <exception>
+#include <array>
 #include <map>
 #include <utility>
 
 #include "core/error.h"
-#include "core/error_report.h"
+#include "media/video_writer.h"
 #include "render/render.h"
 #include "settings/config_identity.h"
 
@@ -30,12 +30,22 @@ void find_conflicting_files(std::vector<BatchVideo>& videos) {
     for (const std::filesystem::path& file : output_files(video.config)) {
       const auto [owner, is_new] = owners.emplace(file, &video);
       if (is_new) continue;
-      video.fault = fault_at(video.place, static_cast<int>(ExitStatus::kConfig),
+      video.fault = fault_at(video.place, ExitStatus::kConfig,
                              file.string() + " is also a file of " + owner->second->name + ", see " +
                                  owner->second->place + ": use {name} or {seed} in its path");
       break;
     }
   }
+}
+
+/// The identity without the facts that matter only for resuming: a finished video may come from another machine.
+VideoIdentity portable_part(VideoIdentity identity, bool any_dtype) {
+  constexpr std::array kMachine = {"program", "libtorch", "media libraries", "device", "threads"};
+  std::erase_if(identity.facts, [&](const auto& fact) {
+    const bool of_machine = std::find(kMachine.begin(), kMachine.end(), fact.first) != kMachine.end();
+    return of_machine || (any_dtype && fact.first == "dtype");
+  });
+  return identity;
 }
 
 }  // namespace
@@ -47,11 +57,31 @@ void check_videos(std::vector<BatchVideo>& videos) {
     try {
       check_video(video, renderer);
     } catch (...) {
-      const ErrorReport report = report_error(std::current_exception());
-      video.fault = fault_at(video.place, static_cast<int>(report.status), report.line);
+      video.fault = current_fault_at(video.place);
     }
   }
   find_conflicting_files(videos);
+}
+
+bool is_video_finished(const BatchVideo& video) {
+  const RenderConfig& config = video.config;
+  if (video_state(config.output) != VideoState::kComplete) return false;
+  try {
+    const bool any_dtype = config.dtype == "auto";
+    const VideoIdentity existing = portable_part(read_complete_identity(config.output), any_dtype);
+    VideoIdentity wanted = portable_part(video.identity, any_dtype);
+    std::string differences = difference(existing, wanted);
+    if (differences.empty()) return true;
+    wanted.checksums = start_checksums(wanted, config);  // files with a new modification time may have the same content
+    differences = difference(existing, wanted);
+    if (differences.empty()) return true;
+    throw ConfigError(
+        config.output.string() + " exists and was made with other settings (" + differences + ")",
+        {.key = "output", .remedies = {{"choose another name", "output", ""}, {"replace it", "overwrite", "true"}}});
+  } catch (const ConfigError&) {
+    if (config.overwrite) return false;
+    throw;
+  }
 }
 
 std::vector<size_t> render_order(const std::vector<BatchVideo>& videos) {

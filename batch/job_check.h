@@ -1,4 +1,4 @@
-// Checks of a batch's videos before the first one starts.
+// Checks of a batch's videos: which can be rendered, and which are done already.
 #pragma once
 
 #include <vector>
@@ -11,8 +11,12 @@ namespace flashblock {
 /// rendered get a fault; so does the second of two videos with the same output.
 void check_videos(std::vector<BatchVideo>& videos);
 
-/// Positions in `videos`, in rendering order: videos of one model together, models in the
-/// order in which they first appear.
+/// Whether the output exists, is complete, and was made from the video's settings and files, on whatever machine.
+/// Throws: ConfigError if a complete video of other settings exists and config.overwrite is off.
+bool is_video_finished(const BatchVideo& video);
+
+/// Positions in `videos`, in rendering order: videos of one model together, models in the order in which they first
+/// appear.
 std::vector<size_t> render_order(const std::vector<BatchVideo>& videos);
 
 }  // namespace flashblock

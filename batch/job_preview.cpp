@@ -23,9 +23,7 @@ std::vector<at::Tensor> pick_frames(const std::filesystem::path& video, int64_t 
   VideoFrame frame;
   for (int64_t index = 0; reader.next(frame); ++index) {
     // A short video repeats frames, so that every preview has the same layout.
-    for (;;) {
-      const auto next = static_cast<int64_t>(picked.size());
-      if (next == kPreviewFrames || next * frames / kPreviewFrames > index) break;
+    while (std::ssize(picked) < kPreviewFrames && std::ssize(picked) * frames / kPreviewFrames <= index) {
       picked.push_back(shrink_frames(frame.rgb.unsqueeze(0), kWidth));
     }
   }

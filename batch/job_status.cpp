@@ -45,15 +45,10 @@ JobStatus job_status_from_json(const nlohmann::ordered_json& json) {
   for (size_t i = 0; i < kStates.size(); ++i) {
     if (state == kStates[i]) status.state = static_cast<JobState>(i);
   }
-  json.at("attempts").get_to(status.attempts);
-  json.at("block").get_to(status.block);
-  json.at("blocks").get_to(status.blocks);
-  json.at("frames").get_to(status.frames);
-  json.at("seconds").get_to(status.seconds);
-  json.at("started").get_to(status.started);
-  json.at("ended").get_to(status.ended);
-  json.at("output").get_to(status.output);
-  json.at("changed_ms").get_to(status.changed_ms);
+  const auto read = [&](const char* name, auto& field) { json.at(name).get_to(field); };
+  read("attempts", status.attempts), read("block", status.block), read("blocks", status.blocks);
+  read("frames", status.frames), read("seconds", status.seconds), read("changed_ms", status.changed_ms);
+  read("started", status.started), read("ended", status.ended), read("output", status.output);
   status.stage = json.value("stage", "");
   status.frames_per_second = json.value("frames_per_second", 0.0);
   status.seconds_left = json.value("eta_seconds", 0.0);

@@ -2,11 +2,13 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
+#include <exception>
 #include <map>
 
 #include "batch/job_names.h"
 #include "batch/prompt_list.h"
-#include "core/error.h"
+#include "core/error_report.h"
 #include "settings/config_reader.h"
 #include "settings/settings_table.h"
 
@@ -14,10 +16,6 @@ namespace flashblock {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string place_of(const std::string& file, const YAML::Node& node) {
-  return file + ":" + std::to_string(node.Mark().line + 1);
-}
 
 /// A job's settings without the keys that make it a job: what is left is a render configuration.
 YamlValue settings_of(const YamlValue& job) {
@@ -46,12 +44,12 @@ class JobReader {
   /// Never throws for what is wrong in the job.
   void read(const YamlValue& job) {
     const size_t before = videos_.size();
-    const std::string place = place_of(file_, job.node());
+    const std::string place = file_ + ":" + std::to_string(job.node().Mark().line + 1);
     try {
       read_job(job, place);
-    } catch (const ConfigError& error) {
+    } catch (const ConfigError&) {
       videos_.resize(before);
-      videos_.push_back({.name = name_for_a_wrong_job(job), .place = place, .fault = fault_at(place, 2, error.what())});
+      videos_.push_back({.name = name_for_a_wrong_job(job), .place = place, .fault = current_fault_at(place)});
       videos_.back().job = videos_.back().name;
     }
     for (size_t i = before; i < videos_.size(); ++i) taken_.emplace(videos_[i].name, videos_[i].place);
@@ -69,7 +67,7 @@ class JobReader {
     const YamlValue* prompts = map.find("prompts");
     std::vector<PromptRow> rows(1);
     const fs::path list = prompts ? folder_ / prompts->text() : fs::path();
-    if (prompts && map.find("prompt")) prompts->fail("there is a prompt too: give one of them");
+    if (prompts && map.find("prompt")) prompts->fail("found prompts and prompt, wanted one of them");
     if (prompts) rows = read_rows(*prompts, list);
     for (size_t i = 0; i < rows.size(); ++i) {
       for (const std::string& seed : seeds) {
@@ -91,7 +89,7 @@ class JobReader {
   }
 
   static std::vector<std::string> read_seeds(YamlMap& map, const YamlValue& list) {
-    if (const YamlValue* seed = map.find("seed")) seed->fail("there are seeds too: give one of them");
+    if (const YamlValue* seed = map.find("seed")) seed->fail("found seed and seeds, wanted one of them");
     std::vector<std::string> seeds;
     for (const YamlValue& seed : list.list()) seeds.push_back(std::to_string(seed.integer(0)));
     if (seeds.empty()) list.fail("found an empty list, wanted seeds, one for each video");
@@ -124,26 +122,18 @@ class JobReader {
   void finish(BatchVideo& video, const VideoName& name, const YamlValue& place) {
     video.name = name.whole();
     const auto taken = taken_.find(video.name);
-    if (taken != taken_.end() || is_among_the_new(video.name)) {
-      place.fail("the name " + video.name + " is taken" +
-                 (taken == taken_.end() ? " by another video of this job" : ", see " + taken->second) +
-                 ": give every video its own");
+    const auto has_its_name = [&](const BatchVideo& other) { return other.name == video.name; };
+    if (taken != taken_.end() || std::any_of(videos_.begin(), videos_.end(), has_its_name)) {
+      place.fail("the name " + video.name + " is already used by " +
+                 (taken == taken_.end() ? "another video of this job" : "the video at " + taken->second));
     }
-    const YamlValue own_seed(YAML::Node(std::to_string(seed_from_name(video.name))), {"", ""});
-    const std::string given = last_text(video, "seed");
-    const std::string seed = !name.seed.empty() ? name.seed : !given.empty() ? given : own_seed.text();
+    std::string seed = name.seed.empty() ? last_text(video, "seed") : name.seed;
+    if (seed.empty()) seed = std::to_string(seed_from_name(video.name));
     video.layers.push_back(layer_of(video.place, "seed", seed, folder_));
     for (const Setting& setting : settings_table()) {
       if (setting.field.kind == SettingKind::kOutputFile) add_path(video, setting.name, name, seed);
     }
     videos_.push_back(std::move(video));
-  }
-
-  bool is_among_the_new(const std::string& name) const {
-    for (const BatchVideo& video : videos_) {
-      if (video.name == name) return true;
-    }
-    return false;
   }
 
   static std::string last_text(const BatchVideo& video, const char* key) {
@@ -171,7 +161,6 @@ class JobReader {
   }
 
   std::string name_for_a_wrong_job(const YamlValue& job) const {
-    std::string name = job.place().key;  // jobs[3]
     try {
       YamlMap map(job);
       const YamlValue& given = map.require("name");
@@ -179,7 +168,7 @@ class JobReader {
       if (!taken_.contains(given.text())) return given.text();
     } catch (const ConfigError&) {
     }
-    return name;
+    return job.place().key;  // jobs[3]
   }
 
   std::string file_;
@@ -204,10 +193,16 @@ std::optional<ConfigLayer> read_defaults(YamlMap& map, const fs::path& folder) {
 
 }  // namespace
 
-JobFault fault_at(const std::string& place, int status, const std::string& message) {
+JobFault fault_at(const std::string& place, ExitStatus status, const std::string& message) {
   const std::string file = place.substr(0, place.rfind(':'));
   const bool placed = message.starts_with(file + ":");
-  return {.kind = fault_kind(status), .status = status, .message = placed ? message : place + ": " + message};
+  const int number = static_cast<int>(status);
+  return {.kind = fault_kind(number), .status = number, .message = placed ? message : place + ": " + message};
+}
+
+JobFault current_fault_at(const std::string& place) {
+  const ErrorReport report = report_error(std::current_exception());
+  return fault_at(place, report.status, report.line);
 }
 
 std::vector<BatchVideo> read_jobs_file(const fs::path& file) {
@@ -217,7 +212,7 @@ std::vector<BatchVideo> read_jobs_file(const fs::path& file) {
   JobReader reader(file.string(), read_defaults(map, fs::absolute(file).parent_path()));
   map.finish();
   const std::vector<YamlValue> list = jobs.list();
-  if (list.empty()) jobs.fail("there is no job in the list");
+  if (list.empty()) jobs.fail("found an empty list, wanted jobs");
   for (const YamlValue& job : list) reader.read(job);
   return std::move(reader).videos();
 }

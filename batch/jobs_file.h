@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "batch/job_status.h"
+#include "core/error.h"
 #include "render/video_identity.h"
 #include "settings/config_file.h"
 
@@ -35,6 +36,8 @@ struct BatchVideo {
 std::vector<BatchVideo> read_jobs_file(const std::filesystem::path& file);
 
 /// A fault with the given message, preceded by the video's place unless the message names a place in that file.
-JobFault fault_at(const std::string& place, int status, const std::string& message);
+JobFault fault_at(const std::string& place, ExitStatus status, const std::string& message);
+/// The exception that is being handled as a fault, with the settings that would help.
+JobFault current_fault_at(const std::string& place);
 
 }  // namespace flashblock

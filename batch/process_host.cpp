@@ -89,14 +89,19 @@ void drain(FileDescriptor& from, std::string& into) {
 class WorkerProcess : public Worker {
  public:
   explicit WorkerProcess(const WorkerShare& share);
-  ~WorkerProcess() override;
+  ~WorkerProcess() override {
+    kill();
+    if (process_ > 0) wait();
+  }
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
 
   void send(const WorkerJob& job) override;
   void close_input() override { input_.close(); }
   std::vector<WorkerEvent> read_events() override;
-  void kill() override;
+  void kill() override {
+    if (process_ > 0) ::kill(process_, SIGKILL);
+  }
   std::vector<int> descriptors() const override { return {output_.get(), errors_.get()}; }
 
  private:
@@ -127,14 +132,8 @@ WorkerProcess::WorkerProcess(const WorkerShare& share) {
   errors_ = std::move(errors.ours);
 }
 
-WorkerProcess::~WorkerProcess() {
-  if (process_ <= 0) return;
-  kill();
-  wait();
-}
-
 void WorkerProcess::send(const WorkerJob& job) {
-  const std::string text = to_line(job) + "\n";
+  const std::string text = to_line(job);
   for (size_t sent = 0; input_ && sent < text.size();) {
     const ssize_t got = ::send(input_.get(), text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
     if (got < 0 && errno == EINTR) continue;
@@ -161,10 +160,6 @@ std::vector<WorkerEvent> WorkerProcess::read_events() {
   return events;
 }
 
-void WorkerProcess::kill() {
-  if (process_ > 0) ::kill(process_, SIGKILL);
-}
-
 int WorkerProcess::wait() {
   int status = 0;
   while (waitpid(process_, &status, 0) < 0 && errno == EINTR) {
@@ -174,10 +169,8 @@ int WorkerProcess::wait() {
 }
 
 std::string WorkerProcess::last_error_line() const {
-  std::string text = error_text_;
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-  const size_t last_line = text.rfind('\n');
-  return last_line == std::string::npos ? text : text.substr(last_line + 1);
+  const std::string text = error_text_.substr(0, error_text_.find_last_not_of(" \n") + 1);
+  return text.substr(text.rfind('\n') + 1);  // npos + 1 is 0
 }
 
 }  // namespace

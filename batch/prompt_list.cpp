@@ -131,7 +131,7 @@ std::vector<PromptRow> read_lines(const std::filesystem::path& file) {
 
 std::vector<PromptRow> read_prompt_list(const std::filesystem::path& file) {
   std::vector<PromptRow> rows = file.extension() == ".csv" ? read_csv(file) : read_lines(file);
-  if (rows.empty()) throw ConfigError(file.string() + ": the list has no prompt");
+  if (rows.empty()) throw ConfigError(file.string() + ": the list is empty, wanted prompts");
   return rows;
 }
 

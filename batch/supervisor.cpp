@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <sstream>
 #include <thread>
 #include <utility>
 
-#include "batch/finished_video.h"
+#include "batch/job_check.h"
 #include "core/error.h"
 #include "render/pace.h"
 
@@ -35,18 +36,10 @@ std::string exit_text(int status) {
   return text;
 }
 
-std::string hang_text(double seconds) {
-  char text[64];
-  std::snprintf(text, sizeof text, "no frame block in %g s", seconds);
-  return text;
-}
-
 /// Whether another attempt may succeed.
 bool is_transient(const JobFault& fault) {
   return fault.kind == "crash" || fault.kind == "hang" || fault.kind == "memory";
 }
-
-bool is_fault_of_video(ExitStatus status) { return status != ExitStatus::kDevice && status != ExitStatus::kInternal; }
 
 }  // namespace
 
@@ -111,11 +104,10 @@ bool Supervisor::can_run(size_t video, const Slot& slot) const {
 
 void Supervisor::fail_videos_without_slot() {
   std::erase_if(waiting_, [&](size_t video) {
-    if (std::any_of(slots_.begin(), slots_.end(), [&](const auto& slot) { return can_run(video, *slot); })) {
-      return false;
-    }
+    const auto fits = [&](const auto& slot) { return can_run(video, *slot); };
+    if (std::any_of(slots_.begin(), slots_.end(), fits)) return false;
     statuses_[video].fault =
-        fault_at(videos_[video].place, static_cast<int>(ExitStatus::kDevice),
+        fault_at(videos_[video].place, ExitStatus::kDevice,
                  "found device " + videos_[video].config.device + ", which none of the " +
                      std::to_string(slots_.size()) + " workers uses; wanted device: auto, or more workers");
     set_state(video, JobState::kFailed);
@@ -230,8 +222,8 @@ bool Supervisor::is_settled(size_t video, const JobStatus& saved) {
     if (by_another_run) status = saved;
     status.fault.reset();
     if (status.state != JobState::kDone) set_state(video, JobState::kDone);
-  } catch (const Error& error) {
-    status.fault = fault_at(videos_[video].place, static_cast<int>(error.status()), error.what());
+  } catch (const Error&) {
+    status.fault = current_fault_at(videos_[video].place);
     set_state(video, JobState::kFailed);
   }
   return true;
@@ -284,11 +276,13 @@ void Supervisor::handle_event(Slot& slot, const WorkerEvent& event) {
       return end_video(slot, JobState::kDone);
     case WorkerEvent::Kind::kStopped:
       return end_video(slot, JobState::kInterrupted);
-    case WorkerEvent::Kind::kFailed:
-      end_video(slot, JobState::kFailed, fault_at(videos_[*slot.video].place, event.status, event.message));
+    case WorkerEvent::Kind::kFailed: {
+      const auto error = static_cast<ExitStatus>(event.status);
+      end_video(slot, JobState::kFailed, fault_at(videos_[*slot.video].place, error, event.message));
       // After a lack of memory or an internal error the process is not trusted with another video.
-      if (!is_fault_of_video(static_cast<ExitStatus>(event.status))) slot.worker.reset();
+      if (error == ExitStatus::kDevice || error == ExitStatus::kInternal) slot.worker.reset();
       return;
+    }
     default:
       update_progress(slot, event);
   }
@@ -316,10 +310,14 @@ void Supervisor::handle_exit(Slot& slot, const WorkerEvent& exit) {
   const std::string where = ", at frame block " + std::to_string(status.block) + " of " +
                             std::to_string(status.blocks) + " (" + status.stage + ")";
   const bool maybe_memory = slot.hangs || exit.status == -SIGKILL;
+  std::ostringstream what;
+  if (slot.hangs) {
+    what << "no frame block in " << options_.block_seconds << " s" << where;
+  } else {
+    what << exit_text(exit.status) << where << (exit.message.empty() ? "" : ": ") << exit.message;
+  }
   JobFault fault =
-      fault_at(videos_[*slot.video].place, static_cast<int>(maybe_memory ? ExitStatus::kDevice : ExitStatus::kInternal),
-               slot.hangs ? hang_text(options_.block_seconds) + where
-                          : exit_text(exit.status) + where + (exit.message.empty() ? "" : ": " + exit.message));
+      fault_at(videos_[*slot.video].place, maybe_memory ? ExitStatus::kDevice : ExitStatus::kInternal, what.str());
   fault.kind = slot.hangs ? "hang" : "crash";
   end_video(slot, JobState::kFailed, fault);
 }

@@ -27,7 +27,7 @@ class EventOutput {
   EventOutput() : file_(dup(STDOUT_FILENO)) { dup2(STDERR_FILENO, STDOUT_FILENO); }
 
   void send(const WorkerEvent& event) {
-    const std::string line = to_line(event) + "\n";
+    const std::string line = to_line(event);
     const std::lock_guard lock(mutex_);
     for (size_t sent = 0; sent < line.size();) {
       const ssize_t got = write(file_, line.data() + sent, line.size() - sent);
@@ -105,7 +105,8 @@ WorkerEvent render(const std::string& line, Renderer& renderer, EventOutput& out
   try {
     const WorkerJob job = parse_worker_job(line);
     EventObserver observer(output, job, after_block);
-    const RenderResult result = renderer.render(job.config, observer, stop, {.existing = ExistingFiles::kResumeOrReplace});
+    const RenderResult result =
+        renderer.render(job.config, observer, stop, {.existing = ExistingFiles::kResumeOrReplace});
     if (result.outcome == RenderOutcome::kStopped) return {.kind = WorkerEvent::Kind::kStopped};
     write_video_preview(job.config.output, result.frames, job.preview);
     return {.kind = WorkerEvent::Kind::kDone, .progress = {.frames = result.frames}};

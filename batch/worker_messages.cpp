@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/html_page.h"
 #include "settings/config_file.h"
 
 namespace flashblock {
@@ -11,23 +12,16 @@ NLOHMANN_JSON_SERIALIZE_ENUM(WorkerEvent::Kind, {{WorkerEvent::Kind::kProgress, 
                                                  {WorkerEvent::Kind::kStopped, "stopped"},
                                                  {WorkerEvent::Kind::kFailed, "failed"}})
 
-namespace {
-
-using Json = nlohmann::ordered_json;
-
-std::string line_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
-}  // namespace
-
 std::string to_line(const WorkerJob& job) {
-  return line_of({{"name", job.name},
-                  {"attempt", job.attempt},
-                  {"configuration", config_json(job.config)},
-                  {"preview", job.preview.string()}});
+  return json_text({{"name", job.name},
+                    {"attempt", job.attempt},
+                    {"configuration", config_json(job.config)},
+                    {"preview", job.preview.string()}},
+                   -1);
 }
 
 WorkerJob parse_worker_job(const std::string& line) {
-  const Json json = Json::parse(line);
+  const auto json = nlohmann::ordered_json::parse(line);
   return {.name = json.at("name"),
           .attempt = json.at("attempt"),
           .config = resolve_config({make_config_layer("the job", json.at("configuration"))}),
@@ -35,17 +29,18 @@ WorkerJob parse_worker_job(const std::string& line) {
 }
 
 std::string to_line(const WorkerEvent& event) {
-  return line_of({{"event", event.kind},
-                  {"stage", event.stage},
-                  {"block", event.progress.block},
-                  {"blocks", event.progress.blocks},
-                  {"frames", event.progress.frames},
-                  {"status", event.status},
-                  {"message", event.message}});
+  return json_text({{"event", event.kind},
+                    {"stage", event.stage},
+                    {"block", event.progress.block},
+                    {"blocks", event.progress.blocks},
+                    {"frames", event.progress.frames},
+                    {"status", event.status},
+                    {"message", event.message}},
+                   -1);
 }
 
 WorkerEvent parse_worker_event(const std::string& line) {
-  const Json json = Json::parse(line);
+  const auto json = nlohmann::ordered_json::parse(line);
   return {.kind = json.at("event"),
           .stage = json.at("stage"),
           .progress = {.block = json.at("block"), .blocks = json.at("blocks"), .frames = json.at("frames")},

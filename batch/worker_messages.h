@@ -36,7 +36,7 @@ struct WorkerEvent {
   std::string message;      ///< one line. kFailed: the error; kExited: the last line on standard error
 };
 
-/// One line, without its end.
+/// One line, with its end.
 std::string to_line(const WorkerJob& job);
 std::string to_line(const WorkerEvent& event);
 /// Throws: nlohmann::json::exception if the line is no job; ConfigError if its configuration is wrong.

@@ -1,7 +1,7 @@
-# flashblock_embed_files(<folder> <function>=<file>...): embedded_files.cpp in the build folder. It defines the functions
-# that <folder>/${folder}_pages.h declares; each returns the text of a file. Where an HTML file names a style sheet or a
-# script by a relative path, that file takes its place: the page opens from the source tree, and needs no other file in
-# the program.
+# flashblock_embed_files(<folder> <function>=<file>...): embedded_files.cpp in the build folder. It defines functions
+# without parameters that headers of <folder> declare; each returns the text of a file as a std::string_view. Where an
+# HTML file names a style sheet or a script by a relative path, that file takes its place: the page opens from the source
+# tree, and needs no other file in the program.
 
 # The text of a file; CMake runs again when it changes.
 function(flashblock_read_file file result)
@@ -26,10 +26,10 @@ function(flashblock_embed_files folder)
         string(REPLACE "${reference}" "<${kind}>\n${part}</${kind}>" content "${content}")
       endif()
     endforeach()
-    string(APPEND functions "std::string_view ${function}() {\n  static constexpr std::string_view text = "
-           "R\"--flashblock--(${content})--flashblock--\";\n  return text;\n}\n\n")
+    string(APPEND functions "std::string_view ${function}();\n\nstd::string_view ${function}() {\n"
+           "  static constexpr std::string_view text = R\"--flashblock--(${content})--flashblock--\";\n  return text;\n}\n\n")
   endforeach()
-  string(CONCAT source "// Made by CMake from files of ${folder}/.\n#include \"${folder}/${folder}_pages.h\"\n\n"
+  string(CONCAT source "// Made by CMake from files of ${folder}/.\n#include <string_view>\n\n"
          "namespace flashblock {\n\n${functions}}  // namespace flashblock\n")
   file(CONFIGURE OUTPUT embedded_files.cpp CONTENT "@source@" @ONLY)
 endfunction()

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "pipeline/live_prompts.h"
-#include "pipeline/prompt_source.h"
+#include "pipeline/session_inputs.h"
 
 namespace flashblock {
 

@@ -48,6 +48,9 @@ struct Recipe {
   /// Steps of the UniPC solver, for models that were not distilled to few steps; 0: the few-step list of `steps`.
   /// Range: 0 to 1000. Source: Self-Forcing `pipeline/causal_diffusion_inference.py` (50).
   int64_t unipc_steps = 0;
+
+  /// Denoising passes of a frame block (of the first one: with the step list of `first_steps`, if any).
+  int64_t denoising_passes() const { return unipc_steps > 0 ? unipc_steps : static_cast<int64_t>(steps.size()); }
 };
 
 /// Default size and length of a video. One field per key of the model file's `defaults`.

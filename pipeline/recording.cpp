@@ -14,6 +14,11 @@
 namespace flashblock {
 namespace {
 
+/// The tensor that holds a draw.
+std::string draw_name(int64_t frame_block, int64_t draw) {
+  return draw == 0 ? "noise" : "renoise." + std::to_string(frame_block) + "." + std::to_string(draw - 1);
+}
+
 /// Records all draws of another source.
 class RecordingNoise : public NoiseSource {
  public:
@@ -46,17 +51,13 @@ class RecordedNoise : public NoiseSource {
     if (!recorded) return otherwise_->noise(frame_block, draw, shape);
     const at::Tensor found = draw == 0 ? initial(frame_block, shape[1]) : renoise(frame_block, draw);
     if (found.sizes() != shape) {
-      throw ConfigError(file_.string() + ": " + name(frame_block, draw) + " has shape " + c10::str(found.sizes()) +
+      throw ConfigError(file_.string() + ": " + draw_name(frame_block, draw) + " has shape " + c10::str(found.sizes()) +
                         ", wanted " + c10::str(shape) + ": the recording is of another model or size");
     }
     return found.to(at::kFloat).contiguous();
   }
 
  private:
-  static std::string name(int64_t frame_block, int64_t draw) {
-    return draw == 0 ? "noise" : "renoise." + std::to_string(frame_block) + "." + std::to_string(draw - 1);
-  }
-
   at::Tensor initial(int64_t frame_block, int64_t frames) const {
     const int64_t lead = noise_.size(1) % frames;  // a first frame that is a separate block
     const int64_t begin = lead > 0 && frame_block > 0 ? lead + (frame_block - 1) * frames : frame_block * frames;
@@ -67,7 +68,7 @@ class RecordedNoise : public NoiseSource {
   at::Tensor renoise(int64_t frame_block, int64_t draw) const {
     const auto found = renoise_.find({frame_block, draw});
     if (found != renoise_.end()) return found->second;
-    throw ConfigError(file_.string() + ": " + name(frame_block, draw) +
+    throw ConfigError(file_.string() + ": " + draw_name(frame_block, draw) +
                       " is missing: the recording is of a shorter video or has fewer steps");
   }
 
@@ -120,7 +121,7 @@ void Recorder::write(const std::filesystem::path& file, const SessionInputs& inp
   for (const auto& [position, drawn] : *draws_) {
     const auto [block, draw] = position;
     if (draw == 0) noise.push_back(drawn);
-    if (draw > 0) put("renoise." + std::to_string(block) + "." + std::to_string(draw - 1), drawn);
+    if (draw > 0) put(draw_name(block, draw), drawn);
   }
   put("noise", at::cat(noise, 1));
   put("latents", at::cat(latents_, 1));

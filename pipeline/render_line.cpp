@@ -27,13 +27,13 @@ StageScope::StageScope(int threads, const std::optional<c10::Stream>& stream) : 
   if (stream) on_stream_.emplace(*stream);
 }
 
-HandedTensor::HandedTensor(at::Tensor tensor) : tensor_(std::move(tensor)) {
+CrossStreamTensor::CrossStreamTensor(at::Tensor tensor) : tensor_(std::move(tensor)) {
   if (!tensor_.defined() || tensor_.is_cpu()) return;
   computed_ = std::make_shared<c10::Event>(tensor_.device().type());
   computed_->record(VirtualGuardImpl(tensor_.device().type()).getStream(tensor_.device()));
 }
 
-at::Tensor HandedTensor::receive() const {
+at::Tensor CrossStreamTensor::receive() const {
   if (computed_) {
     const c10::Stream reader = VirtualGuardImpl(tensor_.device().type()).getStream(tensor_.device());
     computed_->block(reader);
@@ -89,7 +89,7 @@ void StageThread::run() {
     } catch (...) {
       error = std::current_exception();
     }
-    task = nullptr;  // frees its tensors before anyone is told that it is done
+    task = nullptr;  // frees its tensors before finish() returns
     lock.lock();
     running_ = false;
     if (error) {

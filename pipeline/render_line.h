@@ -1,5 +1,5 @@
-// The line along which the frame blocks of a video go, denoise to decode to write: its threads, queues and streams, and
-// how many cores each stage gets.
+// The stages that the frame blocks of a video pass through, denoise to decode to write: its threads, queues and
+// streams, and how many cores each stage gets.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,6 +10,7 @@
 #include <c10/core/StreamGuard.h>
 
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <exception>
@@ -41,6 +42,16 @@ int decoder_stages(at::Device device, int threads_per_stage, int decoder_parts);
 /// Waits until all work on the device is done.
 void synchronize(at::Device device);
 
+/// Seconds on the host until the device has finished `work`.
+template <typename Work>
+double seconds_of(at::Device device, const Work& work) {
+  synchronize(device);
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  synchronize(device);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 /// Limits the LibTorch operators that this thread calls to `threads` CPU threads while it lives.
 class ThreadLimit {
  public:
@@ -67,11 +78,11 @@ class StageScope {
 };
 
 /// A tensor on its way from one stream to another.
-class HandedTensor {
+class CrossStreamTensor {
  public:
-  HandedTensor() = default;
+  CrossStreamTensor() = default;
   /// Requires: the current stream is the one that computes the tensor.
-  explicit HandedTensor(at::Tensor tensor);
+  explicit CrossStreamTensor(at::Tensor tensor);
 
   /// For the stream that reads the tensor: work queued there afterwards waits until the tensor is computed.
   at::Tensor receive() const;
@@ -94,7 +105,7 @@ class StageThread {
   void put(std::function<void()> task);
   /// Returns when all tasks are done. Throws: what one of them threw.
   void finish();
-  /// Drops the waiting task, waits for the running one, and clears the error: the thread is as new.
+  /// Drops the waiting task, waits for the running one, and clears the error.
   void reset();
 
  private:
@@ -108,7 +119,7 @@ class StageThread {
   std::thread thread_;
 };
 
-/// One stage of a video: works off values in order. Without a thread, put() does the work itself. An error in the work
+/// One stage of a video: processes values in order. Without a thread, put() does the work itself. An error in the work
 /// ends the stage and is thrown by the next put() or finish(), in the stage before and so on up to the caller.
 /// Thread safety: one thread may put and finish.
 template <typename T>
@@ -129,7 +140,7 @@ class Stage {
     thread_->put([this, value = std::move(value)] { work_(value); });
   }
 
-  /// Returns when this stage and those after it have worked off everything that was put.
+  /// Returns when this stage and those after it have processed everything that was put.
   void finish() {
     if (thread_) thread_->finish();
     if (finish_next_) finish_next_();

@@ -84,40 +84,23 @@ class RenderSession {
                        const std::stop_token& stop = {}, const FinishedPart& finished = {});
 
  private:
-  struct LatentBlock {
-    int64_t index = 0;
-    HandedTensor latents;
-    TransformerCounters counters;
-  };
-
-  /// A frame block after the decoder's first half.
-  struct HalfBlock {
-    LatentBlock block;
-    LatentDecoder::HalfDecoded half;
-  };
+  /// One call of render().
+  struct Video;
 
   /// A denoiser, and the decoder, ready for the first frame block that is not finished.
-  BlockDenoiser begin(const VideoPlan& plan, const SessionInputs& inputs, const FinishedPart& finished,
-                      RenderLine::Run& line, std::vector<LivePrompt>& taken, const std::stop_token& stop);
-  BlockDenoiser make_denoiser(const VideoPlan& plan, const SessionInputs& inputs, const at::Tensor& first_prompt) const;
+  BlockDenoiser prepare(Video& video, RenderLine::Run& line);
+  BlockDenoiser make_denoiser(const Video& video, const at::Tensor& first_prompt) const;
   /// Rebuilds the state of denoiser and decoder after the finished part.
-  void restore(BlockDenoiser& denoiser, const VideoPlan& plan, const SessionInputs& inputs,
-               const FinishedPart& finished, RenderLine::Run& line, const std::stop_token& stop);
-  void restore_context(BlockDenoiser& denoiser, const VideoPlan& plan, const SessionInputs& inputs,
-                       const FinishedPart& finished, const std::stop_token& stop) const;
+  void restore(BlockDenoiser& denoiser, const Video& video, RenderLine::Run& line);
+  void restore_context(BlockDenoiser& denoiser, const Video& video) const;
   /// Timestep of a block's clean pass.
   double clean_timestep(const FrameBlock& block) const;
-  /// The live prompt that takes effect at frame block `index`, which is added to `taken`; undefined: none.
-  at::Tensor live_prompt(int64_t index, const SessionInputs& inputs, std::vector<LivePrompt>& taken) const;
-  /// The prompt that takes effect at frame block `index` > 0, live or planned; undefined: none.
-  at::Tensor change_at(int64_t index, const SessionInputs& inputs, std::vector<LivePrompt>& taken) const;
-  void change_prompt(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs,
-                     std::vector<LivePrompt>& taken);
-  /// Latents of a block, denoised or from the start; undefined if `stop` was requested.
-  at::Tensor next_latents(BlockDenoiser& denoiser, const FrameBlock& block, const SessionInputs& inputs,
-                          const std::stop_token& stop);
-  /// What the sink gets of a block that was decoded to `pixels`.
-  RenderedBlock rendered(const LatentBlock& block, const at::Tensor& pixels) const;
+  /// The live prompt that takes effect at frame block `index`; undefined: none.
+  at::Tensor live_prompt(int64_t index, Video& video) const;
+  /// Changes to the prompt, live or planned, that takes effect at a block in mid-video, if any.
+  void change_prompt(BlockDenoiser& denoiser, const FrameBlock& block, Video& video);
+  /// Latents of a block, denoised or from the start; undefined if a stop was requested.
+  at::Tensor next_latents(BlockDenoiser& denoiser, const FrameBlock& block, const Video& video);
 
   std::shared_ptr<const VideoTransformer> transformer_;
   std::shared_ptr<LatentDecoder> decoder_;

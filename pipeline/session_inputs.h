@@ -5,14 +5,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "pipeline/noise_source.h"
 
 namespace flashblock {
-
-class PromptSource;
 
 /// An encoded prompt and the frame block at which it takes effect.
 struct EncodedPrompt {
@@ -28,12 +27,22 @@ struct LivePrompt {
   EncodedPrompt encoded;
 };
 
+/// Prompts that are not known when a render begins. The session asks before each frame block, in order, on the thread
+/// that denoises.
+class PromptSource {
+ public:
+  virtual ~PromptSource() = default;
+
+  /// The prompt that takes effect at frame block `block`, in place of one planned there; none: the video continues as
+  /// planned. Must not wait, as denoising waits for it.
+  virtual std::optional<LivePrompt> at_block(int64_t block) = 0;
+};
+
 struct SessionInputs {
   std::vector<EncodedPrompt> prompts;  ///< by first_block, which is 0 for the first one
-  std::shared_ptr<PromptSource>
-      live;                       ///< prompts that arrive during the render, in place of those planned; may be null
-  at::Tensor negative_embedding;  ///< [1, L, C]; only with guidance
-  at::Tensor initial_latents;     ///< [1, F, C, H, W]; undefined: the video begins with the first rendered block
+  std::shared_ptr<PromptSource> live;  ///< prompts that arrive during the render; may be null
+  at::Tensor negative_embedding;       ///< [1, L, C]; only with guidance
+  at::Tensor initial_latents;          ///< [1, F, C, H, W]; undefined: the video begins with the first rendered block
   std::shared_ptr<const NoiseSource> noise;
 };
 

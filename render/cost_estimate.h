@@ -2,13 +2,27 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "pipeline/loaded_model.h"
 #include "render/cost_probe.h"
-#include "render/memory_estimate.h"
 #include "render/render_setup.h"
 
 namespace flashblock {
+
+/// One entry of the sum.
+struct MemoryPart {
+  std::string name;
+  int64_t bytes = 0;
+};
+
+struct MemoryEstimate {
+  std::vector<MemoryPart> host;    ///< while the video is rendered; on the CPU, tensors too
+  std::vector<MemoryPart> device;  ///< on the GPU; empty on the CPU
+  int64_t host_bytes = 0;          ///< peak: while prompts are encoded or while it is rendered
+  int64_t device_bytes = 0;
+};
 
 struct CostEstimate {
   double seconds = 0;      ///< to render with a loaded model, without encoding the prompts

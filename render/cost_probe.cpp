@@ -46,14 +46,6 @@ int64_t count_weights(const WeightStore& store, const std::string& prefix) {
   return count;
 }
 
-double timed(at::Device device, const auto& work) {
-  synchronize(device);
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  synchronize(device);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 double work_on(at::Device device, double work) { return device.is_cpu() ? work : work * kWorkOnGpu; }
 
 /// The video's frame size, halved until it has at most `most` tokens a frame.
@@ -74,21 +66,42 @@ int64_t small_tensor(const RenderSetup& setup, const VideoGeometry& tried) {
   return kKeptTensorBytes * tried.tokens_per_frame() / setup.geometry.tokens_per_frame();
 }
 
-/// Linear extrapolation from values at two sizes to a third.
-int64_t extrapolated(int64_t size, int64_t smaller, int64_t at_smaller, int64_t larger, int64_t at_larger) {
-  if (larger == smaller) return at_larger * size / larger;
-  const double slope = static_cast<double>(at_larger - at_smaller) / static_cast<double>(larger - smaller);
-  return at_larger + static_cast<int64_t>(slope * static_cast<double>(size - larger));
-}
-
-struct LayerRun {
-  double first = 0, next = 0, clean = 0;  // seconds
+/// What one size of a part of the model was measured to take.
+struct ProbeRun {
+  double seconds = 0;  // of a frame block
   int64_t state_bytes = 0, work_bytes = 0, small_bytes = 0;
 };
 
+/// Runs a part of the model on two small frames, the larger with `most` tokens, and extrapolates memory to the video's.
+/// Returns its time on the larger one, and that size.
+template <typename Run>
+std::pair<ProbeRun, VideoGeometry> extrapolate(const RenderSetup& setup, double most, const Run& run) {
+  const VideoGeometry larger = shrunk(setup.geometry, std::max(4.0, most));
+  const VideoGeometry smaller = shrunk(larger, static_cast<double>(larger.tokens_per_frame()) / 2);
+  const ProbeRun less = run(smaller);
+  ProbeRun more = run(larger);
+  const auto size = static_cast<double>(setup.geometry.tokens_per_frame());
+  const auto low = static_cast<double>(smaller.tokens_per_frame()),
+             high = static_cast<double>(larger.tokens_per_frame());
+  for (const auto bytes : {&ProbeRun::state_bytes, &ProbeRun::work_bytes, &ProbeRun::small_bytes}) {
+    const auto at_high = static_cast<double>(more.*bytes), at_low = static_cast<double>(less.*bytes);
+    const double slope = high == low ? at_high / high : (at_high - at_low) / (high - low);
+    more.*bytes += static_cast<int64_t>(slope * (size - high));
+  }
+  return {more, larger};
+}
+
+/// Noise in place of latents. Shape: [1, frames, channels, H, W].
+at::Tensor noise_of(int64_t frames, int64_t channels, const VideoGeometry& geometry, const LoadedModel& model) {
+  return SeededNoise(0)
+      .noise(0, 0, {1, frames, channels, geometry.latent_height(), geometry.latent_width()})
+      .to(model.device(), model.dtype());
+}
+
 /// Fills the window, then times the passes of one frame block.
-LayerRun run_layer(const VideoTransformer& transformer, const RenderSetup& setup, const VideoGeometry& geometry,
-                   at::Device device, at::ScalarType dtype) {
+ProbeRun run_layer(const VideoTransformer& transformer, const RenderSetup& setup, const VideoGeometry& geometry,
+                   const LoadedModel& model) {
+  const at::Device device = model.device();
   const Recipe& recipe = setup.config.model.recipe;
   const int64_t frames = recipe.frames_per_block, video = setup.plan.latent_frames();
   const TransformerConfig& config = transformer.config();
@@ -99,12 +112,9 @@ LayerRun run_layer(const VideoTransformer& transformer, const RenderSetup& setup
                           .sink_frames = recipe.sink_frames,
                           .max_frames = std::max(video, frames),
                           .attention = setup.config.attention},
-                         device, dtype);
+                         device, model.dtype());
   transformer.set_prompt(state, at::zeros({1, config.text_len, config.text_dim}));
-  const at::Tensor latents =
-      SeededNoise(0)
-          .noise(0, 0, {1, frames, config.in_channels, geometry.latent_height(), geometry.latent_width()})
-          .to(device, dtype);
+  const at::Tensor latents = noise_of(frames, config.in_channels, geometry, model);
   MemoryMeter meter(device, small_tensor(setup, geometry));
   int64_t start = 0;
   const int64_t window = recipe.window_frames < 0 ? kEnoughFrames : recipe.window_frames;
@@ -113,17 +123,19 @@ LayerRun run_layer(const VideoTransformer& transformer, const RenderSetup& setup
   meter.reset_peak();
   const int64_t before = meter.peak(), small_before = meter.peak_of_small(), state_before = state.bytes();
   const auto pass = [&](int64_t step) {
-    return timed(device, [&] { transformer.forward(latents, 500, start, Pass::denoise(step), state); });
+    return seconds_of(device, [&] { transformer.forward(latents, 500, start, Pass::denoise(step), state); });
   };
-  LayerRun run;
   pass(0);  // warms up
-  run.first = pass(0);
-  run.next = std::min(pass(1), pass(1));
-  run.state_bytes = state.bytes();
+  const double first = pass(0), next = std::min(pass(1), pass(1));
+  ProbeRun run{.state_bytes = state.bytes()};
   run.work_bytes = meter.peak() - before - (run.state_bytes - state_before);
   run.small_bytes = std::clamp<int64_t>(meter.peak_of_small() - small_before, 0, run.work_bytes);
-  run.clean = timed(device, clean);
+  run.seconds = first + static_cast<double>(recipe.denoising_passes() - 1) * next + seconds_of(device, clean);
   return run;
+}
+
+double layer_weights(const TransformerConfig& config) {
+  return static_cast<double>(config.dim * (6 * config.dim + 2 * config.ffn_dim));
 }
 
 /// Multiplications and additions of one pass of a layer: its time is proportional to them.
@@ -133,8 +145,7 @@ double layer_operations(const TransformerConfig& config, const RenderSetup& setu
   const int64_t seen = recipe.window_frames < 0 ? setup.plan.latent_frames()
                                                 : std::min(recipe.window_frames, setup.plan.latent_frames());
   const double keys = static_cast<double>(geometry.tokens_per_frame() * seen + config.text_len);
-  const double weights = static_cast<double>(config.dim * (6 * config.dim + 2 * config.ffn_dim));
-  return 2 * tokens * weights + 4 * tokens * keys * static_cast<double>(config.dim);
+  return 2 * tokens * layer_weights(config) + 4 * tokens * keys * static_cast<double>(config.dim);
 }
 
 void probe_layer(const RenderSetup& setup, const LoadedModel& model, CostProbe& probe) {
@@ -145,31 +156,17 @@ void probe_layer(const RenderSetup& setup, const LoadedModel& model, CostProbe& 
   });
   const auto transformer = VideoTransformer::load(*weights, config, model.device(), model.dtype());
   const Recipe& recipe = setup.config.model.recipe;
-  const double one_token = 2.0 * static_cast<double>(recipe.frames_per_block) *
-                           static_cast<double>(config.dim * (6 * config.dim + 2 * config.ffn_dim));
-  const VideoGeometry larger =
-      shrunk(setup.geometry, std::max(4.0, work_on(model.device(), kLayerOperations) / one_token));
-  const VideoGeometry smaller = shrunk(larger, static_cast<double>(larger.tokens_per_frame()) / 2);
-  const LayerRun less = run_layer(*transformer, setup, smaller, model.device(), model.dtype());
-  const LayerRun more = run_layer(*transformer, setup, larger, model.device(), model.dtype());
-  const auto scaled = [&](int64_t LayerRun::*bytes) {
-    return extrapolated(setup.geometry.tokens_per_frame(), smaller.tokens_per_frame(), less.*bytes,
-                        larger.tokens_per_frame(), more.*bytes);
-  };
-  probe.layer_state_bytes = scaled(&LayerRun::state_bytes);
-  probe.denoise_bytes = scaled(&LayerRun::work_bytes);
-  probe.denoise_small_bytes = scaled(&LayerRun::small_bytes);
-  const auto steps = static_cast<double>(recipe.unipc_steps > 0 ? recipe.unipc_steps : recipe.steps.size());
+  const double one_token = 2.0 * static_cast<double>(recipe.frames_per_block) * layer_weights(config);
+  const auto [run, larger] =
+      extrapolate(setup, work_on(model.device(), kLayerOperations) / one_token,
+                  [&](const VideoGeometry& geometry) { return run_layer(*transformer, setup, geometry, model); });
+  probe.layer_state_bytes = run.state_bytes;
+  probe.denoise_bytes = run.work_bytes;
+  probe.denoise_small_bytes = run.small_bytes;
   const double contexts = recipe.guidance_scale == 1.0 ? 1 : 2;
   const double grown = layer_operations(config, setup, setup.geometry) / layer_operations(config, setup, larger);
-  probe.denoise_seconds =
-      (more.first + (steps - 1) * more.next + more.clean) * grown * contexts * static_cast<double>(layers);
+  probe.denoise_seconds = run.seconds * grown * contexts * static_cast<double>(layers);
 }
-
-struct DecoderRun {
-  double seconds = 0;
-  int64_t state_bytes = 0, work_bytes = 0, small_bytes = 0;
-};
 
 /// Latent frames of a block that the decoder processes together at the video's size.
 int64_t frames_decoded_together(const RenderSetup& setup) {
@@ -177,37 +174,30 @@ int64_t frames_decoded_together(const RenderSetup& setup) {
                   latent_frames_together(setup.geometry.latent_height(), setup.geometry.latent_width()));
 }
 
-/// Whether one half of the decoder processes a block while the other processes the block before.
-bool decoded_by_two_stages(const LatentDecoder& decoder, const RenderSetup& setup, at::Device device) {
-  return setup.config.overlap && decoder_stages(device, at::get_num_threads(), decoder.parts()) == 2;
-}
-
-DecoderRun run_decoder(LatentDecoder& decoder, const RenderSetup& setup, const VideoGeometry& geometry,
-                       at::Device device, at::ScalarType dtype) {
-  const int64_t frames = frames_decoded_together(setup);
-  const at::Tensor latents =
-      SeededNoise(0)
-          .noise(0, 0, {1, frames, decoder.latent_channels(), geometry.latent_height(), geometry.latent_width()})
-          .to(device, dtype);
+ProbeRun run_decoder(LatentDecoder& decoder, const RenderSetup& setup, const VideoGeometry& geometry,
+                     const LoadedModel& model) {
+  const at::Device device = model.device();
+  const at::Tensor latents = noise_of(frames_decoded_together(setup), decoder.latent_channels(), geometry, model);
   MemoryMeter meter(device, small_tensor(setup, geometry));
   decoder.reset();
   const auto decode = [&] { to_rgb24(decoder.decode(latents)).cpu(); };
   decode();                        // warms up
   if (!device.is_cpu()) decode();  // as cuDNN plans again: the first frames of a video take another path
-  DecoderRun run{.state_bytes = decoder.state_bytes()};
+  ProbeRun run{.state_bytes = decoder.state_bytes()};
   meter.reset_peak();
   const int64_t before = meter.peak(), small_before = meter.peak_of_small();
   const auto measured = [&](const auto& work) {
     meter.reset_peak();
-    run.seconds += timed(device, work);
+    run.seconds += seconds_of(device, work);
     const int64_t bytes = meter.peak() - before;
     return std::pair(bytes, std::clamp<int64_t>(meter.peak_of_small() - small_before, 0, bytes));
   };
   LatentDecoder::HalfDecoded half;
   const auto [begin_bytes, begin_small] = measured([&] { half = decoder.begin(latents); });
   const auto [finish_bytes, finish_small] = measured([&] { to_rgb24(decoder.finish(half)).cpu(); });
-  run.work_bytes =
-      decoded_by_two_stages(decoder, setup, device) ? begin_bytes + finish_bytes : std::max(begin_bytes, finish_bytes);
+  // Whether one half of the decoder processes a block while the other processes the block before.
+  const bool two_stages = setup.config.overlap && decoder_stages(device, at::get_num_threads(), decoder.parts()) == 2;
+  run.work_bytes = two_stages ? begin_bytes + finish_bytes : std::max(begin_bytes, finish_bytes);
   run.small_bytes = std::max(begin_small, finish_small);  // memory that one half has freed is reused by the other
   return run;
 }
@@ -226,23 +216,17 @@ void probe_decoder(const RenderSetup& setup, const LoadedModel& model, CostProbe
   const double count = static_cast<double>(count_weights(*store, "decoder."));
   const double pixels_per_token = static_cast<double>(setup.geometry.width * setup.geometry.height) /
                                   static_cast<double>(setup.geometry.tokens_per_frame());
-  const VideoGeometry larger =
-      shrunk(setup.geometry, std::max(4.0, work_on(model.device(), kDecoderWork) / count / pixels_per_token));
-  const VideoGeometry smaller = shrunk(larger, static_cast<double>(larger.tokens_per_frame()) / 2);
-  const DecoderRun less = run_decoder(*decoder, setup, smaller, model.device(), model.dtype());
-  const DecoderRun more = run_decoder(*decoder, setup, larger, model.device(), model.dtype());
-  const auto scaled = [&](int64_t DecoderRun::*bytes) {
-    return extrapolated(setup.geometry.tokens_per_frame(), smaller.tokens_per_frame(), less.*bytes,
-                        larger.tokens_per_frame(), more.*bytes);
-  };
-  probe.decoder_state_bytes = scaled(&DecoderRun::state_bytes);
+  const auto [run, larger] =
+      extrapolate(setup, work_on(model.device(), kDecoderWork) / count / pixels_per_token,
+                  [&](const VideoGeometry& geometry) { return run_decoder(*decoder, setup, geometry, model); });
+  probe.decoder_state_bytes = run.state_bytes;
   // While the last frames of a block are decoded, the others exist as float32.
   const int64_t frames = setup.config.model.recipe.frames_per_block, together = frames_decoded_together(setup);
   const int64_t decoded =
       (frames - together) * setup.geometry.strides.time * setup.geometry.width * setup.geometry.height;
-  probe.decode_bytes = scaled(&DecoderRun::work_bytes) + 3 * decoded * static_cast<int64_t>(sizeof(float));
-  probe.decode_small_bytes = scaled(&DecoderRun::small_bytes);
-  probe.decode_seconds = more.seconds * static_cast<double>(setup.geometry.tokens_per_frame() * frames) /
+  probe.decode_bytes = run.work_bytes + 3 * decoded * static_cast<int64_t>(sizeof(float));
+  probe.decode_small_bytes = run.small_bytes;
+  probe.decode_seconds = run.seconds * static_cast<double>(setup.geometry.tokens_per_frame() * frames) /
                          static_cast<double>(larger.tokens_per_frame() * together);
 }
 

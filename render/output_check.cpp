@@ -64,9 +64,7 @@ void check_output_names(const RenderConfig& config) {
 
 void check_outputs(const RenderSetup& setup) {
   const RenderConfig& config = setup.config;
-  const VideoFormat format{
-      .width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder};
-  int64_t bytes = estimated_bytes(format, setup.plan.frames);
+  int64_t bytes = estimated_bytes(video_format(config), setup.plan.frames);
   // The recording holds its frames as float16, and so do the segments until it is written.
   if (!config.record.empty()) bytes += 2 * 3 * 2 * config.width * config.height * setup.plan.frames;
   check_video_can_be_written(config.output, existing_video(config),

@@ -22,14 +22,12 @@ double RenderPace::seconds_left(const RenderProgress& so_far) const {
 }
 
 std::string clock_text(double seconds) {
-  const auto total = static_cast<int64_t>(std::llround(seconds));
+  const long long total = std::llround(seconds);
   char text[32];
   if (total >= 3600) {
-    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", static_cast<long long>(total / 3600),
-                  static_cast<long long>(total / 60 % 60), static_cast<long long>(total % 60));
+    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", total / 3600, total / 60 % 60, total % 60);
   } else {
-    std::snprintf(text, sizeof text, "%lld:%02lld", static_cast<long long>(total / 60),
-                  static_cast<long long>(total % 60));
+    std::snprintf(text, sizeof text, "%lld:%02lld", total / 60, total % 60);
   }
   return text;
 }

@@ -8,7 +8,6 @@
 #include "core/error.h"
 #include "pipeline/loaded_model.h"
 #include "render/cost_estimate.h"
-#include "render/describe_video.h"
 #include "render/output_check.h"
 #include "render/video_render.h"
 #include "settings/config_identity.h"
@@ -38,27 +37,21 @@ struct Renderer::ModelInUse {
 
 namespace {
 
-/// The state of the video on disk. Sets `config` to resume it, or to replace another video if config.overwrite allows.
-/// Throws: ConfigError if it does not.
-VideoState resume_or_replace(RenderConfig& config, const VideoIdentity& identity) {
-  const bool may_replace = std::exchange(config.overwrite, false);
-  config.resume = true;
+/// Whether the video exists and is complete. With kResumeOrReplace, sets its configuration to resume what exists, or to
+/// replace another video. Throws: ConfigError if another video may not be replaced.
+bool is_complete(CheckedVideo& video, ExistingFiles existing) {
+  RenderConfig& config = video.setup.config;
+  const bool resume_or_replace = existing == ExistingFiles::kResumeOrReplace;
+  const bool may_replace = resume_or_replace && std::exchange(config.overwrite, false);
+  if (resume_or_replace) config.resume = true;
   try {
-    return find_video(config.output, identity);
+    return config.resume && find_video(config.output, video.identity) == VideoState::kComplete;
   } catch (const ConfigError&) {
     if (!may_replace) throw;
     config.overwrite = true;
     config.resume = false;
-    return VideoState::kAbsent;
+    return false;
   }
-}
-
-bool is_complete(CheckedVideo& video, ExistingFiles existing) {
-  RenderConfig& config = video.setup.config;
-  if (existing == ExistingFiles::kResumeOrReplace) {
-    return resume_or_replace(config, video.identity) == VideoState::kComplete;
-  }
-  return config.resume && find_video(config.output, video.identity) == VideoState::kComplete;
 }
 
 }  // namespace
@@ -90,7 +83,7 @@ CheckedVideo Renderer::check(const RenderConfig& config) {
                      .model_key = model_key(config),
                      .device = model.device(),
                      .dtype = model.dtype()};
-  video.identity = describe_video(video.setup, video.device, video.dtype, parts);
+  video.identity = identify_video(video.setup, video.device, video.dtype, parts);
   return video;
 }
 

@@ -149,8 +149,8 @@ void check_replayed_prompts(const RenderSetup& setup) {
 void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer) {
   validate(attention);
   if (attention.mode == AttentionConfig::Mode::kExact) return;
-  const int64_t steps = recipe.unipc_steps > 0 ? recipe.unipc_steps : static_cast<int64_t>(recipe.steps.size());
-  attention.refresh->check_sizes(attention, {.layers = transformer.layers, .heads = transformer.heads, .steps = steps});
+  attention.refresh->check_sizes(
+      attention, {.layers = transformer.layers, .heads = transformer.heads, .steps = recipe.denoising_passes()});
 }
 
 RenderSetup set_up_render(const RenderConfig& config, const TransformerConfig& transformer) {

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "core/error.h"
+#include "core/html_page.h"
 #include "render/sidecar.h"
 #include "settings/config_file.h"
 
@@ -20,10 +21,6 @@ constexpr const char* kSheet = "sheet";              // [n, H, W, 3] uint8: fram
 constexpr const char* kPromptFile = "prompts.json";  // in NAME.parts: live prompts
 constexpr const char* kPixels = "pixels";            // [T, 3, H, W] float16; only while the video is recorded
 
-VideoFormat format(const RenderConfig& config) {
-  return {.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder};
-}
-
 std::string draw_id() {
   std::random_device random;
   char text[40];
@@ -32,9 +29,9 @@ std::string draw_id() {
 }
 
 std::string prompts_json(const std::vector<TakenPrompt>& prompts) {
-  nlohmann::json list = nlohmann::json::array();
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const TakenPrompt& prompt : prompts) list.push_back({{"block", prompt.block}, {"prompt", prompt.text}});
-  return list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return json_text(list, 2);
 }
 
 ErrorContext start_over() { return {.key = "output", .remedies = {{"start over", "overwrite", "true"}}}; }
@@ -63,7 +60,7 @@ SegmentSink::SegmentSink(const RenderSetup& setup, const VideoIdentity& identity
       config_(setup.config),
       recorder_(recorder),
       observer_(observer),
-      writer_(config_.output, format(config_), existing_video(config_), setup.plan.frames),
+      writer_(config_.output, video_format(config_), existing_video(config_), setup.plan.frames),
       sheet_(setup.plan.frames, config_.fps),
       progress_{.blocks = setup.plan.blocks},
       identity_(identity) {
@@ -80,12 +77,7 @@ void SegmentSink::claim_folder(const VideoIdentity& wanted) {
   const std::filesystem::path parts = parts_folder(writer_.video());
   const bool begun = config_.resume && (!writer_.segments().empty() || std::filesystem::exists(parts / kIdentityFile));
   if (begun) {
-    const VideoIdentity there = read_unfinished_identity(writer_.video());
-    const std::string differences = difference(there, wanted);
-    if (!differences.empty()) {
-      throw ConfigError(parts.string() + " is another video (" + differences +
-                        "): continue with the settings of that one");
-    }
+    const VideoIdentity there = read_unfinished_identity(writer_.video(), wanted);
     identity_.id = there.id;
     taken_ = read_prompts(parts / kPromptFile);
     for (size_t i = 0; i < there.files.size(); ++i) identity_.files[i].sha256 = there.files[i].sha256;
@@ -94,7 +86,7 @@ void SegmentSink::claim_folder(const VideoIdentity& wanted) {
     std::filesystem::remove(parts / kPromptFile);  // of the video that is replaced
   }
   store_identity();
-  writer_.keep_file("configuration.yaml", config_yaml(told_config(config_)));
+  writer_.keep_file("configuration.yaml", config_yaml(published_config(config_)));
 }
 
 void SegmentSink::store_identity() {
@@ -125,7 +117,7 @@ void SegmentSink::store_prompt(const TakenPrompt& prompt) {
   writer_.keep_file(kPromptFile, prompts_json(taken_));
 }
 
-std::vector<at::Tensor> SegmentSink::take_up(const SessionInputs& inputs, at::ScalarType dtype) {
+std::vector<at::Tensor> SegmentSink::resume(const SessionInputs& inputs, at::ScalarType dtype) {
   std::vector<at::Tensor> finished;
   for (int64_t number = 0; number < static_cast<int64_t>(writer_.segments().size()); ++number) {
     const SegmentNote note = writer_.note(number);

@@ -1,4 +1,4 @@
-// Writes the frame blocks of a video to disk, and takes up those of an earlier run. Private to VideoRender.
+// Writes the frame blocks of a video to disk, and reads those of an earlier run. Private to VideoRender.
 #pragma once
 
 #include <map>
@@ -26,7 +26,7 @@ class SegmentSink : public FrameSink {
   /// Latents of the finished blocks, the given start's first, as RenderSession takes them. A block that does not fit is
   /// dropped with all after it. Call it once, before anything is written.
   /// Throws: ConfigError if the video is to be recorded and was begun without.
-  std::vector<at::Tensor> take_up(const SessionInputs& inputs, at::ScalarType dtype);
+  std::vector<at::Tensor> resume(const SessionInputs& inputs, at::ScalarType dtype);
 
   /// Live prompts that took effect in an earlier run, by block.
   const std::vector<TakenPrompt>& taken_prompts() const { return taken_; }

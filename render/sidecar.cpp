@@ -2,14 +2,16 @@
 
 #include <torch/headeronly/version.h>
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/atomic_file.h"
 #include "core/device.h"
+#include "core/html_page.h"
 #include "core/memory_meter.h"
 #include "media/video_format.h"
-#include "render/describe_video.h"
 #include "settings/config_file.h"
 #include "settings/config_identity.h"
 
@@ -33,6 +35,12 @@ Json work(const RenderCounts& counts) {
           {"external_attentions_reused", counts.transformer.external_reused},
           {"evicted_latent_frames", counts.evicted_frames},
           {"cache_bytes", counts.state_bytes}};
+}
+
+/// Whether the file holds weights of the model.
+bool is_weights(const IdentityFile& file) {
+  constexpr std::array kRoles = {"transformer", "text_encoder", "vae", "lora"};
+  return std::find(kRoles.begin(), kRoles.end(), file.role) != kRoles.end();
 }
 
 Json weights(const VideoIdentity& identity) {
@@ -63,18 +71,18 @@ Json video_summary(const CheckedVideo& video, const RenderResult& result) {
 
 }  // namespace
 
-RenderConfig told_config(RenderConfig config) {
+RenderConfig published_config(RenderConfig config) {
   config.overwrite = config.resume = false;
   return without_secrets(std::move(config));
 }
 
 std::map<std::string, std::string> video_tags(const RenderConfig& config) {
-  const RenderConfig told = told_config(config);
+  const RenderConfig published = published_config(config);
   std::map<std::string, std::string> tags = {{"seed", std::to_string(*config.seed)},
                                              {"model", config.model.name},
                                              {"program", "flashblock " FLASHBLOCK_VERSION},
-                                             {"configuration", config_yaml(told, PathStyle::kPublic)}};
-  if (!told.prompt.empty()) tags["prompt"] = told.prompt;
+                                             {"configuration", config_yaml(published, PathStyle::kPublic)}};
+  if (!published.prompt.empty()) tags["prompt"] = published.prompt;
   return tags;
 }
 
@@ -89,7 +97,7 @@ void write_sidecar(const CheckedVideo& video, const RenderResult& result, const 
       {"program", "flashblock " FLASHBLOCK_VERSION},
       {"versions", {{"libtorch", TORCH_VERSION}, {"media", media_library_versions()}}},
       {"video", video_summary(video, result)},
-      {"configuration", config_json(told_config(result.config))},
+      {"configuration", config_json(published_config(result.config))},
       {"device", video.device.str()},
       {"dtype", dtype_name(video.dtype)},
       {"weights", weights(video.identity)},
@@ -99,8 +107,7 @@ void write_sidecar(const CheckedVideo& video, const RenderResult& result, const 
       {"work", work(result.counts)},
       {"peak_memory_bytes", {{"host", peak_memory_bytes()}, {"device", peak_device_memory_bytes(video.device)}}},
   };
-  write_file_atomically(sidecar_file(result.config.output),
-                        json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_file_atomically(sidecar_file(result.config.output), json_text(json, 2));
 }
 
 }  // namespace flashblock

@@ -13,7 +13,7 @@ namespace flashblock {
 
 /// The configuration as it is published: without the prompts if `metadata` is off, and without `overwrite` and
 /// `resume`, which say nothing about the video.
-RenderConfig told_config(RenderConfig config);
+RenderConfig published_config(RenderConfig config);
 
 /// The video's metadata: prompt, seed, model, program and configuration.
 std::map<std::string, std::string> video_tags(const RenderConfig& config);

@@ -1,6 +1,8 @@
 #include "render/video_identity.h"
 
+#include <ATen/Parallel.h>
 #include <sys/stat.h>
+#include <torch/headeronly/version.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,8 +12,14 @@
 #include <optional>
 #include <sstream>
 
+#include "core/device.h"
 #include "core/error.h"
+#include "core/html_page.h"
 #include "core/sha256.h"
+#include "render/sidecar.h"
+#include "settings/config_file.h"
+#include "settings/config_identity.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
@@ -114,10 +122,7 @@ void refuse_another(const std::string& what, const std::string& differences) {
                     start_over_or_rename());
 }
 
-}  // namespace
-
-const char* const kIdentityFile = "video.json";
-
+/// A file as it is on disk now, without its checksum. Throws: MediaError if it cannot be read.
 IdentityFile identity_file(const std::string& role, const fs::path& file) {
   struct stat status {};
   if (::stat(file.c_str(), &status) != 0) {
@@ -127,6 +132,86 @@ IdentityFile identity_file(const std::string& role, const fs::path& file) {
           .file = file,
           .bytes = static_cast<uintmax_t>(status.st_size),
           .modified_ns = int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+/// Where checksums are kept from run to run; holds nothing if the configuration says so.
+FileCache checksum_cache(const RenderConfig& config) {
+  constexpr int64_t kMostBytes = 1 << 20;  // thousands of files
+  return FileCache(config.cache ? user_cache_folder("checksums") : fs::path(), kMostBytes);
+}
+
+class FileList {
+ public:
+  FileList(const ModelDescription& model, const std::vector<ModelPart>& parts) : model_(model), parts_(parts) {}
+
+  void add(const std::string& role, const fs::path& file) {
+    if (!file.empty()) files.push_back(identity_file(role, file));
+  }
+  void add_weights(ModelPart part, const std::string& role, const WeightsFile& weights) {
+    if (!needed(part)) return;
+    const auto store = WeightStore::open(weights.path, weights.entry);
+    for (const fs::path& file : store->files()) add(role, file);
+  }
+  void add_model() {
+    add_weights(ModelPart::kTransformer, "transformer", model_.transformer);
+    const auto& path = model_.transformer.path;
+    const auto beside = (fs::is_directory(path) ? path : path.parent_path()) / "config.json";
+    const bool named = !model_.transformer_config.empty();
+    if (named || fs::exists(beside)) add("transformer.config", named ? model_.transformer_config : beside);
+    add_weights(ModelPart::kTextEncoder, "text_encoder", model_.text_encoder);
+    if (needed(ModelPart::kTokenizer)) add("tokenizer", model_.tokenizer);
+    add_weights(ModelPart::kVae, "vae", model_.vae);
+    for (const LoraFile& lora : model_.lora) add_weights(ModelPart::kTransformer, "lora", {lora.path, lora.entry});
+  }
+
+  std::vector<IdentityFile> files;
+
+ private:
+  bool needed(ModelPart part) const { return std::find(parts_.begin(), parts_.end(), part) != parts_.end(); }
+
+  const ModelDescription& model_;
+  const std::vector<ModelPart>& parts_;
+};
+
+void add_model_choices(const ModelDescription& model, VideoIdentity& identity) {
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) identity.facts.emplace_back(name, value);
+  };
+  add("transformer.weights", model.transformer.entry);
+  add("text_encoder.weights", model.text_encoder.entry);
+  add("vae.weights", model.vae.entry);
+  for (const LoraFile& lora : model.lora) add("lora", lora.entry + " x " + std::to_string(lora.scale));
+}
+
+}  // namespace
+
+const char* const kIdentityFile = "video.json";
+
+VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::ScalarType dtype,
+                             const std::vector<ModelPart>& parts) {
+  const RenderConfig& config = setup.config;
+  VideoIdentity identity;
+  identity.facts = {{"program", "flashblock " FLASHBLOCK_VERSION},
+                    {"libtorch", TORCH_VERSION},
+                    {"media libraries", media_library_versions()},
+                    {"device", describe_device(device)},
+                    {"dtype", dtype_name(dtype)}};
+  if (device.is_cpu()) identity.facts.emplace_back("threads", std::to_string(at::get_num_threads()));
+  identity.facts.emplace_back("frames", std::to_string(setup.plan.frames));
+  for (auto& fact : identity_facts(config)) identity.facts.push_back(std::move(fact));
+  add_model_choices(config.model, identity);
+
+  FileList list(config.model, parts);
+  list.add_model();
+  for (const auto& [key, file] : identity_files(config)) list.add(key, file);
+  identity.files = std::move(list.files);
+  return identity;
+}
+
+std::shared_ptr<const FileChecksums> start_checksums(const VideoIdentity& identity, const RenderConfig& config) {
+  std::vector<fs::path> files;
+  for (const IdentityFile& file : identity.files) files.push_back(file.file);
+  return std::make_shared<FileChecksums>(std::move(files), checksum_cache(config));
 }
 
 std::string identity_json(const VideoIdentity& identity) {
@@ -141,12 +226,7 @@ std::string identity_json(const VideoIdentity& identity) {
                      {"modified_ns", file.modified_ns},
                      {"sha256", known ? checksum_of(identity, i) : ""}});
   }
-  const Json json = {{"id", identity.id}, {"facts", facts}, {"files", files}};
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-VideoIdentity parse_identity(const std::string& json, const std::string& where) {
-  return from_json(Json::parse(json, nullptr, /*allow_exceptions=*/false), where);
+  return json_text({{"id", identity.id}, {"facts", facts}, {"files", files}}, 2);
 }
 
 std::string difference(const VideoIdentity& there, const VideoIdentity& here) {
@@ -168,13 +248,16 @@ std::string difference(const VideoIdentity& there, const VideoIdentity& here) {
   return text;
 }
 
-VideoIdentity read_unfinished_identity(const fs::path& video) {
+VideoIdentity read_unfinished_identity(const fs::path& video, const VideoIdentity& wanted) {
   const fs::path file = parts_folder(video) / kIdentityFile;
-  return from_json(read_json(file), fs::exists(file) ? file.string() : parts_folder(video).string());
+  const std::string parts = parts_folder(video).string();
+  VideoIdentity there = from_json(read_json(file), fs::exists(file) ? file.string() : parts);
+  refuse_another(parts, difference(there, wanted));
+  return there;
 }
 
 VideoIdentity read_complete_identity(const fs::path& video) {
-  const fs::path sidecar = fs::path(video).replace_extension(".json");
+  const fs::path sidecar = sidecar_file(video);
   const Json json = read_json(sidecar);
   const bool stated = json.is_object() && json.contains("identity");
   return from_json(stated ? json["identity"] : Json(), video.string() + " is complete, but " + sidecar.string());
@@ -185,7 +268,7 @@ VideoState find_video(const fs::path& video, const VideoIdentity& wanted) {
   if (state == VideoState::kUnfinished) {
     const bool begun =
         fs::exists(parts_folder(video) / kIdentityFile) || fs::exists(parts_folder(video) / "000000.m4s");
-    if (begun) refuse_another(parts_folder(video).string(), difference(read_unfinished_identity(video), wanted));
+    if (begun) read_unfinished_identity(video, wanted);
   }
   if (state == VideoState::kComplete) {
     refuse_another(video.string(), difference(read_complete_identity(video), wanted));

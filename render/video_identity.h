@@ -1,6 +1,9 @@
 // What a video's bits depend on, stored with it so that it is only resumed as what it was begun as.
 #pragma once
 
+#include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -10,6 +13,8 @@
 
 #include "core/file_checksum.h"
 #include "media/video_writer.h"
+#include "render/render_setup.h"
+#include "settings/model_file.h"
 
 namespace flashblock {
 
@@ -35,14 +40,17 @@ struct VideoIdentity {
   std::shared_ptr<const FileChecksums> checksums;
 };
 
-/// A file as it is on disk now, without its checksum. Throws: MediaError if it cannot be read.
-IdentityFile identity_file(const std::string& role, const std::filesystem::path& file);
+/// The identity of a video on this machine, with the files of those `parts` of its model, without their checksums.
+/// Throws: Error for files that cannot be read.
+VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::ScalarType dtype,
+                             const std::vector<ModelPart>& parts);
+
+/// Starts to compute the checksums of its files in the background; `config.cache` says whether to use and extend the
+/// user's cache of them.
+std::shared_ptr<const FileChecksums> start_checksums(const VideoIdentity& identity, const RenderConfig& config);
 
 /// The identity as JSON, with the checksums that are known by now.
 std::string identity_json(const VideoIdentity& identity);
-
-/// Throws: ConfigError, naming `where`, if the text is no identity.
-VideoIdentity parse_identity(const std::string& json, const std::string& where);
 
 /// The differences, for a message: "seed: 7 there, 8 here"; empty if the two are the same. Files with equal size and
 /// time of change are taken for the same; otherwise checksums decide, and are waited for.
@@ -51,8 +59,9 @@ std::string difference(const VideoIdentity& there, const VideoIdentity& here);
 /// `video.json` in NAME.parts.
 extern const char* const kIdentityFile;
 
-/// The identity of the unfinished video in NAME.parts. Throws: ConfigError if it is missing or damaged.
-VideoIdentity read_unfinished_identity(const std::filesystem::path& video);
+/// The identity of the unfinished video in NAME.parts. Throws: ConfigError if it is missing or damaged, or differs from
+/// the `wanted` one.
+VideoIdentity read_unfinished_identity(const std::filesystem::path& video, const VideoIdentity& wanted);
 
 /// The identity that NAME.json states for a complete video. Throws: ConfigError if it is missing or damaged.
 VideoIdentity read_complete_identity(const std::filesystem::path& video);

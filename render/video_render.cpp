@@ -6,7 +6,6 @@
 #include "media/video_writer.h"
 #include "pipeline/live_prompt_encoder.h"
 #include "pipeline/render_line.h"
-#include "render/describe_video.h"
 #include "render/session_setup.h"
 #include "render/sidecar.h"
 
@@ -33,7 +32,9 @@ RenderResult VideoRender::run(const std::stop_token& stop) {
   if (options_.prompts && !setup_.replay) inputs_.live = live_prompts();
   const bool recording = !setup_.config.record.empty();
   if (recording) inputs_.noise = recorder_.record_noise(inputs_.noise);
-  FinishedPart finished = resume();
+  FinishedPart finished;
+  if (sink_) finished.latents = sink_->resume(inputs_, model_.dtype());
+  resumed_blocks_ = progress().block;
   if (resumed_blocks_ < setup_.plan.blocks || recording) {
     std::stop_source either;
     const std::stop_callback on_stop(stop, [&] { either.request_stop(); });
@@ -54,13 +55,6 @@ RenderResult VideoRender::run(const std::stop_token& stop) {
 }
 
 void VideoRender::open_sink() { sink_ = std::make_unique<SegmentSink>(setup_, video_.identity, recorder_, observer_); }
-
-FinishedPart VideoRender::resume() {
-  FinishedPart finished;
-  if (sink_) finished.latents = sink_->take_up(inputs_, model_.dtype());
-  resumed_blocks_ = progress().block;
-  return finished;
-}
 
 std::shared_ptr<PromptSource> VideoRender::live_prompts() {
   const auto encode = [this](const std::string& text) {
@@ -103,7 +97,7 @@ void VideoRender::shorten() {
   // Neither has what it needs of a video that ends here: a recording holds the noise of the next frame block, too.
   setup_.config.record.clear();
   setup_.config.contact_sheet.clear();
-  VideoIdentity shorter = describe_video(setup_, video_.device, video_.dtype, needed_parts(setup_.config));
+  VideoIdentity shorter = identify_video(setup_, video_.device, video_.dtype, needed_parts(setup_.config));
   shorter.checksums = video_.identity.checksums;
   video_.identity = std::move(shorter);
 }

@@ -24,8 +24,6 @@ class VideoRender {
  private:
   const RenderProgress& progress() const { return sink_ ? sink_->progress() : nothing_yet_; }
   void open_sink();
-  /// Takes up what an earlier run finished.
-  FinishedPart resume();
   /// Live prompts, each stored with the unfinished video before it takes effect.
   std::shared_ptr<PromptSource> live_prompts();
   void run_session(FinishedPart finished, const std::stop_token& stop);

@@ -52,7 +52,7 @@ void check_config(const RenderConfig& config) {
   if (config.resume && config.overwrite) {
     throw ConfigError("resume and overwrite: unfinished work is either continued or replaced");
   }
-  VideoFormat{.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder}.validate();
+  video_format(config).validate();
 }
 
 /// Calls `write(group, key, setting, value)` for every setting that is written.

@@ -58,6 +58,11 @@ struct RenderConfig : VideoDefaults {
   }
 };
 
+/// The video's frames and their encoding.
+inline VideoFormat video_format(const RenderConfig& config) {
+  return {.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder};
+}
+
 /// What happens to an existing video, or unfinished work, under the name of this one.
 inline ExistingVideo existing_video(const RenderConfig& config) {
   if (config.overwrite) return ExistingVideo::kReplace;

@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "batch/batch_folder.h"
-#include "batch/batch_pages.h"
 #include "batch/batch_report.h"
 #include "batch/board.h"
 #include "batch/job_check.h"

@@ -7,7 +7,6 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "batch/finished_video.h"
 #include "core/error.h"
 #include "tests/support/error_text.h"
 #include "tests/support/temporary_folder.h"

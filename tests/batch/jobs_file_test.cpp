@@ -115,9 +115,9 @@ TEST_F(JobsFile, CsvFaultsNameTheLine) {
   EXPECT_THAT(fault("prompt,seed\na,1\nb\n"), HasSubstr("list.csv:3: found 1 cells, wanted 2"));
   EXPECT_THAT(fault("prompt\n\"a\n\nb\n"), HasSubstr("list.csv:2: a cell begins with a quote"));
   EXPECT_THAT(fault("prompt\n\"a\"b\n"), HasSubstr("list.csv:2: text after a closing quote"));
-  EXPECT_THAT(fault("prompt,prompt\na,b\n"), HasSubstr("list.csv:1: column prompt is there twice"));
+  EXPECT_THAT(fault("prompt,prompt\na,b\n"), HasSubstr("list.csv:1: column prompt appears twice"));
   EXPECT_THAT(fault(""), HasSubstr("list.csv:1: the list is empty"));
-  EXPECT_THAT(fault("prompt\n"), HasSubstr("there is no prompt"));
+  EXPECT_THAT(fault("prompt\n"), HasSubstr("the list is empty, wanted prompts"));
   EXPECT_THAT(error_text<ConfigError>([&] { read_prompt_list(folder_ / "gone.txt"); }), HasSubstr("gone.txt"));
 }
 
@@ -141,17 +141,17 @@ TEST_F(JobsFile, AWrongJobIsAFaultAndTheOthersStay) {
                             HasSubstr(text));
   };
   EXPECT_THAT(faults, ElementsAre(Pair("good", ""), Pair("jobs[1]", at(3, "the key name is missing")),
-                                  Pair("jobs[2]", at(4, "the name good is taken")),
-                                  Pair("jobs[3]", at(5, "wanted a name for files")), Pair("both", at(6, "seeds too")),
-                                  Pair("none", at(7, "an empty list")), Pair("list", at(8, "gone.txt")),
-                                  Pair("place", at(9, "found {nmae}")), Pair("jobs[8]", at(10, "wanted a mapping")),
-                                  Pair("last", "")));
+                                  Pair("jobs[2]", at(4, "the name good is already used")),
+                                  Pair("jobs[3]", at(5, "wanted a name for files")),
+                                  Pair("both", at(6, "found seed and seeds")), Pair("none", at(7, "an empty list")),
+                                  Pair("list", at(8, "gone.txt")), Pair("place", at(9, "found {nmae}")),
+                                  Pair("jobs[8]", at(10, "wanted a mapping")), Pair("last", "")));
 }
 
 TEST_F(JobsFile, AFileOfNoUseIsRefused) {
   const auto fault = [&](const std::string& text) { return error_text<ConfigError>([&] { videos(text); }); };
   EXPECT_THAT(fault("defaults: {seconds: 1}\n"), HasSubstr("the key jobs is missing"));
-  EXPECT_THAT(fault("jobs: []\n"), HasSubstr("jobs.yaml:1: jobs: there is no job"));
+  EXPECT_THAT(fault("jobs: []\n"), HasSubstr("jobs.yaml:1: jobs: found an empty list"));
   EXPECT_THAT(fault("jobs: [{name: a}]\njob: 1\n"), HasSubstr("jobs.yaml:2: job: unknown key, did you mean jobs?"));
   EXPECT_THAT(fault("defaults:\n  secnds: 3\njobs: [{name: a}]\n"),
               HasSubstr("jobs.yaml:2: defaults.secnds: unknown key, did you mean seconds?"));

@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #include "core/error.h"
-#include "pipeline/prompt_source.h"
+#include "pipeline/session_inputs.h"
 #include "tests/support/recorded_video.h"
 #include "tests/support/tensor_matchers.h"
 
