@@ -1,5 +1,6 @@
 #include "app/info_command.h"
 
+#include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -7,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "app/memory_text.h"
 #include "core/device.h"
 #include "core/error.h"
 #include "models/checkpoint_info.h"
@@ -15,7 +15,6 @@
 #include "render/render.h"
 #include "settings/config_file.h"
 #include "settings/model_file.h"
-#include "settings/model_search.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
@@ -139,6 +138,24 @@ int print_model_file(const std::filesystem::path& file, const InfoRequest& reque
 }
 
 }  // namespace
+
+std::string megabytes(int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / 1e6);
+  return text;
+}
+
+std::string memory_text(const MemoryEstimate& memory, const std::string& front) {
+  std::string text = front + "expected memory: " + megabytes(memory.host_bytes);
+  if (!memory.device.empty()) text += ", and " + megabytes(memory.device_bytes) + " on the GPU";
+  text += "\n";
+  const auto add = [&](const char* where, const MemoryPart& part) {
+    text += front + "  " + where + part.name + ": " + megabytes(part.bytes) + "\n";
+  };
+  for (const MemoryPart& part : memory.host) add("", part);
+  for (const MemoryPart& part : memory.device) add("on the GPU, ", part);
+  return text;
+}
 
 int run_info(const InfoRequest& request) {
   const std::filesystem::path path = find_model(request.model);

@@ -9,7 +9,7 @@
 #include "app/redundancy_command.h"
 #include "app/render_command.h"
 #include "app/serve_command.h"
-#include "app/setting_options.h"
+#include "app/config_options.h"
 #include "batch/worker_main.h"
 #include "core/error_report.h"
 

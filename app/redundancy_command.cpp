@@ -5,7 +5,6 @@
 
 #include "analysis/embedded_files.h"
 #include "analysis/redundancy_report.h"
-#include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
 #include "core/device.h"

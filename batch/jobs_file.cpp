@@ -7,7 +7,7 @@
 #include "batch/job_names.h"
 #include "batch/prompt_list.h"
 #include "core/error.h"
-#include "settings/config_reader.h"
+#include "settings/config_file.h"
 #include "settings/settings_table.h"
 
 namespace flashblock {

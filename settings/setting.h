@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -60,6 +61,8 @@ struct SettingOption {
   std::string help;   ///< of a flag that sets false; empty: the setting's
   /// Makes the value from all occurrences of an option that may be repeated; unset: it may not. Throws: ConfigError.
   std::function<SettingValue(const std::vector<std::string>&)> collect;
+  /// The occurrences that `collect` would make `value` from.
+  std::function<std::vector<std::string>(const SettingValue& value)> spread;
 };
 
 /// What a key means for a video.
@@ -99,6 +102,7 @@ SettingValue setting_value(double value);
 SettingValue setting_value(const std::vector<double>& values);
 inline SettingValue setting_value(const std::filesystem::path& value) { return value.string(); }
 SettingValue setting_value(const std::vector<PromptChange>& timeline);
+SettingValue setting_value(const std::shared_ptr<const RefreshGate>& gate);  ///< its file
 template <typename T>
 SettingValue setting_value(const std::optional<T>& value) {
   return value ? SettingValue(*value) : SettingValue();
@@ -130,11 +134,17 @@ SettingField make_field(SettingKind kind, std::string values, Field field, Read 
           .public_name = {}};
 }
 
-template <typename Field>
-SettingField boolean(Field field) {
-  return make_field(SettingKind::kPlain, "true or false", field,
-                    [](const YamlValue& value, const auto&) { return value.boolean(); });
+/// A field that `read`, a member of YamlValue, reads.
+template <typename Field, typename Value>
+SettingField plain(Field field, const std::string& values, Value (YamlValue::*read)() const) {
+  return make_field(SettingKind::kPlain, values, field,
+                    [=](const YamlValue& value, const auto&) { return (value.*read)(); });
 }
+
+SettingField boolean(auto field) { return plain(field, "true or false", &YamlValue::boolean); }
+SettingField positive_number(auto field) { return plain(field, "a number above 0", &YamlValue::positive_number); }
+/// A word that is checked where it is used.
+SettingField name(auto field, const std::string& values) { return plain(field, values, &YamlValue::text); }
 
 template <typename Field>
 SettingField integer(Field field, int64_t least, int64_t most = std::numeric_limits<int64_t>::max()) {
@@ -146,19 +156,6 @@ template <typename Field>
 SettingField number(Field field, double least, double most) {
   return make_field(SettingKind::kPlain, number_words(least, most), field,
                     [=](const YamlValue& value, const auto&) { return value.number(least, most); });
-}
-
-template <typename Field>
-SettingField positive_number(Field field) {
-  return make_field(SettingKind::kPlain, "a number above 0", field,
-                    [](const YamlValue& value, const auto&) { return value.positive_number(); });
-}
-
-/// A word that is checked where it is used.
-template <typename Field>
-SettingField name(Field field, const std::string& values) {
-  return make_field(SettingKind::kPlain, values, field,
-                    [](const YamlValue& value, const auto&) { return value.text(); });
 }
 
 /// Free text; no value (`key:`) is an empty text.

@@ -1,5 +1,6 @@
 #include "settings/setting_fields.h"
 
+#include <charconv>
 #include <fstream>
 #include <sstream>
 #include <tuple>
@@ -48,6 +49,42 @@ std::vector<double> read_steps(const YamlValue& value) {
 
 }  // namespace
 
+SettingValue setting_value(double value) {
+  char text[64];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  return SettingValue::parse(std::string(text, end));
+}
+
+SettingValue setting_value(const std::vector<double>& values) {
+  SettingValue list = SettingValue::array();
+  for (const double value : values) list.push_back(setting_value(value));
+  return list;
+}
+
+SettingValue setting_value(const std::vector<PromptChange>& timeline) {
+  SettingValue list = SettingValue::array();
+  for (const PromptChange& change : timeline) {
+    list.push_back({{"at", setting_value(change.seconds)}, {"prompt", change.prompt}});
+  }
+  return list;
+}
+
+SettingValue setting_value(const std::shared_ptr<const RefreshGate>& gate) {
+  return gate ? SettingValue(gate->name) : SettingValue();
+}
+
+std::string choice_words(const std::function<void(std::string_view)>& parse) {
+  constexpr std::string_view kList = "possible are ";
+  try {
+    parse("");
+  } catch (const ConfigError& error) {
+    const std::string_view complaint = error.what();
+    const size_t list = complaint.find(kList);
+    if (list != complaint.npos) return std::string(complaint.substr(list + kList.size()));
+  }
+  return "a name";
+}
+
 SettingField prompt() {
   return make_field(SettingKind::kText, "text", field(&RenderConfig::prompt),
                     [](const YamlValue& value, const fs::path&) { return checked_prompt(value, value.text()); });
@@ -80,11 +117,19 @@ SettingValue collect_changes(const std::vector<std::string>& changes) {
   for (const std::string& text : changes) {
     const auto equals = text.find('=');
     if (equals == std::string::npos || equals == 0) {
-      throw ConfigError("--prompt-at: found '" + text + "', wanted SECONDS=TEXT, such as '20=the rain stops'");
+      throw ConfigError("found '" + text + "', wanted SECONDS=TEXT, such as '20=the rain stops'");
     }
     timeline.push_back({{"at", text.substr(0, equals)}, {"prompt", text.substr(equals + 1)}});
   }
   return timeline;
+}
+
+std::vector<std::string> spread_changes(const SettingValue& timeline) {
+  std::vector<std::string> changes;
+  for (const SettingValue& change : timeline) {
+    changes.push_back(change.at("at").dump() + "=" + change.at("prompt").get<std::string>());
+  }
+  return changes;
 }
 
 SettingField seconds() {
@@ -103,7 +148,13 @@ SettingField size() {
                      RenderConfig& config) { std::tie(config.width, config.height) = value.frame_size(); },
           .write = [](const RenderConfig& config) -> SettingValue {
             return std::to_string(config.width) + "x" + std::to_string(config.height);
-          }};
+          },
+          .reset =
+              [](RenderConfig& config) {
+                const VideoDefaults defaults;
+                std::tie(config.width, config.height) = std::pair(defaults.width, defaults.height);
+              },
+          .public_name = {}};
 }
 
 SettingField model() {
@@ -115,17 +166,11 @@ SettingField model() {
 }
 
 SettingField gate() {
-  return {.kind = SettingKind::kInputFile,
-          .values = "a file that `analyze redundancy --gate` wrote for this model and number of steps",
-          .read =
-              [](const YamlValue& value, const fs::path& folder, RenderConfig& config) {
-                config.attention.gate =
-                    std::make_shared<RefreshGate>(read_gate_file(fs::absolute(folder / value.text())));
-              },
-          .write =
-              [](const RenderConfig& config) {
-                return config.attention.gate ? SettingValue(config.attention.gate->name) : SettingValue();
-              }};
+  return make_field(
+      SettingKind::kInputFile, "a file that `analyze redundancy --gate` wrote for this model and number of steps",
+      field(&RenderConfig::attention, &AttentionConfig::gate), [](const YamlValue& value, const fs::path& folder) {
+        return std::make_shared<RefreshGate>(read_gate_file(fs::absolute(folder / value.text())));
+      });
 }
 
 SettingField window_frames() {

@@ -11,9 +11,10 @@ namespace flashblock::fields {
 SettingField prompt();
 SettingField prompt_file();  ///< sets the prompt, and is not written
 SettingField timeline();
-/// The timeline that occurrences of --prompt-at give, SECONDS=TEXT each. Throws: ConfigError.
+/// The timeline that SECONDS=TEXT, repeated, stands for. Throws: ConfigError.
 SettingValue collect_changes(const std::vector<std::string>& changes);
-SettingField seconds();  ///< replaces a length in frames
+std::vector<std::string> spread_changes(const SettingValue& timeline);  ///< the inverse
+SettingField seconds();                                                 ///< replaces a length in frames
 SettingField size();
 /// Written only: the model is read before all other keys, since it brings its recipe and its defaults.
 SettingField model();

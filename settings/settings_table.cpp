@@ -1,9 +1,8 @@
-#include "attention/refresh_policy.h"
 #include "settings/settings_table.h"
 
-#include <stdexcept>
 #include <utility>
 
+#include "attention/refresh_policy.h"
 #include "settings/setting_fields.h"
 
 namespace flashblock {
@@ -51,7 +50,7 @@ std::vector<Setting> video_settings() {
            .excludes_reason = "there are two prompts, here and in prompt: give one of them"}),
       row("timeline", timeline(),
           "The prompt changes at the frame block that contains this time; the option may be repeated",
-          {{"--prompt-at"}, kPrompt, "SECONDS=TEXT", "", "", collect_changes}, {.secret = true}),
+          {{"--prompt-at"}, kPrompt, "SECONDS=TEXT", "", "", collect_changes, spread_changes}, {.secret = true}),
       row("seconds", seconds(), "Length of what is rendered: rounded up to whole frame blocks, then cut",
           {{"--seconds"}, kVideo, "S"},
           {.identity = IdentityRole::kResolved, .model_default = true, .is_in_use = has_no_frames}),
@@ -211,11 +210,11 @@ std::vector<Setting>& rows() {
 
 const std::vector<Setting>& settings_table() { return rows(); }
 
-const Setting& find_setting(const std::string& name) {
+const Setting* find_setting(const std::string& name) {
   for (const Setting& setting : rows()) {
-    if (setting.name == name) return setting;
+    if (setting.name == name) return &setting;
   }
-  throw std::logic_error("there is no setting " + name);
+  return nullptr;
 }
 
 std::pair<std::string, std::string> split_key(const std::string& name) {

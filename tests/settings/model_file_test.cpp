@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "core/error.h"
-#include "settings/config_reader.h"
+#include "settings/config_file.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flashblock {
