@@ -43,6 +43,11 @@ function(flashblock_own_options source)
   set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${ARGN}" SKIP_PRECOMPILE_HEADERS ON)
 endfunction()
 
+# flashblock_compile_alone(<source>...): tests with helpers that are named like those of another test of the folder.
+function(flashblock_compile_alone)
+  set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+endfunction()
+
 function(flashblock_settings target)
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${flashblock_warnings}>)
@@ -87,7 +92,7 @@ function(flashblock_add_test folder)
   flashblock_settings(${target})
   flashblock_use_precompiled(${target} flashblock_tests_precompiled)
   flashblock_optimize_less(${target})
-  set_target_properties(${target} PROPERTIES UNITY_BUILD OFF)  # helpers of two tests may have one name
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${FLASHBLOCK_UNITY} UNITY_BUILD_BATCH_SIZE 8)
   set(TEST_PROGRAM $<TARGET_FILE:${target}>)
   set(TEST_FOLDER ${folder})
   set(TEST_EACH ${arg_EACH})

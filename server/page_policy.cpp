@@ -1,7 +1,8 @@
+#include "server/page_policy.h"
+
 #include <cstdint>
 
 #include "core/sha256.h"
-#include "server/embedded_files.h"
 
 namespace flashblock {
 namespace {

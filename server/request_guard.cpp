@@ -10,7 +10,8 @@
 #include "core/error.h"
 #include "core/sha256.h"
 #include "server/api_error.h"
-#include "server/embedded_files.h"
+#include "server/page_policy.h"
+#include "server/server_pages.h"
 
 namespace flashblock {
 namespace {

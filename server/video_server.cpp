@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <array>
 
-#include "server/embedded_files.h"
 #include "server/event_routes.h"
 #include "server/metrics.h"
+#include "server/page_policy.h"
+#include "server/server_pages.h"
 #include "server/stream_routes.h"
 
 namespace flashblock {

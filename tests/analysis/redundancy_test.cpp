@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "analysis/policy_curves.h"
+#include "analysis/redundancy_meter.h"
 #include "attention/block_attention.h"
 #include "tests/support/formula_weights.h"
 

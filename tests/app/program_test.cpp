@@ -165,6 +165,16 @@ TEST(InterruptDeathTest, SecondSignalEndsAtOnceEvenAnotherOne) {
       ::testing::KilledBySignal(SIGTERM), "");
 }
 
+TEST(CommandLine, NamesTheOptionOfAKey) {
+  EXPECT_EQ(option_of({.key = "overwrite", .value = "true"}), "--overwrite");
+  EXPECT_EQ(option_of({.key = "cache", .value = "false"}), "--no-cache");
+  EXPECT_EQ(option_of({.key = "cache", .value = "true"}), "--set cache=true");
+  EXPECT_EQ(option_of({.key = "dtype", .value = "float32"}), "--dtype float32");
+  EXPECT_EQ(option_of({.key = "timeline"}), "--prompt-at");
+  EXPECT_EQ(option_of({.key = "output"}), "--output");
+  EXPECT_EQ(option_of({.key = "recipe.window_frames"}), "--set recipe.window_frames=...");
+}
+
 TEST(ResumeCommand, IsQuotedForAShell) {
   EXPECT_EQ(shell_word("/tmp/video-1.mp4"), "/tmp/video-1.mp4");
   EXPECT_EQ(shell_word("a video's end"), "'a video'\\''s end'");
@@ -178,6 +188,9 @@ TEST(ResumeCommand, IsQuotedForAShell) {
   EXPECT_EQ(
       resume_command(config),
       "flashblock render --resume --output '/videos/$HOME.mp4' --prompt 'a balloon' --prompt-at '2.5=it'\\''s night'");
+  config.timeline.clear();
+  config.model.recipe.negative_prompt = "dull: grey";
+  EXPECT_THAT(resume_command(config), HasSubstr("--set 'recipe.negative_prompt=\"dull: grey\"'"));
 }
 
 TEST(Progress, WritesClockTimes) {
