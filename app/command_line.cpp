@@ -88,8 +88,7 @@ std::string no_command(const CLI::App& app, const std::vector<std::string>& word
   for (const CLI::App* command : app.get_subcommands([](const CLI::App* c) { return !c->get_group().empty(); })) {
     names.push_back(command->get_name());
   }
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  const std::string list = joined(names);
   if (words.empty()) return "no command, wanted one of " + list;
   const std::string unknown = unknown_word("command", words.front(), names);
   return unknown.back() == '?' ? unknown : unknown + ", wanted one of " + list;

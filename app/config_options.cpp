@@ -17,11 +17,7 @@ ConfigLayer set_layer(const std::string& text) {
     throw ConfigError("--set: found '" + text + "', wanted KEY=VALUE, such as recipe.sink_frames=3");
   }
   const std::string key = text.substr(0, equals), value = text.substr(equals + 1);
-  try {
-    return make_config_layer("--set", key, YAML::Load(value));
-  } catch (const YAML::Exception& error) {
-    throw ConfigError("--set " + key + ": " + error.msg + " in '" + value + "'");
-  }
+  return yaml_layer("--set", key, value);
 }
 
 /// "--output" of "-o,--output".
@@ -40,6 +36,14 @@ std::string help_of(const Setting& setting) {
 }
 
 }  // namespace
+
+ConfigLayer yaml_layer(const std::string& option, const std::string& key, const std::string& value) {
+  try {
+    return make_config_layer(option, key, YAML::Load(value));
+  } catch (const YAML::Exception& error) {
+    throw ConfigError(option + " " + key + ": " + error.msg + " in '" + value + "'");
+  }
+}
 
 CLI::Option* ConfigOptions::add(const Setting& setting, const std::string& name) {
   const SettingOption& option = setting.option;
@@ -134,7 +138,8 @@ std::string resume_command(const RenderConfig& config) {
     if (!setting.traits.secret || is_empty(value)) continue;
     const std::string option = option_name(setting);
     if (option.empty()) {
-      command += " --set " + shell_word(setting.name + "=" + value.dump());
+      command += " --set " +
+                 shell_word(setting.name + "=" + value.dump(-1, ' ', false, SettingValue::error_handler_t::replace));
     } else if (setting.option.spread) {
       for (const std::string& text : setting.option.spread(value)) command += " " + option + " " + shell_word(text);
     } else {

@@ -38,6 +38,9 @@ class ConfigOptions {
   std::vector<std::string> sets_;
 };
 
+/// One setting given as YAML text. Throws: ConfigError.
+ConfigLayer yaml_layer(const std::string& option, const std::string& key, const std::string& value);
+
 /// The option that sets the remedy's key: `--overwrite`, `--dtype float32`, `--set recipe.window_frames=...`.
 std::string option_of(const Remedy& remedy);
 

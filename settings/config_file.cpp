@@ -17,47 +17,44 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Reads the keys of one mapping.
-class GroupReader {
- public:
-  GroupReader(std::filesystem::path folder, RenderConfig& config) : folder_(std::move(folder)), config_(config) {}
+void read_key(const Setting& setting, const std::string& key, YamlMap& map, const std::filesystem::path& folder,
+              RenderConfig& config) {
+  const YamlValue* value = map.find(key);
+  if (!value) return;
+  if (!setting.traits.excludes.empty() && map.find(setting.traits.excludes))
+    value->fail(setting.traits.excludes_reason);
+  setting.field.read(*value, folder, config);
+}
 
-  /// `group`: what the mapping is the value of, such as "recipe"; empty: the whole configuration.
-  void read(const std::string& group, const YamlValue& values) const {
-    YamlMap map(values);
-    std::set<std::string> inner;
-    for (const Setting& setting : settings_table()) {
-      const auto [parent, key] = split_key(setting.name);
-      if (parent == group) {
-        read(setting, key, map);
-      } else if (group.empty() && inner.insert(parent).second) {
-        if (const YamlValue* value = map.find(parent)) read_inner(parent, *value);
+/// The setting that a scalar in place of the mapping `group` sets; null: there is none.
+const Setting* stand_in(const std::string& group) {
+  for (const Setting& setting : settings_table()) {
+    if (setting.traits.stands_for_group && split_key(setting.name).first == group) return &setting;
+  }
+  return nullptr;
+}
+
+/// Reads the keys of one mapping. `group`: what it is the value of, such as "recipe"; empty: the whole configuration.
+void read_mapping(const std::string& group, const YamlValue& values, const std::filesystem::path& folder,
+                  RenderConfig& config) {
+  YamlMap map(values);
+  std::set<std::string> inner;
+  for (const Setting& setting : settings_table()) {
+    const auto [parent, key] = split_key(setting.name);
+    if (parent == group) {
+      read_key(setting, key, map, folder, config);
+    } else if (group.empty() && inner.insert(parent).second) {
+      const YamlValue* value = map.find(parent);
+      const Setting* scalar = value && value->is_scalar() ? stand_in(parent) : nullptr;
+      if (scalar) {
+        scalar->field.read(*value, folder, config);
+      } else if (value) {
+        read_mapping(parent, *value, folder, config);
       }
     }
-    map.finish();
   }
-
-  void read(const Setting& setting, const std::string& key, YamlMap& map) const {
-    const YamlValue* value = map.find(key);
-    if (!value) return;
-    if (!setting.traits.excludes.empty() && map.find(setting.traits.excludes))
-      value->fail(setting.traits.excludes_reason);
-    setting.field.read(*value, folder_, config_);
-  }
-
- private:
-  void read_inner(const std::string& group, const YamlValue& value) const {
-    if (!value.is_scalar()) return read(group, value);
-    for (const Setting& setting : settings_table()) {
-      const bool stands = setting.traits.stands_for_group && split_key(setting.name).first == group;
-      if (stands) return setting.field.read(value, folder_, config_);
-    }
-    read(group, value);
-  }
-
-  std::filesystem::path folder_;
-  RenderConfig& config_;
-};
+  map.finish();
+}
 
 /// The model that the layers name; the demo model if none does.
 std::filesystem::path named_model(const std::vector<ConfigLayer>& layers) {
@@ -161,18 +158,17 @@ ConfigLayer make_config_layer(const std::string& name, const Json& settings) {
 }
 
 void read_settings(const ConfigLayer& layer, RenderConfig& config) {
-  GroupReader(layer.folder, config).read("", layer.values);
+  read_mapping("", layer.values, layer.folder, config);
 }
 
 void read_group(const std::string& group, const YamlValue& values, RenderConfig& config) {
-  GroupReader("", config).read(group, values);
+  read_mapping(group, values, "", config);
 }
 
 void read_model_defaults(const YamlValue& values, RenderConfig& config) {
   YamlMap map(values);
-  const GroupReader reader("", config);
   for (const Setting& setting : settings_table()) {
-    if (setting.traits.model_default) reader.read(setting, setting.name, map);
+    if (setting.traits.model_default) read_key(setting, setting.name, map, "", config);
   }
   map.finish();
 }

@@ -119,19 +119,16 @@ SettingValue setting_value(const T& value) {
 /// A field whose new value is `read(value, folder)`.
 template <typename Field, typename Read>
 SettingField make_field(SettingKind kind, std::string values, Field field, Read read) {
-  return {.kind = kind,
-          .values = std::move(values),
-          .read =
-              [=](const YamlValue& value, const std::filesystem::path& folder, RenderConfig& config) {
-                field(config) = static_cast<std::decay_t<decltype(field(config))>>(read(value, folder));
-              },
-          .write = [=](const RenderConfig& config) { return setting_value(field(config)); },
-          .reset =
-              [=](RenderConfig& config) {
-                const RenderConfig defaults;
-                field(config) = field(defaults);
-              },
-          .public_name = {}};
+  SettingField result{.kind = kind, .values = std::move(values)};
+  result.read = [=](const YamlValue& value, const std::filesystem::path& folder, RenderConfig& config) {
+    field(config) = static_cast<std::decay_t<decltype(field(config))>>(read(value, folder));
+  };
+  result.write = [=](const RenderConfig& config) { return setting_value(field(config)); };
+  result.reset = [=](RenderConfig& config) {
+    const RenderConfig defaults;
+    field(config) = field(defaults);
+  };
+  return result;
 }
 
 /// A field that `read`, a member of YamlValue, reads.

@@ -12,6 +12,7 @@ namespace flashblock::fields {
 namespace {
 
 namespace fs = std::filesystem;
+using enum SettingKind;
 
 std::string checked_prompt(const YamlValue& value, std::string prompt) {
   const auto last = prompt.find_last_not_of(" \t\r\n");
@@ -86,13 +87,13 @@ std::string choice_words(const std::function<void(std::string_view)>& parse) {
 }
 
 SettingField prompt() {
-  return make_field(SettingKind::kText, "text", field(&RenderConfig::prompt),
+  return make_field(kText, "text", field(&RenderConfig::prompt),
                     [](const YamlValue& value, const fs::path&) { return checked_prompt(value, value.text()); });
 }
 
 SettingField prompt_file() {
   SettingField result = prompt();
-  result.kind = SettingKind::kInputFile;
+  result.kind = kInputFile;
   result.values = "a path";
   result.read = [](const YamlValue& value, const fs::path& folder, RenderConfig& config) {
     const fs::path path = folder / value.text();
@@ -108,7 +109,7 @@ SettingField prompt_file() {
 }
 
 SettingField timeline() {
-  return make_field(SettingKind::kText, "a list of `{at: SECONDS, prompt: TEXT}`", field(&RenderConfig::timeline),
+  return make_field(kText, "a list of `{at: SECONDS, prompt: TEXT}`", field(&RenderConfig::timeline),
                     [](const YamlValue& value, const fs::path&) { return read_timeline(value); });
 }
 
@@ -142,7 +143,7 @@ SettingField seconds() {
 }
 
 SettingField size() {
-  return {.kind = SettingKind::kPlain,
+  return {.kind = kPlain,
           .values = "`WIDTHxHEIGHT` in pixels, multiples of 16",
           .read = [](const YamlValue& value, const fs::path&,
                      RenderConfig& config) { std::tie(config.width, config.height) = value.frame_size(); },
@@ -158,7 +159,7 @@ SettingField size() {
 }
 
 SettingField model() {
-  SettingField result = file(field(&RenderConfig::model, &ModelDescription::file), SettingKind::kInputFile);
+  SettingField result = file(field(&RenderConfig::model, &ModelDescription::file), kInputFile);
   result.values = "a model file, a folder with a `model.yaml`, or the name of an installed model";
   result.read = [](const YamlValue& value, const fs::path&, RenderConfig&) { value.text(); };
   result.public_name = [](const RenderConfig& config) { return config.model.name; };
@@ -166,15 +167,15 @@ SettingField model() {
 }
 
 SettingField gate() {
-  return make_field(
-      SettingKind::kInputFile, "a file that `analyze redundancy --gate` wrote for this model and number of steps",
-      field(&RenderConfig::attention, &AttentionConfig::gate), [](const YamlValue& value, const fs::path& folder) {
-        return std::make_shared<RefreshGate>(read_gate_file(fs::absolute(folder / value.text())));
-      });
+  return make_field(kInputFile, "a file that `analyze redundancy --gate` wrote for this model and number of steps",
+                    field(&RenderConfig::attention, &AttentionConfig::gate),
+                    [](const YamlValue& value, const fs::path& folder) {
+                      return std::make_shared<RefreshGate>(read_gate_file(fs::absolute(folder / value.text())));
+                    });
 }
 
 SettingField window_frames() {
-  return make_field(SettingKind::kPlain, "-1, or `sink_frames` + `frames_per_block` or more",
+  return make_field(kPlain, "-1, or `sink_frames` + `frames_per_block` or more",
                     field(&RenderConfig::model, &ModelDescription::recipe, &Recipe::window_frames),
                     [](const YamlValue& value, const auto&) {
                       const int64_t frames = value.integer(-1);
@@ -184,7 +185,7 @@ SettingField window_frames() {
 }
 
 SettingField steps() {
-  return make_field(SettingKind::kPlain, "a falling list, each above 0, to 1000",
+  return make_field(kPlain, "a falling list, each above 0, to 1000",
                     field(&RenderConfig::model, &ModelDescription::recipe, &Recipe::steps),
                     [](const YamlValue& value, const auto&) {
                       const std::vector<double> steps = read_steps(value);
@@ -194,7 +195,7 @@ SettingField steps() {
 }
 
 SettingField first_steps() {
-  return make_field(SettingKind::kPlain, "as `steps`, or an empty list",
+  return make_field(kPlain, "as `steps`, or an empty list",
                     field(&RenderConfig::model, &ModelDescription::recipe, &Recipe::first_steps),
                     [](const YamlValue& value, const auto&) { return read_steps(value); });
 }

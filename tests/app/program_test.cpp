@@ -8,9 +8,9 @@
 #include <new>
 
 #include "app/command_line.h"
+#include "app/config_options.h"
 #include "app/interrupt.h"
 #include "app/progress.h"
-#include "app/config_options.h"
 #include "core/error.h"
 #include "core/error_report.h"
 #include "render/resume.h"
