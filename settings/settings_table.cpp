@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "attention/refresh_policy.h"
-#include "settings/setting_fields.h"
 
 namespace flashblock {
 namespace {

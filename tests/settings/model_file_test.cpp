@@ -224,5 +224,19 @@ TEST_F(ModelFile, RefusesAModelThatItsFileCallsUnsupported) {
               HasSubstr("unsupported: this model cannot be rendered: it is another algorithm"));
 }
 
+// How a setting is given is for the front end to say.
+TEST(FindModel, LeavesTheOptionToTheFrontEnd) {
+  try {
+    find_model("no-such-model");
+    FAIL();
+  } catch (const WeightsError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("there is no model 'no-such-model'"));
+    EXPECT_THAT(error.what(), Not(HasSubstr("--")));
+    EXPECT_EQ(error.key(), "model");
+    ASSERT_EQ(error.remedies().size(), 1u);
+    EXPECT_EQ(error.remedies()[0].key, "model");
+  }
+}
+
 }  // namespace
 }  // namespace flashblock

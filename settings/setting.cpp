@@ -1,4 +1,4 @@
-#include "settings/setting_fields.h"
+#include "settings/setting.h"
 
 #include <charconv>
 #include <fstream>
