@@ -1,4 +1,4 @@
-// `flashblock analyze`: its command line, the requests that it makes, and their configurations and files.
+// The command line of `flashblock analyze`, and the requests that it makes.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -76,25 +76,5 @@ class AnalyzeOptions {
   FidelityRequest fidelity_request_;
   RedundancyRequest redundancy_request_;
 };
-
-/// A refresh policy, named as on the command line.
-struct ChosenPolicy {
-  std::string name;
-  AttentionConfig attention;
-};
-
-/// A configuration to analyze, and the files that the analysis writes.
-struct AnalysisSetup {
-  RenderConfig config;  ///< its output is the side-by-side video
-  std::vector<ChosenPolicy> policies;
-  std::filesystem::path page, json;
-};
-
-/// Throws: ConfigError for a file that exists and may not be replaced; MediaError for a folder that cannot be written.
-void check_analysis_file(const std::filesystem::path& file, bool overwrite);
-
-/// `kind`: fidelity or redundancy, for the names of files. Throws: ConfigError for wrong settings, and for files that
-/// exist and may not be replaced; WeightsError for missing model files; MediaError for a folder that cannot be written.
-AnalysisSetup set_up_analysis(const AnalysisRequest& request, const std::string& kind);
 
 }  // namespace flashblock

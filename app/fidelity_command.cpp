@@ -9,6 +9,7 @@
 #include "analysis/analysis_pages.h"
 #include "analysis/fidelity_report.h"
 #include "analysis/side_by_side.h"
+#include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
 #include "core/device.h"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "app/command_line.h"
-#include "render/memory_estimate.h"
+#include "render/cost_estimate.h"
 
 namespace flashblock {
 

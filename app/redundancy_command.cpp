@@ -5,6 +5,7 @@
 
 #include "analysis/analysis_pages.h"
 #include "analysis/redundancy_report.h"
+#include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
 #include "core/device.h"

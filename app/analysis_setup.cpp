@@ -1,0 +1,86 @@
+#include "app/analysis_setup.h"
+
+#include <unistd.h>
+
+#include "core/error.h"
+#include "render/render_setup.h"
+#include "settings/model_file.h"
+
+namespace flashblock {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// NAME,KEY=VALUE,... as settings of `attention`.
+std::vector<ConfigLayer> policy_layers(const std::string& words) {
+  std::vector<ConfigLayer> layers = {yaml_layer("--policy", "attention", "flashblock")};
+  std::string key = "refresh";
+  for (size_t begin = 0; begin <= words.size();) {
+    const size_t end = std::min(words.find(',', begin), words.size());
+    std::string value = words.substr(begin, end - begin);
+    if (begin > 0) {
+      const auto equals = value.find('=');
+      if (equals == std::string::npos || equals == 0) {
+        throw ConfigError("--policy " + words + ": found '" + value + "', wanted KEY=VALUE, a key of attention");
+      }
+      key = value.substr(0, equals);
+      value.erase(0, equals + 1);
+    }
+    layers.push_back(yaml_layer("--policy", "attention." + key, value));
+    begin = end + 1;
+  }
+  return layers;
+}
+
+std::vector<ChosenPolicy> choose_policies(const AnalysisRequest& request, const RenderConfig& config) {
+  std::vector<ChosenPolicy> policies;
+  for (const std::string& words : request.policies) {
+    std::vector<ConfigLayer> layers = request.layers;
+    for (ConfigLayer& layer : policy_layers(words)) layers.push_back(std::move(layer));
+    policies.push_back({.name = words, .attention = resolve_config(layers).attention});
+  }
+  if (policies.empty()) {
+    policies.push_back({.name = to_string(config.attention.refresh), .attention = config.attention});
+    policies.back().attention.mode = AttentionConfig::Mode::kFlashblock;
+  }
+  return policies;
+}
+
+}  // namespace
+
+void check_analysis_file(const fs::path& file, bool overwrite) {
+  const fs::path folder = file.parent_path();
+  if (!fs::is_directory(folder))
+    throw MediaError(file.string() + ": the folder " + folder.string() + " does not exist");
+  if (access(folder.c_str(), W_OK) != 0) {
+    throw MediaError(file.string() + ": the folder " + folder.string() + " is not writable");
+  }
+  if (fs::is_directory(file)) throw ConfigError(file.string() + " is a folder: choose another name");
+  if (!overwrite && fs::exists(file)) {
+    throw ConfigError(file.string() + " exists already: choose another name, or use --overwrite");
+  }
+}
+
+AnalysisSetup set_up_analysis(const AnalysisRequest& request, const std::string& kind) {
+  AnalysisSetup setup{.config = resolve_config(request.layers)};
+  RenderConfig& config = setup.config;
+  setup.policies = choose_policies(request, config);
+  if (request.page.empty()) {
+    const std::string video = default_video_name(*config.seed, config.metadata ? config.prompt : "");
+    setup.page = fs::current_path() / (fs::path(video).stem().string() + "-" + kind + ".html");
+  } else {
+    setup.page = fs::absolute(request.page);
+    if (setup.page.extension() != ".html") {
+      throw ConfigError("--output " + request.page.string() + ": wanted a name that ends in .html");
+    }
+  }
+  setup.json = fs::path(setup.page).replace_extension(".json");
+  config.output = fs::path(setup.page).replace_extension(".mp4");
+  config.contact_sheet.clear();
+  config.record.clear();
+  for (const fs::path& file : {setup.page, setup.json}) check_analysis_file(file, config.overwrite);
+  check_model_files(config.model, needed_parts(config));
+  return setup;
+}
+
+}  // namespace flashblock
