@@ -1,7 +1,6 @@
 #include "app/analysis_setup.h"
 
 #include <unistd.h>
-#include <yaml-cpp/yaml.h>
 
 #include "core/error.h"
 #include "pipeline/loaded_model.h"
@@ -13,14 +12,7 @@ namespace fs = std::filesystem;
 
 /// NAME,KEY=VALUE,... as settings of `attention`.
 std::vector<ConfigLayer> policy_layers(const std::string& words) {
-  const auto layer = [](const std::string& key, const std::string& value) {
-    try {
-      return make_config_layer("--policy", "attention." + key, YAML::Load(value));
-    } catch (const YAML::Exception& error) {
-      throw ConfigError("--policy: " + error.msg + " in '" + value + "'");
-    }
-  };
-  std::vector<ConfigLayer> layers = {layer("mode", "flashblock")};
+  std::vector<ConfigLayer> layers = {yaml_layer("--policy", "attention", "flashblock")};
   std::string key = "refresh";
   for (size_t begin = 0; begin <= words.size();) {
     const size_t end = std::min(words.find(',', begin), words.size());
@@ -33,7 +25,7 @@ std::vector<ConfigLayer> policy_layers(const std::string& words) {
       key = value.substr(0, equals);
       value.erase(0, equals + 1);
     }
-    layers.push_back(layer(key, value));
+    layers.push_back(yaml_layer("--policy", "attention." + key, value));
     begin = end + 1;
   }
   return layers;

@@ -64,8 +64,8 @@ class AnalyzeOptions {
 
     CLI::App& command;
     ConfigOptions options;
+    OptionGroup group;
     AnalysisRequest asked;
-    std::string page, progress = "auto";
   };
 
   void add_redundancy();
@@ -75,7 +75,6 @@ class AnalyzeOptions {
   Common fidelity_;
   FidelityRequest fidelity_request_;
   RedundancyRequest redundancy_request_;
-  std::string video_ = "inside";
 };
 
 }  // namespace flashblock

@@ -8,7 +8,7 @@
 
 #include "app/batch_options.h"
 #include "app/config_options.h"
-#include "app/server_options.h"
+#include "app/serve_command.h"
 #include "core/error.h"
 #include "settings/strict_yaml.h"
 
@@ -21,14 +21,21 @@ class RenderCommand {
   explicit RenderCommand(CLI::App& app)
       : command_(*app.add_subcommand("render", "Render one video from a prompt")), options_(command_) {
     options_.add_all();
-    add_run();
-    add_preview();
+    const OptionGroup run(command_, "Run");
+    run.add_flag("--dry-run", request_.dry_run,
+                 "Check everything, print the resolved configuration and what the video will take");
+    add_progress(run, request_.quiet, request_.progress);
+    // A flag, so that it does not take a prompt that comes after it for an address: see join_addresses.
+    preview_ = command_
+                   .add_flag("--preview{127.0.0.1:8080}", address_,
+                             "[ADDRESS:PORT]  Watch it in a browser while it renders [127.0.0.1:8080]")
+                   ->group("Server");
+    access_.emplace(command_);
   }
 
-  bool chosen() const { return command_.parsed(); }
-
-  RenderRequest request() {
-    request_.progress = parse_progress_style(request_.quiet ? "none" : progress_);
+  std::optional<RenderRequest> request() {
+    if (!command_.parsed()) return {};
+    if (request_.quiet) request_.progress = ProgressStyle::kNone;
     request_.layers = options_.layers();
     if (preview_->count() > 0) {
       request_.preview = {.address = parse_server_address("--preview", address_), .access = access_->access()};
@@ -38,33 +45,11 @@ class RenderCommand {
   }
 
  private:
-  void add_run() {
-    const std::string group = "Run";
-    command_
-        .add_flag("--dry-run", request_.dry_run,
-                  "Check everything, print the resolved configuration and what the video will take")
-        ->group(group);
-    command_.add_flag("--quiet", request_.quiet, "Print errors only")->group(group);
-    command_.add_option("--progress", progress_, "auto, bar, json or none")
-        ->type_name("STYLE")
-        ->capture_default_str()
-        ->group(group);
-  }
-
-  void add_preview() {
-    // A flag, so that it does not take a prompt that comes after it for an address: see join_addresses.
-    preview_ = command_
-                   .add_flag("--preview{127.0.0.1:8080}", address_,
-                             "[ADDRESS:PORT]  Watch it in a browser while it renders [127.0.0.1:8080]")
-                   ->group("Server");
-    access_.emplace(command_);
-  }
-
   CLI::App& command_;
   ConfigOptions options_;
   std::optional<AccessCommandOptions> access_;  // after all others in --help
   RenderRequest request_;
-  std::string progress_ = "auto", address_;
+  std::string address_;
   CLI::Option* preview_ = nullptr;
 };
 
@@ -103,8 +88,7 @@ std::string no_command(const CLI::App& app, const std::vector<std::string>& word
   for (const CLI::App* command : app.get_subcommands([](const CLI::App* c) { return !c->get_group().empty(); })) {
     names.push_back(command->get_name());
   }
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  const std::string list = joined(names);
   if (words.empty()) return "no command, wanted one of " + list;
   const std::string unknown = unknown_word("command", words.front(), names);
   return unknown.back() == '?' ? unknown : unknown + ", wanted one of " + list;
@@ -155,14 +139,15 @@ Request parse_command_line(int argc, const char* const* argv) {
     const CLI::App& command = innermost(app);
     throw ConfigError(what_is_wrong(error, command) + "; see " + full_name(command) + " --help");
   }
-  if (render.chosen()) return {.render = render.request()};
-  if (auto redundancy = analyze.redundancy()) return {.redundancy = std::move(redundancy)};
-  if (serve.chosen()) return {.serve = serve.request()};
-  if (auto jobs = batch.request()) return {.batch = std::move(jobs)};
-  if (batch.is_worker()) return {.batch_worker = true};
-  if (auto fidelity = analyze.fidelity()) return {.fidelity = std::move(fidelity)};
-  if (auto asked = bench.request()) return {.bench = std::move(asked)};
-  return {.info = info};
+  Request request{.render = render.request(),
+                  .serve = serve.request(),
+                  .batch = batch.request(),
+                  .batch_worker = batch.is_worker(),
+                  .fidelity = analyze.fidelity(),
+                  .bench = bench.request(),
+                  .redundancy = analyze.redundancy()};
+  if (info_command->parsed()) request.info = info;
+  return request;
 }
 
 }  // namespace flashblock

@@ -10,7 +10,7 @@
 #include "app/batch_command.h"
 #include "app/bench_command.h"
 #include "app/progress.h"
-#include "app/server_options.h"
+#include "app/serve_command.h"
 #include "settings/config_file.h"
 
 namespace flashblock {

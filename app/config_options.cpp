@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "app/option_group.h"
 #include "core/error.h"
 
 namespace flashblock {
@@ -16,15 +17,16 @@ ConfigLayer set_layer(const std::string& text) {
     throw ConfigError("--set: found '" + text + "', wanted KEY=VALUE, such as recipe.sink_frames=3");
   }
   const std::string key = text.substr(0, equals), value = text.substr(equals + 1);
-  try {
-    return make_config_layer("--set", key, YAML::Load(value));
-  } catch (const YAML::Exception& error) {
-    throw ConfigError("--set " + key + ": " + error.msg + " in '" + value + "'");
-  }
+  return yaml_layer("--set", key, value);
 }
 
 /// "--output" of "-o,--output".
 std::string long_name(const std::string& name) { return name.substr(name.rfind(',') + 1); }
+
+/// The option of a key; empty: it has none.
+std::string option_name(const Setting& setting) {
+  return setting.option.names.empty() ? "" : long_name(setting.option.names.back());
+}
 
 /// The help of a setting, with the default in brackets unless the option is a flag.
 std::string help_of(const Setting& setting) {
@@ -34,6 +36,14 @@ std::string help_of(const Setting& setting) {
 }
 
 }  // namespace
+
+ConfigLayer yaml_layer(const std::string& option, const std::string& key, const std::string& value) {
+  try {
+    return make_config_layer(option, key, YAML::Load(value));
+  } catch (const YAML::Exception& error) {
+    throw ConfigError(option + " " + key + ": " + error.msg + " in '" + value + "'");
+  }
+}
 
 CLI::Option* ConfigOptions::add(const Setting& setting, const std::string& name) {
   const SettingOption& option = setting.option;
@@ -77,17 +87,12 @@ void ConfigOptions::add_group(const std::string& group) {
   }
 }
 
-void ConfigOptions::add_key(const std::string& key) { add(find_setting(key)); }
+void ConfigOptions::add_key(const std::string& key) { add(*find_setting(key)); }
 
 void ConfigOptions::add_configuration() {
-  const std::string group = "Run";
-  command_.add_option("-c,--config", config_file_, "Settings from a YAML file; the command line wins")
-      ->type_name("FILE")
-      ->group(group);
-  command_.add_option("--set", sets_, "Any configuration key; repeatable")
-      ->type_name("KEY=VALUE")
-      ->group(group)
-      ->allow_extra_args(false);
+  const OptionGroup run(command_, "Run");
+  run.add("-c,--config", config_file_, "FILE", "Settings from a YAML file; the command line wins");
+  run.add("--set", sets_, "KEY=VALUE", "Any configuration key; repeatable");
 }
 
 std::vector<ConfigLayer> ConfigOptions::layers() {
@@ -96,11 +101,52 @@ std::vector<ConfigLayer> ConfigOptions::layers() {
   for (ConfigLayer& layer : settings_) layers.push_back(std::move(layer));
   for (const auto& [key, values] : repeated_) {
     if (values.empty()) continue;
-    const SettingOption& option = find_setting(key).option;
-    layers.push_back(make_config_layer(long_name(option.names.front()), key, option.collect(values)));
+    const Setting& setting = *find_setting(key);
+    try {
+      layers.push_back(make_config_layer(option_name(setting), key, setting.option.collect(values)));
+    } catch (const ConfigError& error) {
+      throw ConfigError(option_name(setting) + ": " + error.what());
+    }
   }
   for (const std::string& text : sets_) layers.push_back(set_layer(text));
   return layers;
+}
+
+std::string option_of(const Remedy& remedy) {
+  const Setting* setting = find_setting(remedy.key);
+  const std::string option = setting ? option_name(*setting) : "";
+  const std::string flag_value = setting ? setting->option.value : "";
+  if (option.empty() || (!flag_value.empty() && !remedy.value.empty() && remedy.value != flag_value)) {
+    return "--set " + remedy.key + "=" + (remedy.value.empty() ? "..." : remedy.value);
+  }
+  return remedy.value.empty() || !flag_value.empty() ? option : option + " " + remedy.value;
+}
+
+std::string shell_word(const std::string& text) {
+  const std::string plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-";
+  if (!text.empty() && text.find_first_not_of(plain) == std::string::npos) return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+std::string resume_command(const RenderConfig& config) {
+  std::string command = "flashblock render --resume --output " + shell_word(config.output.string());
+  if (config.metadata) return command;
+  for (const Setting& setting : settings_table()) {
+    const SettingValue value = setting.field.write(config);
+    if (!setting.traits.secret || is_empty(value)) continue;
+    const std::string option = option_name(setting);
+    if (option.empty()) {
+      command += " --set " +
+                 shell_word(setting.name + "=" + value.dump(-1, ' ', false, SettingValue::error_handler_t::replace));
+    } else if (setting.option.spread) {
+      for (const std::string& text : setting.option.spread(value)) command += " " + option + " " + shell_word(text);
+    } else {
+      command += " " + option + " " + shell_word(value.get<std::string>());
+    }
+  }
+  return command;
 }
 
 }  // namespace flashblock

@@ -1,4 +1,4 @@
-// Options of the command line that set configuration keys: a loop over the settings table.
+// Configuration keys on the command line: loops over the settings table.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "settings/config_file.h"
 #include "settings/settings_table.h"
 
@@ -16,11 +17,10 @@ class ConfigOptions {
  public:
   explicit ConfigOptions(CLI::App& command) : command_(command) {}
 
-  void add_all();  ///< the options of all keys, --config and --set
-  void add_group(
-      const std::string& group);         ///< those of one heading in --help: Prompt, Video, Output, Model, Attention
-  void add_key(const std::string& key);  ///< those of one key
-  void add_configuration();              ///< --config, --set
+  void add_all();                            ///< the options of all keys, --config and --set
+  void add_group(const std::string& group);  ///< those of one heading in --help: Prompt, Video, Output, Model
+  void add_key(const std::string& key);      ///< those of one key
+  void add_configuration();                  ///< --config, --set
 
   /// The settings given, to be called once: the configuration file, then the options in the order they were given,
   /// those that may be repeated, and --set. Throws: ConfigError.
@@ -37,5 +37,17 @@ class ConfigOptions {
   std::string config_file_;
   std::vector<std::string> sets_;
 };
+
+/// One setting given as YAML text. Throws: ConfigError.
+ConfigLayer yaml_layer(const std::string& option, const std::string& key, const std::string& value);
+
+/// The option that sets the remedy's key: `--overwrite`, `--dtype float32`, `--set recipe.window_frames=...`.
+std::string option_of(const Remedy& remedy);
+
+/// The command that resumes this video, for a shell; with the secrets if they are not stored with the video.
+std::string resume_command(const RenderConfig& config);
+
+/// A word as a POSIX shell reads it, in quotes where needed.
+std::string shell_word(const std::string& text);
 
 }  // namespace flashblock

@@ -1,13 +1,13 @@
 #include "app/info_command.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
-#include <utility>
 #include <vector>
 
-#include "app/memory_text.h"
 #include "core/device.h"
 #include "core/error.h"
 #include "models/checkpoint_info.h"
@@ -16,11 +16,12 @@
 #include "render/render.h"
 #include "settings/config_file.h"
 #include "settings/model_file.h"
-#include "settings/model_search.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 /// One file that a model file names.
 struct NamedPart {
@@ -45,13 +46,11 @@ std::string json_text(const auto& json) {
 }
 
 bool is_damaged(const ModelInfo& info) {
-  for (const CheckpointInfo& checkpoint : info.checkpoints) {
-    if (!checkpoint.problem.empty()) return true;
-    for (const WeightSetInfo& set : checkpoint.sets) {
-      if (!set.quantized.empty()) return true;
-    }
-  }
-  return !info.missing_parts.empty();
+  const auto quantized = [](const WeightSetInfo& set) { return !set.quantized.empty(); };
+  const auto damaged = [&](const CheckpointInfo& checkpoint) {
+    return !checkpoint.problem.empty() || std::ranges::any_of(checkpoint.sets, quantized);
+  };
+  return !info.missing_parts.empty() || std::ranges::any_of(info.checkpoints, damaged);
 }
 
 /// What a part's file holds; none if it is missing or cannot be read. `problem` says why it cannot be used.
@@ -70,59 +69,44 @@ std::optional<ModelInfo> inspect_part(const NamedPart& part, std::string& proble
   return info;
 }
 
-/// The memory that a video of a model takes on this machine's device, as a dry run estimates it.
-struct VideoMemory {
-  CheckedVideo video;
-  MemoryEstimate estimate;
-};
-
-VideoMemory estimate_video(const std::filesystem::path& model_file, const std::string& size) {
+/// Says in words and JSON what memory a video of a model takes on this machine's device, as a dry run estimates it.
+void add_memory(const std::filesystem::path& model_file, const std::string& size, std::string& words, Json& json) {
   const auto layer = [](const char* key, const std::string& value) {
     return make_config_layer(std::string("--") + key, key, YAML::Node(value));
   };
   Renderer renderer;
-  CheckedVideo video =
+  const CheckedVideo video =
       renderer.check(resolve_config({layer("model", model_file), layer("size", size), layer("prompt", "a video")}));
-  const MemoryEstimate estimate = renderer.estimate(video).memory;
-  return {.video = std::move(video), .estimate = estimate};
-}
-
-std::string words_of(const VideoMemory& video) {
-  const RenderConfig& config = video.video.setup.config;
-  std::ostringstream words;
-  words << "\na video of " << config.width << "x" << config.height << ", " << config.seconds << " s, on "
-        << video.video.device.str() << " in " << dtype_name(video.video.dtype) << ":\n"
-        << memory_text(video.estimate, "  ");
-  return words.str();
-}
-
-nlohmann::ordered_json json_of(const VideoMemory& video) {
-  const RenderConfig& config = video.video.setup.config;
-  nlohmann::ordered_json json = {{"size", std::to_string(config.width) + "x" + std::to_string(config.height)},
-                                 {"seconds", config.seconds},
-                                 {"device", video.video.device.str()},
-                                 {"dtype", dtype_name(video.video.dtype)},
-                                 {"host_bytes", video.estimate.host_bytes},
-                                 {"device_bytes", video.estimate.device_bytes}};
-  for (const auto& [place, parts] :
-       {std::pair{"host_parts", &video.estimate.host}, {"device_parts", &video.estimate.device}}) {
-    json[place] = nlohmann::ordered_json::object();
-    for (const MemoryPart& part : *parts) json[place][part.name] = part.bytes;
-  }
-  return json;
+  const MemoryEstimate memory = renderer.estimate(video).memory;
+  const RenderConfig& config = video.setup.config;
+  const std::string frame_size = std::to_string(config.width) + "x" + std::to_string(config.height);
+  std::ostringstream text;
+  text << "\na video of " << frame_size << ", " << config.seconds << " s, on " << video.device.str() << " in "
+       << dtype_name(video.dtype) << ":\n"
+       << memory_text(memory, "  ");
+  words += text.str();
+  json["memory"] = {{"size", frame_size},
+                    {"seconds", config.seconds},
+                    {"device", video.device.str()},
+                    {"dtype", dtype_name(video.dtype)},
+                    {"host_bytes", memory.host_bytes},
+                    {"device_bytes", memory.device_bytes},
+                    {"host_parts", Json::object()},
+                    {"device_parts", Json::object()}};
+  for (const MemoryPart& part : memory.host) json["memory"]["host_parts"][part.name] = part.bytes;
+  for (const MemoryPart& part : memory.device) json["memory"]["device_parts"][part.name] = part.bytes;
 }
 
 int print_model_file(const std::filesystem::path& file, const InfoRequest& request) {
   const ModelDescription model = load_model_file(file);
-  nlohmann::ordered_json json = {
-      {"name", model.name}, {"file", model.file.string()}, {"parts", nlohmann::json::array()}};
+  Json json = {{"name", model.name}, {"file", model.file.string()}, {"parts", nlohmann::json::array()}};
   std::string words = model.name + ": " + model.file.string() + "\n";
   bool whole = true;
   for (const NamedPart& part : parts_of(model)) {
     std::string problem;
     const std::optional<ModelInfo> info = inspect_part(part, problem);
     whole = whole && problem.empty() && !(info && is_damaged(*info));
-    nlohmann::ordered_json entry = {{"part", part.name}, {"file", part.path.string()}, {"problem", problem}};
+    Json entry = {{"part", part.name}, {"file", part.path.string()}, {"problem", problem}};
     if (info) entry["content"] = to_json(*info);
     json["parts"].push_back(entry);
     if (!part.entry.empty()) entry["weights"] = part.entry;
@@ -130,16 +114,30 @@ int print_model_file(const std::filesystem::path& file, const InfoRequest& reque
     words += !problem.empty() ? problem + "\n" : info ? "" : part.path.string() + "\n";
     if (info) words += describe(*info);
   }
-  if (whole && !request.size.empty()) {
-    const VideoMemory video = estimate_video(file, request.size);
-    json["memory"] = json_of(video);
-    words += words_of(video);
-  }
+  if (whole && !request.size.empty()) add_memory(file, request.size, words, json);
   std::cout << (request.json ? json_text(json) : words);
   return whole ? 0 : static_cast<int>(ExitStatus::kWeights);
 }
 
 }  // namespace
+
+std::string megabytes(int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / 1e6);
+  return text;
+}
+
+std::string memory_text(const MemoryEstimate& memory, const std::string& front) {
+  std::string text = front + "expected memory: " + megabytes(memory.host_bytes);
+  if (!memory.device.empty()) text += ", and " + megabytes(memory.device_bytes) + " on the GPU";
+  text += "\n";
+  const auto add = [&](const char* where, const MemoryPart& part) {
+    text += front + "  " + where + part.name + ": " + megabytes(part.bytes) + "\n";
+  };
+  for (const MemoryPart& part : memory.host) add("", part);
+  for (const MemoryPart& part : memory.device) add("on the GPU, ", part);
+  return text;
+}
 
 int run_info(const InfoRequest& request) {
   const std::filesystem::path path = find_model(request.model);

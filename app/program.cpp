@@ -4,12 +4,12 @@
 #include <iostream>
 
 #include "app/command_line.h"
+#include "app/config_options.h"
 #include "app/fidelity_command.h"
 #include "app/info_command.h"
 #include "app/redundancy_command.h"
 #include "app/render_command.h"
 #include "app/serve_command.h"
-#include "app/setting_options.h"
 #include "batch/worker_main.h"
 #include "core/error_report.h"
 

@@ -6,28 +6,36 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "core/error.h"
-
 namespace flashblock {
 namespace {
 
-class BarProgress : public RenderObserver {
+/// Knows the stage and the pace.
+class ShownProgress : public RenderObserver {
+ public:
+  void stage(const std::string& name, const RenderProgress& so_far) override {
+    stage_ = name;
+    pace_.begin(so_far);
+    show(so_far);
+  }
+  void progress(const RenderProgress& so_far) override { show(so_far); }
+
+ protected:
+  virtual void show(const RenderProgress& so_far) = 0;
+
+  RenderPace pace_;
+  std::string stage_;
+};
+
+class BarProgress : public ShownProgress {
  public:
   ~BarProgress() override {
     if (drawn_) std::fputs("\r\033[K", stderr);
   }
 
-  void stage(const std::string& name, const RenderProgress& so_far) override {
-    stage_ = name;
-    pace_.begin(so_far);
-    draw(so_far);
-  }
-  void progress(const RenderProgress& so_far) override { draw(so_far); }
-
  private:
   static constexpr int kWidth = 28;  // characters of the bar
 
-  void draw(const RenderProgress& so_far) {
+  void show(const RenderProgress& so_far) override {
     drawn_ = true;
     const double part = so_far.blocks == 0 ? 0 : static_cast<double>(so_far.block) / static_cast<double>(so_far.blocks);
     const int full = static_cast<int>(part * kWidth);
@@ -43,22 +51,11 @@ class BarProgress : public RenderObserver {
     std::fflush(stderr);
   }
 
-  RenderPace pace_;
-  std::string stage_;
   bool drawn_ = false;
 };
 
-class JsonProgress : public RenderObserver {
- public:
-  void stage(const std::string& name, const RenderProgress& so_far) override {
-    stage_ = name;
-    pace_.begin(so_far);
-    print(so_far);
-  }
-  void progress(const RenderProgress& so_far) override { print(so_far); }
-
- private:
-  void print(const RenderProgress& so_far) {
+class JsonProgress : public ShownProgress {
+  void show(const RenderProgress& so_far) override {
     const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     nlohmann::ordered_json line = {{"stage", stage_},
                                    {"block", so_far.block},
@@ -74,18 +71,17 @@ class JsonProgress : public RenderObserver {
   }
 
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  RenderPace pace_;
-  std::string stage_;
 };
 
 }  // namespace
 
-ProgressStyle parse_progress_style(const std::string& name) {
-  if (name == "auto") return ProgressStyle::kAuto;
-  if (name == "bar") return ProgressStyle::kBar;
-  if (name == "json") return ProgressStyle::kJson;
-  if (name == "none") return ProgressStyle::kNone;
-  throw ConfigError("--progress: found '" + name + "', wanted auto, bar, json or none");
+void add_progress(const OptionGroup& group, bool& quiet, ProgressStyle& style) {
+  group.add_flag("--quiet", quiet, "Print errors only");
+  group.add_choice<ProgressStyle>("--progress", style, "STYLE", "auto, bar, json or none",
+                                  {{"auto", ProgressStyle::kAuto},
+                                   {"bar", ProgressStyle::kBar},
+                                   {"json", ProgressStyle::kJson},
+                                   {"none", ProgressStyle::kNone}});
 }
 
 std::unique_ptr<RenderObserver> make_progress(ProgressStyle style) {

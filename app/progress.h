@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "app/option_group.h"
 #include "render/pace.h"
 #include "render/render.h"
 
@@ -16,8 +17,8 @@ enum class ProgressStyle {
   kNone,
 };
 
-/// Throws: ConfigError that names the styles.
-ProgressStyle parse_progress_style(const std::string& name);
+/// --quiet and --progress of a command that renders; the former means no progress, too.
+void add_progress(const OptionGroup& group, bool& quiet, ProgressStyle& style);
 
 /// The observer for a style, writing to standard error. Fields of the JSON objects: `stage`, `block`, `blocks`,
 /// `frames`, `elapsed_seconds`, and while rendering `frames_per_second` and `eta_seconds`.

@@ -1,22 +1,133 @@
 #include "app/render_command.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
 #include <iostream>
+#include <memory>
+#include <mutex>
+#include <sstream>
+#include <string>
 
-#include "app/memory_text.h"
-#include "app/render_watch.h"
-#include "app/setting_options.h"
+#include "app/config_options.h"
+#include "app/info_command.h"
+#include "app/interrupt.h"
 #include "core/device.h"
 #include "core/error_report.h"
+#include "media/video_writer.h"
 #include "models/known_checkpoints.h"
 #include "render/cost_estimate.h"
 #include "render/output_check.h"
 #include "render/render.h"
 #include "render/resume.h"
+#include "server/preview.h"
 
 namespace flashblock {
 namespace {
+
+/// How long viewers may take to receive the rest of a finished video.
+constexpr std::chrono::seconds kPreviewLinger{10};
+
+/// Shows the progress of one video, serves its preview, and turns signals into a request to stop.
+/// Thread safety: as RenderObserver; report_interruption() is also called on the thread of Interrupt.
+class RenderWatch : public RenderObserver {
+ public:
+  explicit RenderWatch(const RenderRequest& request)
+      : request_(request),
+        prompts_(request.preview ? std::make_shared<LivePrompts>() : nullptr),
+        progress_(make_progress(request.progress)),
+        shown_(progress_.get()),
+        interrupt_([this](int) { report_interruption(); }) {
+    interrupt_.set_patience(Interrupt::Patience::kNone);
+  }
+
+  /// Starts the preview. Throws: ConfigError for its address.
+  void begin(const RenderSetup& setup) override {
+    {
+      const std::lock_guard lock(mutex_);
+      config_ = setup.config;
+      so_far_ = {.blocks = setup.plan.blocks};
+    }
+    if (!request_.preview) return;
+    preview_ = std::make_unique<Preview>(*request_.preview, setup, prompts_);
+    if (!request_.quiet) std::cerr << "flashblock: watch it at " << preview_->url() << std::endl;
+    watched_ = preview_->observe(*progress_);
+    shown_ = watched_.get();
+  }
+
+  void stage(const std::string& name, const RenderProgress& so_far) override {
+    {
+      const std::lock_guard lock(mutex_);
+      stage_ = name;
+      so_far_ = so_far;
+    }
+    const bool in_work = name == "rendering" || name == "finishing";
+    interrupt_.set_patience(in_work ? Interrupt::Patience::kLong : Interrupt::Patience::kNone);
+    shown_->stage(name, so_far);
+  }
+
+  void progress(const RenderProgress& so_far) override {
+    {
+      const std::lock_guard lock(mutex_);
+      so_far_ = so_far;
+    }
+    shown_->progress(so_far);
+  }
+  void segments_written(const VideoWriter& writer) override { shown_->segments_written(writer); }
+  void prompt_changed(const TakenPrompt& prompt, double seconds) override { shown_->prompt_changed(prompt, seconds); }
+
+  std::stop_token token() const { return interrupt_.token(); }
+  int signal() const { return interrupt_.signal(); }
+  /// Where prompts from the preview's viewers arrive; null: there is no preview.
+  const std::shared_ptr<LivePrompts>& prompts() const { return prompts_; }
+
+  /// Lets viewers of a finished video receive the rest of it.
+  void end_preview() {
+    shown_ = progress_.get();
+    watched_.reset();  // its stream ends
+    if (preview_) preview_->end(kPreviewLinger, token());
+  }
+
+  /// Prints how far the video is and how to resume it, to standard error.
+  void report_interruption() {
+    const std::lock_guard lock(mutex_);
+    std::ostringstream text;
+    if (isatty(STDERR_FILENO)) text << "\r\033[K";  // erases the progress bar
+    text << "flashblock: interrupted after " << so_far_.block << " of " << so_far_.blocks << " frame blocks";
+    if (!stage_.empty()) text << " (" << stage_ << ")";
+    if (has_segments()) {
+      const std::string parts = shell_word(parts_folder(config_.output).string());
+      text << "; the frames so far play with: cat " << parts << "/init.mp4 " << parts << "/0*.m4s | ffplay -\n"
+           << "flashblock: resume with: " << resume_command(config_);
+    }
+    std::cerr << text.str() << std::endl;
+  }
+
+  /// The end of an error line: how to resume the video that this run leaves unfinished; empty if it leaves none.
+  std::string resume_hint() const {
+    if (!has_segments()) return {};
+    return "; the finished frame blocks are kept, resume with: " + resume_command(config_);
+  }
+
+ private:
+  bool has_segments() const {
+    return !config_.output.empty() && std::filesystem::exists(parts_folder(config_.output) / "000000.m4s");
+  }
+
+  const RenderRequest& request_;
+  std::shared_ptr<LivePrompts> prompts_;
+  std::unique_ptr<RenderObserver> progress_;
+  std::unique_ptr<Preview> preview_;
+  std::unique_ptr<RenderObserver> watched_;  // the preview's
+  RenderObserver* shown_;                    // watched_ where there is a preview, otherwise progress_
+
+  std::mutex mutex_;     // of what follows
+  RenderConfig config_;  // output is empty before begin()
+  std::string stage_;
+  RenderProgress so_far_;
+  Interrupt interrupt_;  // last: its thread uses the others
+};
 
 /// A model that loads and gives poor videos is better known before an hour of rendering.
 void warn_of_known_issue(const RenderRequest& request, const ModelDescription& model) {

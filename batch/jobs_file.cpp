@@ -8,8 +8,9 @@
 
 #include "batch/job_names.h"
 #include "batch/prompt_list.h"
+#include "core/error.h"
 #include "core/error_report.h"
-#include "settings/config_reader.h"
+#include "settings/config_file.h"
 #include "settings/settings_table.h"
 
 namespace flashblock {

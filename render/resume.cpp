@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "media/video_writer.h"
 #include "render/sidecar.h"
-#include "settings/config_reader.h"
+#include "settings/config_file.h"
 
 namespace flashblock {
 namespace {

@@ -55,6 +55,19 @@ Json weights(const VideoIdentity& identity) {
   return files;
 }
 
+/// The files by name, without their folders; empty if the checksums are not computed yet.
+Json public_files(const VideoIdentity& identity) {
+  Json files = Json::array();
+  if (!identity.checksums || !identity.checksums->ready()) return files;
+  const std::vector<FileChecksum>& checksums = identity.checksums->get();
+  for (size_t i = 0; i < checksums.size(); ++i) {
+    files.push_back({{"role", identity.files[i].role},
+                     {"name", checksums[i].file.filename().string()},
+                     {"sha256", checksums[i].sha256}});
+  }
+  return files;
+}
+
 Json video_summary(const CheckedVideo& video, const RenderResult& result) {
   const RenderConfig& config = result.config;
   return {{"file", config.output.filename().string()},
@@ -76,13 +89,16 @@ RenderConfig published_config(RenderConfig config) {
   return without_secrets(std::move(config));
 }
 
-std::map<std::string, std::string> video_tags(const RenderConfig& config) {
+std::map<std::string, std::string> video_tags(const RenderConfig& config, const VideoIdentity& identity) {
   const RenderConfig published = published_config(config);
   std::map<std::string, std::string> tags = {{"seed", std::to_string(*config.seed)},
                                              {"model", config.model.name},
                                              {"program", "flashblock " FLASHBLOCK_VERSION},
                                              {"configuration", config_yaml(published, PathStyle::kPublic)}};
   if (!published.prompt.empty()) tags["prompt"] = published.prompt;
+  if (const Json files = public_files(identity); !files.empty()) {
+    tags["files"] = files.dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
   return tags;
 }
 

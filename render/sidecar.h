@@ -15,8 +15,9 @@ namespace flashblock {
 /// `resume`, which say nothing about the video.
 RenderConfig published_config(RenderConfig config);
 
-/// The video's metadata: prompt, seed, model, program and configuration.
-std::map<std::string, std::string> video_tags(const RenderConfig& config);
+/// The video's metadata: prompt, seed, model, program and configuration; and, as JSON, role, name and SHA-256 of the
+/// files of its identity whose checksums are known by now.
+std::map<std::string, std::string> video_tags(const RenderConfig& config, const VideoIdentity& identity = {});
 
 /// NAME.json of NAME.mp4.
 std::filesystem::path sidecar_file(const std::filesystem::path& video);

@@ -4,19 +4,57 @@
 
 #include <nlohmann/json.hpp>
 #include <random>
+#include <set>
 #include <sstream>
 #include <utility>
 
 #include "core/error.h"
-#include "settings/config_reader.h"
 #include "settings/model_file.h"
-#include "settings/model_search.h"
 #include "settings/settings_table.h"
 
 namespace flashblock {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+void read_key(const Setting& setting, const std::string& key, YamlMap& map, const std::filesystem::path& folder,
+              RenderConfig& config) {
+  const YamlValue* value = map.find(key);
+  if (!value) return;
+  if (!setting.traits.excludes.empty() && map.find(setting.traits.excludes))
+    value->fail(setting.traits.excludes_reason);
+  setting.field.read(*value, folder, config);
+}
+
+/// The setting that a scalar in place of the mapping `group` sets; null: there is none.
+const Setting* stand_in(const std::string& group) {
+  for (const Setting& setting : settings_table()) {
+    if (setting.traits.stands_for_group && split_key(setting.name).first == group) return &setting;
+  }
+  return nullptr;
+}
+
+/// Reads the keys of one mapping. `group`: what it is the value of, such as "recipe"; empty: the whole configuration.
+void read_mapping(const std::string& group, const YamlValue& values, const std::filesystem::path& folder,
+                  RenderConfig& config) {
+  YamlMap map(values);
+  std::set<std::string> inner;
+  for (const Setting& setting : settings_table()) {
+    const auto [parent, key] = split_key(setting.name);
+    if (parent == group) {
+      read_key(setting, key, map, folder, config);
+    } else if (group.empty() && inner.insert(parent).second) {
+      const YamlValue* value = map.find(parent);
+      const Setting* scalar = value && value->is_scalar() ? stand_in(parent) : nullptr;
+      if (scalar) {
+        scalar->field.read(*value, folder, config);
+      } else if (value) {
+        read_mapping(parent, *value, folder, config);
+      }
+    }
+  }
+  map.finish();
+}
 
 /// The model that the layers name; the demo model if none does.
 std::filesystem::path named_model(const std::vector<ConfigLayer>& layers) {
@@ -117,6 +155,22 @@ ConfigLayer make_config_layer(const std::string& option, const std::string& key,
 
 ConfigLayer make_config_layer(const std::string& name, const Json& settings) {
   return {.values = YamlValue(to_yaml(settings), {.file = name, .key = ""}), .folder = std::filesystem::current_path()};
+}
+
+void read_settings(const ConfigLayer& layer, RenderConfig& config) {
+  read_mapping("", layer.values, layer.folder, config);
+}
+
+void read_group(const std::string& group, const YamlValue& values, RenderConfig& config) {
+  read_mapping(group, values, "", config);
+}
+
+void read_model_defaults(const YamlValue& values, RenderConfig& config) {
+  YamlMap map(values);
+  for (const Setting& setting : settings_table()) {
+    if (setting.traits.model_default) read_key(setting, setting.name, map, "", config);
+  }
+  map.finish();
 }
 
 RenderConfig resolve_config(const std::vector<ConfigLayer>& layers) {

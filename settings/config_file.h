@@ -28,6 +28,14 @@ ConfigLayer make_config_layer(const std::string& option, const std::string& key,
 /// The settings in a JSON object, such as config_json() writes. `name` stands for the file in messages.
 ConfigLayer make_config_layer(const std::string& name, const nlohmann::ordered_json& settings);
 
+/// Sets what `layer` gives, and leaves the rest. `model` is only checked for its type: see resolve_config.
+/// Throws: ConfigError for unknown keys, wrong types, values out of range and contradictions within the layer.
+void read_settings(const ConfigLayer& layer, RenderConfig& config);
+/// The same for the keys of one mapping, such as "recipe". Paths begin at the current folder.
+void read_group(const std::string& group, const YamlValue& values, RenderConfig& config);
+/// The same for the keys that a model file may give under `defaults`.
+void read_model_defaults(const YamlValue& values, RenderConfig& config);
+
 /// The model that the layers name (the demo model if none does), its recipe and video defaults, then the layers'
 /// settings in order, so that the last one wins. A seed is drawn and an output named where none is given. Throws:
 /// ConfigError for unknown keys, wrong types, values out of range and contradictions; WeightsError if there is no such

@@ -1,16 +1,38 @@
 #include "settings/model_file.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 #include <sstream>
 
 #include "core/error.h"
-#include "settings/config_reader.h"
+#include "settings/config_file.h"
 
 namespace flashblock {
 namespace {
 
 namespace fs = std::filesystem;
+
+void add_from_environment(std::vector<fs::path>& folders) {
+  const char* variable = std::getenv("FLASHBLOCK_MODELS");
+  std::istringstream list(variable ? variable : "");
+  for (std::string folder; std::getline(list, folder, ':');) {
+    if (!folder.empty()) folders.emplace_back(folder);
+  }
+}
+
+// Where scripts/download-models puts models. Source: XDG Base Directory Specification, $XDG_DATA_HOME.
+void add_users_folder(std::vector<fs::path>& folders) {
+  const char* const data = std::getenv("XDG_DATA_HOME");
+  const char* const home = std::getenv("HOME");
+  const fs::path root = data && *data ? fs::path(data) : home ? fs::path(home) / ".local/share" : fs::path();
+  if (!root.empty() && fs::is_directory(root / "flashblock/models")) folders.push_back(root / "flashblock/models");
+}
+
+bool is_model(const fs::path& path) {
+  return fs::is_regular_file(path) || (fs::is_directory(path) && fs::exists(path / "model.yaml"));
+}
 
 /// `text` with every `${NAME}` replaced by the environment's value.
 std::string expand_variables(const YamlValue& value) {
@@ -34,39 +56,31 @@ fs::path read_path(const YamlValue& value, const fs::path& folder) {
   return (folder / text).lexically_normal();
 }
 
-/// `file`, `{file: ...}` or `{file: ..., weights: ...}`; `map` may hold further keys and is finished by the caller.
-WeightsFile read_weights(YamlMap& map, const fs::path& folder) {
-  WeightsFile weights{.path = read_path(map.require("file"), folder)};
-  if (const YamlValue* entry = map.find("weights")) weights.entry = entry->text();
-  return weights;
-}
-
-WeightsFile read_component(const YamlValue& value, const fs::path& folder) {
+/// `file`, or a mapping with `file`, `weights` and the keys that `read_further` reads.
+WeightsFile read_weights(const YamlValue& value, const fs::path& folder,
+                         const std::function<void(YamlMap&)>& read_further = {}) {
   if (!value.is_map()) return {.path = read_path(value, folder)};
   YamlMap map(value);
-  WeightsFile weights = read_weights(map, folder);
+  WeightsFile weights{.path = read_path(map.require("file"), folder)};
+  if (const YamlValue* entry = map.find("weights")) weights.entry = entry->text();
+  if (read_further) read_further(map);
   map.finish();
   return weights;
 }
 
 void read_transformer(const YamlValue& value, const fs::path& folder, ModelDescription& model) {
-  if (!value.is_map()) {
-    model.transformer.path = read_path(value, folder);
-    return;
-  }
-  YamlMap map(value);
-  model.transformer = read_weights(map, folder);
-  if (const YamlValue* config = map.find("config")) model.transformer_config = read_path(*config, folder);
-  map.finish();
+  model.transformer = read_weights(value, folder, [&](YamlMap& map) {
+    if (const YamlValue* config = map.find("config")) model.transformer_config = read_path(*config, folder);
+  });
 }
 
 LoraFile read_lora(const YamlValue& value, const fs::path& folder) {
-  if (!value.is_map()) return {.path = read_path(value, folder)};
-  YamlMap map(value);
-  const WeightsFile weights = read_weights(map, folder);
-  LoraFile lora{.path = weights.path, .entry = weights.entry};
-  if (const YamlValue* scale = map.find("scale")) lora.scale = scale->number(-100, 100);
-  map.finish();
+  LoraFile lora;
+  const WeightsFile weights = read_weights(value, folder, [&](YamlMap& map) {
+    if (const YamlValue* scale = map.find("scale")) lora.scale = scale->number(-100, 100);
+  });
+  lora.path = weights.path;
+  lora.entry = weights.entry;
   return lora;
 }
 
@@ -96,9 +110,9 @@ void read_parts(YamlMap& map, const fs::path& folder, ModelDescription& model) {
   if (diffusers) read_diffusers_folder(*diffusers, folder, model);
   if (const YamlValue* value = diffusers ? map.find("transformer") : &map.require("transformer"))
     read_transformer(*value, folder, model);
-  if (const auto* value = map.find("text_encoder")) model.text_encoder = read_component(*value, folder);
+  if (const auto* value = map.find("text_encoder")) model.text_encoder = read_weights(*value, folder);
   if (const auto* value = map.find("tokenizer")) model.tokenizer = read_path(*value, folder);
-  if (const auto* value = map.find("vae")) model.vae = read_component(*value, folder);
+  if (const auto* value = map.find("vae")) model.vae = read_weights(*value, folder);
   if (const auto* value = map.find("lora"))
     for (const YamlValue& entry : value->list()) model.lora.push_back(read_lora(entry, folder));
   // Of a tokenizer's folder, only this file is read.
@@ -108,14 +122,12 @@ void read_parts(YamlMap& map, const fs::path& folder, ModelDescription& model) {
 
 /// Throws: ConfigError unless all steps are whole numbers.
 void check_whole(const std::vector<double>& steps, const std::string& where) {
-  for (const double step : steps)
-    if (step != std::floor(step)) {
-      std::ostringstream message;
-      message << where << ": found " << step
-              << ", wanted whole numbers, for warp_steps is true; set warp_steps: false to "
-              << "give timesteps as they are";
-      throw ConfigError(message.str());
-    }
+  for (const double step : steps) {
+    if (step == std::floor(step)) continue;
+    std::ostringstream message;
+    message << where << ": found " << step << ", wanted whole numbers, for warp_steps is true";
+    throw ConfigError(message.str(), {.remedies = {{"give timesteps as they are", "recipe.warp_steps", "false"}}});
+  }
 }
 
 /// What is wrong with a file that is needed; empty if it exists.
@@ -130,6 +142,40 @@ std::string fault_of(const char* part, const fs::path& path) {
 }
 
 }  // namespace
+
+std::vector<fs::path> model_folders() {
+  std::vector<fs::path> folders;
+  add_from_environment(folders);
+  add_users_folder(folders);
+  std::error_code fault;
+  const fs::path program = fs::read_symlink("/proc/self/exe", fault);
+  if (fault) return folders;
+  // The program is PREFIX/bin/flashblock when installed, ROOT/bin/flashblock in a bundle, and
+  // SOURCE/build/PRESET/app/flashblock when built. The files in configs/models come without weights: they state where
+  // to download them, or why a model cannot be rendered.
+  fs::path folder = program.parent_path();
+  for (int levels = 0; levels < 4 && folder.has_relative_path(); ++levels, folder = folder.parent_path()) {
+    for (const char* models : {"share/flashblock/models", "assets", "configs/models"}) {
+      if (fs::is_directory(folder / models)) folders.push_back(folder / models);
+    }
+  }
+  return folders;
+}
+
+fs::path find_model(const std::string& name) {
+  if (fs::exists(name)) return fs::absolute(name);
+  std::string searched;
+  for (const fs::path& folder : model_folders()) {
+    for (const fs::path& candidate : {folder / name, folder / (name + ".yaml")}) {
+      if (is_model(candidate)) return candidate;
+    }
+    searched += (searched.empty() ? "" : ", ") + folder.string();
+  }
+  if (searched.empty()) searched = "a model folder (set FLASHBLOCK_MODELS to one)";
+  throw WeightsError(
+      "there is no model '" + name + "': neither a file or folder here, nor a model of that name in " + searched,
+      {.key = "model", .remedies = {{"give a model file, or a folder with a model.yaml,", "model", ""}}});
+}
 
 void check_recipe(const Recipe& recipe, const std::string& where) {
   const int64_t least = recipe.sink_frames + recipe.frames_per_block;
@@ -175,27 +221,16 @@ ModelDescription load_model_file(const fs::path& file_or_folder) {
 
 void check_model_files(const ModelDescription& model, const std::vector<ModelPart>& needed) {
   std::vector<std::string> faults;
-  const auto check = [&](const char* part, const fs::path& path) {
-    if (std::string fault = fault_of(part, path); !fault.empty()) faults.push_back(std::move(fault));
+  const auto check = [&](ModelPart part, const char* name, const fs::path& path) {
+    if (std::find(needed.begin(), needed.end(), part) == needed.end()) return;
+    if (std::string fault = fault_of(name, path); !fault.empty()) faults.push_back(std::move(fault));
   };
-  for (const ModelPart part : needed) {
-    switch (part) {
-      case ModelPart::kTransformer:
-        check("transformer", model.transformer.path);
-        if (!model.transformer_config.empty()) check("transformer config", model.transformer_config);
-        for (const LoraFile& lora : model.lora) check("lora", lora.path);
-        break;
-      case ModelPart::kTextEncoder:
-        check("text_encoder", model.text_encoder.path);
-        break;
-      case ModelPart::kTokenizer:
-        check("tokenizer", model.tokenizer);
-        break;
-      case ModelPart::kVae:
-        check("vae", model.vae.path);
-        break;
-    }
-  }
+  check(ModelPart::kTransformer, "transformer", model.transformer.path);
+  if (!model.transformer_config.empty()) check(ModelPart::kTransformer, "transformer config", model.transformer_config);
+  for (const LoraFile& lora : model.lora) check(ModelPart::kTransformer, "lora", lora.path);
+  check(ModelPart::kTextEncoder, "text_encoder", model.text_encoder.path);
+  check(ModelPart::kTokenizer, "tokenizer", model.tokenizer);
+  check(ModelPart::kVae, "vae", model.vae.path);
   if (faults.empty()) return;
   std::string message = model.file.string() + ": ";
   for (size_t i = 0; i < faults.size(); ++i) message += (i == 0 ? "" : "; ") + faults[i];

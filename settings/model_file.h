@@ -1,4 +1,5 @@
-// Model files: YAML with the files of a model, its recipe and the defaults of its videos. Format: docs/config.md.
+// Models: found by path or name, and read. Model files are YAML with the files of a model, its recipe and the defaults
+// of its videos. Format: docs/config.md.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,15 @@
 #include "pipeline/recipe.h"
 
 namespace flashblock {
+
+/// The folders that are searched for models, in this order: those of $FLASHBLOCK_MODELS (separated by colons), then
+/// flashblock/models in the user's data folder (~/.local/share), then share/flashblock/models, assets and
+/// configs/models in the folders above the program: an installation, a bundle or a source tree.
+std::vector<std::filesystem::path> model_folders();
+
+/// The model file or folder of that name: a path; or NAME, NAME.yaml or NAME/model.yaml in a model folder.
+/// Throws: WeightsError that lists the folders searched.
+std::filesystem::path find_model(const std::string& name);
 
 /// Reads a model file, or `model.yaml` in a folder. Paths become absolute, and `${NAME}` is replaced by the value of
 /// that environment variable. Does not check that the files exist: see check_model_files.

@@ -1,8 +1,54 @@
 #include "settings/setting.h"
 
 #include <charconv>
+#include <fstream>
+#include <sstream>
+#include <tuple>
+
+#include "attention/policies/published_gate.h"
+#include "settings/gate_file.h"
 
 namespace flashblock::fields {
+namespace {
+
+namespace fs = std::filesystem;
+using enum SettingKind;
+
+std::string checked_prompt(const YamlValue& value, std::string prompt) {
+  const auto last = prompt.find_last_not_of(" \t\r\n");
+  prompt.erase(last == std::string::npos ? 0 : last + 1);
+  if (prompt.empty()) value.fail("the prompt is empty: say what to show");
+  return prompt;
+}
+
+std::vector<PromptChange> read_timeline(const YamlValue& value) {
+  std::vector<PromptChange> timeline;
+  if (value.is_null()) return timeline;
+  for (const YamlValue& entry : value.list()) {
+    YamlMap change(entry);
+    const double seconds = change.require("at").positive_number();
+    timeline.push_back({.seconds = seconds, .prompt = change.require("prompt").text()});
+    if (timeline.back().prompt.empty()) change.require("prompt").fail("the prompt is empty");
+    change.finish();
+  }
+  return timeline;
+}
+
+/// Falling timesteps above 0.
+std::vector<double> read_steps(const YamlValue& value) {
+  std::vector<double> steps;
+  for (const YamlValue& entry : value.list()) {
+    const double step = entry.number(0, 1000);
+    if (step == 0) entry.fail("found 0, wanted a timestep above 0; a last step of 0 is left out");
+    if (!steps.empty() && step >= steps.back()) {
+      entry.fail("found \"" + entry.text() + "\", wanted less than the step before");
+    }
+    steps.push_back(step);
+  }
+  return steps;
+}
+
+}  // namespace
 
 SettingValue setting_value(double value) {
   char text[64];
@@ -24,6 +70,10 @@ SettingValue setting_value(const std::vector<PromptChange>& timeline) {
   return list;
 }
 
+SettingValue setting_value(const std::shared_ptr<const RefreshGate>& gate) {
+  return gate ? SettingValue(gate->name) : SettingValue();
+}
+
 std::string choice_words(const std::function<void(std::string_view)>& parse) {
   constexpr std::string_view kList = "possible are ";
   try {
@@ -34,6 +84,120 @@ std::string choice_words(const std::function<void(std::string_view)>& parse) {
     if (list != complaint.npos) return std::string(complaint.substr(list + kList.size()));
   }
   return "a name";
+}
+
+SettingField prompt() {
+  return make_field(kText, "text", field(&RenderConfig::prompt),
+                    [](const YamlValue& value, const fs::path&) { return checked_prompt(value, value.text()); });
+}
+
+SettingField prompt_file() {
+  SettingField result = prompt();
+  result.kind = kInputFile;
+  result.values = "a path";
+  result.read = [](const YamlValue& value, const fs::path& folder, RenderConfig& config) {
+    const fs::path path = folder / value.text();
+    std::ifstream stream(path);
+    std::ostringstream text;
+    if (!stream || !(text << stream.rdbuf())) {
+      value.fail("cannot read the prompt from " + path.string() + ": wanted a text file that is not empty");
+    }
+    config.prompt = checked_prompt(value, text.str());
+  };
+  result.write = [](const RenderConfig&) { return SettingValue(); };
+  return result;
+}
+
+SettingField timeline() {
+  return make_field(kText, "a list of `{at: SECONDS, prompt: TEXT}`", field(&RenderConfig::timeline),
+                    [](const YamlValue& value, const fs::path&) { return read_timeline(value); });
+}
+
+SettingValue collect_changes(const std::vector<std::string>& changes) {
+  SettingValue timeline = SettingValue::array();
+  for (const std::string& text : changes) {
+    const auto equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      throw ConfigError("found '" + text + "', wanted SECONDS=TEXT, such as '20=the rain stops'");
+    }
+    timeline.push_back({{"at", text.substr(0, equals)}, {"prompt", text.substr(equals + 1)}});
+  }
+  return timeline;
+}
+
+std::vector<std::string> spread_changes(const SettingValue& timeline) {
+  std::vector<std::string> changes;
+  for (const SettingValue& change : timeline) {
+    changes.push_back(change.at("at").dump() + "=" + change.at("prompt").get<std::string>());
+  }
+  return changes;
+}
+
+SettingField seconds() {
+  SettingField result = positive_number(field(&RenderConfig::seconds));
+  result.read = [](const YamlValue& value, const fs::path&, RenderConfig& config) {
+    config.seconds = value.positive_number();
+    config.frames.reset();
+  };
+  return result;
+}
+
+SettingField size() {
+  return {.kind = kPlain,
+          .values = "`WIDTHxHEIGHT` in pixels, multiples of 16",
+          .read = [](const YamlValue& value, const fs::path&,
+                     RenderConfig& config) { std::tie(config.width, config.height) = value.frame_size(); },
+          .write = [](const RenderConfig& config) -> SettingValue {
+            return std::to_string(config.width) + "x" + std::to_string(config.height);
+          },
+          .reset =
+              [](RenderConfig& config) {
+                const VideoDefaults defaults;
+                std::tie(config.width, config.height) = std::pair(defaults.width, defaults.height);
+              },
+          .public_name = {}};
+}
+
+SettingField model() {
+  SettingField result = file(field(&RenderConfig::model, &ModelDescription::file), kInputFile);
+  result.values = "a model file, a folder with a `model.yaml`, or the name of an installed model";
+  result.read = [](const YamlValue& value, const fs::path&, RenderConfig&) { value.text(); };
+  result.public_name = [](const RenderConfig& config) { return config.model.name; };
+  return result;
+}
+
+SettingField gate() {
+  return make_field(kInputFile, "a file that `analyze redundancy --gate` wrote for this model and number of steps",
+                    field(&RenderConfig::attention, &AttentionConfig::gate),
+                    [](const YamlValue& value, const fs::path& folder) {
+                      return std::make_shared<RefreshGate>(read_gate_file(fs::absolute(folder / value.text())));
+                    });
+}
+
+SettingField window_frames() {
+  return make_field(kPlain, "-1, or `sink_frames` + `frames_per_block` or more",
+                    field(&RenderConfig::model, &ModelDescription::recipe, &Recipe::window_frames),
+                    [](const YamlValue& value, const auto&) {
+                      const int64_t frames = value.integer(-1);
+                      if (frames == 0) value.fail("found \"0\", wanted -1 for all frames, or 1 or more");
+                      return frames;
+                    });
+}
+
+SettingField steps() {
+  return make_field(kPlain, "a falling list, each above 0, to 1000",
+                    field(&RenderConfig::model, &ModelDescription::recipe, &Recipe::steps),
+                    [](const YamlValue& value, const auto&) {
+                      const std::vector<double> steps = read_steps(value);
+                      if (steps.empty()) value.fail("found an empty list, wanted at least one timestep");
+                      return steps;
+                    });
+}
+
+SettingField first_steps() {
+  return make_field(kPlain, "as `steps`, or an empty list",
+                    field(&RenderConfig::model, &ModelDescription::recipe, &Recipe::first_steps),
+                    [](const YamlValue& value, const auto&) { return read_steps(value); });
 }
 
 }  // namespace flashblock::fields

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -60,6 +61,8 @@ struct SettingOption {
   std::string help;   ///< of a flag that sets false; empty: the setting's
   /// Makes the value from all occurrences of an option that may be repeated; unset: it may not. Throws: ConfigError.
   std::function<SettingValue(const std::vector<std::string>&)> collect;
+  /// The occurrences that `collect` would make `value` from.
+  std::function<std::vector<std::string>(const SettingValue& value)> spread;
 };
 
 /// What a key means for a video.
@@ -99,6 +102,7 @@ SettingValue setting_value(double value);
 SettingValue setting_value(const std::vector<double>& values);
 inline SettingValue setting_value(const std::filesystem::path& value) { return value.string(); }
 SettingValue setting_value(const std::vector<PromptChange>& timeline);
+SettingValue setting_value(const std::shared_ptr<const RefreshGate>& gate);  ///< its file
 template <typename T>
 SettingValue setting_value(const std::optional<T>& value) {
   return value ? SettingValue(*value) : SettingValue();
@@ -115,26 +119,29 @@ SettingValue setting_value(const T& value) {
 /// A field whose new value is `read(value, folder)`.
 template <typename Field, typename Read>
 SettingField make_field(SettingKind kind, std::string values, Field field, Read read) {
-  return {.kind = kind,
-          .values = std::move(values),
-          .read =
-              [=](const YamlValue& value, const std::filesystem::path& folder, RenderConfig& config) {
-                field(config) = static_cast<std::decay_t<decltype(field(config))>>(read(value, folder));
-              },
-          .write = [=](const RenderConfig& config) { return setting_value(field(config)); },
-          .reset =
-              [=](RenderConfig& config) {
-                const RenderConfig defaults;
-                field(config) = field(defaults);
-              },
-          .public_name = {}};
+  SettingField result{.kind = kind, .values = std::move(values)};
+  result.read = [=](const YamlValue& value, const std::filesystem::path& folder, RenderConfig& config) {
+    field(config) = static_cast<std::decay_t<decltype(field(config))>>(read(value, folder));
+  };
+  result.write = [=](const RenderConfig& config) { return setting_value(field(config)); };
+  result.reset = [=](RenderConfig& config) {
+    const RenderConfig defaults;
+    field(config) = field(defaults);
+  };
+  return result;
 }
 
-template <typename Field>
-SettingField boolean(Field field) {
-  return make_field(SettingKind::kPlain, "true or false", field,
-                    [](const YamlValue& value, const auto&) { return value.boolean(); });
+/// A field that `read`, a member of YamlValue, reads.
+template <typename Field, typename Value>
+SettingField plain(Field field, const std::string& values, Value (YamlValue::*read)() const) {
+  return make_field(SettingKind::kPlain, values, field,
+                    [=](const YamlValue& value, const auto&) { return (value.*read)(); });
 }
+
+SettingField boolean(auto field) { return plain(field, "true or false", &YamlValue::boolean); }
+SettingField positive_number(auto field) { return plain(field, "a number above 0", &YamlValue::positive_number); }
+/// A word that is checked where it is used.
+SettingField name(auto field, const std::string& values) { return plain(field, values, &YamlValue::text); }
 
 template <typename Field>
 SettingField integer(Field field, int64_t least, int64_t most = std::numeric_limits<int64_t>::max()) {
@@ -146,19 +153,6 @@ template <typename Field>
 SettingField number(Field field, double least, double most) {
   return make_field(SettingKind::kPlain, number_words(least, most), field,
                     [=](const YamlValue& value, const auto&) { return value.number(least, most); });
-}
-
-template <typename Field>
-SettingField positive_number(Field field) {
-  return make_field(SettingKind::kPlain, "a number above 0", field,
-                    [](const YamlValue& value, const auto&) { return value.positive_number(); });
-}
-
-/// A word that is checked where it is used.
-template <typename Field>
-SettingField name(Field field, const std::string& values) {
-  return make_field(SettingKind::kPlain, values, field,
-                    [](const YamlValue& value, const auto&) { return value.text(); });
 }
 
 /// Free text; no value (`key:`) is an empty text.
@@ -196,6 +190,23 @@ SettingField choice(Field field, Parse parse) {
   return make_field(SettingKind::kPlain, choice_words(parse), field,
                     [=](const YamlValue& value, const auto&) { return parse_at(value, parse); });
 }
+
+// Fields of keys that are read or written in a way of their own.
+
+SettingField prompt();
+SettingField prompt_file();  ///< sets the prompt, and is not written
+SettingField timeline();
+/// The timeline that SECONDS=TEXT, repeated, stands for. Throws: ConfigError.
+SettingValue collect_changes(const std::vector<std::string>& changes);
+std::vector<std::string> spread_changes(const SettingValue& timeline);  ///< the inverse
+SettingField seconds();                                                 ///< replaces a length in frames
+SettingField size();
+/// Written only: the model is read before all other keys, since it brings its recipe and its defaults.
+SettingField model();
+SettingField gate();
+SettingField window_frames();
+SettingField steps();
+SettingField first_steps();
 
 }  // namespace fields
 }  // namespace flashblock

@@ -1,15 +1,15 @@
-#include "attention/refresh_policy.h"
 #include "settings/settings_table.h"
 
-#include <stdexcept>
 #include <utility>
 
-#include "settings/setting_fields.h"
+#include "attention/refresh_policy.h"
 
 namespace flashblock {
 namespace {
 
 using namespace fields;
+using enum IdentityRole;
+using enum SettingKind;
 
 constexpr const char* kPrompt = "Prompt";
 constexpr const char* kVideo = "Video";
@@ -46,18 +46,17 @@ std::vector<Setting> video_settings() {
   return {
       row("prompt", prompt(), "What to show", {{"PROMPT", "--prompt"}, kPrompt, "TEXT"}, {.secret = true}),
       row("prompt_file", prompt_file(), "What to show, from a text file", {{"--prompt-file"}, kPrompt, "FILE"},
-          {.identity = IdentityRole::kNone,
+          {.identity = kNone,
            .excludes = "prompt",
            .excludes_reason = "there are two prompts, here and in prompt: give one of them"}),
       row("timeline", timeline(),
           "The prompt changes at the frame block that contains this time; the option may be repeated",
-          {{"--prompt-at"}, kPrompt, "SECONDS=TEXT", "", "", collect_changes}, {.secret = true}),
+          {{"--prompt-at"}, kPrompt, "SECONDS=TEXT", "", "", collect_changes, spread_changes}, {.secret = true}),
       row("seconds", seconds(), "Length of what is rendered: rounded up to whole frame blocks, then cut",
-          {{"--seconds"}, kVideo, "S"},
-          {.identity = IdentityRole::kResolved, .model_default = true, .is_in_use = has_no_frames}),
+          {{"--seconds"}, kVideo, "S"}, {.identity = kResolved, .model_default = true, .is_in_use = has_no_frames}),
       row("frames", integer(field(&RenderConfig::frames), 1, 10'000'000), "The length in frames",
           {{"--frames"}, kVideo, "N"},
-          {.identity = IdentityRole::kResolved,
+          {.identity = kResolved,
            .excludes = "seconds",
            .excludes_reason = "the length is given twice, here and in seconds: give one of them"}),
       row("size", size(), "Frame size", {{"--size"}, kVideo, "WxH"}, {.model_default = true}),
@@ -66,39 +65,37 @@ std::vector<Setting> video_settings() {
       row("seed", integer(field(&RenderConfig::seed), 0),
           "Seed of all random numbers: the same seed gives the same video, a longer one begins the same",
           {{"--seed"}, kVideo, "N"}, {.default_words = "drawn and reported"}),
-      row("image", file(field(&RenderConfig::image), SettingKind::kInputFile), "Start from this image",
-          {{"--image"}, kVideo, "FILE"}, {.identity = IdentityRole::kChecksum}),
-      row("video", file(field(&RenderConfig::video), SettingKind::kInputFile), "Continue this video",
-          {{"--video"}, kVideo, "FILE"},
-          {.identity = IdentityRole::kChecksum,
+      row("image", file(field(&RenderConfig::image), kInputFile), "Start from this image",
+          {{"--image"}, kVideo, "FILE"}, {.identity = kChecksum}),
+      row("video", file(field(&RenderConfig::video), kInputFile), "Continue this video", {{"--video"}, kVideo, "FILE"},
+          {.identity = kChecksum,
            .excludes = "image",
            .excludes_reason = "a video starts from an image or from a video, not from both"}),
-      row("replay", file(field(&RenderConfig::replay), SettingKind::kInputFile),
+      row("replay", file(field(&RenderConfig::replay), kInputFile),
           "Take the inputs from a recording instead of prompt, seed and start",
-          {{"--replay"}, kVideo, "FILE.safetensors"}, {.identity = IdentityRole::kChecksum}),
+          {{"--replay"}, kVideo, "FILE.safetensors"}, {.identity = kChecksum}),
   };
 }
 
 /// Where the video goes, and how it is encoded.
 std::vector<Setting> output_settings() {
   return {
-      row("output", file(field(&RenderConfig::output), SettingKind::kOutputFile), "Where the video goes",
+      row("output", file(field(&RenderConfig::output), kOutputFile), "Where the video goes",
           {{"-o,--output"}, kOutput, "FILE.mp4"},
-          {.identity = IdentityRole::kNone, .default_words = "flashblock-<seed>-<words of the prompt>.mp4"}),
-      row("contact_sheet", file(field(&RenderConfig::contact_sheet), SettingKind::kOutputFile),
+          {.identity = kNone, .default_words = "flashblock-<seed>-<words of the prompt>.mp4"}),
+      row("contact_sheet", file(field(&RenderConfig::contact_sheet), kOutputFile),
           "Also write a PNG with frames from the whole video", {{"--contact-sheet"}, kOutput, "FILE.png"},
-          {.identity = IdentityRole::kNone}),
-      row("record", file(field(&RenderConfig::record), SettingKind::kOutputFile),
-          "Write all inputs and results to this file", {{"--record"}, kOutput, "FILE.safetensors"},
-          {.identity = IdentityRole::kNone}),
+          {.identity = kNone}),
+      row("record", file(field(&RenderConfig::record), kOutputFile), "Write all inputs and results to this file",
+          {{"--record"}, kOutput, "FILE.safetensors"}, {.identity = kNone}),
       row("resume", boolean(field(&RenderConfig::resume)),
           "Continue an unfinished video, bit for bit; its settings are kept with it, so that its name is enough",
-          {{"--resume"}, kOutput, "", "true"}, {.identity = IdentityRole::kNone}),
+          {{"--resume"}, kOutput, "", "true"}, {.identity = kNone}),
       row("overwrite", boolean(field(&RenderConfig::overwrite)), "Replace an existing video or unfinished work",
-          {{"--overwrite"}, kOutput, "", "true"}, {.identity = IdentityRole::kNone}),
+          {{"--overwrite"}, kOutput, "", "true"}, {.identity = kNone}),
       row("metadata", boolean(field(&RenderConfig::metadata)), "Put the prompt into the video and its JSON",
           {{"--no-metadata"}, kOutput, "", "false", "Leave the prompt out of the video and its JSON"},
-          {.identity = IdentityRole::kNone}),
+          {.identity = kNone}),
       row("encoder.preset", name(encoder(&EncoderSettings::preset), "`ultrafast` to `veryslow`"), "Preset of libx264"),
       row("encoder.crf", integer(encoder(&EncoderSettings::crf), 0, 51),
           "Constant rate factor of libx264, 0 being lossless"),
@@ -111,22 +108,22 @@ std::vector<Setting> output_settings() {
 std::vector<Setting> machine_settings() {
   return {
       row("model", model(), "The model that renders", {{"-m,--model"}, kModel, "PATH"},
-          {.identity = IdentityRole::kResolved, .default_words = "demo"}),
+          {.identity = kResolved, .default_words = "demo"}),
       row("device", name(field(&RenderConfig::device), "`auto` (the first GPU, else the CPU), `cpu`, `cuda`, `cuda:N`"),
           "Where the model runs: auto, cpu, cuda or cuda:N", {{"--device"}, kModel, "NAME"},
-          {.identity = IdentityRole::kResolved, .belongs_to_model = true}),
+          {.identity = kResolved, .belongs_to_model = true}),
       row("dtype", name(field(&RenderConfig::dtype), "`auto` (bfloat16 where it is fast), `float32`, `bfloat16`"),
           "Type of weights and activations: auto, float32 or bfloat16", {{"--dtype"}, kModel, "NAME"},
-          {.identity = IdentityRole::kResolved, .belongs_to_model = true}),
+          {.identity = kResolved, .belongs_to_model = true}),
       row("cache", boolean(field(&RenderConfig::cache)),
           "Keep encoded prompts and checksums of weights in the user's cache folder",
           {{"--no-cache"}, kModel, "", "false", "Do not cache encoded prompts and checksums of weights"},
-          {.identity = IdentityRole::kNone, .belongs_to_model = true}),
+          {.identity = kNone, .belongs_to_model = true}),
       row("offload", boolean(field(&RenderConfig::offload)),
           "Keep the transformer's layers in host memory and only two of them at a time in the device's",
-          {{"--offload"}, kModel, "", "true"}, {.identity = IdentityRole::kNone, .belongs_to_model = true}),
+          {{"--offload"}, kModel, "", "true"}, {.identity = kNone, .belongs_to_model = true}),
       row("overlap", boolean(field(&RenderConfig::overlap)),
-          "Decode and write a frame block while the next one is denoised", {}, {.identity = IdentityRole::kNone}),
+          "Decode and write a frame block while the next one is denoised", {}, {.identity = kNone}),
   };
 }
 
@@ -139,7 +136,7 @@ std::vector<Setting> attention_settings() {
       row("attention.refresh", choice(attention(&AttentionConfig::refresh), parse_refresh_policy),
           "When the external attention is refreshed"),
       row("attention.gate", gate(), "Of published_gate, which needs it: the table of heads to refresh", {},
-          {.identity = IdentityRole::kChecksum, .is_in_use = policy_reads("attention.gate")}),
+          {.identity = kChecksum, .is_in_use = policy_reads("attention.gate")}),
       row("attention.interval", integer(attention(&AttentionConfig::interval), 1, 1000),
           "Of every_nth: passes from one refresh to the next", {}, {.is_in_use = policy_reads("attention.interval")}),
       row("attention.bound", number(attention(&AttentionConfig::bound), 0, 1000),
@@ -211,11 +208,11 @@ std::vector<Setting>& rows() {
 
 const std::vector<Setting>& settings_table() { return rows(); }
 
-const Setting& find_setting(const std::string& name) {
+const Setting* find_setting(const std::string& name) {
   for (const Setting& setting : rows()) {
-    if (setting.name == name) return setting;
+    if (setting.name == name) return &setting;
   }
-  throw std::logic_error("there is no setting " + name);
+  return nullptr;
 }
 
 std::pair<std::string, std::string> split_key(const std::string& name) {

@@ -13,8 +13,8 @@ namespace flashblock {
 /// Thread safety: constant once the program has started.
 const std::vector<Setting>& settings_table();
 
-/// The row of a key, such as "recipe.steps". Throws: std::logic_error if there is none.
-const Setting& find_setting(const std::string& name);
+/// The row of a key, such as "recipe.steps"; null: there is none.
+const Setting* find_setting(const std::string& name);
 
 /// "recipe" and "steps" for "recipe.steps", "" and "seed" for "seed".
 std::pair<std::string, std::string> split_key(const std::string& name);

@@ -98,12 +98,6 @@ size_t edit_distance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
-
 /// Finds where a document begins.
 struct DocumentStart : YAML::EventHandler {
   YAML::Mark mark;
@@ -119,11 +113,6 @@ struct DocumentStart : YAML::EventHandler {
 };
 
 }  // namespace
-
-bool YamlValue::is_map() const { return node_.IsMap(); }
-bool YamlValue::is_list() const { return node_.IsSequence(); }
-bool YamlValue::is_scalar() const { return node_.IsScalar(); }
-bool YamlValue::is_null() const { return node_.IsNull(); }
 
 std::string YamlValue::text() const {
   if (!is_scalar()) fail(found(node_) + ", wanted text");
@@ -234,6 +223,12 @@ YamlValue parse_yaml(const std::string& text, const std::string& name) {
   } catch (const YAML::Exception& error) {
     fail_at(error.mark, {name, ""}, "not YAML: " + error.msg);
   }
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
 }
 
 std::string integer_words(int64_t least, int64_t most) { return "a whole number" + range_text(least, most); }

@@ -34,10 +34,10 @@ class YamlValue {
   std::pair<int64_t, int64_t> frame_size() const;  ///< WIDTHxHEIGHT in pixels
   std::vector<YamlValue> list() const;
 
-  bool is_map() const;
-  bool is_list() const;
-  bool is_scalar() const;
-  bool is_null() const;
+  bool is_map() const { return node_.Type() == YAML::NodeType::Map; }
+  bool is_list() const { return node_.Type() == YAML::NodeType::Sequence; }
+  bool is_scalar() const { return node_.Type() == YAML::NodeType::Scalar; }
+  bool is_null() const { return node_.Type() == YAML::NodeType::Null; }
   const YamlPlace& place() const { return place_; }
   const YAML::Node& node() const { return node_; }
 
@@ -86,6 +86,9 @@ YamlValue parse_yaml(const std::string& text, const std::string& name);
 /// What a number must be, in words: "a whole number from 1 to 240", "a number, 0 or more".
 std::string integer_words(int64_t least, int64_t most);
 std::string number_words(double least, double most);
+
+/// The words with commas between them.
+std::string joined(const std::vector<std::string>& words);
 
 /// The candidate closest to `word`; empty if none is close.
 std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates);

@@ -8,14 +8,13 @@
 #include <new>
 
 #include "app/command_line.h"
+#include "app/config_options.h"
 #include "app/interrupt.h"
 #include "app/progress.h"
-#include "app/resume_command.h"
-#include "app/setting_options.h"
 #include "core/error.h"
 #include "core/error_report.h"
 #include "render/resume.h"
-#include "settings/config_reader.h"
+#include "settings/config_file.h"
 #include "settings/settings_table.h"
 #include "tests/support/error_text.h"
 #include "tests/support/temporary_folder.h"
@@ -166,6 +165,16 @@ TEST(InterruptDeathTest, SecondSignalEndsAtOnceEvenAnotherOne) {
       ::testing::KilledBySignal(SIGTERM), "");
 }
 
+TEST(CommandLine, NamesTheOptionOfAKey) {
+  EXPECT_EQ(option_of({.key = "overwrite", .value = "true"}), "--overwrite");
+  EXPECT_EQ(option_of({.key = "cache", .value = "false"}), "--no-cache");
+  EXPECT_EQ(option_of({.key = "cache", .value = "true"}), "--set cache=true");
+  EXPECT_EQ(option_of({.key = "dtype", .value = "float32"}), "--dtype float32");
+  EXPECT_EQ(option_of({.key = "timeline"}), "--prompt-at");
+  EXPECT_EQ(option_of({.key = "output"}), "--output");
+  EXPECT_EQ(option_of({.key = "recipe.window_frames"}), "--set recipe.window_frames=...");
+}
+
 TEST(ResumeCommand, IsQuotedForAShell) {
   EXPECT_EQ(shell_word("/tmp/video-1.mp4"), "/tmp/video-1.mp4");
   EXPECT_EQ(shell_word("a video's end"), "'a video'\\''s end'");
@@ -179,6 +188,9 @@ TEST(ResumeCommand, IsQuotedForAShell) {
   EXPECT_EQ(
       resume_command(config),
       "flashblock render --resume --output '/videos/$HOME.mp4' --prompt 'a balloon' --prompt-at '2.5=it'\\''s night'");
+  config.timeline.clear();
+  config.model.recipe.negative_prompt = "dull: grey";
+  EXPECT_THAT(resume_command(config), HasSubstr("--set 'recipe.negative_prompt=\"dull: grey\"'"));
 }
 
 TEST(Progress, WritesClockTimes) {

@@ -73,6 +73,11 @@ TEST_F(Render, LeavesAVideoAndItsAccount) {
   EXPECT_EQ(metadata.at("seed"), "7");
   EXPECT_EQ(metadata.at("model"), "small");
   const nlohmann::json sidecar_json = read_json(sidecar("video"));
+  const nlohmann::json files = nlohmann::json::parse(metadata.at("files"));
+  ASSERT_EQ(files.size(), sidecar_json.at("identity").at("files").size());
+  EXPECT_EQ(files[0].at("role"), "transformer");
+  EXPECT_EQ(files[0].at("name").get<std::string>().find('/'), std::string::npos);
+  EXPECT_EQ(files[0].at("sha256"), sidecar_json.at("weights")[0].at("sha256"));
   EXPECT_EQ(sidecar_json.at("video").at("frames"), 18);
   EXPECT_EQ(sidecar_json.at("configuration").at("prompt"), "a red hill");
   EXPECT_EQ(sidecar_json.at("configuration").at("seed"), 7);

@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "core/error.h"
-#include "settings/config_reader.h"
+#include "settings/config_file.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flashblock {
@@ -222,6 +222,20 @@ TEST_F(ModelFile, SaysWhereItsFilesCanBeFetched) {
 TEST_F(ModelFile, RefusesAModelThatItsFileCallsUnsupported) {
   EXPECT_THAT(error_of("name: other\nunsupported: it is another algorithm\n"),
               HasSubstr("unsupported: this model cannot be rendered: it is another algorithm"));
+}
+
+// How a setting is given is for the front end to say.
+TEST(FindModel, LeavesTheOptionToTheFrontEnd) {
+  try {
+    find_model("no-such-model");
+    FAIL();
+  } catch (const WeightsError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("there is no model 'no-such-model'"));
+    EXPECT_THAT(error.what(), Not(HasSubstr("--")));
+    EXPECT_EQ(error.key(), "model");
+    ASSERT_EQ(error.remedies().size(), 1u);
+    EXPECT_EQ(error.remedies()[0].key, "model");
+  }
 }
 
 }  // namespace

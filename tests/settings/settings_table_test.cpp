@@ -12,7 +12,6 @@
 #include "core/sha256.h"
 #include "settings/config_file.h"
 #include "settings/config_identity.h"
-#include "settings/config_reader.h"
 #include "tests/settings/config_page.h"
 #include "tests/support/error_text.h"
 
