@@ -35,6 +35,14 @@ std::string sha256(std::string_view text) {
   return hash.finish();
 }
 
+std::string sha256_base64(std::string_view text) {
+  std::array<unsigned char, 32> digest;
+  FB_CHECK(EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr));
+  std::array<unsigned char, 45> base64;  // 44 characters and a null
+  EVP_EncodeBlock(base64.data(), digest.data(), digest.size());
+  return {base64.begin(), base64.end() - 1};
+}
+
 std::string file_sha256(const std::filesystem::path& file, const std::stop_token& stop) {
   std::ifstream stream(file, std::ios::binary);
   Sha256 hash;
