@@ -8,7 +8,6 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <opencv2/imgproc.hpp>
 #include <string>
 #include <string_view>
 
@@ -16,6 +15,7 @@
 #include "core/error.h"
 #include "media/ffmpeg_handles.h"
 #include "media/frame_conversion.h"
+#include "media/image_view.h"
 
 namespace flashblock {
 namespace {
@@ -94,14 +94,9 @@ cv::Mat upright(const cv::Mat& image, const AVFrame& frame) {
   }
 }
 
-/// A view of [H, W, 3] uint8.
-cv::Mat as_image(const at::Tensor& rgb) {
-  return {static_cast<int>(rgb.size(0)), static_cast<int>(rgb.size(1)), CV_8UC3, rgb.data_ptr<uint8_t>()};
-}
-
 at::Tensor as_tensor(const cv::Mat& image) {
   at::Tensor rgb = at::empty({image.rows, image.cols, 3}, at::kByte);
-  image.copyTo(as_image(rgb));
+  image.copyTo(image_view(rgb));
   return rgb;
 }
 
@@ -127,7 +122,7 @@ cv::Mat read_upright(const std::filesystem::path& file) {
   const std::string what = "cannot read the image " + file.string() + ": a damaged " +
                            (codec == AV_CODEC_ID_PNG ? "PNG" : "JPEG") + " file, wanted a complete one";
   const FramePtr frame = decode(bytes, codec, what);
-  return upright(as_image(frame_to_rgb24(*frame)), *frame).clone();
+  return upright(image_view(frame_to_rgb24(*frame)), *frame).clone();
 }
 
 }  // namespace
@@ -144,7 +139,7 @@ at::Tensor fill_size(const at::Tensor& frames, int64_t width, int64_t height) {
   const at::Tensor images = to_rgb24(frames);
   at::Tensor filled = at::empty({images.size(0), height, width, 3}, at::kByte);
   for (int64_t i = 0; i < images.size(0); ++i) {
-    fill(as_image(images[i]), width, height).copyTo(as_image(filled[i]));
+    fill(image_view(images[i]), width, height).copyTo(image_view(filled[i]));
   }
   return from_rgb24(filled);
 }

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/html_page.h"
+
 namespace flashblock {
 
 std::string error_body(const HttpError& error) {
@@ -11,7 +13,7 @@ std::string error_body(const HttpError& error) {
                        {"type", error.status < 500 ? "invalid_request_error" : "server_error"},
                        {"param", error.param.empty() ? Json() : Json(error.param)},
                        {"code", error.code}}}};
-  return json_text(body) + "\n";
+  return json_text(body, -1);
 }
 
 HttpResponse error_response(const HttpError& error) {
@@ -28,10 +30,6 @@ std::string client_text(const std::string& message, std::string_view otherwise) 
   const bool names_path = message.find_first_of("/\\") != message.npos;
   const bool names_option = message.find("--") != message.npos;
   return std::string(names_path || names_option ? otherwise : message);
-}
-
-std::string json_text(const nlohmann::ordered_json& document) {
-  return document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 }  // namespace flashblock

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <exception>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,8 +40,5 @@ HttpResponse error_response(const HttpError& error);
 /// `message`, or `otherwise` if the message contains a file path or a command-line option: paths of the server are not
 /// for its clients, and they do not control its command line. A word with a slash counts as a path.
 std::string client_text(const std::string& message, std::string_view otherwise);
-
-/// A document on one line; text that is not UTF-8 is replaced.
-std::string json_text(const nlohmann::ordered_json& document);
 
 }  // namespace flashblock

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/html_page.h"
 #include "server/api_error.h"
 
 namespace flashblock {
@@ -80,7 +81,7 @@ void send_constant(HttpResponse& response, std::string content, const char* type
 }
 
 std::string event(const char* name, const nlohmann::ordered_json& data) {
-  return std::string("event: ") + name + "\ndata: " + json_text(data) + "\n\n";
+  return std::string("event: ") + name + "\ndata: " + json_text(data, -1) + "\n";
 }
 
 /// Sends every change to one listener until it disconnects. It is sent the state at the time when it is ready to

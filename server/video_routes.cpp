@@ -3,6 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "core/html_page.h"
 #include "core/parse_number.h"
 #include "server/api_error.h"
 #include "server/file_answer.h"
@@ -139,7 +140,7 @@ void add_video_routes(HttpServer& server, const VideoService& service) {
   /// Adds a route whose handler returns a JSON document.
   const auto add = [&](const char* method, const char* pattern, auto handler) {
     server.route(method, pattern, [handler](const HttpRequest& request, HttpResponse& response) {
-      response.set_content(json_text(handler(request)) + "\n", "application/json");
+      response.set_content(json_text(handler(request), -1), "application/json");
     });
   };
   const auto id_of = [](const HttpRequest& request) { return request.path_parameter("id"); };
