@@ -5,6 +5,7 @@
 
 #include "analysis/policy_curves.h"
 #include "analysis/progress_sink.h"
+#include "analysis/redundancy_meter.h"
 #include "core/error.h"
 #include "render/session_setup.h"
 

@@ -1,10 +1,11 @@
+#include "analysis/redundancy_meter.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/redundancy.h"
 #include "core/check.h"
 
 namespace flashblock {

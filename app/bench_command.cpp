@@ -9,9 +9,9 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "analysis/analysis_pages.h"
 #include "analysis/bench_report.h"
 #include "analysis/benchmark.h"
-#include "analysis/embedded_files.h"
 #include "analysis/synthetic_model.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "analysis/embedded_files.h"
+#include "analysis/analysis_pages.h"
 #include "analysis/fidelity_report.h"
 #include "analysis/side_by_side.h"
 #include "app/analysis_setup.h"

@@ -11,6 +11,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "models/checkpoint_info.h"
+#include "models/checkpoint_info_text.h"
 #include "render/cost_estimate.h"
 #include "render/render.h"
 #include "settings/config_file.h"

@@ -3,7 +3,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "analysis/embedded_files.h"
+#include "analysis/analysis_pages.h"
 #include "analysis/redundancy_report.h"
 #include "app/analysis_setup.h"
 #include "app/interrupt.h"

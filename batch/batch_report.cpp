@@ -4,7 +4,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "batch/embedded_files.h"
+#include "batch/batch_pages.h"
 #include "batch/job_preview.h"
 #include "core/atomic_file.h"
 #include "core/error.h"

@@ -1,5 +1,5 @@
 # flashblock_embed_files(<folder> <function>=<file>...): embedded_files.cpp in the build folder. It defines the functions
-# that <folder>/embedded_files.h declares; each returns the text of a file. Where an HTML file names a style sheet or a
+# that <folder>/${folder}_pages.h declares; each returns the text of a file. Where an HTML file names a style sheet or a
 # script by a relative path, that file takes its place: the page opens from the source tree, and needs no other file in
 # the program.
 
@@ -29,7 +29,7 @@ function(flashblock_embed_files folder)
     string(APPEND functions "std::string_view ${function}() {\n  static constexpr std::string_view text = "
            "R\"--flashblock--(${content})--flashblock--\";\n  return text;\n}\n\n")
   endforeach()
-  string(CONCAT source "// Made by CMake from files of ${folder}/.\n#include \"${folder}/embedded_files.h\"\n\n"
+  string(CONCAT source "// Made by CMake from files of ${folder}/.\n#include \"${folder}/${folder}_pages.h\"\n\n"
          "namespace flashblock {\n\n${functions}}  // namespace flashblock\n")
   file(CONFIGURE OUTPUT embedded_files.cpp CONTENT "@source@" @ONLY)
 endfunction()

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -80,9 +79,5 @@ struct InspectOptions {
 /// A damaged file in a folder is reported in its `problem`; the others are still described.
 /// Throws: WeightsError if the path does not exist, or if it is a single file that cannot be read.
 ModelInfo inspect_model(const std::filesystem::path& path, const InspectOptions& options = {});
-
-/// The same as text of several lines, and as JSON.
-std::string describe(const ModelInfo& info);
-nlohmann::json to_json(const ModelInfo& info);
 
 }  // namespace flashblock

@@ -1,11 +1,10 @@
-// ModelInfo as text and as JSON.
+#include "models/checkpoint_info_text.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <sstream>
-
-#include "models/checkpoint_info.h"
 
 namespace flashblock {
 namespace {

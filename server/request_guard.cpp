@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "core/sha256.h"
 #include "server/api_error.h"
-#include "server/embedded_files.h"
+#include "server/server_pages.h"
 
 namespace flashblock {
 namespace {

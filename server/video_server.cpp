@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 
-#include "server/embedded_files.h"
 #include "server/metrics.h"
+#include "server/server_pages.h"
 #include "server/stream_routes.h"
 
 namespace flashblock {

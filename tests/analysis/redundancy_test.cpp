@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "analysis/policy_curves.h"
+#include "analysis/redundancy_meter.h"
 #include "attention/block_attention.h"
 #include "tests/support/formula_weights.h"
 
@@ -107,7 +108,7 @@ TEST(PublishedGate, ComputesWhatHasTurned) {
 
 TEST(PublishedGate, IsCalibratedIntoATableThatAnswersForEachPass) {
   const RefreshGate gate = calibrate_gate(turning_video(2), {}, "here");
-  EXPECT_NO_THROW(gate.check(2, 1, 2));
+  EXPECT_NO_THROW(gate.check({.layers = 2, .heads = 1, .steps = 2}));
   EXPECT_EQ(gate.heads_of(0, 1).numel(), 1);
   EXPECT_EQ(gate.heads_of(0, 2).numel(), 0);
   EXPECT_EQ(gate.heads_of(1, 2).numel(), 1) << "not measured, so computed";

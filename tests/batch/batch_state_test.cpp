@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "batch/batch_folder.h"
+#include "batch/batch_pages.h"
 #include "batch/batch_report.h"
 #include "batch/board.h"
-#include "batch/embedded_files.h"
 #include "batch/job_check.h"
 #include "core/error.h"
 #include "core/html_page.h"

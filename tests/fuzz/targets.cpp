@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/mapped_file.h"
 #include "models/checkpoint_info.h"
+#include "models/checkpoint_info_text.h"
 #include "models/lora.h"
 #include "models/model_config.h"
 #include "models/text_cleaning.h"

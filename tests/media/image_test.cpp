@@ -147,8 +147,8 @@ TEST(JpegEncoderTest, ComesBackNearlyTheSame) {
             encode_jpeg(to_rgb24(pattern.unsqueeze(0))[0], 2).size());
 }
 
-TEST(ImageGridTest, PutsEveryImageUnderItsName) {
-  const ImageGrid grid({"red", "green", "blue", "white"}, 40, 24);
+TEST(FrameGridTest, PutsEveryImageUnderItsName) {
+  const FrameGrid grid({"red", "green", "blue", "white"}, 40, 24);
   EXPECT_EQ(grid.width() % 2 + grid.height() % 2, 0);
   std::vector<at::Tensor> images;
   for (const auto& color : {std::vector<int>{255, 0, 0}, {0, 255, 0}, {0, 0, 255}, {255, 255, 255}}) {
@@ -167,10 +167,10 @@ TEST(ImageGridTest, PutsEveryImageUnderItsName) {
   EXPECT_GT((names > 150).sum().item<int64_t>(), 20) << "no names";
 }
 
-TEST(ImageGridTest, ShrinksWideVideosOnly) {
+TEST(FrameGridTest, ShrinksWideVideosOnly) {
   const at::Tensor video = to_rgb24(pattern_frames(0, 2, 256, 160));
-  EXPECT_TRUE(at::equal(shrink_images(video, 256), video));
-  const at::Tensor small = shrink_images(video, 128);
+  EXPECT_TRUE(at::equal(shrink_frames(video, 256), video));
+  const at::Tensor small = shrink_frames(video, 128);
   ASSERT_EQ(small.sizes(), (std::vector<int64_t>{2, 80, 128, 3}));
   EXPECT_GT(testing::psnr(from_rgb24(small), pattern_frames(0, 2, 128, 80)), 35);
 }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "models/checkpoint_info_text.h"
 #include "tests/support/diffusers_names.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/temporary_folder.h"

@@ -148,10 +148,10 @@ TEST_P(FrameOps, HeadEqualsNormThenConvolution) {
   const ConvWeights conv = weights({3, channels, 3, 3, 3});
   const at::Tensor frames = data("frames", {4, 6, 9, channels}), gamma = vector("gamma", channels);
   FeatureCache cache;
-  const at::Tensor frames = HeadConvolution("head", conv, GetParam().dtype).forward(frames, gamma, cache);
+  const at::Tensor pixels = HeadConvolution("head", conv, GetParam().dtype).forward(frames, gamma, cache);
   at::Tensor window = at::zeros({6, 6, 9, channels}, frames.options());
   window.narrow(0, 2, 4).copy_(reference::rms_norm({frames, {}}, gamma, Activation::kSilu));
-  expect_near(frames, plain_convolution(window, conv, 1).permute({0, 3, 1, 2}));
+  expect_near(pixels, plain_convolution(window, conv, 1).permute({0, 3, 1, 2}));
 }
 
 // Bounds: docs/numerics.md, "VAE, one operation".
