@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -65,33 +66,14 @@ FramePtr decode(std::string_view bytes, AVCodecID codec_id, const std::string& w
 /// table.
 cv::Mat upright(const cv::Mat& image, const AVFrame& frame) {
   const AVDictionaryEntry* entry = av_dict_get(frame.metadata, "Orientation", nullptr, 0);
-  cv::Mat turned;
-  switch (entry ? std::atoi(entry->value) : 1) {
-    case 2:
-      cv::flip(image, turned, 1);
-      return turned;
-    case 3:
-      cv::rotate(image, turned, cv::ROTATE_180);
-      return turned;
-    case 4:
-      cv::flip(image, turned, 0);
-      return turned;
-    case 5:
-      cv::transpose(image, turned);
-      return turned;
-    case 6:
-      cv::rotate(image, turned, cv::ROTATE_90_CLOCKWISE);
-      return turned;
-    case 7:
-      cv::transpose(image, turned);
-      cv::rotate(turned, turned, cv::ROTATE_180);
-      return turned;
-    case 8:
-      cv::rotate(image, turned, cv::ROTATE_90_COUNTERCLOCKWISE);
-      return turned;
-    default:
-      return image;
-  }
+  const int orientation = entry ? std::atoi(entry->value) : 1;
+  if (orientation < 2 || orientation > 8) return image;
+  cv::Mat transposed = image, turned;
+  if (orientation > 4) cv::transpose(image, transposed);
+  if (orientation == 5) return transposed;
+  constexpr int kFlips[] = {1, -1, 0};  // of columns, of both, of rows
+  cv::flip(transposed, turned, kFlips[orientation > 4 ? orientation - 6 : orientation - 2]);
+  return turned;
 }
 
 at::Tensor as_tensor(const cv::Mat& image) {
