@@ -47,32 +47,21 @@ class Error : public std::runtime_error {
   ErrorContext context_;
 };
 
+/// An error that ends the program with one status.
+template <ExitStatus kStatus>
+class ErrorOf : public Error {
+ public:
+  explicit ErrorOf(const std::string& message, ErrorContext context = {})
+      : Error(kStatus, message, std::move(context)) {}
+};
+
 /// Command line or configuration: unknown key, wrong type, impossible size, contradictory options.
-class ConfigError : public Error {
- public:
-  explicit ConfigError(const std::string& message, ErrorContext context = {})
-      : Error(ExitStatus::kConfig, message, std::move(context)) {}
-};
-
+using ConfigError = ErrorOf<ExitStatus::kConfig>;
 /// Model files: missing, truncated, hostile, or tensors that are missing, unexpected or mis-shaped.
-class WeightsError : public Error {
- public:
-  explicit WeightsError(const std::string& message, ErrorContext context = {})
-      : Error(ExitStatus::kWeights, message, std::move(context)) {}
-};
-
+using WeightsError = ErrorOf<ExitStatus::kWeights>;
 /// Device or memory: no such GPU, out of memory, a failed kernel.
-class DeviceError : public Error {
- public:
-  explicit DeviceError(const std::string& message, ErrorContext context = {})
-      : Error(ExitStatus::kDevice, message, std::move(context)) {}
-};
-
+using DeviceError = ErrorOf<ExitStatus::kDevice>;
 /// Media or disk: unreadable frames, a full disk, an unwritable folder, an encoder that fails.
-class MediaError : public Error {
- public:
-  explicit MediaError(const std::string& message, ErrorContext context = {})
-      : Error(ExitStatus::kMedia, message, std::move(context)) {}
-};
+using MediaError = ErrorOf<ExitStatus::kMedia>;
 
 }  // namespace flashblock

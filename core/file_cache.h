@@ -1,4 +1,4 @@
-// Small files that are kept from run to run to save work, in the user's cache folder.
+// Small files that are cached between runs to save work, in the cache folder of the user.
 #pragma once
 
 #include <cstdint>

@@ -29,9 +29,9 @@ std::string cached_file_sha256(const std::filesystem::path& file, const FileCach
   const auto content = [&](const std::string& digest) {
     return identity + "\n" + digest + "\n" + sha256(identity + digest) + "\n";
   };
-  if (const std::filesystem::path kept = cache.find(key); !kept.empty()) {
+  if (const std::filesystem::path cached = cache.find(key); !cached.empty()) {
     std::ostringstream text;
-    text << std::ifstream(kept).rdbuf();
+    text << std::ifstream(cached).rdbuf();
     const std::string found = text.str();
     const std::string digest = found.substr(std::min(found.size(), identity.size() + 1), 64);
     if (found == content(digest)) return digest;

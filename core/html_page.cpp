@@ -1,6 +1,7 @@
 #include "core/html_page.h"
 
-#include <cstdint>
+#include <openssl/evp.h>
+
 #include <nlohmann/json.hpp>
 
 #include "core/atomic_file.h"
@@ -9,16 +10,10 @@
 namespace flashblock {
 
 std::string base64(std::string_view bytes) {
-  constexpr char kLetters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    for (size_t j = 0; j < 3; ++j) {
-      group = group << 8 | (i + j < bytes.size() ? static_cast<unsigned char>(bytes[i + j]) : 0U);
-    }
-    for (size_t j = 0; j < 4; ++j) text += i + j <= bytes.size() ? kLetters[group >> (18 - 6 * j) & 63] : '=';
-  }
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // libcrypto ends it with a null
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), reinterpret_cast<const unsigned char*>(bytes.data()),
+                  static_cast<int>(bytes.size()));
+  text.pop_back();
   return text;
 }
 
@@ -38,13 +33,7 @@ std::string html_page(std::string_view page, const nlohmann::ordered_json& data)
   std::string filled(page.substr(0, begin));
   // In JSON a < stands in strings only, where \u003c means the same and can neither end the element nor open a comment.
   const std::string json = data.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::ordered_json::error_handler_t::replace);
-  for (const char c : json) {
-    if (c == '<') {
-      filled += "\\u003c";
-    } else {
-      filled += c;
-    }
-  }
+  for (const char c : json) filled += c == '<' ? std::string("\\u003c") : std::string(1, c);
   return filled.append(page.substr(begin));
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "core/html_page.h"
 
 namespace flashblock {
 
@@ -33,6 +34,12 @@ std::string sha256(std::string_view text) {
   Sha256 hash;
   hash.update(text);
   return hash.finish();
+}
+
+std::string sha256_base64(std::string_view text) {
+  std::array<unsigned char, 32> digest;
+  FB_CHECK(EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr));
+  return base64({reinterpret_cast<const char*>(digest.data()), digest.size()});
 }
 
 std::string file_sha256(const std::filesystem::path& file, const std::stop_token& stop) {

@@ -29,6 +29,9 @@ class Sha256 {
 /// The digest of a text in hexadecimal.
 std::string sha256(std::string_view text);
 
+/// The digest of a text in base64, as in a Content-Security-Policy.
+std::string sha256_base64(std::string_view text);
+
 /// The digest of a file in hexadecimal; empty if `stop` was requested. Throws: MediaError if it cannot be read.
 std::string file_sha256(const std::filesystem::path& file, const std::stop_token& stop = {});
 

@@ -6,21 +6,18 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <opencv2/imgproc.hpp>
 #include <string>
 
 #include "core/check.h"
 #include "core/error.h"
 #include "media/frame_conversion.h"
+#include "media/image_view.h"
 #include "media/png_writer.h"
 
 namespace flashblock {
 namespace {
 
-const cv::Scalar kPaper(24, 24, 26);   // RGB
-const cv::Scalar kInk(214, 214, 208);  // RGB
-constexpr int kMaxImageWidth = 416;    // pixels
-constexpr int kFont = cv::FONT_HERSHEY_SIMPLEX;
+constexpr int kMaxImageWidth = 416;  // pixels
 
 /// The layout, in pixels, derived from the width of an image.
 struct Layout {
@@ -55,10 +52,6 @@ void draw_label(cv::Mat& sheet, const std::string& text, const cv::Rect& image, 
   const double scale = cv::getFontScaleFromHeight(kFont, letters);
   const cv::Point start(image.x, image.y + image.height + (line_height + letters) / 2 + 1);
   cv::putText(sheet, text, start, kFont, scale, kInk, 1, cv::LINE_AA);
-}
-
-cv::Mat view(const at::Tensor& rgb) {
-  return {static_cast<int>(rgb.size(0)), static_cast<int>(rgb.size(1)), CV_8UC3, rgb.data_ptr<uint8_t>()};
 }
 
 }  // namespace
@@ -100,15 +93,15 @@ void ContactSheet::add_taken(int64_t frames, const at::Tensor& taken) {
 
 void ContactSheet::write(const std::filesystem::path& file) const {
   if (images_.empty()) throw MediaError("cannot write " + file.string() + ": the video has no frames");
-  const Layout layout(static_cast<int64_t>(images_.size()), view(images_[0].rgb).size());
+  const Layout layout(static_cast<int64_t>(images_.size()), image_view(images_[0].rgb).size());
   const cv::Size size = layout.sheet();
   const at::Tensor paper = at::empty({size.height, size.width, 3}, at::kByte);
-  cv::Mat sheet = view(paper);
+  cv::Mat sheet = image_view(paper);
   sheet.setTo(kPaper);
   for (size_t i = 0; i < images_.size(); ++i) {
     const cv::Rect place = layout.image(static_cast<int>(i));
     cv::Mat target = sheet(place);
-    cv::resize(view(images_[i].rgb), target, place.size(), 0, 0, cv::INTER_AREA);
+    cv::resize(image_view(images_[i].rgb), target, place.size(), 0, 0, cv::INTER_AREA);
     draw_label(sheet, time_label(images_[i].seconds), place, layout.label);
   }
   write_png(file, paper);

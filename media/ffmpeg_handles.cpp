@@ -54,6 +54,16 @@ int ByteStream::write_bytes(void* callbacks, uint8_t* bytes, int count) {
 }
 
 FramePtr make_frame() { return FramePtr(check_allocated(av_frame_alloc())); }
+
+FramePtr make_frame(AVPixelFormat format, int width, int height) {
+  FramePtr frame = make_frame();
+  frame->format = format;
+  frame->width = width;
+  frame->height = height;
+  check_ffmpeg(av_frame_get_buffer(frame.get(), 0), "cannot allocate a frame");
+  return frame;
+}
+
 PacketPtr make_packet() { return PacketPtr(check_allocated(av_packet_alloc())); }
 
 std::string ffmpeg_error_text(int code) {
@@ -65,6 +75,30 @@ std::string ffmpeg_error_text(int code) {
 int check_ffmpeg(int code, const std::string& what) {
   if (code < 0) throw MediaError(what + ": " + ffmpeg_error_text(code));
   return code;
+}
+
+CodecContextPtr make_image_encoder(AVCodecID codec, const std::string& name, const AVFrame& image) {
+  silence_ffmpeg_log();
+  const AVCodec* found = avcodec_find_encoder(codec);
+  if (!found) throw MediaError("this build of FFmpeg has no " + name + " encoder");
+  CodecContextPtr encoder(avcodec_alloc_context3(found));
+  encoder->width = image.width;
+  encoder->height = image.height;
+  encoder->pix_fmt = static_cast<AVPixelFormat>(image.format);
+  encoder->color_range = image.color_range;
+  encoder->time_base = {1, 1};
+  encoder->thread_count = 1;
+  return encoder;
+}
+
+std::string encode_image(AVCodecContext& encoder, const std::string& name, const AVFrame& image) {
+  check_ffmpeg(avcodec_open2(&encoder, nullptr, nullptr), "cannot start the " + name + " encoder");
+  const PacketPtr packet = make_packet();
+  const std::string what = "cannot encode a " + name;
+  check_ffmpeg(avcodec_send_frame(&encoder, &image), what);
+  check_ffmpeg(avcodec_send_frame(&encoder, nullptr), what);
+  check_ffmpeg(avcodec_receive_packet(&encoder, packet.get()), what);
+  return {reinterpret_cast<const char*>(packet->data), static_cast<size_t>(packet->size)};
 }
 
 std::string ffmpeg_url(const std::filesystem::path& file) { return "file:" + file.string(); }

@@ -94,6 +94,8 @@ class ByteStream {
 };
 
 FramePtr make_frame();
+/// A frame with memory for its pixels.
+FramePtr make_frame(AVPixelFormat format, int width, int height);
 PacketPtr make_packet();
 
 /// FFmpeg's text for an error code, e.g. "Invalid data found when processing input".
@@ -101,6 +103,12 @@ std::string ffmpeg_error_text(int code);
 
 /// Returns `code`, or throws MediaError("`what`: FFmpeg's text") if it is negative.
 int check_ffmpeg(int code, const std::string& what);
+
+/// An encoder, not opened yet, of the size and pixel format of `image`; `name`: of the image format, in messages.
+/// Throws: MediaError if this build of FFmpeg has none.
+CodecContextPtr make_image_encoder(AVCodecID codec, const std::string& name, const AVFrame& image);
+/// Opens the encoder and encodes one image; returns the bytes of its file. Throws: MediaError.
+std::string encode_image(AVCodecContext& encoder, const std::string& name, const AVFrame& image);
 
 /// A file name for FFmpeg that is never parsed as a protocol or an option.
 std::string ffmpeg_url(const std::filesystem::path& file);

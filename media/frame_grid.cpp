@@ -3,20 +3,12 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <opencv2/imgproc.hpp>
 
 #include "core/check.h"
+#include "media/image_view.h"
 
 namespace flashblock {
 namespace {
-
-const cv::Scalar kGridPaper(24, 24, 26);   // RGB
-const cv::Scalar kGridInk(214, 214, 208);  // RGB
-constexpr int kGridFont = cv::FONT_HERSHEY_SIMPLEX;
-
-cv::Mat image_view(const at::Tensor& rgb) {
-  return {static_cast<int>(rgb.size(0)), static_cast<int>(rgb.size(1)), CV_8UC3, rgb.data_ptr<uint8_t>()};
-}
 
 int64_t even(int64_t pixels) { return pixels + pixels % 2; }
 
@@ -51,7 +43,7 @@ at::Tensor FrameGrid::draw(const std::vector<at::Tensor>& frames) const {
   FB_CHECK(frames.size() == names_.size(), frames.size(), " frames for ", names_.size(), " names");
   at::Tensor paper = at::empty({height_, width_, 3}, at::kByte);
   cv::Mat sheet = image_view(paper);
-  sheet.setTo(kGridPaper);
+  sheet.setTo(kPaper);
   const int letters = static_cast<int>(std::max<int64_t>(7, label_ * 9 / 20));  // height of capitals
   for (size_t i = 0; i < frames.size(); ++i) {
     FB_CHECK(frames[i].size(0) == frame_height_ && frames[i].size(1) == frame_width_, frames[i].sizes());
@@ -59,11 +51,10 @@ at::Tensor FrameGrid::draw(const std::vector<at::Tensor>& frames) const {
     const int x = static_cast<int>(gap_ + column * (frame_width_ + gap_));
     const int y = static_cast<int>(row * (frame_height_ + label_));
     // A name that is too wide for its frame is drawn smaller.
-    double scale = cv::getFontScaleFromHeight(kGridFont, letters);
-    const int written = cv::getTextSize(names_[i], kGridFont, scale, 1, nullptr).width;
+    double scale = cv::getFontScaleFromHeight(kFont, letters);
+    const int written = cv::getTextSize(names_[i], kFont, scale, 1, nullptr).width;
     scale = std::min(scale, scale * static_cast<double>(frame_width_) / std::max(1, written));
-    cv::putText(sheet, names_[i], {x, y + static_cast<int>(label_ + letters) / 2}, kGridFont, scale, kGridInk, 1,
-                cv::LINE_AA);
+    cv::putText(sheet, names_[i], {x, y + static_cast<int>(label_ + letters) / 2}, kFont, scale, kInk, 1, cv::LINE_AA);
     const at::Tensor frame = frames[i].contiguous();
     image_view(frame).copyTo(sheet(
         cv::Rect(x, y + static_cast<int>(label_), static_cast<int>(frame_width_), static_cast<int>(frame_height_))));

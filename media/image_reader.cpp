@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <opencv2/imgproc.hpp>
 #include <string>
 #include <string_view>
 
@@ -16,6 +16,7 @@
 #include "core/error.h"
 #include "media/ffmpeg_handles.h"
 #include "media/frame_conversion.h"
+#include "media/image_view.h"
 
 namespace flashblock {
 namespace {
@@ -65,43 +66,19 @@ FramePtr decode(std::string_view bytes, AVCodecID codec_id, const std::string& w
 /// table.
 cv::Mat upright(const cv::Mat& image, const AVFrame& frame) {
   const AVDictionaryEntry* entry = av_dict_get(frame.metadata, "Orientation", nullptr, 0);
-  cv::Mat turned;
-  switch (entry ? std::atoi(entry->value) : 1) {
-    case 2:
-      cv::flip(image, turned, 1);
-      return turned;
-    case 3:
-      cv::rotate(image, turned, cv::ROTATE_180);
-      return turned;
-    case 4:
-      cv::flip(image, turned, 0);
-      return turned;
-    case 5:
-      cv::transpose(image, turned);
-      return turned;
-    case 6:
-      cv::rotate(image, turned, cv::ROTATE_90_CLOCKWISE);
-      return turned;
-    case 7:
-      cv::transpose(image, turned);
-      cv::rotate(turned, turned, cv::ROTATE_180);
-      return turned;
-    case 8:
-      cv::rotate(image, turned, cv::ROTATE_90_COUNTERCLOCKWISE);
-      return turned;
-    default:
-      return image;
-  }
-}
-
-/// A view of [H, W, 3] uint8.
-cv::Mat as_image(const at::Tensor& rgb) {
-  return {static_cast<int>(rgb.size(0)), static_cast<int>(rgb.size(1)), CV_8UC3, rgb.data_ptr<uint8_t>()};
+  const int orientation = entry ? std::atoi(entry->value) : 1;
+  if (orientation < 2 || orientation > 8) return image;
+  cv::Mat transposed = image, turned;
+  if (orientation > 4) cv::transpose(image, transposed);
+  if (orientation == 5) return transposed;
+  constexpr int kFlips[] = {1, -1, 0};  // of columns, of both, of rows
+  cv::flip(transposed, turned, kFlips[orientation > 4 ? orientation - 6 : orientation - 2]);
+  return turned;
 }
 
 at::Tensor as_tensor(const cv::Mat& image) {
   at::Tensor rgb = at::empty({image.rows, image.cols, 3}, at::kByte);
-  image.copyTo(as_image(rgb));
+  image.copyTo(image_view(rgb));
   return rgb;
 }
 
@@ -127,7 +104,7 @@ cv::Mat read_upright(const std::filesystem::path& file) {
   const std::string what = "cannot read the image " + file.string() + ": a damaged " +
                            (codec == AV_CODEC_ID_PNG ? "PNG" : "JPEG") + " file, wanted a complete one";
   const FramePtr frame = decode(bytes, codec, what);
-  return upright(as_image(frame_to_rgb24(*frame)), *frame).clone();
+  return upright(image_view(frame_to_rgb24(*frame)), *frame).clone();
 }
 
 }  // namespace
@@ -144,7 +121,7 @@ at::Tensor fill_size(const at::Tensor& frames, int64_t width, int64_t height) {
   const at::Tensor images = to_rgb24(frames);
   at::Tensor filled = at::empty({images.size(0), height, width, 3}, at::kByte);
   for (int64_t i = 0; i < images.size(0); ++i) {
-    fill(as_image(images[i]), width, height).copyTo(as_image(filled[i]));
+    fill(image_view(images[i]), width, height).copyTo(image_view(filled[i]));
   }
   return from_rgb24(filled);
 }

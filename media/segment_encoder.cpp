@@ -55,15 +55,11 @@ CodecContextPtr open_encoder(const VideoFormat& format) {
 }
 
 FramePtr make_yuv_frame(const AVCodecContext& encoder) {
-  FramePtr frame = make_frame();
-  frame->format = encoder.pix_fmt;
-  frame->width = encoder.width;
-  frame->height = encoder.height;
+  FramePtr frame = make_frame(encoder.pix_fmt, encoder.width, encoder.height);
   frame->color_range = encoder.color_range;
   frame->colorspace = encoder.colorspace;
   frame->color_primaries = encoder.color_primaries;
   frame->color_trc = encoder.color_trc;
-  check_ffmpeg(av_frame_get_buffer(frame.get(), 0), "cannot allocate a frame");
   return frame;
 }
 

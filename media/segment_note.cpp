@@ -1,10 +1,9 @@
 #include "media/segment_note.h"
 
-#include <charconv>
-
 #include "core/check.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
+#include "core/parse_number.h"
 #include "core/sha256.h"
 #include "weights/safetensors_reader.h"
 #include "weights/tensor_file.h"
@@ -29,10 +28,7 @@ std::string take(std::map<std::string, std::string>& texts, const char* key) {
 }
 
 int64_t take_number(std::map<std::string, std::string>& texts, const char* key) {
-  const std::string text = take(texts, key);
-  int64_t number = -1;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
+  return parse_number<int64_t>(take(texts, key)).value_or(-1);
 }
 
 }  // namespace

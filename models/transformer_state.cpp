@@ -50,12 +50,12 @@ TransformerState::TransformerState(const TransformerConfig& config, const Transf
 }
 
 void TransformerState::reset() {
-  forget_frames();
+  evict_all();
   for (LayerState& layer : layers_) layer.external.work = {};
   passes_ = 0;
 }
 
-void TransformerState::forget_frames() {
+void TransformerState::evict_all() {
   for (LayerState& layer : layers_) {
     layer.kv.reset();
     layer.external.cache.clear();

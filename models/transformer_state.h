@@ -63,8 +63,8 @@ class TransformerState {
   /// Starts a new video: drops all frames and resets the counters; keeps the text.
   void reset();
 
-  /// Drops all frames, so that the context can be recomputed; the counters continue.
-  void forget_frames();
+  /// Evicts all frames, so that the context can be recomputed; the counters continue.
+  void evict_all();
 
   /// Sets the attention from the next frame block on. Requires: no pass over it yet.
   void set_attention(const AttentionConfig& attention) { options_.attention = attention; }

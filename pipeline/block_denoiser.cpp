@@ -33,7 +33,7 @@ std::vector<BlockDenoiser::Step> BlockDenoiser::schedule_steps(const Recipe& rec
 
 void BlockDenoiser::set_prompt(const at::Tensor& embedding) {
   const bool recache = recipe_.kv_recache && !history_.blocks().empty();
-  if (recache) state_.forget_frames();
+  if (recache) state_.evict_all();
   transformer_->set_prompt(state_, embedding);
   if (!recache) return;
   for (const ContextBlock& block : history_.blocks()) {

@@ -2,12 +2,12 @@
 
 #include <arpa/inet.h>
 
-#include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <optional>
 
 #include "core/error.h"
+#include "core/parse_number.h"
 #include "server/request_guard.h"
 
 namespace flashblock {
@@ -24,9 +24,8 @@ bool is_loopback(const std::string& address) {
 }
 
 std::optional<int> parse_port(const std::string& text) {
-  int port = 0;
-  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (fault != std::errc() || end != text.data() + text.size() || port < 0 || port > 65535) return {};
+  const auto port = parse_number<int>(text);
+  if (!port || *port < 0 || *port > 65535) return {};
   return port;
 }
 

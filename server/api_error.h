@@ -1,7 +1,10 @@
 // Error responses: a status and a JSON body in the format of OpenAI's errors.
 #pragma once
 
+#include <exception>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "server/http_message.h"
 
@@ -30,5 +33,12 @@ class ApiError : public std::exception {
 std::string error_body(const HttpError& error);
 
 HttpResponse error_response(const HttpError& error);
+
+/// Fails the request: the value of `param` is not what was `wanted`. Throws: ApiError 400, always.
+[[noreturn]] void refuse_value(const std::string& param, const std::string& wanted);
+
+/// `message`, or `otherwise` if the message contains a file path or a command-line option: paths of the server are not
+/// for its clients, and they do not control its command line. A word with a slash counts as a path.
+std::string client_text(const std::string& message, std::string_view otherwise);
 
 }  // namespace flashblock

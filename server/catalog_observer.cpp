@@ -28,7 +28,6 @@ CatalogObserver::~CatalogObserver() {
 
 void CatalogObserver::stage(const std::string& name, const RenderProgress& so_far) {
   if (next_) next_->stage(name, so_far);
-  stage_ = name;
   pace_.begin(so_far);
   catalog_.update(id_, Keep::kInMemory, [&](Video& video) {
     video.progress.stage = name;
@@ -54,11 +53,11 @@ void CatalogObserver::progress(const RenderProgress& so_far) {
 
 void CatalogObserver::segments_written(const VideoWriter& writer) {
   if (next_) next_->segments_written(writer);
-  if (!fault_.empty()) return;
+  if (failed_) return;
   try {
-    take_segments(writer);
-  } catch (const Error& error) {
-    fault_ = error.what();
+    stream_segments(writer);
+  } catch (const Error&) {
+    failed_ = true;
     if (stream_) stream_->finish();
   }
 }
@@ -71,7 +70,7 @@ void CatalogObserver::prompt_changed(const TakenPrompt& prompt, double seconds) 
   });
 }
 
-void CatalogObserver::take_segments(const VideoWriter& writer) {
+void CatalogObserver::stream_segments(const VideoWriter& writer) {
   if (!stream_) {
     stream_ =
         std::make_shared<VideoStream>(std::filesystem::absolute(writer.video()).parent_path(), writer.format().fps);

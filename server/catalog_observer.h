@@ -1,18 +1,17 @@
-// Puts the events of a render into the catalog and the video's stream.
+// Forwards the events of a render to the catalog and the video's stream.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 
 #include "render/pace.h"
 #include "render/render.h"
 #include "server/video_catalog.h"
-#include "server/video_streams.h"
+#include "server/video_stream.h"
 
 namespace flashblock {
 
-/// Writes a video's progress to the catalog and its segments to a stream. A failure to do so, such as a full disk, ends
+/// Writes a video's progress to the catalog and its segments to a stream. A failed write, such as to a full disk, ends
 /// the stream but not the render.
 class CatalogObserver : public RenderObserver {
  public:
@@ -26,11 +25,8 @@ class CatalogObserver : public RenderObserver {
   void segments_written(const VideoWriter& writer) override;
   void prompt_changed(const TakenPrompt& prompt, double seconds) override;
 
-  /// Why the stream ended before the video; empty: it did not.
-  const std::string& fault() const { return fault_; }
-
  private:
-  void take_segments(const VideoWriter& writer);
+  void stream_segments(const VideoWriter& writer);
 
   const std::string id_;
   VideoCatalog& catalog_;
@@ -38,9 +34,8 @@ class CatalogObserver : public RenderObserver {
   RenderObserver* next_;
   std::shared_ptr<VideoStream> stream_;
   size_t segments_ = 0;  ///< in the stream
-  std::string stage_;
   RenderPace pace_;
-  std::string fault_;
+  bool failed_ = false;  ///< the stream has ended before the video
 };
 
 }  // namespace flashblock

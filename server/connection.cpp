@@ -1,5 +1,9 @@
 #include "server/connection.h"
 
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
 #include <algorithm>
 #include <array>
 #include <boost/asio/buffer.hpp>
@@ -10,6 +14,8 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
+#include <cerrno>
+#include <string_view>
 #include <utility>
 
 namespace flashblock {
@@ -21,19 +27,26 @@ using boost::system::error_code;
 
 /// What a rejected client may still send before its connection is closed. Reading it lets the response arrive: closing
 /// a socket with unread bytes resets the connection.
-constexpr ssize_t kDrainedBytes = 256 * 1024;
+constexpr size_t kDrainedBytes = 256 * 1024;
 constexpr std::chrono::milliseconds kDrainTime{500};
+constexpr size_t kReadBytes = 4096;
 
-/// A ClientSocket as Beast's SyncReadStream and SyncWriteStream.
+using Clock = std::chrono::steady_clock;
+
+/// A connected socket as Beast's SyncReadStream and SyncWriteStream, with a limit on everything a client can make the
+/// server wait for.
 class SocketStream {
  public:
-  SocketStream(ClientSocket& socket, ClientSocket::Clock::time_point read_deadline)
-      : socket_(socket), read_deadline_(read_deadline) {}
+  /// Reads until `read_deadline`.
+  SocketStream(const FileDescriptor& socket, std::chrono::milliseconds write_time, std::atomic<int64_t>& bytes_sent,
+               Clock::time_point read_deadline = {})
+      : socket_(socket.get()), write_time_(write_time), bytes_sent_(bytes_sent), read_deadline_(read_deadline) {}
 
   template <class Buffers>
   size_t read_some(const Buffers& buffers, error_code& fault) {
     const net::mutable_buffer buffer = *net::buffer_sequence_begin(buffers);
-    const ssize_t count = socket_.receive(static_cast<char*>(buffer.data()), buffer.size(), read_deadline_);
+    const ssize_t count =
+        retry(POLLIN, read_deadline_, [&] { return ::recv(socket_, buffer.data(), buffer.size(), MSG_DONTWAIT); });
     fault = {};
     if (count == 0) fault = net::error::eof;
     if (count < 0) fault = net::error::timed_out;
@@ -43,17 +56,20 @@ class SocketStream {
   template <class Buffers>
   size_t write_some(const Buffers& buffers, error_code& fault) {
     std::array<iovec, 8> parts;
-    size_t count = 0;
+    msghdr message{};
+    message.msg_iov = parts.data();
     for (auto part = net::buffer_sequence_begin(buffers);
-         part != net::buffer_sequence_end(buffers) && count < parts.size(); ++part) {
+         part != net::buffer_sequence_end(buffers) && message.msg_iovlen < parts.size(); ++part) {
       const net::const_buffer buffer = *part;
-      if (buffer.size() > 0) parts[count++] = {const_cast<void*>(buffer.data()), buffer.size()};
+      if (buffer.size() > 0) parts[message.msg_iovlen++] = {const_cast<void*>(buffer.data()), buffer.size()};
     }
     fault = {};
-    if (count == 0) return 0;
-    const size_t sent = socket_.send_some({parts.data(), count});
-    if (sent == 0) fault = net::error::connection_reset;
-    return sent;
+    if (message.msg_iovlen == 0) return 0;
+    const ssize_t sent = retry(POLLOUT, Clock::now() + write_time_,
+                               [&] { return ::sendmsg(socket_, &message, MSG_NOSIGNAL | MSG_DONTWAIT); });
+    if (sent <= 0) fault = net::error::connection_reset;
+    bytes_sent_ += std::max<ssize_t>(sent, 0);
+    return static_cast<size_t>(std::max<ssize_t>(sent, 0));
   }
 
   // The concepts ask for overloads that throw, too; they are never called.
@@ -62,41 +78,66 @@ class SocketStream {
   template <class Buffers>
   size_t write_some(const Buffers& buffers);
 
+  /// Whether the client has neither disconnected nor closed its sending side.
+  bool is_open() const {
+    pollfd poll{.fd = socket_, .events = POLLRDHUP, .revents = 0};
+    return ::poll(&poll, 1, 0) == 0;
+  }
+
  private:
-  ClientSocket& socket_;
-  ClientSocket::Clock::time_point read_deadline_;
+  /// The result of `call`, which does not block: repeated until it succeeds, fails, or `deadline` has passed.
+  template <class Call>
+  ssize_t retry(short event, Clock::time_point deadline, const Call& call) const {
+    for (;;) {
+      const ssize_t count = call();
+      if (count >= 0 || (errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK)) return count;
+      if (errno == EINTR) continue;
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+      pollfd poll{.fd = socket_, .events = event, .revents = 0};
+      if (left <= 0 || (::poll(&poll, 1, static_cast<int>(left)) <= 0 && errno != EINTR)) return -1;
+    }
+  }
+
+  const int socket_;
+  const std::chrono::milliseconds write_time_;
+  std::atomic<int64_t>& bytes_sent_;
+  const Clock::time_point read_deadline_;
 };
 
 /// A body that a handler writes: with a Content-Length, in chunks, or up to the end of the connection.
 class SocketBody : public BodySink {
  public:
-  SocketBody(ClientSocket& socket, bool chunks) : socket_(socket), stream_(socket, {}), chunks_(chunks) {}
+  SocketBody(SocketStream& stream, bool chunks) : stream_(stream), chunks_(chunks) {}
 
   bool write(std::string_view bytes) override {
     if (bytes.empty() || !good_) return good_;
+    const net::const_buffer buffer(bytes.data(), bytes.size());
     if (chunks_) {
-      error_code fault;
-      net::write(stream_, http::make_chunk(net::buffer(bytes.data(), bytes.size())), fault);
-      good_ = !fault;
+      send(http::make_chunk(buffer));
     } else {
-      good_ = socket_.send(bytes);
+      send(buffer);
     }
     written_ += static_cast<int64_t>(bytes.size());
     return good_;
   }
-  bool is_open() const override { return good_ && socket_.is_open(); }
+  bool is_open() const override { return good_ && stream_.is_open(); }
 
   /// Whether the body is complete: as long as promised, or ended with the last chunk.
   bool finish(std::optional<int64_t> length) {
     if (!good_ || !chunks_) return good_ && length == written_;
-    error_code fault;
-    net::write(stream_, http::make_chunk_last(), fault);
-    return !fault;
+    send(http::make_chunk_last());
+    return good_;
   }
 
  private:
-  ClientSocket& socket_;
-  SocketStream stream_;
+  template <class Buffers>
+  void send(const Buffers& buffers) {
+    error_code fault;
+    net::write(stream_, buffers, fault);
+    good_ = !fault;
+  }
+
+  SocketStream& stream_;
   const bool chunks_;
   bool good_ = true;
   int64_t written_ = 0;
@@ -134,37 +175,33 @@ HttpError error_of(const error_code& fault, const RequestLimits& limits) {
 
 Connection::Connection(FileDescriptor socket, const RequestLimits& limits, const ConnectionTimes& times,
                        std::atomic<int64_t>& bytes_sent)
-    : socket_(std::move(socket), times.write, bytes_sent), limits_(limits), times_(times) {}
+    : socket_(std::move(socket)), limits_(limits), times_(times), bytes_sent_(bytes_sent) {}
 
 std::optional<HttpRequest> Connection::receive() {
-  pending_ = {};
-  if (received_.empty()) {
-    std::array<char, 4096> buffer;
-    const ssize_t count = socket_.receive(buffer.data(), buffer.size(), Clock::now() + times_.idle);
-    if (count <= 0) return {};
-    received_.assign(buffer.data(), static_cast<size_t>(count));
-  }
-  return receive_before(Clock::now() + times_.request);
-}
-
-std::optional<HttpRequest> Connection::receive_before(Clock::time_point deadline) {
   const auto rejected = [this](const HttpError& error) {
     reject(error);
     return std::nullopt;
   };
-  SocketStream stream(socket_, deadline);
+  pending_ = {};
   auto buffer = net::dynamic_buffer(received_);
+  error_code fault;
+  if (received_.empty()) {
+    SocketStream idle(socket_, times_.write, bytes_sent_, Clock::now() + times_.idle);
+    buffer.commit(idle.read_some(buffer.prepare(kReadBytes), fault));
+    if (fault) return {};
+  }
+  SocketStream stream(socket_, times_.write, bytes_sent_, Clock::now() + times_.request);
   http::request_parser<http::string_body> parser;
   parser.header_limit(static_cast<uint32_t>(limits_.head_bytes));
   parser.body_limit(limits_.body_bytes);
-  error_code fault;
   http::read_header(stream, buffer, parser, fault);
   if (fault) return rejected(error_of(fault, limits_));
   HttpRequest request = request_of(parser.get());
   if (const auto error = check_request_head(request, limits_)) return rejected(*error);
-  if (request.has_header("Expect") && buffer.size() < parser.content_length().value_or(0) &&
-      !socket_.send("HTTP/1.1 100 Continue\r\n\r\n")) {
-    return {};
+  if (request.has_header("Expect") && buffer.size() < parser.content_length().value_or(0)) {
+    http::response<http::empty_body> interim(http::status::continue_, 11);
+    http::write(stream, interim, fault);
+    if (fault) return {};
   }
   http::read(stream, buffer, parser, fault);
   if (fault) return rejected(error_of(fault, limits_));
@@ -186,7 +223,7 @@ bool Connection::respond(HttpResponse response) {
   if (chunks) header.set(http::field::transfer_encoding, "chunked");
   if (!stays_open) header.set(http::field::connection, "close");
 
-  SocketStream stream(socket_, {});
+  SocketStream stream(socket_, times_.write, bytes_sent_);
   error_code fault;
   if (!response.writer && !pending_.head_only) {
     http::response<http::string_body> message(std::move(header), std::move(response.body));
@@ -197,7 +234,7 @@ bool Connection::respond(HttpResponse response) {
   http::response_serializer<http::empty_body> serializer(message);
   http::write_header(stream, serializer, fault);
   if (fault || pending_.head_only) return !fault && stays_open;
-  SocketBody body(socket_, chunks);
+  SocketBody body(stream, chunks);
   return response.writer(body) && body.finish(length) && stays_open;
 }
 
@@ -205,12 +242,15 @@ void Connection::reject(const HttpError& error) {
   HttpResponse response = error_response(error);
   response.set_header("X-Content-Type-Options", "nosniff");
   respond(std::move(response));  // pending_ says that the connection ends with it
-  socket_.finish_sending();
-  std::array<char, 4096> ignored;
-  const auto deadline = Clock::now() + kDrainTime;
-  for (ssize_t drained = 0, count = 1; drained < kDrainedBytes && count > 0; drained += count) {
-    count = socket_.receive(ignored.data(), ignored.size(), deadline);
+  ::shutdown(socket_.get(), SHUT_WR);
+  SocketStream stream(socket_, times_.write, bytes_sent_, Clock::now() + kDrainTime);
+  std::array<char, kReadBytes> ignored;
+  error_code fault;
+  for (size_t drained = 0; drained < kDrainedBytes && !fault;) {
+    drained += stream.read_some(net::buffer(ignored), fault);
   }
 }
+
+void Connection::shut_down() { ::shutdown(socket_.get(), SHUT_RDWR); }
 
 }  // namespace flashblock

@@ -2,43 +2,48 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 #include "core/file_descriptor.h"
 #include "server/api_error.h"
-#include "server/client_socket.h"
 #include "server/http_message.h"
 #include "server/request_head.h"
 
 namespace flashblock {
 
+/// How long a client may take.
+struct ConnectionTimes {
+  std::chrono::milliseconds request{10'000};  ///< from a request's first byte to its last
+  std::chrono::milliseconds idle{15'000};     ///< between two requests
+  std::chrono::milliseconds write{15'000};    ///< without accepting a single byte of the response
+};
+
 /// Reads requests and writes responses; Boost.Beast parses and serializes them. Thread safety: one thread uses it; any
 /// thread may call shut_down.
 class Connection {
  public:
-  /// All references outlive the connection.
+  /// Counts what is sent in `bytes_sent`. All references outlive the connection.
   Connection(FileDescriptor socket, const RequestLimits& limits, const ConnectionTimes& times,
              std::atomic<int64_t>& bytes_sent);
 
-  /// Waits for the next request. None: the client is gone, or its request was answered with an error.
+  /// Waits for the next request. None: the client has disconnected, or its request was answered with an error.
   std::optional<HttpRequest> receive();
   /// Responds to the last request; a response to HEAD has no body. False: the connection cannot be used any more.
   bool respond(HttpResponse response);
   /// Ends the connection, and every wait for it, now.
-  void shut_down() { socket_.shut_down(); }
+  void shut_down();
 
  private:
-  using Clock = ClientSocket::Clock;
-
-  std::optional<HttpRequest> receive_before(Clock::time_point deadline);
-  /// Responds to a request that is not read any further.
+  /// Responds to a request without reading the rest of it.
   void reject(const HttpError& error);
 
-  ClientSocket socket_;
+  FileDescriptor socket_;
   const RequestLimits& limits_;
   const ConnectionTimes& times_;
+  std::atomic<int64_t>& bytes_sent_;
   std::string received_;  ///< bytes that belong to the next request
   /// What the response to the last request depends on.
   struct Pending {

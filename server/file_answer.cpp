@@ -5,13 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
 
 #include "core/file_descriptor.h"
+#include "core/parse_number.h"
 #include "server/api_error.h"
 
 namespace flashblock {
@@ -23,13 +23,6 @@ struct ByteRange {
   int64_t first = 0, bytes = 0;
 };
 
-std::optional<int64_t> number(std::string_view text) {
-  int64_t value = 0;
-  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || fault != std::errc() || end != text.data() + text.size() || value < 0) return {};
-  return value;
-}
-
 /// The part of a file of `size` bytes that a Range header selects; none for a header with another syntax, which is
 /// ignored. Source: RFC 9110, section 14.1.2.
 std::optional<ByteRange> parse_range(std::string_view header, int64_t size) {
@@ -38,8 +31,9 @@ std::optional<ByteRange> parse_range(std::string_view header, int64_t size) {
   header.remove_prefix(kUnit.size());
   const size_t dash = header.find('-');
   if (dash == header.npos) return {};
-  const auto first = number(header.substr(0, dash)), last = number(header.substr(dash + 1));
-  if (!first && !last) return {};
+  const auto first = parse_number<int64_t>(header.substr(0, dash));
+  const auto last = parse_number<int64_t>(header.substr(dash + 1));
+  if ((!first && !last) || first.value_or(0) < 0 || last.value_or(0) < 0) return {};
   if (!first) return ByteRange{std::max<int64_t>(0, size - *last), std::min(size, *last)};
   if (last && *last < *first) return {};
   return ByteRange{*first, std::min(last.value_or(size), size - 1) - *first + 1};

@@ -38,11 +38,10 @@ std::optional<std::string> parameter(std::string_view header, std::string_view n
       const auto quoted = take_until(header, "\"");
       if (!quoted) return {};
       value = *quoted;
-      header.remove_prefix(std::min(header.find(';'), header.size()));
     } else {
       value = trim(header.substr(0, header.find(';')));
-      header.remove_prefix(std::min(header.find(';'), header.size()));
     }
+    header.remove_prefix(std::min(header.find(';'), header.size()));
     if (equal_ignoring_case(key, name)) return std::string(value);
     if (!header.empty()) header.remove_prefix(1);
   }

@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -45,10 +44,6 @@ std::optional<HttpFields> match(std::string_view pattern, std::string_view path)
   return parameters;
 }
 
-struct AddressListFree {
-  void operator()(addrinfo* list) const { ::freeaddrinfo(list); }
-};
-
 FileDescriptor listen_on(const std::string& address, int port) {
   const std::string where = address + ":" + std::to_string(port);
   addrinfo hints{};
@@ -56,7 +51,7 @@ FileDescriptor listen_on(const std::string& address, int port) {
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   addrinfo* found = nullptr;
   const int fault = ::getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &found);
-  const std::unique_ptr<addrinfo, AddressListFree> list(found);
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> list(found, ::freeaddrinfo);
   if (fault != 0) {
     throw ConfigError("cannot listen on " + where + ": " + ::gai_strerror(fault) +
                       "; wanted an address of this machine, such as 127.0.0.1:8080");
@@ -90,19 +85,6 @@ void prepare_client_socket(int socket) {
   ::setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
-/// The response to a request whose handler threw the current exception. What went wrong in the server is for its
-/// operator: it is logged, and the client learns only that it happened.
-HttpResponse response_to_current_exception() {
-  try {
-    throw;
-  } catch (const ApiError& error) {
-    return error_response(error.error());
-  } catch (...) {
-    std::cerr << "flashblock: " << report_error(std::current_exception()).line << std::endl;
-    return error_response({500, "internal_error", "the server failed to handle the request; its log says why"});
-  }
-}
-
 }  // namespace
 
 /// A client and its thread.
@@ -112,16 +94,13 @@ struct HttpServer::Client {
 
   Connection connection;
   std::atomic<bool> finished{false};
-  std::thread thread;
+  std::jthread thread;  // joined first
 };
 
 HttpServer::HttpServer(HttpServerOptions options)
     : options_(std::move(options)),
       listener_(listen_on(options_.address, options_.port)),
-      wake_(::eventfd(0, EFD_CLOEXEC)),
-      port_(bound_port(listener_.get())) {
-  if (!wake_) throw DeviceError(std::string("cannot create an eventfd: ") + std::strerror(errno));
-}
+      port_(bound_port(listener_.get())) {}
 
 HttpServer::~HttpServer() { stop(); }
 
@@ -138,8 +117,11 @@ HttpResponse HttpServer::answer(HttpRequest& request) const {
   HttpResponse response;
   try {
     if (!gate_ || !gate_(request, response)) answer_by_route(request, response);
-  } catch (...) {
-    response = response_to_current_exception();
+  } catch (const ApiError& error) {
+    response = error_response(error.error());
+  } catch (...) {  // the cause is for the operator of the server; the client learns only that it happened
+    std::cerr << "flashblock: " << report_error(std::current_exception()).line << std::endl;
+    response = error_response({500, "internal_error", "the server failed to handle the request; its log says why"});
   }
   if (on_answer_) on_answer_(request, response);
   return response;
@@ -167,10 +149,9 @@ void HttpServer::start() {
 
 void HttpServer::stop() {
   if (stopping_.exchange(true)) return;
-  ::eventfd_write(wake_.get(), 1);
+  ::shutdown(listener_.get(), SHUT_RDWR);  // ends the wait for connections
   if (acceptor_.joinable()) acceptor_.join();
   for (Client& client : clients_) client.connection.shut_down();
-  for (Client& client : clients_) client.thread.join();
   clients_.clear();
 }
 
@@ -185,9 +166,8 @@ HttpServerCounts HttpServer::counts() const {
 void HttpServer::accept_clients() {
   constexpr int kReapMilliseconds = 1000;
   while (!stopping_) {
-    pollfd waiting[] = {{.fd = listener_.get(), .events = POLLIN, .revents = 0},
-                        {.fd = wake_.get(), .events = POLLIN, .revents = 0}};
-    const int ready = ::poll(waiting, 2, kReapMilliseconds);
+    pollfd waiting{.fd = listener_.get(), .events = POLLIN, .revents = 0};
+    const int ready = ::poll(&waiting, 1, kReapMilliseconds);
     reap_finished();
     if (ready <= 0 || stopping_) continue;
     FileDescriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -212,7 +192,7 @@ void HttpServer::admit(FileDescriptor socket) {
   }
   Client& client = clients_.emplace_back(std::move(socket), options_, bytes_sent_);
   try {
-    client.thread = std::thread([this, &client] { serve(client); });
+    client.thread = std::jthread([this, &client] { serve(client); });
   } catch (const std::system_error&) {  // no more threads
     ++rejected_;
     clients_.pop_back();
@@ -235,14 +215,7 @@ void HttpServer::serve(Client& client) {
 
 void HttpServer::reap_finished() {
   const std::lock_guard lock(mutex_);
-  for (auto client = clients_.begin(); client != clients_.end();) {
-    if (!client->finished) {
-      ++client;
-      continue;
-    }
-    client->thread.join();
-    client = clients_.erase(client);
-  }
+  clients_.remove_if([](const Client& client) { return client.finished.load(); });
 }
 
 }  // namespace flashblock

@@ -80,7 +80,7 @@ class HttpServer {
   std::vector<Route> routes_;
   Gate gate_;
   Handler on_answer_;
-  FileDescriptor listener_, wake_;
+  FileDescriptor listener_;
   int port_ = 0;
   std::atomic<int64_t> accepted_{0}, rejected_{0}, requests_{0}, bytes_sent_{0};
   mutable std::mutex mutex_;

@@ -54,12 +54,10 @@ int64_t open_files() {
 std::string metrics_text(const HttpServer& server, const VideoCatalog& catalog, ViewerCounts& viewers) {
   MetricsWriter metrics;
   metrics.family("videos", "gauge", "Videos by status");
-  const auto by_status = catalog.counts();
+  auto by_status = catalog.counts();
   for (const VideoStatus status : {VideoStatus::kQueued, VideoStatus::kInProgress, VideoStatus::kCompleted,
                                    VideoStatus::kFailed, VideoStatus::kCancelled}) {
-    const auto count = by_status.find(status);
-    metrics.sample(count == by_status.end() ? 0 : static_cast<double>(count->second),
-                   "{status=\"" + to_string(status) + "\"}");
+    metrics.sample(static_cast<double>(by_status[status]), "{status=\"" + to_string(status) + "\"}");
   }
   const CatalogProgress progress = catalog.rendering();
   metrics.gauge("render_frames_per_second", "Speed of the running render; 0: none is running",

@@ -5,7 +5,7 @@
 
 #include "server/http_server.h"
 #include "server/video_catalog.h"
-#include "server/video_streams.h"
+#include "server/video_stream.h"
 
 namespace flashblock {
 

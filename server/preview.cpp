@@ -1,26 +1,15 @@
 #include "server/preview.h"
 
-#include <algorithm>
-#include <ctime>
 #include <thread>
 
 namespace flashblock {
 namespace {
 
-std::vector<VideoPrompt> prompts_of(const RenderSetup& setup) {
-  std::vector<VideoPrompt> prompts;
-  for (size_t i = 0; i < setup.change_blocks.size(); ++i) {
-    const PromptChange& change = setup.config.timeline[i];
-    prompts.push_back({.seconds = change.seconds, .text = change.prompt, .block = setup.change_blocks[i]});
-  }
-  return prompts;
-}
-
 Video video_of(const RenderSetup& setup) {
   const RenderConfig& config = setup.config;
   return {.model = config.model.name,
           .prompt = config.prompt,
-          .timeline = prompts_of(setup),
+          .timeline = planned_timeline(setup),
           .width = config.width,
           .height = config.height,
           .fps = config.fps,
@@ -44,14 +33,10 @@ std::unique_ptr<RenderObserver> Preview::observe(RenderObserver& next) {
 }
 
 void Preview::end(std::chrono::milliseconds most, const std::stop_token& stop) {
-  catalog_.update(video_.id, Keep::kInMemory, [&](Video& video) {
-    video.status = VideoStatus::kCompleted;
-    video.completed_at = std::time(nullptr);
-    video.progress.stage.clear();
-  });
+  catalog_.update(video_.id, Keep::kInMemory, [](Video& video) { end_video(video, VideoStatus::kCompleted); });
   if (server_.counts().requests == 0) return;
-  // Streams end by themselves; a player that fetches segments has done so when it asks for no more.
-  constexpr std::chrono::milliseconds kLook{50}, kQuiet{2000};
+  // Streams end by themselves; a player that requests segments has the whole video once it requests no more.
+  constexpr std::chrono::milliseconds kCheckInterval{50}, kQuiet{2000};
   const auto deadline = std::chrono::steady_clock::now() + most;
   int64_t sent = -1;
   auto quiet_since = std::chrono::steady_clock::now();
@@ -60,7 +45,7 @@ void Preview::end(std::chrono::milliseconds most, const std::stop_token& stop) {
     if (sent_now != sent || streams_.counts().streams > 0) quiet_since = now;
     if (now - quiet_since >= kQuiet) return;
     sent = sent_now;
-    std::this_thread::sleep_for(kLook);
+    std::this_thread::sleep_for(kCheckInterval);
   }
 }
 

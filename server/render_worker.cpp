@@ -1,6 +1,5 @@
 #include "server/render_worker.h"
 
-#include <ctime>
 #include <exception>
 #include <iostream>
 
@@ -14,8 +13,8 @@
 namespace flashblock {
 namespace {
 
-/// What clients are told of a failure. The request was checked before, so the cause is on the server; its own line,
-/// which may hold paths of this machine, goes to the log.
+/// A failure as clients see it. The request was checked before, so the cause is on the server; the full message, which
+/// may contain paths of this machine, goes to the log.
 struct PublicError {
   const char *code, *message;
 };
@@ -31,11 +30,11 @@ PublicError public_error(ExitStatus status) {
     case ExitStatus::kMedia:
       return {"media_error", "the server could not write the video"};
     default:
-      return {"internal_error", "an internal fault"};
+      return {"internal_error", "the server failed to render the video; its log says why"};
   }
 }
 
-/// Writes a frame from one second into the video.
+/// Writes the frame at one second, or the last one of a shorter video.
 void write_thumbnail(const std::filesystem::path& video, const std::filesystem::path& thumbnail, int64_t fps) {
   VideoReader reader(video);
   VideoFrame frame;
@@ -64,11 +63,9 @@ void RenderWorker::work(const std::stop_token& stop) {
       const PublicError error = public_error(report.status);
       std::cerr << "flashblock: " << id << " failed: " << report.line << std::endl;
       catalog_.update(id, Keep::kOnDisk, [&](Video& video) {
-        video.status = VideoStatus::kFailed;
-        video.completed_at = std::time(nullptr);
+        end_video(video, VideoStatus::kFailed);
         video.error_code = error.code;
         video.error_message = error.message;
-        video.progress.stage.clear();
       });
     }
     catalog_.release(id);
@@ -90,10 +87,8 @@ void RenderWorker::render(const VideoCatalog::Task& task, const std::stop_token&
   if (result.frames > 0) write_thumbnail(config.output, folder_.thumbnail(id), config.fps);
   const bool early = result.outcome == RenderOutcome::kFinishedEarly;
   catalog_.update(id, Keep::kOnDisk, [&](Video& video) {
-    video.status = early ? VideoStatus::kCancelled : VideoStatus::kCompleted;
+    end_video(video, early ? VideoStatus::kCancelled : VideoStatus::kCompleted);
     if (early) video.frames = result.frames;
-    video.completed_at = std::time(nullptr);
-    video.progress.stage.clear();
   });
 }
 

@@ -9,17 +9,18 @@
 #include "server/request_planner.h"
 #include "server/video_catalog.h"
 #include "server/video_folder.h"
-#include "server/video_streams.h"
+#include "server/video_stream.h"
 
 namespace flashblock {
 
-/// A thread that takes one video after another from the catalog and renders it. A video that fails is marked so, and
-/// the next one begins. A cancelled video keeps its finished frame blocks. References outlive the worker.
+/// A thread that takes one video after another from the catalog and renders it. A video that fails is marked as failed,
+/// and the next one begins. A cancelled video keeps its finished frame blocks. References outlive the worker.
 class RenderWorker {
  public:
   RenderWorker(const RequestPlanner& planner, const VideoFolder& folder, Renderer& renderer, VideoCatalog& catalog,
                VideoStreams& streams);
-  /// Stops between two passes. The current video stays in progress: the next server on this folder resumes it.
+  /// Stops at the next pass of the transformer. The current video stays in progress: the next server on this folder
+  /// resumes it.
   ~RenderWorker();
 
  private:

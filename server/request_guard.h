@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/http_message.h"
@@ -17,8 +18,7 @@ struct GuardOptions {
 /// Checks every request before it is routed.
 ///
 /// * Host must be localhost, an IP address or a name of this server. This stops DNS rebinding, where an attacker points
-/// a
-///   name at this machine.
+///   a name at this machine.
 /// * Requests of pages of other origins are rejected, by Origin and Sec-Fetch-Site. Following a link to this page is
 ///   allowed.
 /// * With a token: `Authorization: Bearer TOKEN`, or the cookie that GET /?token=TOKEN sets. They are
@@ -42,6 +42,10 @@ class RequestGuard {
   GuardOptions options_;
   std::string cookie_;  ///< NAME=VALUE
 };
+
+/// The Content-Security-Policy of a page: nothing from other origins, and only the scripts and styles in
+/// the page itself, by their hashes.
+std::string page_policy(std::string_view page);
 
 /// Whether two secrets are equal, in a time that depends only on their lengths.
 bool same_secret(const std::string& a, const std::string& b);

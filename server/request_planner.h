@@ -1,4 +1,4 @@
-// From what a client asks for to a configuration of a video.
+// From a client's request to the configuration of a video.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -12,7 +12,7 @@
 
 namespace flashblock {
 
-/// What a client may ask for at most.
+/// The limits of a request.
 struct VideoLimits {
   double seconds = 600;
   int64_t pixels = 1920 * 1088;  ///< of one frame
@@ -23,22 +23,24 @@ struct VideoLimits {
 /// A prompt that a client sent. Throws: ApiError 400.
 std::string checked_prompt(const nlohmann::json& value, size_t most_characters);
 
-/// Makes videos of the one model that a server has, with its settings; a request says prompt, length, size and seed,
-/// and nothing that names a file. Thread safety: all members may be called from any thread.
+/// The later prompts of a video, with the frame blocks at which they take effect.
+std::vector<VideoPrompt> planned_timeline(const RenderSetup& setup);
+
+/// Plans videos of the server's one model with the server's settings. A request specifies prompt, length, size and
+/// seed, and nothing that names a file. Thread safety: all members may be called from any thread.
 class RequestPlanner {
  public:
   /// `layers`: the server's own settings. Throws: ConfigError, WeightsError.
   RequestPlanner(std::vector<ConfigLayer> layers, const TransformerConfig& transformer, const VideoLimits& limits);
 
-  /// The server's own settings, with a prompt that stands for any.
+  /// The server's own settings, with a placeholder for the prompt.
   const RenderConfig& defaults() const { return defaults_; }
   const VideoLimits& limits() const { return limits_; }
 
-  /// A video that is as the document says, checked as far as can be without rendering it. Keys: prompt, model, seconds,
-  /// size, seed, timeline. Throws: ApiError 400; 404 for
-  /// a model that is not the server's.
+  /// The video that a document requests, checked as far as possible without rendering it. Keys: prompt, model, seconds,
+  /// size, seed, timeline. Throws: ApiError 400; 404 for a model that is not the server's.
   Video plan(const nlohmann::json& document) const;
-  /// The configuration of a planned video; without the names of its files. Throws: ConfigError.
+  /// The configuration of a planned video, without its files. Throws: ConfigError.
   RenderConfig config(const Video& video) const;
 
  private:

@@ -1,22 +1,25 @@
 #include "server/stream_routes.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/html_page.h"
 #include "server/api_error.h"
-#include "server/hls_playlist.h"
 
 namespace flashblock {
 namespace {
 
-using Found = VideoStreams::Found;
-
 constexpr int64_t kStreamSliceBytes = 128 * 1024;  // in memory for one viewer
-/// How long a viewer waits for a segment before the server checks that it is still connected.
-constexpr std::chrono::milliseconds kStreamCheckInterval{250};
+/// How long a viewer waits for a segment or an event before the server checks that it is still connected.
+constexpr std::chrono::milliseconds kCheckInterval{250};
+/// Without events, a comment is sent at this interval: proxies close connections on which nothing is sent.
+constexpr std::chrono::seconds kKeepAliveInterval{15};
 
-const VideoStream& stream_of(const Found& found) {
-  if (found.stream) return *found.stream;
+using StreamPtr = std::shared_ptr<const VideoStream>;
+
+StreamPtr found(StreamPtr stream) {
+  if (stream) return stream;
   throw ApiError({404, "no_video", "only the running video, or the last one, has a stream"});
 }
 
@@ -32,7 +35,7 @@ bool send_segment(const VideoStream& stream, const VideoStream::Segment& segment
 bool send_segments(const VideoStream& stream, StreamCursor cursor, ViewerCounts& counts, BodySink& sink) {
   if (!sink.write(stream.init_segment())) return false;
   for (;;) {
-    const VideoStream::State state = stream.wait_for_more_than(cursor.position(), kStreamCheckInterval);
+    const VideoStream::State state = stream.wait_for_more_than(cursor.position(), kCheckInterval);
     const int64_t skipped = cursor.skipped(), index = cursor.next(state);
     counts.segments_skipped += cursor.skipped() - skipped;
     if (index < 0) {
@@ -50,20 +53,18 @@ StreamCursor::Start start_of(const HttpRequest& request) {
   const auto from = request.query_parameter("from");
   if (!from) return StreamCursor::Start::kNewest;
   if (*from == "start") return StreamCursor::Start::kFirst;
-  throw ApiError({400, "invalid_value", "from: wanted start", "from"});
+  refuse_value("from", "start");
 }
 
-void send_stream(const Found& found, ViewerCounts& counts, const HttpRequest& request, HttpResponse& response) {
-  const std::string type = stream_of(found).content_type();
-  response.set_stream(type, [stream = found.stream, start = start_of(request), &counts](BodySink& sink) {
+void send_stream(const StreamPtr& stream, ViewerCounts& counts, const HttpRequest& request, HttpResponse& response) {
+  response.set_stream(stream->content_type(), [stream, start = start_of(request), &counts](BodySink& sink) {
     const OpenStream open(counts.streams);
     return send_segments(*stream, StreamCursor(start), counts, sink);
   });
 }
 
-void send_playlist(const Found& found, const std::string& folder, ViewerCounts& counts, const HttpRequest& request,
-                   HttpResponse& response) {
-  const VideoStream& stream = stream_of(found);
+void send_playlist(const VideoStream& stream, const std::string& folder, ViewerCounts& counts,
+                   const HttpRequest& request, HttpResponse& response) {
   const StreamCursor::Start start = start_of(request);
   const VideoStream::State state = stream.state();
   std::vector<VideoStream::Segment> segments = stream.segments();
@@ -73,38 +74,78 @@ void send_playlist(const Found& found, const std::string& folder, ViewerCounts& 
                        "application/vnd.apple.mpegurl");
 }
 
-void keep_in_cache(HttpResponse& response) { response.set_header("Cache-Control", "private, max-age=3600, immutable"); }
+/// Sends what never changes.
+void send_constant(HttpResponse& response, std::string content, const char* type) {
+  response.set_content(std::move(content), type);
+  response.set_header("Cache-Control", "private, max-age=3600, immutable");
+}
+
+std::string event(const char* name, const nlohmann::ordered_json& data) {
+  return std::string("event: ") + name + "\ndata: " + json_text(data, -1) + "\n";
+}
+
+/// Sends every change to one listener until it disconnects. It is sent the state at the time when it is ready to
+/// receive, not the states in between: a slow listener skips steps, and nothing is queued for it.
+void send_events(const VideoCatalog& catalog, BodySink& sink) {
+  using Clock = std::chrono::steady_clock;
+  std::string text = "retry: 1000\n\n";
+  VideoChanges changes = catalog.wait_for_changes(0, std::chrono::milliseconds(0));
+  for (auto last = Clock::now();;) {
+    for (const ListedVideo& listed : changes.videos) {
+      text += event("video", video_object(listed.video, listed.queue_position));
+    }
+    for (const std::string& id : changes.deleted) text += event("deleted", {{"id", id}});
+    if (text.empty() && Clock::now() - last >= kKeepAliveInterval) text = ": keep-alive\n\n";
+    if (text.empty()) {
+      if (!sink.is_open()) return;
+    } else {
+      if (!sink.write(text)) return;
+      last = Clock::now();
+      text.clear();
+    }
+    changes = catalog.wait_for_changes(changes.revision, kCheckInterval);
+  }
+}
 
 }  // namespace
 
 void add_stream_routes(HttpServer& server, VideoStreams& streams) {
-  server.route("GET", "/stream.mp4", [&](const HttpRequest& request, HttpResponse& response) {
-    send_stream(streams.current(), streams.counts(), request, response);
+  const auto requested = [&](const HttpRequest& request) { return found(streams.find(request.path_parameter("id"))); };
+  server.route("GET", "/stream.mp4", [&](const auto& request, auto& response) {
+    send_stream(found(streams.current().stream), streams.counts(), request, response);
   });
-  server.route("GET", "/v1/videos/{id}/stream.mp4", [&](const HttpRequest& request, HttpResponse& response) {
-    send_stream(streams.find(request.path_parameter("id")), streams.counts(), request, response);
+  server.route("GET", "/v1/videos/{id}/stream.mp4", [&streams, requested](const auto& request, auto& response) {
+    send_stream(requested(request), streams.counts(), request, response);
   });
-  server.route("GET", "/hls/live.m3u8", [&](const HttpRequest& request, HttpResponse& response) {
-    const Found found = streams.current();
-    send_playlist(found, found.id + "/", streams.counts(), request, response);
+  server.route("GET", "/hls/live.m3u8", [&](const auto& request, auto& response) {
+    const VideoStreams::Current current = streams.current();
+    send_playlist(*found(current.stream), current.id + "/", streams.counts(), request, response);
   });
-  server.route("GET", "/hls/{id}/live.m3u8", [&](const HttpRequest& request, HttpResponse& response) {
-    send_playlist(streams.find(request.path_parameter("id")), "", streams.counts(), request, response);
+  server.route("GET", "/hls/{id}/live.m3u8", [&streams, requested](const auto& request, auto& response) {
+    send_playlist(*requested(request), "", streams.counts(), request, response);
   });
-  server.route("GET", "/hls/{id}/init.mp4", [&](const HttpRequest& request, HttpResponse& response) {
-    const Found found = streams.find(request.path_parameter("id"));
-    response.set_content(stream_of(found).init_segment(), "video/mp4");
-    keep_in_cache(response);
+  server.route("GET", "/hls/{id}/init.mp4", [requested](const auto& request, auto& response) {
+    send_constant(response, requested(request)->init_segment(), "video/mp4");
   });
-  server.route("GET", "/hls/{id}/{segment}.m4s", [&](const HttpRequest& request, HttpResponse& response) {
-    const Found found = streams.find(request.path_parameter("id"));
-    const VideoStream& stream = stream_of(found);
+  server.route("GET", "/hls/{id}/{segment}.m4s", [requested](const auto& request, auto& response) {
+    const StreamPtr stream = requested(request);
     const int64_t index = hls_segment_index(request.path_parameter("segment"));
-    if (index < 0 || index >= stream.state().segments)
+    if (index < 0 || index >= stream->state().segments) {
       throw ApiError({404, "no_segment", "the video has no such segment"});
-    const VideoStream::Segment segment = stream.segment(index);
-    response.set_content(stream.read(segment.offset, segment.bytes), "video/iso.segment");
-    keep_in_cache(response);
+    }
+    const VideoStream::Segment segment = stream->segment(index);
+    send_constant(response, stream->read(segment.offset, segment.bytes), "video/iso.segment");
+  });
+}
+
+void add_event_route(HttpServer& server, const VideoCatalog& catalog, VideoStreams& streams) {
+  server.route("GET", "/v1/events", [&](const auto&, auto& response) {
+    response.set_header("X-Accel-Buffering", "no");  // nginx would hold events back
+    response.set_stream("text/event-stream", [&](BodySink& sink) {
+      const OpenStream open(streams.counts().events);
+      send_events(catalog, sink);
+      return false;
+    });
   });
 }
 

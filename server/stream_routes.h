@@ -1,8 +1,9 @@
-// The running video for viewers: as one stream, and as HLS segments.
+// What the server sends while it changes: the running video, as one stream and as HLS segments, and events.
 #pragma once
 
 #include "server/http_server.h"
-#include "server/video_streams.h"
+#include "server/video_catalog.h"
+#include "server/video_stream.h"
 
 namespace flashblock {
 
@@ -10,5 +11,10 @@ namespace flashblock {
 /// at the newest segment or with ?from=start at the first; and /hls/live.m3u8 and /hls/{id}/..., the same segments for
 /// HLS players. `streams` outlives the server's threads.
 void add_stream_routes(HttpServer& server, VideoStreams& streams);
+
+/// Adds /v1/events, server-sent events: `video` with the whole video for every video that is new or has changed (all
+/// videos at first), and `deleted` with the id of every video that was deleted. `catalog` and `streams` outlive the
+/// server's threads.
+void add_event_route(HttpServer& server, const VideoCatalog& catalog, VideoStreams& streams);
 
 }  // namespace flashblock

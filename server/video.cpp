@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <ctime>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -50,14 +51,6 @@ Json prompt_list(const std::vector<VideoPrompt>& prompts) {
   return list;
 }
 
-std::vector<VideoPrompt> read_prompt_list(const Json& list) {
-  std::vector<VideoPrompt> prompts;
-  for (const Json& entry : list) {
-    prompts.push_back({.seconds = entry.at("at"), .text = entry.at("prompt"), .block = entry.at("block")});
-  }
-  return prompts;
-}
-
 /// The prompts in effect: those sent during the render replace those requested with the video.
 std::vector<VideoPrompt> resulting_timeline(const Video& video) {
   std::map<int64_t, VideoPrompt> by_block;
@@ -75,19 +68,49 @@ const std::string& first_prompt(const Video& video) {
   return !video.steered.empty() && video.steered.front().block == 0 ? video.steered.front().text : video.prompt;
 }
 
-Json reused_attention(const Video& video) {
-  return video.progress.reused_attention ? Json(*video.progress.reused_attention) : Json();
+/// Calls `visit` with the key and the member of everything that is stored of a video but its status.
+template <class AnyVideo, class Visit>
+void visit_stored(AnyVideo& video, const Visit& visit) {
+  visit("id", video.id);
+  visit("number", video.number);
+  visit("created_at", video.created_at);
+  visit("completed_at", video.completed_at);
+  visit("model", video.model);
+  visit("prompt", video.prompt);
+  visit("timeline", video.timeline);
+  visit("steered", video.steered);
+  visit("width", video.width);
+  visit("height", video.height);
+  visit("fps", video.fps);
+  visit("frames", video.frames);
+  visit("seed", video.seed);
+  visit("error_code", video.error_code);
+  visit("error_message", video.error_message);
+  visit("block", video.progress.block);
+  visit("blocks", video.progress.blocks);
+  visit("frames_written", video.progress.frames);
+  visit("frames_per_second", video.progress.frames_per_second);
+  visit("reused_attention", video.progress.reused_attention);
 }
 
-/// Reads the progress of a finished video; any other starts over.
-void read_progress(const Json& document, Video& video) {
-  if (!is_final(video.status)) return;
-  VideoProgress& progress = video.progress;
-  progress.block = document.at("block");
-  progress.blocks = document.at("blocks");
-  progress.frames = document.at("frames_written");
-  progress.frames_per_second = document.at("frames_per_second");
-  if (const Json& reused = document.at("reused_attention"); !reused.is_null()) progress.reused_attention = reused;
+template <class Member>
+Json to_json_value(const Member& member) {
+  return member;
+}
+Json to_json_value(const std::vector<VideoPrompt>& prompts) { return prompt_list(prompts); }
+Json to_json_value(const std::optional<double>& number) { return number ? Json(*number) : Json(); }
+
+template <class Member>
+void read_member(const Json& value, Member& member) {
+  member = value.get<Member>();
+}
+void read_member(const Json& list, std::vector<VideoPrompt>& prompts) {
+  for (const Json& entry : list) {
+    prompts.push_back({.seconds = entry.at("at"), .text = entry.at("prompt"), .block = entry.at("block")});
+  }
+}
+void read_member(const Json& value, std::optional<double>& number) {
+  if (!value.is_null()) number = value.get<double>();
 }
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
@@ -95,6 +118,12 @@ Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json
 }  // namespace
 
 std::string to_string(VideoStatus status) { return kStatusNames[static_cast<size_t>(status)]; }
+
+void end_video(Video& video, VideoStatus status) {
+  video.status = status;
+  video.completed_at = std::time(nullptr);
+  video.progress.stage.clear();
+}
 
 bool is_final(VideoStatus status) { return status != VideoStatus::kQueued && status != VideoStatus::kInProgress; }
 
@@ -124,7 +153,7 @@ Json video_object(const Video& video, int64_t queue_position) {
           {"frames_written", progress.frames},
           {"frames_per_second", progress.frames_per_second},
           {"eta_seconds", progress.eta_seconds},
-          {"reused_attention", reused_attention(video)},
+          {"reused_attention", to_json_value(progress.reused_attention)},
           {"queue_position", queue_position >= 0 ? Json(queue_position) : Json()},
           {"pending_prompt", progress.pending_prompt ? Json(*progress.pending_prompt) : Json()},
           {"prompt_fault", text_or_null(progress.prompt_fault)},
@@ -132,49 +161,18 @@ Json video_object(const Video& video, int64_t queue_position) {
 }
 
 Json stored_video(const Video& video) {
-  return {{"id", video.id},
-          {"number", video.number},
-          {"created_at", video.created_at},
-          {"completed_at", video.completed_at},
-          {"model", video.model},
-          {"prompt", video.prompt},
-          {"timeline", prompt_list(video.timeline)},
-          {"steered", prompt_list(video.steered)},
-          {"width", video.width},
-          {"height", video.height},
-          {"fps", video.fps},
-          {"frames", video.frames},
-          {"seed", video.seed},
-          {"status", to_string(video.status)},
-          {"error_code", video.error_code},
-          {"error_message", video.error_message},
-          {"block", video.progress.block},
-          {"blocks", video.progress.blocks},
-          {"frames_written", video.progress.frames},
-          {"frames_per_second", video.progress.frames_per_second},
-          {"reused_attention", reused_attention(video)}};
+  Json document;
+  visit_stored(video, [&](const char* key, const auto& member) { document[key] = to_json_value(member); });
+  document["status"] = to_string(video.status);
+  return document;
 }
 
 Video read_stored_video(const Json& document) {
   try {
     Video video;
-    video.id = document.at("id");
-    video.number = document.at("number");
-    video.created_at = document.at("created_at");
-    video.completed_at = document.at("completed_at");
-    video.model = document.at("model");
-    video.prompt = document.at("prompt");
-    video.timeline = read_prompt_list(document.at("timeline"));
-    video.steered = read_prompt_list(document.at("steered"));
-    video.width = document.at("width");
-    video.height = document.at("height");
-    video.fps = document.at("fps");
-    video.frames = document.at("frames");
-    video.seed = document.at("seed");
+    visit_stored(video, [&](const char* key, auto& member) { read_member(document.at(key), member); });
     video.status = parse_status(document.at("status"));
-    video.error_code = document.at("error_code");
-    video.error_message = document.at("error_message");
-    read_progress(document, video);
+    if (!is_final(video.status)) video.progress = {};  // it starts over
     if (!is_video_id(video.id)) throw ConfigError("'" + video.id + "' is not a video's id");
     return video;
   } catch (const Json::exception& error) {

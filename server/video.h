@@ -60,6 +60,9 @@ struct Video {
   VideoProgress progress;
 };
 
+/// Marks a video as finished, now, with a final status.
+void end_video(Video& video, VideoStatus status);
+
 /// The video as clients see it: OpenAI's video object with more keys. `queue_position`: 0 running, 1 next; negative:
 /// not queued.
 nlohmann::ordered_json video_object(const Video& video, int64_t queue_position);

@@ -6,7 +6,6 @@
 
 #include "core/error.h"
 #include "server/api_error.h"
-#include "server/client_text.h"
 
 namespace flashblock {
 namespace {
@@ -43,27 +42,31 @@ ListedVideo VideoCatalog::add(Video video) {
   if (queue_.size() >= most_queued_) {
     throw ApiError({429, "queue_full", std::to_string(queue_.size()) + " videos are queued already; try again later"});
   }
-  video.id = draw_video_id();
-  video.number = next_number_++;
-  video.created_at = std::time(nullptr);
+  identify(video);
   if (folder_) folder_->save(video);
-  numbers_[video.id] = video.number;
   queue_.push_back(video.id);
-  Entry& entry = entries_[video.number] = {.video = std::move(video)};
-  changed(entry, Keep::kInMemory);
-  return listed(entry);
+  return listed(insert({.video = std::move(video)}));
 }
 
 void VideoCatalog::add_running(Video& video, std::shared_ptr<LivePrompts> prompts) {
   const std::lock_guard lock(mutex_);
+  identify(video);
+  video.status = VideoStatus::kInProgress;
+  running_ = video.id;
+  insert({.video = video, .prompts = std::move(prompts)});
+}
+
+void VideoCatalog::identify(Video& video) {
   video.id = draw_video_id();
   video.number = next_number_++;
   video.created_at = std::time(nullptr);
-  video.status = VideoStatus::kInProgress;
-  numbers_[video.id] = video.number;
-  running_ = video.id;
-  Entry& entry = entries_[video.number] = {.video = video, .prompts = std::move(prompts)};
+}
+
+VideoCatalog::Entry& VideoCatalog::insert(Entry new_entry) {
+  numbers_[new_entry.video.id] = new_entry.video.number;
+  Entry& entry = entries_[new_entry.video.number] = std::move(new_entry);
   changed(entry, Keep::kInMemory);
+  return entry;
 }
 
 ListedVideo VideoCatalog::get(const std::string& id) const {
@@ -112,8 +115,7 @@ ListedVideo VideoCatalog::cancel(const std::string& id) {
   Entry& entry = find(id);
   if (entry.video.status == VideoStatus::kQueued) {
     std::erase(queue_, id);
-    entry.video.status = VideoStatus::kCancelled;
-    entry.video.completed_at = std::time(nullptr);
+    end_video(entry.video, VideoStatus::kCancelled);
     changed(entry, Keep::kOnDisk);
     queue_changed();
   }

@@ -113,6 +113,9 @@ class VideoCatalog {
     int64_t revision = 0;
   };
 
+  /// Assigns id, number and time to a new video.
+  void identify(Video& video);
+  Entry& insert(Entry new_entry);
   Entry& find(const std::string& id);
   const Entry& find(const std::string& id) const;
   int64_t queue_position(const Video& video) const;

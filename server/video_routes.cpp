@@ -1,8 +1,10 @@
 #include "server/video_routes.h"
 
-#include <charconv>
+#include <map>
 #include <nlohmann/json.hpp>
 
+#include "core/html_page.h"
+#include "core/parse_number.h"
 #include "server/api_error.h"
 #include "server/file_answer.h"
 #include "server/form_data.h"
@@ -25,10 +27,6 @@ const std::map<std::string, Variant> kVariants = {
     {"thumbnail", {&VideoFolder::thumbnail, "image/jpeg", ".jpg"}},
     {"spritesheet", {&VideoFolder::contact_sheet, "image/png", ".png"}},
 };
-
-void send_json(HttpResponse& response, const Json& document) {
-  response.set_content(document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n", "application/json");
-}
 
 Json object(const ListedVideo& listed) { return video_object(listed.video, listed.queue_position); }
 
@@ -61,19 +59,15 @@ nlohmann::json document_of(const HttpRequest& request) {
 VideoPageQuery page_query(const HttpRequest& request) {
   VideoPageQuery query;
   if (const auto limit = request.query_parameter("limit")) {
-    const char *begin = limit->data(), *end = begin + limit->size();
-    const auto [rest, fault] = std::from_chars(begin, end, query.limit);
-    if (fault != std::errc() || rest != end || query.limit < 1 || query.limit > kMostListed) {
-      throw ApiError(
-          {400, "invalid_value", "limit: wanted a whole number from 1 to " + std::to_string(kMostListed), "limit"});
+    query.limit = parse_number<size_t>(*limit).value_or(0);
+    if (query.limit < 1 || query.limit > kMostListed) {
+      refuse_value("limit", "a whole number from 1 to " + std::to_string(kMostListed));
     }
   }
-  if (const auto after = request.query_parameter("after")) {
-    if (after->empty()) throw ApiError({400, "invalid_value", "after: wanted the id of a video", "after"});
-    query.after = *after;
-  }
+  query.after = request.query_parameter("after").value_or("");
+  if (query.after.empty() && request.query_parameter("after")) refuse_value("after", "the id of a video");
   const std::string order = request.query_parameter("order").value_or("desc");
-  if (order != "asc" && order != "desc") throw ApiError({400, "invalid_value", "order: wanted asc or desc", "order"});
+  if (order != "asc" && order != "desc") refuse_value("order", "asc or desc");
   query.newest_first = order == "desc";
   return query;
 }
@@ -87,10 +81,6 @@ Json page_object(const VideoPage& page) {
           {"first_id", empty ? Json() : Json(page.videos.front().video.id)},
           {"last_id", empty ? Json() : Json(page.videos.back().video.id)},
           {"has_more", page.has_more}};
-}
-
-Json models_object(const VideoService& service, const Json& defaults) {
-  return {{"object", "list"}, {"mode", service.planner ? "serve" : "preview"}, {"data", defaults}};
 }
 
 Json model_list(const VideoService& service) {
@@ -113,27 +103,32 @@ Json model_list(const VideoService& service) {
                          {"prompts", limits.prompts}}}}});
 }
 
-void create_video(const VideoService& service, const HttpRequest& request, HttpResponse& response) {
-  if (!service.planner) {
-    throw ApiError({409, "preview", "this server shows one video and renders no others"});
+/// Fails a request that is only for servers that render videos on demand.
+void require_planner(const VideoService& service, const char* otherwise) {
+  if (!service.planner) throw ApiError({409, "preview", otherwise});
+}
+constexpr const char* kShowsOnly = "this server only shows the video; it cannot stop or delete it";
+
+std::string requested_prompt(const HttpRequest& request) {
+  const nlohmann::json document = document_of(request);
+  if (!document.is_object() || document.size() != 1 || !document.contains("prompt")) {
+    throw ApiError({400, "invalid_value", "wanted an object with the key prompt and no others"});
   }
-  send_json(response, object(service.catalog.add(service.planner->plan(document_of(request)))));
+  return checked_prompt(document.at("prompt"), VideoLimits{}.prompt_characters);
 }
 
 void send_content(const VideoService& service, const HttpRequest& request, HttpResponse& response) {
   const Video video = service.catalog.get(request.path_parameter("id")).video;
   const std::string variant = request.query_parameter("variant").value_or("video");
   const auto known = kVariants.find(variant);
-  if (known == kVariants.end()) {
-    throw ApiError({400, "invalid_value", "variant: wanted video, thumbnail or spritesheet", "variant"});
-  }
+  if (known == kVariants.end()) refuse_value("variant", "video, thumbnail or spritesheet");
   if (!is_final(video.status)) {
     throw ApiError({409, "not_ready", "the video is not finished: it is " + to_string(video.status)});
   }
   const Variant& kind = known->second;
   if (!service.folder && variant != "video") throw ApiError({404, "no_file", "a preview has no " + variant});
   if (const auto download = request.query_parameter("download")) {
-    if (*download != "1") throw ApiError({400, "invalid_value", "download: wanted 1", "download"});
+    if (*download != "1") refuse_value("download", "1");
     response.set_header("Content-Disposition", "attachment; filename=\"" + video.id + kind.extension + "\"");
   }
   send_file(service.folder ? (service.folder->*kind.file)(video.id) : service.video, kind.type, request, response);
@@ -142,42 +137,37 @@ void send_content(const VideoService& service, const HttpRequest& request, HttpR
 }  // namespace
 
 void add_video_routes(HttpServer& server, const VideoService& service) {
-  server.route("GET", "/v1/models",
-               [service, models = model_list(service)](const HttpRequest&, HttpResponse& response) {
-                 send_json(response, models_object(service, models));
-               });
-  server.route("GET", "/v1/videos", [service](const HttpRequest& request, HttpResponse& response) {
-    send_json(response, page_object(service.catalog.list(page_query(request))));
+  /// Adds a route whose handler returns a JSON document.
+  const auto add = [&](const char* method, const char* pattern, auto handler) {
+    server.route(method, pattern, [handler](const HttpRequest& request, HttpResponse& response) {
+      response.set_content(json_text(handler(request), -1), "application/json");
+    });
+  };
+  const auto id_of = [](const HttpRequest& request) { return request.path_parameter("id"); };
+  add("GET", "/v1/models", [service, models = model_list(service)](const auto&) -> Json {
+    return {{"object", "list"}, {"mode", service.planner ? "serve" : "preview"}, {"data", models}};
   });
-  server.route("POST", "/v1/videos", [service](const HttpRequest& request, HttpResponse& response) {
-    create_video(service, request, response);
+  add("GET", "/v1/videos",
+      [service](const auto& request) { return page_object(service.catalog.list(page_query(request))); });
+  add("POST", "/v1/videos", [service](const auto& request) {
+    require_planner(service, "this server shows one video and renders no others");
+    return object(service.catalog.add(service.planner->plan(document_of(request))));
   });
-  server.route("GET", "/v1/videos/{id}", [service](const HttpRequest& request, HttpResponse& response) {
-    send_json(response, object(service.catalog.get(request.path_parameter("id"))));
+  add("GET", "/v1/videos/{id}", [=](const auto& request) { return object(service.catalog.get(id_of(request))); });
+  server.route("GET", "/v1/videos/{id}/content",
+               [service](const auto& request, auto& response) { send_content(service, request, response); });
+  add("POST", "/v1/videos/{id}/cancel", [=](const auto& request) {
+    require_planner(service, kShowsOnly);
+    return object(service.catalog.cancel(id_of(request)));
   });
-  server.route("GET", "/v1/videos/{id}/content", [service](const HttpRequest& request, HttpResponse& response) {
-    send_content(service, request, response);
+  add("POST", "/v1/videos/{id}/prompt", [=](const auto& request) {
+    return object(service.catalog.change_prompt(id_of(request), requested_prompt(request)));
   });
-  server.route("POST", "/v1/videos/{id}/cancel", [service](const HttpRequest& request, HttpResponse& response) {
-    if (!service.planner)
-      throw ApiError({409, "preview", "this server only shows the video; it cannot stop or delete it"});
-    send_json(response, object(service.catalog.cancel(request.path_parameter("id"))));
-  });
-  server.route("POST", "/v1/videos/{id}/prompt", [service](const HttpRequest& request, HttpResponse& response) {
-    const nlohmann::json document = document_of(request);
-    if (!document.is_object() || document.size() != 1 || !document.contains("prompt")) {
-      throw ApiError({400, "invalid_value", "wanted an object with the key prompt and no others"});
-    }
-    const std::string prompt = checked_prompt(document.at("prompt"), VideoLimits{}.prompt_characters);
-    send_json(response, object(service.catalog.change_prompt(request.path_parameter("id"), prompt)));
-  });
-  server.route("DELETE", "/v1/videos/{id}", [service](const HttpRequest& request, HttpResponse& response) {
-    const std::string id = request.path_parameter("id");
-    if (!service.planner)
-      throw ApiError({409, "preview", "this server only shows the video; it cannot stop or delete it"});
-    service.catalog.remove(id);
-    service.streams.remove(id);
-    send_json(response, {{"id", id}, {"object", "video.deleted"}, {"deleted", true}});
+  add("DELETE", "/v1/videos/{id}", [=](const auto& request) -> Json {
+    require_planner(service, kShowsOnly);
+    service.catalog.remove(id_of(request));
+    service.streams.remove(id_of(request));
+    return {{"id", id_of(request)}, {"object", "video.deleted"}, {"deleted", true}};
   });
 }
 

@@ -8,7 +8,7 @@
 #include "server/request_planner.h"
 #include "server/video_catalog.h"
 #include "server/video_folder.h"
-#include "server/video_streams.h"
+#include "server/video_stream.h"
 
 namespace flashblock {
 

@@ -5,9 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "server/event_routes.h"
 #include "server/metrics.h"
-#include "server/page_policy.h"
 #include "server/server_pages.h"
 #include "server/stream_routes.h"
 
@@ -38,7 +36,7 @@ VideoServer::VideoServer(const HttpServerOptions& http, const AccessOptions& acc
   add_site_routes(service);
   add_stream_routes(http_, service.streams);
   add_video_routes(http_, service);
-  add_event_route(http_, service);
+  add_event_route(http_, service.catalog, service.streams);
 }
 
 std::string VideoServer::url() const {

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "core/check.h"
 #include "core/error.h"
@@ -122,6 +123,56 @@ int64_t StreamCursor::next(const VideoStream::State& state) {
     next_ = newest;
   }
   return next_ <= newest ? next_ : -1;
+}
+
+std::string hls_playlist(const std::vector<VideoStream::Segment>& segments, int64_t fps, const std::string& folder,
+                         StreamCursor::Start start, bool ended) {
+  int64_t longest = 1;  // frames
+  for (const VideoStream::Segment& segment : segments) longest = std::max(longest, segment.frames);
+  // No segment may be longer than the target duration when rounded to the nearest second.
+  const int64_t target = std::max<int64_t>(1, (2 * longest + fps) / (2 * fps));
+  std::string text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:" + std::to_string(target) +
+                     "\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-INDEPENDENT-SEGMENTS\n";
+  if (start == StreamCursor::Start::kFirst && !ended) text += "#EXT-X-START:TIME-OFFSET=0\n";
+  text += "#EXT-X-MAP:URI=\"" + folder + "init.mp4\"\n";
+  for (size_t i = 0; i < segments.size(); ++i) {
+    char entry[64];
+    std::snprintf(entry, sizeof entry, "#EXTINF:%.6f,\n",
+                  static_cast<double>(segments[i].frames) / static_cast<double>(fps));
+    char name[32];
+    std::snprintf(name, sizeof name, "%06zu.m4s\n", i);
+    text += entry + folder + name;
+  }
+  if (ended) text += "#EXT-X-ENDLIST\n";
+  return text;
+}
+
+int64_t hls_segment_index(const std::string& name) {
+  constexpr size_t kFewestDigits = 6, kMostDigits = 12;  // as in the playlist; so that the index fits
+  if (name.size() < kFewestDigits || name.size() > kMostDigits) return -1;
+  if (!std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) return -1;
+  return std::strtoll(name.c_str(), nullptr, 10);
+}
+
+void VideoStreams::set_current(const std::string& id, std::shared_ptr<VideoStream> stream) {
+  const std::lock_guard lock(mutex_);
+  id_ = id;
+  stream_ = std::move(stream);
+}
+
+void VideoStreams::remove(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  if (id_ == id) stream_.reset();
+}
+
+VideoStreams::Current VideoStreams::current() const {
+  const std::lock_guard lock(mutex_);
+  return {id_, stream_};
+}
+
+std::shared_ptr<const VideoStream> VideoStreams::find(const std::string& id) const {
+  const std::lock_guard lock(mutex_);
+  return id_ == id ? stream_ : nullptr;
 }
 
 }  // namespace flashblock

@@ -1,10 +1,12 @@
-// The segments of a video while it is rendered, for any number of viewers.
+// The segments of a video while it is rendered, for any number of viewers, and the streams that are available.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -89,6 +91,61 @@ class StreamCursor {
   bool begun_ = false;
   int64_t next_ = 0;
   int64_t skipped_ = 0;
+};
+
+/// HTTP Live Streaming: an event playlist of all segments so far. Until it has ended, players start near its end;
+/// kFirst asks them to start at the first segment. `folder` is the prefix of the file names init.mp4, 000000.m4s,
+/// 000001.m4s, ... Source: RFC 8216, version 7; EXT-X-START: section 4.3.5.2.
+std::string hls_playlist(const std::vector<VideoStream::Segment>& segments, int64_t fps, const std::string& folder,
+                         StreamCursor::Start start, bool ended);
+
+/// The index of a segment from its file name without extension; -1: not a segment's name.
+int64_t hls_segment_index(const std::string& name);
+
+/// Counters since the server started.
+struct ViewerCounts {
+  std::atomic<int64_t> streams{0};  ///< open now
+  std::atomic<int64_t> events{0};   ///< event streams open now
+  std::atomic<int64_t> segments_sent{0};
+  std::atomic<int64_t> segments_skipped{0};  ///< because a viewer was too slow
+  std::atomic<int64_t> playlists{0};         ///< HLS playlists sent
+};
+
+/// Counts a stream as open while it lives.
+class OpenStream {
+ public:
+  explicit OpenStream(std::atomic<int64_t>& count) : count_(count) { ++count_; }
+  ~OpenStream() { --count_; }
+  OpenStream(const OpenStream&) = delete;
+  OpenStream& operator=(const OpenStream&) = delete;
+
+ private:
+  std::atomic<int64_t>& count_;
+};
+
+/// The stream of the running video, or of the last one; earlier videos are available as files. A stream lives as long
+/// as it has viewers. Thread safety: all members may be called from any thread.
+class VideoStreams {
+ public:
+  void set_current(const std::string& id, std::shared_ptr<VideoStream> stream);
+  /// Drops the stream of a deleted video.
+  void remove(const std::string& id);
+
+  struct Current {
+    std::string id;
+    std::shared_ptr<const VideoStream> stream;  ///< null: none
+  };
+  Current current() const;
+  /// The stream of one video; null: it has none.
+  std::shared_ptr<const VideoStream> find(const std::string& id) const;
+
+  ViewerCounts& counts() { return counts_; }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string id_;
+  std::shared_ptr<VideoStream> stream_;
+  ViewerCounts counts_;
 };
 
 }  // namespace flashblock

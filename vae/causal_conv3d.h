@@ -1,4 +1,4 @@
-// A convolution that is causal in time: the last frames of its input are kept between calls.
+// A convolution that is causal in time: it caches the last frames of its input between calls.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -30,7 +30,7 @@ class FeatureCache {
   at::Tensor open_window(const std::string& slot, int64_t history_frames, int64_t frames, at::IntArrayRef frame_sizes,
                          const at::TensorOptions& options);
 
-  /// Keeps the last `history_frames` of a window, now written, as the slot's history.
+  /// Stores the last `history_frames` of a window, now written, as the history of the slot.
   void keep_last(const std::string& slot, int64_t history_frames, const at::Tensor& window);
 
   /// Clears all slots, for the next video.

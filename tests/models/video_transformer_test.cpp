@@ -240,7 +240,7 @@ TEST(VideoTransformer, ThePastCanBeRunAgainWithAGap) {
   Video video({});
   for (int64_t block = 0; block < kBlocks; ++block) video.finish(block * kFrames);
   const TransformerCounters before = video.state().counters();
-  video.state().forget_frames();
+  video.state().evict_all();
   video.set_prompt("another text");
   video.finish(0);
   video.finish((kBlocks - 1) * kFrames);

@@ -5,8 +5,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "server/client_text.h"
-
 namespace flashblock {
 namespace {
 

@@ -10,7 +10,6 @@
 #include <thread>
 
 #include "core/error.h"
-#include "server/hls_playlist.h"
 #include "server/stream_routes.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/temporary_folder.h"
