@@ -24,14 +24,13 @@ class ServeProcess {
       : layers_({make_config_layer("-m", "model", YAML::Node(model_folder.string())),
                  make_config_layer("--device", "device", YAML::Node("cpu")),
                  make_config_layer("--dtype", "dtype", YAML::Node("float32"))}),
-        model_(resolve_config(layers_).model, at::kCPU, at::kFloat, profile_),
-        planner_(layers_, model_.transformer_config(), {.seconds = 60}),
+        planner_(layers_, renderer_.model(resolve_config(layers_)).transformer_config(), {.seconds = 60}),
         folder_(std::make_shared<const VideoFolder>(videos)),
         catalog_(folder_, /*most_queued=*/2),
         server_({.port = 0}, {},
                 {.catalog = catalog_, .streams = streams_, .planner = &planner_, .folder = folder_.get()}) {
     server_.start();
-    if (rendering == Rendering::kOn) worker_.emplace(planner_, *folder_, model_, catalog_, streams_);
+    if (rendering == Rendering::kOn) worker_.emplace(planner_, *folder_, renderer_, catalog_, streams_);
   }
 
   std::string ask(const std::string& request) const { return exchange(server_.port(), request); }
@@ -58,8 +57,7 @@ class ServeProcess {
 
  private:
   std::vector<ConfigLayer> layers_;
-  Profile profile_;
-  LoadedModel model_;
+  Renderer renderer_;
   RequestPlanner planner_;
   std::shared_ptr<const VideoFolder> folder_;
   VideoCatalog catalog_;
