@@ -2,6 +2,7 @@
 #include "attention/key_selection.h"
 
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
