@@ -1,7 +1,7 @@
 # flashblock_embed_files(<folder> <function>=<file>...): embedded_files.cpp in the build folder. It defines functions
 # without parameters that headers of <folder> declare; each returns the text of a file as a std::string_view. Where an
-# HTML file names a style sheet or a script by a relative path, that file takes its place: the page opens from the source
-# tree, and needs no other file in the program.
+# HTML file names a style sheet or a script by a relative path, that file takes its place: the page opens from the
+# source tree, and needs no other file in the program.
 
 # The text of a file; CMake runs again when it changes.
 function(flashblock_read_file file result)
@@ -27,7 +27,8 @@ function(flashblock_embed_files folder)
       endif()
     endforeach()
     string(APPEND functions "std::string_view ${function}();\n\nstd::string_view ${function}() {\n"
-           "  static constexpr std::string_view text = R\"--flashblock--(${content})--flashblock--\";\n  return text;\n}\n\n")
+           "  static constexpr std::string_view text = R\"--flashblock--(${content})--flashblock--\";\n"
+           "  return text;\n}\n\n")
   endforeach()
   string(CONCAT source "// Made by CMake from files of ${folder}/.\n#include <string_view>\n\n"
          "namespace flashblock {\n\n${functions}}  // namespace flashblock\n")

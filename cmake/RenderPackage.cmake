@@ -5,7 +5,8 @@ file(RELATIVE_PATH FLASHBLOCK_PREFIX_FROM_CONFIG /prefix/${package_folder} /pref
 configure_file(${CMAKE_SOURCE_DIR}/cmake/flashblock_render-config.cmake.in
                ${CMAKE_BINARY_DIR}/flashblock_render-config.cmake @ONLY)
 include(CMakePackageConfigHelpers)
-write_basic_package_version_file(${CMAKE_BINARY_DIR}/flashblock_render-config-version.cmake COMPATIBILITY SameMinorVersion)
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/flashblock_render-config-version.cmake
+                                 COMPATIBILITY SameMinorVersion)
 
 foreach(folder render settings pipeline models vae media weights core)
   install(TARGETS flashblock_${folder} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT render)

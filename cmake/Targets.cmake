@@ -1,6 +1,6 @@
 # flashblock_add_library(<folder> SOURCES ... [CUDA_SOURCES ...] LINK ...): the static library flashblock_<folder>.
-# flashblock_add_test(<folder> SOURCES ... [LINK ...] [EACH]): the test program <folder>_tests, whose tests are registered
-#   with CTest by suite, or one by one with EACH (discover_tests.cmake.in).
+# flashblock_add_test(<folder> SOURCES ... [LINK ...] [EACH]): the test program <folder>_tests, whose tests are
+#   registered with CTest by suite, or one by one with EACH (discover_tests.cmake.in).
 
 set(flashblock_warnings -Wall -Wextra -Wno-missing-field-initializers)
 if(FLASHBLOCK_WARNINGS_AS_ERRORS)
@@ -128,7 +128,8 @@ if(FLASHBLOCK_PRECOMPILED_HEADERS)
   flashblock_optimize_less(flashblock_quick_precompiled)
 endif()
 if(FLASHBLOCK_TESTS)
-  flashblock_add_precompiled(flashblock_tests_precompiled "flashblock_torch;GTest::gmock" <gmock/gmock.h> <gtest/gtest.h>)
+  flashblock_add_precompiled(flashblock_tests_precompiled "flashblock_torch;GTest::gmock"
+                             <gmock/gmock.h> <gtest/gtest.h>)
   if(FLASHBLOCK_PRECOMPILED_HEADERS)
     flashblock_optimize_less(flashblock_tests_precompiled)
   endif()

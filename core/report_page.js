@@ -1,11 +1,14 @@
 "use strict";
 // What all reports are drawn with. A report's data is JSON in the element with the id "data"; null in it: not measured.
 // Seeds have 64 bits, which a JavaScript number has not: here they are text.
-const data = JSON.parse(document.getElementById("data").textContent.replace(/"seed":\s*(\d+)/g, '"seed":"$1"') || "null");
+const data = JSON.parse(
+  document.getElementById("data").textContent.replace(/"seed":\s*(\d+)/g, '"seed":"$1"') || "null");
 
 // ---- elements ----
 
-/** An element. `properties` are its own, attributes where they are style, role, aria-* or data-*. Text is never markup. */
+/**
+ * An element. `properties` are its own, attributes where they are style, role, aria-* or data-*. Text is never markup.
+ */
 function h(tag, properties, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties ?? {})) {
@@ -43,10 +46,13 @@ function clock(seconds) {
 /** A list of names with values; entries without a value are left out. */
 function facts(entries) {
   const given = entries.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return h("ul", {className: "facts"}, given.map(([name, value]) => h("li", null, name + " ", h("b", null, String(value)))));
+  return h("ul", {className: "facts"},
+    given.map(([name, value]) => h("li", null, name + " ", h("b", null, String(value)))));
 }
 
-/** A table. `head` is a list of rows; a cell is text, with line breaks, or {text, columns}. Rows begin with their names. */
+/**
+ * A table. `head` is a list of rows; a cell is text, with line breaks, or {text, columns}. Rows begin with their names.
+ */
 function table(head, rows, className = "") {
   const cell = (tag, content) => {
     const {text, columns} = typeof content === "string" ? {text: content, columns: 1} : content;
@@ -107,7 +113,8 @@ function logTicks(values) {
   const low = lowest(values), high = highest(values);
   if (low > high) return [1, 10];
   const all = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); ++power) all.push(...[1, 2, 5].map(factor => Number(`${factor}e${power}`)));
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); ++power)
+    all.push(...[1, 2, 5].map(factor => Number(`${factor}e${power}`)));
   const first = all.findLastIndex(tick => tick <= low), last = all.findIndex(tick => tick >= high);
   return all.slice(first, Math.max(last, first + 1) + 1);
 }
@@ -129,9 +136,9 @@ function pathThrough(points) {
 }
 
 /**
- * Curves as inline SVG. `series`: a list of {name, kind, values} with `kind` a class of the style sheet (k0 to k6, floor,
- * ceiling); `x`: one for each value, from 0; a series may have its own. `marks`: a dot at each point. `log`: of the values'
- * axis; values that are not above 0 are left out. The plot stretches, its labels keep their size.
+ * Curves as inline SVG. `series`: a list of {name, kind, values} with `kind` a class of the style sheet (k0 to k6,
+ * floor, ceiling); `x`: one for each value, from 0; a series may have its own. `marks`: a dot at each point. `log`: of
+ * the values' axis; values that are not above 0 are left out. The plot stretches, its labels keep their size.
  */
 function lineChart({title, note, series, x, xEnd = 1, unit = "s", decimals = 1, marks = false, log = false}) {
   const shown = value => isMeasured(value) && (!log || value > 0) ? value : null;
@@ -142,20 +149,26 @@ function lineChart({title, note, series, x, xEnd = 1, unit = "s", decimals = 1, 
   const rule = tick => `<path class="rule" d="M0 ${place(tick).toFixed(1)}L1000 ${place(tick).toFixed(1)}"/>`;
   const path = ({kind, points}) => {
     const placed = points.map(([at, value]) => [1000 * at / xEnd, isMeasured(value) ? place(value) : null]);
-    const dots = marks ? placed.filter(point => isMeasured(point[1])).map(([at, y]) => `M${at.toFixed(1)} ${y.toFixed(1)}h0`).join("") : "";
-    return `<path class="curve ${kind}" d="${pathThrough(placed)}"/>` + (dots && `<path class="dots ${kind}" d="${dots}"/>`);
+    const dots = marks
+      ? placed.filter(point => isMeasured(point[1])).map(([at, y]) => `M${at.toFixed(1)} ${y.toFixed(1)}h0`).join("")
+      : "";
+    return `<path class="curve ${kind}" d="${pathThrough(placed)}"/>`
+      + (dots && `<path class="dots ${kind}" d="${dots}"/>`);
   };
   // Exact attention and the yardsticks first, so that policies are drawn over them.
   const isPolicy = one => /^k[1-9]$/.test(one.kind);
   const ordered = [...curves.filter(one => !isPolicy(one)), ...curves.filter(isPolicy)];
   const plot = h("div", {className: "plot"});
-  plot.innerHTML = `<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img">${ticks.map(rule).join("")}${ordered.map(path).join("")}</svg>`;
+  plot.innerHTML = `<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img">${
+    ticks.map(rule).join("")}${ordered.map(path).join("")}</svg>`;
   plot.firstChild.setAttribute("aria-label", title);
   const xTicks = axisTicks(0, xEnd, 6);
   plot.append(
-    ...ticks.map(tick => h("span", {className: "y", style: `bottom:${(100 - place(tick) / 10).toFixed(2)}%`}, log ? String(tick) : number(tick, tickDecimals(ticks)))),
+    ...ticks.map(tick => h("span", {className: "y", style: `bottom:${(100 - place(tick) / 10).toFixed(2)}%`},
+      log ? String(tick) : number(tick, tickDecimals(ticks)))),
     ...xTicks.filter(tick => tick <= xEnd * (1 + 1e-9)).map(tick =>
-      h("span", {className: "x", style: `left:${(100 * tick / xEnd).toFixed(2)}%`}, `${number(tick, tickDecimals(xTicks))} ${unit}`.trim())));
+      h("span", {className: "x", style: `left:${(100 * tick / xEnd).toFixed(2)}%`},
+        `${number(tick, tickDecimals(xTicks))} ${unit}`.trim())));
   showReadings(plot, curves, xEnd, unit, decimals);
   return h("figure", {className: "chart"}, h("figcaption", null, title, h("small", null, note)), plot);
 }
@@ -187,14 +200,16 @@ function showReadings(plot, curves, xEnd, unit, decimals) {
 
 /** Names and lines of the series. */
 function legend(series) {
-  return h("ul", {className: "legend"}, series.map(one => h("li", {className: one.kind}, h("i"), h("span", null, one.name))));
+  return h("ul", {className: "legend"},
+    series.map(one => h("li", {className: one.kind}, h("i"), h("span", null, one.name))));
 }
 
 // ---- tables of numbers as colors ----
 
 /**
- * A cell for each number of `values`, a list of rows; it shows its value under the pointer, and where there is room for it.
- * `low`, `high`: values of the palest and of the deepest color. `columns`: their names; without them, numbers from 0.
+ * A cell for each number of `values`, a list of rows; it shows its value under the pointer, and where there is room for
+ * it. `low`, `high`: values of the palest and of the deepest color. `columns`: their names; without them, numbers
+ * from 0.
  */
 function heatMap({title, note, rowName, columnName, columns, values, low = 0, high = 1, decimals = 2}) {
   const kPrintedColumns = 12;  // more would leave no room for numbers
@@ -204,12 +219,13 @@ function heatMap({title, note, rowName, columnName, columns, values, low = 0, hi
     const place = `${rowName} ${row}, ${columnName} ${nameOf(i)}`;
     if (!isMeasured(value)) return h("i", {title: place + ": nothing to compute"});
     const depth = Math.round(100 * Math.min(1, Math.max(0, (value - low) / span))), text = number(value, decimals);
-    return h("i", {className: depth > 55 ? "deep" : "pale", style: `--d:${depth}%`, title: `${place}: ${text}`}, count <= kPrintedColumns ? text : "");
+    return h("i", {className: depth > 55 ? "deep" : "pale", style: `--d:${depth}%`, title: `${place}: ${text}`},
+      count <= kPrintedColumns ? text : "");
   };
   const cells = h("div", {className: "cells", style: `grid-template-columns:2.6rem repeat(${count},minmax(0,1fr))`},
     h("b", null, rowName), Array.from({length: count}, (_, i) => h("b", null, nameOf(i))),
     values.map((row, index) => [h("b", null, String(index)), ...row.map((value, i) => cell(value, index, i))]).flat());
   return h("figure", {className: "map"}, h("figcaption", null, title, h("small", null, note)), cells,
-    h("div", {className: "scale"}, h("span", null, number(low, decimals)), h("i"), h("span", null, number(high, decimals)),
-      h("span", null, "columns: " + columnName)));
+    h("div", {className: "scale"}, h("span", null, number(low, decimals)), h("i"),
+      h("span", null, number(high, decimals)), h("span", null, "columns: " + columnName)));
 }

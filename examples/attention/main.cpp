@@ -59,7 +59,8 @@ double denoise_blocks(const AttentionConfig& config, const char* name) {
     external.cache.clear();
   }
   std::printf("%-28s worst  %.1e  external attentions: %lld computed, %lld reused\n", name, worst,
-              static_cast<long long>(external.work.computed() / kHeads), static_cast<long long>(external.work.reused() / kHeads));
+              static_cast<long long>(external.work.computed() / kHeads),
+              static_cast<long long>(external.work.reused() / kHeads));
   return worst;
 }
 

@@ -63,8 +63,8 @@ void expect_merge_equals_attention_over_all(at::TensorOptions options) {
     for (const int64_t split : {1, 64, 100, 199}) {
       const Inputs x = inputs(48, 200, 3, 64, options, sharpness);
       const Inputs external = first_keys(x, split), internal = other_keys(x, split);
-      const AttentionState merged =
-          merge(attention_with_lse(external.q, external.k, external.v), attention_with_lse(internal.q, internal.k, internal.v));
+      const AttentionState merged = merge(attention_with_lse(external.q, external.k, external.v),
+                                          attention_with_lse(internal.q, internal.k, internal.v));
       const AttentionState expected = exact(x);
       EXPECT_TENSORS_NEAR_IN_NORM(merged.output, expected.output, tolerance(dtype)) << "split at " << split;
       EXPECT_TENSORS_CLOSE(merged.lse, expected.lse, 1e-5, kLseTolerance) << "split at " << split;

@@ -110,8 +110,8 @@ INSTANTIATE_TEST_SUITE_P(All, VideoStart,
                                            Start{"VideoWithALoneFirstFrame", 4, 1, 3}),
                          [](const auto& info) { return std::string(info.param.name); });
 
-// A video that continues from the latents of its own first half is the whole video: nothing is lost at the seam, neither
-// in the latents nor in the frames.
+// A video that continues from the latents of its own first half is the whole video: nothing is lost at the seam,
+// neither in the latents nor in the frames.
 TEST(VideoStart, GoingOnFromOnesOwnLatentsIsTheSameVideo) {
   TwoStepVideo video;
   video.plan = VideoPlan::for_noise(video.options.geometry, 0, 3, 12);

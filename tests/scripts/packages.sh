@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the libraries from a build folder, builds the programs in examples/ against what was installed, and runs them.
+# Installs the libraries from a build folder, builds the programs in examples/ against what was installed, and runs
+# them.
 # usage: packages.sh BUILD_FOLDER TORCH_FOLDER
 set -euo pipefail
 source=$(cd "$(dirname "$0")/../.." && pwd)
