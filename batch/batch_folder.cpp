@@ -70,6 +70,8 @@ JobStatus BatchFolder::read(const std::string& video) const {
   JobStatus status;
   try {
     status = job_status_from_json(nlohmann::ordered_json::parse(stream));
+  } catch (const std::ios_base::failure&) {
+    return {};  // a folder, or a disk that cannot be read
   } catch (const nlohmann::json::exception&) {
     return {};  // damaged, or of another version: whether the video is done is checked without it
   }
