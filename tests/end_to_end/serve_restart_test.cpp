@@ -82,8 +82,8 @@ TEST_P(ServeRestart, ResumesASteeredVideoAndItsQueue) {
 
   ServerProcess server(folder_, "second");
   EXPECT_LE(server.get("/v1/videos/" + id).at("queue_position"), 1) << "the running video is resumed first";
-  const Json video = server.wait_for(last, [](const Json& now) { return now.at("status") == "completed"; });
-  EXPECT_EQ(video.at("status"), "completed");
+  const Json last_video = server.wait_for(last, [](const Json& now) { return now.at("status") == "completed"; });
+  EXPECT_EQ(last_video.at("status"), "completed");
   EXPECT_EQ(server.get("/v1/videos/" + next).at("status"), "completed");
   const Json done = server.get("/v1/videos/" + id);
   EXPECT_EQ(done.at("status"), "completed");

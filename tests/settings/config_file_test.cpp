@@ -1,5 +1,6 @@
 #include "settings/config_file.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <yaml-cpp/yaml.h>
 
@@ -12,6 +13,7 @@
 namespace flashblock {
 namespace {
 
+using ::testing::HasSubstr;
 using testing::error_text;
 using testing::TemporaryFolder;
 
