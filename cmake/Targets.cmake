@@ -4,7 +4,7 @@
 
 set(flashblock_warnings -Wall -Wextra -Wno-missing-field-initializers)
 if(FLASHBLOCK_WARNINGS_AS_ERRORS)
-  list(APPEND flashblock_warnings -Werror)
+  list(APPEND flashblock_warnings -Werror -Wno-error=invalid-pch)
 endif()
 
 # flashblock_uses_regex(<source>...): where a sanitizer is on, GCC 12 takes parts of its own std::regex for
@@ -32,6 +32,7 @@ function(flashblock_add_precompiled name link)
   flashblock_settings(${name})
 endfunction()
 
+# Precompiled headers hold for position-independent code of a library, which the tests are compiled as, too.
 function(flashblock_use_precompiled target name)
   if(FLASHBLOCK_PRECOMPILED_HEADERS)
     target_precompile_headers(${target} REUSE_FROM ${name})
@@ -97,6 +98,7 @@ function(flashblock_add_test folder)
   target_link_libraries(${target} PRIVATE ${arg_LINK} flashblock_test_support GTest::gmock GTest::gtest_main)
   flashblock_settings(${target})
   flashblock_use_precompiled(${target} flashblock_tests_precompiled)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fPIC>)
   flashblock_optimize_less(${target})
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${FLASHBLOCK_UNITY} UNITY_BUILD_BATCH_SIZE 8)
   set(TEST_PROGRAM $<TARGET_FILE:${target}>)

@@ -89,7 +89,9 @@ TEST(JobStatus, SurvivesJson) {
     EXPECT_EQ(read.frames_per_second, written.frames_per_second);
     EXPECT_EQ(read.seconds_left, written.seconds_left);
     ASSERT_EQ(read.fault.has_value(), written.fault.has_value());
-    if (read.fault) EXPECT_EQ(read.fault->message, written.fault->message);
+    if (read.fault) {
+      EXPECT_EQ(read.fault->message, written.fault->message);
+    }
   }
   EXPECT_THROW(job_status_from_json({{"state", "done"}}), nlohmann::json::exception);
 }

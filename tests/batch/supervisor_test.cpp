@@ -128,8 +128,12 @@ TEST_F(SupervisorTest, EachGpuHasAWorker) {
   run();
   for (const auto& received : host_.jobs) {
     const std::string& name = received.job.name;
-    if (name == "first" || name == "cpu") EXPECT_EQ(received.share.gpu, 0) << name;
-    if (name == "second" || name == "last") EXPECT_EQ(received.share.gpu, 1) << name;
+    if (name == "first" || name == "cpu") {
+      EXPECT_EQ(received.share.gpu, 0) << name;
+    }
+    if (name == "second" || name == "last") {
+      EXPECT_EQ(received.share.gpu, 1) << name;
+    }
     EXPECT_EQ(received.job.config.device, name == "any" ? "auto" : name == "cpu" ? "cpu" : "cuda") << name;
     EXPECT_EQ(received.share.threads, 0);
   }

@@ -190,7 +190,9 @@ TEST_F(Bench, WrongRequestsAreRefused) {
   refused({"--geometry", kSmall, "--model", "demo"}, "--model");
   refused({"--geometry", kSmall, "--window", "12:"}, "found '12:'");
   refused({"--geometry", kSmall, "--window", "4:3"}, "sink_frames");
-  refused({"--geometry", kSmall, "--json", folder_ / "times.html"}, "ends in .json");
+  const ProgramRun page = run_program({"bench", "--geometry", kSmall, "--json", folder_ / "times.html"});
+  EXPECT_EQ(page.status, 2);
+  EXPECT_THAT(page.err, HasSubstr("ends in .json"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "bench.json"));
 }
 

@@ -141,7 +141,7 @@ TEST_F(Serve, FailedVideoNamesNoFileOfTheServer) {
   const Json error = server.get("/v1/videos/" + id).at("error");
   EXPECT_EQ(error.at("code"), "model_error");
   EXPECT_FALSE(error.at("message").get<std::string>().empty());
-  for (const std::string target : {"/v1/videos/" + id, std::string("/v1/videos")}) {
+  for (const std::string& target : {"/v1/videos/" + id, std::string("/v1/videos")}) {
     const std::string body = body_of(server.ask(get_request(target)));
     for (const std::string& internal : {folder_.path().string(), std::string("umt5"), std::string("--")}) {
       EXPECT_EQ(body.find(internal), body.npos) << internal << " in " << body;
