@@ -10,8 +10,8 @@
 
 namespace flashblock {
 
-/// ID/video.json is a video's request and state, ID/video.mp4 the video itself with its other files beside it. Only one
-/// server at a time can use a folder. Thread safety: for calls on different videos.
+/// ID/video.json is a video's request and state, ID/content.mp4 the video itself with its other files beside it. Only
+/// one server at a time can use a folder. Thread safety: for calls on different videos.
 class VideoFolder {
  public:
   /// Creates the folder if it does not exist. Throws: ConfigError if another server uses it; MediaError.
@@ -28,7 +28,7 @@ class VideoFolder {
   void remove(const std::string& id) const;
 
   std::filesystem::path path(const std::string& id) const { return folder_ / id; }
-  std::filesystem::path video(const std::string& id) const { return path(id) / "video.mp4"; }
+  std::filesystem::path video(const std::string& id) const { return path(id) / "content.mp4"; }
   std::filesystem::path contact_sheet(const std::string& id) const { return path(id) / "sheet.png"; }
   std::filesystem::path thumbnail(const std::string& id) const { return path(id) / "thumbnail.jpg"; }
 

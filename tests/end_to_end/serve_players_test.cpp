@@ -50,7 +50,7 @@ class Players : public ::testing::Test {
   }
   Frames finished(const std::string& id) const {
     EXPECT_EQ(server_->wait_for_end(id).status, VideoStatus::kCompleted);
-    return decoded("-i " + (folder_ / "videos" / id / "video.mp4").string());
+    return decoded("-i " + (folder_ / "videos" / id / "content.mp4").string());
   }
   std::string body(const std::string& target) const { return body_of(server_->ask(get_request(target))); }
   std::string url(const std::string& target) const {

@@ -57,7 +57,7 @@ struct End {
 class ServeRestart : public ::testing::TestWithParam<End> {
  protected:
   void SetUp() override { write_prompted_model(folder_ / "model"); }
-  std::filesystem::path video(const std::string& id) const { return folder_ / "videos" / id / "video.mp4"; }
+  std::filesystem::path video(const std::string& id) const { return folder_ / "videos" / id / "content.mp4"; }
 
   TemporaryFolder folder_;
 };
@@ -89,7 +89,7 @@ TEST_P(ServeRestart, ResumesASteeredVideoAndItsQueue) {
   EXPECT_EQ(done.at("status"), "completed");
   EXPECT_EQ(done.at("timeline"), Json::array({change}));
   EXPECT_EQ(server.end(SIGTERM), 0);
-  EXPECT_GT(read_json(folder_ / "videos" / id / "video.json").at("video").at("resumed_frame_blocks"), 0);
+  EXPECT_GT(read_json(folder_ / "videos" / id / "content.json").at("video").at("resumed_frame_blocks"), 0);
 
   const std::string at = std::to_string(change.at("at").get<double>());
   const ProgramRun again =

@@ -33,7 +33,7 @@ class Serve : public ::testing::Test {
     return read_video(folder_ / "received.mp4");
   }
   std::filesystem::path video(const std::string& videos, const std::string& id) const {
-    return folder_ / videos / id / "video.mp4";
+    return folder_ / videos / id / "content.mp4";
   }
 
   static TemporaryFolder* shared_;

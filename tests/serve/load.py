@@ -155,7 +155,7 @@ def render(server, order, watched):
     cpu = cpu_seconds(pid) - cpu
     run = {"seconds": taken, "server_cpu": cpu, "memory": most_memory, "status": state["status"],
            "blocks": state["blocks"]}
-    run["video"] = packets(server.folder / "videos" / video / "video.mp4")
+    run["video"] = packets(server.folder / "videos" / video / "content.mp4")
     if watched:
         run["client_cpu"] = clients + cpu_seconds(crowd.pid)
         segments = [server.get(f"/hls/{video}/{i:06}.m4s") for i in range(state["blocks"])]

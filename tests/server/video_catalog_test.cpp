@@ -120,14 +120,14 @@ TEST_F(VideoCatalogTest, DeletesFilesOnceTheyAreNotUsed) {
   VideoCatalog& catalog = start();
   const std::string a = catalog.add(video("a")).video.id, b = catalog.add(video("b")).video.id;
   const VideoCatalog::Task task = take();
-  std::ofstream(file(a).parent_path() / "video.mp4") << "frames";
+  std::ofstream(file(a).parent_path() / "content.mp4") << "frames";
   catalog.remove(b);
   EXPECT_FALSE(fs::exists(file(b).parent_path()));
   EXPECT_THAT(queue(), ElementsAre("a"));
   catalog.remove(a);
   EXPECT_TRUE(task.stop.stop_requested());
   EXPECT_EQ(status_of([&] { catalog.get(a); }), 404);
-  EXPECT_TRUE(fs::exists(file(a).parent_path() / "video.mp4")) << "its render still writes";
+  EXPECT_TRUE(fs::exists(file(a).parent_path() / "content.mp4")) << "its render still writes";
   EXPECT_FALSE(fs::exists(file(a))) << "but the next server does not resume it";
   catalog.update(a, Keep::kOnDisk, [](Video&) { FAIL() << "it is deleted"; });
   catalog.release(a);
