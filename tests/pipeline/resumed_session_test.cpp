@@ -74,10 +74,8 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"start", "pipeline_extend3_shift8", {}},
         Variant{"exact", "pipeline_window9_sink3",
                 [](RecordedVideo& video) { video.options.attention.mode = AttentionConfig::Mode::kExact; }},
-        Variant{"every_pass", "pipeline_window9_sink3",
-                [](RecordedVideo& video) { refresh_by(video, "every_pass"); }},
-        Variant{"first_pass", "pipeline_window9_sink3",
-                [](RecordedVideo& video) { refresh_by(video, "first_pass"); }},
+        Variant{"every_pass", "pipeline_window9_sink3", [](RecordedVideo& video) { refresh_by(video, "every_pass"); }},
+        Variant{"first_pass", "pipeline_window9_sink3", [](RecordedVideo& video) { refresh_by(video, "first_pass"); }},
         Variant{"first_pass_and_prompts", "pipeline_window9_sink3",
                 [](RecordedVideo& video) {
                   refresh_by(video, "first_pass");

@@ -13,8 +13,8 @@
 namespace flashblock {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::error_text;
+using ::testing::HasSubstr;
 using testing::TemporaryFolder;
 
 /// A folder with a model file and whatever a test adds.
