@@ -25,13 +25,13 @@ DATA = re.compile(r'(<script type="application/json" id="data">)(.*?)(</script>)
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 PROMPT = "a <b>red</b> balloon & \"hills\" </script>"
 SMALL_MODEL = "width=128,layers=2,heads=2,ffn=128,text=64,text_length=16,vae=8"
-LARGEST_SEED = 2**64 - 1  # more than a JavaScript number holds
+LARGEST_SEED = 2**63 - 1  # more than a JavaScript number holds
 QUICK_MS = 1000  # from a key to the videos that match it, of 1,000, on the screen; a fifth of it on an idle machine
 JOBS = """
 defaults: {seconds: 1, size: 128x80, output: "videos #1/{name}.mp4"}
 jobs:
   - {name: balloon, prompt: a red balloon over the hills, seeds: [2, 10]}
-  - {name: lake, prompt: "PROMPT", seed: 18446744073709551615, seconds: 2,
+  - {name: lake, prompt: "PROMPT", seed: 9223372036854775807, seconds: 2,
      timeline: [{at: 0.8, prompt: night over the lake}]}
   - {name: typo, prompt: a hill, sed: 3}
 """
