@@ -27,7 +27,7 @@ struct RenderRequest {
 /// `flashblock info PATH`.
 struct InfoRequest {
   std::string model;
-  std::string size;  ///< WIDTHxHEIGHT of frames, for which the memory is told; empty: it is not
+  std::string size;  ///< WIDTHxHEIGHT of frames, for which the memory is estimated; empty: none
   bool json = false;
 };
 
