@@ -86,7 +86,7 @@ TEST_P(Memory, IsPredictedWithinATenth) {
 
 INSTANTIATE_TEST_SUITE_P(Sizes, Memory,
                          ::testing::Values(Case{"small", "--size 48x32 --frames 21 --dtype float32"},
-                                           Case{"medium_bfloat16", "--size 256x160 --frames 33 --dtype bfloat16"},
+                                           Case{"bfloat16", "--size 128x64 --frames 33 --dtype bfloat16"},
                                            Case{"offload", "--size 128x64 --frames 33 --dtype float32 --offload"}),
                          [](const auto& info) { return std::string(info.param.name); });
 
