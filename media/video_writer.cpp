@@ -171,18 +171,34 @@ VideoWriter::VideoWriter(fs::path video, const VideoFormat& format, ExistingVide
   write_file_atomically(this->init_segment(), init_segment);
 }
 
-Segment VideoWriter::write(const at::Tensor& frames, const SegmentNote& note) {
-  const int64_t first_frame = this->frames();
-  Segment segment{parts_ / segment_name(segments_.size()), first_frame, 0};
-  const int64_t room = frame_limit_ > 0 ? frame_limit_ - first_frame : frames.size(0);
+Segment VideoWriter::write(const at::Tensor& frames, SegmentNote note) {
+  next_frame_ = this->frames();
+  return store(encode(frames, std::move(note)));
+}
+
+EncodingSegment VideoWriter::encode(const at::Tensor& frames, SegmentNote note) {
+  EncodingSegment segment;
+  segment.first_frame_ = next_frame_;
+  const int64_t room = frame_limit_ > 0 ? frame_limit_ - next_frame_ : frames.size(0);
   if (room <= 0) return segment;
   const at::Tensor rgb = to_rgb(frames, room, format_);
-  segment.frames = rgb.size(0);
-  const std::string fragment = encode_segment(format_, rgb, first_frame).fragment;
-  SegmentNote whole = note;
-  whole.texts[kInitChecksum] = init_checksum_;
+  segment.frames_ = rgb.size(0);
+  segment.note_ = std::move(note);
+  segment.note_.texts[kInitChecksum] = init_checksum_;
+  segment.fragment_ = std::async(std::launch::async, [format = format_, rgb, first_frame = next_frame_] {
+    return encode_segment(format, rgb, first_frame).fragment;
+  });
+  next_frame_ += segment.frames_;
+  return segment;
+}
+
+Segment VideoWriter::store(EncodingSegment encoding) {
+  Segment segment{parts_ / segment_name(segments_.size()), encoding.first_frame_, encoding.frames_};
+  if (segment.frames == 0) return segment;
+  FB_CHECK(segment.first_frame == frames(), "a segment of frame ", segment.first_frame, " after ", frames());
+  const std::string fragment = encoding.fragment_.get();
   AtomicFile note_file(note_of(segment.file)), segment_file(segment.file);
-  note_file.write(note_bytes(whole, first_frame, segment.frames, fragment));
+  note_file.write(note_bytes(encoding.note_, segment.first_frame, segment.frames, fragment));
   segment_file.write(fragment);
   // The folder is synced once for both: a power failure that keeps only one of the names leaves a segment that is
   // ignored.
@@ -203,6 +219,7 @@ SegmentNote VideoWriter::note(int64_t segment) const {
 void VideoWriter::keep_segments(int64_t count) {
   FB_CHECK(count >= 0 && count <= static_cast<int64_t>(segments_.size()), count, " of ", segments_.size(), " segments");
   segments_.resize(static_cast<size_t>(count));
+  next_frame_ = frames();
   for (const fs::directory_entry& entry : fs::directory_iterator(parts_)) {
     const fs::path name = entry.path().filename();
     const fs::path extension = name.extension();

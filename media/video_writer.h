@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <string>
 #include <vector>
@@ -34,6 +35,15 @@ struct Segment {
   int64_t frames = 0;
 };
 
+/// A frame block whose segment is being encoded, on a thread of its own. Waits for that thread when destroyed.
+class EncodingSegment {
+ private:
+  friend class VideoWriter;
+  int64_t first_frame_ = 0, frames_ = 0;
+  SegmentNote note_;
+  std::future<std::string> fragment_;
+};
+
 /// `NAME.parts`, the folder that holds the segments of `NAME.mp4`.
 std::filesystem::path parts_folder(const std::filesystem::path& video);
 
@@ -50,8 +60,9 @@ void check_video_can_be_written(const std::filesystem::path& video, ExistingVide
 /// Writes one video. While it grows, `NAME.parts/` holds `init.mp4` and `000000.m4s`, `000001.m4s`, ...: each appears
 /// complete or not at all, even if the program is killed, and `cat NAME.parts/init.mp4 NAME.parts/0*.m4s` plays. Each
 /// has a note, `000000.safetensors`, with checksums of both: a segment without its note is ignored. `join` copies the
-/// segments, without encoding them again, into `NAME.mp4`. Thread safety: none; one thread at a time. Two writers, even
-/// in two processes, never share a video (the folder is locked).
+/// segments, without encoding them again, into `NAME.mp4`. Thread safety: none; one thread at a time, except that one
+/// may encode() while another calls anything else. Two writers, even in two processes, never share a video (the folder
+/// is locked).
 class VideoWriter {
  public:
   /// Creates `NAME.parts` and its init segment, or with kResume continues after the complete segments.
@@ -66,7 +77,14 @@ class VideoWriter {
   /// preview; its `frames` is 0, and nothing is written, once the frame limit is reached. Shape: `frames` [T, 3, H, W]
   /// float in [0, 1] or [T, H, W, 3] uint8 (to_rgb24), on the CPU, T >= 1. Throws: MediaError (a full disk, a failing
   /// encoder); the segments before stay complete.
-  Segment write(const at::Tensor& frames, const SegmentNote& note = {});
+  Segment write(const at::Tensor& frames, SegmentNote note = {});
+
+  /// write() in two halves, so that several segments are encoded at the same time: the bytes do not depend on it.
+  /// encode() starts a thread for the next frame block and returns; store() waits for it and writes to disk, in the
+  /// order of encode(). After an error in store() what was encoded after it cannot be stored. Parameters, result and
+  /// errors as for write().
+  EncodingSegment encode(const at::Tensor& frames, SegmentNote note = {});
+  Segment store(EncodingSegment segment);
 
   /// The note of a segment. Throws: MediaError if it has been changed since it was checked.
   SegmentNote note(int64_t segment) const;
@@ -100,6 +118,7 @@ class VideoWriter {
   FileDescriptor lock_;        ///< the locked folder
   std::string init_checksum_;  ///< of the init segment
   std::vector<Segment> segments_;
+  int64_t next_frame_ = 0;  ///< that encode() begins with
 };
 
 }  // namespace flashblock

@@ -18,11 +18,13 @@ struct RenderedBlock {
   at::Tensor pixels;             ///< [T, 3, H, W] in [0, 1], as decoded; undefined without SessionOptions::keep_pixels
 };
 
-/// Receives a video block by block, in order, on one thread.
+/// Receives a video block by block, in order, on one thread. An error in the work for a block may be thrown later.
 class FrameSink {
  public:
   virtual ~FrameSink() = default;
   virtual void write(const RenderedBlock& block) = 0;
+  /// Returns when the work for all blocks is done; called after the last one, from any thread.
+  virtual void finish() {}
 };
 
 }  // namespace flashblock

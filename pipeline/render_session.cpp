@@ -75,6 +75,7 @@ class OutputStages {
   /// Waits until everything is written. Returns the number of frame blocks, without those of the start.
   int64_t finish() {
     decode_.finish();
+    sink_.finish();
     return blocks_written_;
   }
 

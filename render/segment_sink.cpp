@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <utility>
 
 #include "core/error.h"
 #include "core/html_page.h"
@@ -63,11 +65,16 @@ SegmentSink::SegmentSink(const RenderSetup& setup, const VideoIdentity& identity
       writer_(config_.output, video_format(config_), existing_video(config_), setup.plan.frames),
       sheet_(setup.plan.frames, config_.fps),
       progress_{.blocks = setup.plan.blocks},
-      identity_(identity) {
+      identity_(identity),
+      queue_(writer_, config_.overlap ? Overlap::kOn : Overlap::kOff) {
   claim_folder(identity);
 }
 
 SegmentSink::~SegmentSink() {
+  try {
+    queue_.finish();
+  } catch (const std::exception&) {  // already reported by write() or finish(), or the render has failed elsewhere
+  }
   if (!writer_.segments().empty() || joined_) return;
   std::error_code ignored;
   std::filesystem::remove_all(parts_folder(writer_.video()), ignored);
@@ -155,12 +162,16 @@ void SegmentSink::write(const RenderedBlock& block) {
     note.tensors[kPixels] = block.pixels.to(at::kHalf);
     recorder_.add(block);
   }
-  writer_.write(block.rgb, note);
+  queue_.add(block.rgb, std::move(note),
+             [this, index = block.index, counters = block.counters] { stored(index, counters); });
+}
+
+void SegmentSink::stored(int64_t index, const TransformerCounters& counters) {
   observer_.segments_written(writer_);
   if (!checksums_stored_ && identity_.checksums->ready()) store_identity();
   progress_.frames = writer_.frames();
-  progress_.transformer = block.counters;
-  if (block.index >= 0) ++progress_.block;
+  progress_.transformer = counters;
+  if (index >= 0) ++progress_.block;
   observer_.progress(progress_);
 }
 

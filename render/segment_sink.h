@@ -10,6 +10,7 @@
 #include "pipeline/frame_sink.h"
 #include "pipeline/recording.h"
 #include "render/render.h"
+#include "render/segment_queue.h"
 
 namespace flashblock {
 
@@ -34,6 +35,7 @@ class SegmentSink : public FrameSink {
   void store_prompt(const TakenPrompt& prompt);
 
   void write(const RenderedBlock& block) override;
+  void finish() override { queue_.finish(); }
 
   /// Joins the segments into the video, with `tags` as its metadata, and writes the contact sheet. Throws: ConfigError
   /// if a file that the video is made from has changed since it was begun; MediaError.
@@ -41,10 +43,13 @@ class SegmentSink : public FrameSink {
   /// Removes NAME.parts.
   void remove_segments();
 
+  /// Of the segments that are stored. Not while the video is rendered.
   const RenderProgress& progress() const { return progress_; }
 
  private:
   void claim_folder(const VideoIdentity& wanted);
+  /// After a block's segment is on disk.
+  void stored(int64_t index, const TransformerCounters& counters);
   void store_identity();
   /// The latents of segment `number`; undefined if its note does not fit the video.
   at::Tensor fitting_latents(const SegmentNote& note, int64_t number, const SessionInputs& inputs,
@@ -62,6 +67,7 @@ class SegmentSink : public FrameSink {
   std::vector<TakenPrompt> taken_;
   bool checksums_stored_ = false;  ///< in video.json
   bool joined_ = false;
+  SegmentQueue queue_;  ///< last: its thread uses the others
 };
 
 }  // namespace flashblock

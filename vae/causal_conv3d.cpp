@@ -1,11 +1,26 @@
 #include "vae/causal_conv3d.h"
 
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
 #include <utility>
+
+#include "core/check.h"
 
 namespace flashblock {
 
 CausalConv3d::CausalConv3d(std::string slot, const ConvWeights& weights, at::ScalarType dtype)
-    : slot_(std::move(slot)), convolution_(weights, dtype, {.padding = (weights.weight.size(-1) - 1) / 2}) {}
+    : slot_(std::move(slot)),
+      bordered_(BorderedConvolution::supports(weights, dtype) ? std::make_unique<const BorderedConvolution>(weights)
+                                                              : nullptr),
+      convolution_(bordered_ ? Convolution()
+                             : Convolution(weights, dtype, {.padding = (weights.weight.size(-1) - 1) / 2})) {}
+
+BorderedConvolution::History CausalConv3d::exchange_history(const at::Tensor& frames, FeatureCache& cache) const {
+  const auto last = cache.last_frames(slot_, history(), frames.sizes().slice(1), frames.options());
+  cache.keep_frames(slot_, frames);
+  return {last[0], last[1]};
+}
 
 at::Tensor CausalConv3d::window(const at::Tensor& frames, FeatureCache& cache) const {
   at::Tensor window = cache.open_window(slot_, history(), frames.size(0), frames.sizes().slice(1), frames.options());
@@ -16,6 +31,7 @@ at::Tensor CausalConv3d::window(const at::Tensor& frames, FeatureCache& cache) c
 
 at::Tensor CausalConv3d::normalised_window(const BiasedFrames& frames, const at::Tensor& gamma,
                                            FeatureCache& cache) const {
+  FB_CHECK(!bordered_);
   const at::Tensor& x = frames.frames;
   at::Tensor window = cache.open_window(slot_, history(), x.size(0), x.sizes().slice(1), x.options());
   rms_norm(frames, gamma, Activation::kSilu, window.narrow(0, history(), x.size(0)));
@@ -24,22 +40,67 @@ at::Tensor CausalConv3d::normalised_window(const BiasedFrames& frames, const at:
 }
 
 at::Tensor CausalConv3d::forward(const at::Tensor& frames, FeatureCache& cache) const {
-  return convolution_.forward(window(frames, cache));
+  BiasedFrames result = forward_biased(frames, cache);
+  if (result.bias.defined()) add_bias(result.frames, result.bias);
+  return result.frames;
+}
+
+template <typename BorderedPart>
+at::Tensor CausalConv3d::forward_in_parts(const at::Tensor& frames, FeatureCache& cache,
+                                          const BorderedPart& bordered_part) const {
+  at::Tensor result =
+      at::empty({frames.size(0), frames.size(1), frames.size(2), bordered_->out_channels()}, frames.options());
+  for (int64_t first = 0; first < frames.size(0); first += kPart) {
+    const int64_t count = std::min(kPart, frames.size(0) - first);
+    const at::Tensor bordered = bordered_part(frames.narrow(0, first, count));
+    bordered_->forward(exchange_history(bordered, cache), bordered, result.narrow(0, first, count));
+  }
+  return result;
+}
+
+BiasedFrames CausalConv3d::forward_biased(const at::Tensor& frames, FeatureCache& cache) const {
+  if (!bordered_) return convolution_.forward_biased(window(frames, cache));
+  const auto with_border = [](const at::Tensor& part) { return add_border({part, {}}); };
+  return {forward_in_parts(frames, cache, with_border), {}};
 }
 
 BiasedFrames CausalConv3d::forward_normalised(const BiasedFrames& frames, const at::Tensor& gamma,
                                               FeatureCache& cache) const {
-  return convolution_.forward_biased(normalised_window(frames, gamma, cache));
+  if (!bordered_) return convolution_.forward_biased(normalised_window(frames, gamma, cache));
+  const auto normalised = [&](const at::Tensor& part) {
+    return rms_norm_bordered({part, frames.bias}, gamma, Activation::kSilu);
+  };
+  return {forward_in_parts(frames.frames, cache, normalised), {}};
+}
+
+at::Tensor CausalConv3d::forward_between_norms(const at::Tensor& frames, const at::Tensor& gamma,
+                                               const at::Tensor& next_gamma, FeatureCache& cache) const {
+  const at::Tensor bordered = rms_norm_bordered({frames, {}}, gamma, Activation::kSilu);
+  return bordered_->forward_normalised(exchange_history(bordered, cache), bordered, next_gamma);
+}
+
+void CausalConv3d::add_bordered_to(at::Tensor sum, const at::Tensor& bordered, FeatureCache& cache) const {
+  FB_CHECK(bordered_);
+  bordered_->add_to(sum, exchange_history(bordered, cache), bordered);
 }
 
 void CausalConv3d::add_normalised_to(at::Tensor& sum, const BiasedFrames& frames, const at::Tensor& gamma,
                                      FeatureCache& cache) const {
-  convolution_.add_to(sum, normalised_window(frames, gamma, cache));
+  if (!bordered_) return convolution_.add_to(sum, normalised_window(frames, gamma, cache));
+  for (int64_t first = 0; first < sum.size(0); first += kPart) {
+    const int64_t count = std::min(kPart, sum.size(0) - first);
+    const BiasedFrames part{frames.frames.narrow(0, first, count), frames.bias};
+    add_bordered_to(sum.narrow(0, first, count), rms_norm_bordered(part, gamma, Activation::kSilu), cache);
+  }
 }
 
 void CausalConv3d::start_history(at::IntArrayRef frame_sizes, const at::TensorOptions& options,
                                  FeatureCache& cache) const {
-  cache.open_window(slot_, history(), 0, frame_sizes, options);
+  if (!bordered_) {
+    cache.open_window(slot_, history(), 0, frame_sizes, options);
+    return;
+  }
+  cache.last_frames(slot_, history(), {frame_sizes[0] + 2, frame_sizes[1] + 2, frame_sizes[2]}, options);
 }
 
 }  // namespace flashblock

@@ -3,8 +3,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <string>
 
+#include "vae/bordered_convolution.h"
 #include "vae/convolution.h"
 #include "vae/feature_cache.h"
 #include "vae/frame_ops.h"
@@ -13,6 +15,7 @@
 namespace flashblock {
 
 /// Kernel (kt, kh, kw), zero padding (k - 1) / 2 on each side in space, kt - 1 frames of history in front in time.
+/// Where BorderedConvolution supports the weights, it computes the convolution; Convolution elsewhere.
 /// Source: Self-Forcing `wan/modules/vae.py`, CausalConv3d, in the exact streaming form (note in FeatureCache).
 class CausalConv3d {
  public:
@@ -23,28 +26,52 @@ class CausalConv3d {
   /// Shape: frames [T, H, W, Cin]; result [T, H, W, Cout].
   at::Tensor forward(const at::Tensor& frames, FeatureCache& cache) const;
 
+  /// As forward, but may leave the bias to the next operation.
+  BiasedFrames forward_biased(const at::Tensor& frames, FeatureCache& cache) const;
+
   /// conv(SiLU(RMS(frames; gamma))), with the normalised frames written directly after the history.
   BiasedFrames forward_normalised(const BiasedFrames& frames, const at::Tensor& gamma, FeatureCache& cache) const;
+
+  /// Whether forward_between_norms() is one pass with the convolution; only then it may be called.
+  bool fuses_norms() const { return bordered_ && bordered_->normalises(); }
+
+  /// SiLU(RMS(conv(SiLU(RMS(frames; gamma))); next_gamma)), the input of a next convolution, as bordered frames.
+  at::Tensor forward_between_norms(const at::Tensor& frames, const at::Tensor& gamma, const at::Tensor& next_gamma,
+                                   FeatureCache& cache) const;
+
+  /// sum += conv(bordered), in place. Requires: the result of another one's forward_between_norms.
+  void add_bordered_to(at::Tensor sum, const at::Tensor& bordered, FeatureCache& cache) const;
 
   /// sum += conv(SiLU(RMS(frames; gamma))), in place.
   void add_normalised_to(at::Tensor& sum, const BiasedFrames& frames, const at::Tensor& gamma,
                          FeatureCache& cache) const;
 
-  /// The convolution's whole input: history and normalised frames, [kt - 1 + T, H, W, Cin].
+  /// The convolution's whole input: history and normalised frames, [kt - 1 + T, H, W, Cin]. Requires: weights that
+  /// BorderedConvolution does not support.
   at::Tensor normalised_window(const BiasedFrames& frames, const at::Tensor& gamma, FeatureCache& cache) const;
 
   /// Starts the history with zeros without running the convolution. Shape: frame_sizes [H, W, Cin].
   void start_history(at::IntArrayRef frame_sizes, const at::TensorOptions& options, FeatureCache& cache) const;
 
+  /// Frames that go through the convolution together where their memory is kept as history.
+  static constexpr int64_t kPart = BorderedConvolution::kHistory;
+
   const std::string& slot() const { return slot_; }
   LayerMemory memory() const { return {.history_frames = history()}; }
 
  private:
-  int64_t history() const { return convolution_.time_taps() - 1; }
+  int64_t history() const { return bordered_ ? BorderedConvolution::kHistory : convolution_.time_taps() - 1; }
   at::Tensor window(const at::Tensor& frames, FeatureCache& cache) const;
+  /// The convolution of normalised or plain frames, a part of them at a time: what `bordered_part` gives for a range
+  /// of frames stays in memory as history, and no more than that should.
+  template <typename BorderedPart>
+  at::Tensor forward_in_parts(const at::Tensor& frames, FeatureCache& cache, const BorderedPart& bordered_part) const;
+  /// The slot's history before `frames` [T, H + 2, W + 2, Cin], which become its latest.
+  BorderedConvolution::History exchange_history(const at::Tensor& frames, FeatureCache& cache) const;
 
   std::string slot_;
-  Convolution convolution_;
+  std::unique_ptr<const BorderedConvolution> bordered_;
+  Convolution convolution_;  ///< empty with bordered_
 };
 
 }  // namespace flashblock

@@ -9,6 +9,7 @@
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -36,13 +37,11 @@ at::Tensor phase_taps(const at::Tensor& weight, int64_t dim) {
   return at::stack({at::cat({first, middle + last}, dim), at::cat({first + middle, last}, dim)});
 }
 
-/// Shape: [Cout, Cin, 3, 3] to [2 * 2 * Cout, Cin, 2, 2].
-ConvWeights all_phases(const ConvWeights& weights) {
-  const at::Tensor rows = phase_taps(weights.weight, 2);        // [2, Cout, Cin, 2, 3]
-  const at::Tensor both = phase_taps(rows, 4).transpose(0, 1);  // [row phase, column phase, Cout, Cin, 2, 2]
-  const at::Tensor bias =
-      weights.bias.defined() ? at::cat({weights.bias, weights.bias, weights.bias, weights.bias}) : at::Tensor();
-  return {both.flatten(0, 2), bias};
+/// The frames + bias, each split into frames by channels. Shape: [T, H, W, n C] to [n T, H, W, C].
+at::Tensor split_channels(BiasedFrames frames, int64_t frames_per_frame) {
+  if (frames.bias.defined()) add_bias(frames.frames, frames.bias);
+  if (frames_per_frame == 1) return frames.frames;
+  return at::stack(frames.frames.chunk(frames_per_frame, 3), 1).flatten(0, 1);
 }
 
 }  // namespace
@@ -56,9 +55,20 @@ ResidualBlock::ResidualBlock(const std::string& name, const ResidualWeights& wei
 }
 
 at::Tensor ResidualBlock::forward(at::Tensor frames, FeatureCache& cache) const {
+  if (conv1_.fuses_norms()) return forward_in_parts(frames, cache);
   const BiasedFrames inner = conv1_.forward_normalised({frames, {}}, norm1_, cache);
   at::Tensor sum = shortcut_ ? shortcut_->forward(frames) : std::move(frames);
   conv2_.add_normalised_to(sum, inner, norm2_, cache);
+  return sum;
+}
+
+at::Tensor ResidualBlock::forward_in_parts(const at::Tensor& frames, FeatureCache& cache) const {
+  const at::Tensor sum = shortcut_ ? shortcut_->forward(frames) : frames;
+  for (int64_t first = 0; first < frames.size(0); first += CausalConv3d::kPart) {
+    const int64_t count = std::min(CausalConv3d::kPart, frames.size(0) - first);
+    const at::Tensor inner = conv1_.forward_between_norms(frames.narrow(0, first, count), norm1_, norm2_, cache);
+    conv2_.add_bordered_to(sum.narrow(0, first, count), inner, cache);
+  }
   return sum;
 }
 
@@ -73,11 +83,25 @@ at::Tensor SpatialAttention::forward(at::Tensor frames, FeatureCache&) const {
   return frames;
 }
 
-DoublingConvolution::DoublingConvolution(const ConvWeights& weights, at::ScalarType dtype)
-    : phases_(all_phases(weights), dtype, {.padding = 1}) {}
+ConvWeights all_phases(const ConvWeights& weights) {
+  const at::Tensor rows = phase_taps(weights.weight, 2);        // [2, Cout, Cin, 2, 3]
+  const at::Tensor both = phase_taps(rows, 4).transpose(0, 1);  // [row phase, column phase, Cout, Cin, 2, 2]
+  const at::Tensor bias =
+      weights.bias.defined() ? at::cat({weights.bias, weights.bias, weights.bias, weights.bias}) : at::Tensor();
+  return {both.flatten(0, 2), bias};
+}
 
-at::Tensor DoublingConvolution::forward(const at::Tensor& frames) const {
-  return interleave_phases(phases_.forward_biased(frames));
+DoublingConvolution::DoublingConvolution(const ConvWeights& weights, at::ScalarType dtype) {
+  const ConvWeights phases = all_phases(weights);
+  if (BorderedDoubling::supports(phases, dtype))
+    bordered_ = std::make_unique<const BorderedDoubling>(phases);
+  else
+    phases_ = Convolution(phases, dtype, {.padding = 1});
+}
+
+at::Tensor DoublingConvolution::forward(const BiasedFrames& frames, int64_t frames_per_frame) const {
+  if (bordered_) return bordered_->forward(add_border(frames, frames_per_frame));
+  return interleave_phases(phases_.forward_biased(split_channels(frames, frames_per_frame)));
 }
 
 Upsampler::Upsampler(const std::string& name, const ResampleWeights& weights, at::ScalarType dtype)
@@ -85,18 +109,14 @@ Upsampler::Upsampler(const std::string& name, const ResampleWeights& weights, at
   if (weights.time.weight.defined()) time_.emplace(name + ".time_conv", weights.time, dtype);
 }
 
-at::Tensor Upsampler::double_frame_rate(const at::Tensor& frames, FeatureCache& cache) const {
-  if (frames.size(0) == 0) return frames;
-  const at::Tensor pairs = time_->forward(frames, cache);  // [T, H, W, 2 C]: the halves of the channels are two frames
-  return at::stack(pairs.chunk(2, 3), 1).flatten(0, 1);
-}
-
 at::Tensor Upsampler::forward(const at::Tensor& frames, FeatureCache& cache) const {
+  constexpr int64_t kRate = 2;  // the halves of the time convolution's channels are two frames
   if (!time_) return spatial_.forward(frames);
-  if (cache.contains(time_->slot())) return spatial_.forward(double_frame_rate(frames, cache));
+  if (cache.contains(time_->slot())) return spatial_.forward(time_->forward_biased(frames, cache), kRate);
   pass_start(frames, cache);
-  const at::Tensor later = double_frame_rate(frames.narrow(0, 1, frames.size(0) - 1), cache);
-  return spatial_.forward(at::cat({frames.narrow(0, 0, 1), later}));
+  const at::Tensor first = frames.narrow(0, 0, 1), later = frames.narrow(0, 1, frames.size(0) - 1);
+  if (later.size(0) == 0) return spatial_.forward(first);
+  return spatial_.forward(at::cat({first, split_channels(time_->forward_biased(later, cache), kRate)}));
 }
 
 void Upsampler::pass_start(const at::Tensor& frames, FeatureCache& cache) const {

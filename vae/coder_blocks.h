@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -26,6 +27,9 @@ class ResidualBlock {
   }
 
  private:
+  /// With the second norm in the first convolution's pass.
+  at::Tensor forward_in_parts(const at::Tensor& frames, FeatureCache& cache) const;
+
   at::Tensor norm1_, norm2_;
   CausalConv3d conv1_, conv2_;
   std::optional<Convolution> shortcut_;
@@ -53,15 +57,22 @@ class SpatialAttention {
 /// float32, before rounding.
 class DoublingConvolution {
  public:
-  /// Weights [Cout, Cin, 3, 3] float32 and bias [Cout] or undefined.
+  /// Weights [Cout, Cin, 3, 3] float32 and bias [Cout] or undefined. Where BorderedDoubling supports them, it computes
+  /// the phases.
   DoublingConvolution(const ConvWeights& weights, at::ScalarType dtype);
 
   /// Shape: [T, H, W, Cin] to [T, 2H, 2W, Cout].
-  at::Tensor forward(const at::Tensor& frames) const;
+  at::Tensor forward(const at::Tensor& frames) const { return forward({frames, {}}, 1); }
+  /// Of frames + bias whose channels are `frames_per_frame` frames. Shape: [T, H, W, n Cin] to [n T, 2H, 2W, Cout].
+  at::Tensor forward(const BiasedFrames& frames, int64_t frames_per_frame) const;
 
  private:
-  Convolution phases_;  ///< [2 * 2 * Cout, Cin, 2, 2], padding 1
+  std::unique_ptr<const BorderedDoubling> bordered_;
+  Convolution phases_;  ///< [2 * 2 * Cout, Cin, 2, 2], padding 1; empty with bordered_
 };
+
+/// Shape: weights [Cout, Cin, 3, 3] to those of all phases, [2 * 2 * Cout, Cin, 2, 2], row phase first.
+ConvWeights all_phases(const ConvWeights& weights);
 
 /// Doubles height and width and, if it has a time convolution, the frame rate. Source: Resample, upsample2d and
 /// upsample3d.
@@ -82,8 +93,6 @@ class Upsampler {
   }
 
  private:
-  at::Tensor double_frame_rate(const at::Tensor& frames, FeatureCache& cache) const;
-
   std::optional<CausalConv3d> time_;
   DoublingConvolution spatial_;
 };

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace flashblock {
 
@@ -22,7 +23,7 @@ namespace flashblock {
 class FeatureCache {
  public:
   /// Whether the slot has been used in this video.
-  bool contains(const std::string& slot) const { return slots_.count(slot) > 0; }
+  bool contains(const std::string& slot) const { return slots_.count(slot) + frames_.count(slot) > 0; }
 
   /// A buffer for the next `frames` frames of a convolution's input, with the slot's history in front.
   /// Shape: frame_sizes [H, W, C]; result [history_frames + frames, H, W, C], the last `frames` of them not yet
@@ -33,14 +34,24 @@ class FeatureCache {
   /// Stores the last `history_frames` of a window, now written, as the history of the slot.
   void keep_last(const std::string& slot, int64_t history_frames, const at::Tensor& window);
 
+  /// For a convolution that reads its history where it is: the last `count` frames that keep_frames was given, oldest
+  /// first; zeros at the start of a video. Shape: [H, W, C] each.
+  std::vector<at::Tensor> last_frames(const std::string& slot, int64_t count, at::IntArrayRef frame_sizes,
+                                      const at::TensorOptions& options);
+
+  /// Adds the slot's next frames and forgets those before its last ones. As many as the slot holds, or fewer, are not
+  /// copied, and must not change. Shape: frames [T, H, W, C].
+  void keep_frames(const std::string& slot, const at::Tensor& frames);
+
   /// Clears all slots, for the next video.
-  void reset() { slots_.clear(); }
+  void reset() { slots_.clear(), frames_.clear(); }
 
   /// Bytes held; constant once every slot has been used.
   int64_t bytes() const;
 
  private:
-  std::map<std::string, at::Tensor> slots_;  ///< [history_frames, H, W, C] each
+  std::map<std::string, at::Tensor> slots_;                ///< [history_frames, H, W, C] each
+  std::map<std::string, std::vector<at::Tensor>> frames_;  ///< of each slot, [H, W, C] each
 };
 
 }  // namespace flashblock

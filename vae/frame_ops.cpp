@@ -2,8 +2,10 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/silu.h>
+#include <ATen/ops/stack.h>
 
 #include <algorithm>
 #include <cmath>
@@ -82,6 +84,26 @@ void rms_norm(const BiasedFrames& frames, const at::Tensor& gamma, Activation ac
 #endif
 }
 
+at::Tensor rms_norm_bordered(const BiasedFrames& frames, const at::Tensor& gamma, Activation activation) {
+  check_frames(frames.frames);
+  check_vector(gamma, frames.frames.size(3));
+  if (frames.bias.defined()) check_vector(frames.bias, frames.frames.size(3));
+#ifdef FLASHBLOCK_CUDA
+  if (frames.frames.is_cuda()) return cuda::rms_norm_bordered(frames, gamma, activation);
+#endif
+  return reference::rms_norm_bordered(frames, gamma, activation);
+}
+
+at::Tensor add_border(const BiasedFrames& frames, int64_t frames_per_frame) {
+  check_frames(frames.frames);
+  if (frames.bias.defined()) check_vector(frames.bias, frames.frames.size(3));
+  FB_CHECK(frames.frames.size(3) % frames_per_frame == 0);
+#ifdef FLASHBLOCK_CUDA
+  if (frames.frames.is_cuda()) return cuda::add_border(frames, frames_per_frame);
+#endif
+  return reference::add_border(frames, frames_per_frame);
+}
+
 void add_bias(at::Tensor& frames, const at::Tensor& bias) { frames.add_(bias); }
 
 void add_biased(at::Tensor& sum, const BiasedFrames& addend) {
@@ -111,6 +133,17 @@ at::Tensor rms_norm(const BiasedFrames& frames, const at::Tensor& gamma, Activat
   x = x / x.norm(2, {3}, true).clamp_min(1e-12) * scale * gamma;
   if (activation == Activation::kSilu) x = at::silu(x);
   return x.to(frames.frames.scalar_type());
+}
+
+at::Tensor rms_norm_bordered(const BiasedFrames& frames, const at::Tensor& gamma, Activation activation) {
+  return at::constant_pad_nd(rms_norm(frames, gamma, activation), {0, 0, 1, 1, 1, 1});
+}
+
+at::Tensor add_border(const BiasedFrames& frames, int64_t frames_per_frame) {
+  const at::ScalarType dtype = frames.frames.scalar_type();
+  const at::Tensor x = frames.bias.defined() ? (frames.frames.to(at::kFloat) + frames.bias).to(dtype) : frames.frames;
+  const at::Tensor split = at::stack(x.chunk(frames_per_frame, 3), 1).flatten(0, 1);
+  return at::constant_pad_nd(split, {0, 0, 1, 1, 1, 1});
 }
 
 at::Tensor interleave_phases(const BiasedFrames& phases) {

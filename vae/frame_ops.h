@@ -18,6 +18,13 @@ enum class Activation { kNone, kSilu };
 /// function only at the end.
 void rms_norm(const BiasedFrames& frames, const at::Tensor& gamma, Activation activation, at::Tensor out);
 
+/// The same, with a border of zeros around each frame. Shape: result [T, H + 2, W + 2, C].
+at::Tensor rms_norm_bordered(const BiasedFrames& frames, const at::Tensor& gamma, Activation activation);
+
+/// The frames + bias, each split into `frames_per_frame` frames by channels, with a border of zeros around each.
+/// Shape: frames [T, H, W, n C]; result [n T, H + 2, W + 2, C].
+at::Tensor add_border(const BiasedFrames& frames, int64_t frames_per_frame = 1);
+
 /// frames += bias, in place.
 void add_bias(at::Tensor& frames, const at::Tensor& bias);
 
@@ -31,6 +38,8 @@ at::Tensor interleave_phases(const BiasedFrames& phases);
 /// Reference implementations with LibTorch operators only, on any device, which tests compare the fast paths with.
 namespace reference {
 at::Tensor rms_norm(const BiasedFrames& frames, const at::Tensor& gamma, Activation activation);
+at::Tensor rms_norm_bordered(const BiasedFrames& frames, const at::Tensor& gamma, Activation activation);
+at::Tensor add_border(const BiasedFrames& frames, int64_t frames_per_frame);
 at::Tensor interleave_phases(const BiasedFrames& phases);
 }  // namespace reference
 

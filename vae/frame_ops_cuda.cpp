@@ -24,16 +24,44 @@ void check_launch(cudaError_t error, const char* kernel) {
   if (error != cudaSuccess) throw DeviceError(std::string("CUDA kernel ") + kernel + ": " + cudaGetErrorString(error));
 }
 
+kernels::NormArguments norm_arguments(const BiasedFrames& frames, const at::Tensor& gamma, Activation activation,
+                                      const at::Tensor& out) {
+  const int64_t channels = out.size(3);
+  return {frames.frames.const_data_ptr(), bias_or_null(frames.bias),
+          gamma.const_data_ptr<float>(),  out.data_ptr(),
+          out.numel() / channels,         channels,
+          activation == Activation::kSilu};
+}
+
 }  // namespace
 
 void rms_norm(const BiasedFrames& frames, const at::Tensor& gamma, Activation activation, const at::Tensor& out) {
   const c10::cuda::CUDAGuard guard(out.device());
-  const int64_t channels = out.size(3);
-  const kernels::NormArguments arguments{frames.frames.const_data_ptr(), bias_or_null(frames.bias),
-                                         gamma.const_data_ptr<float>(),  out.data_ptr(),
-                                         out.numel() / channels,         channels,
-                                         activation == Activation::kSilu};
+  const kernels::NormArguments arguments = norm_arguments(frames, gamma, activation, out);
   check_launch(launch_rms_norm(arguments, element_of(out), c10::cuda::getCurrentCUDAStream()), "rms_norm");
+}
+
+at::Tensor rms_norm_bordered(const BiasedFrames& frames, const at::Tensor& gamma, Activation activation) {
+  const at::Tensor& x = frames.frames;
+  const c10::cuda::CUDAGuard guard(x.device());
+  at::Tensor out = at::empty({x.size(0), x.size(1) + 2, x.size(2) + 2, x.size(3)}, x.options());
+  kernels::NormArguments arguments = norm_arguments(frames, gamma, activation, out);
+  arguments.bordered_height = x.size(1), arguments.bordered_width = x.size(2);
+  check_launch(launch_rms_norm(arguments, element_of(out), c10::cuda::getCurrentCUDAStream()), "rms_norm");
+  return out;
+}
+
+at::Tensor add_border(const BiasedFrames& frames, int64_t frames_per_frame) {
+  const at::Tensor& x = frames.frames;
+  const int64_t channels = x.size(3) / frames_per_frame;
+  if (channels % kAlignedChannels != 0) return reference::add_border(frames, frames_per_frame);
+  const c10::cuda::CUDAGuard guard(x.device());
+  at::Tensor out = at::empty({frames_per_frame * x.size(0), x.size(1) + 2, x.size(2) + 2, channels}, x.options());
+  const kernels::BorderArguments arguments{
+      x.const_data_ptr(), bias_or_null(frames.bias), out.data_ptr(), x.size(0), x.size(1), x.size(2),
+      channels,           frames_per_frame};
+  check_launch(launch_add_border(arguments, element_of(x), c10::cuda::getCurrentCUDAStream()), "add_border");
+  return out;
 }
 
 void add_biased(const at::Tensor& sum, const BiasedFrames& addend) {

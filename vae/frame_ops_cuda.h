@@ -9,6 +9,10 @@ namespace flashblock::cuda {
 
 void rms_norm(const BiasedFrames& frames, const at::Tensor& gamma, Activation activation, const at::Tensor& out);
 
+at::Tensor rms_norm_bordered(const BiasedFrames& frames, const at::Tensor& gamma, Activation activation);
+
+at::Tensor add_border(const BiasedFrames& frames, int64_t frames_per_frame);
+
 void add_biased(const at::Tensor& sum, const BiasedFrames& addend);
 
 at::Tensor interleave_phases(const BiasedFrames& phases);

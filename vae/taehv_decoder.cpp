@@ -145,9 +145,9 @@ TaehvDecoder::TaehvDecoder(const WeightStore& store, at::Device device, at::Scal
   size_t grows = 0;
   for (const auto& [name, stage] : weights.stages) {
     if (const auto* block = std::get_if<MemBlockWeights>(&stage)) {
-      stages_.push_back(MemBlock{CausalConv3d(name + ".conv.0", over_two_frames(block->conv0), dtype),
-                                 Convolution(block->conv2, dtype, {.padding = 1}),
-                                 Convolution(block->conv4, dtype, {.padding = 1})});
+      stages_.emplace_back(MemBlock{CausalConv3d(name + ".conv.0", over_two_frames(block->conv0), dtype),
+                                    Convolution(block->conv2, dtype, {.padding = 1}),
+                                    Convolution(block->conv4, dtype, {.padding = 1})});
       continue;
     }
     const auto& grow = std::get<GrowWeights>(stage);
@@ -156,7 +156,7 @@ TaehvDecoder::TaehvDecoder(const WeightStore& store, at::Device device, at::Scal
     if (grow.grow.size(0) < rows)
       refuse(store, std::to_string(grow.grow.size(0)) + " rows in " + name + ".conv.weight");
     const ConvWeights last_rows{grow.grow.narrow(0, grow.grow.size(0) - rows, rows), {}};
-    stages_.push_back(Grow{Convolution(last_rows, dtype, {}), frames, DoublingConvolution(grow.convolution, dtype)});
+    stages_.emplace_back(Grow{Convolution(last_rows, dtype, {}), frames, DoublingConvolution(grow.convolution, dtype)});
   }
   if (grows != kFramesPerFrame.size()) refuse(store, std::to_string(grows) + " TGrow layers");
 }

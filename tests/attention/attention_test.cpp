@@ -100,11 +100,12 @@ TEST(AttentionCuda, Bfloat16IsNearTheFloat64Result) {
   expect_near_exact(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
 }
 
-// Keys that are cut into parts on a GPU; also as a range of a larger buffer, and where they cannot be cut evenly.
-TEST(AttentionCuda, FewQueriesOverManyKeysAreNearTheFloat64Result) {
+// Keys that are cut into parts on a GPU, where queries are few or the last round of tiles is short; also as a range of
+// a larger buffer, and where they cannot be cut evenly.
+TEST(AttentionCuda, QueriesOverManyKeysAreNearTheFloat64Result) {
   FLASHBLOCK_NEED_CUDA();
   for (const auto dtype : {at::kFloat, at::kBFloat16})
-    for (const auto& [queries, keys] : {std::tuple{1, 6144}, {32, 28080}, {780, 8192}, {37, 10007}}) {
+    for (const auto& [queries, keys] : {std::tuple{1, 6144}, {32, 28080}, {780, 8192}, {37, 10007}, {1561, 9360}}) {
       const Inputs all = inputs(queries, keys + 100, 12, 128, at::TensorOptions(at::kCUDA).dtype(dtype));
       const auto range = [&](const at::Tensor& x) { return x.narrow(0, 0, 1).narrow(1, 60, keys); };
       const Inputs x{all.q.narrow(0, 0, 1), range(all.k), range(all.v)};

@@ -1,4 +1,4 @@
-// One pass of the transformer with a full window: exact, and with the external attention reused.
+// One pass of the transformer with a full window: exact, and with the external attention computed or reused.
 // Weights are given by a formula: time does not depend on them.
 //   transformer_bench [--benchmark_filter=demo/float32]
 #include <ATen/Context.h>
@@ -84,22 +84,29 @@ class Video {
 };
 
 void time_pass(benchmark::State& bench, const Model& model, at::Device device, at::ScalarType dtype,
-               AttentionConfig attention) {
+               AttentionConfig attention, Pass pass) {
   at::manual_seed(1);
   Video video(model, device, dtype, attention);
   video.run(Pass::denoise(1));
   for (auto _ : bench) {
-    video.run(Pass::denoise(1));
+    video.run(pass);
     video.synchronise();
   }
 }
 
+struct Case {
+  const char* name;
+  AttentionConfig::Mode mode;
+  Pass pass;
+};
+
 void register_all(const Model& model, at::Device device) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16})
-    for (const auto mode : {AttentionConfig::Mode::kExact, AttentionConfig::Mode::kFlashblock}) {
-      const std::string name = std::string(model.name) + "/" + device.str() + "/" + at::toString(dtype) + "/" +
-                               (mode == AttentionConfig::Mode::kExact ? "exact" : "reused");
-      benchmark::RegisterBenchmark(name.c_str(), time_pass, model, device, dtype, AttentionConfig{mode})
+    for (const Case& c : {Case{"exact", AttentionConfig::Mode::kExact, Pass::denoise(1)},
+                          Case{"computed", AttentionConfig::Mode::kFlashblock, Pass::denoise(0)},
+                          Case{"reused", AttentionConfig::Mode::kFlashblock, Pass::denoise(1)}}) {
+      const std::string name = std::string(model.name) + "/" + device.str() + "/" + at::toString(dtype) + "/" + c.name;
+      benchmark::RegisterBenchmark(name.c_str(), time_pass, model, device, dtype, AttentionConfig{c.mode}, c.pass)
           ->Unit(benchmark::kMillisecond)
           ->UseRealTime()
           ->MinTime(1);

@@ -1,5 +1,6 @@
 // One frame block of three latent frames through a decoder in the middle of a video. Weights are given by a formula:
 // time does not depend on them. `minute` is the time for the 240 latent frames of a minute at 16 frames per second.
+// convolution/*: one causal convolution with the frames of one latent frame, norm in front included, in bfloat16.
 //   vae_bench [--benchmark_filter=demo]
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -12,6 +13,7 @@
 
 #include "tests/support/formula_checkpoint.h"
 #include "tests/vae/decoder_shapes.h"
+#include "vae/causal_conv3d.h"
 #include "vae/latent_decoder.h"
 
 namespace flashblock {
@@ -39,7 +41,7 @@ void decode_block(::benchmark::State& state, const Decoder& kind, at::Device dev
   const at::Tensor latents =
       testing::formula_data("latents", {1, kFramesPerBlock, 16, kind.latent_height, kind.latent_width}, 1.0)
           .to(device, dtype);
-  for (int warm_up = 0; warm_up < 3; ++warm_up) decoder->decode(latents);
+  for (int warm_up = 0; warm_up < (device.is_cuda() ? 20 : 3); ++warm_up) decoder->decode(latents);
   finish(device);
   int64_t frames = 0;
   for (auto _ : state) {
@@ -51,6 +53,47 @@ void decode_block(::benchmark::State& state, const Decoder& kind, at::Device dev
       ::benchmark::Counter(static_cast<double>(state.iterations() * kFramesPerBlock) / kFramesPerMinute,
                            ::benchmark::Counter::Flags(::benchmark::Counter::kIsRate | ::benchmark::Counter::kInvert));
   state.counters["state_MB"] = static_cast<double>(decoder->state_bytes()) / 1e6;
+}
+
+/// Residual sums as in every second convolution of a ResidualBlock.
+void add_convolution(::benchmark::State& state, int64_t in, int64_t out, int64_t frames, int64_t height) {
+  const int64_t width = height * 26 / 15;  // 832x480 and its halves
+  const at::TensorOptions options = at::TensorOptions(at::kBFloat16).device(at::Device(at::kCUDA, 0));
+  const ConvWeights weights{(testing::formula_data("weight", {out, in, 3, 3, 3}, 0.02)).to(options).to(at::kFloat),
+                            testing::formula_data("bias", {out}, 1.0).to(options).to(at::kFloat)};
+  const at::Tensor gamma = testing::formula_data("gamma", {in}, 1.0).to(options).to(at::kFloat);
+  const at::Tensor input = testing::formula_data("frames", {frames, height, width, in}, 1.0).to(options);
+  at::Tensor sum = testing::formula_data("sum", {frames, height, width, out}, 1.0).to(options);
+  const CausalConv3d convolution("slot", weights, at::kBFloat16);
+  FeatureCache cache;
+  const auto run = [&](int times) {
+    for (int i = 0; i < times; ++i) convolution.add_normalised_to(sum, {input, {}}, gamma, cache);
+    finish(options.device());
+  };
+  constexpr int kTimes = 20;
+  run(kTimes);
+  for (auto _ : state) run(kTimes);
+  const double operations = 2.0 * 27 * static_cast<double>(in * out * frames * height * width) * kTimes;
+  state.counters["operations"] =
+      ::benchmark::Counter(operations * static_cast<double>(state.iterations()), ::benchmark::Counter::kIsRate);
+  state.counters["ms_each"] =
+      ::benchmark::Counter(static_cast<double>(state.iterations() * kTimes) / 1e3,
+                           ::benchmark::Counter::Flags(::benchmark::Counter::kIsRate | ::benchmark::Counter::kInvert));
+}
+
+void add_convolutions() {
+  struct Shape {
+    int64_t in, out, frames, height;
+  };
+  for (const Shape& s : {Shape{384, 384, 1, 60}, Shape{192, 384, 2, 120}, Shape{384, 384, 2, 120},
+                         Shape{192, 192, 4, 240}, Shape{96, 96, 4, 480}}) {
+    const std::string name = "convolution/" + std::to_string(s.in) + "_" + std::to_string(s.out) + "/" +
+                             std::to_string(s.frames) + "x" + std::to_string(s.height);
+    ::benchmark::RegisterBenchmark(
+        name.c_str(), [=](::benchmark::State& state) { add_convolution(state, s.in, s.out, s.frames, s.height); })
+        ->Unit(::benchmark::kMillisecond)
+        ->UseRealTime();
+  }
 }
 
 void add(const Decoder& kind, at::Device device, at::ScalarType dtype) {
@@ -78,6 +121,7 @@ void add_all() {
 
 int main(int argc, char** argv) {
   flashblock::add_all();
+  if (at::hasCUDA() && at::getNumGPUs() > 0) flashblock::add_convolutions();
   ::benchmark::AddCustomContext("LibTorch threads", std::to_string(at::get_num_threads()));
   ::benchmark::Initialize(&argc, argv);
   ::benchmark::RunSpecifiedBenchmarks();

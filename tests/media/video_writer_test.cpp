@@ -118,6 +118,38 @@ TEST_F(VideoWriterTest, FramesComeBackAsWritten) {
   for (int64_t i = 0; i < 33; ++i) EXPECT_GT(psnr(found[i], expected[i]), 36) << "frame " << i;
 }
 
+TEST_F(VideoWriterTest, SegmentsEncodedSideBySideAreTheSame) {
+  const fs::path again = folder_.path() / "again.mp4";
+  VideoWriter one_by_one(video_, small_format(), ExistingVideo::kRefuse, 40);
+  VideoWriter side_by_side(again, small_format(), ExistingVideo::kRefuse, 40);
+  std::vector<EncodingSegment> encoding;
+  int64_t frame = 0;
+  for (const int64_t count : {9, 12, 12, 12, 12}) {
+    const at::Tensor frames = pattern_frames(frame, count, 128, 80);
+    one_by_one.write(frames, {.texts = {{"first", std::to_string(frame)}}});
+    encoding.push_back(side_by_side.encode(frames, {.texts = {{"first", std::to_string(frame)}}}));
+    frame += count;
+  }
+  EXPECT_TRUE(side_by_side.segments().empty());
+  for (EncodingSegment& segment : encoding) side_by_side.store(std::move(segment));
+  ASSERT_EQ(one_by_one.segments().size(), 4u) << "the limit is 40 frames";
+  ASSERT_EQ(side_by_side.segments().size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(side_by_side.segments()[i].frames, i == 3 ? 7 : one_by_one.segments()[i].frames);
+    EXPECT_EQ(file_bytes(side_by_side.segments()[i].file), file_bytes(one_by_one.segments()[i].file)) << i;
+    EXPECT_EQ(side_by_side.note(static_cast<int64_t>(i)).texts, one_by_one.note(static_cast<int64_t>(i)).texts) << i;
+  }
+}
+
+TEST_F(VideoWriterTest, SegmentsAreStoredInTheirOrderOnly) {
+  VideoWriter writer(video_, small_format(), ExistingVideo::kRefuse);
+  EncodingSegment first = writer.encode(pattern_frames(0, 9, 128, 80));
+  EncodingSegment second = writer.encode(pattern_frames(9, 12, 128, 80));
+  EXPECT_ANY_THROW(writer.store(std::move(second)));
+  writer.store(std::move(first));
+  EXPECT_EQ(writer.write(pattern_frames(9, 12, 128, 80)).first_frame, 9);
+}
+
 TEST_F(VideoWriterTest, EverySegmentBeginsWithItsOnlyKeyFrame) {
   VideoWriter writer(video_, small_format(), ExistingVideo::kRefuse);
   for (int block = 0; block < 3; ++block) {  // scene cuts inside the blocks, which must not make key frames

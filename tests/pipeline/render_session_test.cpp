@@ -266,6 +266,27 @@ TEST(RenderSession, ErrorOfTheSinkReachesTheCallerInBothModes) {
   }
 }
 
+TEST(RenderSession, FinishesTheSinkAfterTheLastBlock) {
+  class SlowSink : public KeepingSink {
+   public:
+    void finish() override {
+      finished_after.push_back(blocks.size());
+      if (fails) throw MediaError("the disk is full");
+    }
+    std::vector<size_t> finished_after;
+    bool fails = false;
+  };
+  for (const Overlap overlap : {Overlap::kOn, Overlap::kOff}) {
+    RecordedVideo video("pipeline_extend3_shift8");
+    video.options.overlap = overlap;
+    SlowSink sink;
+    video.render(sink);
+    EXPECT_EQ(sink.finished_after, std::vector<size_t>{sink.blocks.size()});
+    sink.fails = true;
+    EXPECT_THROW(video.render(sink), MediaError);
+  }
+}
+
 TEST(RenderSession, RefusesAnEmbeddingOfAnotherTextEncoder) {
   RecordedVideo video("pipeline_full");
   video.inputs.prompts.front().embedding = video.inputs.prompts.front().embedding.narrow(2, 0, 32);

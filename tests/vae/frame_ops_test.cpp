@@ -63,7 +63,7 @@ TEST(Convolution, JoinedTapsEqualThePlainConvolution) {
 }
 
 TEST_P(FrameOps, NormEqualsItsReference) {
-  for (const int64_t channels : {16, 32, 96, 192, 384, 1024, 8, 20, 7}) {
+  for (const int64_t channels : {16, 32, 96, 192, 384, 416, 1024, 8, 20, 7}) {
     const at::Tensor frames = data("frames", {2, 5, 7, channels}, 3.0), gamma = vector("gamma", channels);
     for (const at::Tensor& bias : {at::Tensor(), vector("bias", channels)}) {
       for (const Activation activation : {Activation::kNone, Activation::kSilu}) {
@@ -71,6 +71,8 @@ TEST_P(FrameOps, NormEqualsItsReference) {
         at::Tensor out = at::empty_like(frames);
         rms_norm({frames, bias}, gamma, activation, out);
         expect_near(out, reference::rms_norm({frames, bias}, gamma, activation));
+        expect_near(rms_norm_bordered({frames, bias}, gamma, activation),
+                    reference::rms_norm_bordered({frames, bias}, gamma, activation));
       }
     }
   }
@@ -91,6 +93,16 @@ TEST_P(FrameOps, InterleavingEqualsItsReference) {
     const at::Tensor phases = data("phases", {3, 5, 4, 4 * channels});
     for (const at::Tensor& bias : {at::Tensor(), vector("bias", 4 * channels)})
       expect_near(interleave_phases({phases, bias}), reference::interleave_phases({phases, bias}));
+  }
+}
+
+TEST_P(FrameOps, BorderEqualsItsReference) {
+  for (const int64_t channels : {16, 96, 6}) {
+    const at::Tensor frames = data("frames", {3, 5, 7, 2 * channels});
+    for (const at::Tensor& bias : {at::Tensor(), vector("bias", 2 * channels)})
+      for (const int64_t frames_per_frame : {1, 2})
+        expect_near(add_border({frames, bias}, frames_per_frame),
+                    reference::add_border({frames, bias}, frames_per_frame));
   }
 }
 

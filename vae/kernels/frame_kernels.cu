@@ -54,13 +54,35 @@ __device__ float silu(float x) {
   return __fdividef(x, 1.0f + __expf(-x));
 }
 
+/// Lines of bordered frames are thread blocks' rows; a grid has up to kGridRows of them in y, the rest in z.
+constexpr int64_t kGridRows = 32768;
+__device__ int64_t line_of_block() { return blockIdx.y + static_cast<int64_t>(blockIdx.z) * gridDim.y; }
+
+/// Rows of the norm's output and input for a position in the thread block's part of the output. Input -1: the border.
+template <bool kBordered>
+__device__ void find_rows(const NormArguments& a, int64_t position, int64_t& out_row, int64_t& in_row) {
+  if constexpr (!kBordered) {
+    out_row = in_row = position;
+    return;
+  }
+  const int64_t line = line_of_block(), height = a.bordered_height, width = a.bordered_width;
+  const int64_t y = line % (height + 2) - 1, x = position - 1;
+  out_row = line * (width + 2) + position;
+  in_row = y < 0 || y >= height || x < 0 || x >= width ? -1 : (line / (height + 2) * height + y) * width + x;
+}
+
 /// `group` neighbouring threads, a power of two up to 32, share a row; each holds kPacks packs of it in registers.
-template <typename T, int kPacks>
+template <typename T, int kPacks, bool kBordered>
 __global__ void rms_norm_kernel(NormArguments a, int group) {
   const int64_t thread = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  const int64_t wanted = thread / group, row = min(wanted, a.rows - 1);  // every thread takes part in the shuffles
+  // A position beyond the last takes part in the shuffles.
+  const int64_t positions = kBordered ? a.bordered_width + 2 : a.rows, wanted = thread / group;
   const int lane = static_cast<int>(thread % group);
-  const T* in = static_cast<const T*>(a.in) + row * a.channels;
+  if (kBordered && line_of_block() * positions >= a.rows) return;  // whole thread blocks
+  int64_t row, source;
+  find_rows<kBordered>(a, min(wanted, positions - 1), row, source);
+  const bool border = kBordered && source < 0;
+  const T* in = static_cast<const T*>(a.in) + (border ? 0 : source) * a.channels;
   Pack<T> x[kPacks];
   float squares = 0.0f;
 #pragma unroll
@@ -72,28 +94,36 @@ __global__ void rms_norm_kernel(NormArguments a, int group) {
     for (int i = 0; i < kVector<T>; ++i) squares += x[k].values[i] * x[k].values[i];
   }
   for (int offset = group / 2; offset > 0; offset /= 2) squares += __shfl_xor_sync(0xffffffffu, squares, offset);
-  if (wanted != row) return;
+  if (wanted >= positions) return;
   const float factor = sqrtf(static_cast<float>(a.channels)) / fmaxf(sqrtf(squares), 1e-12f);
   T* out = static_cast<T*>(a.out) + row * a.channels;
 #pragma unroll
   for (int k = 0; k < kPacks; ++k) {
     const int c = (k * group + lane) * kVector<T>;
+    float gamma[kVector<T>];
+#pragma unroll
+    for (int i = 0; i < kVector<T>; i += 4)
+      *reinterpret_cast<float4*>(gamma + i) = *reinterpret_cast<const float4*>(a.gamma + c + i);
 #pragma unroll
     for (int i = 0; i < kVector<T>; ++i) {
-      const float y = x[k].values[i] * (factor * a.gamma[c + i]);
-      x[k].values[i] = a.silu ? silu<T>(y) : y;
+      const float y = x[k].values[i] * (factor * gamma[i]);
+      x[k].values[i] = border ? 0.0f : a.silu ? silu<T>(y) : y;
     }
     x[k].store(out + c);
   }
 }
 
 /// Any width: a warp per row, element by element.
-template <typename T>
+template <typename T, bool kBordered>
 __global__ void rms_norm_any_kernel(NormArguments a) {
-  const int64_t row = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
+  const int64_t position = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
   const int lane = threadIdx.x % 32;
-  if (row >= a.rows) return;  // whole warps
-  const T* in = static_cast<const T*>(a.in) + row * a.channels;
+  if (position >= (kBordered ? a.bordered_width + 2 : a.rows)) return;  // whole warps
+  int64_t row, source;
+  find_rows<kBordered>(a, position, row, source);
+  if (row >= a.rows) return;
+  const bool border = kBordered && source < 0;
+  const T* in = static_cast<const T*>(a.in) + (border ? 0 : source) * a.channels;
   float squares = 0.0f;
   for (int64_t c = lane; c < a.channels; c += 32) {
     const float x = static_cast<float>(in[c]) + (a.bias ? a.bias[c] : 0.0f);
@@ -104,8 +134,26 @@ __global__ void rms_norm_any_kernel(NormArguments a) {
   for (int64_t c = lane; c < a.channels; c += 32) {
     const float x = static_cast<float>(in[c]) + (a.bias ? a.bias[c] : 0.0f);
     const float y = x * (factor * a.gamma[c]);
-    static_cast<T*>(a.out)[row * a.channels + c] = static_cast<T>(a.silu ? silu<T>(y) : y);
+    static_cast<T*>(a.out)[row * a.channels + c] = static_cast<T>(border ? 0.0f : a.silu ? silu<T>(y) : y);
   }
+}
+
+template <typename T>
+__global__ void add_border_kernel(BorderArguments b) {
+  const int64_t line = line_of_block();
+  if (line >= b.frames * b.frames_per_frame * (b.height + 2)) return;
+  const int packs = static_cast<int>(b.channels / kVector<T>);
+  const int64_t pack = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (pack >= (b.width + 2) * packs) return;
+  const int64_t frame = line / (b.height + 2), y = line % (b.height + 2) - 1, x = pack / packs - 1;
+  const int64_t t = frame / b.frames_per_frame, c = frame % b.frames_per_frame * b.channels + pack % packs * kVector<T>;
+  Pack<T> values{};
+  if (y >= 0 && y < b.height && x >= 0 && x < b.width) {
+    const int64_t position = (t * b.height + y) * b.width + x;
+    values = Pack<T>::load(static_cast<const T*>(b.in) + position * b.frames_per_frame * b.channels + c);
+    if (b.bias) values.add(b.bias + c);
+  }
+  values.store(static_cast<T*>(b.out) + (line * (b.width + 2) * packs + pack) * kVector<T>);
 }
 
 template <typename T>
@@ -125,7 +173,7 @@ __global__ void add_biased_kernel(AddArguments a) {
 /// One block row per line of pixels of the result; threads run along the line.
 template <typename T>
 __global__ void interleave_phases_kernel(PhaseArguments p) {
-  const int64_t line = blockIdx.y + static_cast<int64_t>(blockIdx.z) * gridDim.y;
+  const int64_t line = line_of_block();
   if (line >= p.frames * 2 * p.rows) return;
   const int packs = static_cast<int>(p.channels / kVector<T>);
   const int64_t pack = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
@@ -160,33 +208,40 @@ __global__ void gather_taps_kernel(GatherArguments g) {
 
 unsigned blocks_for(int64_t threads) { return static_cast<unsigned>((threads + kThreads - 1) / kThreads); }
 
-template <typename T>
+/// Thread blocks in x for the threads of one line, lines in y and z.
+dim3 grid_of_lines(int64_t threads_per_line, int64_t lines) {
+  return {blocks_for(threads_per_line), static_cast<unsigned>(lines < kGridRows ? lines : kGridRows),
+          static_cast<unsigned>((lines + kGridRows - 1) / kGridRows)};
+}
+
+template <typename T, bool kBordered>
 void run_rms_norm(const NormArguments& a, cudaStream_t stream) {
   const int64_t packs = a.channels % kVector<T> == 0 ? a.channels / kVector<T> : 0;
   int group = 1;
   while (packs > 0 && group < 32 && packs % (2 * group) == 0) group *= 2;
-  const unsigned blocks = blocks_for(a.rows * group);
+  const auto grid_for = [&](int threads) {
+    const int64_t line = a.bordered_width + 2;
+    return kBordered ? grid_of_lines(line * threads, a.rows / line) : dim3(blocks_for(a.rows * threads));
+  };
+  const dim3 blocks = grid_for(group);
   switch (packs / group) {
     case 1:
-      return rms_norm_kernel<T, 1><<<blocks, kThreads, 0, stream>>>(a, group);
+      return rms_norm_kernel<T, 1, kBordered><<<blocks, kThreads, 0, stream>>>(a, group);
     case 2:
-      return rms_norm_kernel<T, 2><<<blocks, kThreads, 0, stream>>>(a, group);
+      return rms_norm_kernel<T, 2, kBordered><<<blocks, kThreads, 0, stream>>>(a, group);
     case 3:
-      return rms_norm_kernel<T, 3><<<blocks, kThreads, 0, stream>>>(a, group);
+      return rms_norm_kernel<T, 3, kBordered><<<blocks, kThreads, 0, stream>>>(a, group);
     case 4:
-      return rms_norm_kernel<T, 4><<<blocks, kThreads, 0, stream>>>(a, group);
+      return rms_norm_kernel<T, 4, kBordered><<<blocks, kThreads, 0, stream>>>(a, group);
     default:
-      return rms_norm_any_kernel<T><<<blocks_for(a.rows * 32), kThreads, 0, stream>>>(a);
+      return rms_norm_any_kernel<T, kBordered><<<grid_for(32), kThreads, 0, stream>>>(a);
   }
 }
 
 template <typename T>
 void run_interleave_phases(const PhaseArguments& p, cudaStream_t stream) {
-  constexpr int64_t kGridRows = 32768;
   const int64_t lines = p.frames * 2 * p.rows, packs = 2 * p.columns * p.channels / kVector<T>;
-  const dim3 grid(blocks_for(packs), static_cast<unsigned>(lines < kGridRows ? lines : kGridRows),
-                  static_cast<unsigned>((lines + kGridRows - 1) / kGridRows));
-  interleave_phases_kernel<T><<<grid, kThreads, 0, stream>>>(p);
+  interleave_phases_kernel<T><<<grid_of_lines(packs, lines), kThreads, 0, stream>>>(p);
 }
 
 }  // namespace
@@ -194,8 +249,25 @@ void run_interleave_phases(const PhaseArguments& p, cudaStream_t stream) {
 cudaError_t launch_rms_norm(const NormArguments& arguments, Element element, cudaStream_t stream) {
   const Range range("vae rms_norm");
   if (arguments.rows == 0) return cudaSuccess;
-  element == Element::kFloat32 ? run_rms_norm<float>(arguments, stream)
-                               : run_rms_norm<__nv_bfloat16>(arguments, stream);
+  const bool bordered = arguments.bordered_height > 0;
+  if (element == Element::kFloat32)
+    bordered ? run_rms_norm<float, true>(arguments, stream) : run_rms_norm<float, false>(arguments, stream);
+  else
+    bordered ? run_rms_norm<__nv_bfloat16, true>(arguments, stream)
+             : run_rms_norm<__nv_bfloat16, false>(arguments, stream);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_add_border(const BorderArguments& arguments, Element element, cudaStream_t stream) {
+  const Range range("vae add_border");
+  if (arguments.frames == 0) return cudaSuccess;
+  const int64_t lines = arguments.frames * arguments.frames_per_frame * (arguments.height + 2);
+  const int64_t elements = (arguments.width + 2) * arguments.channels;
+  if (element == Element::kFloat32)
+    add_border_kernel<float><<<grid_of_lines(elements / kVector<float>, lines), kThreads, 0, stream>>>(arguments);
+  else
+    add_border_kernel<__nv_bfloat16>
+        <<<grid_of_lines(elements / kVector<__nv_bfloat16>, lines), kThreads, 0, stream>>>(arguments);
   return cudaGetLastError();
 }
 

@@ -10,17 +10,30 @@ namespace flashblock::kernels {
 
 enum class Element { kFloat32, kBFloat16 };
 
-/// out = RMS(in + bias) * gamma, through SiLU if asked. Pointers aligned to 16 bytes.
+/// out = RMS(in + bias) * gamma, through SiLU if asked. Pointers aligned to 16 bytes. With a bordered size, `out` is
+/// [frames, height + 2, width + 2, channels], zero around each frame, and `in` [frames, height, width, channels].
 struct NormArguments {
   const void* in = nullptr;
   const float* bias = nullptr;   ///< [channels] or null
   const float* gamma = nullptr;  ///< [channels]
   void* out = nullptr;
-  int64_t rows = 0;
+  int64_t rows = 0;  ///< of `out`
   int64_t channels = 0;
   bool silu = false;
+  int64_t bordered_height = 0, bordered_width = 0;  ///< 0: no border
 };
 cudaError_t launch_rms_norm(const NormArguments& arguments, Element element, cudaStream_t stream);
+
+/// out[t n + p, y + 1, x + 1, :] = in[t, y, x, p, :] + bias[p, :], zero around each frame.
+/// Requires: channels a multiple of 8; pointers aligned to 16 bytes.
+struct BorderArguments {
+  const void* in = nullptr;     ///< [frames, height, width, n, channels]
+  const float* bias = nullptr;  ///< [n, channels] or null
+  void* out = nullptr;          ///< [frames * n, height + 2, width + 2, channels]
+  int64_t frames = 0, height = 0, width = 0, channels = 0;
+  int64_t frames_per_frame = 1;  ///< n
+};
+cudaError_t launch_add_border(const BorderArguments& arguments, Element element, cudaStream_t stream);
 
 /// sum += addend + bias. Requires: channels a multiple of 8; pointers aligned to 16 bytes.
 struct AddArguments {

@@ -1,0 +1,124 @@
+// Hopper's asynchronous matrix product (wgmma), its copy engine (TMA) and the barriers between them, as functions.
+// Compiled for sm_90a alone. Source of all: NVIDIA, PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions" and
+// "Data Movement and Conversion Instructions: Tensor copy".
+#pragma once
+
+#include <cuda.h>
+
+#include <cstdint>
+
+namespace flashblock::kernels::hopper {
+
+__device__ __forceinline__ uint32_t shared_address(const void* pointer) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
+/// A phase of the barrier ends with `arrivals` arrivals and all bytes that were announced.
+__device__ __forceinline__ void init_barrier(uint64_t* barrier, int arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals));
+}
+
+/// After init_barrier, before the thread block's own barrier: other units see the barriers.
+__device__ __forceinline__ void publish_barriers() {
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+__device__ __forceinline__ void arrive(uint64_t* barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
+}
+
+__device__ __forceinline__ void arrive_and_expect(uint64_t* barrier, int bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)
+               : "memory");
+}
+
+/// Until the phase of this parity has ended.
+__device__ __forceinline__ void wait(uint64_t* barrier, int parity) {
+  uint32_t done = 0;
+  while (!done) {
+    asm volatile("{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}\n"
+                 : "=r"(done)
+                 : "r"(shared_address(barrier)), "r"(parity)
+                 : "memory");
+  }
+}
+
+/// Copies the box of `map` at (column, row) to shared memory; what lies outside the matrix arrives as zeros.
+__device__ __forceinline__ void load_box(void* target, const CUtensorMap* map, int column, int row, uint64_t* barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" ::"r"(
+          shared_address(target)),
+      "l"(map), "r"(shared_address(barrier)), "r"(column), "r"(row)
+      : "memory");
+}
+
+/// Descriptor of a matrix in shared memory, K innermost: rows of 64 bytes, swizzled by 64 bytes as load_box does.
+__device__ __forceinline__ uint64_t matrix_rows_of_64_bytes(uint32_t address) {
+  constexpr uint64_t kSwizzle64 = 2ull << 62, kGroupOfEightRows = static_cast<uint64_t>(8 * 64 / 16) << 32;
+  return ((address & 0x3FFFF) >> 4) | (1ull << 16) | kGroupOfEightRows | kSwizzle64;
+}
+
+__device__ __forceinline__ void begin_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+__device__ __forceinline__ void commit_products() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+/// Until at most `groups` of the committed groups are unfinished.
+template <int groups>
+__device__ __forceinline__ void wait_for_products() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(groups) : "memory");
+}
+
+template <int registers>
+__device__ __forceinline__ void give_registers_back() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(registers));
+}
+template <int registers>
+__device__ __forceinline__ void take_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(registers));
+}
+
+/// d = (keep ? d : 0) + A B^T for bfloat16 A [64, 16] and B [N, 16] by descriptor. A warpgroup holds d [64, N]: with
+/// warp w and lane l, d[4 j + 2 h + e] is row 16 w + 8 h + l / 4, column 8 j + 2 (l % 4) + e.
+template <int N>
+struct MatrixProduct;
+
+#define FB_SUMS4(i) "+f"(d[i]), "+f"(d[(i) + 1]), "+f"(d[(i) + 2]), "+f"(d[(i) + 3])
+#define FB_SUMS16(i) FB_SUMS4(i), FB_SUMS4((i) + 4), FB_SUMS4((i) + 8), FB_SUMS4((i) + 12)
+
+// clang-format off
+template <>
+struct MatrixProduct<96> {
+  __device__ static __forceinline__ void add(float (&d)[48], uint64_t a, uint64_t b, int keep) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47}, "
+        "%48, %49, p, 1, 1, 0, 0;\n}\n"
+        : FB_SUMS16(0), FB_SUMS16(16), FB_SUMS16(32)
+        : "l"(a), "l"(b), "r"(keep));
+  }
+};
+
+template <>
+struct MatrixProduct<192> {
+  __device__ static __forceinline__ void add(float (&d)[96], uint64_t a, uint64_t b, int keep) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95}, "
+        "%96, %97, p, 1, 1, 0, 0;\n}\n"
+        : FB_SUMS16(0), FB_SUMS16(16), FB_SUMS16(32), FB_SUMS16(48), FB_SUMS16(64), FB_SUMS16(80)
+        : "l"(a), "l"(b), "r"(keep));
+  }
+};
+// clang-format on
+
+#undef FB_SUMS4
+#undef FB_SUMS16
+
+}  // namespace flashblock::kernels::hopper
