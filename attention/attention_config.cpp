@@ -53,6 +53,10 @@ void validate(const AttentionConfig& config) {
                       to_string(config.refresh) +
                       " refreshes single heads; set another attention.refresh, or attention.density 0");
   }
+  if (config.density > 0 && config.recompute_decoded_rows) {
+    throw ConfigError(
+        "attention.recompute_decoded_rows: not with attention.density, which keeps no keys to recompute rows from");
+  }
   if (config.density == 0 && config.residual == AttentionConfig::Residual::kDropped) {
     throw ConfigError(
         "attention.residual: 'dropped' without attention.density would leave no attention to earlier frame blocks");

@@ -20,9 +20,14 @@ struct Pass {
   Kind kind = Kind::kDenoise;
   int64_t step_index = 0;  ///< position of a denoising pass in its frame block, from 0
 
+  /// Of text: tokens of the block decoded since all heads of its external attention were last refreshed.
+  int64_t decoded_tokens = 0;
+
   bool is_first() const { return kind == Kind::kDenoise && step_index == 0; }  ///< of its frame block
 
-  static Pass denoise(int64_t step_index) { return {Kind::kDenoise, step_index}; }
+  static Pass denoise(int64_t step_index, int64_t decoded_tokens = 0) {
+    return {Kind::kDenoise, step_index, decoded_tokens};
+  }
   static Pass clean() { return {Kind::kClean, 0}; }
 };
 
@@ -41,7 +46,7 @@ class RefreshPolicyRef {
   const RefreshPolicy* policy_;
 };
 
-/// Attention of a video. The formulas are in docs/attention_rule.md and docs/refresh_policies.md.
+/// Attention of a video, or of a text. The formulas are in docs/attention_rule.md and docs/refresh_policies.md.
 struct AttentionConfig {
   enum class Mode {
     kExact,       ///< one softmax over external and internal keys in every pass
@@ -61,6 +66,10 @@ struct AttentionConfig {
 
   int64_t interval = 2;  ///< passes from one refresh to the next; read by every_nth. Range: 1 and up
   double bound = 0.1;    ///< error of a head over the norm of an average head's output; read by error_bound. From 0
+
+  int64_t tau = 2;  ///< tokens decoded from one refresh to the next; read by decoded_tokens. Range: 1 and up
+  /// Of text: where the cached state is reused, recompute the rows of the tokens decoded since. Not with density.
+  bool recompute_decoded_rows = false;
 
   /// Sparse attention: the share of the external keys, the most relevant ones of each head, that every pass attends to.
   /// 0: none. Range: 0 to 1. Not with policies that decide by head.

@@ -18,6 +18,21 @@ AttentionState internal_attention(const at::Tensor& q, const KeyRange& block) {
 
 }  // namespace
 
+ExternalPass external_pass(const at::Tensor& q, const KeyRange& past, const KvCache& kv, const LayerExternal& external,
+                           const AttentionConfig& config, const Pass& pass) {
+  if (external.mean_key_per_query) return {q, past, config, pass, q.size(1), external.layer, /*mean_key_step=*/1};
+  return {q, past, config, pass, kv.tokens_per_frame(), external.layer};
+}
+
+HeadSelection refresh_external(LayerExternal& external, const ExternalPass& pass, const AttentionState& internal) {
+  const HeadSelection refreshed = heads_to_refresh(external.cache, pass, internal);
+  refresh(external.cache, refreshed, pass);
+  external.work.count(refreshed, pass.q.size(2));
+  if (refreshed.kind != HeadSelection::Kind::kAll && external.changed_rows.defined())
+    refresh_rows(external.cache.state(), external.changed_rows, pass);
+  return refreshed;
+}
+
 at::Tensor flashblock_attention(const at::Tensor& q, const KvCache& kv, LayerExternal& external,
                                 const AttentionConfig& config, const Pass& pass) {
   // Internal attention (A_int, L_int). The block's own keys change with every denoising pass: computed in each.
@@ -27,10 +42,8 @@ at::Tensor flashblock_attention(const at::Tensor& q, const KvCache& kv, LayerExt
   // queries move little from pass to pass: computed in the first pass, cached, and refreshed by the policy.
   RECORD_USER_SCOPE(kExternalScope);
   const KeyRange past = kv.past();
-  const ExternalPass external_pass{q, past, config, pass, kv.tokens_per_frame(), external.layer};
-  const HeadSelection refreshed = heads_to_refresh(external.cache, external_pass, internal);
-  refresh(external.cache, refreshed, external_pass);
-  external.work.count(refreshed, q.size(2));
+  const HeadSelection refreshed =
+      refresh_external(external, external_pass(q, past, kv, external, config, pass), internal);
   const AttentionState cached = reused_external(q, external.cache.state());
   if (external.observer) {
     external.observer->observe({.layer = external.layer,

@@ -5,6 +5,7 @@
 
 #include "attention/attention_config.h"
 #include "attention/attention_observer.h"
+#include "attention/external_attention.h"
 #include "attention/external_cache.h"
 #include "attention/external_work.h"
 #include "attention/kv_cache.h"
@@ -17,6 +18,10 @@ struct LayerExternal {
   ExternalCache cache;                    ///< cleared by the owner at each commit
   ExternalWork work;                      ///< since the owner last reset it
   AttentionObserver* observer = nullptr;  ///< sees every attention of flashblock mode, if there is one
+  bool mean_key_per_query = false;        ///< of text: no two queries are alike; of video: see kMeanKeyStep
+  /// [R] int64 on the device of the queries: rows whose queries have changed more than their neighbors' since the state
+  /// was cached, to be recomputed where it is reused. Undefined: none.
+  at::Tensor changed_rows = {};
 };
 
 /// Attention of q to all keys of `kv`, whose current block is staged and written: one softmax over all keys in exact
@@ -30,5 +35,15 @@ at::Tensor block_attention(const at::Tensor& q, const KvCache& kv, LayerExternal
 /// Source: arXiv 2602.05305, section 3.
 at::Tensor flashblock_attention(const at::Tensor& q, const KvCache& kv, LayerExternal& external,
                                 const AttentionConfig& config, const Pass& pass);
+
+/// The parts of flashblock_attention that other combinations of the two sides are made of.
+
+/// What external attention is computed from. Everything given must outlive the result.
+ExternalPass external_pass(const at::Tensor& q, const KeyRange& past, const KvCache& kv, const LayerExternal& external,
+                           const AttentionConfig& config, const Pass& pass);
+
+/// Refreshes external.cache as the policy decides, or else its changed rows, and counts the work. Returns the heads
+/// refreshed. `internal` is the internal attention of the same pass.
+HeadSelection refresh_external(LayerExternal& external, const ExternalPass& pass, const AttentionState& internal);
 
 }  // namespace flashblock

@@ -19,20 +19,16 @@
 namespace flashblock {
 namespace {
 
-// Whether a later pass over the same keys may need to know how far the queries have moved.
-bool wants_query(const ExternalPass& pass) {
-  return pass.config.correction == AttentionConfig::Correction::kMeanKey && reused_later(pass.config, pass.pass);
-}
-
-// Queries that have a mean key of their own: [B, ceil(tokens of a frame / kMeanKeyStep), N, D].
+// Queries that have a mean key of their own: [B, ceil(tokens of a frame / mean_key_step), N, D].
 at::Tensor mean_key_queries(const ExternalPass& pass) {
   const int64_t tokens = pass.tokens_per_frame;
   FB_CHECK(tokens > 0 && pass.q.size(1) % tokens == 0, pass.q.size(1), " queries of frames of ", tokens);
-  return pass.q.narrow(1, pass.q.size(1) / tokens / 2 * tokens, tokens).slice(1, 0, tokens, kMeanKeyStep);
+  return pass.q.narrow(1, pass.q.size(1) / tokens / 2 * tokens, tokens).slice(1, 0, tokens, pass.mean_key_step);
 }
 
-at::Tensor for_whole_frame(const at::Tensor& mean_keys, int64_t tokens) {
-  return mean_keys.repeat_interleave(kMeanKeyStep, 1).narrow(1, 0, tokens);
+at::Tensor for_whole_frame(const at::Tensor& mean_keys, const ExternalPass& pass) {
+  if (pass.mean_key_step == 1) return mean_keys;
+  return mean_keys.repeat_interleave(pass.mean_key_step, 1).narrow(1, 0, pass.tokens_per_frame);
 }
 
 AttentionState over_selected(const at::Tensor& q, const CachedExternal& cached) {
@@ -80,7 +76,9 @@ void refresh_listed(CachedExternal& cached, const at::Tensor& index, const Exter
   const at::Tensor heads = index.to(pass.q.device(), /*non_blocking=*/true);
   const KeyRange keys{pass.past.keys.index_select(2, heads), pass.past.values.index_select(2, heads)};
   const at::Tensor q = pass.q.index_select(2, heads);
-  const CachedExternal recomputed = compute_external({q, keys, pass.config, pass.pass, pass.tokens_per_frame});
+  ExternalPass of_heads{q, keys, pass.config, pass.pass, pass.tokens_per_frame};
+  of_heads.mean_key_step = pass.mean_key_step;
+  const CachedExternal recomputed = compute_external(of_heads);
   cached.state.output.index_copy_(2, heads, recomputed.state.output);
   cached.state.lse.index_copy_(1, heads, recomputed.state.lse);
   // A copy, since it may be the caller's tensor. Also without new mean keys: these heads must not be corrected.
@@ -89,6 +87,10 @@ void refresh_listed(CachedExternal& cached, const at::Tensor& index, const Exter
 }
 
 }  // namespace
+
+bool wants_mean_key(const ExternalPass& pass) {
+  return pass.config.correction == AttentionConfig::Correction::kMeanKey && reused_later(pass.config, pass.pass);
+}
 
 CachedExternal compute_external(const ExternalPass& pass) {
   CachedExternal cached;
@@ -100,9 +102,9 @@ CachedExternal compute_external(const ExternalPass& pass) {
     if (keys.empty() || pass.config.residual == AttentionConfig::Residual::kDropped) return cached;
   }
   cached.state = attention_with_lse(pass.q, keys.keys, keys.values);
-  if (wants_query(pass)) {
+  if (wants_mean_key(pass)) {
     cached.query = pass.q;
-    cached.mean_key = for_whole_frame(attention(mean_key_queries(pass), keys.keys, keys.keys), pass.tokens_per_frame);
+    cached.mean_key = for_whole_frame(attention(mean_key_queries(pass), keys.keys, keys.keys), pass);
   }
   return cached;
 }
@@ -132,6 +134,20 @@ void refresh(ExternalCache& cache, const HeadSelection& heads, const ExternalPas
   cache.count_pass();
 }
 
+void refresh_rows(CachedExternal& cached, const at::Tensor& rows, const ExternalPass& pass) {
+  if (pass.config.density > 0 || rows.numel() == 0) return;
+  const at::Tensor q = pass.q.index_select(1, rows);
+  ExternalPass of_rows{q, pass.past, pass.config, pass.pass, q.size(1), pass.layer};
+  of_rows.mean_key_step = 1;
+  const CachedExternal recomputed = compute_external(of_rows);
+  cached.state.output = cached.state.output.index_copy(1, rows, recomputed.state.output);
+  cached.state.lse = cached.state.lse.index_copy(2, rows, recomputed.state.lse);
+  if (cached.query.defined()) cached.query = cached.query.index_copy(1, rows, q);
+  if (!recomputed.mean_key.defined() || !cached.mean_key.defined()) return;
+  FB_CHECK(cached.mean_key.size(1) == pass.q.size(1), "rows with a mean key for several queries");
+  cached.mean_key = cached.mean_key.index_copy(1, rows, recomputed.mean_key);
+}
+
 void refresh_masked(CachedExternal& cached, const at::Tensor& mask, const ExternalPass& pass) {
   const at::Tensor per_query = mask.view({1, 1, -1, 1});
   const KeyRange& past = pass.past;
@@ -139,9 +155,9 @@ void refresh_masked(CachedExternal& cached, const at::Tensor& mask, const Extern
   cached.state.output = at::where(per_query, recomputed.output, cached.state.output);
   cached.state.lse = at::where(mask.view({1, -1, 1}), recomputed.lse, cached.state.lse);
   if (cached.query.defined()) cached.query = at::where(per_query, pass.q, cached.query);
-  if (!wants_query(pass)) return;
+  if (!wants_mean_key(pass)) return;
   const at::Tensor keys = attention_of_masked_heads(mean_key_queries(pass), past.keys, past.keys, mask).output;
-  cached.mean_key = at::where(per_query, for_whole_frame(keys, pass.tokens_per_frame), cached.mean_key);
+  cached.mean_key = at::where(per_query, for_whole_frame(keys, pass), cached.mean_key);
 }
 
 at::Tensor corrected_lse_by_operators(const at::Tensor& q, const CachedExternal& cached) {

@@ -11,19 +11,23 @@
 
 namespace flashblock {
 
+/// One mean key is computed per this many neighboring queries of the block's middle latent frame. It serves all of them
+/// and the same positions of the block's other latent frames.
+inline constexpr int64_t kMeanKeyStep = 2;
+
 /// The queries of a pass, the external keys, and the configuration of their attention.
 struct ExternalPass {
-  const at::Tensor& q;   ///< [B, L, N, D], L a whole number of latent frames
-  const KeyRange& past;  ///< not empty
+  const at::Tensor& q;  ///< [B, L, N, D], L a whole number of latent frames
+  KeyRange past;        ///< not empty
   const AttentionConfig& config;
   Pass pass;
   int64_t tokens_per_frame = 0;
   int64_t layer = 0;
+  int64_t mean_key_step = kMeanKeyStep;
 };
 
-/// One mean key is computed per this many neighboring queries of the block's middle latent frame. It serves all of them
-/// and the same positions of the block's other latent frames.
-inline constexpr int64_t kMeanKeyStep = 2;
+/// Whether a later pass over the same keys may need mean keys, for the correction of what `pass` computes.
+bool wants_mean_key(const ExternalPass& pass);
 
 /// External attention of all heads, with what the configured correction needs.
 CachedExternal compute_external(const ExternalPass& pass);
@@ -35,6 +39,10 @@ HeadSelection heads_to_refresh(const ExternalCache& cache, const ExternalPass& p
 /// Recomputes the selected heads from this pass's queries. To be called once per pass, also with no head selected.
 /// Does not synchronize.
 void refresh(ExternalCache& cache, const HeadSelection& heads, const ExternalPass& pass);
+
+/// Recomputes the rows `rows`, [R] int64 on the device of q, of all heads; of sparse attention nothing, since the keys
+/// that are not selected are not kept. Requires: a filled cache; mean keys, if there are any, for each query.
+void refresh_rows(CachedExternal& cached, const at::Tensor& rows, const ExternalPass& pass);
 
 /// Recomputes the heads that `mask`, [N] bool, selects. All shapes are those of all heads, so that the host need not
 /// read the mask; attention_of_masked_heads says what that costs. `refresh` takes it for masks on a GPU.

@@ -35,6 +35,17 @@ KeyRange KvCache::stage(int64_t frames) {
 
 // A block shorter than its slot ends where the sink begins, so that both stay contiguous.
 KeyRange KvCache::block() const { return range(layout_.frames_per_block - staged_frames_, staged_frames_); }
+
+KeyRange KvCache::block_begin(int64_t frames) const {
+  FB_CHECK(frames <= staged_frames_, frames, " frames of a block of ", staged_frames_);
+  return range(layout_.frames_per_block - staged_frames_, frames);
+}
+
+KeyRange KvCache::block_end(int64_t frames) const {
+  FB_CHECK(frames <= staged_frames_, frames, " frames of a block of ", staged_frames_);
+  return range(layout_.frames_per_block - frames, frames);
+}
+
 KeyRange KvCache::past() const { return range(layout_.frames_per_block, past_frames_); }
 KeyRange KvCache::all() const {
   return range(layout_.frames_per_block - staged_frames_, staged_frames_ + past_frames_);
@@ -61,6 +72,12 @@ void KvCache::commit() {
   committed_frames_ = end;
   past_frames_ = std::min(committed_frames_, layout_.sink_frames + ring_frames());
   staged_frames_ = 0;
+}
+
+void KvCache::commit_end(int64_t frames) {
+  FB_CHECK(frames > 0 && frames <= staged_frames_, frames, " frames of a block of ", staged_frames_);
+  staged_frames_ = frames;
+  commit();
 }
 
 void KvCache::reset() { staged_frames_ = past_frames_ = committed_frames_ = 0; }

@@ -42,13 +42,18 @@ class KvCache {
   /// A pass over the same block stages it again and overwrites it.
   KeyRange stage(int64_t frames);
 
-  KeyRange block() const;  ///< the staged block: the internal keys
-  KeyRange past() const;   ///< sink and recent frames: the external keys; empty for the first block
-  KeyRange all() const;    ///< both
-  KeyRange sink() const;   ///< the sink frames committed so far
+  KeyRange block() const;                      ///< the staged block: the internal keys
+  KeyRange block_begin(int64_t frames) const;  ///< the first `frames` frames of the staged block
+  KeyRange block_end(int64_t frames) const;    ///< its last `frames` frames
+  KeyRange past() const;                       ///< sink and recent frames: the external keys; empty for the first block
+  KeyRange all() const;                        ///< both
+  KeyRange sink() const;                       ///< the sink frames committed so far
 
   /// Makes the staged block part of the past, evicting the oldest frames of the ring where room is needed.
   void commit();
+
+  /// Makes the last `frames` frames of the staged block part of the past, and drops its other frames.
+  void commit_end(int64_t frames);
 
   /// Drops all frames.
   void reset();

@@ -24,6 +24,7 @@ struct RefreshPolicyText {
   /// External attentions computed / reused per frame block and layer, with four denoising passes and the clean pass.
   std::string_view cost;
   std::vector<std::string_view> keys = {};  ///< configuration keys that it reads: "attention.interval"
+  bool text_only = false;                   ///< depends on decoded tokens, which videos do not have
 };
 
 /// Sizes that a calibrated policy must have been calibrated for.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include "core/check.h"
 #include "core/error.h"
@@ -20,7 +21,38 @@ at::Tensor axis_angles(int64_t positions, int64_t pairs) {
   return at::outer(at::arange(positions, fp64), frequencies);
 }
 
+// Fits angles [L, D/2] to the dimensions of x.
+at::Tensor along(const at::Tensor& angles, const at::Tensor& x, int64_t token_dimension) {
+  std::vector<int64_t> shape(size_t(x.dim()), 1);
+  shape[size_t(token_dimension)] = angles.size(0);
+  shape.back() = angles.size(1);
+  return angles.view(shape);
+}
+
 }  // namespace
+
+TextRopeTable::TextRopeTable(int64_t head_dim, int64_t positions, double base, at::Device device) {
+  FB_CHECK(head_dim % 2 == 0, "odd head width ", head_dim);
+  const auto fp64 = at::TensorOptions().dtype(at::kDouble);
+  const at::Tensor frequencies = at::pow(base, at::arange(0, head_dim, 2, fp64) * (-1.0 / double(head_dim)));
+  const at::Tensor angles = at::outer(at::arange(positions, fp64), frequencies);
+  const auto fp32 = at::TensorOptions().device(device).dtype(at::kFloat);
+  cosine_ = angles.cos().to(fp32);
+  sine_ = angles.sin().to(fp32);
+}
+
+Rotation TextRopeTable::rotation(int64_t start, int64_t tokens) const {
+  FB_CHECK(start >= 0 && start + tokens <= positions(), "tokens up to ", start + tokens, " of ", positions());
+  return {cosine_.narrow(0, start, tokens), sine_.narrow(0, start, tokens)};
+}
+
+at::Tensor apply_rope_halves(const at::Tensor& x, const Rotation& rotation, int64_t token_dimension) {
+  const auto halves = x.to(at::kFloat).chunk(2, -1);
+  const at::Tensor cosine = along(rotation.cosine, x, token_dimension), sine = along(rotation.sine, x, token_dimension);
+  return at::cat({halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine}, -1)
+      .to(x.scalar_type())
+      .contiguous();
+}
 
 RopeTable::RopeTable(int64_t head_dim, int64_t max_frames, int64_t rows, int64_t columns, at::Device device)
     : max_frames_(max_frames), tokens_per_frame_(rows * columns) {

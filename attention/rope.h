@@ -1,4 +1,4 @@
-// Rotary position embedding over frame, row and column.
+// Rotary position embedding: over frame, row and column of a video, and along a text.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -40,6 +40,26 @@ class RopeTable {
   at::Tensor frame_angles_[2];  // cosine, sine: [max_frames, pairs of the frame axis] fp32
   at::Tensor space_angles_[2];  // cosine, sine: [rows * columns, pairs of both space axes] fp32
 };
+
+/// Angles of all positions in a text, computed once in float64: pair k of D/2 is rotated by position * base^(-2k/D).
+/// Source: Qwen3 and SDAR `modeling_sdar.py`, default rotary embedding.
+class TextRopeTable {
+ public:
+  /// Requires: an even head_dim.
+  TextRopeTable(int64_t head_dim, int64_t positions, double base, at::Device device);
+
+  int64_t positions() const { return cosine_.size(0); }
+  /// Rotation of the tokens from `start` on, [tokens, D/2] each. Requires: within the table.
+  Rotation rotation(int64_t start, int64_t tokens) const;
+
+ private:
+  at::Tensor cosine_, sine_;  // [positions, D/2] fp32
+};
+
+/// Rotates the pairs (j, j + D/2) of each head, as language models do.
+/// Shape: x [..., L, any dimensions, D] with `token_dimension` giving L's; any strides; returns a new contiguous
+/// tensor. Numerics: fp32 arithmetic, one rounding to the dtype of x.
+at::Tensor apply_rope_halves(const at::Tensor& x, const Rotation& rotation, int64_t token_dimension = 1);
 
 /// Rotates the adjacent pairs (2j, 2j+1) of each head.
 /// Shape: x [B, L, N, D], any strides; returns a new contiguous tensor.

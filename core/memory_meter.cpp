@@ -11,6 +11,18 @@
 #include <string>
 
 namespace flashblock {
+namespace {
+
+// The value of a line "NAME: N kB", in bytes; 0: there is none.
+int64_t kilobytes_in(const char* file, const std::string& name) {
+  std::ifstream lines(file);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(name)) return std::stoll(line.substr(name.size())) * 1024;
+  }
+  return 0;
+}
+
+}  // namespace
 
 int64_t memory_bytes() {
   int64_t size = 0, resident = 0;
@@ -18,13 +30,9 @@ int64_t memory_bytes() {
   return resident * ::sysconf(_SC_PAGESIZE);
 }
 
-int64_t peak_memory_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
-  }
-  return 0;
-}
+int64_t available_memory_bytes() { return kilobytes_in("/proc/meminfo", "MemAvailable:"); }
+
+int64_t peak_memory_bytes() { return kilobytes_in("/proc/self/status", "VmHWM:"); }
 
 int64_t peak_device_memory_bytes(at::Device device) {
   if (device.is_cpu()) return 0;

@@ -10,6 +10,8 @@ namespace flashblock {
 
 /// Memory of the process that is in use now, mapped files included, in bytes. Source: proc(5), statm.
 int64_t memory_bytes();
+/// Memory of the machine that programs can still take without swapping, in bytes. Source: proc(5), MemAvailable.
+int64_t available_memory_bytes();
 /// The peak since the program started. Source: proc(5), VmHWM. (getrusage would include the memory of the program
 /// that started this one.)
 int64_t peak_memory_bytes();

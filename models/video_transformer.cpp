@@ -60,7 +60,7 @@ std::shared_ptr<const VideoTransformer> VideoTransformer::load(const WeightStore
   for (int64_t i = 0; i < config.layers; ++i) layers.push_back(load_layer(weights, config, i, device, dtype));
   return std::shared_ptr<const VideoTransformer>(
       new VideoTransformer(config, load_transformer_ends(weights, config, device, dtype),
-                           std::make_unique<LayerProvider>(std::move(layers))));
+                           std::make_unique<LayerProvider<LayerWeights>>(std::move(layers))));
 }
 
 std::shared_ptr<const VideoTransformer> VideoTransformer::stream(std::shared_ptr<const WeightStore> weights,
@@ -74,11 +74,11 @@ std::shared_ptr<const VideoTransformer> VideoTransformer::stream(std::shared_ptr
   };
   return std::shared_ptr<const VideoTransformer>(
       new VideoTransformer(config, load_transformer_ends(*weights, config, device, dtype),
-                           std::make_unique<LayerProvider>(config.layers, read, device)));
+                           std::make_unique<LayerProvider<LayerWeights>>(config.layers, read, device)));
 }
 
 VideoTransformer::VideoTransformer(const TransformerConfig& config, TransformerEnds ends,
-                                   std::unique_ptr<LayerProvider> layers)
+                                   std::unique_ptr<LayerProvider<LayerWeights>> layers)
     : config_(config), ends_(std::move(ends)), layers_(std::move(layers)) {}
 
 VideoTransformer::~VideoTransformer() = default;
@@ -92,7 +92,7 @@ void VideoTransformer::set_prompt(TransformerState& state, const at::Tensor& tex
   const at::Tensor padded =
       at::constant_pad_nd(text_embedding.to(state.device(), state.dtype()), {0, 0, 0, config_.text_len - length});
   const at::Tensor text = linear(linear_gelu(padded, ends_.text_in), ends_.text_out);
-  LayerProvider::Walk layers = layers_->walk();
+  LayerProvider<LayerWeights>::Walk layers = layers_->walk();
   for (int64_t i = 0; i < config_.layers; ++i) state.layer(i).text = text_keys_values(text, layers.layer(i), config_);
 }
 
@@ -109,7 +109,7 @@ at::Tensor VideoTransformer::forward(const at::Tensor& latents, double timestep,
 
   at::Tensor x = linear(gather_patches(latents.to(state.dtype()), config_.patch), ends_.patch);
   const int64_t whole_layers = clean ? config_.layers - 1 : config_.layers;
-  LayerProvider::Walk layers = layers_->walk();
+  LayerProvider<LayerWeights>::Walk layers = layers_->walk();
   for (int64_t i = 0; i < whole_layers; ++i)
     transformer_layer(x, layers.layer(i), modulation.layers[size_t(i)], context, state.layer(i));
   if (clean) {

@@ -7,10 +7,10 @@
 #include <memory>
 
 #include "attention/attention_config.h"
-#include "models/layer_provider.h"
 #include "models/model_config.h"
 #include "models/transformer_state.h"
 #include "models/transformer_weights.h"
+#include "weights/layer_provider.h"
 
 namespace flashblock {
 
@@ -48,13 +48,14 @@ class VideoTransformer {
                      TransformerState& state) const;
 
  private:
-  VideoTransformer(const TransformerConfig& config, TransformerEnds ends, std::unique_ptr<LayerProvider> layers);
+  VideoTransformer(const TransformerConfig& config, TransformerEnds ends,
+                   std::unique_ptr<LayerProvider<LayerWeights>> layers);
   Modulation make_modulation(double timestep) const;
   const Modulation& modulation(double timestep, TransformerState& state) const;
 
   TransformerConfig config_;
   TransformerEnds ends_;
-  std::unique_ptr<LayerProvider> layers_;
+  std::unique_ptr<LayerProvider<LayerWeights>> layers_;
 };
 
 }  // namespace flashblock

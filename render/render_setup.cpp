@@ -148,6 +148,8 @@ void check_replayed_prompts(const RenderSetup& setup) {
 
 void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer) {
   validate(attention);
+  if (attention.refresh->text().text_only)
+    throw ConfigError("attention.refresh: " + to_string(attention.refresh) + " is for text, videos decode no tokens");
   if (attention.mode == AttentionConfig::Mode::kExact) return;
   attention.refresh->check_sizes(
       attention, {.layers = transformer.layers, .heads = transformer.heads, .steps = recipe.denoising_passes()});

@@ -137,6 +137,32 @@ std::vector<NamedShape> umt5_shapes(const nlohmann::json& config) {
   return list.take();
 }
 
+std::vector<NamedShape> language_shapes(const nlohmann::json& config) {
+  const int64_t width = config.at("hidden_size"), ffn = config.at("intermediate_size"), head = config.at("head_dim");
+  const int64_t vocabulary = config.at("vocab_size");
+  const int64_t q = head * config.at("num_attention_heads").get<int64_t>();
+  const int64_t kv = head * config.at("num_key_value_heads").get<int64_t>();
+  ShapeList list;
+  list.add("model.embed_tokens.weight", {vocabulary, width});
+  for (int64_t layer = 0; layer < config.at("num_hidden_layers").get<int64_t>(); ++layer) {
+    const std::string name = "model.layers." + std::to_string(layer);
+    list.add(name + ".input_layernorm.weight", {width});
+    list.add(name + ".self_attn.q_proj.weight", {q, width});
+    list.add(name + ".self_attn.k_proj.weight", {kv, width});
+    list.add(name + ".self_attn.v_proj.weight", {kv, width});
+    list.add(name + ".self_attn.q_norm.weight", {head});
+    list.add(name + ".self_attn.k_norm.weight", {head});
+    list.add(name + ".self_attn.o_proj.weight", {width, q});
+    list.add(name + ".post_attention_layernorm.weight", {width});
+    list.add(name + ".mlp.gate_proj.weight", {ffn, width});
+    list.add(name + ".mlp.up_proj.weight", {ffn, width});
+    list.add(name + ".mlp.down_proj.weight", {width, ffn});
+  }
+  list.add("model.norm.weight", {width});
+  if (!config.value("tie_word_embeddings", false)) list.add("lm_head.weight", {vocabulary, width});
+  return list.take();
+}
+
 std::vector<NamedShape> vae_shapes(int64_t dim) {
   constexpr int64_t kLatentChannels = 16;
   ShapeList list;

@@ -20,6 +20,11 @@ std::vector<NamedShape> transformer_shapes(const nlohmann::json& config);
 /// Source: Self-Forcing wan/modules/t5.py, state dict.
 std::vector<NamedShape> umt5_shapes(const nlohmann::json& config);
 
+/// A block-diffusion language model. `config` has its sizes as in published config.json files: vocab_size, hidden_size,
+/// intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim, tie_word_embeddings.
+/// Source: JetAstra/SDAR modeling_sdar.py, state dict.
+std::vector<NamedShape> language_shapes(const nlohmann::json& config);
+
 /// The Wan VAE of width `dim` (published: 96), encoder and decoder. Source: Self-Forcing wan/modules/vae.py, state
 /// dict.
 std::vector<NamedShape> vae_shapes(int64_t dim);

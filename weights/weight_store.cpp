@@ -12,10 +12,10 @@ namespace {
 
 // Removes wrapper prefixes and translates all names to Wan's. Throws if two names become equal.
 std::map<std::string, at::Tensor> unwrap_names(const std::filesystem::path& path,
-                                               std::map<std::string, at::Tensor> tensors, NameLayout& layout) {
+                                               const std::map<std::string, at::Tensor>& tensors, NameLayout& layout) {
   std::map<std::string, at::Tensor> unwrapped, published;
-  for (auto& [name, tensor] : tensors) {
-    auto [place, inserted] = unwrapped.emplace(strip_wrapper_prefixes(name), std::move(tensor));
+  for (const auto& [name, tensor] : tensors) {
+    const auto [place, inserted] = unwrapped.emplace(strip_wrapper_prefixes(name), tensor);
     if (!inserted)
       throw WeightsError(path.string() + ": the tensor '" + place->first +
                          "' occurs twice under different wrapper prefixes, the second time as '" + name +
@@ -25,8 +25,8 @@ std::map<std::string, at::Tensor> unwrap_names(const std::filesystem::path& path
   // transformers may save the embedding that UMT5's encoder and decoder share under both of its names.
   if (layout == NameLayout::kTextEncoder && unwrapped.count("shared.weight"))
     unwrapped.erase("encoder.embed_tokens.weight");
-  for (auto& [name, tensor] : unwrapped) {
-    auto [place, inserted] = published.emplace(published_name(layout, name), std::move(tensor));
+  for (const auto& [name, tensor] : unwrapped) {
+    const auto [place, inserted] = published.emplace(published_name(layout, name), tensor);
     if (!inserted)
       throw WeightsError(path.string() + ": the tensor '" + place->first + "' occurs twice, the second time as '" +
                          name + "'; use a checkpoint with one set of weights");
@@ -112,10 +112,9 @@ std::vector<std::string> WeightStore::names() const {
 
 std::shared_ptr<const WeightStore> WeightStore::with_changes(std::map<std::string, Change> changes) const {
   std::shared_ptr<WeightStore> store(new WeightStore(*this));
-  for (auto& [name, change] : changes) {
-    stored(name);
-    store->changes_[name] = std::move(change);
-  }
+  for (const auto& change : changes) stored(change.first);
+  changes.merge(store->changes_);
+  store->changes_ = std::move(changes);
   return store;
 }
 

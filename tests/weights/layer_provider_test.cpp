@@ -1,5 +1,5 @@
 // Which layers are read when, and what is held meanwhile.
-#include "models/layer_provider.h"
+#include "weights/layer_provider.h"
 
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
@@ -12,18 +12,26 @@
 namespace flashblock {
 namespace {
 
-LayerWeights numbered(int64_t layer) {
-  LayerWeights weights;
+struct TwoTensors {
+  at::Tensor first, last;
+};
+
+std::vector<at::Tensor*> tensors_of(TwoTensors& layer) { return {&layer.first, &layer.last}; }
+
+using Provider = LayerProvider<TwoTensors>;
+
+TwoTensors numbered(int64_t layer) {
+  TwoTensors weights;
   for (at::Tensor* tensor : tensors_of(weights)) *tensor = at::full({2}, static_cast<double>(layer), at::kFloat);
   return weights;
 }
 
-double number(const LayerWeights& weights) { return weights.ffn_down.weight.cpu()[1].item<double>(); }
+double number(const TwoTensors& weights) { return weights.last.cpu()[1].item<double>(); }
 
 TEST(LayerProvider, ReadsEachLayerOncePerWalkAndOneAhead) {
   for (const int64_t layers : {1, 2, 3, 4}) {
     std::vector<int64_t> reads;
-    LayerProvider provider(
+    Provider provider(
         layers,
         [&](int64_t layer) {
           reads.push_back(layer);
@@ -32,7 +40,7 @@ TEST(LayerProvider, ReadsEachLayerOncePerWalkAndOneAhead) {
         at::kCPU);
     EXPECT_TRUE(reads.empty());
     for (int walk = 0; walk < 3; ++walk) {
-      LayerProvider::Walk layer = provider.walk();
+      Provider::Walk layer = provider.walk();
       for (int64_t i = 0; i < layers; ++i) {
         EXPECT_EQ(number(layer.layer(i)), i);
         EXPECT_EQ(number(layer.layer(i)), i) << "the second call";
@@ -44,14 +52,14 @@ TEST(LayerProvider, ReadsEachLayerOncePerWalkAndOneAhead) {
 }
 
 TEST(LayerProvider, ProvidesAnyLayerInAnyOrder) {
-  LayerProvider provider(4, numbered, at::kCPU);
-  LayerProvider::Walk layer = provider.walk();
+  Provider provider(4, numbered, at::kCPU);
+  Provider::Walk layer = provider.walk();
   for (const int64_t i : {2, 0, 3, 3, 1, 2}) EXPECT_EQ(number(layer.layer(i)), i);
 }
 
 TEST(LayerProvider, AFailedReadIsNotTakenForALayer) {
   int faults = 1;
-  LayerProvider provider(
+  Provider provider(
       3,
       [&](int64_t layer) {
         if (layer == 1 && faults-- > 0) throw std::runtime_error("the file is gone");
@@ -59,17 +67,17 @@ TEST(LayerProvider, AFailedReadIsNotTakenForALayer) {
       },
       at::kCPU);
   EXPECT_THROW(provider.walk().layer(0), std::runtime_error);
-  LayerProvider::Walk layer = provider.walk();
+  Provider::Walk layer = provider.walk();
   for (int64_t i = 0; i < 3; ++i) EXPECT_EQ(number(layer.layer(i)), i);
 }
 
 TEST(LayerProviderCuda, ReadsEachLayerOnceAndCopiesIt) {
   FLASHBLOCK_NEED_CUDA();
   int64_t reads = 0;
-  LayerProvider provider(
+  Provider provider(
       5, [&](int64_t layer) { return ++reads, numbered(layer); }, at::kCUDA);
   for (int walk = 0; walk < 20; ++walk) {
-    LayerProvider::Walk layer = provider.walk();
+    Provider::Walk layer = provider.walk();
     for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(number(layer.layer(i)), i);
   }
   EXPECT_EQ(reads, 5);

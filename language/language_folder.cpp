@@ -1,0 +1,49 @@
+#include "language/language_folder.h"
+
+#include <string>
+
+#include "core/error.h"
+#include "core/memory_meter.h"
+#include "weights/weight_store.h"
+
+namespace flashblock {
+namespace {
+
+// Left for activations, caches and all else.
+constexpr double kUsableShare = 0.9;
+
+bool has_tokenizer(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / "tokenizer.json") || std::filesystem::exists(folder / "vocab.json");
+}
+
+}  // namespace
+
+LayerPlacement placement_for(const WeightStore& weights, at::Device device, at::ScalarType dtype, int64_t free_bytes) {
+  int64_t bytes = 0;
+  for (const std::string& name : weights.names()) {
+    if (device.is_cpu() && weights.dtype(name) == dtype) continue;
+    int64_t elements = 1;
+    for (const int64_t size : weights.shape(name)) elements *= size;
+    bytes += elements * static_cast<int64_t>(c10::elementSize(dtype));
+  }
+  return double(bytes) > kUsableShare * double(free_bytes) ? LayerPlacement::kStreamed : LayerPlacement::kResident;
+}
+
+LoadedLanguageModel load_language_folder(const std::filesystem::path& folder, at::Device device, at::ScalarType dtype) {
+  const LanguageConfig config = read_language_config(folder);
+  LoadedLanguageModel loaded;
+  if (has_tokenizer(folder)) {
+    loaded.tokenizer = BytePairTokenizer::load(folder);
+    if (loaded.tokenizer->size() > config.vocabulary)
+      throw WeightsError(folder.string() + ": the tokenizer has " + std::to_string(loaded.tokenizer->size()) +
+                         " tokens, the model " + std::to_string(config.vocabulary) +
+                         "; the folder holds files of different models");
+  }
+  const auto weights = WeightStore::open(folder);
+  const int64_t free_bytes = device.is_cpu() ? available_memory_bytes() : free_device_memory_bytes(device);
+  loaded.model =
+      LanguageModel::load(weights, config, device, dtype, placement_for(*weights, device, dtype, free_bytes));
+  return loaded;
+}
+
+}  // namespace flashblock
