@@ -9,6 +9,7 @@ constexpr int64_t kDimOf1B = 1536, kDimOf14B = 5120;
 
 // The first match counts. Source: the repositories named in configs/models.
 constexpr PresetOfFile kPresets[] = {
+    {"self_forcing_dmd_ema_as_generator", "opsdv-self-forcing", kDimOf1B},
     {"self_forcing_dmd", "self-forcing-dmd", kDimOf1B},
     {"self_forcing_sid", "self-forcing-sid", kDimOf1B},
     {"framewise_2step", "causal-forcing-framewise-2step", kDimOf1B},
@@ -16,6 +17,10 @@ constexpr PresetOfFile kPresets[] = {
     {"framewise/causal_forcing", "causal-forcing-framewise", kDimOf1B},
     {"causal_forcing_framewise", "causal-forcing-framewise", kDimOf1B},
     {"chunkwise/causal_forcing", "causal-forcing-chunkwise", kDimOf1B},
+    {"chunkwise/ar/model", "sgf-chunkwise", kDimOf1B},
+    {"framewise/ar/model", "sgf-framewise", kDimOf1B},
+    {"opsdv_longlive/longlive_base", "opsdv-longlive", kDimOf1B},
+    {"opsd_v/longlive_base", "opsdv-longlive", kDimOf1B},
     {"longlive_base", "longlive-1.3b", kDimOf1B},
     {"longlive_1_3b", "longlive-1.3b", kDimOf1B},
     {"autoregressive_checkpoint_warp_4step_cfg2/", "causvid-4step", kDimOf1B},

@@ -48,6 +48,13 @@ TEST(Presets, HaveThePublishedRecipes) {
   EXPECT_EQ(recipe("self-forcing-dmd").window_frames, 21);
   EXPECT_EQ(recipe("longlive-1.3b").window_frames, 12);
   EXPECT_EQ(recipe("longlive-1.3b").sink_frames, 3);
+  for (const char* name : {"sgf-chunkwise", "opsdv-longlive", "opsdv-self-forcing"}) {
+    EXPECT_EQ(recipe(name).window_frames, 12);
+    EXPECT_EQ(recipe(name).sink_frames, 3);
+    EXPECT_EQ(recipe(name).position_frames, 12);
+  }
+  EXPECT_EQ(recipe("sgf-framewise").frames_per_block, 1);
+  EXPECT_EQ(recipe("sgf-framewise").position_frames, 21);
   EXPECT_EQ(recipe("causal-forcing-framewise-1step").steps.size(), 1u);
   EXPECT_EQ(recipe("causal-forcing-framewise-1step").first_steps.size(), 4u);
   EXPECT_EQ(recipe("causvid").steps, (std::vector<double>{1000, 757, 522}));

@@ -1,6 +1,7 @@
 // Whole models with formula weights, in the geometries of the parity data.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -26,8 +27,11 @@ std::vector<std::pair<std::string, at::Tensor>> formula_tensors(const std::vecto
 std::shared_ptr<const WeightStore> formula_store(const std::vector<NamedShape>& shapes,
                                                  std::string_view salt = kFormulaSalt);
 
-/// A file of tests/data/parity, such as "umt5_small"; `parity_config` is its metadata key `config`, parsed.
+/// The path of that file; where the formula gives tensors, that of a whole copy, which is written into `folder`.
+/// storing them; `parity_config` is its metadata key `config`, parsed.
 std::shared_ptr<const WeightStore> parity_data(const std::string& name);
+/// The path of that file; where tensors are given by the formula, that of a whole copy written into `folder`.
+std::filesystem::path whole_parity_file(const std::string& name, const std::filesystem::path& folder);
 nlohmann::json parity_config(const WeightStore& data, const std::string& key = "config");
 
 }  // namespace flashblock::testing

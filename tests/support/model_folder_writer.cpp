@@ -35,6 +35,7 @@ std::string model_yaml(const std::string& name, const json& config, int64_t late
        << "  frames_per_block: " << config.at("num_frame_per_block") << "\n"
        << "  window_frames: " << config.at("local_attn_size") << "\n"
        << "  sink_frames: " << config.at("sink_size") << "\n"
+       << "  position_frames: " << config.value("position_frames", 1024) << "\n"
        << "  timestep_shift: " << config.at("timestep_shift") << "\n"
        << "  steps: " << config.at("denoising_step_list") << "\n"
        << "  warp_steps: " << config.at("warp_denoising_step") << "\n"

@@ -2,6 +2,8 @@
 
 #include <ATen/ops/cat.h>
 
+#include "tests/support/temporary_folder.h"
+
 namespace flashblock::testing {
 
 at::Tensor KeepingSink::latents() const {
@@ -34,6 +36,7 @@ RecordedVideo::RecordedVideo(const std::string& name) : data(parity_data(name)),
   options.recipe = {.frames_per_block = config_.at("num_frame_per_block"),
                     .window_frames = config_.at("local_attn_size"),
                     .sink_frames = config_.at("sink_size"),
+                    .position_frames = config_.value("position_frames", Recipe{}.position_frames),
                     .timestep_shift = config_.at("timestep_shift"),
                     .steps = config_.at("denoising_step_list"),
                     .warp_steps = config_.at("warp_denoising_step"),
@@ -41,7 +44,8 @@ RecordedVideo::RecordedVideo(const std::string& name) : data(parity_data(name)),
   options.attention.mode = AttentionConfig::Mode::kExact;
   options.keep_pixels = true;
 
-  const Replay replay(test_data("parity/" + name + ".safetensors"));
+  const TemporaryFolder folder;
+  const Replay replay(whole_parity_file(name, folder.path()));
   inputs.prompts = replay.prompts();
   inputs.initial_latents = replay.initial_latents();
   inputs.noise = replay.noise_source(std::make_shared<SeededNoise>(0));
