@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -114,8 +115,13 @@ std::vector<ConfigLayer> ConfigOptions::layers() {
 
 std::string option_of(const Remedy& remedy) {
   const Setting* setting = find_setting(remedy.key);
-  const std::string option = setting ? option_name(*setting) : "";
-  const std::string flag_value = setting ? setting->option.value : "";
+  if (!setting) {
+    std::string option = "--" + remedy.key;
+    std::replace(option.begin(), option.end(), '_', '-');
+    return remedy.value.empty() ? option : option + " " + remedy.value;
+  }
+  const std::string option = option_name(*setting);
+  const std::string& flag_value = setting->option.value;
   if (option.empty() || (!flag_value.empty() && !remedy.value.empty() && remedy.value != flag_value)) {
     return "--set " + remedy.key + "=" + (remedy.value.empty() ? "..." : remedy.value);
   }

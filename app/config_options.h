@@ -41,7 +41,8 @@ class ConfigOptions {
 /// One setting given as YAML text. Throws: ConfigError.
 ConfigLayer yaml_layer(const std::string& option, const std::string& key, const std::string& value);
 
-/// The option that sets the remedy's key: `--overwrite`, `--dtype float32`, `--set recipe.window_frames=...`.
+/// The option that sets the remedy's key: `--overwrite`, `--dtype float32`, `--set recipe.window_frames=...`. What is no
+/// configuration key is an option of the command itself: `--token auto`.
 std::string option_of(const Remedy& remedy);
 
 /// The command that resumes this video, for a shell; with the secrets if they are not stored with the video.

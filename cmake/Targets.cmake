@@ -135,5 +135,7 @@ if(FLASHBLOCK_TESTS)
                              <gmock/gmock.h> <gtest/gtest.h>)
   if(FLASHBLOCK_PRECOMPILED_HEADERS)
     flashblock_optimize_less(flashblock_tests_precompiled)
+    set_target_properties(flashblock_tests_precompiled PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(flashblock_tests_precompiled PRIVATE -fPIE)  # as in the programs that use it
   endif()
 endif()

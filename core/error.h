@@ -61,7 +61,7 @@ using ConfigError = ErrorOf<ExitStatus::kConfig>;
 using WeightsError = ErrorOf<ExitStatus::kWeights>;
 /// Device or memory: no such GPU, out of memory, a failed kernel.
 using DeviceError = ErrorOf<ExitStatus::kDevice>;
-/// Media or disk: unreadable frames, a full disk, an unwritable folder, an encoder that fails.
+/// Media or disk: an unreadable image or video, a full disk, an unwritable folder, an encoder that fails.
 using MediaError = ErrorOf<ExitStatus::kMedia>;
 
 }  // namespace flashblock

@@ -14,6 +14,7 @@ namespace flashblock {
 namespace {
 
 constexpr size_t kShortestToken = 16;
+const Remedy kRandomToken{.action = "require a random token", .key = "token", .value = "auto"};
 
 bool is_loopback(const std::string& address) {
   in_addr v4{};
@@ -55,20 +56,21 @@ std::string resolve_token(const std::string& token, const std::string& token_fil
   if (token == "auto") return draw_token();
   if (!token_file.empty()) {
     std::ifstream stream(token_file);
-    if (!(stream >> result)) throw ConfigError("--token-file " + token_file + ": wanted a file that contains a token");
+    if (!(stream >> result)) throw ConfigError("cannot read a token from the file " + token_file);
   }
   if (const char* variable = std::getenv("FLASHBLOCK_TOKEN"); variable && result.empty()) result = variable;
   if (!result.empty() && result.size() < kShortestToken) {
-    throw ConfigError("the token is too easy to guess: wanted at least " + std::to_string(kShortestToken) +
-                      " characters, or --token auto for a random one");
+    throw ConfigError(
+        "the token is too easy to guess; wanted at least " + std::to_string(kShortestToken) + " characters",
+        {.remedies = {kRandomToken}});
   }
   return result;
 }
 
 void check_access(const std::string& address, const AccessOptions& access) {
   if (is_loopback(address) || !access.token.empty() || access.without_token) return;
-  throw ConfigError("the address " + address +
-                    " can be reached from other machines: add --token auto, or --no-token to admit everyone");
+  throw ConfigError("the address " + address + " can be reached from other machines",
+                    {.remedies = {kRandomToken, {.action = "admit everyone", .key = "no_token"}}});
 }
 
 }  // namespace flashblock

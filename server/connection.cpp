@@ -18,6 +18,8 @@
 #include <string_view>
 #include <utility>
 
+#include "server/request_head.h"
+
 namespace flashblock {
 namespace {
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,16 +9,9 @@
 #include "core/file_descriptor.h"
 #include "server/api_error.h"
 #include "server/http_message.h"
-#include "server/request_head.h"
+#include "server/request_limits.h"
 
 namespace flashblock {
-
-/// How long a client may take.
-struct ConnectionTimes {
-  std::chrono::milliseconds request{10'000};  ///< from a request's first byte to its last
-  std::chrono::milliseconds idle{15'000};     ///< between two requests
-  std::chrono::milliseconds write{15'000};    ///< without accepting a single byte of the response
-};
 
 /// Reads requests and writes responses; Boost.Beast parses and serializes them. Thread safety: one thread uses it; any
 /// thread may call shut_down.

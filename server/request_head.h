@@ -1,21 +1,13 @@
 // Checks of a request's target and headers that go beyond HTTP's grammar.
 #pragma once
 
-#include <cstddef>
 #include <optional>
 
 #include "server/api_error.h"
 #include "server/http_message.h"
+#include "server/request_limits.h"
 
 namespace flashblock {
-
-/// The largest request that is accepted.
-struct RequestLimits {
-  size_t head_bytes = 16 * 1024;  ///< request line and headers
-  size_t headers = 64;
-  size_t target_bytes = 512;  ///< path and query
-  size_t body_bytes = 64 * 1024;
-};
 
 /// Checks the head of a request whose grammar Boost.Beast has checked. Stricter than HTTP requires, so that no two
 /// programs on the way can read the same request differently: one Host, one Content-Length, no chunked or compressed

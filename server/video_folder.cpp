@@ -23,7 +23,7 @@ FileDescriptor lock_folder(const fs::path& folder) {
   FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!descriptor) throw MediaError("cannot open the folder " + folder.string() + ": " + std::strerror(errno));
   if (::flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0) {
-    throw ConfigError("--data " + folder.string() + ": another server uses this folder");
+    throw ConfigError("the folder " + folder.string() + " is in use by another server");
   }
   return descriptor;
 }
@@ -40,7 +40,7 @@ Video read_kept_video(const fs::path& folder) {
 VideoFolder::VideoFolder(fs::path folder) : folder_(fs::absolute(folder)) {
   std::error_code fault;
   fs::create_directories(folder_, fault);
-  if (fault) throw MediaError("--data " + folder_.string() + ": cannot create this folder: " + fault.message());
+  if (fault) throw MediaError("cannot create the folder " + folder_.string() + ": " + fault.message());
   lock_ = lock_folder(folder_);
 }
 

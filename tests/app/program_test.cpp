@@ -173,6 +173,8 @@ TEST(CommandLine, NamesTheOptionOfAKey) {
   EXPECT_EQ(option_of({.key = "timeline"}), "--prompt-at");
   EXPECT_EQ(option_of({.key = "output"}), "--output");
   EXPECT_EQ(option_of({.key = "recipe.window_frames"}), "--set recipe.window_frames=...");
+  EXPECT_EQ(option_of({.key = "no_token"}), "--no-token") << "an option of serve";
+  EXPECT_EQ(option_of({.key = "token", .value = "auto"}), "--token auto");
 }
 
 TEST(ResumeCommand, IsQuotedForAShell) {

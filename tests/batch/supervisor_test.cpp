@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "tests/batch/fake_workers.h"

@@ -211,7 +211,7 @@ TEST_F(Render, RecordHoldsThePromptAndReplayNeedsNone) {
   EXPECT_TENSORS_IDENTICAL(WeightStore::open(folder_ / "s.safetensors")->tensor("latents"), record->tensor("latents"));
 }
 
-TEST_F(Render, TokenIdsOfARecordAreEncodedAnew) {
+TEST_F(Render, TokenIdsOfARecordingAreEncodedAgain) {
   ASSERT_EQ(render("first", {"--record", folder_ / "r.safetensors"}).status, 0);
   const auto record = WeightStore::open(folder_ / "r.safetensors");
   std::vector<std::pair<std::string, at::Tensor>> inputs;

@@ -34,13 +34,13 @@ void flip_byte(const fs::path& file) {
 using Resume = UnfinishedVideo;
 
 /// Settings of a video, and the segment after which it is interrupted.
-struct Video {
+struct Interruption {
   const char* name;
   Words words;
   int64_t segments;
 };
 
-class ResumedVideo : public UnfinishedVideo, public ::testing::WithParamInterface<Video> {};
+class ResumedVideo : public UnfinishedVideo, public ::testing::WithParamInterface<Interruption> {};
 
 TEST_P(ResumedVideo, IsTheVideoOfOneRun) {
   write_png(folder_ / "start.png", formula_data("start", {3, 40, 60}, 0.5) + 0.5);
@@ -75,16 +75,17 @@ TEST_P(ResumedVideo, IsTheVideoOfOneRun) {
 INSTANTIATE_TEST_SUITE_P(
     All, ResumedVideo,
     ::testing::Values(
-        Video{"plain", {}, 3}, Video{"complete_but_for_joining", {}, 5},
-        Video{"prompts", {"--prompt-at", "1.4=a blue lake", "--prompt-at", "2.9=night"}, 4},
-        Video{"guidance", {"--set", "recipe.guidance_scale=3", "--prompt-at", "1.4=a blue lake"}, 4},
-        Video{"first_pass", {"--set", "attention.refresh=first_pass"}, 3},
-        Video{"image", {"--image", "FOLDER/start.png", "--set", "recipe.frames_per_block=1", "--set", "frames=21"}, 4},
-        Video{"video", {"--video", "FOLDER/earlier.mp4", "--set", "frames=33"}, 3},
-        Video{"replay", {"--replay", "FOLDER/input.safetensors"}, 2}),
+        Interruption{"plain", {}, 3}, Interruption{"complete_but_for_joining", {}, 5},
+        Interruption{"prompts", {"--prompt-at", "1.4=a blue lake", "--prompt-at", "2.9=night"}, 4},
+        Interruption{"guidance", {"--set", "recipe.guidance_scale=3", "--prompt-at", "1.4=a blue lake"}, 4},
+        Interruption{"first_pass", {"--set", "attention.refresh=first_pass"}, 3},
+        Interruption{
+            "image", {"--image", "FOLDER/start.png", "--set", "recipe.frames_per_block=1", "--set", "frames=21"}, 4},
+        Interruption{"video", {"--video", "FOLDER/earlier.mp4", "--set", "frames=33"}, 3},
+        Interruption{"replay", {"--replay", "FOLDER/input.safetensors"}, 2}),
     [](const auto& info) { return std::string(info.param.name); });
 
-TEST_F(Resume, TornAndMissingFilesAreMadeAgain) {
+TEST_F(Resume, TornAndMissingSegmentsAreRenderedAgain) {
   ASSERT_EQ(render("whole").status, 0);
   leave_unfinished("left", 5);
   const std::vector<std::function<void(const fs::path&)>> damages = {
@@ -162,7 +163,7 @@ TEST_F(Resume, PromptsThatAreNotToBeToldAreNotKept) {
   expect_same("video", "whole");
 }
 
-TEST_F(Resume, CompleteVideoIsLeftAloneAndNothingBeginsAnew) {
+TEST_F(Resume, CompleteVideoIsLeftAloneAndNothingStartsOver) {
   ASSERT_EQ(render("video", {"--resume"}).status, 0) << "nothing is there: the video begins";
   const std::string before = read_text(video("video"));
   const ProgramRun again = resume("video");

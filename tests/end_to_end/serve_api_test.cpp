@@ -32,10 +32,8 @@ class ServeApi : public SmallModel {
   ServeProcess server_{folder_ / "model", folder_ / "videos", ServeProcess::Rendering::kOff};
 };
 
-const Json kRequest = {{"prompt", "a red hill"}, {"seconds", 2}, {"seed", 7}};
-
 TEST_F(ServeApi, IsCompatibleWithOpenAIsVideos) {
-  const Json video = server_.post("/v1/videos", kRequest);
+  const Json video = server_.post("/v1/videos", testing::kShortVideo);
   const std::string id = video.at("id");
   EXPECT_TRUE(is_video_id(id));
   const Json wanted = {{"id", id},
@@ -73,7 +71,7 @@ TEST_F(ServeApi, IsCompatibleWithOpenAIsVideos) {
 TEST_F(ServeApi, ListsPageByPage) {
   std::vector<std::string> ids;
   for (int i = 0; i < 5; ++i) {
-    ids.push_back(server_.post("/v1/videos", kRequest).at("id"));
+    ids.push_back(server_.post("/v1/videos", testing::kShortVideo).at("id"));
     server_.ask(post_request("/v1/videos/" + ids.back() + "/cancel", ""));
   }
   for (const std::string order : {"asc", "desc"}) {
@@ -96,7 +94,7 @@ TEST_F(ServeApi, ListsPageByPage) {
 }
 
 TEST_F(ServeApi, SendsEventsAsTheyHappen) {
-  const std::string before = server_.post("/v1/videos", kRequest).at("id");
+  const std::string before = server_.post("/v1/videos", testing::kShortVideo).at("id");
   RawClient listener(server_.port());
   listener.send(get_request("/v1/events"));
   std::string received;
@@ -107,7 +105,7 @@ TEST_F(ServeApi, SendsEventsAsTheyHappen) {
   };
   until("Content-Type: text/event-stream");
   until("event: video\ndata: {\"id\":\"" + before + "\"");
-  const std::string id = server_.post("/v1/videos", kRequest).at("id");
+  const std::string id = server_.post("/v1/videos", testing::kShortVideo).at("id");
   until("event: video\ndata: {\"id\":\"" + id + "\"");
   server_.ask("DELETE /v1/videos/" + id + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
   until("event: deleted\ndata: {\"id\":\"" + id + "\"}\n\n");
@@ -122,7 +120,7 @@ TEST_F(ServeApi, SendsEventsAsTheyHappen) {
 }
 
 TEST_F(ServeApi, CanBeMonitored) {
-  server_.post("/v1/videos", kRequest);
+  server_.post("/v1/videos", testing::kShortVideo);
   EXPECT_EQ(server_.get("/healthz"), Json({{"status", "ok"}}));
   const std::string answer = server_.ask(get_request("/metrics"));
   EXPECT_THAT(answer, HasSubstr("Content-Type: text/plain; version=0.0.4"));
@@ -172,7 +170,7 @@ TEST_F(ServeApi, DescriptionMatchesEveryRoute) {
 }
 
 TEST_F(ServeApi, ServesNoFilesButItsVideos) {
-  const std::string id = server_.post("/v1/videos", kRequest).at("id");
+  const std::string id = server_.post("/v1/videos", testing::kShortVideo).at("id");
   const std::vector<std::string> targets = {"/../../../../etc/passwd",
                                             "/%2e%2e/%2e%2e/etc/passwd",
                                             "/v1/videos/../" + id + "/video.json",
@@ -208,9 +206,9 @@ TEST_F(ServeApi, PageAllowsOnlyItsOwnScript) {
 }
 
 TEST_F(ServeApi, QueueHasALimit) {
-  const std::string first = server_.post("/v1/videos", kRequest).at("id");
-  EXPECT_EQ(server_.post("/v1/videos", kRequest).at("queue_position"), 2);
-  EXPECT_EQ(status_of(server_.ask(post_request("/v1/videos", kRequest.dump()))), 429);
+  const std::string first = server_.post("/v1/videos", testing::kShortVideo).at("id");
+  EXPECT_EQ(server_.post("/v1/videos", testing::kShortVideo).at("queue_position"), 2);
+  EXPECT_EQ(status_of(server_.ask(post_request("/v1/videos", testing::kShortVideo.dump()))), 429);
   EXPECT_EQ(status_of(server_.ask(post_request("/v1/videos/" + first + "/prompt", R"({"prompt":"night"})"))), 409);
   EXPECT_EQ(status_of(server_.ask(get_request("/v1/videos/" + first + "/content"))), 409);
   server_.ask(post_request("/v1/videos/" + first + "/cancel", ""));

@@ -15,6 +15,9 @@
 
 namespace flashblock::testing {
 
+/// A request for a short video.
+inline const nlohmann::json kShortVideo = {{"prompt", "a red hill"}, {"seconds", 2}, {"seed", 7}};
+
 /// `flashblock serve` in this process, on a folder of videos, with or without rendering.
 class ServeProcess {
  public:

@@ -42,11 +42,9 @@ class Serve : public ::testing::Test {
 
 TemporaryFolder* Serve::shared_ = nullptr;
 
-const Json kRequest = {{"prompt", "a red hill"}, {"seconds", 2}, {"seed", 7}};
-
 TEST_F(Serve, RendersStreamsAndStoresAVideo) {
   const auto server = start("videos");
-  const Json ordered = server->post("/v1/videos", kRequest);
+  const Json ordered = server->post("/v1/videos", testing::kShortVideo);
   const std::string id = ordered.at("id");
   EXPECT_EQ(ordered.at("frames"), 32);
   server->wait_for(id, [](const Video& video) { return video.progress.live; });
@@ -91,7 +89,7 @@ TEST_F(Serve, ResumesAfterARestart) {
   {
     const auto server = start("videos");
     id = server->post("/v1/videos", order).at("id");
-    server->post("/v1/videos", kRequest);  // waits
+    server->post("/v1/videos", testing::kShortVideo);  // waits
     server->wait_for(id, [](const Video& video) { return video.progress.block >= 2 || is_final(video.status); });
   }
   const Json stored = read_json(folder_ / "videos" / id / "video.json");
@@ -136,7 +134,7 @@ TEST_F(Serve, FailedVideoNamesNoFileOfTheServer) {
   write_prompted_model(folder_ / "model");
   ServeProcess server(folder_ / "model", folder_ / "videos", ServeProcess::Rendering::kOn);
   std::filesystem::remove(folder_ / "model" / "umt5.safetensors");
-  const std::string id = server.post("/v1/videos", kRequest).at("id");
+  const std::string id = server.post("/v1/videos", testing::kShortVideo).at("id");
   ASSERT_EQ(server.wait_for_end(id).status, VideoStatus::kFailed);
   const Json error = server.get("/v1/videos/" + id).at("error");
   EXPECT_EQ(error.at("code"), "model_error");
