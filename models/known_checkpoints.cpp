@@ -5,7 +5,7 @@
 namespace flashblock {
 namespace {
 
-constexpr int64_t kDimOf1B = 1536, kDimOf14B = 5120;
+constexpr int64_t kDimOf1B = 1536, kDimOf5B = 3072, kDimOf14B = 5120;
 
 // The first match counts. Source: the repositories named in configs/models.
 constexpr PresetOfFile kPresets[] = {
@@ -30,6 +30,9 @@ constexpr PresetOfFile kPresets[] = {
     {"sfwan2_1_t2v_1_3b_diffusers/transformer", "fastvideo-self-forcing-1.3b", kDimOf1B},
     {"/wan2_1_t2v_1_3b/diffusion_pytorch_model", "wan2.1-t2v-1.3b", kDimOf1B},
     {"/wan2_1_t2v_14b/diffusion_pytorch_model", "wan2.1-t2v-14b", kDimOf14B},
+    {"/wan2_2_ti2v_5b/diffusion_pytorch_model", "wan2.2-ti2v-5b", kDimOf5B},
+    {"longlive_2_0_5b/model_bf16", "longlive-2-5b", kDimOf5B},
+    {"longlive_2_5b/model_bf16", "longlive-2-5b", kDimOf5B},
 };
 
 struct KnownIssue {
@@ -52,7 +55,6 @@ constexpr KnownIssue kKnownIssues[] = {
     {"rewardforcing", "Reward-Forcing blends evicted frames into its sink, which is not supported."},
     {"reward_forcing", "Reward-Forcing blends evicted frames into its sink, which is not supported."},
     {"memflow", "MemFlow retrieves frames from a memory bank before each block, which is not supported."},
-    {"longlive_2", "LongLive 2 is based on Wan2.2 and its VAE, which are not supported."},
 };
 
 // /FOLDER/FOLDER/FILE of the path, normalized for matching.

@@ -94,14 +94,13 @@ at::Tensor Upsampler::double_frame_rate(const at::Tensor& frames, FeatureCache& 
 at::Tensor Upsampler::forward(const at::Tensor& frames, FeatureCache& cache) const {
   if (!time_) return spatial_.forward(frames);
   if (cache.contains(time_->slot())) return spatial_.forward(double_frame_rate(frames, cache));
-  pass_start(frames, cache);
+  pass_start(frames.sizes().slice(1), frames.options(), cache);
   const at::Tensor later = double_frame_rate(frames.narrow(0, 1, frames.size(0) - 1), cache);
   return spatial_.forward(at::cat({frames.narrow(0, 0, 1), later}));
 }
 
-void Upsampler::pass_start(const at::Tensor& frames, FeatureCache& cache) const {
-  if (!time_ || cache.contains(time_->slot())) return;
-  time_->start_history(frames.sizes().slice(1), frames.options(), cache);
+void Upsampler::pass_start(at::IntArrayRef frame_sizes, const at::TensorOptions& options, FeatureCache& cache) const {
+  if (starts(cache)) time_->start_history(frame_sizes, options, cache);
 }
 
 Downsampler::Downsampler(const std::string& name, const ResampleWeights& weights, at::ScalarType dtype)

@@ -69,7 +69,8 @@ TEST_P(ReplayedLatents, AreTheRecordedOnes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Recordings, ReplayedLatents,
-                         ::testing::Values("sgf_chunkwise", "sgf_framewise_i2v", "sgf_opsdv_relative_sink"),
+                         ::testing::Values("sgf_chunkwise", "sgf_framewise_i2v", "sgf_opsdv_relative_sink",
+                                           "longlive2_rollout"),
                          [](const auto& info) { return std::string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(Videos, Replay,

@@ -58,8 +58,21 @@ TEST_P(LatentParity, LatentsAreThoseOfThePublishedLoop) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Videos, LatentParity,
-                         ::testing::Values("sgf_chunkwise", "sgf_framewise_i2v", "sgf_opsdv_relative_sink"),
+                         ::testing::Values("sgf_chunkwise", "sgf_framewise_i2v", "sgf_opsdv_relative_sink",
+                                           "longlive2_rollout"),
                          [](const auto& info) { return std::string(info.param); });
+
+// Wan2.2's geometry, its decoder and UniPC in every block, resumed bit for bit.
+TEST(LongLive2, ResumesBitForBit) {
+  RecordedVideo video("longlive2_rollout");
+  video.plan.blocks = 3;
+  KeepingSink whole, rest;
+  video.render(whole);
+  video.render(rest, video.inputs, {}, {.latents = {whole.blocks[0].latents.clone()}});
+  ASSERT_EQ(rest.blocks.size(), 2U);
+  EXPECT_TENSORS_IDENTICAL(rest.blocks[1].latents, whole.blocks[2].latents);
+  EXPECT_TENSORS_IDENTICAL(rest.blocks[1].rgb, whole.blocks[2].rgb);
+}
 
 // The recordings can tell a sink that moves from one that does not.
 TEST(LatentParityOfASinkThatStays, Fails) {

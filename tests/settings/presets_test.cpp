@@ -25,14 +25,14 @@ TEST(Presets, AllAreReadAndNamedAfterTheirFiles) {
       EXPECT_EQ(model.name, file.path().stem());
       EXPECT_TRUE(model.has_sources);
       EXPECT_FALSE(model.text_encoder.path.empty() || model.tokenizer.empty() || model.vae.path.empty());
-      EXPECT_EQ(model.defaults.width, 832);
+      EXPECT_EQ(model.defaults.width, model.name.ends_with("-5b") ? 1280 : 832);
     } catch (const ConfigError& error) {
       EXPECT_THAT(error.what(), HasSubstr("this model cannot be rendered: "));
       refused.insert(file.path().stem());
     }
   }
-  EXPECT_EQ(refused, (std::set<std::string>{"causal-forcing-longvideo", "longlive-2-5b", "memflow", "reward-forcing",
-                                            "rolling-forcing", "wan2.2-a14b"}));
+  EXPECT_EQ(refused, (std::set<std::string>{"causal-forcing-longvideo", "memflow", "reward-forcing", "rolling-forcing",
+                                            "wan2.2-a14b"}));
 }
 
 TEST(Presets, ThoseThatInfoNamesExist) {
@@ -61,6 +61,10 @@ TEST(Presets, HaveThePublishedRecipes) {
   EXPECT_FALSE(recipe("causvid").warp_steps);
   EXPECT_EQ(recipe("causvid").timestep_shift, 8);
   EXPECT_EQ(recipe("wan2.1-t2v-14b").unipc_steps, 50);
+  EXPECT_EQ(recipe("wan2.2-ti2v-5b").frames_per_block, 31);
+  EXPECT_EQ(recipe("longlive-2-5b").unipc_steps, 4);
+  EXPECT_EQ(recipe("longlive-2-5b").window_frames, 32);
+  EXPECT_FALSE(recipe("longlive-2-5b").kv_recache);
 }
 
 }  // namespace

@@ -36,6 +36,10 @@ std::shared_ptr<const WeightStore> formula_store(const std::vector<NamedShape>& 
   return WeightStore::from_tensors({tensors.begin(), tensors.end()}, "formula weights");
 }
 
+std::vector<NamedShape> recorded_vae_shapes(const nlohmann::json& vae) {
+  return vae.contains("decoder_dim") ? wan22_vae_shapes(vae["dim"], vae["decoder_dim"]) : vae_shapes(vae["dim"]);
+}
+
 std::shared_ptr<const WeightStore> parity_data(const std::string& name) {
   const auto stored = WeightStore::open(parity_file(name));
   if (!has_formula(*stored)) return stored;
