@@ -150,7 +150,7 @@ int run_bench(const BenchRequest& request) {
   const at::ScalarType dtype = resolve_dtype(config.dtype, device);
   Profile profile;
   LoadedModel model(config.model, device, dtype, profile, model_of(request, config, device, dtype));
-  const RenderSetup setup = set_up_render(config, model.transformer_config());
+  const RenderSetup setup = set_up_render(config, model.sizes());
   const ScratchFolder scratch;
   const BenchmarkOptions options{.windows = windows,
                                  .rounds = request.rounds,

@@ -76,8 +76,7 @@ int run_serve(const ServeRequest& request) {
   check_model_files(config.model,
                     {ModelPart::kTransformer, ModelPart::kVae, ModelPart::kTokenizer, ModelPart::kTextEncoder});
   Renderer renderer;
-  const RequestPlanner planner(request.layers, renderer.model(config).transformer_config(),
-                               {.seconds = request.most_seconds});
+  const RequestPlanner planner(request.layers, renderer.model(config).sizes(), {.seconds = request.most_seconds});
   const auto folder = std::make_shared<const VideoFolder>(request.data);
   VideoCatalog catalog(folder, request.most_queued);
   for (const std::string& warning : catalog.warnings()) std::cerr << "flashblock: warning: " << warning << std::endl;

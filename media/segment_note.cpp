@@ -48,7 +48,8 @@ std::string note_bytes(const SegmentNote& note, int64_t first_frame, int64_t fra
 
 std::optional<ReadNote> read_note(const std::filesystem::path& note, const std::filesystem::path& segment) try {
   ContainerContents contents = read_safetensors(MappedFile::open(note));
-  ReadNote result{.note = {.tensors = std::move(contents.tensors), .texts = std::move(contents.metadata)}};
+  ReadNote result{.note = {.texts = std::move(contents.metadata)}};
+  for (auto& [name, tensor] : contents.tensors) result.note.tensors.emplace(name, std::move(tensor.data));
   auto& texts = result.note.texts;
   const std::string own = take(texts, kOwnChecksum);
   if (sha256(serialize(result.note)) != own) return std::nullopt;

@@ -12,6 +12,7 @@
 #include "models/model_config.h"
 #include "weights/checkpoint_files.h"
 #include "weights/quantized_names.h"
+#include "weights/vae_layout.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
@@ -39,6 +40,8 @@ CheckpointKind kind_of(const WeightStore& weights) {
     return CheckpointKind::kTextEncoder;
   if (weights.contains("decoder.middle.0.residual.0.gamma")) return CheckpointKind::kWanVae;
   if (weights.contains("decoder.1.weight") && weights.contains("decoder.3.conv.0.weight"))
+    return CheckpointKind::kTinyVae;
+  if (weights.contains("decoder.0.weight") && weights.contains("decoder.1.conv.0.weight"))
     return CheckpointKind::kTinyVae;
   return CheckpointKind::kUnknown;
 }
@@ -125,6 +128,20 @@ Geometry transformer_geometry(const WeightStore& weights) {
   }
 }
 
+// `width` and `encoder` are those of its network.
+Geometry vae_geometry(const WeightStore& weights, int64_t width, bool encoder) {
+  Geometry geometry = {{"width", width}};
+  try {
+    const VaeLayout layout = read_vae_layout(weights);
+    geometry.emplace_back("latent_channels", layout.latent_channels);
+    geometry.emplace_back("pixel_stride", layout.pixel_stride());
+    geometry.emplace_back("upscale", layout.upscale);
+  } catch (const Error&) {  // an incomplete or unknown VAE; its missing tensors are listed
+  }
+  geometry.emplace_back("encoder", encoder ? 1 : 0);
+  return geometry;
+}
+
 Geometry lora_geometry(const WeightStore& weights) {
   int64_t rank = 0, targets = 0;
   for (const std::string& name : weights.names()) {
@@ -147,13 +164,10 @@ Geometry geometry_of(const WeightStore& weights, CheckpointKind kind) {
               {"layers", layer_count(layers_by_tensor(weights))},
               {"ffn_dim", size_of(weights, "blocks.0.ffn.fc1.weight", 0)}};
     case CheckpointKind::kWanVae:
-      return {{"width", size_of(weights, "decoder.head.0.gamma", 0)},
-              {"latent_channels", size_of(weights, "conv2.weight", 0)},
-              {"encoder", weights.contains("encoder.conv1.weight") ? 1 : 0}};
+      return vae_geometry(weights, size_of(weights, "decoder.head.0.gamma", 0),
+                          weights.contains("encoder.conv1.weight"));
     case CheckpointKind::kTinyVae:
-      return {{"width", size_of(weights, "decoder.22.weight", 1)},
-              {"latent_channels", size_of(weights, "decoder.1.weight", 1)},
-              {"encoder", weights.contains("encoder.0.weight") ? 1 : 0}};
+      return vae_geometry(weights, size_of(weights, "decoder.22.weight", 1), weights.contains("encoder.0.weight"));
     case CheckpointKind::kLora:
       return lora_geometry(weights);
     case CheckpointKind::kUnknown:
@@ -173,7 +187,9 @@ int64_t value_of(const Geometry& geometry, const std::string& wanted) {
 constexpr int64_t kTrainedFrames = 21;
 constexpr int64_t kBytesOfBfloat16 = 2;
 
-TransformerMemory transformer_memory(const WeightSetInfo& set, const VideoGeometry& geometry) {
+TransformerMemory transformer_memory(const WeightSetInfo& set, VideoGeometry geometry) {
+  geometry.strides = published_strides(value_of(set.geometry, "in_channels"));
+  geometry.validate();
   const int64_t keys_and_values = 2 * value_of(set.geometry, "layers") * value_of(set.geometry, "dim");
   return {.geometry = geometry,
           .window_frames = kTrainedFrames,
@@ -183,13 +199,13 @@ TransformerMemory transformer_memory(const WeightSetInfo& set, const VideoGeomet
 
 WeightSetInfo describe_set(const TensorSet& set, const CheckpointContents& contents, const fs::path& path,
                            const InspectOptions& options) {
-  const auto weights = WeightStore::from_tensors(set.tensors, path, contents.metadata);
+  const auto weights = WeightStore::from_stored(set.tensors, path, contents.metadata);
   WeightSetInfo info{set.name, kind_of(*weights)};
   std::set<std::string> dtypes;
   for (const auto& [name, tensor] : set.tensors) {
     ++info.tensors;
     info.parameters += tensor.numel();
-    dtypes.insert(dtype_name(tensor.scalar_type()));
+    dtypes.insert(tensor.packing.empty() ? dtype_name(tensor.dtype) : tensor.packing);
   }
   for (const std::string& dtype : dtypes) info.dtypes += (info.dtypes.empty() ? "" : ", ") + dtype;
   info.geometry = geometry_of(*weights, info.kind);
@@ -250,7 +266,7 @@ CheckpointInfo inspect_checkpoint(const fs::path& path, const InspectOptions& op
 bool is_index(const fs::path& path) { return path.extension() == ".json" && path.stem().extension() == ".index"; }
 
 bool is_weights_file(const fs::path& path) {
-  for (const char* ending : {".safetensors", ".pt", ".pth", ".bin"})
+  for (const char* ending : {".safetensors", ".pt", ".pth", ".bin", ".gguf"})
     if (path.extension() == ending) return true;
   return is_index(path);
 }
@@ -291,7 +307,7 @@ std::vector<std::string> missing_parts(const fs::path& folder, const std::vector
     missing.push_back("the text encoder (models_t5_umt5-xxl-enc-bf16.pth)");
   if (!has_tokenizer(folder)) missing.push_back("the tokenizer (google/umt5-xxl/spiece.model)");
   if (!kinds.count(CheckpointKind::kWanVae) && !kinds.count(CheckpointKind::kTinyVae))
-    missing.push_back("the VAE (Wan2.1_VAE.pth or taew2_1.pth)");
+    missing.push_back("the VAE (such as Wan2.1_VAE.pth or taew2_1.pth)");
   return missing;
 }
 

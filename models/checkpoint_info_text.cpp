@@ -34,9 +34,12 @@ const char* name_of(NameLayout layout) {
   switch (layout) {
     case NameLayout::kTransformer:
     case NameLayout::kVae:
+    case NameLayout::kResidualVae:
       return "diffusers";
     case NameLayout::kTextEncoder:
       return "transformers";
+    case NameLayout::kLlamaText:
+      return "llama.cpp";
     case NameLayout::kPublished:
       break;
   }

@@ -5,10 +5,11 @@
 namespace flashblock {
 namespace {
 
-constexpr int64_t kDimOf1B = 1536, kDimOf14B = 5120;
+constexpr int64_t kDimOf1B = 1536, kDimOf5B = 3072, kDimOf14B = 5120;
 
 // The first match counts. Source: the repositories named in configs/models.
 constexpr PresetOfFile kPresets[] = {
+    {"self_forcing_dmd_ema_as_generator", "opsdv-self-forcing", kDimOf1B},
     {"self_forcing_dmd", "self-forcing-dmd", kDimOf1B},
     {"self_forcing_sid", "self-forcing-sid", kDimOf1B},
     {"framewise_2step", "causal-forcing-framewise-2step", kDimOf1B},
@@ -16,6 +17,10 @@ constexpr PresetOfFile kPresets[] = {
     {"framewise/causal_forcing", "causal-forcing-framewise", kDimOf1B},
     {"causal_forcing_framewise", "causal-forcing-framewise", kDimOf1B},
     {"chunkwise/causal_forcing", "causal-forcing-chunkwise", kDimOf1B},
+    {"chunkwise/ar/model", "sgf-chunkwise", kDimOf1B},
+    {"framewise/ar/model", "sgf-framewise", kDimOf1B},
+    {"opsdv_longlive/longlive_base", "opsdv-longlive", kDimOf1B},
+    {"opsd_v/longlive_base", "opsdv-longlive", kDimOf1B},
     {"longlive_base", "longlive-1.3b", kDimOf1B},
     {"longlive_1_3b", "longlive-1.3b", kDimOf1B},
     {"autoregressive_checkpoint_warp_4step_cfg2/", "causvid-4step", kDimOf1B},
@@ -25,6 +30,9 @@ constexpr PresetOfFile kPresets[] = {
     {"sfwan2_1_t2v_1_3b_diffusers/transformer", "fastvideo-self-forcing-1.3b", kDimOf1B},
     {"/wan2_1_t2v_1_3b/diffusion_pytorch_model", "wan2.1-t2v-1.3b", kDimOf1B},
     {"/wan2_1_t2v_14b/diffusion_pytorch_model", "wan2.1-t2v-14b", kDimOf14B},
+    {"/wan2_2_ti2v_5b/diffusion_pytorch_model", "wan2.2-ti2v-5b", kDimOf5B},
+    {"longlive_2_0_5b/model_bf16", "longlive-2-5b", kDimOf5B},
+    {"longlive_2_5b/model_bf16", "longlive-2-5b", kDimOf5B},
 };
 
 struct KnownIssue {
@@ -47,7 +55,6 @@ constexpr KnownIssue kKnownIssues[] = {
     {"rewardforcing", "Reward-Forcing blends evicted frames into its sink, which is not supported."},
     {"reward_forcing", "Reward-Forcing blends evicted frames into its sink, which is not supported."},
     {"memflow", "MemFlow retrieves frames from a memory bank before each block, which is not supported."},
-    {"longlive_2", "LongLive 2 is based on Wan2.2 and its VAE, which are not supported."},
 };
 
 // /FOLDER/FOLDER/FILE of the path, normalized for matching.

@@ -185,7 +185,7 @@ TextEncoder::Work TextEncoder::begin(const TokenBatch& tokens) const {
   check_tokens(tokens);
   const int64_t batch = tokens.ids.size(0), length = used_length(tokens.mask);
   const at::Tensor ids = tokens.ids.narrow(1, 0, length).reshape(-1);
-  const at::Tensor rows = weights_->tensor("token_embedding.weight").index_select(0, ids);
+  const at::Tensor rows = weights_->rows("token_embedding.weight", ids);
   return {.x = rows.to(device_, dtype_).view({batch, length, config_.dim}),
           .buckets = distance_buckets(length, device_),
           .padding = tokens.mask.narrow(1, 0, length).eq(0).to(device_)};

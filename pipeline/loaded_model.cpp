@@ -3,6 +3,8 @@
 #include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 
+#include <string>
+
 #include "core/error.h"
 #include "models/lora.h"
 #include "models/text_encoder.h"
@@ -10,6 +12,7 @@
 #include "pipeline/embedding_cache.h"
 #include "pipeline/render_line.h"
 #include "vae/latent_encoder.h"
+#include "weights/vae_layout.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
@@ -39,6 +42,20 @@ LoadedModel::LoadedModel(ModelDescription description, at::Device device, at::Sc
       profile_(profile),
       options_(std::move(options)),
       transformer_config_(read_transformer_config(*open_transformer(), description_.transformer_config)) {}
+
+ModelSizes LoadedModel::sizes() const {
+  const auto vae = open_vae();
+  const VaeLayout layout = read_vae_layout(*vae);
+  if (layout.latent_channels != transformer_config_.out_channels) {
+    throw WeightsError(vae->path().string() + ": a VAE of " + std::to_string(layout.latent_channels) +
+                       " latent channels does not fit the transformer, which has " +
+                       std::to_string(transformer_config_.out_channels) +
+                       "; take the VAE that the model was trained with");
+  }
+  const int64_t stride = layout.pixel_stride();
+  return {.transformer = transformer_config_,
+          .strides = {.height = stride, .width = stride, .upscale = layout.upscale}};
+}
 
 std::shared_ptr<const WeightStore> LoadedModel::open_transformer() const {
   std::vector<LoraAdapter> adapters;

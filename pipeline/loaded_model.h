@@ -36,6 +36,12 @@ struct ModelOptions {
   ModelWeights weights;
 };
 
+/// What a video's sizes follow from.
+struct ModelSizes {
+  TransformerConfig transformer;
+  VaeStrides strides;
+};
+
 /// One model on one device. The text encoder and the VAE encoder are in memory only while they work; the transformer,
 /// the decoder and the render line stay, for any number of videos.
 /// Thread safety: tokenize() and encode() may be called from any thread at any time; the other members from one thread.
@@ -49,6 +55,8 @@ class LoadedModel {
   const ModelDescription& description() const { return description_; }
   /// Sizes of the transformer, from its config.json and its tensors' shapes.
   const TransformerConfig& transformer_config() const { return transformer_config_; }
+  /// With the strides of the VAE, read from its file. Throws: WeightsError, also if the two do not belong together.
+  ModelSizes sizes() const;
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return dtype_; }
   const ModelOptions& options() const { return options_; }
@@ -65,7 +73,8 @@ class LoadedModel {
   void encode(const std::vector<EncodedPrompt*>& prompts) const;
 
   /// Latents of the frames that a video starts with.
-  /// Shape: `pixels` [T, 3, H, W] in [0, 1], T = 1 + 4 k; returns [1, 1 + k, C, H / 8, W / 8].
+  /// Shape: `pixels` [T, 3, H, W] in [0, 1], T = 1 + 4 k; returns [1, 1 + k, C, H / s, W / s], s the
+  /// encoder's pixel stride.
   at::Tensor encode_start(const at::Tensor& pixels) const;
 
   std::shared_ptr<const VideoTransformer> transformer();

@@ -33,7 +33,7 @@ TransformerBytes transformer_bytes(const WeightStore& store, at::ScalarType dtyp
   TransformerBytes bytes;
   const auto size = static_cast<int64_t>(c10::elementSize(dtype));
   for (const std::string& name : store.names()) {
-    const int64_t tensor = store.tensor(name).numel() * size;
+    const int64_t tensor = store.numel(name) * size;
     if (!name.starts_with("blocks.") || name.ends_with(".modulation")) bytes.ends += tensor;
     if (name.starts_with("blocks.0.") && !name.ends_with(".modulation")) bytes.layer += tensor;
     bytes.largest_tensor = std::max(bytes.largest_tensor, tensor);
@@ -53,8 +53,10 @@ int64_t text_encoder_bytes(const LoadedModel& model) {
   const auto store = model.open_text_encoder();
   const TextEncoderConfig config = TextEncoderConfig::from_weights(*store);
   const int64_t layer = 4 * config.attention_dim * config.dim + 3 * config.ffn_dim * config.dim;
-  const at::Tensor largest = store->tensor("blocks.0.ffn.fc1.weight");
-  const int64_t from_file = largest.scalar_type() == model.dtype() ? 0 : static_cast<int64_t>(largest.nbytes());
+  const char* largest = "blocks.0.ffn.fc1.weight";
+  const at::ScalarType stored = store->dtype(largest);
+  const int64_t from_file =
+      stored == model.dtype() ? 0 : store->numel(largest) * static_cast<int64_t>(c10::elementSize(stored));
   return layer * static_cast<int64_t>(c10::elementSize(model.dtype())) + from_file;
 }
 

@@ -41,7 +41,7 @@ std::shared_ptr<const WeightStore> synthetic_weights(const WeightStore& store, c
 int64_t count_weights(const WeightStore& store, const std::string& prefix) {
   int64_t count = 0;
   for (const std::string& name : store.names()) {
-    if (name.starts_with(prefix)) count += store.tensor(name).numel();
+    if (name.starts_with(prefix)) count += store.numel(name);
   }
   return count;
 }

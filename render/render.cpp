@@ -79,7 +79,7 @@ CheckedVideo Renderer::check(const RenderConfig& config) {
   const std::vector<ModelPart> parts = needed_parts(config);
   check_model_files(config.model, parts);
   const LoadedModel& model = find_model(config).model;
-  CheckedVideo video{.setup = set_up_render(config, model.transformer_config()),
+  CheckedVideo video{.setup = set_up_render(config, model.sizes()),
                      .model_key = model_key(config),
                      .device = model.device(),
                      .dtype = model.dtype()};

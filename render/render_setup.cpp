@@ -32,7 +32,7 @@ int64_t whole_blocks(const Recipe& recipe, int64_t frames) {
   return after_lead < 0 ? 0 : after_lead / recipe.frames_per_block * recipe.frames_per_block + lead_frames(recipe);
 }
 
-at::Tensor start_from_image(const RenderConfig& config) {
+at::Tensor start_from_image(const RenderConfig& config, const VideoGeometry& geometry) {
   const Recipe& recipe = config.model.recipe;
   if (whole_blocks(recipe, 1) != 1) {
     throw ConfigError("image " + config.image.string() + ": an image is one latent frame, and this model denoises " +
@@ -41,7 +41,7 @@ at::Tensor start_from_image(const RenderConfig& config) {
                           "recipe.independent_first_frame true",
                       {.key = "image", .remedies = {{"start from a video", "video", ""}}});
   }
-  return read_image(config.image, config.width, config.height).unsqueeze(0);
+  return read_image(config.image, geometry.encoded_width(), geometry.encoded_height()).unsqueeze(0);
 }
 
 /// Frames at the end of the video that the model can see, as whole frame blocks.
@@ -68,7 +68,7 @@ at::Tensor start_from_video(const RenderConfig& config, const VideoGeometry& geo
                       {.key = "video"});
   }
   const int64_t used = geometry.frames_of(frames);
-  return fill_size(clip.narrow(0, clip_frames - used, used), config.width, config.height);
+  return fill_size(clip.narrow(0, clip_frames - used, used), geometry.encoded_width(), geometry.encoded_height());
 }
 
 void read_start(RenderSetup& setup) {
@@ -79,7 +79,7 @@ void read_start(RenderSetup& setup) {
         "a video starts from an image, a video or the initial_latent of a replayed recording, not from two",
         {.key = config.image.empty() ? "video" : "image"});
   }
-  if (!config.image.empty()) setup.start_pixels = start_from_image(config);
+  if (!config.image.empty()) setup.start_pixels = start_from_image(config, setup.geometry);
   if (!config.video.empty()) setup.start_pixels = start_from_video(config, setup.geometry);
 }
 
@@ -155,13 +155,14 @@ void check_attention(const AttentionConfig& attention, const Recipe& recipe, con
       attention, {.layers = transformer.layers, .heads = transformer.heads, .steps = recipe.denoising_passes()});
 }
 
-RenderSetup set_up_render(const RenderConfig& config, const TransformerConfig& transformer) {
-  RenderSetup setup{.config = config};
+RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model) {
+  RenderSetup setup{.config = config, .geometry = {.strides = model.strides, .patch = model.transformer.patch}};
   if (!config.replay.empty()) setup.replay.emplace(config.replay);
   if (setup.replay && setup.replay->noise().defined()) take_size_from_noise(setup);
-  setup.geometry = {.width = setup.config.width, .height = setup.config.height, .patch = transformer.patch};
+  setup.geometry.width = setup.config.width;
+  setup.geometry.height = setup.config.height;
   setup.geometry.validate();
-  check_attention(setup.config.attention, setup.config.model.recipe, transformer);
+  check_attention(setup.config.attention, setup.config.model.recipe, model.transformer);
   read_start(setup);
   plan_video(setup);
   place_prompts(setup);

@@ -24,14 +24,15 @@ struct RenderSetup {
   VideoGeometry geometry;
   VideoPlan plan;
   std::optional<Replay> replay;
-  at::Tensor start_pixels;  ///< [T, 3, H, W] in [0, 1], T = 1 + 4 k; undefined: no image or video to start from
+  at::Tensor start_pixels;  ///< [T, 3, H, W] in [0, 1] at the size to encode, T = 1 + 4 k; undefined: no image or video
+                            ///< to start from
   std::vector<int64_t> change_blocks;  ///< the frame block at which each entry of config.timeline takes effect
 };
 
 /// Reads the recording, image or video that this video starts from, and checks all that can be checked without weights.
 /// Sorts the timeline.
 /// Throws: ConfigError for what cannot be rendered; MediaError for an image or video that cannot be read.
-RenderSetup set_up_render(const RenderConfig& config, const TransformerConfig& transformer);
+RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model);
 
 /// Throws: ConfigError for settings of attention that contradict each other, or a gate for another model or schedule.
 void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer);

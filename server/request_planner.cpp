@@ -79,9 +79,8 @@ ApiError public_error(const ConfigError& error) {
 
 }  // namespace
 
-RequestPlanner::RequestPlanner(std::vector<ConfigLayer> layers, const TransformerConfig& transformer,
-                               const VideoLimits& limits)
-    : layers_(std::move(layers)), transformer_(transformer), limits_(limits), defaults_(resolve_config(layers_)) {}
+RequestPlanner::RequestPlanner(std::vector<ConfigLayer> layers, const ModelSizes& model, const VideoLimits& limits)
+    : layers_(std::move(layers)), model_(model), limits_(limits), defaults_(resolve_config(layers_)) {}
 
 Video RequestPlanner::plan(const RequestJson& document) const {
   if (!document.is_object()) throw ApiError({400, "invalid_json", "wanted a JSON object"});
@@ -103,7 +102,7 @@ Video RequestPlanner::plan(const RequestJson& document) const {
   video.frames = frames(given("seconds") ? document.at("seconds") : RequestJson());
   video.seed = given("seed") ? seed_of(document.at("seed")) : resolve_config(layers_).seed.value();
   try {
-    video.timeline = planned_timeline(set_up_render(config(video), transformer_));
+    video.timeline = planned_timeline(set_up_render(config(video), model_));
   } catch (const ConfigError& error) {
     throw public_error(error);
   }

@@ -31,7 +31,7 @@ std::vector<VideoPrompt> planned_timeline(const RenderSetup& setup);
 class RequestPlanner {
  public:
   /// `layers`: the server's own settings. Throws: ConfigError, WeightsError.
-  RequestPlanner(std::vector<ConfigLayer> layers, const TransformerConfig& transformer, const VideoLimits& limits);
+  RequestPlanner(std::vector<ConfigLayer> layers, const ModelSizes& model, const VideoLimits& limits);
 
   /// The server's own settings, with a placeholder for the prompt.
   const RenderConfig& defaults() const { return defaults_; }
@@ -48,7 +48,7 @@ class RequestPlanner {
   int64_t frames(const nlohmann::json& seconds_or_null) const;
 
   std::vector<ConfigLayer> layers_;
-  TransformerConfig transformer_;
+  ModelSizes model_;
   VideoLimits limits_;
   RenderConfig defaults_;
 };

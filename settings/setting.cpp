@@ -144,7 +144,7 @@ SettingField seconds() {
 
 SettingField size() {
   return {.kind = kPlain,
-          .values = "`WIDTHxHEIGHT` in pixels, multiples of 16",
+          .values = "`WIDTHxHEIGHT` in pixels, multiples of 16, or of 32 where a latent has 16 pixels",
           .read = [](const YamlValue& value, const fs::path&,
                      RenderConfig& config) { std::tie(config.width, config.height) = value.frame_size(); },
           .write = [](const RenderConfig& config) -> SettingValue {

@@ -113,15 +113,14 @@ at::Tensor Upsampler::forward(const at::Tensor& frames, FeatureCache& cache) con
   constexpr int64_t kRate = 2;  // the halves of the time convolution's channels are two frames
   if (!time_) return spatial_.forward(frames);
   if (cache.contains(time_->slot())) return spatial_.forward(time_->forward_biased(frames, cache), kRate);
-  pass_start(frames, cache);
+  pass_start(frames.sizes().slice(1), frames.options(), cache);
   const at::Tensor first = frames.narrow(0, 0, 1), later = frames.narrow(0, 1, frames.size(0) - 1);
   if (later.size(0) == 0) return spatial_.forward(first);
   return spatial_.forward(at::cat({first, split_channels(time_->forward_biased(later, cache), kRate)}));
 }
 
-void Upsampler::pass_start(const at::Tensor& frames, FeatureCache& cache) const {
-  if (!time_ || cache.contains(time_->slot())) return;
-  time_->start_history(frames.sizes().slice(1), frames.options(), cache);
+void Upsampler::pass_start(at::IntArrayRef frame_sizes, const at::TensorOptions& options, FeatureCache& cache) const {
+  if (starts(cache)) time_->start_history(frame_sizes, options, cache);
 }
 
 Downsampler::Downsampler(const std::string& name, const ResampleWeights& weights, at::ScalarType dtype)

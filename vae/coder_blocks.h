@@ -85,8 +85,12 @@ class Upsampler {
   /// time.
   at::Tensor forward(const at::Tensor& frames, FeatureCache& cache) const;
 
+  /// Whether the next call is the first one of a video in which the first frame counts: never without time.
+  bool starts(const FeatureCache& cache) const { return time_ && !cache.contains(time_->slot()); }
+
   /// If there was no call yet, starts a history of zeros, so that the next call continues a video.
-  void pass_start(const at::Tensor& frames, FeatureCache& cache) const;
+  /// Shape: frame_sizes [H, W, Cin].
+  void pass_start(at::IntArrayRef frame_sizes, const at::TensorOptions& options, FeatureCache& cache) const;
 
   LayerMemory memory() const {
     return time_ ? LayerMemory{.history_frames = time_->memory().history_frames, .frames_per_frame = 2} : LayerMemory{};
@@ -107,6 +111,12 @@ class Downsampler {
   /// Shape: [T, H, W, Cin] to [T', H/2, W/2, Cout]; T' = T, or T/2 with time, or 1 + (T - 1)/2 in the first call with
   /// time.
   at::Tensor forward(const at::Tensor& frames, FeatureCache& cache) const;
+
+  /// Whether the next call is the first one of a video: always without time.
+  bool starts(const FeatureCache& cache) const { return !cache.contains(slot_); }
+
+  /// Input frames per output frame.
+  int64_t frames_per_frame() const { return time_ ? 2 : 1; }
 
  private:
   at::Tensor halve_frame_rate(const at::Tensor& frames, FeatureCache& cache) const;

@@ -1,4 +1,4 @@
-// The last convolution of the decoder: many channels to three colours, at full size.
+// The last convolution of the decoder: many channels to three colours, or to the planes of pixel patches.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,13 +11,13 @@ namespace flashblock {
 
 /// conv(SiLU(RMS(x))), 3x3x3, to pixels. A convolution to three channels leaves matrix units idle, so on CUDA it is
 /// one matrix product that computes every position's contribution to each of the 27 taps x 3 colours, then one pass
-/// that sums the contributions of a pixel's 27 neighbours. Numerics: contributions rounded to the compute dtype, summed
-/// in float32; elsewhere as Convolution.
+/// that sums the contributions of a pixel's 27 neighbours; more planes are an ordinary convolution. Numerics:
+/// contributions rounded to the compute dtype, summed in float32; elsewhere as Convolution.
 class HeadConvolution {
  public:
   HeadConvolution(std::string slot, const ConvWeights& weights, at::ScalarType dtype);
 
-  /// Shape: frames [T, H, W, C]; gamma [C] float32; result [T, 3, H, W] float32.
+  /// Shape: frames [T, H, W, C]; gamma [C] float32; result [T, planes, H, W] float32.
   at::Tensor forward(const at::Tensor& frames, const at::Tensor& gamma, FeatureCache& cache) const;
 
   LayerMemory memory() const { return convolution_.memory(); }

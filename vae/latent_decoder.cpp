@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "vae/taehv_decoder.h"
+#include "vae/taehv_super_decoder.h"
 #include "vae/vae_weights.h"
 #include "vae/wan_decoder.h"
 #include "weights/weight_store.h"
@@ -63,12 +64,15 @@ at::Tensor LatentDecoder::decode(const at::Tensor& latents) { return decode_uncl
 at::Tensor LatentDecoder::finish(const HalfDecoded& half) { return finish_unclamped(half).clamp_(0.0, 1.0); }
 
 std::unique_ptr<LatentDecoder> load_latent_decoder(const WeightStore& store, at::Device device, at::ScalarType dtype) {
-  if (store.contains("decoder.conv1.weight"))
-    return std::make_unique<WanDecoder>(load_decoder_weights(store, device), dtype);
-  if (store.contains("decoder.1.weight")) return std::make_unique<TaehvDecoder>(store, device, dtype);
-  throw WeightsError(store.path().string() +
-                     ": no video decoder; expected tensor decoder.conv1.weight (Wan2.1_VAE.pth) or decoder.1.weight "
-                     "(taew2_1.pth); `vae` in the model file must name such a file");
+  switch (store.contains("decoder.conv1.weight") ? VaeNetwork::kWan : read_vae_layout(store).network) {
+    case VaeNetwork::kTaehv:
+      return std::make_unique<TaehvDecoder>(store, device, dtype);
+    case VaeNetwork::kTaehvSuper:
+      return std::make_unique<TaehvSuperDecoder>(store, device, dtype);
+    case VaeNetwork::kWan:
+      break;
+  }
+  return std::make_unique<WanDecoder>(load_decoder_weights(store, device), dtype);
 }
 
 }  // namespace flashblock

@@ -22,8 +22,8 @@ class LatentDecoder {
 
   /// Pixels of the next latent frames of the video.
   /// Shape: latents [1, F, C, H, W], any float dtype, as the transformer emits them (normalised);
-  ///   result [T, 3, 8H, 8W] float32 in [0, 1] on the decoder's device; T = 1 + 4 (F - 1) in the first call of a video,
-  ///   4 F after it.
+  ///   result [T, 3, s H, s W] float32 in [0, 1] on the decoder's device, s the pixel stride; T = 1 + 4 (F - 1) in the
+  ///   first call of a video, 4 F after it.
   /// Requires: F >= 1; H and W the same in all calls of a video.
   at::Tensor decode(const at::Tensor& latents);
 
@@ -54,6 +54,9 @@ class LatentDecoder {
   /// Channels C of the latents.
   virtual int64_t latent_channels() const = 0;
 
+  /// Pixels per latent, in each direction.
+  virtual int64_t pixel_stride() const = 0;
+
   /// Bytes held between two calls; constant from the second call of a video on.
   virtual int64_t state_bytes() const = 0;
 
@@ -83,10 +86,10 @@ class LatentDecoder {
 /// in bfloat16: 4.3 GB for three).
 int64_t latent_frames_together(int64_t latent_height, int64_t latent_width);
 
-/// Loads the decoder in a file: the Wan VAE (`decoder.conv1.weight`; its encoder may be absent) or TAEHV
-/// (`decoder.1.weight`), with widths and depths from the tensors' shapes. On CPU, float32 and bfloat16 are both
-/// supported; bfloat16 is faster on processors with bfloat16 arithmetic (AMX, avx512_bf16). Throws: WeightsError if the
-/// file contains neither, or if tensors are missing, unexpected or mis-shaped.
+/// Loads the decoder in a file, of any network of read_vae_layout (the encoder may be absent), with widths and depths
+/// from the tensors' shapes. On CPU, float32 and bfloat16 are both supported; bfloat16 is faster on processors with
+/// bfloat16 arithmetic (AMX, avx512_bf16). Throws: WeightsError if the file contains no decoder, or if tensors are
+/// missing, unexpected or mis-shaped.
 std::unique_ptr<LatentDecoder> load_latent_decoder(const WeightStore& store, at::Device device, at::ScalarType dtype);
 
 }  // namespace flashblock

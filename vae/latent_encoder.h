@@ -17,9 +17,9 @@ class LatentEncoder {
   virtual ~LatentEncoder() = default;
 
   /// Latents of the next frames of the video: the mean of the posterior (no sampling), normalised.
-  /// Shape: pixels [T, 3, H, W] in [0, 1]; result [1, F, C, H/8, W/8] float32 on the encoder's device;
-  ///   F = 1 + (T - 1) / 4 in the first call of a video, T / 4 after it.
-  /// Requires: T = 1 + 4 k in the first call, 4 k (k >= 1) after it; H and W multiples of 8, the same in all calls.
+  /// Shape: pixels [T, 3, H, W] in [0, 1]; result [1, F, C, H/s, W/s] float32 on the encoder's device;
+  ///   s the pixel stride; F = 1 + (T - 1) / 4 in the first call of a video, T / 4 after it.
+  /// Requires: T = 1 + 4 k in the first call, 4 k (k >= 1) after it; H and W multiples of s, the same in all calls.
   virtual at::Tensor encode(const at::Tensor& pixels) = 0;
 
   /// Clears the state: the next call starts another video, of any size. Cheap.
@@ -27,6 +27,9 @@ class LatentEncoder {
 
   /// Channels C of the latents.
   virtual int64_t latent_channels() const = 0;
+
+  /// Pixels per latent, in each direction.
+  virtual int64_t pixel_stride() const = 0;
 };
 
 /// Loads the encoder in a Wan VAE file, with widths and depths from the tensors' shapes.

@@ -1,7 +1,6 @@
 #include "vae/taehv_decoder.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tanh.h>
 
@@ -17,8 +16,6 @@
 namespace flashblock {
 namespace {
 
-constexpr int64_t kTinyColours = 3;
-constexpr int64_t kSurplusFrames = 3;  // 4 frames per latent frame, except 1 for the first latent frame of a video
 // Output frames per input frame of each TGrow, in order. A file may have more rows: the last ones are used.
 constexpr std::array<int64_t, 3> kFramesPerFrame = {1, 2, 2};
 
@@ -72,8 +69,9 @@ class TinyInventory {
         channels = grow(last, channels, std::get<GrowWeights>(stage));
     }
     // After the last TGrow come its convolution, a ReLU and the last convolution.
-    table_.add(layer(last + 3) + ".weight", {kTinyColours, channels, 3, 3}, weights.output.weight);
-    table_.add(layer(last + 3) + ".bias", {kTinyColours}, weights.output.bias);
+    const int64_t planes = rows_of(store_, layer(last + 3) + ".weight", 3);  // read_vae_layout has checked them
+    table_.add(layer(last + 3) + ".weight", {planes, channels, 3, 3}, weights.output.weight);
+    table_.add(layer(last + 3) + ".bias", {planes}, weights.output.bias);
     table_.load(store_, device, at::kFloat, {"encoder."});
   }
 
@@ -134,12 +132,11 @@ at::Tensor TaehvDecoder::Grow::forward(const at::Tensor& frames, FeatureCache&) 
 }
 
 TaehvDecoder::TaehvDecoder(const WeightStore& store, at::Device device, at::ScalarType dtype)
-    : dtype_(dtype), device_(device) {
+    : TinyDecoder(read_vae_layout(store), device, dtype) {
   Weights weights;
   TinyInventory inventory(store);
   inventory.find_stages(3, weights);
   inventory.load(weights, device);
-  latent_channels_ = weights.input.weight.size(1);
   input_ = Convolution(weights.input, dtype, {.padding = 1});
   output_ = Convolution(weights.output, dtype, {.padding = 1});
   size_t grows = 0;
@@ -161,47 +158,20 @@ TaehvDecoder::TaehvDecoder(const WeightStore& store, at::Device device, at::Scal
   if (grows != kFramesPerFrame.size()) refuse(store, std::to_string(grows) + " TGrow layers");
 }
 
-void TaehvDecoder::reset() {
-  cache_.reset();
-  started_ = false;
-}
-
-at::Tensor TaehvDecoder::to_frames(const at::Tensor& latents) const {
-  FB_CHECK(latents.dim() == 5 && latents.size(0) == 1 && latents.size(1) > 0 && latents.size(2) == latent_channels(),
-           "latents must be [1, F, ", latent_channels(), ", H, W], found ", latents.sizes());
-  return latents[0].to(device_, dtype_).permute({0, 2, 3, 1}).contiguous();
-}
-
-at::Tensor TaehvDecoder::decode_unclamped(const at::Tensor& latents) {
-  std::vector<at::Tensor> pixels;
-  for (const at::Tensor& frames : split(to_frames(latents))) pixels.push_back(decode_frames(frames));
-  at::Tensor video = pixels.size() == 1 ? pixels[0] : at::cat(pixels);
-  if (!std::exchange(started_, true)) video = video.narrow(0, kSurplusFrames, video.size(0) - kSurplusFrames);
-  return video.contiguous();
-}
-
-at::Tensor TaehvDecoder::run(const at::Tensor& latents, size_t stages) {
+at::Tensor TaehvDecoder::run(const at::Tensor& latents, size_t layers) {
   at::Tensor frames = input_.forward(at::tanh(latents / 3).mul_(3)).relu_();
-  for (size_t i = 0; i < std::min(stages, stages_.size()); ++i)
-    frames = std::visit([&](const auto& stage) { return stage.forward(std::move(frames), cache_); }, stages_[i]);
+  for (size_t i = 0; i < layers; ++i)
+    frames = std::visit([&](const auto& stage) { return stage.forward(std::move(frames), cache()); }, stages_[i]);
   return frames;
 }
 
-at::Tensor TaehvDecoder::decode_frames(const at::Tensor& latents) {
-  const at::Tensor pixels = output_.forward(run(latents, stages_.size()).relu_());
-  return pixels.permute({0, 3, 1, 2}).to(at::kFloat, false, false, at::MemoryFormat::Contiguous);
-}
+at::Tensor TaehvDecoder::head(at::Tensor frames) { return output_.forward(frames.relu_()); }
 
 std::vector<LayerMemory> TaehvDecoder::layer_memories() const {
   std::vector<LayerMemory> layers;
   for (const auto& stage : stages_)
     layers.push_back(std::visit([](const auto& module) { return module.memory(); }, stage));
   return layers;
-}
-
-void TaehvDecoder::fill_history(const at::Tensor& latents, size_t layers, Place) {
-  run(latents, layers);
-  started_ = true;
 }
 
 }  // namespace flashblock

@@ -10,29 +10,21 @@
 
 #include "vae/causal_conv3d.h"
 #include "vae/coder_blocks.h"
-#include "vae/latent_decoder.h"
+#include "vae/tiny_decoder.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
 
-/// Decodes normalised latents with one history per MemBlock, kept between calls: the split of a video into calls does
-/// not change the result. The three surplus frames that the network emits before the video's first one are dropped.
-/// Source: Self-Forcing `demo_utils/taehv.py`, TAEHV.decoder; its sequential form, which equals the parallel one
-/// exactly.
-class TaehvDecoder final : public LatentDecoder {
+/// The small network, of 16 latent channels (taew2_1) or of 48 with patches of pixels (taew2_2).
+class TaehvDecoder final : public TinyDecoder {
  public:
   /// Throws: WeightsError as load_latent_decoder.
   TaehvDecoder(const WeightStore& store, at::Device device, at::ScalarType dtype);
 
-  at::Tensor decode_unclamped(const at::Tensor& latents) override;
-  void reset() override;
-  int64_t latent_channels() const override { return latent_channels_; }
-  int64_t state_bytes() const override { return cache_.bytes(); }
-
  private:
   std::vector<LayerMemory> layer_memories() const override;
-  void fill_history(const at::Tensor& latents, size_t layers, Place place) override;
-  at::Tensor to_frames(const at::Tensor& latents) const override;
+  at::Tensor run(const at::Tensor& latents, size_t layers) override;
+  at::Tensor head(at::Tensor frames) override;
 
   /// ReLU(conv(ReLU(conv(ReLU(conv([x, m]))))) + x), m the same block's input one frame earlier: the first convolution
   /// is a causal one over two frames in time.
@@ -53,17 +45,8 @@ class TaehvDecoder final : public LatentDecoder {
     LayerMemory memory() const { return {.frames_per_frame = frames_per_frame}; }
   };
 
-  /// The input convolution and the first `stages` stages. Shape: latents [F, H, W, C]; result [T, H', W', C'].
-  at::Tensor run(const at::Tensor& latents, size_t stages);
-  at::Tensor decode_frames(const at::Tensor& latents);
-
-  at::ScalarType dtype_;
-  at::Device device_;
-  int64_t latent_channels_ = 0;
   Convolution input_, output_;
   std::vector<std::variant<MemBlock, Grow>> stages_;
-  FeatureCache cache_;
-  bool started_ = false;
 };
 
 }  // namespace flashblock

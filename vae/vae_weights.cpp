@@ -2,14 +2,18 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
+
 #include "core/error.h"
-#include "vae/latent_stats.h"
 #include "weights/tensor_table.h"
 
 namespace flashblock {
 namespace {
 
 constexpr int64_t kColours = 3;
+
+/// Planes of pixels that a head gives and an encoder takes.
+int64_t planes_of(int64_t patch) { return kColours * patch * patch; }
 
 /// Adds a coder's modules to the table, following the width of the frames from module to module.
 class Inventory {
@@ -75,26 +79,47 @@ class Inventory {
   TensorTable table_;
 };
 
-/// The modules `prefix`.0, .1, ... of the file, with their kinds detected from their tensors.
-std::vector<StageWeights> find_stages(const WeightStore& store, const std::string& prefix) {
+/// The residual blocks `prefix`.0, .1, ... of a stage with a shortcut, and the resampler after them, if any.
+ShortcutStageWeights find_shortcut_stage(const WeightStore& store, const std::string& prefix) {
+  ShortcutStageWeights stage;
+  const auto name = [&] { return prefix + std::to_string(stage.blocks.size()); };
+  while (store.contains(name() + ".residual.2.weight")) stage.blocks.emplace_back(name(), ResidualWeights{});
+  if (store.contains(name() + ".resample.1.weight")) stage.resampler = name();
+  return stage;
+}
+
+/// The modules `prefix`.`list`.0, .1, ... of the file, with their kinds detected from their tensors.
+std::vector<StageWeights> find_stages(const WeightStore& store, const std::string& prefix, const std::string& list) {
   std::vector<StageWeights> stages;
   for (;;) {
-    const std::string name = prefix + std::to_string(stages.size());
+    const std::string name = prefix + list + std::to_string(stages.size());
     if (store.contains(name + ".residual.2.weight"))
       stages.push_back({name, ResidualWeights{}});
     else if (store.contains(name + ".resample.1.weight"))
       stages.push_back({name, ResampleWeights{}});
+    else if (store.contains(name + "." + list + "0.residual.2.weight"))
+      stages.push_back({name, find_shortcut_stage(store, name + "." + list)});
     else
       return stages;
   }
+}
+
+int64_t add_shortcut_stage(Inventory& inventory, int64_t channels, int64_t frames_out, ShortcutStageWeights& stage) {
+  stage.in_channels = channels;
+  for (auto& [name, residual] : stage.blocks) channels = inventory.residual(name, channels, residual);
+  if (!stage.resampler.empty()) channels = inventory.resample(stage.resampler, channels, frames_out, stage.resample);
+  stage.out_channels = channels;
+  return channels;
 }
 
 int64_t add_stages(Inventory& inventory, int64_t channels, int64_t frames_out, std::vector<StageWeights>& stages) {
   for (StageWeights& stage : stages) {
     if (auto* residual = std::get_if<ResidualWeights>(&stage.module))
       channels = inventory.residual(stage.name, channels, *residual);
+    else if (auto* resample = std::get_if<ResampleWeights>(&stage.module))
+      channels = inventory.resample(stage.name, channels, frames_out, *resample);
     else
-      channels = inventory.resample(stage.name, channels, frames_out, std::get<ResampleWeights>(stage.module));
+      channels = add_shortcut_stage(inventory, channels, frames_out, std::get<ShortcutStageWeights>(stage.module));
   }
   return channels;
 }
@@ -105,31 +130,38 @@ int64_t add_middle(Inventory& inventory, const std::string& prefix, int64_t chan
   return inventory.residual(prefix + ".middle.2", channels, weights.middle2);
 }
 
+/// The resampler of a stage, or an empty name.
+std::string resampler_of(const StageWeights& stage) {
+  if (std::holds_alternative<ResampleWeights>(stage.module)) return stage.name;
+  const auto* whole = std::get_if<ShortcutStageWeights>(&stage.module);
+  return whole ? whole->resampler : "";
+}
+
 void check_strides(const WeightStore& store, const std::string& prefix, const std::vector<StageWeights>& stages) {
   int64_t in_space = 1, in_time = 1;
   for (const StageWeights& stage : stages) {
-    if (!std::holds_alternative<ResampleWeights>(stage.module)) continue;
+    const std::string resampler = resampler_of(stage);
+    if (resampler.empty()) continue;
     in_space *= 2;
-    if (store.contains(stage.name + ".time_conv.weight")) in_time *= 2;
+    if (store.contains(resampler + ".time_conv.weight")) in_time *= 2;
   }
   if (in_space == 8 && in_time == 4) return;
   throw WeightsError(store.path().string() + ": the resamplers of " + prefix + " have strides of " +
                      std::to_string(in_space) + " in space and " + std::to_string(in_time) +
-                     " in time, not 8 and 4 as in the VAE of Wan2.1, which is the one supported");
+                     " in time, not 8 and 4 as in the VAEs of Wan2.1 and Wan2.2, which are supported");
 }
 
-int64_t dimension(const WeightStore& store, const std::string& name, size_t axis) {
-  const std::vector<int64_t> shape = store.shape(name);
-  if (shape.size() == 5) return shape[axis];
-  throw WeightsError(store.path().string() + ": tensor " + name + " has rank " + std::to_string(shape.size()) +
-                     "; a Wan2.1 VAE has a 3-D convolution there, of rank 5");
-}
-
-void check_latent_channels(const WeightStore& store, int64_t channels) {
-  if (channels == LatentStats::kChannels) return;
-  throw WeightsError(store.path().string() + ": a VAE of " + std::to_string(channels) +
-                     " latent channels; a Wan2.1 VAE has " + std::to_string(LatentStats::kChannels) +
-                     ", and only that VAE is supported");
+/// Throws unless a shortcut's channels divide: each of `more` elements goes to, or is the mean of, whole groups.
+void check_shortcuts(const WeightStore& store, const std::vector<StageWeights>& stages) {
+  for (const StageWeights& stage : stages) {
+    const auto* whole = std::get_if<ShortcutStageWeights>(&stage.module);
+    if (!whole) continue;
+    const int64_t most = std::max(whole->in_channels, whole->out_channels);
+    if (most % std::min(whole->in_channels, whole->out_channels) == 0) continue;
+    throw WeightsError(store.path().string() + ": the shortcut around " + stage.name + " leads from " +
+                       std::to_string(whole->in_channels) + " channels to " + std::to_string(whole->out_channels) +
+                       "; one must be a multiple of the other");
+  }
 }
 
 void flatten_norms(ResidualWeights& weights) {
@@ -143,44 +175,50 @@ void flatten_norms(CoderWeights& weights) {
   weights.attention.norm = weights.attention.norm.flatten();
   weights.output_norm = weights.output_norm.flatten();
   for (StageWeights& stage : weights.stages)
-    if (auto* residual = std::get_if<ResidualWeights>(&stage.module)) flatten_norms(*residual);
+    if (auto* residual = std::get_if<ResidualWeights>(&stage.module))
+      flatten_norms(*residual);
+    else if (auto* whole = std::get_if<ShortcutStageWeights>(&stage.module))
+      for (auto& [name, block] : whole->blocks) flatten_norms(block);
+}
+
+/// What the file's list of tensors does not say.
+void check_and_flatten(const WeightStore& store, const std::string& list, CoderWeights& weights) {
+  check_strides(store, list, weights.stages);
+  check_shortcuts(store, weights.stages);
+  flatten_norms(weights);
 }
 
 }  // namespace
 
 CoderWeights load_decoder_weights(const WeightStore& store, at::Device device) {
-  CoderWeights weights;
+  CoderWeights weights{.layout = read_vae_layout(store)};
   Inventory inventory(store);
-  weights.latent_channels = dimension(store, "decoder.conv1.weight", 1);
-  inventory.convolution("conv2", weights.latent_channels, weights.latent_channels, {1, 1, 1}, weights.latent_conv);
-  int64_t channels = inventory.convolution("decoder.conv1", weights.latent_channels, {3, 3, 3}, weights.input);
+  const int64_t latent_channels = weights.layout.latent_channels;
+  inventory.convolution("conv2", latent_channels, latent_channels, {1, 1, 1}, weights.latent_conv);
+  int64_t channels = inventory.convolution("decoder.conv1", latent_channels, {3, 3, 3}, weights.input);
   channels = add_middle(inventory, "decoder", channels, weights);
-  weights.stages = find_stages(store, "decoder.upsamples.");
+  weights.stages = find_stages(store, "decoder.", "upsamples.");
   channels = add_stages(inventory, channels, 2, weights.stages);
   inventory.norm("decoder.head.0", {channels, 1, 1, 1}, weights.output_norm);
-  inventory.convolution("decoder.head.2", channels, kColours, {3, 3, 3}, weights.output);
+  inventory.convolution("decoder.head.2", channels, planes_of(weights.layout.patch), {3, 3, 3}, weights.output);
   inventory.load(device, {"encoder.", "conv1."});
-  check_latent_channels(store, weights.latent_channels);
-  check_strides(store, "decoder.upsamples", weights.stages);
-  flatten_norms(weights);
+  check_and_flatten(store, "decoder.upsamples", weights);
   return weights;
 }
 
 CoderWeights load_encoder_weights(const WeightStore& store, at::Device device) {
-  CoderWeights weights;
+  CoderWeights weights{.layout = read_vae_layout(store)};
   Inventory inventory(store);
-  int64_t channels = inventory.convolution("encoder.conv1", kColours, {3, 3, 3}, weights.input);
-  weights.stages = find_stages(store, "encoder.downsamples.");
+  const int64_t patch = weights.layout.patch / weights.layout.upscale, moments = 2 * weights.layout.latent_channels;
+  int64_t channels = inventory.convolution("encoder.conv1", planes_of(patch), {3, 3, 3}, weights.input);
+  weights.stages = find_stages(store, "encoder.", "downsamples.");
   channels = add_stages(inventory, channels, 1, weights.stages);
   channels = add_middle(inventory, "encoder", channels, weights);
   inventory.norm("encoder.head.0", {channels, 1, 1, 1}, weights.output_norm);
-  const int64_t moments = inventory.convolution("encoder.head.2", channels, {3, 3, 3}, weights.output);
-  weights.latent_channels = moments / 2;  // mean and log-variance
+  inventory.convolution("encoder.head.2", channels, moments, {3, 3, 3}, weights.output);  // mean and log-variance
   inventory.convolution("conv1", moments, moments, {1, 1, 1}, weights.latent_conv);
   inventory.load(device, {"decoder.", "conv2."});
-  check_latent_channels(store, weights.latent_channels);
-  check_strides(store, "encoder.downsamples", weights.stages);
-  flatten_norms(weights);
+  check_and_flatten(store, "encoder.downsamples", weights);
   return weights;
 }
 

@@ -5,13 +5,15 @@
 #include <utility>
 
 #include "core/check.h"
+#include "vae/pixel_patches.h"
 
 namespace flashblock {
 
 WanDecoder::WanDecoder(const CoderWeights& weights, at::ScalarType dtype)
-    : dtype_(dtype),
+    : layout_(weights.layout),
+      dtype_(dtype),
       device_(weights.output_norm.device()),
-      stats_(device_, dtype),
+      stats_(layout_.latent_channels, device_, dtype),
       latent_conv_(weights.latent_conv, dtype, {}),
       input_("conv1", weights.input, dtype),
       output_norm_(weights.output_norm),
@@ -19,18 +21,29 @@ WanDecoder::WanDecoder(const CoderWeights& weights, at::ScalarType dtype)
   stages_.emplace_back(ResidualBlock("middle.0", weights.middle0, dtype));
   stages_.emplace_back(SpatialAttention(weights.attention, dtype));
   stages_.emplace_back(ResidualBlock("middle.2", weights.middle2, dtype));
-  for (const StageWeights& stage : weights.stages) {
-    if (const auto* residual = std::get_if<ResidualWeights>(&stage.module))
-      stages_.emplace_back(ResidualBlock(stage.name, *residual, dtype));
-    else
-      stages_.emplace_back(Upsampler(stage.name, std::get<ResampleWeights>(stage.module), dtype));
-    if (std::holds_alternative<Upsampler>(stages_.back())) second_begin_ = stages_.size() - 1;
+  for (const StageWeights& stage : weights.stages) add_stage(stage);
+}
+
+void WanDecoder::add_stage(const StageWeights& stage) {
+  if (const auto* residual = std::get_if<ResidualWeights>(&stage.module)) {
+    stages_.emplace_back(ResidualBlock(stage.name, *residual, dtype_));
+    return;
   }
+  if (const auto* whole = std::get_if<ShortcutStageWeights>(&stage.module)) {
+    if (whole->resampler.empty()) {  // the last stage has no shortcut, either
+      for (const auto& [name, block] : whole->blocks) stages_.emplace_back(ResidualBlock(name, block, dtype_));
+      return;
+    }
+    stages_.emplace_back(UpStage(*whole, dtype_));
+  } else {
+    stages_.emplace_back(Upsampler(stage.name, std::get<ResampleWeights>(stage.module), dtype_));
+  }
+  second_begin_ = stages_.size() - 1;
 }
 
 at::Tensor WanDecoder::to_frames(const at::Tensor& latents) const {
   FB_CHECK(latents.dim() == 5 && latents.size(0) == 1 && latents.size(1) > 0 && latents.size(2) == latent_channels(),
-           "latents must be [1, F, 16, H, W], found ", latents.sizes());
+           "latents must be [1, F, ", latent_channels(), ", H, W], found ", latents.sizes());
   return latents[0].to(device_, dtype_).permute({0, 2, 3, 1}).contiguous();
 }
 
@@ -75,7 +88,8 @@ at::Tensor WanDecoder::first_half(const at::Tensor& latents) {
 
 at::Tensor WanDecoder::second_half(at::Tensor frames) {
   for (size_t i = second_begin_; i < stages_.size(); ++i) frames = run_stage(i, std::move(frames));
-  return output_.forward(frames, output_norm_, second_cache_).mul_(0.5).add_(0.5);  // from [-1, 1] to [0, 1]
+  at::Tensor pixels = output_.forward(frames, output_norm_, second_cache_).mul_(0.5).add_(0.5);  // [-1, 1] to [0, 1]
+  return layout_.patch == 1 ? pixels : pixels_of_planes(pixels, layout_.order);
 }
 
 std::vector<LayerMemory> WanDecoder::layer_memories() const {
@@ -86,12 +100,17 @@ std::vector<LayerMemory> WanDecoder::layer_memories() const {
   return layers;
 }
 
+void WanDecoder::pass_start(size_t index, const at::Tensor& frames) {
+  FeatureCache& cache = index < second_begin_ ? first_cache_ : second_cache_;
+  if (const auto* upsampler = std::get_if<Upsampler>(&stages_[index]))
+    upsampler->pass_start(frames.sizes().slice(1), frames.options(), cache);
+  if (const auto* stage = std::get_if<UpStage>(&stages_[index])) stage->pass_start(frames, cache);
+}
+
 void WanDecoder::fill_history(const at::Tensor& latents, size_t layers, Place place) {
   at::Tensor frames = enter(latents);
   for (size_t i = 0; i < stages_.size() && i + 1 < layers; ++i) {
-    const auto* upsampler = std::get_if<Upsampler>(&stages_[i]);
-    if (upsampler && place == Place::kLater)
-      upsampler->pass_start(frames, i < second_begin_ ? first_cache_ : second_cache_);
+    if (place == Place::kLater) pass_start(i, frames);
     frames = run_stage(i, std::move(frames));
   }
   if (layers == stages_.size() + 2) output_.forward(frames, output_norm_, second_cache_);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "vae/pixel_patches.h"
 
 namespace flashblock {
 namespace {
@@ -15,16 +16,16 @@ constexpr int64_t kFramesPerLatent = 4;
 constexpr int64_t kFramesTogether = 2 * kFramesPerLatent;
 
 /// The rows of conv1 that give the mean; the log-variance is never used.
-ConvWeights mean_rows(const ConvWeights& weights) {
-  return {weights.weight.narrow(0, 0, LatentStats::kChannels), weights.bias.narrow(0, 0, LatentStats::kChannels)};
-}
+ConvWeights mean_rows(const ConvWeights& weights) { return {weights.weight.chunk(2)[0], weights.bias.chunk(2)[0]}; }
 
 }  // namespace
 
 WanEncoder::WanEncoder(const CoderWeights& weights, at::ScalarType dtype)
     : dtype_(dtype),
       device_(weights.output_norm.device()),
-      stats_(device_, dtype),
+      patch_(weights.layout.patch / weights.layout.upscale),
+      order_(weights.layout.order),
+      stats_(weights.layout.latent_channels, device_, dtype),
       input_("conv1", weights.input, dtype),
       middle0_("middle.0", weights.middle0, dtype),
       middle1_(weights.attention, dtype),
@@ -35,6 +36,8 @@ WanEncoder::WanEncoder(const CoderWeights& weights, at::ScalarType dtype)
   for (const StageWeights& stage : weights.stages) {
     if (const auto* residual = std::get_if<ResidualWeights>(&stage.module))
       stages_.emplace_back(ResidualBlock(stage.name, *residual, dtype));
+    else if (const auto* whole = std::get_if<ShortcutStageWeights>(&stage.module))
+      stages_.emplace_back(DownStage(*whole, dtype));
     else
       stages_.emplace_back(Downsampler(stage.name, std::get<ResampleWeights>(stage.module), dtype));
   }
@@ -47,8 +50,9 @@ void WanEncoder::reset() {
 
 at::Tensor WanEncoder::encode(const at::Tensor& pixels) {
   const int64_t alone = started_ ? 0 : 1;  // the video's first frame
-  FB_CHECK(pixels.dim() == 4 && pixels.size(1) == 3 && pixels.size(2) % 8 == 0 && pixels.size(3) % 8 == 0,
-           "pixels must be [T, 3, 8H, 8W], found ", pixels.sizes());
+  const int64_t stride = pixel_stride();
+  FB_CHECK(pixels.dim() == 4 && pixels.size(1) == 3 && pixels.size(2) % stride == 0 && pixels.size(3) % stride == 0,
+           "pixels must be [T, 3, ", stride, "H, ", stride, "W], found ", pixels.sizes());
   FB_CHECK(pixels.size(0) > 0 && (pixels.size(0) - alone) % kFramesPerLatent == 0, pixels.size(0), " frames; expected ",
            alone, " + 4 k");
   const at::Tensor frames = pixels.to(device_, at::kFloat).mul(2).sub_(1).to(dtype_).permute({0, 2, 3, 1}).contiguous();
@@ -62,7 +66,7 @@ at::Tensor WanEncoder::encode(const at::Tensor& pixels) {
 }
 
 at::Tensor WanEncoder::encode_frames(const at::Tensor& pixels) {
-  at::Tensor frames = input_.forward(pixels, cache_);
+  at::Tensor frames = input_.forward(patch_ == 1 ? pixels : planes_of_frames(pixels, order_), cache_);
   for (const Stage& stage : stages_)
     frames = std::visit([&](const auto& module) { return module.forward(std::move(frames), cache_); }, stage);
   frames = middle0_.forward(std::move(frames), cache_);

@@ -10,7 +10,9 @@
 
 #include "core/error.h"
 #include "core/mapped_file.h"
+#include "weights/gguf_reader.h"
 #include "weights/safetensors_reader.h"
+#include "weights/scaled_float8.h"
 #include "weights/torch_archive.h"
 
 namespace flashblock {
@@ -28,8 +30,6 @@ void refuse_unsupported_formats(const fs::path& path, std::string_view start) {
   const auto begins = [&](std::string_view magic) { return start.substr(0, magic.size()) == magic; };
   if (begins("version https://git-lfs"))
     throw WeightsError(path.string() + ": is a Git LFS pointer, not weights; run `git lfs pull` in its folder");
-  if (begins("GGUF"))
-    throw WeightsError(path.string() + ": is a GGUF file, which is not supported; use the safetensors or .pt release");
   // A safetensors file begins with the length of its header, which may look like a pickle; then comes the header.
   const bool safetensors = start.size() > sizeof(uint64_t) && start[sizeof(uint64_t)] == '{';
   const bool pickle = begins("\x80\x02") || begins("\x80\x03") || begins("\x80\x04") || begins("\x80\x05");
@@ -52,7 +52,7 @@ CheckpointContents read_file(const fs::path& path) {
     return contents;
   }
   refuse_unsupported_formats(path, start);
-  ContainerContents read = read_safetensors(file);
+  ContainerContents read = start.substr(0, 4) == "GGUF" ? read_gguf(file) : read_safetensors(file);
   contents.metadata = std::move(read.metadata);
   if (!read.tensors.empty()) contents.sets.push_back({"", std::move(read.tensors)});
   return contents;
@@ -97,12 +97,13 @@ CheckpointContents read_sharded(const fs::path& path) {
 }  // namespace
 
 fs::path find_checkpoint_in_folder(const fs::path& folder) {
-  std::vector<fs::path> kinds[3];
+  std::vector<fs::path> kinds[4];
   for (const auto& item : fs::directory_iterator(folder)) {
     const fs::path& path = item.path();
     if (ends_with(path, ".index.json")) kinds[0].push_back(path);
     if (ends_with(path, ".safetensors")) kinds[1].push_back(path);
     if (ends_with(path, ".pt") || ends_with(path, ".pth") || ends_with(path, ".bin")) kinds[2].push_back(path);
+    if (ends_with(path, ".gguf")) kinds[3].push_back(path);
   }
   for (auto& paths : kinds) {
     if (paths.size() == 1) return paths.front();
@@ -112,7 +113,8 @@ fs::path find_checkpoint_in_folder(const fs::path& folder) {
     for (const fs::path& path : paths) list += (list.empty() ? "" : ", ") + path.filename().string();
     throw WeightsError(folder.string() + ": contains several weight files (" + list + "); specify one of them");
   }
-  throw WeightsError(folder.string() + ": contains no weights (*.safetensors, *.index.json, *.pt, *.pth, *.bin)");
+  throw WeightsError(folder.string() +
+                     ": contains no weights (*.safetensors, *.index.json, *.pt, *.pth, *.bin, *.gguf)");
 }
 
 CheckpointContents read_checkpoint(const fs::path& path) {
@@ -120,7 +122,9 @@ CheckpointContents read_checkpoint(const fs::path& path) {
   if (!fs::exists(path, status))
     throw WeightsError(path.string() + ": no such file or folder; check the path in the model file");
   const fs::path file = fs::is_directory(path, status) ? find_checkpoint_in_folder(path) : path;
-  return ends_with(file, ".index.json") ? read_sharded(file) : read_file(file);
+  CheckpointContents contents = ends_with(file, ".index.json") ? read_sharded(file) : read_file(file);
+  for (TensorSet& set : contents.sets) unpack_scaled_float8(path, set.tensors, contents.metadata);
+  return contents;
 }
 
 }  // namespace flashblock

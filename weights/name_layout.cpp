@@ -48,6 +48,12 @@ constexpr Renamed kTextEncoderLayer[] = {{"layer.0.SelfAttention.relative_attent
                                          {"layer.1.DenseReluDense.wi_0", "ffn.gate.0"},
                                          {"layer.1.DenseReluDense.wi_1", "ffn.fc1"},
                                          {"layer.1.DenseReluDense.wo", "ffn.fc2"}};
+constexpr Renamed kLlamaTextEnds[] = {{"token_embd", "token_embedding"}, {"enc.output_norm", "norm"}};
+constexpr Renamed kLlamaTextLayer[] = {{"attn_q", "attn.q"},   {"attn_k", "attn.k"},
+                                       {"attn_v", "attn.v"},   {"attn_o", "attn.o"},
+                                       {"attn_norm", "norm1"}, {"attn_rel_b", "pos_embedding.embedding"},
+                                       {"ffn_norm", "norm2"},  {"ffn_gate", "ffn.gate.0"},
+                                       {"ffn_up", "ffn.fc1"},  {"ffn_down", "ffn.fc2"}};
 // After `encoder.` or `decoder.`.
 constexpr Renamed kCoder[] = {{"conv_in", "conv1"},
                               {"mid_block.resnets.0", "middle.0"},
@@ -123,6 +129,31 @@ std::optional<std::string> up_block_name(std::string_view name) {
   return flat(*place) + renamed(name, kResidual);
 }
 
+// In a stage of Wan2.2: `resnets.I.` and, with `sampler` for the side, the resampler after them.
+std::string stage_name(std::string_view name, std::string_view list, int64_t residuals) {
+  if (const auto residual = renamed_in_layer(name, "resnets.", list, kResidual)) return *residual;
+  if (take_front(name, "upsampler.") || take_front(name, "downsampler."))
+    return std::string(list) + std::to_string(residuals) + "." + std::string(name);
+  return std::string(name);
+}
+
+std::string residual_vae_name(std::string_view name) {
+  struct Side {
+    std::string_view coder, blocks, list;
+    int64_t residuals;
+  };
+  for (const auto& [coder, blocks, list, residuals] :
+       {Side{"encoder.", "down_blocks.", "downsamples.", 2}, Side{"decoder.", "up_blocks.", "upsamples.", 3}}) {
+    std::string_view rest = name;
+    if (!take_front(rest, coder)) continue;
+    if (!take_front(rest, blocks)) return std::string(coder) + coder_name(rest);
+    const auto stage = take_number(rest);
+    if (!stage) return std::string(name);
+    return std::string(coder) + std::string(list) + std::to_string(*stage) + "." + stage_name(rest, list, residuals);
+  }
+  return renamed(name, kLatentConvolutions);
+}
+
 std::string vae_name(std::string_view name) {
   for (const std::string_view side : {"encoder.", "decoder."}) {
     std::string_view rest = name;
@@ -140,6 +171,10 @@ std::string vae_name(std::string_view name) {
 NameLayout find_layout(const std::function<bool(const std::string&)>& contains) {
   if (contains("blocks.0.attn1.to_q.weight")) return NameLayout::kTransformer;
   if (contains("encoder.block.0.layer.0.SelfAttention.q.weight")) return NameLayout::kTextEncoder;
+  if (contains("enc.blk.0.attn_q.weight")) return NameLayout::kLlamaText;
+  if (contains("decoder.up_blocks.0.upsampler.resample.1.weight") ||
+      contains("encoder.down_blocks.0.resnets.0.conv1.weight"))
+    return NameLayout::kResidualVae;
   if (contains("decoder.conv_in.weight") || contains("encoder.conv_in.weight")) return NameLayout::kVae;
   return NameLayout::kPublished;
 }
@@ -152,9 +187,13 @@ std::string published_name(NameLayout layout, const std::string& name) {
       return renamed_in_layer(name, "blocks.", "blocks.", kTransformerLayer).value_or(renamed(name, kTransformerEnds));
     case NameLayout::kVae:
       return vae_name(name);
+    case NameLayout::kResidualVae:
+      return residual_vae_name(name);
     case NameLayout::kTextEncoder:
       return renamed_in_layer(name, "encoder.block.", "blocks.", kTextEncoderLayer)
           .value_or(renamed(name, kTextEncoderEnds));
+    case NameLayout::kLlamaText:
+      return renamed_in_layer(name, "enc.blk.", "blocks.", kLlamaTextLayer).value_or(renamed(name, kLlamaTextEnds));
   }
   return name;
 }

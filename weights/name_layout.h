@@ -11,7 +11,9 @@ enum class NameLayout {
   kPublished,    ///< Wan's releases; the default if no other matches
   kTransformer,  ///< diffusers `WanTransformer3DModel`
   kVae,          ///< diffusers `AutoencoderKLWan`
+  kResidualVae,  ///< the same with `is_residual`: Wan2.2
   kTextEncoder,  ///< transformers `UMT5EncoderModel`
+  kLlamaText,    ///< llama.cpp's T5 encoder, in GGUF files
 };
 
 /// Detects the layout by names that all of its models have; `contains` tests whether a tensor exists.
@@ -20,6 +22,7 @@ NameLayout find_layout(const std::function<bool(const std::string&)>& contains);
 /// Translates the name of a tensor or module from `layout` to Wan's releases. Names that the layout does not define
 /// are returned unchanged.
 /// Source: diffusers 0.35 `transformer_wan.py` and `autoencoder_kl_wan.py`; transformers 4.57 `modeling_umt5.py`;
+/// llama.cpp `gguf-py/gguf/constants.py`, MODEL_ARCH.T5ENCODER;
 /// Self-Forcing `wan/modules/{model,vae,t5}.py`.
 std::string published_name(NameLayout layout, const std::string& name);
 

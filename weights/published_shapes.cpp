@@ -91,6 +91,25 @@ void add_memory_blocks(ShapeList& list, const std::string& side, int first, int6
   }
 }
 
+void add_tiny_decoder(ShapeList& list, int64_t latent_channels, int64_t planes) {
+  list.layer("decoder.1", {256, latent_channels, 3, 3});
+  const int64_t widths[] = {256, 128, 64, 64}, grow[] = {1, 2, 2};
+  for (int stage = 0; stage < 3; ++stage) {
+    const int first = 3 + 6 * stage;
+    add_memory_blocks(list, "decoder.", first, widths[stage]);
+    list.add("decoder." + std::to_string(first + 4) + ".conv.weight",
+             {widths[stage] * grow[stage], widths[stage], 1, 1});
+    list.add("decoder." + std::to_string(first + 5) + ".weight", {widths[stage + 1], widths[stage], 3, 3});
+  }
+  list.layer("decoder.22", {planes, 64, 3, 3});
+}
+
+// A resampler of Wan2.2, which keeps its channels; with a time convolution to `time_channels` unless they are 0.
+void add_full_resampler(ShapeList& list, const std::string& name, int64_t channels, int64_t time_channels) {
+  list.layer(name + ".resample.1", {channels, channels, 3, 3});
+  if (time_channels > 0) list.layer(name + ".time_conv", {time_channels, channels, 3, 1, 1});
+}
+
 }  // namespace
 
 std::vector<NamedShape> transformer_shapes(const nlohmann::json& config) {
@@ -173,6 +192,70 @@ std::vector<NamedShape> vae_shapes(int64_t dim) {
   return list.take();
 }
 
+std::vector<NamedShape> upscale_vae_shapes(int64_t dim) {
+  std::vector<NamedShape> shapes = vae_shapes(dim);
+  for (auto& [name, shape] : shapes)
+    if (name.starts_with("decoder.head.2.")) shape[0] *= 4;
+  return shapes;
+}
+
+std::vector<NamedShape> wan22_vae_shapes(int64_t dim, int64_t decoder_dim) {
+  constexpr int64_t kLatentChannels = 48, kPlanes = 12;
+  ShapeList list;
+  const int64_t down[] = {dim, dim, 2 * dim, 4 * dim, 4 * dim};
+  list.layer("encoder.conv1", {dim, kPlanes, 3, 3, 3});
+  for (int stage = 0; stage < 4; ++stage) {
+    const std::string name = "encoder.downsamples." + std::to_string(stage) + ".downsamples.";
+    add_vae_residual(list, name + "0", down[stage], down[stage + 1]);
+    add_vae_residual(list, name + "1", down[stage + 1], down[stage + 1]);
+    if (stage < 3) add_full_resampler(list, name + "2", down[stage + 1], stage > 0 ? down[stage + 1] : 0);
+  }
+  add_vae_middle(list, "encoder.middle", 4 * dim);
+  list.add("encoder.head.0.gamma", {4 * dim, 1, 1, 1});
+  list.layer("encoder.head.2", {2 * kLatentChannels, 4 * dim, 3, 3, 3});
+  list.layer("conv1", {2 * kLatentChannels, 2 * kLatentChannels, 1, 1, 1});
+  list.layer("conv2", {kLatentChannels, kLatentChannels, 1, 1, 1});
+  const int64_t up[] = {4 * decoder_dim, 4 * decoder_dim, 4 * decoder_dim, 2 * decoder_dim, decoder_dim};
+  list.layer("decoder.conv1", {up[0], kLatentChannels, 3, 3, 3});
+  add_vae_middle(list, "decoder.middle", up[0]);
+  for (int stage = 0; stage < 4; ++stage) {
+    const std::string name = "decoder.upsamples." + std::to_string(stage) + ".upsamples.";
+    const int64_t out = up[stage + 1];
+    add_vae_residual(list, name + "0", up[stage], out);
+    for (const char* repeat : {"1", "2"}) add_vae_residual(list, name + repeat, out, out);
+    if (stage < 3) add_full_resampler(list, name + "3", out, stage < 2 ? 2 * out : 0);
+  }
+  list.add("decoder.head.0.gamma", {decoder_dim, 1, 1, 1});
+  list.layer("decoder.head.2", {kPlanes, decoder_dim, 3, 3, 3});
+  return list.take();
+}
+
+std::vector<NamedShape> taehv22_shapes() {
+  ShapeList list;
+  add_tiny_decoder(list, 48, 12);
+  return list.take();
+}
+
+std::vector<NamedShape> taehv22_super_shapes() {
+  ShapeList list;
+  const int64_t widths[] = {512, 256, 128, 64}, grow[] = {1, 2, 2};
+  list.add("decoder.0.weight", {widths[0], 48, 1, 1});
+  for (int stage = 0; stage < 3; ++stage) {
+    const int first = 1 + 7 * stage;
+    const int64_t width = widths[stage], next = widths[stage + 1];
+    for (int block = first; block < first + 3; ++block) {
+      const std::string name = "decoder." + std::to_string(block) + ".conv.";
+      list.add(name + "0.weight", {2 * width, 1, 7, 7});
+      list.layer(name + "1", {4 * width, 2 * width, 1, 1});
+      list.add(name + "3.weight", {width, 4 * width, 1, 1});
+    }
+    list.layer("decoder." + std::to_string(first + 3), {4 * next, width, 3, 3});
+    list.add("decoder." + std::to_string(first + 6) + ".conv.weight", {next * grow[stage], next, 1, 1});
+  }
+  list.layer("decoder.22", {12, widths[3], 3, 3});
+  return list.take();
+}
+
 std::vector<NamedShape> taehv_shapes() {
   ShapeList list;
   list.layer("encoder.0", {64, 3, 3, 3});
@@ -184,16 +267,7 @@ std::vector<NamedShape> taehv_shapes() {
     add_memory_blocks(list, "encoder.", first + 2, 64);
   }
   list.layer("encoder.17", {16, 64, 3, 3});
-  list.layer("decoder.1", {256, 16, 3, 3});
-  const int64_t widths[] = {256, 128, 64, 64}, grow[] = {1, 2, 2};
-  for (int stage = 0; stage < 3; ++stage) {
-    const int first = 3 + 6 * stage;
-    add_memory_blocks(list, "decoder.", first, widths[stage]);
-    list.add("decoder." + std::to_string(first + 4) + ".conv.weight",
-             {widths[stage] * grow[stage], widths[stage], 1, 1});
-    list.add("decoder." + std::to_string(first + 5) + ".weight", {widths[stage + 1], widths[stage], 3, 3});
-  }
-  list.layer("decoder.22", {3, 64, 3, 3});
+  add_tiny_decoder(list, 16, 3);
   return list.take();
 }
 

@@ -29,7 +29,18 @@ std::vector<NamedShape> language_shapes(const nlohmann::json& config);
 /// dict.
 std::vector<NamedShape> vae_shapes(int64_t dim);
 
+/// The same with a head for twice the size. Source: spacepxl/Wan2.1-VAE-upscale2x, model card.
+std::vector<NamedShape> upscale_vae_shapes(int64_t dim);
+
+/// The VAE of Wan2.2 of widths `dim` (encoder, published: 160) and `decoder_dim` (256).
+/// Source: Wan2.2 wan/modules/vae2_2.py, state dict.
+std::vector<NamedShape> wan22_vae_shapes(int64_t dim, int64_t decoder_dim);
+
 /// The tiny autoencoder TAEHV for 16 latent channels. Source: Self-Forcing demo_utils/taehv.py, state dict.
 std::vector<NamedShape> taehv_shapes();
+
+/// The decoders of taew2_2 and of its larger variant, for 48 latent channels. Source: madebyollin/taehv taehv.py.
+std::vector<NamedShape> taehv22_shapes();
+std::vector<NamedShape> taehv22_super_shapes();
 
 }  // namespace flashblock

@@ -11,12 +11,13 @@
 #include <string_view>
 
 #include "core/mapped_file.h"
+#include "weights/stored_tensor.h"
 
 namespace flashblock {
 
-/// Contents of a container. The tensors are read-only CPU views into the mapped file, which they keep alive.
+/// Contents of a container. The data are read-only CPU views into the mapped file, which they keep alive.
 struct ContainerContents {
-  std::map<std::string, at::Tensor> tensors;
+  std::map<std::string, StoredTensor> tensors;
   std::map<std::string, std::string> metadata;
 };
 

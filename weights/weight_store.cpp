@@ -1,5 +1,6 @@
 #include "weights/weight_store.h"
 
+#include <iterator>
 #include <utility>
 
 #include "core/error.h"
@@ -11,9 +12,10 @@ namespace flashblock {
 namespace {
 
 // Removes wrapper prefixes and translates all names to Wan's. Throws if two names become equal.
-std::map<std::string, at::Tensor> unwrap_names(const std::filesystem::path& path,
-                                               const std::map<std::string, at::Tensor>& tensors, NameLayout& layout) {
-  std::map<std::string, at::Tensor> unwrapped, published;
+std::map<std::string, StoredTensor> unwrap_names(const std::filesystem::path& path,
+                                                 const std::map<std::string, StoredTensor>& tensors,
+                                                 NameLayout& layout) {
+  std::map<std::string, StoredTensor> unwrapped, published;
   for (const auto& [name, tensor] : tensors) {
     const auto [place, inserted] = unwrapped.emplace(strip_wrapper_prefixes(name), tensor);
     if (!inserted)
@@ -25,6 +27,7 @@ std::map<std::string, at::Tensor> unwrap_names(const std::filesystem::path& path
   // transformers may save the embedding that UMT5's encoder and decoder share under both of its names.
   if (layout == NameLayout::kTextEncoder && unwrapped.count("shared.weight"))
     unwrapped.erase("encoder.embed_tokens.weight");
+  if (layout == NameLayout::kTextEncoder) unwrapped.erase("spiece_model");  // ComfyUI's copy of the tokenizer
   for (const auto& [name, tensor] : unwrapped) {
     const auto [place, inserted] = published.emplace(published_name(layout, name), tensor);
     if (!inserted)
@@ -59,7 +62,7 @@ void refuse_quantized(const WeightStore& store) {
   const std::string scale = quantization_tensor(store.names());
   if (!scale.empty())
     throw WeightsError(store.path().string() + ": is a quantised checkpoint (it has '" + scale +
-                       "'), which is not supported; use the release in bfloat16 or float32");
+                       "'), which is not supported; use a release in bfloat16, float32 or scaled float8, or in GGUF");
 }
 
 bool strip_front(std::string& name, const std::string& prefix) {
@@ -96,6 +99,13 @@ std::vector<WeightEntry> WeightStore::entries(const std::filesystem::path& path)
 std::shared_ptr<const WeightStore> WeightStore::from_tensors(std::map<std::string, at::Tensor> tensors,
                                                              const std::filesystem::path& path,
                                                              std::map<std::string, std::string> metadata) {
+  return from_stored({std::make_move_iterator(tensors.begin()), std::make_move_iterator(tensors.end())}, path,
+                     std::move(metadata));
+}
+
+std::shared_ptr<const WeightStore> WeightStore::from_stored(std::map<std::string, StoredTensor> tensors,
+                                                            const std::filesystem::path& path,
+                                                            std::map<std::string, std::string> metadata) {
   std::shared_ptr<WeightStore> store(new WeightStore);
   store->path_ = path;
   store->tensors_ = unwrap_names(path, std::move(tensors), store->layout_);
@@ -110,15 +120,18 @@ std::vector<std::string> WeightStore::names() const {
   return names;
 }
 
-std::shared_ptr<const WeightStore> WeightStore::with_changes(std::map<std::string, Change> changes) const {
+std::shared_ptr<const WeightStore> WeightStore::with_changes(const std::map<std::string, Change>& changes) const {
   std::shared_ptr<WeightStore> store(new WeightStore(*this));
-  for (const auto& change : changes) stored(change.first);
-  changes.merge(store->changes_);
-  store->changes_ = std::move(changes);
+  for (const auto& [name, change] : changes) {
+    stored(name);
+    Change& own = store->changes_[name];
+    own =
+        own ? Change([before = own, then = change](const at::Tensor& values) { return then(before(values)); }) : change;
+  }
   return store;
 }
 
-const at::Tensor& WeightStore::stored(const std::string& name) const {
+const StoredTensor& WeightStore::stored(const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) throw WeightsError(path_.string() + ": has no tensor '" + name + "'");
   return found->second;
@@ -126,7 +139,12 @@ const at::Tensor& WeightStore::stored(const std::string& name) const {
 
 at::Tensor WeightStore::tensor(const std::string& name) const {
   const auto change = changes_.find(name);
-  return change == changes_.end() ? stored(name) : change->second(stored(name));
+  const at::Tensor values = stored(name).values();
+  return change == changes_.end() ? values : change->second(values);
+}
+
+at::Tensor WeightStore::rows(const std::string& name, const at::Tensor& indices) const {
+  return changes_.count(name) ? tensor(name).index_select(0, indices) : stored(name).rows(indices);
 }
 
 std::string strip_wrapper_prefixes(std::string name) {

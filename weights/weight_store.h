@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "weights/name_layout.h"
+#include "weights/stored_tensor.h"
 
 namespace flashblock {
 
@@ -26,7 +27,7 @@ struct WeightEntry {
 /// first accessed. Names are those of Wan's releases: prefixes of training wrappers are stripped
 /// (strip_wrapper_prefixes), names of diffusers and transformers are translated (name_layout.h).
 /// Containers: `.safetensors`; a sharded `*.index.json` with its files; `.pt`, `.pth`, `.bin` zip archives of
-/// torch.save with nested dictionaries; a folder with one of these. Detected by content, not by file extension.
+/// torch.save with nested dictionaries; GGUF; a folder with one of these. Detected by content, not by file extension.
 /// Thread safety: immutable.
 class WeightStore {
  public:
@@ -43,24 +44,35 @@ class WeightStore {
                                                          const std::filesystem::path& path = "memory",
                                                          std::map<std::string, std::string> metadata = {});
 
+  /// The same of tensors as they lie in a file, perhaps packed.
+  static std::shared_ptr<const WeightStore> from_stored(std::map<std::string, StoredTensor> tensors,
+                                                        const std::filesystem::path& path,
+                                                        std::map<std::string, std::string> metadata);
+
   /// Maps a tensor of the file to its replacement of the same shape, on the CPU.
   using Change = std::function<at::Tensor(const at::Tensor&)>;
 
-  /// The same weights with some tensors changed, lazily: each time they are read.
+  /// The same weights with some tensors changed, lazily: each time they are read. Earlier changes come first.
   /// Throws: WeightsError for an unknown name.
-  std::shared_ptr<const WeightStore> with_changes(std::map<std::string, Change> changes) const;
+  std::shared_ptr<const WeightStore> with_changes(const std::map<std::string, Change>& changes) const;
 
   /// All names in alphabetical order.
   std::vector<std::string> names() const;
   bool contains(const std::string& name) const { return tensors_.count(name) != 0; }
 
   /// The tensor in the file's dtype, on the CPU: a view into the mapped file that keeps the mapping alive; do not write
-  /// to it. Tensors changed by with_changes are computed at every call. Throws: WeightsError for an unknown name.
+  /// to it. Tensors that are packed, or changed by with_changes, are computed at every call. Throws: WeightsError for
+  /// an unknown name.
   at::Tensor tensor(const std::string& name) const;
+  /// Some rows of it along the first axis, without unpacking the others where the file allows it.
+  /// Shape: indices [n] int64; result [n, ...]. Throws: WeightsError for an unknown name.
+  at::Tensor rows(const std::string& name, const at::Tensor& indices) const;
+  /// Number of values. Throws: WeightsError for an unknown name.
+  int64_t numel(const std::string& name) const { return stored(name).numel(); }
   /// Throws: WeightsError for an unknown name.
-  std::vector<int64_t> shape(const std::string& name) const { return stored(name).sizes().vec(); }
+  std::vector<int64_t> shape(const std::string& name) const { return stored(name).shape; }
   /// Throws: WeightsError for an unknown name.
-  at::ScalarType dtype(const std::string& name) const { return stored(name).scalar_type(); }
+  at::ScalarType dtype(const std::string& name) const { return stored(name).dtype; }
 
   /// Metadata strings of the container (safetensors' `__metadata__`); empty for others.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
@@ -76,12 +88,12 @@ class WeightStore {
  private:
   WeightStore() = default;
   WeightStore(const WeightStore&) = default;
-  const at::Tensor& stored(const std::string& name) const;
+  const StoredTensor& stored(const std::string& name) const;
 
   std::filesystem::path path_;
   std::string entry_;
   std::vector<std::filesystem::path> files_;
-  std::map<std::string, at::Tensor> tensors_;
+  std::map<std::string, StoredTensor> tensors_;
   std::map<std::string, Change> changes_;
   NameLayout layout_ = NameLayout::kPublished;
   std::map<std::string, std::string> metadata_;

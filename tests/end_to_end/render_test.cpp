@@ -17,7 +17,7 @@
 #include "media/png_writer.h"
 #include "media/video_reader.h"
 #include "tests/end_to_end/program_run.h"
-#include "tests/support/formula_weights.h"
+#include "tests/support/formula_checkpoint.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensor_matchers.h"
 #include "tests/support/test_data.h"
@@ -85,6 +85,34 @@ TEST_F(Render, LeavesAVideoAndItsAccount) {
   EXPECT_EQ(sidecar_json.at("weights")[0].at("sha256").get<std::string>().size(), 64u);
   EXPECT_EQ(sidecar_json.at("work").at("frame_blocks"), 2);
   EXPECT_GT(sidecar_json.at("stages").at("denoise").at("seconds"), 0.0);
+}
+
+TEST_F(Render, SizeIsThatOfTheVideoWithADecoderOfTwiceTheSize) {
+  const std::filesystem::path twice = folder_ / "twice";
+  write_prompted_model(twice);
+  write_tensor_file(twice / "vae.safetensors", formula_tensors(upscale_vae_shapes(8)));
+  write_png(folder_ / "start.png", at::full({32, 32, 3}, 128, at::kByte));
+  const Words more = {"--model", twice,
+                      "--size",  "96x64",
+                      "--image", folder_ / "start.png",
+                      "--set",   "recipe.independent_first_frame=true"};
+  const ProgramRun run = render("video", more);
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(frames("video").sizes(), (std::vector<int64_t>{19, 3, 64, 96}));
+  EXPECT_EQ(read_json(sidecar("video"))["config"]["size"], "96x64");
+  Words dry = more;
+  dry.push_back("--dry-run");
+  EXPECT_THAT(render("dry", dry).out, HasSubstr("size: 96x64"));
+  EXPECT_THAT(render("small", {"--model", twice, "--size", "48x32"}).err, HasSubstr("multiple of 32"));
+}
+
+TEST_F(Render, RefusesAVaeOfAnotherModel) {
+  const std::filesystem::path other = folder_ / "other";
+  write_prompted_model(other);
+  write_tensor_file(other / "vae.safetensors", formula_tensors(wan22_vae_shapes(4, 4)));
+  const ProgramRun run = render("video", {"--model", other});
+  EXPECT_EQ(run.status, 3);
+  EXPECT_THAT(run.err, AllOf(HasSubstr("48 latent channels"), HasSubstr("which has 16")));
 }
 
 TEST_F(Render, SameSeedSameVideoAndAnotherSeedAnother) {

@@ -5,10 +5,10 @@
 #include "media/frame_conversion.h"
 #include "media/video_reader.h"
 #include "tests/end_to_end/program_run.h"
+#include "tests/support/formula_checkpoint.h"
 #include "tests/support/model_folder_writer.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensor_matchers.h"
-#include "tests/support/test_data.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
@@ -18,9 +18,9 @@ using namespace testing;
 
 class Replay : public ::testing::TestWithParam<const char*> {
  protected:
-  Replay() { write_model_folder(record(), folder_ / "model"); }
+  Replay() : record_(whole_parity_file(GetParam(), folder_.path())) { write_model_folder(record_, folder_ / "model"); }
 
-  std::filesystem::path record() const { return test_data("parity/" + std::string(GetParam()) + ".safetensors"); }
+  const std::filesystem::path& record() const { return record_; }
   ProgramRun replay(const std::filesystem::path& record, const std::string& name) {
     return run_program({"render", "--model", folder_ / "model", "--replay", record, "--record",
                         folder_ / (name + ".safetensors"), "--output", folder_ / (name + ".mp4"), "--attention",
@@ -28,6 +28,9 @@ class Replay : public ::testing::TestWithParam<const char*> {
   }
 
   TemporaryFolder folder_;
+
+ private:
+  std::filesystem::path record_;
 };
 
 TEST_P(Replay, IsTheRecordedVideo) {
@@ -55,6 +58,20 @@ TEST_P(Replay, OfItsOwnRecordIsTheSameBitForBit) {
     EXPECT_TENSORS_IDENTICAL(second->tensor(name), first->tensor(name)) << name;
   }
 }
+
+class ReplayedLatents : public Replay {};
+
+TEST_P(ReplayedLatents, AreTheRecordedOnes) {
+  const ProgramRun run = replay(record(), "video");
+  ASSERT_EQ(run.status, 0) << run.err;
+  const auto expected = WeightStore::open(record()), made = WeightStore::open(folder_ / "video.safetensors");
+  EXPECT_TENSORS_CLOSE(made->tensor("latents"), expected->tensor("latents"), 1e-4, 1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Recordings, ReplayedLatents,
+                         ::testing::Values("sgf_chunkwise", "sgf_framewise_i2v", "sgf_opsdv_relative_sink",
+                                           "longlive2_rollout"),
+                         [](const auto& info) { return std::string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(Videos, Replay,
                          ::testing::Values("pipeline_full", "pipeline_window9_sink3", "pipeline_extend3_shift8"),

@@ -27,7 +27,7 @@ class ServeProcess {
       : layers_({make_config_layer("-m", "model", YAML::Node(model_folder.string())),
                  make_config_layer("--device", "device", YAML::Node("cpu")),
                  make_config_layer("--dtype", "dtype", YAML::Node("float32"))}),
-        planner_(layers_, renderer_.model(resolve_config(layers_)).transformer_config(), {.seconds = 60}),
+        planner_(layers_, renderer_.model(resolve_config(layers_)).sizes(), {.seconds = 60}),
         folder_(std::make_shared<const VideoFolder>(videos)),
         catalog_(folder_, /*most_queued=*/2),
         server_({.port = 0}, {},

@@ -22,6 +22,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/torch_file_writer.h"
 #include "weights/checkpoint_files.h"
+#include "weights/gguf_reader.h"
 #include "weights/safetensors_reader.h"
 #include "weights/tensor_file.h"
 #include "weights/torch_archive.h"
@@ -73,7 +74,7 @@ void touch(const at::Tensor& tensor) {
 
 void touch(const std::vector<TensorSet>& sets) {
   for (const TensorSet& set : sets)
-    for (const auto& [name, tensor] : set.tensors) touch(tensor);
+    for (const auto& [name, tensor] : set.tensors) touch(tensor.values());
 }
 
 void write_shards(const std::filesystem::path& folder) {
@@ -95,7 +96,14 @@ void merge(const std::shared_ptr<const WeightStore>& adapter) {
 void safetensors(Bytes file) {
   const MemoryFile memory(file);
   attempt([&] {
-    for (const auto& [name, tensor] : read_safetensors(MappedFile::open(memory.path())).tensors) touch(tensor);
+    for (const auto& [name, tensor] : read_safetensors(MappedFile::open(memory.path())).tensors) touch(tensor.values());
+  });
+}
+
+void gguf(Bytes file) {
+  const MemoryFile memory(file);
+  attempt([&] {
+    for (const auto& [name, tensor] : read_gguf(MappedFile::open(memory.path())).tensors) touch(tensor.values());
   });
 }
 

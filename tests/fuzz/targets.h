@@ -12,6 +12,7 @@ namespace flashblock::fuzz {
 using Bytes = std::span<const uint8_t>;
 
 void safetensors(Bytes file);     ///< core/safetensors_reader
+void gguf(Bytes file);            ///< weights/gguf_reader
 void zip(Bytes file);             ///< core/zip_archive, and the whole torch.save container above it
 void pickle(Bytes pickle);        ///< core/unpickler, inside a sound container with one storage of 64 bytes
 void shard_index(Bytes index);    ///< core/checkpoint_files, beside two sound shards
@@ -28,6 +29,7 @@ struct Target {
 };
 inline constexpr std::array kTargets = {
     Target{"safetensors", safetensors},
+    Target{"gguf", gguf},
     Target{"zip", zip},
     Target{"pickle", pickle},
     Target{"shard_index", shard_index},

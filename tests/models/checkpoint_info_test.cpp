@@ -72,7 +72,10 @@ TEST(CheckpointInfo, TellsTheOtherKinds) {
        with_package_names(NameLayout::kTextEncoder, formula_tensors(umt5_shapes(kTextEncoder)))},
       {CheckpointKind::kTextEncoder, formula_tensors(umt5_shapes(kTextEncoder))},
       {CheckpointKind::kWanVae, formula_tensors(vae_shapes(8))},
+      {CheckpointKind::kWanVae, formula_tensors(wan22_vae_shapes(4, 4))},
+      {CheckpointKind::kWanVae, with_package_names(NameLayout::kResidualVae, formula_tensors(wan22_vae_shapes(4, 4)))},
       {CheckpointKind::kTinyVae, formula_tensors(taehv_shapes())},
+      {CheckpointKind::kTinyVae, formula_tensors(taehv22_super_shapes())},
       {CheckpointKind::kLora, {{"base_model.model.model.blocks.0.self_attn.q.lora_A.weight", at::ones({8, 16})}}},
       {CheckpointKind::kUnknown, {{"conv.weight", one}}}};
   for (const auto& [kind, tensors] : cases) {

@@ -114,6 +114,27 @@ void expect_same_frames(const at::Tensor& cached, const at::Tensor& expected, in
   EXPECT_EQ(int64_t(found.size()), ours.size(1));
 }
 
+// Wan2.2's own model class: all frames in one block, without past.
+TEST(TransformerParityWan22, TextToVideoCallAgrees) {
+  const auto data = testing::parity_data("wan22_ti2v_call");
+  const nlohmann::json video = testing::parity_config(*data);
+  const TransformerConfig config = transformer_config_from_json(video.dump(), "wan22_ti2v_call");
+  const auto model =
+      VideoTransformer::load(*testing::formula_store(testing::transformer_shapes(video)), config, at::kCPU, at::kFloat);
+  const VaeStrides strides = published_strides(config.in_channels);
+  const at::Tensor x = data->tensor("x").transpose(1, 2).contiguous();
+  TransformerState state(
+      config,
+      {.geometry = {.width = x.size(4) * strides.width, .height = x.size(3) * strides.height, .strides = strides},
+       .frames_per_block = x.size(1),
+       .max_frames = x.size(1),
+       .attention = {.mode = AttentionConfig::Mode::kExact}},
+      at::kCPU, at::kFloat);
+  model->set_prompt(state, data->tensor("context").narrow(1, 0, 11));
+  const at::Tensor flow = model->forward(x, 999, 0, Pass::denoise(0), state);
+  EXPECT_LT(relative_norm_error(flow.transpose(1, 2), data->tensor("flow.t2v")), 1e-5);
+}
+
 class TransformerParity : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(TransformerParity, EveryCallAndTheCacheAgreeInFloat32) {

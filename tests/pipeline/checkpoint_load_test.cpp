@@ -2,6 +2,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/ones_like.h>
 #include <gmock/gmock.h>
 
@@ -12,6 +13,7 @@
 #include "models/text_encoder.h"
 #include "tests/support/diffusers_names.h"
 #include "tests/support/error_text.h"
+#include "tests/support/gguf_writer.h"
 #include "tests/support/recorded_video.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tensor_matchers.h"
@@ -200,12 +202,11 @@ TEST_F(CheckpointLoad, LowPrecisionFilesGiveTheLatentsOfTheirRoundedWeights) {
   }
 }
 
-// As LightX2V (FP8, NVFP4), LongLive 2 (FourOverSix) and ComfyUI (scaled float8) publish them: the weights alone look
-// sound, or are missing.
+// As LightX2V (NVFP4) and LongLive 2 (FourOverSix) publish them: the weights alone look sound, or are missing.
 TEST_F(CheckpointLoad, QuantisedWeightsAreRefusedByName) {
   const at::Tensor scale = at::ones_like(tensors_.front().second).flatten().narrow(0, 0, 1);
   const std::string weight = "blocks.0.self_attn.q.weight", module = "model.blocks.0.self_attn.q.";
-  for (const char* end : {"weight_scale", "weight_global_scale", "quantized_weight_values", "scale_weight"}) {
+  for (const char* end : {"weight_scale_2", "weight_global_scale", "quantized_weight_values"}) {
     NamedTensors tensors = tensors_;
     for (auto& [name, tensor] : tensors)
       if (name == weight) tensor = tensor.to(at::kFloat8_e4m3fn);
@@ -218,6 +219,48 @@ TEST_F(CheckpointLoad, QuantisedWeightsAreRefusedByName) {
         error_text<WeightsError>([&] { latents_of(folder_ / "w.safetensors"); }),
         AllOf(HasSubstr("quantised"), HasSubstr(std::string("blocks.0.self_attn.q.") + end), HasSubstr("bfloat16")));
   }
+}
+
+bool is_linear(const std::string& name, const at::Tensor& tensor) {
+  return name.starts_with("blocks.") && name.ends_with(".weight") && tensor.dim() == 2;
+}
+
+// Kijai's and ComfyUI's spellings, with a scale per row and one for all.
+TEST_F(CheckpointLoad, ScaledFloat8GivesTheLatentsOfItsValues) {
+  for (const std::string spelling : {".scale_weight", ".weight_scale"}) {
+    NamedTensors stored, values;
+    for (const auto& [name, tensor] : tensors_) {
+      if (!is_linear(name, tensor)) {
+        stored.emplace_back(name, tensor);
+        values.emplace_back(name, tensor);
+        continue;
+      }
+      const at::Tensor most = spelling == ".scale_weight" ? tensor.abs().max() : tensor.abs().amax(1, true);
+      const at::Tensor scale = most / 448, packed = (tensor / scale).to(at::kFloat8_e4m3fn);
+      stored.emplace_back(name, packed);
+      stored.emplace_back(name.substr(0, name.rfind('.')) + spelling, scale);
+      values.emplace_back(name, packed.to(at::kFloat) * scale);
+    }
+    if (spelling == ".scale_weight") stored.emplace_back("scaled_fp8", at::ones({0}).to(at::kFloat8_e4m3fn));
+    write_tensor_file(folder_ / "values.safetensors", values);
+    write_tensor_file(folder_ / "w.safetensors", prefixed("model.diffusion_model.", stored));
+    EXPECT_TENSORS_IDENTICAL(latents_of(folder_ / "w.safetensors"), latents_of(folder_ / "values.safetensors"))
+        << spelling;
+  }
+}
+
+TEST_F(CheckpointLoad, GgufGivesTheLatentsOfItsValues) {
+  NamedTensors values;
+  std::vector<GgufEntry> entries;
+  for (const auto& [name, tensor] : tensors_) {
+    const bool blocks = is_linear(name, tensor) && tensor.size(1) % 32 == 0;
+    const uint32_t type = blocks ? 8 : tensor.dim() == 2 ? 1 : 0;
+    entries.push_back(gguf_entry(name, tensor, type));
+    values.emplace_back(name, gguf_values(tensor, type));
+  }
+  write_tensor_file(folder_ / "values.safetensors", values);
+  write_gguf(folder_ / "w.gguf", entries);
+  EXPECT_TENSORS_IDENTICAL(latents_of(folder_ / "w.gguf"), latents_of(folder_ / "values.safetensors"));
 }
 
 TEST_F(CheckpointLoad, AVaeOfDiffusersGivesTheSameFrames) {
@@ -291,6 +334,15 @@ TEST(TextEncoderLoad, TransformersNamesGiveTheSameEmbedding) {
   renamed.erase(renamed.begin());
   write_tensor_file(folder / "one.safetensors", renamed);
   EXPECT_TENSORS_IDENTICAL(embedding(WeightStore::open(folder / "one.safetensors")), plain);
+  // ComfyUI's files may hold the tokenizer; GGUF files have llama.cpp's names.
+  renamed.emplace_back("spiece_model", at::ones({9}).to(at::kByte));
+  write_tensor_file(folder / "comfy.safetensors", renamed);
+  EXPECT_TENSORS_IDENTICAL(embedding(WeightStore::open(folder / "comfy.safetensors")), plain);
+  std::vector<GgufEntry> entries;
+  for (const auto& [name, tensor] : with_package_names(NameLayout::kLlamaText, tensors))
+    entries.push_back(gguf_entry(name, tensor, 0));
+  write_gguf(folder / "umt5.gguf", entries, {{"general.architecture", "t5encoder"}});
+  EXPECT_TENSORS_IDENTICAL(embedding(WeightStore::open(folder / "umt5.gguf")), plain);
 }
 
 }  // namespace

@@ -43,6 +43,48 @@ INSTANTIATE_TEST_SUITE_P(Videos, Parity,
                          ::testing::Values("pipeline_full", "pipeline_window9_sink3", "pipeline_extend3_shift8"),
                          [](const auto& info) { return std::string(info.param); });
 
+class LatentParity : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(LatentParity, LatentsAreThoseOfThePublishedLoop) {
+  for (const AttentionConfig& attention :
+       {AttentionConfig{.mode = AttentionConfig::Mode::kExact},
+        AttentionConfig{.mode = AttentionConfig::Mode::kFlashblock, .refresh = "every_pass"}}) {
+    RecordedVideo video(GetParam());
+    video.options.attention = attention;
+    KeepingSink sink;
+    video.render(sink);
+    EXPECT_TENSORS_CLOSE(sink.latents(), video.expected("latents"), 1e-4, 1e-4);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Videos, LatentParity,
+                         ::testing::Values("sgf_chunkwise", "sgf_framewise_i2v", "sgf_opsdv_relative_sink",
+                                           "longlive2_rollout"),
+                         [](const auto& info) { return std::string(info.param); });
+
+// Wan2.2's geometry, its decoder and UniPC in every block, resumed bit for bit.
+TEST(LongLive2, ResumesBitForBit) {
+  RecordedVideo video("longlive2_rollout");
+  video.plan.blocks = 3;
+  KeepingSink whole, rest;
+  video.render(whole);
+  video.render(rest, video.inputs, {}, {.latents = {whole.blocks[0].latents.clone()}});
+  ASSERT_EQ(rest.blocks.size(), 2U);
+  EXPECT_TENSORS_IDENTICAL(rest.blocks[1].latents, whole.blocks[2].latents);
+  EXPECT_TENSORS_IDENTICAL(rest.blocks[1].rgb, whole.blocks[2].rgb);
+}
+
+// The recordings can tell a sink that moves from one that does not.
+TEST(LatentParityOfASinkThatStays, Fails) {
+  for (const char* name : {"sgf_chunkwise", "sgf_opsdv_relative_sink"}) {
+    RecordedVideo video(name);
+    video.options.recipe.position_frames = Recipe{}.position_frames;
+    KeepingSink sink;
+    video.render(sink);
+    EXPECT_FALSE(testing::tensors_close(sink.latents(), video.expected("latents"), 1e-4, 1e-4));
+  }
+}
+
 TEST(RenderSession, FirstBlockIsExactWhateverIsReused) {
   RecordedVideo video("pipeline_full");
   video.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = "first_pass"};

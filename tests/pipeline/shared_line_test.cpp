@@ -46,6 +46,7 @@ class SpyDecoder : public LatentDecoder {
   void reset() override { begun_ = false; }
   int parts() const override { return halves ? 2 : 1; }
   int64_t latent_channels() const override { return 16; }
+  int64_t pixel_stride() const override { return 8; }
   int64_t state_bytes() const override { return 0; }
 
   bool faulty = false, halves = true;

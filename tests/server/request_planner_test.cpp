@@ -34,8 +34,8 @@ class RequestPlannerTest : public ::testing::Test {
   }
 
   static RequestPlanner planner(const std::string& more = "{}") {
-    static const TransformerConfig transformer;
-    return {layers(more), transformer, kLimits};
+    static const ModelSizes model;
+    return {layers(more), model, kLimits};
   }
 
   /// The error that a request causes; status 0 if it causes none.

@@ -25,14 +25,14 @@ TEST(Presets, AllAreReadAndNamedAfterTheirFiles) {
       EXPECT_EQ(model.name, file.path().stem());
       EXPECT_TRUE(model.has_sources);
       EXPECT_FALSE(model.text_encoder.path.empty() || model.tokenizer.empty() || model.vae.path.empty());
-      EXPECT_EQ(model.defaults.width, 832);
+      EXPECT_EQ(model.defaults.width, model.name.ends_with("-5b") ? 1280 : 832);
     } catch (const ConfigError& error) {
       EXPECT_THAT(error.what(), HasSubstr("this model cannot be rendered: "));
       refused.insert(file.path().stem());
     }
   }
-  EXPECT_EQ(refused, (std::set<std::string>{"causal-forcing-longvideo", "longlive-2-5b", "memflow", "reward-forcing",
-                                            "rolling-forcing", "wan2.2-a14b"}));
+  EXPECT_EQ(refused, (std::set<std::string>{"causal-forcing-longvideo", "memflow", "reward-forcing", "rolling-forcing",
+                                            "wan2.2-a14b"}));
 }
 
 TEST(Presets, ThoseThatInfoNamesExist) {
@@ -48,12 +48,23 @@ TEST(Presets, HaveThePublishedRecipes) {
   EXPECT_EQ(recipe("self-forcing-dmd").window_frames, 21);
   EXPECT_EQ(recipe("longlive-1.3b").window_frames, 12);
   EXPECT_EQ(recipe("longlive-1.3b").sink_frames, 3);
+  for (const char* name : {"sgf-chunkwise", "opsdv-longlive", "opsdv-self-forcing"}) {
+    EXPECT_EQ(recipe(name).window_frames, 12);
+    EXPECT_EQ(recipe(name).sink_frames, 3);
+    EXPECT_EQ(recipe(name).position_frames, 12);
+  }
+  EXPECT_EQ(recipe("sgf-framewise").frames_per_block, 1);
+  EXPECT_EQ(recipe("sgf-framewise").position_frames, 21);
   EXPECT_EQ(recipe("causal-forcing-framewise-1step").steps.size(), 1u);
   EXPECT_EQ(recipe("causal-forcing-framewise-1step").first_steps.size(), 4u);
   EXPECT_EQ(recipe("causvid").steps, (std::vector<double>{1000, 757, 522}));
   EXPECT_FALSE(recipe("causvid").warp_steps);
   EXPECT_EQ(recipe("causvid").timestep_shift, 8);
   EXPECT_EQ(recipe("wan2.1-t2v-14b").unipc_steps, 50);
+  EXPECT_EQ(recipe("wan2.2-ti2v-5b").frames_per_block, 31);
+  EXPECT_EQ(recipe("longlive-2-5b").unipc_steps, 4);
+  EXPECT_EQ(recipe("longlive-2-5b").window_frames, 32);
+  EXPECT_FALSE(recipe("longlive-2-5b").kv_recache);
 }
 
 }  // namespace

@@ -60,6 +60,19 @@ std::string text_encoder_name(const std::string& name) {
   return replaced(name, list);
 }
 
+std::string llama_text_name(const std::string& name) {
+  static const Rules list = rules({{"^token_embedding\\.", "token_embd."},
+                                   {"^norm\\.", "enc.output_norm."},
+                                   {"^blocks\\.(\\d+)\\.attn\\.(.)\\.", "enc.blk.$1.attn_$2."},
+                                   {"^blocks\\.(\\d+)\\.pos_embedding\\.embedding\\.", "enc.blk.$1.attn_rel_b."},
+                                   {"^blocks\\.(\\d+)\\.norm1\\.", "enc.blk.$1.attn_norm."},
+                                   {"^blocks\\.(\\d+)\\.norm2\\.", "enc.blk.$1.ffn_norm."},
+                                   {"^blocks\\.(\\d+)\\.ffn\\.gate\\.0\\.", "enc.blk.$1.ffn_gate."},
+                                   {"^blocks\\.(\\d+)\\.ffn\\.fc1\\.", "enc.blk.$1.ffn_up."},
+                                   {"^blocks\\.(\\d+)\\.ffn\\.fc2\\.", "enc.blk.$1.ffn_down."}});
+  return replaced(name, list);
+}
+
 std::string vae_name(std::string name) {
   static const Rules residual = rules({{"\\.residual\\.0\\.", ".norm1."},
                                        {"\\.residual\\.2\\.", ".conv1."},
@@ -75,7 +88,11 @@ std::string vae_name(std::string name) {
                                      {"\\.middle\\.1\\.", ".mid_block.attentions.0."},
                                      {"\\.middle\\.2\\.", ".mid_block.resnets.1."},
                                      {"\\.downsamples\\.", ".down_blocks."}});
-  name = replaced(replaced(name, residual), places);
+  static const Rules stages = rules({{"downsamples\\.(\\d)\\.downsamples\\.2\\.", "down_blocks.$1.downsampler."},
+                                     {"downsamples\\.(\\d)\\.downsamples\\.", "down_blocks.$1.resnets."},
+                                     {"upsamples\\.(\\d)\\.upsamples\\.3\\.", "up_blocks.$1.upsampler."},
+                                     {"upsamples\\.(\\d)\\.upsamples\\.", "up_blocks.$1.resnets."}});
+  name = replaced(replaced(replaced(name, residual), stages), places);
   std::smatch up;
   if (!std::regex_match(name, up, std::regex("decoder\\.upsamples\\.(\\d+)\\.(.*)"))) return name;
   const int index = std::stoi(up[1]);
@@ -90,9 +107,12 @@ std::string package_name(NameLayout layout, std::string name) {
     case NameLayout::kTransformer:
       return transformer_name(name);
     case NameLayout::kVae:
+    case NameLayout::kResidualVae:
       return vae_name(std::move(name));
     case NameLayout::kTextEncoder:
       return text_encoder_name(name);
+    case NameLayout::kLlamaText:
+      return llama_text_name(name);
     case NameLayout::kPublished:
       break;
   }

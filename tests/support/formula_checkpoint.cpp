@@ -4,8 +4,25 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/test_data.h"
+#include "weights/tensor_file.h"
 
 namespace flashblock::testing {
+namespace {
+
+std::filesystem::path parity_file(const std::string& name) { return test_data("parity/" + name + ".safetensors"); }
+
+bool has_formula(const WeightStore& store) { return store.metadata().count("formula") > 0; }
+
+// {NAME: [name in the formula, shape, bound], ...}
+NamedTensors with_formula(const WeightStore& stored) {
+  NamedTensors tensors;
+  for (const std::string& name : stored.names()) tensors.emplace_back(name, stored.tensor(name));
+  const nlohmann::json formula = parity_config(stored, "formula");
+  for (const auto& [name, data] : formula.items()) tensors.emplace_back(name, formula_data(data[0], data[1], data[2]));
+  return tensors;
+}
+
+}  // namespace
 
 std::vector<std::pair<std::string, at::Tensor>> formula_tensors(const std::vector<NamedShape>& shapes,
                                                                 std::string_view salt) {
@@ -34,8 +51,23 @@ std::map<std::string, at::Tensor> language_formula_tensors(const nlohmann::json&
   return tensors;
 }
 
+std::vector<NamedShape> recorded_vae_shapes(const nlohmann::json& vae) {
+  return vae.contains("decoder_dim") ? wan22_vae_shapes(vae["dim"], vae["decoder_dim"]) : vae_shapes(vae["dim"]);
+}
+
 std::shared_ptr<const WeightStore> parity_data(const std::string& name) {
-  return WeightStore::open(test_data("parity/" + name + ".safetensors"));
+  const auto stored = WeightStore::open(parity_file(name));
+  if (!has_formula(*stored)) return stored;
+  const NamedTensors tensors = with_formula(*stored);
+  return WeightStore::from_tensors({tensors.begin(), tensors.end()}, stored->path(), stored->metadata());
+}
+
+std::filesystem::path whole_parity_file(const std::string& name, const std::filesystem::path& folder) {
+  const auto stored = WeightStore::open(parity_file(name));
+  if (!has_formula(*stored)) return parity_file(name);
+  const std::filesystem::path file = folder / (name + ".safetensors");
+  write_tensor_file(file, with_formula(*stored), stored->metadata());
+  return file;
 }
 
 nlohmann::json parity_config(const WeightStore& data, const std::string& key) {

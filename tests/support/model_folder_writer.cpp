@@ -24,9 +24,12 @@ json published_config(const json& config) {
 }
 
 std::string model_yaml(const std::string& name, const json& config, int64_t latent_frames) {
-  const VideoGeometry geometry{.width = config.at("latent_width").get<int64_t>() * VaeStrides{}.width,
-                               .height = config.at("latent_height").get<int64_t>() * VaeStrides{}.height};
+  const VaeStrides strides = published_strides(config.at("in_dim"));
+  const VideoGeometry geometry{.width = config.at("latent_width").get<int64_t>() * strides.width,
+                               .height = config.at("latent_height").get<int64_t>() * strides.height,
+                               .strides = strides};
   std::ostringstream yaml;
+  yaml << std::boolalpha;
   yaml << "name: " << name << "\n"
        << "architecture: wan2.1\n"
        << "transformer: {file: transformer.pt, weights: generator_ema}\n"
@@ -35,10 +38,13 @@ std::string model_yaml(const std::string& name, const json& config, int64_t late
        << "  frames_per_block: " << config.at("num_frame_per_block") << "\n"
        << "  window_frames: " << config.at("local_attn_size") << "\n"
        << "  sink_frames: " << config.at("sink_size") << "\n"
+       << "  position_frames: " << config.value("position_frames", 1024) << "\n"
        << "  timestep_shift: " << config.at("timestep_shift") << "\n"
        << "  steps: " << config.at("denoising_step_list") << "\n"
        << "  warp_steps: " << config.at("warp_denoising_step") << "\n"
        << "  context_noise: " << config.at("context_noise") << "\n"
+       << "  kv_recache: " << config.value("kv_recache", true) << "\n"
+       << "  unipc_steps: " << config.value("unipc_steps", 0) << "\n"
        << "  guidance_scale: 1.0\n"
        << "defaults: {size: " << geometry.width << "x" << geometry.height
        << ", fps: 16, seconds: " << static_cast<double>(geometry.frames_of(latent_frames)) / 16.0 << "}\n";
@@ -57,7 +63,7 @@ void write_model_folder(const std::filesystem::path& parity_file, const std::fil
       folder / "transformer.pt",
       {{{"generator", state_dict(formula_tensors(transformer, "other weights"), "model.")},
         {"generator_ema", state_dict(formula_tensors(transformer, salt), "model._fsdp_wrapped_module.")}}});
-  write_torch_file(folder / "vae.pth", state_dict(formula_tensors(vae_shapes(vae.at("dim")), salt)));
+  write_torch_file(folder / "vae.pth", state_dict(formula_tensors(recorded_vae_shapes(vae), salt)));
   write_bytes(folder / "config.json", published_config(config).dump(2) + "\n");
   write_bytes(folder / "model.yaml", model_yaml(parity_file.stem().string(), config, data->shape("latents").at(1)));
 }

@@ -2,6 +2,8 @@
 
 #include <ATen/ops/cat.h>
 
+#include "tests/support/temporary_folder.h"
+
 namespace flashblock::testing {
 
 at::Tensor KeepingSink::latents() const {
@@ -25,23 +27,28 @@ at::Tensor KeepingSink::rgb() const {
 RecordedVideo::RecordedVideo(const std::string& name) : data(parity_data(name)), config_(parity_config(*data)) {
   const TransformerConfig transformer = transformer_config_from_json(config_.dump(), name);
   use_transformer(*formula_store(transformer_shapes(config_)));
-  use_decoder(*formula_store(vae_shapes(parity_config(*data, "vae").at("dim"))));
+  use_decoder(*formula_store(recorded_vae_shapes(parity_config(*data, "vae"))));
 
-  const VaeStrides strides;
+  const VaeStrides strides = published_strides(transformer.in_channels);
   options.geometry = {.width = config_.at("latent_width").get<int64_t>() * strides.width,
                       .height = config_.at("latent_height").get<int64_t>() * strides.height,
+                      .strides = strides,
                       .patch = transformer.patch};
   options.recipe = {.frames_per_block = config_.at("num_frame_per_block"),
                     .window_frames = config_.at("local_attn_size"),
                     .sink_frames = config_.at("sink_size"),
+                    .position_frames = config_.value("position_frames", Recipe{}.position_frames),
                     .timestep_shift = config_.at("timestep_shift"),
                     .steps = config_.at("denoising_step_list"),
                     .warp_steps = config_.at("warp_denoising_step"),
-                    .context_noise = config_.at("context_noise")};
+                    .context_noise = config_.at("context_noise"),
+                    .kv_recache = config_.value("kv_recache", true),
+                    .unipc_steps = config_.value("unipc_steps", 0)};
   options.attention.mode = AttentionConfig::Mode::kExact;
   options.keep_pixels = true;
 
-  const Replay replay(test_data("parity/" + name + ".safetensors"));
+  const TemporaryFolder folder;
+  const Replay replay(whole_parity_file(name, folder.path()));
   inputs.prompts = replay.prompts();
   inputs.initial_latents = replay.initial_latents();
   inputs.noise = replay.noise_source(std::make_shared<SeededNoise>(0));

@@ -25,7 +25,7 @@ class KeepingSink : public FrameSink {
   std::vector<RenderedBlock> blocks;
 };
 
-/// One pipeline_* file of the parity data.
+/// One file of the parity data that records a whole video.
 class RecordedVideo {
  public:
   explicit RecordedVideo(const std::string& name);

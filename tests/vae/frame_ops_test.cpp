@@ -5,6 +5,7 @@
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/pixel_shuffle.h>
 #include <ATen/ops/upsample_nearest2d.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
@@ -16,6 +17,7 @@
 #include "vae/convolution.h"
 #include "vae/head_convolution.h"
 #include "vae/latent_stats.h"
+#include "vae/pixel_patches.h"
 
 namespace flashblock::testing {
 namespace {
@@ -166,6 +168,20 @@ TEST_P(FrameOps, HeadEqualsNormThenConvolution) {
   expect_near(pixels, plain_convolution(window, conv, 1).permute({0, 3, 1, 2}));
 }
 
+TEST(PixelPatches, OrdersOfPlanesAreThoseOfTheTwoReleases) {
+  at::Tensor planes = at::zeros({1, 12, 2, 3});
+  planes[0][4 + 1][1][2] = 1;  // the second colour's second place
+  for (const auto& [order, row, column] :
+       {std::tuple{PlaneOrder::kRowsFirst, 2, 5}, {PlaneOrder::kColumnsFirst, 3, 4}}) {
+    const at::Tensor pixels = pixels_of_planes(planes, order);
+    ASSERT_EQ(pixels.sizes(), at::IntArrayRef({1, 3, 4, 6}));
+    EXPECT_EQ(pixels[0][1][row][column].item<float>(), 1);
+    EXPECT_TENSORS_IDENTICAL(planes_of_frames(pixels.permute({0, 2, 3, 1}).contiguous(), order),
+                             planes.permute({0, 2, 3, 1}).contiguous());
+  }
+  EXPECT_TENSORS_IDENTICAL(pixels_of_planes(planes, PlaneOrder::kRowsFirst), at::pixel_shuffle(planes, 2));
+}
+
 // Bounds: docs/numerics.md, "VAE, one operation".
 INSTANTIATE_TEST_SUITE_P(Cpu, FrameOps,
                          ::testing::Values(DeviceCase{at::kCPU, at::kFloat, 2e-6},
@@ -175,7 +191,7 @@ INSTANTIATE_TEST_SUITE_P(Cuda, FrameOps,
                                            DeviceCase{at::kCUDA, at::kBFloat16, 4e-3}));
 
 TEST(LatentStats, RoundsBeforeItInvertsInBfloat16) {
-  const LatentStats exact(at::kCPU, at::kFloat), rounded(at::kCPU, at::kBFloat16);
+  const LatentStats exact(16, at::kCPU, at::kFloat), rounded(16, at::kCPU, at::kBFloat16);
   const at::Tensor ones = at::ones({1, 1, 1, 16}, at::kFloat);
   EXPECT_NEAR(exact.denormalise(ones).flatten()[0].item<float>(), 2.0613f, 1e-4);
   EXPECT_EQ(rounded.denormalise(ones.to(at::kBFloat16)).flatten()[0].item<float>(), 2.0625f);

@@ -16,12 +16,14 @@ namespace flashblock::testing {
 namespace {
 
 std::shared_ptr<const WeightStore> weights_of(const std::string& kind) {
-  if (kind != "published") return formula_store(kind == "taehv" ? taehv_shapes() : vae_shapes(8));
-  static const auto published = formula_store(vae_shapes(96));  // computed for some time
-  return published;
+  if (kind == "published") {
+    static const auto published = formula_store(vae_shapes(96));  // computed for some time
+    return published;
+  }
+  if (kind == "wan22") return formula_store(wan22_vae_shapes(4, 4));
+  if (kind == "taehv22_super") return formula_store(taehv22_super_shapes());
+  return formula_store(kind == "taehv" ? taehv_shapes() : vae_shapes(8));
 }
-
-at::Tensor some_latents(int64_t frames) { return formula_data("latents", {1, frames, 16, 4, 6}, 1.0); }
 
 at::Tensor decode_in_calls(LatentDecoder& decoder, const at::Tensor& latents, const std::vector<int64_t>& calls) {
   std::vector<at::Tensor> frames;
@@ -48,6 +50,12 @@ class Streaming : public ::testing::TestWithParam<StreamingCase> {
     decoder_ = load_latent_decoder(*weights_of(GetParam().kind), GetParam().device, GetParam().dtype);
   }
   void TearDown() override { at::set_num_threads(threads_); }
+
+  /// Of 32x48 pixels.
+  at::Tensor some_latents(int64_t frames, const std::string& name = "latents") const {
+    const int64_t stride = decoder_->pixel_stride();
+    return formula_data(name, {1, frames, decoder_->latent_channels(), 32 / stride, 48 / stride}, 1.0);
+  }
 
   const int threads_ = at::get_num_threads();
   std::unique_ptr<LatentDecoder> decoder_;
@@ -78,7 +86,7 @@ TEST_P(Streaming, ResetClearsTheVideoAndItsSize) {
   const at::Tensor continued = decode_in_calls(*decoder_, latents, {3});
   EXPECT_NE(continued.size(0), fresh.size(0));
   decoder_->reset();
-  decode_in_calls(*decoder_, formula_data("other", {1, 2, 16, 2, 4}, 1.0), {2});
+  decode_in_calls(*decoder_, some_latents(2, "other").narrow(3, 0, 1), {2});
   decoder_->reset();
   EXPECT_TENSORS_NEAR_IN_NORM(decode_in_calls(*decoder_, latents, {3}), fresh, GetParam().bound);
 }
@@ -124,14 +132,14 @@ TEST_P(Streaming, RestoredDecoderContinuesBitForBit) {
          per_call == 3 ? std::vector<int64_t>{1, 2, 3, 5, 9, 15, 16} : std::vector<int64_t>{2, 45}) {
       while (static_cast<int64_t>(calls.size()) < count) {
         const std::string name = "call" + std::to_string(calls.size());
-        calls.push_back(formula_data(name, {1, per_call, 16, 4, 6}, 1.0));
+        calls.push_back(some_latents(per_call, name));
         decoder_->decode(calls.back());
       }
       restored->restore(calls);
       EXPECT_EQ(restored->state_bytes(), decoder_->state_bytes()) << count;
       for (int next = 0; next < 2; ++next) {
         const std::string name = "call" + std::to_string(calls.size());
-        calls.push_back(formula_data(name, {1, per_call, 16, 4, 6}, 1.0));
+        calls.push_back(some_latents(per_call, name));
         EXPECT_TENSORS_IDENTICAL(restored->decode(calls.back()), decoder_->decode(calls.back()))
             << "call " << next << " after " << count << " of " << per_call;
       }
@@ -163,18 +171,27 @@ TEST_P(Streaming, DecodeClampsFloat32Pixels) {
 INSTANTIATE_TEST_SUITE_P(Cpu, Streaming,
                          ::testing::Values(StreamingCase{"wan", at::kCPU, at::kFloat, 1e-6},
                                            StreamingCase{"wan", at::kCPU, at::kBFloat16, 1e-6},
+                                           StreamingCase{"wan22", at::kCPU, at::kFloat, 1e-6},
                                            StreamingCase{"taehv", at::kCPU, at::kFloat, 1e-6}));
+// 19 million weights.
+INSTANTIATE_TEST_SUITE_P(SlowCpu, Streaming,
+                         ::testing::Values(StreamingCase{"taehv22_super", at::kCPU, at::kFloat, 1e-6}));
 INSTANTIATE_TEST_SUITE_P(Cuda, Streaming,
                          ::testing::Values(StreamingCase{"wan", at::kCUDA, at::kFloat, 1e-5},
                                            StreamingCase{"wan", at::kCUDA, at::kBFloat16, 2e-2},
                                            StreamingCase{"published", at::kCUDA, at::kBFloat16, 2e-2},
+                                           StreamingCase{"wan22", at::kCUDA, at::kFloat, 1e-5},
+                                           StreamingCase{"taehv22_super", at::kCUDA, at::kFloat, 1e-5},
                                            StreamingCase{"taehv", at::kCUDA, at::kFloat, 1e-5}));
 
-TEST(StreamingEncoder, EverySplitGivesTheSameLatents) {
-  const auto encoder = load_latent_encoder(*weights_of("wan"), at::kCPU, at::kFloat);
+class StreamingEncoder : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(StreamingEncoder, EverySplitGivesTheSameLatents) {
+  const auto encoder = load_latent_encoder(*weights_of(GetParam()), at::kCPU, at::kFloat);
   const at::Tensor pixels = formula_data("pixels", {21, 3, 32, 48}, 0.5) + 0.5;
   const at::Tensor whole = encoder->encode(pixels);
-  ASSERT_EQ(whole.sizes(), at::IntArrayRef({1, 6, 16, 4, 6}));
+  const int64_t stride = encoder->pixel_stride();
+  ASSERT_EQ(whole.sizes(), at::IntArrayRef({1, 6, encoder->latent_channels(), 32 / stride, 48 / stride}));
   for (const std::vector<int64_t>& calls : {std::vector<int64_t>{1, 20}, {5, 4, 12}, {9, 8, 4}}) {
     encoder->reset();
     std::vector<at::Tensor> latents;
@@ -186,6 +203,8 @@ TEST(StreamingEncoder, EverySplitGivesTheSameLatents) {
     EXPECT_TENSORS_NEAR_IN_NORM(at::cat(latents, 1), whole, 1e-6) << "first call of " << calls[0];
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Cpu, StreamingEncoder, ::testing::Values("wan", "wan22"));
 
 }  // namespace
 }  // namespace flashblock::testing

@@ -74,10 +74,19 @@ TEST(VaeWeights, OtherStridesAreRefused) {
 
 TEST(VaeWeights, OtherLatentChannelsAreRefused) {
   Tensors tensors = tensors_of(decoder_shapes({32, 24, 16, 16}, 1));
+  tensors["decoder.conv1.weight"] = at::zeros({32, 20, 3, 3, 3});
+  EXPECT_THAT(refusal(tensors), AllOf(HasSubstr("20 latent channels"), HasSubstr("16"), HasSubstr("48")));
   tensors["decoder.conv1.weight"] = at::zeros({32, 48, 3, 3, 3});
-  tensors["conv2.weight"] = at::zeros({48, 48, 1, 1, 1});
-  tensors["conv2.bias"] = at::zeros({48});
-  EXPECT_THAT(refusal(tensors), AllOf(HasSubstr("48 latent channels"), HasSubstr("16")));
+  EXPECT_THAT(refusal(tensors), HasSubstr("3 channels of pixels"));
+}
+
+TEST(VaeWeights, Wan22MissingTensorsAreListed) {
+  Tensors tensors = tensors_of(wan22_vae_shapes(4, 4));
+  EXPECT_EQ(refusal(tensors), "accepted");
+  tensors.erase("decoder.upsamples.1.upsamples.3.time_conv.bias");
+  EXPECT_THAT(refusal(tensors), HasSubstr("decoder.upsamples.1.upsamples.3.time_conv.bias"));
+  tensors.erase("decoder.upsamples.1.upsamples.3.time_conv.weight");
+  EXPECT_THAT(refusal(tensors), HasSubstr("strides of 8 in space and 2 in time"));
 }
 
 TEST(VaeWeights, TaehvWithoutOneGrowIsRefused) {

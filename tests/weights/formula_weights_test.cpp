@@ -46,6 +46,7 @@ TEST(FormulaCheckpoint, HasTheTensorsOfThePublishedModels) {
   EXPECT_EQ(parameters(transformer), 1'418'996'800);
   EXPECT_EQ(vae_shapes(96).size(), 194u);
   EXPECT_EQ(parameters(vae_shapes(96)), 126'892'531);
+  EXPECT_EQ(parameters(wan22_vae_shapes(160, 256)), 704'688'668);
   const nlohmann::json umt5 = {{"vocab_size", 256384}, {"dim", 4096},      {"dim_attn", 4096}, {"dim_ffn", 10240},
                                {"num_heads", 64},      {"num_layers", 24}, {"num_buckets", 32}};
   EXPECT_EQ(umt5_shapes(umt5).size(), 242u);

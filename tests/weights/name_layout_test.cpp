@@ -51,6 +51,33 @@ TEST(NameLayout, VaeOfDiffusers) {
                 {"decoder.up_blocks.0.resnets.3.conv1.weight", "decoder.up_blocks.0.resnets.3.conv1.weight"}});
 }
 
+TEST(NameLayout, TextEncoderOfLlamaCpp) {
+  expect_names(NameLayout::kLlamaText, {{"token_embd.weight", "token_embedding.weight"},
+                                        {"enc.output_norm.weight", "norm.weight"},
+                                        {"enc.blk.23.attn_o.weight", "blocks.23.attn.o.weight"},
+                                        {"enc.blk.0.attn_rel_b.weight", "blocks.0.pos_embedding.embedding.weight"},
+                                        {"enc.blk.1.attn_norm.weight", "blocks.1.norm1.weight"},
+                                        {"enc.blk.1.ffn_norm.weight", "blocks.1.norm2.weight"},
+                                        {"enc.blk.1.ffn_gate.weight", "blocks.1.ffn.gate.0.weight"},
+                                        {"enc.blk.1.ffn_up.weight", "blocks.1.ffn.fc1.weight"},
+                                        {"enc.blk.1.ffn_down.weight", "blocks.1.ffn.fc2.weight"}});
+}
+
+TEST(NameLayout, Wan22VaeOfDiffusers) {
+  expect_names(
+      NameLayout::kResidualVae,
+      {{"quant_conv.weight", "conv1.weight"},
+       {"encoder.conv_in.weight", "encoder.conv1.weight"},
+       {"encoder.down_blocks.0.resnets.1.norm1.gamma", "encoder.downsamples.0.downsamples.1.residual.0.gamma"},
+       {"encoder.down_blocks.1.resnets.0.conv_shortcut.bias", "encoder.downsamples.1.downsamples.0.shortcut.bias"},
+       {"encoder.down_blocks.2.downsampler.time_conv.weight", "encoder.downsamples.2.downsamples.2.time_conv.weight"},
+       {"decoder.mid_block.resnets.0.norm2.gamma", "decoder.middle.0.residual.3.gamma"},
+       {"decoder.up_blocks.3.resnets.2.conv1.weight", "decoder.upsamples.3.upsamples.2.residual.2.weight"},
+       {"decoder.up_blocks.0.upsampler.resample.1.bias", "decoder.upsamples.0.upsamples.3.resample.1.bias"},
+       {"decoder.conv_out.weight", "decoder.head.2.weight"},
+       {"decoder.up_blocks.x.resnets.3.conv1.weight", "decoder.up_blocks.x.resnets.3.conv1.weight"}});
+}
+
 TEST(NameLayout, TextEncoderOfTransformers) {
   expect_names(NameLayout::kTextEncoder,
                {{"shared.weight", "token_embedding.weight"},
