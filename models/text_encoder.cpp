@@ -201,6 +201,7 @@ void TextEncoder::run_layer(const Layer& layer, Work& work) const {
 
 std::vector<at::Tensor> TextEncoder::forward(const std::vector<TokenBatch>& tokens) const {
   std::vector<Work> works;
+  works.reserve(tokens.size());
   for (const TokenBatch& batch : tokens) works.push_back(begin(batch));
   for (int64_t i = 0; i < config_.layers; ++i) {
     const Layer layer = read_layer(i);
