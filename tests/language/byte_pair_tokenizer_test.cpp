@@ -227,7 +227,7 @@ TEST(TokenizerFiles, TokenizerJsonIsReadInBothForms) {
     return BytePairTokenizer::load(folder.path()).encode("hel<|im_end|>", AddedInText::kRecognised);
   };
   EXPECT_EQ(ids(), Ids({257, 258}));
-  json["model"]["merges"] = {{"h", "e"}, {"he", "l"}};
+  json["model"]["merges"] = nlohmann::json::parse(R"([["h", "e"], ["he", "l"]])");
   EXPECT_EQ(ids(), Ids({257, 258}));
 }
 
