@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
+#include "vae/kernels/hopper.cuh"
 #include "vae/kernels/hopper_convolution.h"
 #include "vae/kernels/hopper_limits.h"
-#include "vae/kernels/hopper.cuh"
 
 // Note "Convolution as a matrix product". Positions of a bordered frame, row after row, are the rows of a matrix with C
 // columns, and a tap of the convolution is that matrix moved by a constant number of rows. So each tap adds the product
