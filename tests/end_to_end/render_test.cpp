@@ -102,7 +102,7 @@ TEST_F(Render, SizeIsThatOfTheVideoWithADecoderOfTwiceTheSize) {
   const ProgramRun run = render_with(twice, "video", more);
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_EQ(frames("video").sizes(), (std::vector<int64_t>{19, 3, 64, 96}));
-  EXPECT_EQ(read_json(sidecar("video"))["config"]["size"], "96x64");
+  EXPECT_EQ(read_json(sidecar("video"))["configuration"]["size"], "96x64");
   Words dry = more;
   dry.push_back("--dry-run");
   EXPECT_THAT(render_with(twice, "dry", dry).out, HasSubstr("size: 96x64"));
