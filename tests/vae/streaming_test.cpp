@@ -106,7 +106,11 @@ TEST_P(Streaming, HalvesOnTwoThreadsGiveTheSameVideo) {
       halves.push_back(decoder_->finish(half));
       if (next.valid()) half = next.get();
     }
-    EXPECT_TENSORS_IDENTICAL(at::cat(halves), at::cat(whole)) << per_call << " latent frames per call";
+    if (GetParam().kind == "taehv22_super") {  // docs/checkpoints.md, "VAEs": its last bits vary
+      EXPECT_TENSORS_NEAR_IN_NORM(at::cat(halves), at::cat(whole), GetParam().bound);
+    } else {
+      EXPECT_TENSORS_IDENTICAL(at::cat(halves), at::cat(whole)) << per_call << " latent frames per call";
+    }
   }
 }
 
