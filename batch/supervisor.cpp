@@ -241,7 +241,7 @@ void Supervisor::start(Slot& slot, size_t video) {
             .started = is_retry ? status.started : utc_now()};
   std::error_code ignored;  // the worker reports a missing folder
   std::filesystem::create_directories(job.config.output.parent_path(), ignored);
-  if (!slot.worker) slot.worker = host_.start(slot.share);  // the first, or anew after a crash
+  if (!slot.worker) slot.worker = host_.start(slot.share);  // the first one, or again after a crash
   slot.video = video;
   slot.model_key = job.model_key;
   slot.hangs = false;
