@@ -22,9 +22,7 @@ LayerPlacement placement_for(const WeightStore& weights, at::Device device, at::
   int64_t bytes = 0;
   for (const std::string& name : weights.names()) {
     if (device.is_cpu() && weights.dtype(name) == dtype) continue;
-    int64_t elements = 1;
-    for (const int64_t size : weights.shape(name)) elements *= size;
-    bytes += elements * static_cast<int64_t>(c10::elementSize(dtype));
+    bytes += weights.numel(name) * static_cast<int64_t>(c10::elementSize(dtype));
   }
   return double(bytes) > kUsableShare * double(free_bytes) ? LayerPlacement::kStreamed : LayerPlacement::kResident;
 }
