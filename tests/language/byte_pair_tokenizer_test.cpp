@@ -63,7 +63,8 @@ TEST(BytePairTokenizer, KnowsTheAddedTokens) {
 }
 
 TEST(BytePairTokenizer, DecodingIsTheInverseUpToNormalization) {
-  for (const auto& entry : published()["strings"]) {
+  const nlohmann::json data = published();
+  for (const auto& entry : data["strings"]) {
     const std::string text = entry["text"];
     EXPECT_EQ(test_tokenizer().decode(test_tokenizer().encode(text)), normalized(text));
   }
