@@ -10,6 +10,8 @@ if(FLASHBLOCK_WARNINGS_AS_ERRORS)
   endif()
 endif()
 
+set(flashblock_sanitizers ${FLASHBLOCK_SANITIZE})  # of the sources of this folder and those below
+
 # flashblock_uses_regex(<source>...): where a sanitizer is on, GCC 12 takes parts of its own std::regex for
 # uninitialized.
 function(flashblock_uses_regex)
@@ -56,8 +58,8 @@ function(flashblock_settings target)
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${flashblock_warnings}>)
   if(FLASHBLOCK_SANITIZE)
-    set(options -fsanitize=${FLASHBLOCK_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
-    target_compile_options(${target} PUBLIC "$<$<COMPILE_LANGUAGE:CXX>:${options}>")
+    set(options -fsanitize=${flashblock_sanitizers} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${options}>")
     target_link_options(${target} PUBLIC -fsanitize=${FLASHBLOCK_SANITIZE})
   endif()
 endfunction()
@@ -129,13 +131,4 @@ flashblock_add_precompiled(flashblock_precompiled flashblock_torch <ATen/Functio
 flashblock_add_precompiled(flashblock_quick_precompiled flashblock_torch)
 if(FLASHBLOCK_PRECOMPILED_HEADERS)
   flashblock_optimize_less(flashblock_quick_precompiled)
-endif()
-if(FLASHBLOCK_TESTS)
-  flashblock_add_precompiled(flashblock_tests_precompiled "flashblock_torch;GTest::gmock"
-                             <gmock/gmock.h> <gtest/gtest.h>)
-  if(FLASHBLOCK_PRECOMPILED_HEADERS)
-    flashblock_optimize_less(flashblock_tests_precompiled)
-    set_target_properties(flashblock_tests_precompiled PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-    target_compile_options(flashblock_tests_precompiled PRIVATE -fPIE)  # as in the programs that use it
-  endif()
 endif()

@@ -221,7 +221,7 @@ std::shared_ptr<const WeightStore> with_lora(std::shared_ptr<const WeightStore> 
   std::map<std::string, WeightStore::Change> changes;
   for (auto& [name, list] : lists)
     changes[name] = [list = std::move(list)](const at::Tensor& weight) { return merged(weight, list); };
-  return base->with_changes(std::move(changes));
+  return base->with_changes(changes);
 }
 
 }  // namespace flashblock

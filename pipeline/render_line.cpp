@@ -111,6 +111,7 @@ RenderLine::Run::Run(RenderLine& line, Overlap overlap, int decoder_parts, Profi
     : line_(line),
       overlap_(overlap),
       profile_(profile),
+      all_threads_(at::get_num_threads()),
       threads_(threads_per_stage(line.device_)),
       halves_(overlap == Overlap::kOn && decoder_stages(line.device_, threads_, decoder_parts) == 2),
       one_video_(line.in_use_) {

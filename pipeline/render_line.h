@@ -31,8 +31,9 @@ enum class Overlap { kOff, kOn };
 /// CPU threads for each of the two stages that compute on `device`, and for encoding prompts, which may happen while
 /// both do: half of LibTorch's on the CPU. More threads than cores in all would make the stages wait for each other at
 /// every barrier: on two cores, a video with two threads in each stage takes twice as long as with one (256x144, demo
-/// geometry: 25 s against 10 s for 6 s of video). The same whether stages overlap or not: how a sum is divided among
-/// threads changes its rounding, and a switch for speed must not change the video.
+/// geometry: 25 s against 10 s for 6 s of video). The same whether stages overlap or not. A stage has all threads where
+/// no other works: in the video's first frame block, and when the last one is decoded. By place, never by what happens
+/// to run, since how a sum is divided among threads can change its rounding.
 int threads_per_stage(at::Device device);
 
 /// Stages that decode, the slowest work of small models: one for each of the decoder's parts where a stage has one
@@ -171,6 +172,9 @@ class RenderLine {
     /// outlives the run.
     Run(RenderLine& line, Overlap overlap, int decoder_parts, Profile& profile);
 
+    /// CPU threads of a stage; `alone`: no other stage has work meanwhile.
+    int threads(bool alone) const { return alone ? all_threads_ : threads_; }
+
     /// Whether the decoder's halves are two stages, kDecode and kFinishDecoding.
     bool decodes_in_halves() const { return halves_; }
 
@@ -205,7 +209,7 @@ class RenderLine {
     RenderLine& line_;
     const Overlap overlap_;
     Profile& profile_;
-    const int threads_;
+    const int all_threads_, threads_;
     const bool halves_;
     std::unique_lock<std::mutex> one_video_;
     std::optional<StageScope> denoising_;

@@ -48,6 +48,7 @@ const EncodedPrompt* planned_change(const SessionInputs& inputs, int64_t block) 
 /// A frame block on its way from the denoiser to the decoder.
 struct LatentBlock {
   int64_t index = 0;
+  bool first = false, last = false;
   CrossStreamTensor latents;
   TransformerCounters counters;
 };
@@ -62,14 +63,14 @@ struct HalfBlock {
 class OutputStages {
  public:
   OutputStages(RenderLine::Run& line, LatentDecoder& decoder, FrameSink& sink, const SessionOptions& options)
-      : decoder_(decoder),
+      : line_(line),
+        decoder_(decoder),
         sink_(sink),
         options_(options),
         write_(line.stage<RenderedBlock>(Lane::kWrite, "write", [this](const RenderedBlock& block) { write(block); })),
         second_half_(line.stage<HalfBlock>(
-            Lane::kFinishDecoding, "decode",
-            [this](const HalfBlock& half) { return rendered(half.block, decoder_.finish(half.half)); }, write_)),
-        decode_(first_decoding_stage(line)) {}
+            Lane::kFinishDecoding, "decode", [this](const HalfBlock& half) { return finished(half); }, write_)),
+        decode_(first_decoding_stage()) {}
 
   void put(LatentBlock block) { decode_.put(std::move(block)); }
   /// Waits until everything is written. Returns the number of frame blocks, without those of the start.
@@ -80,15 +81,21 @@ class OutputStages {
   }
 
  private:
-  Stage<LatentBlock> first_decoding_stage(RenderLine::Run& line) {
-    const auto first_half = [this](const LatentBlock& block) {
-      return HalfBlock{block, decoder_.begin(block.latents.receive())};
-    };
-    const auto whole = [this](const LatentBlock& block) {
-      return rendered(block, decoder_.decode(block.latents.receive()));
-    };
-    if (line.decodes_in_halves()) return line.stage<LatentBlock>(Lane::kDecode, "decode", first_half, second_half_);
-    return line.stage<LatentBlock>(Lane::kDecode, "decode", whole, write_);
+  Stage<LatentBlock> first_decoding_stage() {
+    const auto first_half = [this](const LatentBlock& block) { return begun(block); };
+    const auto whole = [this](const LatentBlock& block) { return finished(begun(block)); };
+    if (line_.decodes_in_halves()) return line_.stage<LatentBlock>(Lane::kDecode, "decode", first_half, second_half_);
+    return line_.stage<LatentBlock>(Lane::kDecode, "decode", whole, write_);
+  }
+
+  HalfBlock begun(const LatentBlock& block) {
+    const ThreadLimit cores(line_.threads(block.first && block.last));
+    return {block, decoder_.begin(block.latents.receive())};
+  }
+
+  RenderedBlock finished(const HalfBlock& half) {
+    const ThreadLimit cores(line_.threads(half.block.last));
+    return rendered(half.block, decoder_.finish(half.half));
   }
 
   void write(const RenderedBlock& block) {
@@ -112,6 +119,7 @@ class OutputStages {
     return result;
   }
 
+  RenderLine::Run& line_;
   LatentDecoder& decoder_;
   FrameSink& sink_;
   const SessionOptions& options_;
@@ -185,10 +193,15 @@ SessionResult RenderSession::render(const VideoPlan& plan, const SessionInputs& 
   for (auto number = std::ssize(finished.latents); number < video.all_blocks(); ++number) {
     const FrameBlock block = plan.any_block(number);
     change_prompt(denoiser, block, video);
-    const at::Tensor latents = next_latents(denoiser, block, video);
+    const bool first = number == 0, last = block.index + 1 == plan.blocks;
+    const at::Tensor latents = next_latents(denoiser, block, video, line.threads(first));
     if (!latents.defined()) break;
-    output.put({.index = block.index, .latents = CrossStreamTensor(latents), .counters = denoiser.state().counters()});
-    if (block.index + 1 == plan.blocks) break;  // nothing will attend to the last block
+    output.put({.index = block.index,
+                .first = first,
+                .last = last,
+                .latents = CrossStreamTensor(latents),
+                .counters = denoiser.state().counters()});
+    if (last) break;  // nothing will attend to it
     const auto scope = profile_.measure("clean pass");
     denoiser.clean_pass(latents, block.start_frame, clean_timestep(block));
   }
@@ -209,11 +222,13 @@ BlockDenoiser RenderSession::prepare(Video& video, RenderLine::Run& line) {
   return denoiser;
 }
 
-at::Tensor RenderSession::next_latents(BlockDenoiser& denoiser, const FrameBlock& block, const Video& video) {
+at::Tensor RenderSession::next_latents(BlockDenoiser& denoiser, const FrameBlock& block, const Video& video,
+                                       int threads) {
   if (block.index < 0) {
     return video.inputs.initial_latents.narrow(1, block.start_frame, block.frames).to(options_.device, options_.dtype);
   }
   const auto scope = profile_.measure("denoise");
+  const ThreadLimit cores(threads);
   return denoiser.denoise(block, *video.inputs.noise, video.stop);
 }
 

@@ -99,8 +99,8 @@ class RenderSession {
   at::Tensor live_prompt(int64_t index, Video& video) const;
   /// Changes to the prompt, live or planned, that takes effect at a block in mid-video, if any.
   void change_prompt(BlockDenoiser& denoiser, const FrameBlock& block, Video& video);
-  /// Latents of a block, denoised or from the start; undefined if a stop was requested.
-  at::Tensor next_latents(BlockDenoiser& denoiser, const FrameBlock& block, const Video& video);
+  /// Latents of a block, denoised with `threads` CPU threads or from the start; undefined if a stop was requested.
+  at::Tensor next_latents(BlockDenoiser& denoiser, const FrameBlock& block, const Video& video, int threads);
 
   std::shared_ptr<const VideoTransformer> transformer_;
   std::shared_ptr<LatentDecoder> decoder_;

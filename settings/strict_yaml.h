@@ -22,7 +22,7 @@ struct YamlPlace {
 /// `FILE:LINE: key: found ..., wanted ...`.
 class YamlValue {
  public:
-  YamlValue(YAML::Node node, YamlPlace place) : node_(std::move(node)), place_(std::move(place)) {}
+  YamlValue(const YAML::Node& node, YamlPlace place) : node_(node), place_(std::move(place)) {}
 
   std::string text() const;  ///< any scalar, as written
   bool boolean() const;      ///< true or false

@@ -1,4 +1,5 @@
 // Videos that share streams and threads: one after another, after a fault, and two at the same time.
+#include <ATen/Parallel.h>
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,6 +9,7 @@
 #include <mutex>
 #include <set>
 #include <thread>
+#include <vector>
 
 #include "core/error.h"
 #include "pipeline/noise_source.h"
@@ -38,6 +40,7 @@ class SpyDecoder : public LatentDecoder {
   }
   at::Tensor decode_unclamped(const at::Tensor& latents) override {
     decoding.insert(thread_number());
+    cpu_threads.push_back(at::get_num_threads());
     if (faulty) throw DeviceError("out of memory");
     const int64_t frames = 4 * latents.size(1) - (begun_ ? 0 : 3);
     begun_ = true;
@@ -51,6 +54,7 @@ class SpyDecoder : public LatentDecoder {
 
   bool faulty = false, halves = true;
   std::set<int> beginning, decoding, restoring;
+  std::vector<int> cpu_threads;  ///< of each call
 
  protected:
   std::vector<LayerMemory> layer_memories() const override { return {{.history_frames = 1}}; }
@@ -113,8 +117,21 @@ TEST_F(VideosOnOneLine, AreDecodedWholeByADecoderWithoutHalves) {
   decoder_->halves = false;
   KeepingSink sink;
   EXPECT_EQ(render(sink), blocks_);
-  EXPECT_THAT(decoder_->beginning, SizeIs(0));
   EXPECT_THAT(decoder_->decoding, SizeIs(1));
+  EXPECT_EQ(decoder_->beginning, decoder_->decoding);
+}
+
+TEST_F(VideosOnOneLine, DecodeTheLastBlockWithAllCpuThreads) {
+  const ThreadLimit two_a_stage(4);
+  std::vector<int> expected(static_cast<size_t>(blocks_), 2);
+  expected.back() = 4;
+  for (const Overlap overlap : {Overlap::kOn, Overlap::kOff}) {
+    video_.options.overlap = overlap;
+    decoder_->cpu_threads.clear();
+    KeepingSink sink;
+    render(sink);
+    EXPECT_EQ(decoder_->cpu_threads, expected);
+  }
 }
 
 TEST_F(VideosOnOneLine, StayOnTheCallersThreadWithoutOverlap) {
