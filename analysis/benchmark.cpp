@@ -16,15 +16,14 @@
 namespace flashblock {
 namespace {
 
-constexpr int64_t kPublishedVaeWidth = 96;
-
 /// The two decoders: the model's own, and one with random weights for the other.
 BenchFrames load_decoders(const BenchContext& bench, VideoBenchmark& result) {
   LoadedModel& model = bench.model;
   const auto store = model.open_vae();
   const bool small = !store->contains("decoder.conv1.weight");
-  const auto other = small ? random_wan_vae(kPublishedVaeWidth, model.device(), model.dtype())
-                           : random_taehv(model.device(), model.dtype());
+  const int64_t channels = model.transformer_config().out_channels;
+  const auto other = small ? random_wan_vae(channels, /*width=*/0, model.device(), model.dtype())
+                           : random_taehv(channels, model.device(), model.dtype());
   const std::shared_ptr<LatentDecoder> synthetic = load_latent_decoder(*other, model.device(), model.dtype());
   BenchFrames frames{.full = small ? synthetic : model.decoder(), .small = small ? model.decoder() : synthetic};
   result.full_vae = (small ? other : store)->path().filename().string();

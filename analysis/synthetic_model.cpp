@@ -20,14 +20,28 @@ namespace flashblock {
 namespace {
 
 constexpr const char* kDemo = "demo";
+constexpr const char* kLongLive2 = "longlive-2-5b";
+constexpr int64_t kWan22Channels = 48, kWan21VaeWidth = 96, kWan22VaeWidth = 160;
 constexpr const char* kTokenEmbedding = "token_embedding.weight";
 constexpr int64_t kVocabulary = 256384;  // of UMT5
 constexpr int64_t kTextHeadWidth = 64;
 
-const std::array<ModelGeometry, 3>& published_geometries() {
-  static const std::array<ModelGeometry, 3> all = {{
+const std::array<ModelGeometry, 5>& published_geometries() {
+  static const ModelGeometry wan22{.width = 3072,
+                                   .layers = 30,
+                                   .heads = 24,
+                                   .ffn = 14336,
+                                   .latent_channels = kWan22Channels,
+                                   .vae_width = kWan22VaeWidth};
+  const auto named = [](const char* name, ModelGeometry geometry) {
+    geometry.name = name;
+    return geometry;
+  };
+  static const std::array<ModelGeometry, 5> all = {{
       {.name = "wan2.1-1.3b", .width = 1536, .layers = 30, .heads = 12, .ffn = 8960},
       {.name = "wan2.1-14b", .width = 5120, .layers = 40, .heads = 40, .ffn = 13824},
+      named("wan2.2-5b", wan22),
+      named(kLongLive2, wan22),
       {.name = kDemo,
        .width = 320,
        .layers = 8,
@@ -44,8 +58,8 @@ const std::array<ModelGeometry, 3>& published_geometries() {
 
 [[noreturn]] void refuse(const std::string& text, const std::string& found) {
   throw ConfigError("geometry " + text + ": " + found +
-                    "; wanted wan2.1-1.3b, wan2.1-14b, demo, or sizes as in width=1536,layers=30,heads=12,ffn=8960 "
-                    "(and text=4096,text_length=512,vae=96)");
+                    "; wanted wan2.1-1.3b, wan2.1-14b, wan2.2-5b, longlive-2-5b, demo, or sizes as in "
+                    "width=1536,layers=30,heads=12,ffn=8960 (and text=4096,text_length=512,channels=16,vae=96)");
 }
 
 int64_t read_size(const std::string& text, const std::string& value) {
@@ -59,10 +73,11 @@ int64_t read_size(const std::string& text, const std::string& value) {
 
 ModelGeometry read_sizes(const std::string& text) {
   ModelGeometry geometry{.name = text};
-  const std::map<std::string, int64_t*> sizes = {{"width", &geometry.width},     {"layers", &geometry.layers},
-                                                 {"heads", &geometry.heads},     {"ffn", &geometry.ffn},
-                                                 {"text", &geometry.text_width}, {"text_length", &geometry.text_length},
-                                                 {"vae", &geometry.vae_width}};
+  geometry.vae_width = 0;
+  const std::map<std::string, int64_t*> sizes = {
+      {"width", &geometry.width},   {"layers", &geometry.layers},           {"heads", &geometry.heads},
+      {"ffn", &geometry.ffn},       {"text", &geometry.text_width},         {"text_length", &geometry.text_length},
+      {"vae", &geometry.vae_width}, {"channels", &geometry.latent_channels}};
   std::istringstream words(text);
   for (std::string word; std::getline(words, word, ',');) {
     const size_t equals = word.find('=');
@@ -74,6 +89,8 @@ ModelGeometry read_sizes(const std::string& text) {
     if (*sizes.at(needed) == 0) refuse(text, std::string(needed) + " is missing");
   if (geometry.width % geometry.heads != 0 || geometry.width / geometry.heads % 2 != 0)
     refuse(text, "the width does not split into heads of even width");
+  if (geometry.latent_channels != 16 && geometry.latent_channels != kWan22Channels)
+    refuse(text, "channels is neither 16 nor 48");
   if (geometry.text_width % kTextHeadWidth != 0) refuse(text, "text is no multiple of 64");
   geometry.text_ffn = geometry.text_width * 5 / 2;  // as in UMT5-XXL
   return geometry;
@@ -105,15 +122,9 @@ std::shared_ptr<const WeightStore> random_store(const std::vector<NamedShape>& s
 }
 
 nlohmann::json transformer_sizes(const ModelGeometry& geometry) {
-  return {{"dim", geometry.width},
-          {"num_heads", geometry.heads},
-          {"num_layers", geometry.layers},
-          {"ffn_dim", geometry.ffn},
-          {"text_dim", geometry.text_width},
-          {"text_len", geometry.text_length},
-          {"freq_dim", 256},
-          {"in_dim", 16},
-          {"out_dim", 16},
+  return {{"dim", geometry.width},   {"num_heads", geometry.heads},        {"num_layers", geometry.layers},
+          {"ffn_dim", geometry.ffn}, {"text_dim", geometry.text_width},    {"text_len", geometry.text_length},
+          {"freq_dim", 256},         {"in_dim", geometry.latent_channels}, {"out_dim", geometry.latent_channels},
           {"patch_size", {1, 2, 2}}};
 }
 
@@ -138,6 +149,15 @@ ModelGeometry parse_geometry(const std::string& text) {
 ModelDescription random_description(const ModelGeometry& geometry) {
   ModelDescription model{.name = geometry.name};
   model.recipe.window_frames = 21;
+  if (geometry.latent_channels == kWan22Channels)
+    model.defaults = {.width = 1280, .height = 704, .fps = 24, .seconds = 10};
+  if (geometry.name == kLongLive2) {  // as configs/models/longlive-2-5b.yaml
+    model.recipe.frames_per_block = 8;
+    model.recipe.window_frames = 32;
+    model.recipe.sink_frames = 8;
+    model.recipe.unipc_steps = 4;
+    model.recipe.kv_recache = false;
+  }
   if (geometry.name != kDemo) return model;
   model.recipe.window_frames = 12;
   model.recipe.sink_frames = 3;
@@ -149,15 +169,20 @@ ModelWeights random_weights(const ModelGeometry& geometry, at::Device device, at
   const nlohmann::json sizes = transformer_sizes(geometry);
   return {.transformer = random_store(transformer_shapes(sizes), geometry.name, device, dtype, sizes.dump()),
           .text_encoder = random_store(umt5_shapes(text_encoder_sizes(geometry)), geometry.name, device, dtype),
-          .vae = random_wan_vae(geometry.vae_width, device, dtype)};
+          .vae = random_wan_vae(geometry.latent_channels, geometry.vae_width, device, dtype)};
 }
 
-std::shared_ptr<const WeightStore> random_wan_vae(int64_t width, at::Device device, at::ScalarType dtype) {
-  return random_store(vae_shapes(width), "Wan VAE", device, dtype);
+std::shared_ptr<const WeightStore> random_wan_vae(int64_t latent_channels, int64_t width, at::Device device,
+                                                  at::ScalarType dtype) {
+  if (latent_channels != kWan22Channels)
+    return random_store(vae_shapes(width > 0 ? width : kWan21VaeWidth), "Wan VAE", device, dtype);
+  const int64_t dim = width > 0 ? width : kWan22VaeWidth;
+  return random_store(wan22_vae_shapes(dim, dim * 8 / 5), "Wan2.2 VAE", device, dtype);  // 160 and 256 as published
 }
 
-std::shared_ptr<const WeightStore> random_taehv(at::Device device, at::ScalarType dtype) {
-  return random_store(taehv_shapes(), "TAEHV", device, dtype);
+std::shared_ptr<const WeightStore> random_taehv(int64_t latent_channels, at::Device device, at::ScalarType dtype) {
+  const bool wan22 = latent_channels == kWan22Channels;
+  return random_store(wan22 ? taehv22_shapes() : taehv_shapes(), wan22 ? "taew2_2" : "TAEHV", device, dtype);
 }
 
 }  // namespace flashblock

@@ -14,6 +14,7 @@
 #include "media/frame_conversion.h"
 #include "media/video_writer.h"
 #include "pipeline/block_denoiser.h"
+#include "pipeline/context_rule.h"
 #include "pipeline/noise_source.h"
 #include "pipeline/render_line.h"
 #include "pipeline/render_session.h"
@@ -131,24 +132,19 @@ std::optional<VideoRun> denoised_video(const BenchContext& bench, const VideoPla
   const at::Tensor text = bench.text();
   Recipe recipe = bench.recipe();
   recipe.guidance_scale = 1;
+  if (recipe.context_rule->encodes_frames()) recipe.context_rule = "window";  // without a decoder there are no frames
   synchronize(bench.device());
   const TimeMark begin(bench.device());
   BlockDenoiser denoiser(bench.model.transformer(), recipe,
-                         {.geometry = bench.setup.geometry,
-                          .frames_per_block = recipe.frames_per_block,
-                          .window_frames = recipe.window_frames,
-                          .sink_frames = recipe.sink_frames,
-                          .max_frames = plan.latent_frames(),
-                          .position_frames = recipe.position_frames,
-                          .attention = attention},
-                         bench.device(), bench.model.dtype());
+                         state_options(recipe, bench.setup.geometry, plan.latent_frames(), attention), bench.device(),
+                         bench.model.dtype());
   denoiser.set_prompt(text);
   std::vector<TimeMark> marks;
   for (int64_t index = 0; index < plan.blocks; ++index) {
     const FrameBlock block = plan.block(index);
     const at::Tensor latents = denoiser.denoise(block, noise, bench.stop);
     if (!latents.defined()) return {};
-    if (index + 1 < plan.blocks) denoiser.clean_pass(latents, block.start_frame, recipe.context_noise);
+    if (index + 1 < plan.blocks) denoiser.clean_pass(block, latents, recipe.context_noise);
     marks.emplace_back(bench.device());
   }
   VideoRun run{.seconds = marks.back().seconds_since(begin)};

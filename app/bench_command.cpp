@@ -93,7 +93,7 @@ BenchCommand::BenchCommand(CLI::App& app)
       command_
           .add_option("--geometry", request_.geometry,
                       "A model of this size with random weights, generated in memory: wan2.1-1.3b, wan2.1-14b, "
-                      "demo, or width=W,layers=N,heads=N,ffn=W")
+                      "wan2.2-5b, longlive-2-5b, demo, or width=W,layers=N,heads=N,ffn=W")
           ->type_name("NAME")
           ->group(group);
   command_

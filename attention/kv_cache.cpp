@@ -4,6 +4,7 @@
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "core/check.h"
@@ -22,7 +23,8 @@ KvCache::KvCache(const KvCacheLayout& layout, int64_t batch, int64_t heads, int6
                       std::to_string(layout.frames_per_block) + "): at least " + std::to_string(least) +
                       ", or -1 for all");
   const auto options = at::TensorOptions().device(device).dtype(dtype);
-  keys_ = at::empty({batch, layout.window_frames * layout.tokens_per_frame, heads, head_dim}, options);
+  const int64_t frames = layout.window_frames + layout.bank_frames;
+  keys_ = at::empty({batch, frames * layout.tokens_per_frame, heads, head_dim}, options);
   values_ = at::empty_like(keys_);
 }
 
@@ -33,45 +35,88 @@ KeyRange KvCache::stage(int64_t frames) {
   return block();
 }
 
-// A block shorter than its slot ends where the sink begins, so that both stay contiguous.
-KeyRange KvCache::block() const { return range(layout_.frames_per_block - staged_frames_, staged_frames_); }
+// A block shorter than its slot ends where the past begins, so that both stay contiguous.
+KeyRange KvCache::block() const { return range(past_slot() - staged_frames_, staged_frames_); }
 
 KeyRange KvCache::block_begin(int64_t frames) const {
   FB_CHECK(frames <= staged_frames_, frames, " frames of a block of ", staged_frames_);
-  return range(layout_.frames_per_block - staged_frames_, frames);
+  return range(past_slot() - staged_frames_, frames);
 }
 
 KeyRange KvCache::block_end(int64_t frames) const {
   FB_CHECK(frames <= staged_frames_, frames, " frames of a block of ", staged_frames_);
-  return range(layout_.frames_per_block - frames, frames);
+  return range(past_slot() - frames, frames);
 }
 
-KeyRange KvCache::past() const { return range(layout_.frames_per_block, past_frames_); }
+KeyRange KvCache::past() const { return range(past_slot(), bank_count_ + past_frames_); }
 KeyRange KvCache::all() const {
-  return range(layout_.frames_per_block - staged_frames_, staged_frames_ + past_frames_);
+  return range(past_slot() - staged_frames_, staged_frames_ + bank_count_ + past_frames_);
 }
 
-KeyRange KvCache::sink() const {
-  return range(layout_.frames_per_block, std::min(committed_frames_, layout_.sink_frames));
-}
+KeyRange KvCache::sink() const { return range(sink_slot(), std::min(committed_frames_, layout_.sink_frames)); }
 
-void KvCache::commit() {
+void KvCache::commit(int64_t pinned) {
   FB_CHECK(staged_frames_ > 0, "no frame block is staged");
-  const int64_t ring_begin = layout_.frames_per_block + layout_.sink_frames;
-  const int64_t block_begin = layout_.frames_per_block - staged_frames_;
+  FB_CHECK(pinned >= 0 && pinned <= staged_frames_, pinned, " pinned frames of a block of ", staged_frames_);
+  const int64_t block_begin = past_slot() - staged_frames_;
   const int64_t first = committed_frames_, end = first + staged_frames_;
   const int64_t to_sink = std::clamp<int64_t>(layout_.sink_frames - first, 0, staged_frames_);
-  copy_frames(block_begin, layout_.frames_per_block + first, to_sink);
+  copy_frames(block_begin, sink_slot() + first, to_sink);
+  if (pinned > 0) {
+    first_pinned_ = first;
+    pinned_frames_ = pinned;
+  }
   // Of a block longer than the ring only the last frames are committed.
   for (int64_t frame = std::max(first + to_sink, end - ring_frames()); frame < end;) {
-    const int64_t slot = (frame - layout_.sink_frames) % ring_frames();
-    const int64_t run = std::min(end - frame, ring_frames() - slot);
-    copy_frames(block_begin + frame - first, ring_begin + slot, run);
+    const int64_t slot = oldest_slot();
+    int64_t run = 0;  // consecutive slots of the next frames
+    do {
+      ring_.resize(std::max<size_t>(ring_.size(), static_cast<size_t>(slot + run + 1)));
+      ring_[static_cast<size_t>(slot + run)] = frame + run;
+      ++run;
+    } while (frame + run < end && oldest_slot() == slot + run);
+    copy_frames(block_begin + frame - first, sink_slot() + layout_.sink_frames + slot, run);
     frame += run;
   }
   committed_frames_ = end;
   past_frames_ = std::min(committed_frames_, layout_.sink_frames + ring_frames());
   staged_frames_ = 0;
+}
+
+// The slot of the ring for the next frame: a free one, else that of the oldest frame that is not pinned.
+int64_t KvCache::oldest_slot() const {
+  if (std::ssize(ring_) < ring_frames()) return std::ssize(ring_);
+  const auto age = [&](int64_t frame) {
+    const bool pinned = frame >= first_pinned_ && frame < first_pinned_ + pinned_frames_;
+    return pinned ? std::numeric_limits<int64_t>::max() : frame;
+  };
+  const auto oldest =
+      std::min_element(ring_.begin(), ring_.end(), [&](int64_t a, int64_t b) { return age(a) < age(b); });
+  return oldest - ring_.begin();
+}
+
+KeyRange KvCache::leaving() const {
+  const int64_t frames = past_frames_ + staged_frames_ - layout_.sink_frames - ring_frames();
+  if (frames <= 0) return range(0, 0);
+  const int64_t slot = oldest_slot();
+  FB_CHECK(pinned_frames_ == 0 && slot + frames <= ring_frames(), "the ring is no multiple of the frame block");
+  return range(sink_slot() + layout_.sink_frames + slot, frames);
+}
+
+KeyRange KvCache::pinned() const {
+  const auto found = std::find(ring_.begin(), ring_.end(), first_pinned_);
+  if (pinned_frames_ == 0 || found == ring_.end()) return range(0, 0);
+  return range(sink_slot() + layout_.sink_frames + (found - ring_.begin()), pinned_frames_);
+}
+
+KeyRange KvCache::bank() const { return range(past_slot(), bank_count_); }
+
+void KvCache::add_to_bank(const KeyRange& frame) {
+  FB_CHECK(bank_count_ < layout_.bank_frames, "the bank is full");
+  ++bank_count_;
+  const KeyRange place = range(past_slot(), 1);
+  place.keys.copy_(frame.keys);
+  place.values.copy_(frame.values);
 }
 
 void KvCache::commit_end(int64_t frames) {
@@ -80,7 +125,21 @@ void KvCache::commit_end(int64_t frames) {
   commit();
 }
 
-void KvCache::reset() { staged_frames_ = past_frames_ = committed_frames_ = 0; }
+void KvCache::evict_all() {
+  staged_frames_ = past_frames_ = committed_frames_ = pinned_frames_ = 0;
+  ring_.clear();
+}
+
+void KvCache::evict_ring() {
+  staged_frames_ = pinned_frames_ = 0;
+  past_frames_ = committed_frames_ = std::min(committed_frames_, layout_.sink_frames);
+  ring_.clear();
+}
+
+void KvCache::reset() {
+  evict_all();
+  bank_count_ = 0;
+}
 
 int64_t KvCache::bytes() const { return int64_t(keys_.nbytes() + values_.nbytes()); }
 

@@ -5,6 +5,7 @@
 #include <c10/core/Device.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace flashblock {
 
@@ -14,6 +15,7 @@ struct KvCacheLayout {
   int64_t frames_per_block = 0;  ///< longest frame block
   int64_t window_frames = 0;     ///< frames attended to: sink, recent, and the current block; at least block + sink
   int64_t sink_frames = 0;       ///< first frames committed, never evicted
+  int64_t bank_frames = 0;       ///< frames besides the window, put in and replaced by the owner
 };
 
 /// A contiguous view of keys and values, [B, S, N, D] each. Not in order of time: softmax is invariant to the order of
@@ -29,9 +31,10 @@ struct KeyRange {
 /// Cache of one layer. Every pass over a frame block stages it and overwrites its keys and values; the clean pass
 /// commits it, once.
 ///
-/// Layout, in frames:  [ staged block | sink | ring of recent frames ]  so that the block, the past, and both together
-/// are one contiguous range each. A commit copies the block into sink and ring, over the oldest frames of the ring;
-/// nothing else is moved or cloned. See docs/kv_cache.md.
+/// Layout, in frames:  [ staged block | bank | sink | ring of recent frames ]  so that the block, the past, and both
+/// together are one contiguous range each. A commit copies the block into sink and ring, over the oldest frames of the
+/// ring that are not pinned; nothing else is moved or cloned. A bank that is not full lies directly before the sink.
+/// See docs/kv_cache.md.
 class KvCache {
  public:
   /// Throws: ConfigError unless window_frames >= frames_per_block + sink_frames.
@@ -45,16 +48,34 @@ class KvCache {
   KeyRange block() const;                      ///< the staged block: the internal keys
   KeyRange block_begin(int64_t frames) const;  ///< the first `frames` frames of the staged block
   KeyRange block_end(int64_t frames) const;    ///< its last `frames` frames
-  KeyRange past() const;                       ///< sink and recent frames: the external keys; empty for the first block
-  KeyRange all() const;                        ///< both
-  KeyRange sink() const;                       ///< the sink frames committed so far
+  KeyRange past() const;  ///< bank, sink and recent frames: the external keys; empty for the first block
+  KeyRange all() const;   ///< both
+  KeyRange sink() const;  ///< the sink frames committed so far
 
-  /// Makes the staged block part of the past, evicting the oldest frames of the ring where room is needed.
-  void commit();
+  /// Makes the staged block part of the past, evicting the oldest frames of the ring where room is needed. Its first
+  /// `pinned` frames are pinned in place of those that were: they stay in the ring, if it has room for others, until
+  /// other frames are pinned.
+  void commit(int64_t pinned = 0);
+
+  /// The frames of the ring that committing the staged block evicts, oldest first; empty while the ring has room.
+  /// Requires: a ring of whole blocks, without pinned frames.
+  KeyRange leaving() const;
+  /// The pinned frames; empty: none.
+  KeyRange pinned() const;
+
+  /// The frames in the bank: a view of [B, bank_count frames, N, D], the latest one added first.
+  KeyRange bank() const;
+  int64_t bank_count() const { return bank_count_; }
+  /// Adds a frame to a bank that is not full. Requires: no block is staged that is still needed.
+  void add_to_bank(const KeyRange& frame);
 
   /// Makes the last `frames` frames of the staged block part of the past, and drops its other frames.
   void commit_end(int64_t frames);
 
+  /// Drops sink and ring; the bank stays.
+  void evict_all();
+  /// Drops the ring; sink and bank stay.
+  void evict_ring();
   /// Drops all frames.
   void reset();
 
@@ -66,15 +87,21 @@ class KvCache {
 
  private:
   int64_t ring_frames() const { return layout_.window_frames - layout_.frames_per_block - layout_.sink_frames; }
+  int64_t sink_slot() const { return layout_.frames_per_block + layout_.bank_frames; }
+  int64_t past_slot() const { return sink_slot() - bank_count_; }  // where the staged block ends
+  int64_t oldest_slot() const;
   KeyRange range(int64_t first_frame, int64_t frames) const;
   void copy_frames(int64_t from_slot, int64_t to_slot, int64_t frames);
 
   KvCacheLayout layout_;
-  at::Tensor keys_;               // [B, window tokens, N, D]
-  at::Tensor values_;             // [B, window tokens, N, D]
-  int64_t staged_frames_ = 0;     // of the current block; ends where the sink begins
+  at::Tensor keys_;               // [B, window and bank tokens, N, D]
+  at::Tensor values_;             // [B, window and bank tokens, N, D]
+  int64_t staged_frames_ = 0;     // of the current block; ends where the past begins
   int64_t past_frames_ = 0;       // frames in sink and ring
-  int64_t committed_frames_ = 0;  // frames since the last reset
+  int64_t committed_frames_ = 0;  // frames since the last eviction of all
+  int64_t bank_count_ = 0;
+  std::vector<int64_t> ring_;                     // by slot of the ring: the frame in it, counted as committed
+  int64_t first_pinned_ = 0, pinned_frames_ = 0;  // counted as in ring_
 };
 
 }  // namespace flashblock

@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -86,10 +87,10 @@ Rotation RopeTable::rotation(int64_t start_frame, int64_t frames) const {
 }
 
 Rotation RopeTable::shift(int64_t frames) const {
-  FB_CHECK(frames >= 0 && frames < max_frames_, "shift by ", frames, " of ", max_frames_, " frames");
-  const int64_t space_pairs = space_angles_[0].size(1);
-  return {at::constant_pad_nd(frame_angles_[0].narrow(0, frames, 1), {0, space_pairs}, 1),
-          at::constant_pad_nd(frame_angles_[1].narrow(0, frames, 1), {0, space_pairs}, 0)};
+  FB_CHECK(std::abs(frames) < max_frames_, "shift by ", frames, " of ", max_frames_, " frames");
+  const int64_t space_pairs = space_angles_[0].size(1), angle = std::abs(frames);
+  const at::Tensor sine = at::constant_pad_nd(frame_angles_[1].narrow(0, angle, 1), {0, space_pairs}, 0);
+  return {at::constant_pad_nd(frame_angles_[0].narrow(0, angle, 1), {0, space_pairs}, 1), frames < 0 ? -sine : sine};
 }
 
 at::Tensor apply_rope(const at::Tensor& x, const Rotation& rotation) {

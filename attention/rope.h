@@ -29,9 +29,9 @@ class RopeTable {
   /// Throws: ConfigError if they exceed max_frames.
   Rotation rotation(int64_t start_frame, int64_t frames) const;
 
-  /// Rotates keys that were rotated at their own frame on to a position `frames` later in time: one row for all tokens.
-  /// RoPE is relative, so the result is the rotation at that later frame, up to one more rounding.
-  /// Requires: frames below max_frames.
+  /// Rotates keys that were rotated at their own frame on to a position `frames` later in time, or earlier for a number
+  /// below 0: one row for all tokens. RoPE is relative, so the result is the rotation at that frame, up to one more
+  /// rounding. Requires: frames below max_frames in size.
   Rotation shift(int64_t frames) const;
 
  private:

@@ -19,6 +19,11 @@ constexpr PresetOfFile kPresets[] = {
     {"chunkwise/causal_forcing", "causal-forcing-chunkwise", kDimOf1B},
     {"chunkwise/ar/model", "sgf-chunkwise", kDimOf1B},
     {"framewise/ar/model", "sgf-framewise", kDimOf1B},
+    {"chunkwise/model", "sgf-plus-chunkwise", kDimOf1B},
+    {"framewise/model", "sgf-plus-framewise", kDimOf1B},
+    {"rewardforcing", "reward-forcing", kDimOf1B},
+    {"reward_forcing", "reward-forcing", kDimOf1B},
+    {"memflow/base", "memflow", kDimOf1B},
     {"opsdv_longlive/longlive_base", "opsdv-longlive", kDimOf1B},
     {"opsd_v/longlive_base", "opsdv-longlive", kDimOf1B},
     {"longlive_base", "longlive-1.3b", kDimOf1B},
@@ -52,9 +57,6 @@ constexpr KnownIssue kKnownIssues[] = {
     {"rolling_forcing", kRolling},
     {"rollingforcing", kRolling},
     {"chunkwise/longvideo", kRolling},
-    {"rewardforcing", "Reward-Forcing blends evicted frames into its sink, which is not supported."},
-    {"reward_forcing", "Reward-Forcing blends evicted frames into its sink, which is not supported."},
-    {"memflow", "MemFlow retrieves frames from a memory bank before each block, which is not supported."},
 };
 
 // /FOLDER/FOLDER/FILE of the path, normalized for matching.

@@ -133,6 +133,23 @@ at::Tensor row_norm(const at::Tensor& x, const RowNorm& norm, double eps) {
   return out;
 }
 
+// Calls `work` for the tokens of each frame where frames are modulated differently: `work(x, of)`, `of(t)` being the
+// part of t for these tokens or this frame. Returns the outputs joined.
+template <typename Work>
+at::Tensor frame_by_frame(const at::Tensor& x, int64_t frames, const Work& work) {
+  FB_CHECK(x.size(1) % frames == 0, x.size(1), " tokens in ", frames, " frames");
+  const int64_t tokens = x.size(1) / frames;
+  std::vector<at::Tensor> outputs;
+  for (int64_t frame = 0; frame < frames; ++frame) {
+    const auto of = [&](const at::Tensor& t) {
+      return t.size(1) == frames && frames != x.size(1) ? t.narrow(1, frame, 1) : t.narrow(1, frame * tokens, tokens);
+    };
+    at::Tensor part = of(x);
+    outputs.push_back(work(part, of));
+  }
+  return outputs.front().defined() ? at::cat(outputs, 1) : at::Tensor();
+}
+
 // oneDNN's product is faster for float32 on CPUs than the BLAS that at::linear calls.
 at::Tensor onednn_linear(const at::Tensor& x, const Linear& layer) {
   using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, std::string_view,
@@ -168,6 +185,10 @@ at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer) {
 }
 
 at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps) {
+  if (shift.size(1) > 1)
+    return frame_by_frame(x, shift.size(1), [&](const at::Tensor& part, const auto& of) {
+      return modulated_norm(part, of(shift), of(scale), eps);
+    });
   const RowNorm norm{NormForm::kModulated, {}, {}, scale, shift};
   if (row_norm_takes(x, norm)) return row_norm(x, norm, eps);
   return plain::modulated_norm(x, shift, scale, eps);
@@ -175,6 +196,7 @@ at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at
 
 at::Tensor add_modulated_norm(at::Tensor& x, const at::Tensor& update, const at::Tensor& shift, const at::Tensor& scale,
                               double eps) {
+  if (shift.size(1) > 1) return modulated_norm(x.add_(update), shift, scale, eps);
   const RowNorm norm{NormForm::kAddedModulated, update, {}, scale, shift};
   if (row_norm_takes(x, norm)) return row_norm(x, norm, eps);
   return modulated_norm(x.add_(update), shift, scale, eps);
@@ -183,7 +205,7 @@ at::Tensor add_modulated_norm(at::Tensor& x, const at::Tensor& update, const at:
 at::Tensor add_gated_affine_norm(at::Tensor& x, at::Tensor update, const at::Tensor& gate, const Linear& affine,
                                  double eps) {
   const RowNorm norm{NormForm::kGatedAffine, update, gate, affine.weight, affine.bias};
-  if (row_norm_takes(x, norm)) return row_norm(x, norm, eps);
+  if (gate.size(1) == 1 && row_norm_takes(x, norm)) return row_norm(x, norm, eps);
   add_gated_(x, std::move(update), gate);
   return at::layer_norm(x, {x.size(-1)}, affine.weight, affine.bias, eps);
 }
@@ -212,6 +234,13 @@ void split_projection(const at::Tensor& joined, at::ArrayRef<ProjectionPart> par
 }
 
 void add_gated_(at::Tensor& x, at::Tensor update, const at::Tensor& gate) {
+  if (gate.size(1) > 1) {
+    frame_by_frame(x, gate.size(1), [&](at::Tensor& part, const auto& of) {
+      add_gated_(part, of(update), of(gate));
+      return at::Tensor();
+    });
+    return;
+  }
   if (!kernels_take(x) || !x.is_contiguous() || !update.is_contiguous()) return plain::add_gated_(x, update, gate);
   const GatedSumArguments arguments{.element = element_of(x),
                                     .x = x.data_ptr(),

@@ -20,7 +20,8 @@ at::Tensor gelu_(at::Tensor x);
 at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer);
 
 /// Layer norm without parameters, times `scale` (which is 1 + the modulation's scale), plus `shift`.
-/// Shape: x [B, L, dim]; shift and scale [1, 1, dim].
+/// Shape: x [B, L, dim]; shift and scale [1, 1, dim], or [1, F, dim] for L / F tokens each, which takes F calls; so for
+/// the functions below, with their gate.
 /// Numerics: fp32 statistics; rounds to the dtype of x after the norm, the product and the sum.
 at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps);
 

@@ -101,6 +101,7 @@ TransformerConfig transformer_config_from_weights(const WeightStore& weights) {
   config.freq_dim = shape_of_rank(weights, "time_embedding.0.weight", 2)[1];
   config.text_dim = shape_of_rank(weights, "text_embedding.0.weight", 2)[1];
   config.out_channels = shape_of_rank(weights, "head.head.weight", 2)[0] / config.patch_volume();
+  config.clean_pass_weights = weights.contains("memory_patch_embedding.weight");
   const auto found = weights.metadata().find("config");
   if (found == weights.metadata().end()) return config;
   return transformer_config_from_json(found->second, weights.path().string() + ": metadata config", config);

@@ -25,6 +25,8 @@ struct TransformerConfig {
   int64_t out_channels = 16;  ///< latent channels out
   PatchSize patch;            ///< latents per token
   double eps = 1e-6;          ///< of all norms
+  /// The clean pass has weights of its own, under names with `memory_`. Source: SGF+, `dual_full_expert`.
+  bool clean_pass_weights = false;
 
   int64_t head_dim() const { return dim / heads; }
   int64_t patch_volume() const { return patch.time * patch.height * patch.width; }

@@ -46,7 +46,7 @@ void transformer_layer(at::Tensor& x, const LayerWeights& weights, const LayerMo
   normed = add_gated_affine_norm(x, self_attention(normed, weights, context, state), modulation.attention_gate,
                                  weights.cross_norm, eps);
 
-  normed = add_modulated_norm(x, cross_attention(normed, weights, context, state.text), modulation.ffn_shift,
+  normed = add_modulated_norm(x, cross_attention(normed, weights, context, state.*context.text), modulation.ffn_shift,
                               modulation.ffn_scale, eps);
 
   add_gated_(x, feed_forward(normed, weights), modulation.ffn_gate);

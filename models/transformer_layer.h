@@ -18,6 +18,7 @@ struct LayerContext {
   Pass pass;
   const Rotation& rotation;  ///< of the frame block's tokens
   int64_t frames;            ///< latent frames of the frame block
+  CrossAttentionCache LayerState::*text = &LayerState::text;
 };
 
 /// Runs the layer on the tokens x [B, L, dim] in place; stages the frame block's keys and values in `state`.

@@ -1,6 +1,7 @@
 #include "models/transformer_weights.h"
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "weights/tensor_table.h"
@@ -73,7 +74,28 @@ class Table {
   TensorTable table_;
 };
 
+constexpr std::string_view kCleanPass = "memory_";
+
+/// Where `memory_` begins a component of the name; npos: nowhere.
+size_t find_clean_pass(const std::string& name) {
+  const size_t found = name.find(kCleanPass);
+  return found == 0 || (found != std::string::npos && name[found - 1] == '.') ? found : std::string::npos;
+}
+
 }  // namespace
+
+bool is_clean_pass_weight(const std::string& name) { return find_clean_pass(name) != std::string::npos; }
+
+std::shared_ptr<const WeightStore> denoising_weights(const WeightStore& store) {
+  return store.with_names([](const std::string& name) { return is_clean_pass_weight(name) ? "" : name; });
+}
+
+std::shared_ptr<const WeightStore> clean_pass_weights(const WeightStore& store) {
+  return store.with_names([](std::string name) {
+    const size_t found = find_clean_pass(name);
+    return found == std::string::npos ? "" : name.erase(found, kCleanPass.size());
+  });
+}
 
 std::vector<at::Tensor*> tensors_of(LayerWeights& layer) {
   std::vector<at::Tensor*> tensors = {&layer.self_norm_q, &layer.self_norm_k, &layer.cross_norm_q, &layer.cross_norm_k};

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "models/model_config.h"
@@ -43,6 +44,15 @@ struct TransformerEnds {
   at::Tensor head_modulation;                 ///< [1, 2, dim]
   Linear head;                                ///< [patch volume * out_channels, dim]: (time, row, column, channel)
 };
+
+/// Whether a tensor, by its published name, belongs to the weights that the clean pass has for itself: there a
+/// component begins with `memory_`, in layers the last one, else the first one. Source: Self_Gradient_Forcing_Plus
+/// `wan/modules/causal_model.py`, enable_dual_full_expert.
+bool is_clean_pass_weight(const std::string& name);
+
+/// The weights of the denoising passes in `store`, and those of the clean pass under the same names.
+std::shared_ptr<const WeightStore> denoising_weights(const WeightStore& store);
+std::shared_ptr<const WeightStore> clean_pass_weights(const WeightStore& store);
 
 /// Throws: WeightsError listing all tensors that are missing, mis-shaped or unexpected, by their names in Wan's
 /// published state dict.

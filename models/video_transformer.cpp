@@ -5,6 +5,8 @@
 #include <c10/core/InferenceMode.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/check.h"
 #include "core/error.h"
@@ -37,12 +39,14 @@ at::Tensor scatter_patches(const at::Tensor& tokens, const PatchSize& patch, con
       .reshape({size[0], size[1], -1, size[3], size[4]});
 }
 
-void check_call(const at::Tensor& latents, const TransformerConfig& config, const TransformerState& state,
-                int64_t start_frame) {
+void check_call(const at::Tensor& latents, const FrameTimes& times, const TransformerConfig& config,
+                const TransformerState& state, int64_t start_frame) {
   const TransformerStateOptions& video = state.options();
   FB_CHECK(latents.dim() == 5 && latents.size(0) == video.batch && latents.size(2) == config.in_channels &&
                latents.size(3) == video.geometry.latent_height() && latents.size(4) == video.geometry.latent_width(),
            "latents ", latents.sizes());
+  FB_CHECK(times.values().size() == 1 || std::ssize(times.values()) == latents.size(1), times.values().size(),
+           " times of ", latents.size(1), " frames");
   FB_CHECK(start_frame >= state.next_frame(), "frame block at latent frame ", start_frame, " after frames up to ",
            state.next_frame());
   FB_CHECK(state.has_prompt(), "set_prompt must precede forward");
@@ -54,32 +58,51 @@ std::shared_ptr<const VideoTransformer> VideoTransformer::load(const WeightStore
                                                                const TransformerConfig& config, at::Device device,
                                                                at::ScalarType dtype) {
   config.validate();
-  check_transformer_weights(weights, config);
   const c10::InferenceMode inference;
-  std::vector<LayerWeights> layers;
-  for (int64_t i = 0; i < config.layers; ++i) layers.push_back(load_layer(weights, config, i, device, dtype));
+  if (!config.clean_pass_weights)
+    return std::shared_ptr<const VideoTransformer>(
+        new VideoTransformer(config, load_network(weights, config, device, dtype), std::nullopt));
   return std::shared_ptr<const VideoTransformer>(
-      new VideoTransformer(config, load_transformer_ends(weights, config, device, dtype),
-                           std::make_unique<LayerProvider<LayerWeights>>(std::move(layers))));
+      new VideoTransformer(config, load_network(*denoising_weights(weights), config, device, dtype),
+                           load_network(*clean_pass_weights(weights), config, device, dtype)));
 }
 
 std::shared_ptr<const VideoTransformer> VideoTransformer::stream(std::shared_ptr<const WeightStore> weights,
                                                                  const TransformerConfig& config, at::Device device,
                                                                  at::ScalarType dtype) {
   config.validate();
-  check_transformer_weights(*weights, config);
   const c10::InferenceMode inference;
+  if (!config.clean_pass_weights)
+    return std::shared_ptr<const VideoTransformer>(
+        new VideoTransformer(config, stream_network(weights, config, device, dtype), std::nullopt));
+  return std::shared_ptr<const VideoTransformer>(
+      new VideoTransformer(config, stream_network(denoising_weights(*weights), config, device, dtype),
+                           stream_network(clean_pass_weights(*weights), config, device, dtype)));
+}
+
+VideoTransformer::Network VideoTransformer::load_network(const WeightStore& weights, const TransformerConfig& config,
+                                                         at::Device device, at::ScalarType dtype) {
+  check_transformer_weights(weights, config);
+  std::vector<LayerWeights> layers;
+  for (int64_t i = 0; i < config.layers; ++i) layers.push_back(load_layer(weights, config, i, device, dtype));
+  return {load_transformer_ends(weights, config, device, dtype),
+          std::make_unique<LayerProvider<LayerWeights>>(std::move(layers))};
+}
+
+VideoTransformer::Network VideoTransformer::stream_network(const std::shared_ptr<const WeightStore>& weights,
+                                                           const TransformerConfig& config, at::Device device,
+                                                           at::ScalarType dtype) {
+  check_transformer_weights(*weights, config);
   const auto read = [weights, config, dtype](int64_t layer) {
     return load_layer(*weights, config, layer, at::kCPU, dtype);
   };
-  return std::shared_ptr<const VideoTransformer>(
-      new VideoTransformer(config, load_transformer_ends(*weights, config, device, dtype),
-                           std::make_unique<LayerProvider<LayerWeights>>(config.layers, read, device)));
+  return {load_transformer_ends(*weights, config, device, dtype),
+          std::make_unique<LayerProvider<LayerWeights>>(config.layers, read, device)};
 }
 
-VideoTransformer::VideoTransformer(const TransformerConfig& config, TransformerEnds ends,
-                                   std::unique_ptr<LayerProvider<LayerWeights>> layers)
-    : config_(config), ends_(std::move(ends)), layers_(std::move(layers)) {}
+VideoTransformer::VideoTransformer(const TransformerConfig& config, Network network,
+                                   std::optional<Network> clean_network)
+    : config_(config), network_(std::move(network)), clean_network_(std::move(clean_network)) {}
 
 VideoTransformer::~VideoTransformer() = default;
 
@@ -91,25 +114,39 @@ void VideoTransformer::set_prompt(TransformerState& state, const at::Tensor& tex
            "]");
   const at::Tensor padded =
       at::constant_pad_nd(text_embedding.to(state.device(), state.dtype()), {0, 0, 0, config_.text_len - length});
-  const at::Tensor text = linear(linear_gelu(padded, ends_.text_in), ends_.text_out);
-  LayerProvider<LayerWeights>::Walk layers = layers_->walk();
-  for (int64_t i = 0; i < config_.layers; ++i) state.layer(i).text = text_keys_values(text, layers.layer(i), config_);
+  set_text(network_, state, &LayerState::text, padded);
+  if (clean_network_) set_text(*clean_network_, state, &LayerState::clean_text, padded);
 }
 
-at::Tensor VideoTransformer::forward(const at::Tensor& latents, double timestep, int64_t start_frame, Pass pass,
+void VideoTransformer::set_text(const Network& network, TransformerState& state, CrossAttentionCache LayerState::*cache,
+                                const at::Tensor& padded) const {
+  const at::Tensor text = linear(linear_gelu(padded, network.ends.text_in), network.ends.text_out);
+  LayerProvider<LayerWeights>::Walk layers = network.layers->walk();
+  for (int64_t i = 0; i < config_.layers; ++i) state.layer(i).*cache = text_keys_values(text, layers.layer(i), config_);
+}
+
+at::Tensor VideoTransformer::forward(const at::Tensor& latents, const FrameTimes& times, int64_t start_frame, Pass pass,
                                      TransformerState& state) const {
   const c10::InferenceMode inference;
-  check_call(latents, config_, state, start_frame);
+  check_call(latents, times, config_, state, start_frame);
   state.count_pass();
-  state.place_sink(start_frame + latents.size(1));
-  const Modulation& modulation = this->modulation(timestep, state);
-  const LayerContext context{config_, state.options().attention, pass, state.rotation(start_frame, latents.size(1)),
-                             latents.size(1)};
-  const bool clean = pass.kind == Pass::Kind::kClean;
+  state.place_past(start_frame + latents.size(1));
+  const bool clean = pass.kind == Pass::Kind::kClean, own_weights = clean && clean_network_;
+  const Network& network = own_weights ? *clean_network_ : network_;
+  auto& modulations = own_weights ? state.clean_modulations() : state.modulations();
+  auto known = modulations.find(times);
+  if (known == modulations.end()) known = modulations.emplace(times, make_modulation(network, times)).first;
+  const Modulation& modulation = known->second;
+  const LayerContext context{config_,
+                             state.options().attention,
+                             pass,
+                             state.rotation(start_frame, latents.size(1)),
+                             latents.size(1),
+                             own_weights ? &LayerState::clean_text : &LayerState::text};
 
-  at::Tensor x = linear(gather_patches(latents.to(state.dtype()), config_.patch), ends_.patch);
+  at::Tensor x = linear(gather_patches(latents.to(state.dtype()), config_.patch), network.ends.patch);
   const int64_t whole_layers = clean ? config_.layers - 1 : config_.layers;
-  LayerProvider<LayerWeights>::Walk layers = layers_->walk();
+  LayerProvider<LayerWeights>::Walk layers = network.layers->walk();
   for (int64_t i = 0; i < whole_layers; ++i)
     transformer_layer(x, layers.layer(i), modulation.layers[size_t(i)], context, state.layer(i));
   if (clean) {
@@ -118,28 +155,28 @@ at::Tensor VideoTransformer::forward(const at::Tensor& latents, double timestep,
     return {};
   }
   const at::Tensor normed = modulated_norm(x, modulation.head_shift, modulation.head_scale, config_.eps);
-  return scatter_patches(linear(normed, ends_.head), config_.patch, latents);
-}
-
-const Modulation& VideoTransformer::modulation(double timestep, TransformerState& state) const {
-  auto& known = state.modulations();
-  const auto found = known.find(timestep);
-  return found != known.end() ? found->second : known.emplace(timestep, make_modulation(timestep)).first->second;
+  return scatter_patches(linear(normed, network.ends.head), config_.patch, latents);
 }
 
 // Source: Self-Forcing `wan/modules/causal_model.py`: e = time_embedding(sinusoid), e0 = time_projection(e); the layers
 // add e0 to their modulation vectors, the head adds e.
-Modulation VideoTransformer::make_modulation(double timestep) const {
-  const auto options = ends_.time_in.weight.options();
-  const at::Tensor sinusoid = at::tensor(timestep_sinusoid(timestep, config_.freq_dim), at::kDouble).to(options);
-  const at::Tensor e = linear(at::silu(linear(sinusoid.unsqueeze(0), ends_.time_in)), ends_.time_out);
-  const at::Tensor e0 = linear(at::silu(e), ends_.time_projection).view({1, 6, config_.dim});
+Modulation VideoTransformer::make_modulation(const Network& network, const FrameTimes& times) const {
+  const TransformerEnds& ends = network.ends;
+  const auto options = ends.time_in.weight.options();
+  std::vector<double> sinusoids;  // [F, freq_dim]
+  for (const double time : times.values()) {
+    const std::vector<double> one = timestep_sinusoid(time, config_.freq_dim);
+    sinusoids.insert(sinusoids.end(), one.begin(), one.end());
+  }
+  const at::Tensor sinusoid = at::tensor(sinusoids, at::kDouble).view({-1, config_.freq_dim}).to(options);
+  const at::Tensor e = linear(at::silu(linear(sinusoid, ends.time_in)), ends.time_out);  // [F, dim]
+  const at::Tensor e0 = linear(at::silu(e), ends.time_projection).view({-1, 6, config_.dim});
   Modulation result;
-  for (const at::Tensor& layer : ends_.layer_modulations) {
-    const auto m = (layer + e0).unsqueeze(2).unbind(1);
+  for (const at::Tensor& layer : ends.layer_modulations) {
+    const auto m = (layer + e0).unsqueeze(0).unbind(2);  // [1, F, dim] each
     result.layers.push_back({m[0], m[1] + 1, m[2], m[3], m[4] + 1, m[5]});
   }
-  const auto head = (ends_.head_modulation + e.unsqueeze(1)).unsqueeze(2).unbind(1);
+  const auto head = (ends.head_modulation + e.unsqueeze(1)).unsqueeze(0).unbind(2);
   result.head_shift = head[0];
   result.head_scale = head[1] + 1;
   return result;

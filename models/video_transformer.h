@@ -5,6 +5,7 @@
 #include <c10/core/Device.h>
 
 #include <memory>
+#include <optional>
 
 #include "attention/attention_config.h"
 #include "models/model_config.h"
@@ -40,22 +41,33 @@ class VideoTransformer {
   /// Runs the transformer over the next frame block.
   ///
   /// A denoising pass returns the predicted flow (noise - x0), [B, F, C, H, W], in the model's dtype. The clean pass,
-  /// on the finished latents, commits the block's keys and values and returns an undefined tensor. Shape: latents [B,
-  /// F, C, H, W], any dtype, on the model's device; F <= frames_per_block of the state. Requires: a prompt; start_frame
-  /// >= state.next_frame(). Frames may be skipped, as when the context is recomputed for a new prompt (sink first, then
-  /// the window): positions follow start_frame, the cache follows the order of commits.
-  at::Tensor forward(const at::Tensor& latents, double timestep, int64_t start_frame, Pass pass,
+  /// on the finished latents, commits the block's keys and values and returns an undefined tensor. It uses the weights
+  /// of its own where the model has some. Shape: latents [B, F, C, H, W], any dtype, on the model's device; F <=
+  /// frames_per_block of the state; one time, or F. Requires: a prompt; start_frame >= state.next_frame(). Frames may
+  /// be skipped, as when the context is recomputed for a new prompt (sink first, then the window): positions follow
+  /// start_frame, the cache follows the order of commits.
+  at::Tensor forward(const at::Tensor& latents, const FrameTimes& times, int64_t start_frame, Pass pass,
                      TransformerState& state) const;
 
  private:
-  VideoTransformer(const TransformerConfig& config, TransformerEnds ends,
-                   std::unique_ptr<LayerProvider<LayerWeights>> layers);
-  Modulation make_modulation(double timestep) const;
-  const Modulation& modulation(double timestep, TransformerState& state) const;
+  /// One set of weights.
+  struct Network {
+    TransformerEnds ends;
+    std::unique_ptr<LayerProvider<LayerWeights>> layers;
+  };
+
+  VideoTransformer(const TransformerConfig& config, Network network, std::optional<Network> clean_network);
+  static Network load_network(const WeightStore& weights, const TransformerConfig& config, at::Device device,
+                              at::ScalarType dtype);
+  static Network stream_network(const std::shared_ptr<const WeightStore>& weights, const TransformerConfig& config,
+                                at::Device device, at::ScalarType dtype);
+  void set_text(const Network& network, TransformerState& state, CrossAttentionCache LayerState::*text,
+                const at::Tensor& padded) const;
+  Modulation make_modulation(const Network& network, const FrameTimes& times) const;
 
   TransformerConfig config_;
-  TransformerEnds ends_;
-  std::unique_ptr<LayerProvider<LayerWeights>> layers_;
+  Network network_;
+  std::optional<Network> clean_network_;  ///< of the clean pass; none: the same
 };
 
 }  // namespace flashblock

@@ -12,6 +12,7 @@
 #include "models/transformer_state.h"
 #include "models/video_transformer.h"
 #include "pipeline/context_history.h"
+#include "pipeline/context_rule.h"
 #include "pipeline/flow_schedule.h"
 #include "pipeline/frame_block.h"
 #include "pipeline/noise_source.h"
@@ -24,15 +25,24 @@ namespace flashblock {
 /// `pipeline/causal_diffusion_inference.py`.
 class BlockDenoiser {
  public:
-  /// `options`: of the transformer's state, including the recipe's block, window and sink.
+  /// `options`: of the transformer's state, as state_options gives them. `encode_frame`: for context rules that encode
+  /// frames.
   BlockDenoiser(std::shared_ptr<const VideoTransformer> transformer, const Recipe& recipe,
-                const TransformerStateOptions& options, at::Device device, at::ScalarType dtype);
+                const TransformerStateOptions& options, at::Device device, at::ScalarType dtype,
+                FrameEncoder encode_frame = {});
 
   /// Sets the prompt from the next block on. In mid-video, with the recipe's kv_recache, clean passes over sink and
-  /// window recompute their keys and values under the new prompt; those in the cache carry the old one.
-  /// Shape: `embedding` [1, L, C].
+  /// window recompute their keys and values under the new prompt; those in the cache carry the old one. A sink that has
+  /// accumulated others stays (ContextRule::accumulates). Shape: `embedding` [1, L, C].
   /// Source: LongLive (arXiv 2509.22622), section 3.2, KV recache.
   void set_prompt(const at::Tensor& embedding);
+
+  /// The first frames of the first block, which are given: they are at time 0 in all its passes.
+  /// Shape: `latents` [1, F, C, H, W], F below the block's. Requires: called before the first block.
+  void set_first_frames(at::Tensor latents) { first_frames_ = std::move(latents); }
+
+  /// The next block begins a shot: TransformerState::begin_shot.
+  void begin_shot();
 
   /// Sets the negative prompt of guidance. Requires: called before the first block; the recipe has guidance.
   void set_negative_prompt(const at::Tensor& embedding);
@@ -42,8 +52,8 @@ class BlockDenoiser {
   at::Tensor denoise(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop = {});
 
   /// The clean pass at `timestep`: writes the block's keys and values, which later blocks attend to, and commits the
-  /// block. Shape: `latents` [1, F, C, H, W].
-  void clean_pass(const at::Tensor& latents, int64_t start_frame, double timestep);
+  /// block; or what the context rule does in its place. Shape: `latents` [1, F, C, H, W].
+  void clean_pass(const FrameBlock& block, const at::Tensor& latents, double timestep);
 
   /// Rebuilds the context of a finished block with the same bits as denoise() and clean_pass(): runs the clean pass,
   /// and before it those denoising passes whose external attention it reuses (passes_before_clean).
@@ -58,14 +68,30 @@ class BlockDenoiser {
   void draw_all(const FrameBlock& block, const NoiseSource& noise) const;
 
   /// Context of the prompt; guidance has a second one of the same size, of the negative prompt.
-  const TransformerState& state() const { return state_; }
-  int64_t state_bytes() const { return state_.bytes() + (negative_ ? negative_->bytes() : 0); }
+  const TransformerState& state() const { return context_.state; }
+  int64_t state_bytes() const;
 
  private:
   struct Step {
     double timestep;
     float sigma;
   };
+  struct Context {
+    TransformerState state;
+    std::unique_ptr<VideoContext> rule;
+    int64_t position = 0;  ///< in time, of the current block's first frame
+  };
+
+  Context make_context(const TransformerStateOptions& options, at::Device device, at::ScalarType dtype,
+                       const FrameEncoder& encode_frame) const;
+  /// Calls `work` for both contexts.
+  template <typename Work>
+  void for_contexts(const Work& work);
+  void begin_block(const FrameBlock& block);
+  /// Prepares the contexts, then runs the first `passes` denoising passes: as denoise_few_steps.
+  at::Tensor run_passes(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop, int64_t passes);
+  /// `x_t` with the frames that are given in this block.
+  at::Tensor with_first_frames(const at::Tensor& x_t, const FrameBlock& block) const;
 
   /// Number of denoising steps of the block.
   int64_t steps_of(const FrameBlock& block) const;
@@ -82,9 +108,10 @@ class BlockDenoiser {
   Recipe recipe_;
   FlowSchedule schedule_;
   std::vector<Step> steps_, first_steps_;
-  TransformerState state_;
-  std::optional<TransformerState> negative_;
+  Context context_;
+  std::optional<Context> negative_;
   ContextHistory history_;
+  at::Tensor first_frames_;  ///< [1, F, C, H, W] or undefined
 };
 
 }  // namespace flashblock

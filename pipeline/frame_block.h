@@ -21,7 +21,8 @@ struct VideoPlan {
   int64_t frames_per_block = 3;  ///< latent frames
   int64_t blocks = 0;            ///< frame blocks rendered
   int64_t frames = 0;            ///< frames of the finished video with its start; the rest of the last block is cut
-  int64_t lead_frames = 0;  ///< latent frames before the first whole block: 1 if the first frame is a block of its own
+  int64_t lead_frames = 0;   ///< latent frames before the first whole block: 1 if the first frame is a block of its own
+  int64_t given_frames = 0;  ///< latent frames of the first rendered block that are given: an image
 
   int64_t latent_frames() const { return block(blocks).start_frame; }
   /// Blocks of the start.

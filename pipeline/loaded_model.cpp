@@ -132,6 +132,14 @@ std::shared_ptr<LatentDecoder> LoadedModel::decoder() {
   return decoder_;
 }
 
+std::shared_ptr<LatentEncoder> LoadedModel::encoder() {
+  if (!encoder_) {
+    const auto scope = profile_.measure("load");
+    encoder_ = load_latent_encoder(*open_vae(), device_, dtype_);
+  }
+  return encoder_;
+}
+
 std::shared_ptr<RenderLine> LoadedModel::line() {
   if (!line_) line_ = std::make_shared<RenderLine>(device_);
   return line_;

@@ -18,6 +18,7 @@
 
 namespace flashblock {
 
+class LatentEncoder;
 class RenderLine;
 class WeightStore;
 
@@ -42,10 +43,10 @@ struct ModelSizes {
   VaeStrides strides;
 };
 
-/// One model on one device. The text encoder and the VAE encoder are in memory only while they work; the transformer,
-/// the decoder and the render line stay, for any number of videos.
-/// Thread safety: tokenize() and encode() may be called from any thread at any time; the other members from one thread.
-/// Throws, all members: WeightsError for files that are missing or do not fit; DeviceError.
+/// One model on one device. The text encoder and, but for encoder(), the VAE encoder are in memory only while they
+/// work; the transformer, the decoder and the render line stay, for any number of videos. Thread safety: tokenize() and
+/// encode() may be called from any thread at any time; the other members from one thread. Throws, all members:
+/// WeightsError for files that are missing or do not fit; DeviceError.
 class LoadedModel {
  public:
   /// Reads no tensors yet. `profile` gets the stages `load`, `encode prompt` and `encode start`.
@@ -79,6 +80,8 @@ class LoadedModel {
 
   std::shared_ptr<const VideoTransformer> transformer();
   std::shared_ptr<LatentDecoder> decoder();
+  /// The VAE's encoder, for context rules that encode frames. Throws: WeightsError, also for a VAE without one.
+  std::shared_ptr<LatentEncoder> encoder();
   /// Threads and streams of its videos, which render one at a time.
   std::shared_ptr<RenderLine> line();
 
@@ -91,6 +94,7 @@ class LoadedModel {
   TransformerConfig transformer_config_;
   std::shared_ptr<const VideoTransformer> transformer_;
   std::shared_ptr<LatentDecoder> decoder_;
+  std::shared_ptr<LatentEncoder> encoder_;
   std::shared_ptr<RenderLine> line_;
 };
 

@@ -4,9 +4,35 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace flashblock {
+
+class ContextRule;  // pipeline/context_rule.h
+
+/// A registered context rule. Converts from its name: `recipe.context_rule = "ema_sink"`.
+class ContextRuleRef {
+ public:
+  /// Throws: ConfigError that lists the rules, for a name that is not among them.
+  ContextRuleRef(std::string_view name);
+  ContextRuleRef(const char* name) : ContextRuleRef(std::string_view(name)) {}
+
+  const ContextRule& operator*() const { return *rule_; }
+  const ContextRule* operator->() const { return rule_; }
+  bool operator==(const ContextRuleRef&) const = default;
+
+ private:
+  const ContextRule* rule_ = nullptr;
+};
+
+/// Throws: ConfigError that names all values possible.
+ContextRuleRef parse_context_rule(std::string_view name);
+std::string to_string(ContextRuleRef rule);
+
+/// A prompt that begins with this begins a shot, in models that have shots; the words are part of the prompt.
+/// Source: LongLive 2 `pipeline/causal_diffusion_inference.py`.
+inline constexpr std::string_view kShotPrefix = "The scene transitions. ";
 
 /// How frame blocks are denoised. One field per key of the model file's `recipe`; each can be overridden per run.
 struct Recipe {
@@ -24,6 +50,21 @@ struct Recipe {
   /// one; a sink further away moves with the video. Range: 1 and up; at least the window is used. Source:
   /// Self-Forcing `wan/modules/model.py`, the rows of the rotary table.
   int64_t position_frames = 1024;
+  /// What blocks attend to besides window and sink, and how it is made.
+  ContextRuleRef context_rule = "window";
+  /// Of ema_sink: the share of the sink that stays when a block is averaged into it. Range: 0 to 1.
+  /// Source: Reward-Forcing `compression_alpha`.
+  double sink_decay = 0.999;
+  /// Of memory_bank: latent frames in the bank. Range: 1 and up. Source: MemFlow `bank_size`.
+  int64_t bank_frames = 3;
+  /// Of memory_bank: blocks from one candidate to the next. Range: 1 and up. Source: MemFlow `record_interval`.
+  int64_t bank_interval = 3;
+  /// An image is the first latent frame of the first frame block, at time 0 in all its passes, and not a block before
+  /// it. Source: LongLive 2 `independent_first_frame`; Wan2.2 `wan/textimage2video.py`.
+  bool image_in_first_block = false;
+  /// Latent frames that a cut between shots adds to the distance of all that was before; 0: the model has no shots.
+  /// Source: LongLive 2 `multi_shot_rope_offset`.
+  int64_t shot_offset_frames = 0;
   /// Shift of the noise schedule: sigma = shift s / (1 + (shift - 1) s). Range: above 0.
   /// Source: Self-Forcing `timestep_shift`.
   double timestep_shift = 5.0;

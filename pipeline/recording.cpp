@@ -2,8 +2,11 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/isfinite.h>
+#include <ATen/ops/tensor.h>
 
+#include <algorithm>
 #include <charconv>
+#include <functional>
 #include <optional>
 
 #include "core/check.h"
@@ -110,6 +113,7 @@ void Recorder::write(const std::filesystem::path& file, const SessionInputs& inp
   const auto put = [&](const std::string& name, const at::Tensor& tensor) {
     if (tensor.defined()) tensors.emplace_back(name, tensor.cpu().contiguous());
   };
+  if (!inputs.shots.empty()) put("shots", at::tensor(inputs.shots, at::kLong));
   for (const EncodedPrompt& prompt : inputs.prompts) {
     put(at_block("ids", prompt.first_block), prompt.ids);
     put(at_block("mask", prompt.first_block), prompt.mask);
@@ -138,6 +142,7 @@ Replay::Replay(const std::filesystem::path& file) : file_(file) {
   }
   read_prompts(*store);
   read_renoise(*store);
+  read_shots(*store);
   if (store->contains("negative_prompt_embeds")) negative_embedding_ = read(*store, "negative_prompt_embeds", 3);
   if (store->contains("initial_latent")) initial_latents_ = read(*store, "initial_latent", 5);
   if (store->contains("noise")) noise_ = read(*store, "noise", 5);
@@ -208,6 +213,16 @@ void Replay::read_renoise(const WeightStore& store) {
     }
     renoise_[{*block, *step + 1}] = read(store, name, 5);
   }
+}
+
+void Replay::read_shots(const WeightStore& store) {
+  if (!store.contains("shots")) return;
+  const at::Tensor blocks = store.tensor("shots");
+  const bool numbers = blocks.dim() == 1 && blocks.scalar_type() == at::kLong;
+  if (numbers) shots_.assign(blocks.const_data_ptr<int64_t>(), blocks.const_data_ptr<int64_t>() + blocks.numel());
+  const bool rising = std::adjacent_find(shots_.begin(), shots_.end(), std::greater_equal<>()) == shots_.end();
+  if (numbers && rising && (shots_.empty() || shots_.front() > 0)) return;
+  throw ConfigError(file_.string() + ": shots is not a rising list [n] int64 of frame blocks after the first");
 }
 
 std::shared_ptr<const NoiseSource> Replay::noise_source(std::shared_ptr<const NoiseSource> otherwise) const {

@@ -4,7 +4,8 @@
 // Tensors: `ids`, `mask` [1, L] int64; `prompt_embeds` [1, L, C]; `noise` [1, F, C, H, W]; `renoise.<block>.<step>`
 // [1, F_block, C, H, W], mixed in after that denoising step; `initial_latent` and `latents` [1, F, C, H, W]; `video`
 // [1, T, 3, H, W] float16 in [0, 1]. A prompt that takes effect at a later block has that block's number as suffix:
-// `prompt_embeds.20`. `negative_prompt_embeds` [1, L, C] where guidance is used.
+// `prompt_embeds.20`. `shots` [n] int64: the blocks that begin a shot. `negative_prompt_embeds` [1, L, C] where
+// guidance is used.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -54,6 +55,8 @@ class Replay {
 
   /// Ordered by first block; with ids and mask, an embedding, or all of them. Empty: not in the file.
   const std::vector<EncodedPrompt>& prompts() const { return prompts_; }
+  /// Rising; empty: the video is one shot.
+  const std::vector<int64_t>& shots() const { return shots_; }
   const at::Tensor& negative_embedding() const { return negative_embedding_; }  ///< [1, L, C] or undefined
   const at::Tensor& initial_latents() const { return initial_latents_; }        ///< [1, F, C, H, W] or undefined
   const at::Tensor& noise() const { return noise_; }                            ///< [1, F, C, H, W] or undefined
@@ -66,9 +69,11 @@ class Replay {
   at::Tensor read(const WeightStore& store, const std::string& name, int64_t rank) const;
   void read_prompts(const WeightStore& store);
   void read_renoise(const WeightStore& store);
+  void read_shots(const WeightStore& store);
 
   std::filesystem::path file_;
   std::vector<EncodedPrompt> prompts_;
+  std::vector<int64_t> shots_;
   at::Tensor negative_embedding_, initial_latents_, noise_;
   NoiseDraws renoise_;  ///< draws from 1 on
 };

@@ -3,7 +3,11 @@
 #include <ATen/ops/isfinite.h>
 
 #include <algorithm>
+#include <exception>
+#include <future>
 #include <string>
+#include <type_traits>
+#include <utility>
 
 #include "core/check.h"
 #include "core/error.h"
@@ -28,9 +32,9 @@ void check_inputs(const VideoPlan& plan, const SessionInputs& inputs, const Tran
   FB_CHECK(!inputs.prompts.empty() && inputs.prompts.front().first_block == 0, "no prompt for the first block");
   FB_CHECK(inputs.noise);
   for (const EncodedPrompt& prompt : inputs.prompts) check_prompt(prompt, config);
-  if (plan.initial_frames == 0) return;
-  const std::vector<int64_t> wanted = {1, plan.initial_frames, config.in_channels, geometry.latent_height(),
-                                       geometry.latent_width()};
+  const int64_t given = plan.initial_frames + plan.given_frames;
+  if (given == 0) return;
+  const std::vector<int64_t> wanted = {1, given, config.in_channels, geometry.latent_height(), geometry.latent_width()};
   if (inputs.initial_latents.sizes() != wanted) {
     throw ConfigError("initial latents of shape " + c10::str(inputs.initial_latents.sizes()) +
                       " do not fit the video, which needs " + c10::str(at::IntArrayRef(wanted)));
@@ -45,12 +49,17 @@ const EncodedPrompt* planned_change(const SessionInputs& inputs, int64_t block) 
   return found == inputs.prompts.end() ? nullptr : &*found;
 }
 
+bool is_among(const std::vector<int64_t>& blocks, int64_t block) {
+  return std::find(blocks.begin(), blocks.end(), block) != blocks.end();
+}
+
 /// A frame block on its way from the denoiser to the decoder.
 struct LatentBlock {
   int64_t index = 0;
   bool first = false, last = false;
   CrossStreamTensor latents;
   TransformerCounters counters;
+  std::shared_ptr<std::promise<CrossStreamTensor>> pixels;  ///< for DecodedFrames; null: nobody waits
 };
 
 /// A frame block after the decoder's first half.
@@ -90,12 +99,23 @@ class OutputStages {
 
   HalfBlock begun(const LatentBlock& block) {
     const ThreadLimit cores(line_.threads(block.first && block.last));
-    return {block, decoder_.begin(block.latents.receive())};
+    return reporting(block, [&] { return HalfBlock{block, decoder_.begin(block.latents.receive())}; });
   }
 
   RenderedBlock finished(const HalfBlock& half) {
     const ThreadLimit cores(line_.threads(half.block.last));
-    return rendered(half.block, decoder_.finish(half.half));
+    return reporting(half.block, [&] { return rendered(half.block, decoder_.finish(half.half)); });
+  }
+
+  /// What `work` returns; who waits for the block's pixels learns of its error.
+  template <typename Work>
+  static std::invoke_result_t<Work> reporting(const LatentBlock& block, const Work& work) {
+    try {
+      return work();
+    } catch (...) {
+      if (block.pixels) block.pixels->set_exception(std::current_exception());
+      throw;
+    }
   }
 
   void write(const RenderedBlock& block) {
@@ -116,6 +136,7 @@ class OutputStages {
           {.remedies = {{"compute in float32", "dtype", "float32"}}});
     }
     if (options_.keep_pixels) result.pixels = pixels.cpu();
+    if (block.pixels) block.pixels->set_value(CrossStreamTensor(pixels));
     return result;
   }
 
@@ -131,12 +152,47 @@ class OutputStages {
 
 }  // namespace
 
+/// The decoded frames of the latest block, which a context rule encodes again.
+class DecodedFrames {
+ public:
+  DecodedFrames(std::shared_ptr<LatentEncoder> encoder, const VideoGeometry& geometry)
+      : encoder_(std::move(encoder)), geometry_(geometry) {}
+
+  /// Expects the frames of `block`, in place of those of earlier blocks.
+  std::shared_ptr<std::promise<CrossStreamTensor>> expect(const FrameBlock& block) {
+    auto promise = std::make_shared<std::promise<CrossStreamTensor>>();
+    pixels_ = promise->get_future().share();
+    start_frame_ = block.start_frame;
+    latent_.reset();
+    return promise;
+  }
+
+  /// As FrameEncoder. Throws: what decoding has thrown.
+  at::Tensor encode(int64_t latent_frame) {
+    if (latent_.defined() && latent_frame == encoded_) return latent_;
+    const int64_t frame = geometry_.frames_of(latent_frame + 1) - 1 - geometry_.frames_of(start_frame_);
+    const at::Tensor pixels = pixels_.get().receive();
+    FB_CHECK(frame >= 0 && frame < pixels.size(0), "latent frame ", latent_frame, " is not of the latest block");
+    encoder_->reset();
+    encoded_ = latent_frame;
+    return latent_ = encoder_->encode(pixels.narrow(0, frame, 1));
+  }
+
+ private:
+  std::shared_ptr<LatentEncoder> encoder_;
+  VideoGeometry geometry_;
+  std::shared_future<CrossStreamTensor> pixels_;
+  int64_t start_frame_ = 0, encoded_ = -1;
+  at::Tensor latent_;  // of encoded_
+};
+
 struct RenderSession::Video {
   const VideoPlan& plan;
   const SessionInputs& inputs;
   const FinishedPart& finished;
   const std::stop_token& stop;
-  std::vector<LivePrompt> live_prompts;  ///< that took effect
+  std::vector<LivePrompt> live_prompts;    ///< that took effect
+  std::shared_ptr<DecodedFrames> decoded;  ///< null: no rule encodes frames
 
   int64_t all_blocks() const { return plan.start_blocks() + plan.blocks; }
 };
@@ -149,61 +205,78 @@ RenderSession::RenderSession(std::shared_ptr<const VideoTransformer> transformer
       profile_(profile),
       line_(options.line ? options.line : std::make_shared<RenderLine>(options.device)) {}
 
-BlockDenoiser RenderSession::make_denoiser(const Video& video, const at::Tensor& first_prompt) const {
+BlockDenoiser RenderSession::make_denoiser(Video& video, const at::Tensor& first_prompt) const {
   const Recipe& recipe = options_.recipe;
-  const TransformerStateOptions state{.geometry = options_.geometry,
-                                      .frames_per_block = recipe.frames_per_block,
-                                      .window_frames = recipe.window_frames,
-                                      .sink_frames = recipe.sink_frames,
-                                      .max_frames = video.plan.latent_frames(),
-                                      .position_frames = recipe.position_frames,
-                                      .attention = options_.attention,
-                                      .observer = options_.observer};
-  BlockDenoiser denoiser(transformer_, recipe, state, options_.device, options_.dtype);
+  TransformerStateOptions state =
+      state_options(recipe, options_.geometry, video.plan.latent_frames(), options_.attention);
+  state.observer = options_.observer;
+  FrameEncoder encode;
+  if (recipe.context_rule->encodes_frames()) {
+    FB_CHECK(options_.encoder, "the context rule needs an encoder");
+    video.decoded = std::make_shared<DecodedFrames>(options_.encoder, options_.geometry);
+    encode = [decoded = video.decoded](int64_t latent_frame) { return decoded->encode(latent_frame); };
+  }
+  BlockDenoiser denoiser(transformer_, recipe, state, options_.device, options_.dtype, encode);
+  if (video.plan.given_frames > 0)
+    denoiser.set_first_frames(video.inputs.initial_latents.to(options_.device, options_.dtype));
   denoiser.set_prompt(first_prompt);
   if (recipe.guidance_scale != 1.0) denoiser.set_negative_prompt(video.inputs.negative_embedding);
   return denoiser;
 }
 
-at::Tensor RenderSession::live_prompt(int64_t index, Video& video) const {
-  const auto prompt = video.inputs.live ? video.inputs.live->at_block(index) : std::nullopt;
-  if (!prompt) return {};
+const LivePrompt* RenderSession::live_prompt(int64_t index, Video& video) const {
+  auto prompt = video.inputs.live ? video.inputs.live->at_block(index) : std::nullopt;
+  if (!prompt) return nullptr;
   check_prompt(prompt->encoded, transformer_->config());
-  return video.live_prompts.emplace_back(*prompt).encoded.embedding;
+  prompt->shot = index > 0 && options_.recipe.shot_offset_frames > 0 && prompt->text.starts_with(kShotPrefix);
+  return &video.live_prompts.emplace_back(std::move(*prompt));
 }
 
 void RenderSession::change_prompt(BlockDenoiser& denoiser, const FrameBlock& block, Video& video) {
   if (block.index <= 0) return;
-  at::Tensor prompt = live_prompt(block.index, video);
-  if (const EncodedPrompt* planned = planned_change(video.inputs, block.index); planned && !prompt.defined()) {
-    prompt = planned->embedding;
+  const LivePrompt* live = live_prompt(block.index, video);
+  const EncodedPrompt* prompt = live ? &live->encoded : planned_change(video.inputs, block.index);
+  if (is_among(video.inputs.shots, block.index) || (live && live->shot)) denoiser.begin_shot();
+  if (!prompt && !video.live_prompts.empty()) {  // the rest of a shot that began one block earlier
+    const EncodedPrompt& latest = video.live_prompts.back().encoded;
+    if (latest.first_block == block.index - 1) prompt = latest.next.get();
   }
-  if (!prompt.defined()) return;
+  if (!prompt) return;
   const auto scope = profile_.measure("change prompt");
-  denoiser.set_prompt(prompt);
+  denoiser.set_prompt(prompt->embedding);
 }
 
 SessionResult RenderSession::render(const VideoPlan& plan, const SessionInputs& inputs, FrameSink& sink,
                                     const std::stop_token& stop, const FinishedPart& finished) {
   check_inputs(plan, inputs, transformer_->config(), options_.geometry);
   RenderLine::Run line(*line_, options_.overlap, decoder_->parts(), profile_);
-  Video video{plan, inputs, finished, stop, {}};
+  Video video{plan, inputs, finished, stop, {}, {}};
   BlockDenoiser denoiser = prepare(video, line);
   OutputStages output(line, *decoder_, sink, options_);
   for (auto number = std::ssize(finished.latents); number < video.all_blocks(); ++number) {
     const FrameBlock block = plan.any_block(number);
     change_prompt(denoiser, block, video);
     const bool first = number == 0, last = block.index + 1 == plan.blocks;
-    const at::Tensor latents = next_latents(denoiser, block, video, line.threads(first));
+    at::Tensor latents;
+    try {
+      latents = next_latents(denoiser, block, video, line.threads(first));
+    } catch (const std::future_error&) {  // a stage has failed before it saw the frames that the rule waits for
+      output.finish();
+      throw;
+    }
     if (!latents.defined()) break;
     output.put({.index = block.index,
                 .first = first,
                 .last = last,
                 .latents = CrossStreamTensor(latents),
-                .counters = denoiser.state().counters()});
+                .counters = denoiser.state().counters(),
+                .pixels = video.decoded ? video.decoded->expect(block) : nullptr});
     if (last) break;  // nothing will attend to it
     const auto scope = profile_.measure("clean pass");
-    denoiser.clean_pass(latents, block.start_frame, clean_timestep(block));
+    if (block.index < 0)
+      denoiser.replay(block, latents, clean_timestep(block), *inputs.noise);
+    else
+      denoiser.clean_pass(block, latents, clean_timestep(block));
   }
   return {.counts = {.blocks_written = output.finish(),
                      .transformer = denoiser.state().counters(),
@@ -214,9 +287,9 @@ SessionResult RenderSession::render(const VideoPlan& plan, const SessionInputs& 
 
 BlockDenoiser RenderSession::prepare(Video& video, RenderLine::Run& line) {
   const bool resumed = !video.finished.latents.empty();
-  at::Tensor first_prompt = resumed ? at::Tensor() : live_prompt(0, video);
-  if (!first_prompt.defined()) first_prompt = video.inputs.prompts.front().embedding;
-  BlockDenoiser denoiser = make_denoiser(video, first_prompt);
+  const LivePrompt* live = resumed ? nullptr : live_prompt(0, video);
+  BlockDenoiser denoiser =
+      make_denoiser(video, live ? live->encoded.embedding : video.inputs.prompts.front().embedding);
   decoder_->reset();
   if (resumed) restore(denoiser, video, line);
   return denoiser;
@@ -236,11 +309,17 @@ double RenderSession::clean_timestep(const FrameBlock& block) const {
   return block.index < 0 ? 0 : options_.recipe.context_noise;
 }
 
-void RenderSession::restore(BlockDenoiser& denoiser, const Video& video, RenderLine::Run& line) {
+void RenderSession::restore(BlockDenoiser& denoiser, Video& video, RenderLine::Run& line) {
   const auto scope = profile_.measure("restore");
   using Latents = std::vector<at::Tensor>;
-  auto decoder = line.stage<Latents>(Lane::kDecode, nullptr, [&](const Latents& all) { decoder_->restore(all); });
   const std::vector<at::Tensor>& latents = video.finished.latents;
+  std::shared_ptr<std::promise<CrossStreamTensor>> pixels;  // of the last block, which is decoded again
+  if (video.decoded) pixels = video.decoded->expect(video.plan.any_block(std::ssize(latents) - 1));
+  auto decoder = line.stage<Latents>(Lane::kDecode, nullptr, [&](const Latents& all) {
+    if (!pixels) return decoder_->restore(all);
+    if (all.size() > 1) decoder_->restore({all.begin(), all.end() - 1});
+    pixels->set_value(CrossStreamTensor(decoder_->decode(all.back().to(options_.device))));
+  });
   if (std::ssize(latents) < video.all_blocks()) decoder.put(latents);
   restore_context(denoiser, video);
   decoder.finish();
@@ -258,13 +337,16 @@ void RenderSession::restore_context(BlockDenoiser& denoiser, const Video& video)
   for (const EncodedPrompt& prompt : video.inputs.prompts) {
     if (prompt.first_block > 0 && prompt.first_block <= next_block) latest_change = prompt.first_block;
   }
-  const bool all = options_.recipe.guidance_scale != 1.0 || !options_.recipe.kv_recache;
+  const ContextRule& rule = *options_.recipe.context_rule;
+  const bool all = options_.recipe.guidance_scale != 1.0 || !options_.recipe.kv_recache || rule.accumulates() ||
+                   rule.encodes_frames();
   for (int64_t number = 0; number < done && !video.stop.stop_requested(); ++number) {
     const FrameBlock block = plan.any_block(number);
     if (options_.keep_pixels && block.index >= 0) denoiser.draw_all(block, *video.inputs.noise);  // for the recording
     if (complete) continue;
     const at::Tensor latents = video.finished.latents[static_cast<size_t>(number)].to(options_.device);
     if (all || block.index >= latest_change) {
+      if (is_among(video.inputs.shots, block.index)) denoiser.begin_shot();
       if (const EncodedPrompt* prompt = planned_change(video.inputs, block.index))
         denoiser.set_prompt(prompt->embedding);
       denoiser.replay(block, latents, clean_timestep(block), *video.inputs.noise);

@@ -19,6 +19,7 @@
 #include "pipeline/render_line.h"
 #include "pipeline/session_inputs.h"
 #include "vae/latent_decoder.h"
+#include "vae/latent_encoder.h"
 
 namespace flashblock {
 
@@ -32,9 +33,10 @@ struct SessionOptions {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;  ///< of the transformer
   Overlap overlap = Overlap::kOn;
-  AttentionObserver* observer = nullptr;  ///< of attention under the prompt, not of guidance; outlives the session
-  bool keep_pixels = false;               ///< pass the sink the decoded float frames, too
-  std::shared_ptr<RenderLine> line;       ///< on `device`; null: the session makes one
+  AttentionObserver* observer = nullptr;   ///< of attention under the prompt, not of guidance; outlives the session
+  bool keep_pixels = false;                ///< pass the sink the decoded float frames, too
+  std::shared_ptr<RenderLine> line;        ///< on `device`; null: the session makes one
+  std::shared_ptr<LatentEncoder> encoder;  ///< for a context rule that encodes frames, which needs it
 };
 
 /// The part of a video that an earlier run has finished.
@@ -89,15 +91,16 @@ class RenderSession {
 
   /// A denoiser, and the decoder, ready for the first frame block that is not finished.
   BlockDenoiser prepare(Video& video, RenderLine::Run& line);
-  BlockDenoiser make_denoiser(const Video& video, const at::Tensor& first_prompt) const;
+  BlockDenoiser make_denoiser(Video& video, const at::Tensor& first_prompt) const;
   /// Rebuilds the state of denoiser and decoder after the finished part.
-  void restore(BlockDenoiser& denoiser, const Video& video, RenderLine::Run& line);
+  void restore(BlockDenoiser& denoiser, Video& video, RenderLine::Run& line);
   void restore_context(BlockDenoiser& denoiser, const Video& video) const;
   /// Timestep of a block's clean pass.
   double clean_timestep(const FrameBlock& block) const;
-  /// The live prompt that takes effect at frame block `index`; undefined: none.
-  at::Tensor live_prompt(int64_t index, Video& video) const;
-  /// Changes to the prompt, live or planned, that takes effect at a block in mid-video, if any.
+  /// The live prompt that takes effect at frame block `index`; null: none.
+  const LivePrompt* live_prompt(int64_t index, Video& video) const;
+  /// Changes to the prompt, live or planned, that takes effect at a block in mid-video, if any, and begins a shot that
+  /// begins there.
   void change_prompt(BlockDenoiser& denoiser, const FrameBlock& block, Video& video);
   /// Latents of a block, denoised with `threads` CPU threads or from the start; undefined if a stop was requested.
   at::Tensor next_latents(BlockDenoiser& denoiser, const FrameBlock& block, const Video& video, int threads);

@@ -8,6 +8,7 @@
 #include "core/memory_meter.h"
 #include "media/video_writer.h"
 #include "models/text_encoder.h"
+#include "pipeline/context_rule.h"
 #include "pipeline/render_line.h"
 #include "weights/weight_store.h"
 
@@ -34,8 +35,9 @@ TransformerBytes transformer_bytes(const WeightStore& store, at::ScalarType dtyp
   const auto size = static_cast<int64_t>(c10::elementSize(dtype));
   for (const std::string& name : store.names()) {
     const int64_t tensor = store.numel(name) * size;
-    if (!name.starts_with("blocks.") || name.ends_with(".modulation")) bytes.ends += tensor;
-    if (name.starts_with("blocks.0.") && !name.ends_with(".modulation")) bytes.layer += tensor;
+    const bool modulation = name.ends_with("modulation");
+    if (!name.starts_with("blocks.") || modulation) bytes.ends += tensor;
+    if (name.starts_with("blocks.0.") && !modulation) bytes.layer += tensor;
     bytes.largest_tensor = std::max(bytes.largest_tensor, tensor);
   }
   return bytes;
@@ -43,8 +45,8 @@ TransformerBytes transformer_bytes(const WeightStore& store, at::ScalarType dtyp
 
 /// Keys and values of the text in all layers, and the modulation vectors of each timestep.
 int64_t text_and_modulation_bytes(const TransformerConfig& config, const Recipe& recipe, at::ScalarType dtype) {
-  return config.layers * config.dim * (2 * config.text_len + 6 * (1 + recipe.denoising_passes())) *
-         static_cast<int64_t>(c10::elementSize(dtype));
+  return (config.clean_pass_weights ? 2 : 1) * config.layers * config.dim *
+         (2 * config.text_len + 6 * (1 + recipe.denoising_passes())) * static_cast<int64_t>(c10::elementSize(dtype));
 }
 
 /// One layer of the text encoder, and the part of the file that it is read from.
@@ -58,6 +60,15 @@ int64_t text_encoder_bytes(const LoadedModel& model) {
   const int64_t from_file =
       stored == model.dtype() ? 0 : store->numel(largest) * static_cast<int64_t>(c10::elementSize(stored));
   return layer * static_cast<int64_t>(c10::elementSize(model.dtype())) + from_file;
+}
+
+int64_t encoder_bytes(const LoadedModel& model) {
+  const auto store = model.open_vae();
+  int64_t bytes = 0;
+  for (const std::string& name : store->names())
+    if (name.starts_with("encoder."))
+      bytes += store->numel(name) * static_cast<int64_t>(c10::elementSize(model.dtype()));
+  return bytes;
 }
 
 /// Adds up the measurements of `probe` and what follows from the sizes of model and video. Reads no weights.
@@ -80,6 +91,7 @@ MemoryEstimate estimate_memory(const RenderSetup& setup, const LoadedModel& mode
       {"denoising", both ? probe.denoise_bytes : std::max<int64_t>(0, probe.denoise_bytes - probe.decode_bytes)},
       {"weights of the decoder", probe.decoder_bytes + probe.decoder_state_bytes},
       {"decoding", probe.decode_bytes}};
+  if (recipe.context_rule->encodes_frames()) tensors.push_back({"weights of the encoder", encoder_bytes(model)});
 
   MemoryEstimate estimate;
   estimate.host = {{"the program", program_bytes + kProgramBytes},

@@ -12,6 +12,7 @@
 
 #include "core/memory_meter.h"
 #include "media/frame_conversion.h"
+#include "pipeline/context_rule.h"
 #include "pipeline/noise_source.h"
 #include "pipeline/render_line.h"
 #include "weights/weight_store.h"
@@ -105,14 +106,9 @@ ProbeRun run_layer(const VideoTransformer& transformer, const RenderSetup& setup
   const Recipe& recipe = setup.config.model.recipe;
   const int64_t frames = recipe.frames_per_block, video = setup.plan.latent_frames();
   const TransformerConfig& config = transformer.config();
-  TransformerState state(config,
-                         {.geometry = geometry,
-                          .frames_per_block = frames,
-                          .window_frames = recipe.window_frames,
-                          .sink_frames = recipe.sink_frames,
-                          .max_frames = std::max(video, frames),
-                          .attention = setup.config.attention},
+  TransformerState state(config, state_options(recipe, geometry, std::max(video, frames), setup.config.attention),
                          device, model.dtype());
+  const auto rule = recipe.context_rule->begin(recipe, state, {});
   transformer.set_prompt(state, at::zeros({1, config.text_len, config.text_dim}));
   const at::Tensor latents = noise_of(frames, config.in_channels, geometry, model);
   MemoryMeter meter(device, small_tensor(setup, geometry));
@@ -121,13 +117,14 @@ ProbeRun run_layer(const VideoTransformer& transformer, const RenderSetup& setup
   const auto clean = [&] { transformer.forward(latents, 0, start, Pass::clean(), state); };
   for (; start + 2 * frames <= std::min(window, video); start += frames) clean();
   meter.reset_peak();
-  const int64_t before = meter.peak(), small_before = meter.peak_of_small(), state_before = state.bytes();
+  const int64_t before = meter.peak(), small_before = meter.peak_of_small(),
+                state_before = state.bytes() + rule->bytes();
   const auto pass = [&](int64_t step) {
     return seconds_of(device, [&] { transformer.forward(latents, 500, start, Pass::denoise(step), state); });
   };
   pass(0);  // warms up
   const double first = pass(0), next = std::min(pass(1), pass(1));
-  ProbeRun run{.state_bytes = state.bytes()};
+  ProbeRun run{.state_bytes = state.bytes() + rule->bytes()};
   run.work_bytes = meter.peak() - before - (run.state_bytes - state_before);
   run.small_bytes = std::clamp<int64_t>(meter.peak_of_small() - small_before, 0, run.work_bytes);
   run.seconds = first + static_cast<double>(recipe.denoising_passes() - 1) * next + seconds_of(device, clean);

@@ -34,7 +34,7 @@ int64_t whole_blocks(const Recipe& recipe, int64_t frames) {
 
 at::Tensor start_from_image(const RenderConfig& config, const VideoGeometry& geometry) {
   const Recipe& recipe = config.model.recipe;
-  if (whole_blocks(recipe, 1) != 1) {
+  if (whole_blocks(recipe, 1) != 1 && !recipe.image_in_first_block) {
     throw ConfigError("image " + config.image.string() + ": an image is one latent frame, and this model denoises " +
                           std::to_string(recipe.frames_per_block) +
                           " together, from the first one on: use a model with recipe.frames_per_block 1 or "
@@ -83,10 +83,22 @@ void read_start(RenderSetup& setup) {
   if (!config.video.empty()) setup.start_pixels = start_from_video(config, setup.geometry);
 }
 
-int64_t initial_frames(const RenderSetup& setup) {
+/// Latent frames of the start.
+int64_t start_frames(const RenderSetup& setup) {
   if (setup.start_pixels.defined()) return setup.geometry.latent_frames_for(setup.start_pixels.size(0));
-  if (!setup.replay || !setup.replay->initial_latents().defined()) return 0;
-  const int64_t frames = setup.replay->initial_latents().size(1);
+  return setup.replay && setup.replay->initial_latents().defined() ? setup.replay->initial_latents().size(1) : 0;
+}
+
+/// Those that are part of the first rendered block: an image, in models that take it so.
+int64_t given_frames(const RenderSetup& setup) {
+  const Recipe& recipe = setup.config.model.recipe;
+  const int64_t frames = start_frames(setup);
+  return recipe.image_in_first_block && frames < recipe.frames_per_block ? frames : 0;
+}
+
+/// Those before the first rendered block.
+int64_t initial_frames(const RenderSetup& setup) {
+  const int64_t frames = start_frames(setup) - given_frames(setup);
   const Recipe& recipe = setup.config.model.recipe;
   if (whole_blocks(recipe, frames) != frames) {
     throw ConfigError(setup.config.replay.string() + ": initial_latent has " + std::to_string(frames) +
@@ -109,6 +121,30 @@ void plan_video(RenderSetup& setup) {
     setup.plan =
         VideoPlan::for_frames(setup.geometry, initial_frames(setup), per_block, setup.config.rendered_frames(), lead);
   }
+  setup.plan.given_frames = given_frames(setup);
+}
+
+/// Those of the recording, and of the timeline: entries that say so, or whose prompts begin with the words of a cut.
+void place_shots(RenderSetup& setup) {
+  const RenderConfig& config = setup.config;
+  const bool has_shots = config.model.recipe.shot_offset_frames > 0;
+  setup.shots = setup.replay ? setup.replay->shots() : std::vector<int64_t>();
+  for (const int64_t block : setup.shots) {
+    if (block < setup.plan.blocks) continue;
+    throw ConfigError(config.replay.string() + ": a shot at frame block " + std::to_string(block) +
+                          " comes after the end: the video has " + std::to_string(setup.plan.blocks) + " frame blocks",
+                      {.key = "replay"});
+  }
+  for (size_t i = 0; i < config.timeline.size(); ++i) {
+    const PromptChange& change = config.timeline[i];
+    const bool said = has_shots && change.prompt.starts_with(kShotPrefix);
+    if (change.shot || said) setup.shots.push_back(setup.change_blocks[i]);
+  }
+  if (!setup.shots.empty() && !has_shots)
+    throw ConfigError("shot: " + config.model.name + " has no shots: a prompt changes without a cut",
+                      {.key = config.timeline.empty() ? "replay" : "timeline"});
+  std::sort(setup.shots.begin(), setup.shots.end());
+  setup.shots.erase(std::unique(setup.shots.begin(), setup.shots.end()), setup.shots.end());
 }
 
 void place_prompts(RenderSetup& setup) {
@@ -121,6 +157,9 @@ void place_prompts(RenderSetup& setup) {
   for (const PromptChange& change : timeline) {
     const int64_t block = setup.plan.block_at(change.seconds, setup.config.fps, setup.geometry);
     const int64_t last = setup.change_blocks.empty() ? 0 : setup.change_blocks.back();
+    if (block == 0 && change.shot)
+      throw ConfigError("the cut falls into the first frame block, which begins a shot by itself: give a later time",
+                        {.key = "timeline"});
     if (block == last) {
       std::ostringstream message;
       message << "the prompt at " << change.seconds << " s falls into frame block " << block
@@ -151,6 +190,10 @@ void check_attention(const AttentionConfig& attention, const Recipe& recipe, con
   if (attention.refresh->text().text_only)
     throw ConfigError("attention.refresh: " + to_string(attention.refresh) + " is for text, videos decode no tokens");
   if (attention.mode == AttentionConfig::Mode::kExact) return;
+  if (transformer.clean_pass_weights && passes_before_clean(attention, recipe.denoising_passes()) > 0)
+    throw ConfigError("attention.refresh: " + to_string(attention.refresh) +
+                      " reuses external attention of a denoising pass in the clean pass, which has weights of its own "
+                      "in this model; use first_and_clean_pass, or another policy that refreshes it there");
   attention.refresh->check_sizes(
       attention, {.layers = transformer.layers, .heads = transformer.heads, .steps = recipe.denoising_passes()});
 }
@@ -166,8 +209,29 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model) {
   read_start(setup);
   plan_video(setup);
   place_prompts(setup);
+  place_shots(setup);
   if (setup.replay) check_replayed_prompts(setup);
   return setup;
+}
+
+std::string without_cut(const std::string& prompt) {
+  return prompt.starts_with(kShotPrefix) ? prompt.substr(kShotPrefix.size()) : prompt;
+}
+
+std::vector<PlannedPrompt> planned_prompts(const RenderSetup& setup) {
+  const auto& timeline = setup.config.timeline;
+  const std::vector<int64_t>& blocks = setup.change_blocks;
+  std::vector<PlannedPrompt> planned = {{.text = setup.config.prompt}};
+  for (size_t i = 0; i < timeline.size(); ++i) {
+    const bool cut = std::binary_search(setup.shots.begin(), setup.shots.end(), blocks[i]);
+    std::string text = cut ? without_cut(timeline[i].prompt) : timeline[i].prompt;
+    if (text.empty()) text = without_cut(planned.back().text);  // a cut under the same prompt
+    planned.push_back({.block = blocks[i], .text = cut ? std::string(kShotPrefix) + text : text});
+    const bool last = blocks[i] + 1 >= setup.plan.blocks;
+    const bool replaced = i + 1 < blocks.size() && blocks[i + 1] == blocks[i] + 1;
+    if (cut && !last && !replaced) planned.push_back({.block = blocks[i] + 1, .text = text});
+  }
+  return planned;
 }
 
 void place_prompt(RenderSetup& setup, int64_t block, const std::string& prompt) {
@@ -180,11 +244,13 @@ void place_prompt(RenderSetup& setup, int64_t block, const std::string& prompt) 
   const auto found = std::lower_bound(blocks.begin(), blocks.end(), block);
   const auto place = timeline.begin() + (found - blocks.begin());
   if (found != blocks.end() && *found == block) {
-    place->prompt = prompt;
-    return;
+    *place = {.seconds = place->seconds, .prompt = prompt};
+  } else {
+    const double seconds = setup.plan.seconds_of(block, setup.config.fps, setup.geometry);
+    timeline.insert(place, {.seconds = seconds, .prompt = prompt});
+    blocks.insert(found, block);
   }
-  timeline.insert(place, {.seconds = setup.plan.seconds_of(block, setup.config.fps, setup.geometry), .prompt = prompt});
-  blocks.insert(found, block);
+  place_shots(setup);
 }
 
 void end_after(RenderSetup& setup, int64_t blocks, int64_t frames) {
@@ -195,6 +261,7 @@ void end_after(RenderSetup& setup, int64_t blocks, int64_t frames) {
   const auto end = std::lower_bound(setup.change_blocks.begin(), setup.change_blocks.end(), blocks);
   setup.config.timeline.resize(static_cast<size_t>(end - setup.change_blocks.begin()));
   setup.change_blocks.erase(end, setup.change_blocks.end());
+  std::erase_if(setup.shots, [&](int64_t block) { return block >= blocks; });
 }
 
 ModelOptions model_options(const RenderConfig& config) {

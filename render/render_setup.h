@@ -27,6 +27,7 @@ struct RenderSetup {
   at::Tensor start_pixels;  ///< [T, 3, H, W] in [0, 1] at the size to encode, T = 1 + 4 k; undefined: no image or video
                             ///< to start from
   std::vector<int64_t> change_blocks;  ///< the frame block at which each entry of config.timeline takes effect
+  std::vector<int64_t> shots;          ///< rising: the frame blocks that begin a shot, of timeline and recording
 };
 
 /// Reads the recording, image or video that this video starts from, and checks all that can be checked without weights.
@@ -36,6 +37,19 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model);
 
 /// Throws: ConfigError for settings of attention that contradict each other, or a gate for another model or schedule.
 void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer);
+
+/// A text that is encoded, and the frame block at which it takes effect.
+struct PlannedPrompt {
+  int64_t block = 0;
+  std::string text;
+};
+
+/// The texts of prompt and timeline. At a cut the text begins with kShotPrefix, and the next block has it without,
+/// unless it has a prompt of its own.
+std::vector<PlannedPrompt> planned_prompts(const RenderSetup& setup);
+
+/// The text of a shot's later blocks: `prompt` without kShotPrefix, if it begins with it.
+std::string without_cut(const std::string& prompt);
 
 /// Makes `prompt` take effect at frame block `block`, in place of one planned there. Setting up a video from the
 /// resulting configuration, with the times of its timeline, gives the same blocks.

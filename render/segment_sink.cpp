@@ -108,11 +108,11 @@ at::Tensor SegmentSink::fitting_latents(const SegmentNote& note, int64_t number,
   if (video == note.texts.end() || video->second != identity_.id || found == note.tensors.end()) return {};
   const at::Tensor latents = found->second.clone();
   const VideoGeometry& geometry = setup_.geometry;
-  const bool fits = latents.dim() == 5 && latents.size(1) == setup_.plan.frames_per_block &&
+  const FrameBlock block = setup_.plan.any_block(number);
+  const bool fits = latents.dim() == 5 && latents.size(1) == block.frames &&
                     latents.size(3) == geometry.latent_height() && latents.size(4) == geometry.latent_width() &&
                     latents.scalar_type() == dtype;
   if (!fits) return {};
-  const FrameBlock block = setup_.plan.any_block(number);
   if (block.index >= 0) return latents;
   const at::Tensor given = inputs.initial_latents.narrow(1, block.start_frame, block.frames).to(at::kCPU, dtype);
   return given.equal(latents) ? latents : at::Tensor();

@@ -1,5 +1,6 @@
 #include "render/session_setup.h"
 
+#include "pipeline/context_rule.h"
 #include "pipeline/noise_source.h"
 #include "pipeline/recording.h"
 #include "pipeline/render_line.h"
@@ -9,10 +10,11 @@ namespace {
 
 std::vector<EncodedPrompt> tokenized_prompts(const RenderSetup& setup, const LoadedModel& model) {
   if (setup.replay && !setup.replay->prompts().empty()) return setup.replay->prompts();
-  std::vector<std::string> texts = {setup.config.prompt};
-  for (const PromptChange& change : setup.config.timeline) texts.push_back(change.prompt);
+  const std::vector<PlannedPrompt> planned = planned_prompts(setup);
+  std::vector<std::string> texts;
+  for (const PlannedPrompt& prompt : planned) texts.push_back(prompt.text);
   std::vector<EncodedPrompt> prompts = model.tokenize(texts);
-  for (size_t i = 1; i < prompts.size(); ++i) prompts[i].first_block = setup.change_blocks[i - 1];
+  for (size_t i = 0; i < prompts.size(); ++i) prompts[i].first_block = planned[i].block;
   return prompts;
 }
 
@@ -35,7 +37,7 @@ void encode_prompts(const RenderSetup& setup, const LoadedModel& model, SessionI
 
 SessionInputs make_inputs(const RenderSetup& setup, const LoadedModel& model, RenderObserver& observer) {
   const RenderProgress nothing_yet{.blocks = setup.plan.blocks};
-  SessionInputs inputs{.noise = std::make_shared<SeededNoise>(*setup.config.seed)};
+  SessionInputs inputs{.shots = setup.shots, .noise = std::make_shared<SeededNoise>(*setup.config.seed)};
   observer.stage("encoding the prompt", nothing_yet);
   encode_prompts(setup, model, inputs);
   if (setup.replay) {
@@ -57,7 +59,8 @@ SessionOptions session_options(const RenderSetup& setup, LoadedModel& model) {
           .dtype = model.dtype(),
           .overlap = setup.config.overlap ? Overlap::kOn : Overlap::kOff,
           .keep_pixels = !setup.config.record.empty(),
-          .line = model.line()};
+          .line = model.line(),
+          .encoder = setup.config.model.recipe.context_rule->encodes_frames() ? model.encoder() : nullptr};
 }
 
 }  // namespace flashblock

@@ -58,9 +58,13 @@ void VideoRender::open_sink() { sink_ = std::make_unique<SegmentSink>(setup_, vi
 
 std::shared_ptr<PromptSource> VideoRender::live_prompts() {
   const auto encode = [this](const std::string& text) {
-    EncodedPrompt prompt = model_.tokenize({text}).front();
-    model_.encode({&prompt});
-    return prompt;
+    const bool cut = setup_.config.model.recipe.shot_offset_frames > 0 && text.starts_with(kShotPrefix);
+    std::vector<EncodedPrompt> prompts = cut ? model_.tokenize({text, without_cut(text)}) : model_.tokenize({text});
+    std::vector<EncodedPrompt*> all;
+    for (EncodedPrompt& prompt : prompts) all.push_back(&prompt);
+    model_.encode(all);
+    if (cut) prompts.front().next = std::make_shared<EncodedPrompt>(prompts.back());
+    return prompts.front();
   };
   const auto taken = [this](const TakenPrompt& prompt) {
     sink_->store_prompt(prompt);  // before the frame block that shows it, so that a resumed video shows it there, too
@@ -87,7 +91,13 @@ void VideoRender::add_prompts(const std::vector<LivePrompt>& prompts) {
     place_prompt(setup_, block, prompt.text);
     std::erase_if(inputs_.prompts, [&](const EncodedPrompt& other) { return other.first_block == block; });
     inputs_.prompts.push_back(prompt.encoded);
+    const auto at_next = [&](const EncodedPrompt& other) { return other.first_block == block + 1; };
+    const bool replaced = std::any_of(inputs_.prompts.begin(), inputs_.prompts.end(), at_next);
+    if (!prompt.encoded.next || replaced || block + 1 >= setup_.plan.blocks) continue;
+    inputs_.prompts.push_back(*prompt.encoded.next);
+    inputs_.prompts.back().first_block = block + 1;
   }
+  inputs_.shots = setup_.shots;
   std::sort(inputs_.prompts.begin(), inputs_.prompts.end(),
             [](const EncodedPrompt& a, const EncodedPrompt& b) { return a.first_block < b.first_block; });
 }

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "pipeline/context_rule.h"
 #include "settings/config_file.h"
 
 namespace flashblock {
@@ -130,6 +131,19 @@ void check_whole(const std::vector<double>& steps, const std::string& where) {
   }
 }
 
+/// Throws: ConfigError for a recipe of shots that the published models do not have.
+void check_shots(const Recipe& recipe, const std::string& where) {
+  if (recipe.shot_offset_frames == 0) return;
+  const std::string key = where + ".shot_offset_frames: a model with shots ";
+  const int64_t block = recipe.frames_per_block, window = recipe.window_frames;
+  if (recipe.sink_frames != block || (window != -1 && (window % block != 0 || window < 4 * block)))
+    throw ConfigError(key + "needs sink_frames " + std::to_string(block) +
+                      ", as many as frames_per_block, and a window of whole blocks, at least " +
+                      std::to_string(4 * block) + ", or -1");
+  if (recipe.kv_recache) throw ConfigError(key + "does not recompute its context: wanted kv_recache false");
+  if (recipe.independent_first_frame) throw ConfigError(key + "has no independent_first_frame");
+}
+
 /// What is wrong with a file that is needed; empty if it exists.
 std::string fault_of(const char* part, const fs::path& path) {
   if (path.empty()) return std::string(part) + " is not named in the model file";
@@ -184,6 +198,8 @@ void check_recipe(const Recipe& recipe, const std::string& where) {
                       ", wanted -1 or at least " + std::to_string(least) + ": the " +
                       std::to_string(recipe.sink_frames) + " sink_frames and the " +
                       std::to_string(recipe.frames_per_block) + " frames_per_block must fit in");
+  recipe.context_rule->check(recipe, where);
+  check_shots(recipe, where);
   if (!recipe.warp_steps) return;
   check_whole(recipe.steps, where + ".steps");
   check_whole(recipe.first_steps, where + ".first_steps");

@@ -19,7 +19,8 @@ namespace flashblock {
 /// The prompt changes at the frame block that contains this time of the video.
 struct PromptChange {
   double seconds = 0;  ///< Range: above 0, before the end of the video.
-  std::string prompt;
+  std::string prompt;  ///< empty only at a cut: the prompt stays
+  bool shot = false;   ///< a shot begins there; so it does, in models that have shots, with the prefix in the prompt
 };
 
 /// One video. Its format is the one that the model gives by default. Values stated here are the program's defaults.

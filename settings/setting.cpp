@@ -26,10 +26,14 @@ std::vector<PromptChange> read_timeline(const YamlValue& value) {
   if (value.is_null()) return timeline;
   for (const YamlValue& entry : value.list()) {
     YamlMap change(entry);
-    const double seconds = change.require("at").positive_number();
-    timeline.push_back({.seconds = seconds, .prompt = change.require("prompt").text()});
-    if (timeline.back().prompt.empty()) change.require("prompt").fail("the prompt is empty");
+    PromptChange read{.seconds = change.require("at").positive_number()};
+    if (const YamlValue* shot = change.find("shot")) read.shot = shot->boolean();
+    const YamlValue* prompt = read.shot ? change.find("prompt") : &change.require("prompt");
+    if (prompt) read.prompt = prompt->text();
+    if (prompt && read.prompt.empty()) prompt->fail("the prompt is empty");
+    if (prompt && read.shot && !read.prompt.starts_with(kShotPrefix)) read.prompt.insert(0, kShotPrefix);
     change.finish();
+    timeline.push_back(std::move(read));
   }
   return timeline;
 }
@@ -65,7 +69,10 @@ SettingValue setting_value(const std::vector<double>& values) {
 SettingValue setting_value(const std::vector<PromptChange>& timeline) {
   SettingValue list = SettingValue::array();
   for (const PromptChange& change : timeline) {
-    list.push_back({{"at", setting_value(change.seconds)}, {"prompt", change.prompt}});
+    SettingValue entry = {{"at", setting_value(change.seconds)}};
+    if (!change.prompt.empty()) entry["prompt"] = change.prompt;
+    if (change.shot) entry["shot"] = true;
+    list.push_back(std::move(entry));
   }
   return list;
 }
@@ -109,7 +116,8 @@ SettingField prompt_file() {
 }
 
 SettingField timeline() {
-  return make_field(kText, "a list of `{at: SECONDS, prompt: TEXT}`", field(&RenderConfig::timeline),
+  return make_field(kText, "a list of `{at: SECONDS, prompt: TEXT}`, with `shot: true` where a shot begins",
+                    field(&RenderConfig::timeline),
                     [](const YamlValue& value, const fs::path&) { return read_timeline(value); });
 }
 
@@ -128,7 +136,7 @@ SettingValue collect_changes(const std::vector<std::string>& changes) {
 std::vector<std::string> spread_changes(const SettingValue& timeline) {
   std::vector<std::string> changes;
   for (const SettingValue& change : timeline) {
-    changes.push_back(change.at("at").dump() + "=" + change.at("prompt").get<std::string>());
+    changes.push_back(change.at("at").dump() + "=" + change.value("prompt", std::string(kShotPrefix)));
   }
   return changes;
 }

@@ -109,7 +109,7 @@ SettingValue setting_value(const std::optional<T>& value) {
 }
 template <typename T>
 SettingValue setting_value(const T& value) {
-  if constexpr (std::is_enum_v<T> || std::is_same_v<T, RefreshPolicyRef>) {
+  if constexpr (std::is_enum_v<T> || std::is_same_v<T, RefreshPolicyRef> || std::is_same_v<T, ContextRuleRef>) {
     return to_string(value);
   } else {
     return value;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "attention/refresh_policy.h"
+#include "pipeline/context_rule.h"
 
 namespace flashblock {
 namespace {
@@ -39,6 +40,11 @@ bool is_sparse(const RenderConfig& config) { return config.attention.density != 
 /// Whether the refresh policy depends on the key.
 std::function<bool(const RenderConfig&)> policy_reads(std::string key) {
   return [key = std::move(key)](const RenderConfig& config) { return config.attention.refresh->reads(key); };
+}
+
+/// Whether the context rule depends on the key.
+std::function<bool(const RenderConfig&)> rule_reads(std::string key) {
+  return [key = std::move(key)](const RenderConfig& config) { return config.model.recipe.context_rule->reads(key); };
 }
 
 /// What a video shows, how long and how large it is, and what it starts from.
@@ -170,6 +176,24 @@ std::vector<Setting> recipe_settings() {
       row("recipe.position_frames", integer(recipe(&Recipe::position_frames), 1),
           "Positions in time that the model knows; a sink further away than that moves along. Never less than the "
           "window"),
+      row("recipe.context_rule", choice(recipe(&Recipe::context_rule), parse_context_rule),
+          "What frame blocks attend to: window is the window and its sink; the others change the sink, add a bank of "
+          "earlier frames, or compute the context again, for models that were trained so"),
+      row("recipe.sink_decay", number(recipe(&Recipe::sink_decay), 0, 1),
+          "Of ema_sink: share of the sink that stays when a block that leaves the window is averaged into it", {},
+          {.is_in_use = rule_reads("recipe.sink_decay")}),
+      row("recipe.bank_frames", integer(recipe(&Recipe::bank_frames), 1, 1000),
+          "Of memory_bank: latent frames in the bank", {}, {.is_in_use = rule_reads("recipe.bank_frames")}),
+      row("recipe.bank_interval", integer(recipe(&Recipe::bank_interval), 1, 1000),
+          "Of memory_bank: frame blocks from one candidate for the bank to the next", {},
+          {.is_in_use = rule_reads("recipe.bank_interval")}),
+      row("recipe.image_in_first_block", boolean(recipe(&Recipe::image_in_first_block)),
+          "An image is the first latent frame of the first frame block, given in all its passes, and not a block "
+          "before "
+          "it"),
+      row("recipe.shot_offset_frames", integer(recipe(&Recipe::shot_offset_frames), 0, 1000),
+          "Latent frames that a cut between shots adds to the distance of all that was before; 0: the model has no "
+          "shots"),
       row("recipe.timestep_shift", positive_number(recipe(&Recipe::timestep_shift)),
           "Shift of the noise schedule towards noise: sigma = shift s / (1 + (shift - 1) s)"),
       row("recipe.steps", steps(), "Timesteps of a frame block's denoising passes; a last step of 0 is left out"),

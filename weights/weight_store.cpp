@@ -131,6 +131,19 @@ std::shared_ptr<const WeightStore> WeightStore::with_changes(const std::map<std:
   return store;
 }
 
+std::shared_ptr<const WeightStore> WeightStore::with_names(const Rename& rename) const {
+  std::shared_ptr<WeightStore> store(new WeightStore(*this));
+  store->tensors_.clear();
+  store->changes_.clear();
+  for (const auto& [name, tensor] : tensors_) {
+    const std::string renamed = rename(name);
+    if (renamed.empty()) continue;
+    store->tensors_.emplace(renamed, tensor);
+    if (const auto change = changes_.find(name); change != changes_.end()) store->changes_[renamed] = change->second;
+  }
+  return store;
+}
+
 const StoredTensor& WeightStore::stored(const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) throw WeightsError(path_.string() + ": has no tensor '" + name + "'");

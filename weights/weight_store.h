@@ -56,6 +56,11 @@ class WeightStore {
   /// Throws: WeightsError for an unknown name.
   std::shared_ptr<const WeightStore> with_changes(const std::map<std::string, Change>& changes) const;
 
+  /// The new name of a tensor; empty: it is left out.
+  using Rename = std::function<std::string(const std::string& name)>;
+  /// The same weights under other names. Requires: names that differ stay different.
+  std::shared_ptr<const WeightStore> with_names(const Rename& rename) const;
+
   /// All names in alphabetical order.
   std::vector<std::string> names() const;
   bool contains(const std::string& name) const { return tensors_.count(name) != 0; }

@@ -111,6 +111,81 @@ TEST(KvCache, KeepsTheFramesOfTheReferenceTable) {  // window 6, sink 1, block 3
   }
 }
 
+// A block that is pinned stays while the ring rolls, until another one is; then it is the next to go. Source: LongLive
+// 2, whose order by time is kept here: the oldest frame that is not pinned is evicted.
+TEST(KvCache, KeepsPinnedFramesUntilOthersArePinned) {
+  constexpr int64_t kBlock = 2, kSink = 2, kRing = 4;
+  KvCache cache = make_cache({kTokensPerFrame, kBlock, kSink + kBlock + kRing, kSink});
+  std::vector<int64_t> ring, pinned;
+  for (int64_t block = 0; block < 12; ++block) {
+    const bool cut = block == 3 || block == 8;
+    const int64_t first = kBlock * block;
+    write_block(cache, first, kBlock, 0);
+    std::vector<int64_t> past = ring;
+    if (block > 0) past.insert(past.begin(), {0, 1});
+    EXPECT_EQ(frames_in(cache.past()), past) << "block " << block;
+    EXPECT_EQ(frames_in(cache.pinned()), pinned) << "block " << block;
+    cache.commit(cut ? kBlock : 0);
+    if (block == 0) continue;
+    if (cut) pinned = {first, first + 1};
+    for (int64_t i = 0; i < kBlock; ++i) ring.push_back(first + i);
+    while (int64_t(ring.size()) > kRing)
+      ring.erase(std::find_if(ring.begin(), ring.end(), [&](int64_t frame) {
+        return std::find(pinned.begin(), pinned.end(), frame) == pinned.end();
+      }));
+  }
+  EXPECT_EQ(pinned, (std::vector<int64_t>{16, 17}));
+}
+
+TEST(KvCache, TellsWhichFramesACommitEvicts) {
+  KvCache cache = make_cache({kTokensPerFrame, 3, 12, 3});
+  for (int64_t block = 0; block < 7; ++block) {
+    write_block(cache, 3 * block, 3, 0);
+    const std::vector<int64_t> before = frames_in(cache.past()), leaving = frames_in(cache.leaving());
+    cache.commit();
+    EXPECT_EQ(leaving.empty(), block < 3);
+    for (const int64_t frame : before) {
+      const std::vector<int64_t> after = frames_in(cache.past());
+      const bool stays = std::find(after.begin(), after.end(), frame) != after.end();
+      EXPECT_NE(stays, std::find(leaving.begin(), leaving.end(), frame) != leaving.end()) << frame;
+    }
+  }
+}
+
+// The bank is part of the past, contiguous with sink and block however full it is, and outlives both.
+TEST(KvCache, AttendsToABankBesidesTheWindow) {
+  KvCache cache = make_cache({kTokensPerFrame, 3, 9, 3, 2});
+  const auto frame = [](double number) {
+    const at::Tensor keys = at::full({1, kTokensPerFrame, 2, 4}, number);
+    return KeyRange{keys, -keys};
+  };
+  std::vector<int64_t> bank;
+  for (int64_t block = 0; block < 6; ++block) {
+    if (block == 1 || block == 3) {
+      bank.push_back(100 + block);
+      cache.add_to_bank(frame(double(bank.back())));
+    }
+    write_block(cache, 3 * block, 3, 0);
+    std::vector<int64_t> past;
+    for (int64_t i = 0; i < std::min<int64_t>(3 * block, 3); ++i) past.push_back(i);
+    if (block > 1) past.insert(past.end(), {3 * block - 3, 3 * block - 2, 3 * block - 1});
+    past.insert(past.end(), bank.begin(), bank.end());
+    EXPECT_EQ(frames_in(cache.past()), past);
+    EXPECT_EQ(frames_in(cache.bank()), bank);
+    past.insert(past.end(), {3 * block, 3 * block + 1, 3 * block + 2});
+    std::sort(past.begin(), past.end());
+    EXPECT_EQ(frames_in(cache.all()), past);
+    cache.commit();
+  }
+  EXPECT_EQ(int64_t(cache.bank().keys.flatten()[0].item<float>()), 103) << "the latest one first";
+  cache.evict_ring();
+  EXPECT_EQ(frames_in(cache.past()), (std::vector<int64_t>{0, 1, 2, 101, 103}));
+  cache.evict_all();
+  EXPECT_EQ(frames_in(cache.past()), bank);
+  cache.reset();
+  EXPECT_TRUE(cache.past().empty());
+}
+
 TEST(KvCache, MovesNothingAndAllocatesNothing) {
   KvCache cache = make_cache({kTokensPerFrame, 3, 9, 3});
   const void* address = nullptr;

@@ -386,8 +386,6 @@ TEST_F(Render, PresetsSayWhyTheyCannotBeRenderedOrHowToGetTheirFiles) {
                         test_data("../../configs/models/" + preset + ".yaml")});
   };
   const std::pair<const char*, const char*> refused[] = {{"rolling-forcing", "five frame blocks together"},
-                                                         {"reward-forcing", "running average"},
-                                                         {"memflow", "bank of past frames"},
                                                          {"wan2.2-a14b", "two transformers"},
                                                          {"causal-forcing-longvideo", "several frame blocks together"}};
   for (const auto& [preset, reason] : refused) {

@@ -20,6 +20,10 @@ TEST(KnownCheckpoints, ReleasesAreKnownByTheirPaths) {
       {"/m/LongLive-1.3B/models/longlive_base.pt", "longlive-1.3b"},
       {"/m/chunkwise/ar/model.pt", "sgf-chunkwise"},
       {"/m/framewise/ar/model.pt", "sgf-framewise"},
+      {"/m/Self_Gradient_Forcing_Plus/chunkwise/model.pt", "sgf-plus-chunkwise"},
+      {"/m/Self_Gradient_Forcing_Plus/framewise/model.pt", "sgf-plus-framewise"},
+      {"/m/rewardforcing.pt", "reward-forcing"},
+      {"/m/MemFlow/base.pt", "memflow"},
       {"/m/opsdv-longlive/longlive_base.pt", "opsdv-longlive"},
       {"/m/OPSD-V/longlive_base.pt", "opsdv-longlive"},
       {"/m/self_forcing_dmd_ema_as_generator.pt", "opsdv-self-forcing"},
@@ -52,7 +56,6 @@ TEST(KnownCheckpoints, DoubtsStagesOfTrainingAndOtherAlgorithms) {
     EXPECT_THAT(known_issue(path), HasSubstr("stage of training")) << path;
   EXPECT_THAT(known_issue("RollingForcing/checkpoints/rolling_forcing_dmd.pt"), HasSubstr("several frame blocks"));
   EXPECT_THAT(known_issue("m/chunkwise/longvideo.pt"), HasSubstr("several frame blocks"));
-  EXPECT_THAT(known_issue("m/rewardforcing.pt"), HasSubstr("sink"));
 }
 
 }  // namespace

@@ -66,8 +66,7 @@ class Layer {
     return {.kv = KvCache(layout, 2, config_.heads, config_.head_dim(), options_.device(),
                           c10::typeMetaToScalarType(options_.dtype())),
             .external = {},
-            .text = text_keys_values(text, weights_, config_),
-            .sink_keys = {}};
+            .text = text_keys_values(text, weights_, config_)};
   }
 
  private:

@@ -133,6 +133,45 @@ TEST(TransformerParityWan22, TextToVideoCallAgrees) {
   model->set_prompt(state, data->tensor("context").narrow(1, 0, 11));
   const at::Tensor flow = model->forward(x, 999, 0, Pass::denoise(0), state);
   EXPECT_LT(relative_norm_error(flow.transpose(1, 2), data->tensor("flow.t2v")), 1e-5);
+  const FrameTimes image(std::vector<double>{0, 833, 833});
+  const at::Tensor later = model->forward(x, image, 0, Pass::denoise(0), state);
+  EXPECT_LT(relative_norm_error(later.transpose(1, 2), data->tensor("flow.i2v")), 1e-5);
+}
+
+// LongLive 2: a time per frame in the first block, a cut before block 2, which is pinned; the window rolls from
+// block 4.
+TEST(TransformerParityLongLive2, EveryCallAgrees) {
+  const auto data = testing::parity_data("longlive2_call");
+  const nlohmann::json video = testing::parity_config(*data);
+  const TransformerConfig config = transformer_config_from_json(video.dump(), "longlive2_call");
+  const auto model =
+      VideoTransformer::load(*testing::formula_store(testing::transformer_shapes(video)), config, at::kCPU, at::kFloat);
+  const at::Tensor context = data->tensor("context"), times = data->tensor("times");
+  for (const AttentionConfig& attention : {kExact, kRefreshed}) {
+    const TransformerStateOptions options{
+        .geometry = {.width = 96, .height = 64, .strides = published_strides(config.in_channels)},
+        .frames_per_block = 2,
+        .window_frames = 8,
+        .sink_frames = 2,
+        .max_frames = 12,
+        .shot_offset_frames = 8,
+        .attention = attention};
+    TransformerState state(config, options, at::kCPU, at::kFloat);
+    for (int64_t block = 0; block < 6; ++block) {
+      if (block == 0 || block == 2) model->set_prompt(state, context.narrow(0, block == 0 ? 0 : 1, 1));
+      if (block == 2) state.begin_shot();
+      for (int64_t pass = 0; pass < 3; ++pass) {
+        const std::string place = std::to_string(block) + "." + std::to_string(pass);
+        const std::string name = "longlive2_call/x/" + std::to_string(block) + "/" + std::to_string(pass);
+        const at::Tensor x = testing::formula_data(name, {1, 2, 48, 4, 6}, 1.7), time = times[block * 3 + pass];
+        const FrameTimes frames(std::vector<double>{time[0].item<double>(), time[1].item<double>()});
+        const Pass kind = pass == 2 ? Pass::clean() : Pass::denoise(pass);
+        const at::Tensor flow = model->forward(x, frames, 2 * block, kind, state);
+        if (data->contains("flow." + place))
+          EXPECT_LT(relative_norm_error(flow, data->tensor("flow." + place)), 1e-5) << place;
+      }
+    }
+  }
 }
 
 class TransformerParity : public ::testing::TestWithParam<const char*> {};

@@ -45,6 +45,7 @@ struct Setting {
   int64_t window_frames = 9;
   int64_t sink_frames = 3;
   int64_t position_frames = kRopePositions;
+  int64_t shot_offset_frames = 0;
   int64_t batch = 1;
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
@@ -69,6 +70,7 @@ class Video {
                 .sink_frames = setting.sink_frames,
                 .max_frames = 2000,
                 .position_frames = setting.position_frames,
+                .shot_offset_frames = setting.shot_offset_frames,
                 .batch = setting.batch,
                 .attention = setting.attention},
                setting.device, setting.dtype) {
@@ -292,11 +294,32 @@ TEST(VideoTransformer, TheSinkOfALongVideoMovesAlong) {
     }
     // From block to block it is turned from where it was written: roundings do not pile up.
     for (int64_t frame = kStart + kFrames; frame < kStart + 100 * kFrames; frame += kFrames) {
-      moved.state().place_sink(frame + kFrames);
+      moved.state().place_past(frame + kFrames);
     }
-    moved.state().place_sink(kStart + kFrames);
+    moved.state().place_past(kStart + kFrames);
     EXPECT_TENSORS_NEAR_IN_NORM(moved.run_at(1, kStart), wanted, tolerance);
   }
+}
+
+// A pinned block does as the sink does: it moves along once it is out of reach, and both keep their values.
+TEST(VideoTransformer, ThePinnedBlockOfALongShotMovesAlong) {
+  constexpr int64_t kReach = 30, kOffset = 8, kStart = 90;
+  Video video({.window_frames = 12, .position_frames = kReach, .shot_offset_frames = kOffset});
+  TransformerState& state = video.state();
+  video.finish_at(0, 0);
+  state.begin_shot();
+  video.finish_at(1, kFrames);
+  const KeyRange pinned = state.layer(0).kv.pinned();
+  ASSERT_FALSE(pinned.empty());
+  const at::Tensor keys = pinned.keys.clone(), values = pinned.values.clone();
+  video.run_at(2, kStart);
+  const int64_t end = kStart + kFrames + kOffset, position = kFrames + kOffset;
+  EXPECT_TENSORS_NEAR_IN_NORM(pinned.keys, state.moved(keys, end - position - kReach), 1e-6);
+  EXPECT_GT(relative_norm_error(pinned.keys, keys), 1e-2);
+  EXPECT_TENSORS_IDENTICAL(pinned.values, values);
+  state.begin_shot();
+  video.finish_at(3, kStart + kFrames);
+  EXPECT_FALSE(at::equal(state.layer(0).kv.pinned().values, values)) << "the next shot pins its own block";
 }
 
 TEST(VideoTransformer, AVideoWithinReachIsTheSameBitForBit) {

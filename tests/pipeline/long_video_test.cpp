@@ -34,8 +34,9 @@ std::vector<at::Tensor> render(int64_t blocks, int64_t position_frames) {
   denoiser.set_prompt(video.inputs.prompts.front().embedding);
   std::vector<at::Tensor> latents;
   for (int64_t block = 0; block < blocks; ++block) {
-    latents.push_back(denoiser.denoise({.index = block, .start_frame = 3 * block, .frames = 3}, SeededNoise(3)));
-    denoiser.clean_pass(latents.back(), 3 * block, 0);
+    const FrameBlock three{.index = block, .start_frame = 3 * block, .frames = 3};
+    latents.push_back(denoiser.denoise(three, SeededNoise(3)));
+    denoiser.clean_pass(three, latents.back(), 0);
     if (block == kFirstMoved + 5)
       denoiser.set_prompt(video.other_prompt());  // recomputes the context, beyond the table
   }

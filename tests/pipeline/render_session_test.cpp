@@ -4,10 +4,12 @@
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <limits>
 #include <stdexcept>
 
 #include "core/error.h"
+#include "pipeline/context_rule.h"
 #include "pipeline/session_inputs.h"
 #include "tests/support/recorded_video.h"
 #include "tests/support/tensor_matchers.h"
@@ -59,7 +61,9 @@ TEST_P(LatentParity, LatentsAreThoseOfThePublishedLoop) {
 
 INSTANTIATE_TEST_SUITE_P(Videos, LatentParity,
                          ::testing::Values("sgf_chunkwise", "sgf_framewise_i2v", "sgf_opsdv_relative_sink",
-                                           "longlive2_rollout"),
+                                           "sgf_plus_chunkwise_i2v", "longlive2_rollout", "longlive2_shots",
+                                           "longlive2_i2v", "rewardforcing_ema999", "rewardforcing_ema900",
+                                           "memflow_interactive", "krea_recompute_block3", "krea_recompute_switch"),
                          [](const auto& info) { return std::string(info.param); });
 
 // Wan2.2's geometry, its decoder and UniPC in every block, resumed bit for bit.
@@ -82,6 +86,64 @@ TEST(LatentParityOfASinkThatStays, Fails) {
     KeepingSink sink;
     video.render(sink);
     EXPECT_FALSE(testing::tensors_close(sink.latents(), video.expected("latents"), 1e-4, 1e-4));
+  }
+}
+
+// So can they tell the context rules, the pinned block, the offset of a shot and an image's own time.
+TEST(LatentParityOfAnotherRule, Fails) {
+  const auto differs = [](const char* name, const std::function<void(RecordedVideo&)>& change) {
+    RecordedVideo video(name);
+    change(video);
+    KeepingSink sink;
+    video.render(sink);
+    EXPECT_FALSE(testing::tensors_close(sink.latents(), video.expected("latents"), 1e-3, 1e-3)) << name;
+  };
+  for (const char* name : {"rewardforcing_ema900", "memflow_interactive", "krea_recompute_block3"})
+    differs(name, [](RecordedVideo& video) { video.options.recipe.context_rule = "window"; });
+  differs("rewardforcing_ema900", [](RecordedVideo& video) { video.options.recipe.sink_decay = 0.95; });
+  differs("memflow_interactive", [](RecordedVideo& video) { video.options.recipe.bank_interval = 1; });
+  differs("longlive2_shots", [](RecordedVideo& video) { video.inputs.shots = {3}; });
+  differs("longlive2_shots", [](RecordedVideo& video) { video.options.recipe.shot_offset_frames = 4; });
+}
+
+TEST(ContextRules, NameThoseThatExist) {
+  EXPECT_EQ(to_string(ContextRuleRef("ema_sink")), "ema_sink");
+  EXPECT_EQ(to_string(Recipe{}.context_rule), "window");
+  try {
+    parse_context_rule("bank");
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_STREQ(error.what(),
+                 "the context rule 'bank' is unknown; possible are window, ema_sink, memory_bank, recomputed");
+  }
+}
+
+// A decoder that fails reaches the caller, though the denoiser waits for its frames.
+TEST(RecomputedContext, ErrorOfTheSinkOrTheDecoderReachesTheCaller) {
+  class FullDisk : public FrameSink {
+    void write(const RenderedBlock&) override { throw MediaError("the disk is full"); }
+  } sink;
+  RecordedVideo video("krea_recompute_block3");
+  for (const Overlap overlap : {Overlap::kOn, Overlap::kOff}) {
+    video.options.overlap = overlap;
+    EXPECT_THROW(video.render(sink), MediaError);
+  }
+  class Broken : public LatentDecoder {
+   public:
+    at::Tensor decode_unclamped(const at::Tensor&) override { throw DeviceError("out of memory"); }
+    void reset() override {}
+    int64_t latent_channels() const override { return 16; }
+    int64_t pixel_stride() const override { return 8; }
+    int64_t state_bytes() const override { return 0; }
+    std::vector<LayerMemory> layer_memories() const override { return {}; }
+    void fill_history(const at::Tensor&, size_t, Place) override {}
+    at::Tensor to_frames(const at::Tensor& latents) const override { return latents; }
+  };
+  video.use_decoder(std::make_shared<Broken>());
+  KeepingSink nothing;
+  for (const Overlap overlap : {Overlap::kOn, Overlap::kOff}) {
+    video.options.overlap = overlap;
+    EXPECT_THROW(video.render(nothing), DeviceError);
   }
 }
 
@@ -167,7 +229,8 @@ class PromptFromElsewhere : public PromptSource {
 };
 
 TEST(RenderSession, LivePromptEqualsAPlannedPrompt) {
-  for (const char* name : {"pipeline_window9_sink3", "pipeline_extend3_shift8"}) {
+  for (const char* name : {"pipeline_window9_sink3", "pipeline_extend3_shift8", "rewardforcing_ema900",
+                           "memflow_interactive", "krea_recompute_block3", "sgf_plus_chunkwise_i2v"}) {
     RecordedVideo video(name);
     video.inputs.noise = std::make_shared<SeededNoise>(1);
     video.plan.blocks = 4;
@@ -192,6 +255,41 @@ TEST(RenderSession, LivePromptEqualsAPlannedPrompt) {
       EXPECT_TENSORS_IDENTICAL(live.rgb(), planned.rgb());
     }
   }
+}
+
+// So does one that begins a shot: its block is pinned, and the next one has the prompt without the words of the cut.
+TEST(RenderSession, LiveShotEqualsAPlannedShot) {
+  class Cut : public PromptSource {
+   public:
+    explicit Cut(EncodedPrompt prompt) : prompt_(std::move(prompt)) {}
+    std::optional<LivePrompt> at_block(int64_t block) override {
+      if (block != prompt_.first_block) return {};
+      return LivePrompt{.text = std::string(kShotPrefix) + "a lake", .encoded = prompt_};
+    }
+
+   private:
+    EncodedPrompt prompt_;
+  };
+  RecordedVideo video("longlive2_shots");
+  video.plan.blocks = 7;
+  SessionInputs inputs = video.inputs;
+  inputs.prompts.resize(1);
+  inputs.shots.clear();
+  KeepingSink live, planned, without;
+  video.render(without, inputs);
+  EncodedPrompt cut{.first_block = 2, .embedding = video.other_prompt()};
+  cut.next = std::make_shared<EncodedPrompt>(EncodedPrompt{.embedding = video.other_prompt() * 0.5});
+  SessionInputs later = inputs;
+  later.live = std::make_shared<Cut>(cut);
+  video.render(live, later);
+  ASSERT_EQ(video.live_prompts.size(), 1u);
+  EXPECT_TRUE(video.live_prompts.front().shot);
+  inputs.prompts.push_back(cut);
+  inputs.prompts.push_back({.first_block = 3, .embedding = video.other_prompt() * 0.5});
+  inputs.shots = {2};
+  video.render(planned, inputs);
+  EXPECT_TENSORS_IDENTICAL(live.latents(), planned.latents());
+  EXPECT_FALSE(testing::tensors_close(live.latents(), without.latents(), 1e-2, 1e-2));
 }
 
 // A prompt change recomputes the context; earlier work still counts.

@@ -108,6 +108,37 @@ INSTANTIATE_TEST_SUITE_P(
                   video.options.recipe.first_steps = {1000, 500};
                   refresh_by(video, "first_pass");
                 }},
+        Variant{"ema_sink", "rewardforcing_ema900", [](RecordedVideo& video) { video.plan.blocks = 6; }},
+        Variant{"ema_sink_and_prompts", "rewardforcing_ema900",
+                [](RecordedVideo& video) {
+                  video.plan.blocks = 7;
+                  refresh_by(video, "first_pass");
+                  change_prompts(video);
+                  video.inputs.prompts.push_back({.first_block = 5, .embedding = video.other_prompt()});
+                }},
+        Variant{"memory_bank", "memflow_interactive", [](RecordedVideo& video) { video.plan.blocks = 12; }},
+        Variant{"memory_bank_and_prompts", "memflow_interactive",
+                [](RecordedVideo& video) {
+                  video.plan.blocks = 12;
+                  refresh_by(video, "first_pass");
+                  change_prompts(video);
+                  video.inputs.prompts.push_back({.first_block = 10, .embedding = video.other_prompt()});
+                }},
+        Variant{"recomputed", "krea_recompute_block3",
+                [](RecordedVideo& video) {
+                  video.plan.blocks = 5;
+                  refresh_by(video, "first_pass");
+                }},
+        Variant{"recomputed_in_turn_with_prompts", "krea_recompute_switch",
+                [](RecordedVideo& video) { video.options.overlap = Overlap::kOff; }},
+        Variant{"recomputed_with_guidance", "krea_recompute_switch", guide},
+        Variant{"shots", "longlive2_shots",
+                [](RecordedVideo& video) {
+                  video.plan.blocks = 11;
+                  refresh_by(video, "first_pass");
+                }},
+        Variant{"image_in_first_block", "longlive2_i2v", [](RecordedVideo& video) { refresh_by(video, "first_pass"); }},
+        Variant{"clean_pass_weights", "sgf_plus_chunkwise_i2v", change_prompts},
         Variant{"in_turn", "pipeline_full", [](RecordedVideo& video) { video.options.overlap = Overlap::kOff; }}),
     [](const auto& info) { return std::string(info.param.name); });
 

@@ -82,7 +82,7 @@ TEST_F(ConfigFile, ReadsAPromptFromAFile) {
 TEST_F(ConfigFile, WhatIsWrittenIsReadAgain) {
   RenderConfig config = resolve(
       "model: model.yaml\nprompt: 'a \"quoted\" hill: 100 %'\ntimeline: [{at: 0.5, prompt: night}, {at: 2, prompt: "
-      "'7'}]\n"
+      "'7'}, {at: 3, shot: true}, {at: 4, prompt: a lake, shot: true}]\n"
       "size: 48x32\nfps: 12\nframes: 30\nseed: 18446744073709\nimage: a.png\nattention: {mode: exact, refresh: "
       "every_pass}\n"
       "device: cpu\ndtype: float32\noverlap: false\noverwrite: true\nmetadata: false\n"
@@ -90,13 +90,21 @@ TEST_F(ConfigFile, WhatIsWrittenIsReadAgain) {
       "contact_sheet: c.png\n"
       "recipe: {frames_per_block: 1, window_frames: -1, sink_frames: 0, timestep_shift: 8.5, steps: [1000, 333],\n"
       "         first_steps: [1000, 900], warp_steps: false, context_noise: 12.5, kv_recache: false,\n"
-      "         guidance_scale: 3, negative_prompt: 'no, hills', unipc_steps: 50}\n");
+      "         guidance_scale: 3, negative_prompt: 'no, hills', unipc_steps: 50, context_rule: memory_bank,\n"
+      "         bank_frames: 2, bank_interval: 4, image_in_first_block: true}\n");
   const std::string yaml = config_yaml(config);
   const RenderConfig again = resolve(yaml);
   EXPECT_EQ(config_yaml(again), yaml);
   EXPECT_EQ(again.prompt, "a \"quoted\" hill: 100 %");
-  ASSERT_EQ(again.timeline.size(), 2u);
+  ASSERT_EQ(again.timeline.size(), 4u);
   EXPECT_EQ(again.timeline[1].prompt, "7");
+  EXPECT_FALSE(again.timeline[1].shot);
+  EXPECT_TRUE(again.timeline[2].shot);
+  EXPECT_EQ(again.timeline[2].prompt, "") << "a cut alone";
+  EXPECT_TRUE(again.timeline[3].shot);
+  EXPECT_EQ(again.timeline[3].prompt, "The scene transitions. a lake");
+  EXPECT_EQ(to_string(again.model.recipe.context_rule), "memory_bank");
+  EXPECT_EQ(again.model.recipe.bank_interval, 4);
   EXPECT_EQ(again.seed, 18446744073709u);
   EXPECT_EQ(again.model.recipe.first_steps, (std::vector<double>{1000, 900}));
   EXPECT_FALSE(again.model.recipe.kv_recache);
@@ -120,24 +128,26 @@ TEST_P(BadConfigs, AreRefusedWithPlaceAndReason) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, BadConfigs,
-    ::testing::Values(BadConfig{"unknown", "model: model.yaml\nprmpt: a\n", {":2", "prmpt", "prompt"}},
-                      BadConfig{"two_prompts", "{model: model.yaml, prompt: a, prompt_file: b}", {"two prompts"}},
-                      BadConfig{"empty_prompt", "{model: model.yaml, prompt: ' '}", {"prompt", "empty"}},
-                      BadConfig{"no_prompt_file", "{model: model.yaml, prompt_file: gone.txt}", {"gone.txt"}},
-                      BadConfig{"two_lengths", "{model: model.yaml, seconds: 1, frames: 3}", {"frames", "seconds"}},
-                      BadConfig{"negative_length", "{model: model.yaml, seconds: -1}", {"seconds", "-1"}},
-                      BadConfig{"no_frames", "{model: model.yaml, frames: 0}", {"frames", "0"}},
-                      BadConfig{"seed_text", "{model: model.yaml, seed: lucky}", {"seed", "lucky"}},
-                      BadConfig{"size", "{model: model.yaml, size: big}", {"size", "big"}},
-                      BadConfig{
-                          "attention", "{model: model.yaml, attention: fast}", {"attention", "fast", "flashblock"}},
-                      BadConfig{"refresh", "{model: model.yaml, attention: {refresh: never}}", {"never", "first_pass"}},
-                      BadConfig{"timeline", "{model: model.yaml, timeline: [{at: 3}]}", {"timeline", "prompt"}},
-                      BadConfig{"timeline_key", "{model: model.yaml, timeline: [{at: 3, prompt: a, to: 4}]}", {"to"}},
-                      BadConfig{"crf", "{model: model.yaml, encoder: {crf: 99}}", {"crf", "99"}},
-                      BadConfig{"overlap", "{model: model.yaml, overlap: maybe}", {"overlap", "maybe"}},
-                      BadConfig{"recipe", "{model: model.yaml, recipe: {sink: 3}}", {"sink"}},
-                      BadConfig{"duplicate", "model: model.yaml\nseed: 1\nseed: 2\n", {"seed", ":3"}}),
+    ::testing::Values(
+        BadConfig{"unknown", "model: model.yaml\nprmpt: a\n", {":2", "prmpt", "prompt"}},
+        BadConfig{"two_prompts", "{model: model.yaml, prompt: a, prompt_file: b}", {"two prompts"}},
+        BadConfig{"empty_prompt", "{model: model.yaml, prompt: ' '}", {"prompt", "empty"}},
+        BadConfig{"no_prompt_file", "{model: model.yaml, prompt_file: gone.txt}", {"gone.txt"}},
+        BadConfig{"two_lengths", "{model: model.yaml, seconds: 1, frames: 3}", {"frames", "seconds"}},
+        BadConfig{"negative_length", "{model: model.yaml, seconds: -1}", {"seconds", "-1"}},
+        BadConfig{"no_frames", "{model: model.yaml, frames: 0}", {"frames", "0"}},
+        BadConfig{"seed_text", "{model: model.yaml, seed: lucky}", {"seed", "lucky"}},
+        BadConfig{"size", "{model: model.yaml, size: big}", {"size", "big"}},
+        BadConfig{"attention", "{model: model.yaml, attention: fast}", {"attention", "fast", "flashblock"}},
+        BadConfig{"refresh", "{model: model.yaml, attention: {refresh: never}}", {"never", "first_pass"}},
+        BadConfig{"timeline", "{model: model.yaml, timeline: [{at: 3}]}", {"timeline", "prompt"}},
+        BadConfig{"rule", "{model: model.yaml, recipe: {context_rule: bank}}", {"context_rule", "memory_bank"}},
+        BadConfig{"shot", "{model: model.yaml, timeline: [{at: 3, shot: 1}]}", {"shot"}},
+        BadConfig{"timeline_key", "{model: model.yaml, timeline: [{at: 3, prompt: a, to: 4}]}", {"to"}},
+        BadConfig{"crf", "{model: model.yaml, encoder: {crf: 99}}", {"crf", "99"}},
+        BadConfig{"overlap", "{model: model.yaml, overlap: maybe}", {"overlap", "maybe"}},
+        BadConfig{"recipe", "{model: model.yaml, recipe: {sink: 3}}", {"sink"}},
+        BadConfig{"duplicate", "model: model.yaml\nseed: 1\nseed: 2\n", {"seed", ":3"}}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST_F(ConfigFile, NamesTheOptionOfABadValue) {

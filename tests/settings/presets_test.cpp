@@ -31,8 +31,7 @@ TEST(Presets, AllAreReadAndNamedAfterTheirFiles) {
       refused.insert(file.path().stem());
     }
   }
-  EXPECT_EQ(refused, (std::set<std::string>{"causal-forcing-longvideo", "memflow", "reward-forcing", "rolling-forcing",
-                                            "wan2.2-a14b"}));
+  EXPECT_EQ(refused, (std::set<std::string>{"causal-forcing-longvideo", "rolling-forcing", "wan2.2-a14b"}));
 }
 
 TEST(Presets, ThoseThatInfoNamesExist) {
@@ -65,6 +64,13 @@ TEST(Presets, HaveThePublishedRecipes) {
   EXPECT_EQ(recipe("longlive-2-5b").unipc_steps, 4);
   EXPECT_EQ(recipe("longlive-2-5b").window_frames, 32);
   EXPECT_FALSE(recipe("longlive-2-5b").kv_recache);
+  EXPECT_EQ(recipe("longlive-2-5b").shot_offset_frames, 8);
+  for (const char* name : {"longlive-2-5b", "wan2.2-ti2v-5b"}) EXPECT_TRUE(recipe(name).image_in_first_block);
+  EXPECT_EQ(to_string(recipe("reward-forcing").context_rule), "ema_sink");
+  EXPECT_EQ(recipe("reward-forcing").position_frames, 9);
+  EXPECT_EQ(to_string(recipe("memflow").context_rule), "memory_bank");
+  EXPECT_EQ(to_string(recipe("krea-realtime-14b").context_rule), "recomputed");
+  EXPECT_EQ(recipe("sgf-plus-chunkwise").position_frames, 12);
 }
 
 }  // namespace

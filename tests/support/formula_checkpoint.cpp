@@ -51,6 +51,18 @@ std::map<std::string, at::Tensor> language_formula_tensors(const nlohmann::json&
   return tensors;
 }
 
+std::vector<NamedShape> recorded_transformer_shapes(const nlohmann::json& config) {
+  std::vector<NamedShape> shapes = transformer_shapes(config);
+  if (!config.value("dual_full_expert", false)) return shapes;
+  const size_t count = shapes.size();
+  for (size_t i = 0; i < count; ++i) {
+    auto [name, shape] = shapes[i];
+    const size_t component = name.starts_with("blocks.") ? name.rfind('.') + 1 : 0;
+    shapes.emplace_back(name.insert(component, "memory_"), shape);
+  }
+  return shapes;
+}
+
 std::vector<NamedShape> recorded_vae_shapes(const nlohmann::json& vae) {
   return vae.contains("decoder_dim") ? wan22_vae_shapes(vae["dim"], vae["decoder_dim"]) : vae_shapes(vae["dim"]);
 }

@@ -37,6 +37,9 @@ std::shared_ptr<const WeightStore> formula_store(const std::vector<NamedShape>& 
 /// `head_scale` times its ordinary bound.
 std::map<std::string, at::Tensor> language_formula_tensors(const nlohmann::json& config, double head_scale);
 
+/// The transformer that a recording was made with: with `dual_full_expert`, the weights of the clean pass, too.
+std::vector<NamedShape> recorded_transformer_shapes(const nlohmann::json& config);
+
 /// The VAE that a recorded video is decoded with: its metadata key `vae`, with `decoder_dim` for that of Wan2.2.
 std::vector<NamedShape> recorded_vae_shapes(const nlohmann::json& vae);
 

@@ -34,7 +34,9 @@ struct Range {
   double bound;
 };
 
-Range range_of(const std::string& name, const std::vector<int64_t>& shape) {
+// Of SGF+'s second weights the range is that of the first ones, whose names have no `memory_`.
+Range range_of(std::string name, const std::vector<int64_t>& shape) {
+  if (const size_t found = name.find("memory_"); found != std::string::npos) name.erase(found, 7);
   const std::string last = name.substr(name.rfind('.') + 1);
   const bool rank_one = shape.size() == 1;
   if (last == "gamma" || (last == "weight" && rank_one && name.find("norm") != std::string::npos)) return {1.0, 0.1};

@@ -39,6 +39,10 @@ std::string model_yaml(const std::string& name, const json& config, int64_t late
        << "  window_frames: " << config.at("local_attn_size") << "\n"
        << "  sink_frames: " << config.at("sink_size") << "\n"
        << "  position_frames: " << config.value("position_frames", 1024) << "\n"
+       << "  context_rule: " << config.value("context_rule", "window") << "\n"
+       << "  sink_decay: " << config.value("sink_decay", 0.999) << "\n"
+       << "  image_in_first_block: " << config.value("image_in_first_block", false) << "\n"
+       << "  shot_offset_frames: " << config.value("shot_offset_frames", 0) << "\n"
        << "  timestep_shift: " << config.at("timestep_shift") << "\n"
        << "  steps: " << config.at("denoising_step_list") << "\n"
        << "  warp_steps: " << config.at("warp_denoising_step") << "\n"
@@ -57,7 +61,7 @@ void write_model_folder(const std::filesystem::path& parity_file, const std::fil
   const auto data = WeightStore::open(parity_file);
   const json config = parity_config(*data), vae = parity_config(*data, "vae");
   const std::string salt = data->metadata().at("weights_salt");
-  const auto transformer = transformer_shapes(config);
+  const auto transformer = recorded_transformer_shapes(config);
   std::filesystem::create_directories(folder);
   write_torch_file(
       folder / "transformer.pt",

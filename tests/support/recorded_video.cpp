@@ -2,6 +2,7 @@
 
 #include <ATen/ops/cat.h>
 
+#include "pipeline/context_rule.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flashblock::testing {
@@ -26,8 +27,9 @@ at::Tensor KeepingSink::rgb() const {
 
 RecordedVideo::RecordedVideo(const std::string& name) : data(parity_data(name)), config_(parity_config(*data)) {
   const TransformerConfig transformer = transformer_config_from_json(config_.dump(), name);
-  use_transformer(*formula_store(transformer_shapes(config_)));
-  use_decoder(*formula_store(recorded_vae_shapes(parity_config(*data, "vae"))));
+  use_transformer(*formula_store(recorded_transformer_shapes(config_)));
+  const auto vae = formula_store(recorded_vae_shapes(parity_config(*data, "vae")));
+  use_decoder(*vae);
 
   const VaeStrides strides = published_strides(transformer.in_channels);
   options.geometry = {.width = config_.at("latent_width").get<int64_t>() * strides.width,
@@ -38,6 +40,12 @@ RecordedVideo::RecordedVideo(const std::string& name) : data(parity_data(name)),
                     .window_frames = config_.at("local_attn_size"),
                     .sink_frames = config_.at("sink_size"),
                     .position_frames = config_.value("position_frames", Recipe{}.position_frames),
+                    .context_rule = parse_context_rule(config_.value("context_rule", "window")),
+                    .sink_decay = config_.value("sink_decay", Recipe{}.sink_decay),
+                    .bank_frames = config_.value("bank_frames", Recipe{}.bank_frames),
+                    .bank_interval = config_.value("bank_interval", Recipe{}.bank_interval),
+                    .image_in_first_block = config_.value("image_in_first_block", false),
+                    .shot_offset_frames = config_.value("shot_offset_frames", 0),
                     .timestep_shift = config_.at("timestep_shift"),
                     .steps = config_.at("denoising_step_list"),
                     .warp_steps = config_.at("warp_denoising_step"),
@@ -46,15 +54,18 @@ RecordedVideo::RecordedVideo(const std::string& name) : data(parity_data(name)),
                     .unipc_steps = config_.value("unipc_steps", 0)};
   options.attention.mode = AttentionConfig::Mode::kExact;
   options.keep_pixels = true;
+  if (options.recipe.context_rule->encodes_frames()) options.encoder = load_latent_encoder(*vae, at::kCPU, at::kFloat);
 
   const TemporaryFolder folder;
   const Replay replay(whole_parity_file(name, folder.path()));
   inputs.prompts = replay.prompts();
+  inputs.shots = replay.shots();
   inputs.initial_latents = replay.initial_latents();
   inputs.noise = replay.noise_source(std::make_shared<SeededNoise>(0));
-  const int64_t initial_frames = inputs.initial_latents.defined() ? inputs.initial_latents.size(1) : 0;
-  plan =
-      VideoPlan::for_noise(options.geometry, initial_frames, options.recipe.frames_per_block, replay.noise().size(1));
+  const int64_t start = inputs.initial_latents.defined() ? inputs.initial_latents.size(1) : 0;
+  const int64_t given = options.recipe.image_in_first_block ? start : 0;
+  plan = VideoPlan::for_noise(options.geometry, start - given, options.recipe.frames_per_block, replay.noise().size(1));
+  plan.given_frames = given;
 }
 
 RenderCounts RecordedVideo::render(FrameSink& sink, const SessionInputs& other_inputs, const std::stop_token& stop,
@@ -66,7 +77,8 @@ RenderCounts RecordedVideo::render(FrameSink& sink, const SessionInputs& other_i
 }
 
 void RecordedVideo::use_transformer(const WeightStore& weights) {
-  const TransformerConfig transformer = transformer_config_from_json(config_.dump(), "video");
+  TransformerConfig transformer = transformer_config_from_json(config_.dump(), "video");
+  transformer.clean_pass_weights = config_.value("dual_full_expert", false);
   transformer_ = VideoTransformer::load(weights, transformer, at::kCPU, at::kFloat);
 }
 
