@@ -74,21 +74,29 @@ at::Tensor from_rgb24(const at::Tensor& frames) {
   return frames.permute({0, 3, 1, 2}).to(at::kFloat).div_(255).contiguous();
 }
 
-void YuvConverter::Deleter::operator()(SwsContext* context) const { sws_freeContext(context); }
+void FrameConverter::Deleter::operator()(SwsContext* context) const { sws_freeContext(context); }
 
-YuvConverter::YuvConverter(int64_t width, int64_t height)
-    : context_(make_converter(static_cast<int>(width), static_cast<int>(height), AV_PIX_FMT_RGB24, SWS_CS_ITU709, true,
-                              AV_PIX_FMT_YUV420P, SWS_CS_ITU709, false)
-                   .release()) {}
+FrameConverter::FrameConverter(int64_t width, int64_t height, const VideoEncoding& encoding)
+    : floats_(!takes_rgb24(encoding)) {
+  const AVPixelFormat to = av_get_pix_fmt(encoding.pixel_format.c_str());
+  context_.reset(make_converter(static_cast<int>(width), static_cast<int>(height),
+                                floats_ ? AV_PIX_FMT_GBRPF32 : AV_PIX_FMT_RGB24, SWS_CS_ITU709, true, to, SWS_CS_ITU709,
+                                is_rgb(to))
+                     .release());
+}
 
-void YuvConverter::convert(const at::Tensor& rgb, AVFrame& frame) {
-  FB_CHECK(rgb.is_cpu() && rgb.is_contiguous() && rgb.scalar_type() == at::kByte && rgb.dim() == 3 &&
-               rgb.size(0) == frame.height && rgb.size(1) == frame.width && rgb.size(2) == 3,
-           "wanted [H, W, 3] uint8 of the frame's size");
-  const uint8_t* const planes[] = {rgb.const_data_ptr<uint8_t>()};
-  const int strides[] = {static_cast<int>(3 * rgb.size(1))};
+void FrameConverter::convert(const at::Tensor& rgb, AVFrame& frame) {
+  const std::vector<int64_t> interleaved = {frame.height, frame.width, 3}, planar = {3, frame.height, frame.width};
+  FB_CHECK(rgb.is_cpu() && rgb.is_contiguous() && rgb.scalar_type() == (floats_ ? at::kFloat : at::kByte) &&
+               rgb.sizes() == (floats_ ? planar : interleaved),
+           "wanted ", floats_ ? planar : interleaved, ", found ", rgb.sizes(), " ", rgb.scalar_type());
+  const auto* bytes = static_cast<const uint8_t*>(rgb.const_data_ptr());
+  const int64_t plane = int64_t{4} * frame.width * frame.height;
+  const uint8_t* const planes[] = {floats_ ? bytes + plane : bytes, bytes + 2 * plane, bytes};  // green, blue, red
+  const int row = floats_ ? 4 * frame.width : 3 * frame.width;
+  const int strides[] = {row, row, row};
   check_ffmpeg(sws_scale(context_.get(), planes, strides, 0, frame.height, frame.data, frame.linesize),
-               "cannot convert a frame to YUV");
+               "cannot convert a frame");
 }
 
 at::Tensor frame_to_rgb24(const AVFrame& frame) {
