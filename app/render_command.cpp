@@ -144,8 +144,7 @@ void check_preview(const RenderRequest& request, const RenderConfig& config) {
   const VideoEncoding encoding = video_format(config).encoding;
   if (!request.preview || encoding == VideoEncoding()) return;
   throw ConfigError("the preview plays in browsers, which show h264 in yuv420p, found " + to_string(encoding.codec) +
-                        " in " + encoding.pixel_format + ": leave out --preview",
-                    {.key = "output_options.codec"});
+                    " in " + encoding.pixel_format + ": leave out --preview");
 }
 
 int print_dry_run(const RenderConfig& config) {

@@ -15,8 +15,10 @@ constexpr int64_t kBitRate = 192'000;  // of AAC, bits per second
 
 CodecContextPtr open_audio_encoder(AudioTrack::Codec codec) {
   const bool aac = codec == AudioTrack::Codec::kAac;
-  const AVCodec* found = avcodec_find_encoder(aac ? AV_CODEC_ID_AAC : AV_CODEC_ID_PCM_S16LE);
-  if (!found) throw MediaError(std::string("this build of FFmpeg has no encoder for ") + (aac ? "AAC" : "PCM"));
+  const bool flac = codec == AudioTrack::Codec::kFlac;
+  const AVCodecID id = aac ? AV_CODEC_ID_AAC : flac ? AV_CODEC_ID_FLAC : AV_CODEC_ID_PCM_S16LE;
+  const AVCodec* found = avcodec_find_encoder(id);
+  if (!found) throw MediaError(std::string("this build of FFmpeg has no encoder for ") + avcodec_get_name(id));
   CodecContextPtr encoder(avcodec_alloc_context3(found));
   encoder->sample_rate = AudioTrack::kSampleRate;
   encoder->sample_fmt = aac ? AV_SAMPLE_FMT_FLTP : AV_SAMPLE_FMT_S16;

@@ -20,6 +20,7 @@ class AudioTrack {
   enum class Codec {
     kAac,  ///< 192 kbit/s. The encoder's delay is cut off, so that sound begins at time 0: 21 ms of it fade in
     kPcm,  ///< 16 bits, without loss
+    kFlac,
   };
   static constexpr int kSampleRate = 48000;  ///< samples per second, the unit of all times here
 

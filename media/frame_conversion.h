@@ -29,8 +29,7 @@ class FrameConverter {
   /// `encoding`: also says what convert() gets, see takes_rgb24.
   FrameConverter(int64_t width, int64_t height, const VideoEncoding& encoding);
 
-  /// Fills the planes of `frame`. Floats become the encoder's levels in one step: swscale rounds them to 16 bits, and
-  /// what the matrix makes of these to the depth of the pixel format.
+  /// Fills the planes of `frame`. Floats become the encoder's levels in one step, rounded once.
   /// Shape: `rgb` [H, W, 3] uint8 or [3, H, W] float32 in [0, 1], on the CPU, contiguous. Throws: MediaError.
   void convert(const at::Tensor& rgb, AVFrame& frame);
 

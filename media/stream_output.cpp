@@ -262,9 +262,11 @@ class Tee : public SegmentReceiver {
     }
   }
 
-  static std::string format_options(const std::string& format) {
+  /// For the container and its protocol.
+  std::string format_options(const std::string& format) const {
     if (format == "flv") return "flvflags=no_duration_filesize";
     if (format == "rtsp") return "rtsp_transport=tcp";
+    if (url_.starts_with("srt:")) return "linger=5";  // seconds to deliver the end; without, its last second is lost
     return "";
   }
 
@@ -285,7 +287,7 @@ class Tee : public SegmentReceiver {
 const AVOutputFormat* format_of(const std::string& url) {
   const std::string scheme = is_url(url) ? url.substr(0, url.find(':')) : "";
   if (scheme == "rtmp" || scheme == "rtmps") return av_guess_format("flv", nullptr, nullptr);
-  if (scheme == "srt" || scheme == "udp" || scheme == "tcp") return av_guess_format("mpegts", nullptr, nullptr);
+  if (scheme == "srt" || scheme == "udp") return av_guess_format("mpegts", nullptr, nullptr);
   if (scheme == "rtsp") return av_guess_format("rtsp", nullptr, nullptr);
   return scheme.empty() ? av_guess_format(nullptr, url.c_str(), nullptr) : nullptr;
 }
@@ -335,16 +337,12 @@ std::unique_ptr<SegmentReceiver> make_tee(const std::string& url, const fs::path
 bool is_url(const std::string& target) { return target.find("://") != target.npos; }
 
 void check_tee(const std::string& url) {
-  const ErrorContext context{.key = "output_options.tee"};
   if (!format_of(url)) {
-    throw ConfigError("tee is '" + url +
-                          "', wanted rtmp://, srt://, udp://, tcp:// or rtsp://, or a file such as "
-                          "NAME.ts",
-                      context);
+    throw ConfigError("tee is '" + url + "', wanted rtmp://, srt://, udp:// or rtsp://, or a file such as NAME.ts");
   }
   const bool known = !is_url(url) || url.starts_with("rtsp:") || avio_find_protocol_name(url.c_str());
   if (!known || !av_guess_format("fifo", nullptr, nullptr)) {
-    throw ConfigError("tee " + url + ": this build of FFmpeg cannot send to it", context);
+    throw ConfigError("tee " + url + ": this build of FFmpeg cannot send to it");
   }
 }
 

@@ -27,7 +27,7 @@ class SegmentReceiver {
 /// `container`: kMp4Stream or kY4mStream. `audio`: of kMp4Stream, mixed in; empty: none.
 std::unique_ptr<SegmentReceiver> make_standard_output(Container container, const std::filesystem::path& audio);
 
-/// Sends to `url` on a thread of its own, and never waits: rtmp:// as FLV, srt://, udp:// and tcp:// as MPEG-TS,
+/// Sends to `url` on a thread of its own, and never waits: rtmp:// as FLV, srt:// and udp:// as MPEG-TS,
 /// rtsp://, or a file by its ending. A receiver that is absent or fails is tried again every second, and gets the video
 /// from the next segment on. `report` is called with what happens to the connection, on any thread. finish() waits up
 /// to ten seconds for what is still to be sent. Does not throw after construction.

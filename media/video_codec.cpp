@@ -80,9 +80,8 @@ VideoCodec resolve_codec(const ContainerTraits& container, const std::string& na
   for (const VideoCodec codec : container.codecs) {
     if (choice && to_string(codec) == name) return codec;
   }
-  throw ConfigError("output_options.codec is '" + name + "' for " + container.name + ", wanted " +
-                        (choice ? list_of(names_of(container.codecs)) : "none"),
-                    {.key = "output_options.codec"});
+  throw ConfigError("codec is '" + name + "' for " + container.name + ", wanted " +
+                    (choice ? list_of(names_of(container.codecs)) : "none"));
 }
 
 std::string resolve_pixel_format(const ContainerTraits& container, const CodecTraits& codec, const std::string& name) {
@@ -95,10 +94,9 @@ std::string resolve_pixel_format(const ContainerTraits& container, const CodecTr
   if (choice && std::find(codec.pixel_formats.begin(), codec.pixel_formats.end(), name) != codec.pixel_formats.end()) {
     return name;
   }
-  throw ConfigError("output_options.pixel_format is '" + name + "' for " +
-                        (choice ? std::string(codec.name) : std::string(container.name)) + ", wanted " +
-                        (choice ? list_of(codec.pixel_formats) : "none"),
-                    {.key = "output_options.pixel_format"});
+  throw ConfigError("pixel_format is '" + name + "' for " +
+                    (choice ? std::string(codec.name) : std::string(container.name)) + ", wanted " +
+                    (choice ? list_of(codec.pixel_formats) : "none"));
 }
 
 bool encoder_takes(const AVCodec& encoder, const std::string& pixel_format) {
@@ -143,12 +141,10 @@ void check_encoder_exists(Container container, const VideoEncoding& encoding) {
   const AVCodec* encoder = avcodec_find_encoder_by_name(codec.encoder);
   if (!encoder) {
     throw ConfigError("the codec " + std::string(codec.name) + " needs " + codec.encoder +
-                          ", which this build of FFmpeg does not have",
-                      {.key = "output_options.codec"});
+                      ", which this build of FFmpeg does not have");
   }
   if (!encoder_takes(*encoder, encoding.pixel_format)) {
-    throw ConfigError(std::string(codec.encoder) + " in this build of FFmpeg does not take " + encoding.pixel_format,
-                      {.key = "output_options.pixel_format"});
+    throw ConfigError(std::string(codec.encoder) + " in this build of FFmpeg does not take " + encoding.pixel_format);
   }
   for (const char* muxer : {segment_muxer(encoding.codec), traits(container).muxer}) {
     if (av_guess_format(muxer, nullptr, nullptr)) continue;

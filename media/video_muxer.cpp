@@ -16,7 +16,11 @@ AVStream& add_stream(AVFormatContext& muxer) {
   return *stream;
 }
 
-bool is_lossless(AVCodecID codec) { return codec == AV_CODEC_ID_PRORES || codec == AV_CODEC_ID_FFV1; }
+/// That goes with a codec for video.
+AudioTrack::Codec audio_codec(AVCodecID video) {
+  if (video == AV_CODEC_ID_PRORES) return AudioTrack::Codec::kPcm;
+  return video == AV_CODEC_ID_FFV1 ? AudioTrack::Codec::kFlac : AudioTrack::Codec::kAac;
+}
 
 }  // namespace
 
@@ -31,8 +35,7 @@ VideoMuxer::VideoMuxer(OutputPtr muxer, const AVStream& source, const std::files
   video.time_base = source.time_base;
   video.avg_frame_rate = {source.time_base.den, kTicksPerFrame};
   if (audio.empty()) return;
-  const bool lossless = is_lossless(source.codecpar->codec_id);
-  audio_ = std::make_unique<AudioTrack>(audio, lossless ? AudioTrack::Codec::kPcm : AudioTrack::Codec::kAac);
+  audio_ = std::make_unique<AudioTrack>(audio, audio_codec(source.codecpar->codec_id));
   AVStream& sound = add_stream(*muxer_);
   check_ffmpeg(avcodec_parameters_from_context(sound.codecpar, &audio_->encoder()), "cannot describe the sound");
   sound.codecpar->codec_tag = 0;

@@ -54,16 +54,14 @@ int64_t bytes_in(const fs::path& folder) {
 void check_extras(const OutputOptions& options, Container container, const VideoEncoding& encoding) {
   const bool frames_only = container == Container::kImages || container == Container::kY4mStream;
   if (!options.audio.empty() && frames_only) {
-    throw ConfigError("output_options.audio: images and raw frames have no sound; wanted .mp4, .mkv, .mov or -",
-                      {.key = "output_options.audio"});
+    throw ConfigError("audio: images and raw frames have no sound; wanted .mp4, .mkv, .mov or -");
   }
   for (const std::string& target : options.tee) {
     check_tee(target);
     const bool sent = encoding.codec == VideoCodec::kH264 || encoding.codec == VideoCodec::kHevc;
     if (sent && !(target.starts_with("rtmp") && encoding.codec != VideoCodec::kH264)) continue;
     throw ConfigError("tee " + target + ": " + to_string(encoding.codec) + " is not sent there, wanted h264" +
-                          (target.starts_with("rtmp") ? "" : " or hevc"),
-                      {.key = "output_options.tee"});
+                      (target.starts_with("rtmp") ? "" : " or hevc"));
   }
 }
 
@@ -91,7 +89,7 @@ void check_outputs(const RenderSetup& setup) {
                              std::max<int64_t>(0, bytes - bytes_in(parts_folder(config.output))));
   std::vector<OutputFile> others = other_outputs(config);
   for (const std::string& target : config.output_options.tee) {
-    if (!is_url(target)) others.push_back({target, "output_options.tee", ""});
+    if (!is_url(target)) others.push_back({target, "tee", ""});
   }
   for (const OutputFile& output : others) {
     if (output.file.empty()) continue;

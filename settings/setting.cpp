@@ -153,7 +153,7 @@ SettingField output() {
 }
 
 SettingField tee() {
-  return make_field(kText, "a list of URLs (`rtmp://`, `srt://`, `udp://`, `tcp://`, `rtsp://`) and paths",
+  return make_field(kText, "a list of URLs (`rtmp://`, `srt://`, `udp://`, `rtsp://`) and paths",
                     field(&RenderConfig::output_options, &OutputOptions::tee),
                     [](const YamlValue& value, const fs::path& folder) {
                       std::vector<std::string> targets;

@@ -112,7 +112,7 @@ std::vector<Setting> output_settings() {
       row("output_options.audio", file(output_option(&OutputOptions::audio), kInputFile),
           "Sound from this file, cut or padded to the video", {{"--audio"}, kOutput, "FILE"}, {.identity = kChecksum}),
       row("output_options.tee", tee(),
-          "Also send the video there while it is made: rtmp://, srt://, udp://, tcp://, rtsp://, or a file such as "
+          "Also send the video there while it is made: rtmp://, srt://, udp://, rtsp://, or a file such as "
           "NAME.ts; the option may be repeated",
           {{"--tee"}, kOutput, "URL", "", "", collect_words, spread_words}, {.identity = kNone}),
       row("encoder.preset", name(encoder(&EncoderSettings::preset), "`ultrafast` to `veryslow`"),

@@ -100,8 +100,8 @@ TEST_P(Outputs, HasItsCodecTagsTimesAndFrames) {
   const std::string found =
       printed("ffprobe -v error -count_frames -show_entries " + fields + " -of default=nw=1 " + video_.string(),
               folder_.path());
-  EXPECT_THAT(found, AllOf(HasSubstr("nb_read_frames=20\n"), HasSubstr("duration=1.250000\n")));
-  if (*GetParam().tag) EXPECT_THAT(found, HasSubstr(std::string("codec_tag_string=") + GetParam().tag + "\n"));
+  EXPECT_THAT(found, AllOf(HasSubstr("nb_read_frames=20\n"), HasSubstr("duration=1.25")));
+  EXPECT_THAT(found, HasSubstr(std::string("codec_tag_string=") + GetParam().tag)) << "Matroska has none";
 }
 
 TEST_P(Outputs, ResumesBitForBit) {
@@ -321,7 +321,7 @@ TEST_P(Audio, IsCutAndPaddedAndInTime) {
 
 INSTANTIATE_TEST_SUITE_P(All, Audio,
                          ::testing::Values(Sound{".mp4", "h264", "aac"}, Sound{".mkv", "h264", "aac"},
-                                           Sound{".mkv", "ffv1", "pcm_s16le"}, Sound{".mov", "prores", "pcm_s16le"}),
+                                           Sound{".mkv", "ffv1", "flac"}, Sound{".mov", "prores", "pcm_s16le"}),
                          [](const auto& test) {
                            return std::string(test.param.ending).substr(1) + "_" + test.param.codec;
                          });
