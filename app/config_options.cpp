@@ -137,7 +137,10 @@ std::string shell_word(const std::string& text) {
 }
 
 std::string resume_command(const RenderConfig& config) {
-  std::string command = "flashblock render --resume --output " + shell_word(config.output.string());
+  const bool streamed = !config.standard_output.empty();
+  std::string command = "flashblock render --resume --output " +
+                        (streamed ? config.standard_output + " --seed " + std::to_string(*config.seed)
+                                  : shell_word(config.output.string()));
   if (config.metadata) return command;
   for (const Setting& setting : settings_table()) {
     const SettingValue value = setting.field.write(config);

@@ -75,6 +75,10 @@ class RenderWatch : public RenderObserver {
     shown_->progress(so_far);
   }
   void segments_written(const VideoWriter& writer) override { shown_->segments_written(writer); }
+  void receiver_changed(const std::string& what) override {
+    const char* erase = isatty(STDERR_FILENO) ? "\r\033[K" : "";  // the progress bar
+    std::cerr << std::string(erase) + "flashblock: warning: " + what + "\n";
+  }
   void prompt_changed(const TakenPrompt& prompt, double seconds) override { shown_->prompt_changed(prompt, seconds); }
 
   std::stop_token token() const { return interrupt_.token(); }
@@ -136,6 +140,13 @@ void warn_of_known_issue(const RenderRequest& request, const ModelDescription& m
   if (!issue.empty()) std::cerr << "flashblock: warning: " << model.transformer.path.string() << ": " << issue << '\n';
 }
 
+void check_preview(const RenderRequest& request, const RenderConfig& config) {
+  const VideoEncoding encoding = video_format(config).encoding;
+  if (!request.preview || encoding == VideoEncoding()) return;
+  throw ConfigError("the preview plays in browsers, which show h264 in yuv420p, found " + to_string(encoding.codec) +
+                    " in " + encoding.pixel_format + ": leave out --preview");
+}
+
 int print_dry_run(const RenderConfig& config) {
   Renderer renderer;
   const CheckedVideo video = renderer.check(config);
@@ -149,13 +160,15 @@ int print_dry_run(const RenderConfig& config) {
   return 0;
 }
 
+/// On standard error if standard output has the video.
 void report_video(const RenderResult& result, double seconds) {
   const RenderConfig& config = result.config;
-  std::printf("%s: %lld frames, %.1f s, %lldx%lld, seed %llu, rendered in %s\n", config.output.c_str(),
-              static_cast<long long>(result.frames),
-              static_cast<double>(result.frames) / static_cast<double>(config.fps),
-              static_cast<long long>(config.width), static_cast<long long>(config.height),
-              static_cast<unsigned long long>(*config.seed), clock_text(seconds).c_str());
+  const bool streamed = !config.standard_output.empty();
+  std::fprintf(streamed ? stderr : stdout, "%s: %lld frames, %.1f s, %lldx%lld, seed %llu, rendered in %s\n",
+               streamed ? "standard output" : config.output.c_str(), static_cast<long long>(result.frames),
+               static_cast<double>(result.frames) / static_cast<double>(config.fps),
+               static_cast<long long>(config.width), static_cast<long long>(config.height),
+               static_cast<unsigned long long>(*config.seed), clock_text(seconds).c_str());
 }
 
 }  // namespace
@@ -164,6 +177,7 @@ int run_render(const RenderRequest& request) {
   const auto start = std::chrono::steady_clock::now();
   const RenderConfig config = resolve_resumable(request.layers);
   warn_of_known_issue(request, config.model);
+  check_preview(request, config);
   if (request.dry_run) return print_dry_run(config);
   RenderWatch watch(request);
   try {

@@ -15,6 +15,10 @@ namespace {
 
 void check_video(BatchVideo& video, Renderer& renderer) {
   video.config = resolve_config(video.layers);
+  if (!video.config.standard_output.empty()) {
+    throw ConfigError("output is '" + video.config.standard_output + "', standard output, wanted a file for each job",
+                      {.key = "output"});
+  }
   CheckedVideo checked = renderer.check(video.config);
   video.config = std::move(checked.setup.config);
   video.model_key = std::move(checked.model_key);

@@ -1,5 +1,8 @@
 #include "media/ffmpeg_handles.h"
 
+#include <cstdarg>
+#include <cstdio>
+#include <map>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -15,6 +18,29 @@ template <typename T>
 T* check_allocated(T* pointer) {
   if (!pointer) throw std::bad_alloc();
   return pointer;
+}
+
+struct LogListeners {
+  std::mutex mutex;
+  std::map<const void*, std::function<void(const std::string&)>> by_context;
+};
+
+LogListeners& log_listeners() {
+  static LogListeners listeners;
+  return listeners;
+}
+
+/// The process's callback of av_log: every line goes to the listener of its context, or nowhere.
+void deliver_log(void* context, int level, const char* format, va_list arguments) {
+  if (level > AV_LOG_INFO) return;
+  const std::lock_guard lock(log_listeners().mutex);
+  const auto found = log_listeners().by_context.find(context);
+  if (found == log_listeners().by_context.end()) return;
+  char text[1024];
+  std::vsnprintf(text, sizeof text, format, arguments);
+  std::string line = text;
+  while (!line.empty() && line.back() == '\n') line.pop_back();
+  found->second(line);
 }
 
 }  // namespace
@@ -105,7 +131,20 @@ std::string ffmpeg_url(const std::filesystem::path& file) { return "file:" + fil
 
 void silence_ffmpeg_log() {
   static std::once_flag once;
-  std::call_once(once, [] { av_log_set_level(AV_LOG_QUIET); });
+  std::call_once(once, [] {
+    av_log_set_level(AV_LOG_QUIET);
+    av_log_set_callback(deliver_log);
+  });
+}
+
+LogListener::LogListener(const void* context, std::function<void(const std::string& line)> hear) : context_(context) {
+  const std::lock_guard lock(log_listeners().mutex);
+  log_listeners().by_context[context] = std::move(hear);
+}
+
+LogListener::~LogListener() {
+  const std::lock_guard lock(log_listeners().mutex);
+  log_listeners().by_context.erase(context_);
 }
 
 }  // namespace flashblock

@@ -4,11 +4,13 @@
 extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include <libavutil/audio_fifo.h>
 #include <libavutil/dict.h>
 #include <libavutil/display.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
+#include <libswresample/swresample.h>
 #include <libswscale/swscale.h>
 }
 
@@ -26,11 +28,15 @@ struct FfmpegDeleter {
   void operator()(AVFrame* frame) const { av_frame_free(&frame); }
   void operator()(AVPacket* packet) const { av_packet_free(&packet); }
   void operator()(SwsContext* context) const { sws_freeContext(context); }
+  void operator()(SwrContext* context) const { swr_free(&context); }
+  void operator()(AVAudioFifo* fifo) const { av_audio_fifo_free(fifo); }
 };
 using CodecContextPtr = std::unique_ptr<AVCodecContext, FfmpegDeleter>;
 using FramePtr = std::unique_ptr<AVFrame, FfmpegDeleter>;
 using PacketPtr = std::unique_ptr<AVPacket, FfmpegDeleter>;
 using SwsContextPtr = std::unique_ptr<SwsContext, FfmpegDeleter>;
+using ResamplerPtr = std::unique_ptr<SwrContext, FfmpegDeleter>;
+using AudioFifoPtr = std::unique_ptr<AVAudioFifo, FfmpegDeleter>;
 
 /// A container being read. Separate deleter, because FFmpeg frees readers and writers differently.
 struct InputDeleter {
@@ -116,5 +122,18 @@ std::string ffmpeg_url(const std::filesystem::path& file);
 /// Keeps FFmpeg's and x264's own log lines off standard error, for the whole process. Errors are reported as
 /// exceptions.
 void silence_ffmpeg_log();
+
+/// Gets what one of FFmpeg's contexts logs, errors and news, while it lives; for what works on a thread of its own and
+/// cannot return an error. `hear` is called on that thread, one line at a time.
+class LogListener {
+ public:
+  LogListener(const void* context, std::function<void(const std::string& line)> hear);
+  ~LogListener();
+  LogListener(const LogListener&) = delete;
+  LogListener& operator=(const LogListener&) = delete;
+
+ private:
+  const void* context_;
+};
 
 }  // namespace flashblock

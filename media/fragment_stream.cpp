@@ -9,26 +9,32 @@ namespace {
 // Absolute time in every fragment needs both of the last two flags: without them each fragment starts at zero.
 constexpr const char* kMuxerFlags = "frag_custom+empty_moov+default_base_moof+frag_discont+negative_cts_offsets";
 
-OutputPtr make_muxer() {
+OutputPtr make_muxer(const char* name) {
   AVFormatContext* muxer = nullptr;
-  check_ffmpeg(avformat_alloc_output_context2(&muxer, nullptr, "mp4", nullptr), "cannot write MP4");
+  check_ffmpeg(avformat_alloc_output_context2(&muxer, nullptr, name, nullptr), "cannot write MP4");
   return OutputPtr(muxer);
 }
 
 }  // namespace
 
-FragmentStream::FragmentStream(const AVCodecContext& encoder)
+uint32_t mp4_tag(AVCodecID codec) {
+  // FFmpeg's choice for HEVC is hev1, which Apple's players refuse.
+  return codec == AV_CODEC_ID_HEVC ? MKTAG('h', 'v', 'c', '1') : 0;
+}
+
+FragmentStream::FragmentStream(const AVCodecContext& encoder, const char* muxer)
     : packet_time_base_(encoder.time_base),
       sink_(ByteStream::writer([this](std::string_view bytes) {
         bytes_.append(bytes);
         return static_cast<int>(bytes.size());
       })),
-      muxer_(make_muxer()) {
+      muxer_(make_muxer(muxer)) {
   muxer_->pb = sink_.get();
   muxer_->flags |= AVFMT_FLAG_BITEXACT | AVFMT_FLAG_CUSTOM_IO;
   AVStream* stream = avformat_new_stream(muxer_.get(), nullptr);
   if (!stream) throw std::bad_alloc();
-  check_ffmpeg(avcodec_parameters_from_context(stream->codecpar, &encoder), "cannot describe the H.264 stream");
+  check_ffmpeg(avcodec_parameters_from_context(stream->codecpar, &encoder), "cannot describe the video stream");
+  stream->codecpar->codec_tag = mp4_tag(encoder.codec_id);
   stream->time_base = {packet_time_base_.num, packet_time_base_.den * kTicksPerFrame};
   stream->avg_frame_rate = encoder.framerate;
   Dictionary options;

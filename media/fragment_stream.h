@@ -10,11 +10,15 @@ namespace flashblock {
 /// Ticks of a video's clock per frame: exact for every frame rate, fine enough for players.
 inline constexpr int kTicksPerFrame = 1000;
 
+/// The four letters that name a codec in MP4; 0: FFmpeg's choice.
+uint32_t mp4_tag(AVCodecID codec);
+
 /// Writes the init segment on construction, then one fragment.
 class FragmentStream {
  public:
-  /// `encoder`: opened, with a global header; its time base is that of the packets. Only used by the constructor.
-  explicit FragmentStream(const AVCodecContext& encoder);
+  /// `encoder`: opened, with a global header; its time base is that of the packets. `muxer`: `mp4` or `mov`. Both are
+  /// only used by the constructor.
+  FragmentStream(const AVCodecContext& encoder, const char* muxer);
   FragmentStream(const FragmentStream&) = delete;
   FragmentStream& operator=(const FragmentStream&) = delete;
 

@@ -1,7 +1,11 @@
 #include "media/frame_conversion.h"
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+
+#include <cstring>
+#include <vector>
 
 #include "core/check.h"
 #include "core/error.h"
@@ -62,6 +66,50 @@ int matrix_of(const AVFrame& frame) {
   }
 }
 
+/// Every second column, where chroma is sited, averaged with half of its neighbours. Shape: [H, W] -> [H, W / 2].
+at::Tensor halve_columns(const at::Tensor& plane) {
+  const int64_t half = plane.size(1) / 2;
+  const at::Tensor even = plane.slice(1, 0, 2 * half, 2), odd = plane.slice(1, 1, 2 * half, 2);
+  const at::Tensor left = at::cat({even.narrow(1, 0, 1), odd.narrow(1, 0, half - 1)}, 1);
+  return even.mul(0.5).add(left.add(odd).mul(0.25));
+}
+
+/// The averages of pairs of rows. Shape: [H, W] -> [H / 2, W].
+at::Tensor halve_rows(const at::Tensor& plane) {
+  const int64_t rows = plane.size(0) / 2 * 2;
+  return plane.slice(0, 0, rows, 2).add(plane.slice(0, 1, rows, 2)).mul(0.5);
+}
+
+/// Rounds `values`, (scale * value + offset) in units of 8 bits, to the depth of the frame.
+void fill_plane(const at::Tensor& values, double scale, double offset, AVFrame& frame, int plane) {
+  const int depth = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format))->comp[plane].depth;
+  const double unit = 1 << (depth - 8);
+  const at::Tensor levels = values.mul(scale * unit).add(offset * unit).round().clamp(0, (1 << depth) - 1);
+  const at::Tensor bytes = levels.to(depth == 8 ? at::kByte : at::kShort).contiguous();
+  const auto row_bytes = static_cast<size_t>(bytes.size(1)) * bytes.element_size();
+  const auto* from = static_cast<const uint8_t*>(bytes.const_data_ptr());
+  for (int64_t row = 0; row < bytes.size(0); ++row) {
+    std::memcpy(frame.data[plane] + row * frame.linesize[plane], from + static_cast<size_t>(row) * row_bytes,
+                row_bytes);
+  }
+}
+
+/// Fills a planar YUV frame, exactly rounded. swscale is not used: from floats it makes white 943 of 1023 instead of
+/// 940 (FFmpeg 5.1). Shape: `rgb` [3, H, W] float32 in [0, 1].
+/// Source: ITU-R BT.709-6, 3.2 to 3.5; siting of chroma as in MPEG-2, AVCHROMA_LOC_LEFT.
+void fill_yuv(const at::Tensor& rgb, AVFrame& frame) {
+  const at::Tensor red = rgb[0], blue = rgb[2];
+  const at::Tensor luma = red.mul(0.2126).add(rgb[1].mul(0.7152)).add(blue.mul(0.0722));
+  fill_plane(luma, 219, 16, frame, 0);
+  const AVPixFmtDescriptor& format = *av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format));
+  int plane = 1;
+  for (at::Tensor chroma : {blue.sub(luma).div(1.8556), red.sub(luma).div(1.5748)}) {
+    if (format.log2_chroma_w == 1) chroma = halve_columns(chroma);
+    if (format.log2_chroma_h == 1) chroma = halve_rows(chroma);
+    fill_plane(chroma, 224, 128, frame, plane++);
+  }
+}
+
 }  // namespace
 
 at::Tensor to_rgb24(const at::Tensor& frames) {
@@ -74,21 +122,27 @@ at::Tensor from_rgb24(const at::Tensor& frames) {
   return frames.permute({0, 3, 1, 2}).to(at::kFloat).div_(255).contiguous();
 }
 
-void YuvConverter::Deleter::operator()(SwsContext* context) const { sws_freeContext(context); }
+void FrameConverter::Deleter::operator()(SwsContext* context) const { sws_freeContext(context); }
 
-YuvConverter::YuvConverter(int64_t width, int64_t height)
-    : context_(make_converter(static_cast<int>(width), static_cast<int>(height), AV_PIX_FMT_RGB24, SWS_CS_ITU709, true,
-                              AV_PIX_FMT_YUV420P, SWS_CS_ITU709, false)
-                   .release()) {}
+FrameConverter::FrameConverter(int64_t width, int64_t height, const VideoEncoding& encoding)
+    : floats_(!takes_rgb24(encoding)) {
+  if (floats_) return;
+  const AVPixelFormat to = av_get_pix_fmt(encoding.pixel_format.c_str());
+  context_.reset(make_converter(static_cast<int>(width), static_cast<int>(height), AV_PIX_FMT_RGB24, SWS_CS_ITU709,
+                                true, to, SWS_CS_ITU709, is_rgb(to))
+                     .release());
+}
 
-void YuvConverter::convert(const at::Tensor& rgb, AVFrame& frame) {
-  FB_CHECK(rgb.is_cpu() && rgb.is_contiguous() && rgb.scalar_type() == at::kByte && rgb.dim() == 3 &&
-               rgb.size(0) == frame.height && rgb.size(1) == frame.width && rgb.size(2) == 3,
-           "wanted [H, W, 3] uint8 of the frame's size");
+void FrameConverter::convert(const at::Tensor& rgb, AVFrame& frame) {
+  const std::vector<int64_t> interleaved = {frame.height, frame.width, 3}, planar = {3, frame.height, frame.width};
+  FB_CHECK(rgb.is_cpu() && rgb.is_contiguous() && rgb.scalar_type() == (floats_ ? at::kFloat : at::kByte) &&
+               rgb.sizes() == (floats_ ? planar : interleaved),
+           "wanted ", floats_ ? planar : interleaved, ", found ", rgb.sizes(), " ", rgb.scalar_type());
+  if (floats_) return fill_yuv(rgb, frame);
   const uint8_t* const planes[] = {rgb.const_data_ptr<uint8_t>()};
-  const int strides[] = {static_cast<int>(3 * rgb.size(1))};
+  const int strides[] = {3 * frame.width};
   check_ffmpeg(sws_scale(context_.get(), planes, strides, 0, frame.height, frame.data, frame.linesize),
-               "cannot convert a frame to YUV");
+               "cannot convert a frame");
 }
 
 at::Tensor frame_to_rgb24(const AVFrame& frame) {

@@ -1,8 +1,10 @@
-// Frames between tensors and the encoder: float RGB, 8-bit RGB, and BT.709 limited-range YUV 4:2:0.
+// Frames between tensors and the encoder: float RGB, 8-bit RGB, and BT.709 limited-range YUV.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+
+#include "media/video_codec.h"
 
 struct AVFrame;
 struct SwsContext;
@@ -20,18 +22,22 @@ at::Tensor to_rgb24(const at::Tensor& frames);
 /// The inverse: [T, H, W, 3] uint8 -> [T, 3, H, W] float32 in [0, 1], contiguous.
 at::Tensor from_rgb24(const at::Tensor& frames);
 
-/// Converts frames of one size, full-range RGB, to yuv420p: BT.709 matrix, limited range, exact rounding.
-class YuvConverter {
+/// Converts full-range RGB frames of one size to what an encoder takes: YUV with the BT.709 matrix and limited range,
+/// exactly rounded, or 8-bit RGB.
+class FrameConverter {
  public:
-  YuvConverter(int64_t width, int64_t height);
+  /// `encoding`: also says what convert() gets, see takes_rgb24.
+  FrameConverter(int64_t width, int64_t height, const VideoEncoding& encoding);
 
-  /// Shape: `rgb` [H, W, 3] uint8 on the CPU, contiguous; fills the planes of `frame`. Throws: MediaError.
+  /// Fills the planes of `frame`. Floats become the encoder's levels in one step, rounded once.
+  /// Shape: `rgb` [H, W, 3] uint8 or [3, H, W] float32 in [0, 1], on the CPU, contiguous. Throws: MediaError.
   void convert(const at::Tensor& rgb, AVFrame& frame);
 
  private:
   struct Deleter {
     void operator()(SwsContext* context) const;
   };
+  bool floats_;
   std::unique_ptr<SwsContext, Deleter> context_;
 };
 

@@ -19,9 +19,10 @@ struct EncodedSegment {
 };
 
 /// Encodes frames as one closed group of frames, with a new encoder, so that a segment does not depend on
-/// earlier ones. Time of frame i: (`first_frame` + i) / fps. No frames: only the init segment. Shape: `rgb` [T, H, W,
-/// 3] uint8 on the CPU, of the video's size. Throws: MediaError. The bytes depend on nothing but the arguments and the
-/// versions of libx264 and libavformat.
+/// earlier ones. Time of frame i: (`first_frame` + i) / fps. No frames: only the init segment.
+/// Shape: `rgb` [T, H, W, 3] uint8 if takes_rgb24(format.encoding), else [T, 3, H, W] float32 in [0, 1]; on the CPU,
+/// contiguous, of the video's size. Throws: MediaError. The bytes depend on nothing but the arguments and the versions
+/// of the encoder and libavformat.
 EncodedSegment encode_segment(const VideoFormat& format, const at::Tensor& rgb, int64_t first_frame);
 
 /// The init segment alone. Throws: MediaError.

@@ -4,93 +4,21 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <new>
-#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/file_descriptor.h"
 #include "media/ffmpeg_handles.h"
-#include "media/fragment_stream.h"
+#include "media/segment_reader.h"
+#include "media/video_codec.h"
+#include "media/video_muxer.h"
 
 namespace flashblock {
 namespace {
-
-/// Decoding times lie this far before the earliest that any segment may need, so that they continue evenly from segment
-/// to segment. H.264 reorders at most 16 frames (ITU-T H.264, A.3.1 and E.2.1, max_num_reorder_frames). It does not
-/// affect the video: the muxer counts composition offsets from the first frame.
-constexpr int64_t kMaxReorderFrames = 16;
-
-/// Several files as one stream of bytes.
-class FileSequence {
- public:
-  explicit FileSequence(std::vector<std::filesystem::path> files) : files_(std::move(files)) {}
-
-  /// As ByteStream::Read.
-  int read(uint8_t* buffer, int capacity) {
-    for (;;) {
-      if (!file_.is_open()) {
-        if (next_ == files_.size()) return 0;
-        file_.open(files_[next_], std::ios::binary);
-        if (!file_) return AVERROR(errno ? errno : EIO);
-        ++next_;
-      }
-      file_.read(reinterpret_cast<char*>(buffer), capacity);
-      if (file_.bad()) return AVERROR(EIO);
-      if (const auto count = static_cast<int>(file_.gcount()); count > 0) return count;
-      file_.close();
-      file_.clear();
-    }
-  }
-
- private:
-  std::vector<std::filesystem::path> files_;
-  size_t next_ = 0;
-  std::ifstream file_;
-};
-
-/// Packets of one segment, in the video's time.
-class SegmentReader {
- public:
-  SegmentReader(const std::filesystem::path& init_segment, const std::filesystem::path& segment)
-      : files_({init_segment, segment}),
-        source_(ByteStream::reader([this](uint8_t* buffer, int capacity) { return files_.read(buffer, capacity); })) {
-    silence_ffmpeg_log();
-    AVFormatContext* input = avformat_alloc_context();
-    if (!input) throw std::bad_alloc();
-    input->pb = source_.get();
-    input->flags |= AVFMT_FLAG_CUSTOM_IO;
-    check_ffmpeg(avformat_open_input(&input, nullptr, av_find_input_format("mov"), nullptr),
-                 "cannot read the video's segments");  // frees the context when it fails
-    input_.reset(input);
-    if (input_->nb_streams != 1) throw MediaError("the video's segments hold no video stream");
-  }
-
-  const AVStream& stream() const { return *input_->streams[0]; }
-
-  /// The next packet, in decoding order; false at the end.
-  bool next(AVPacket& packet) {
-    av_packet_unref(&packet);
-    const int code = av_read_frame(input_.get(), &packet);
-    if (code == AVERROR_EOF) return false;
-    check_ffmpeg(code, "cannot read the video's segments");
-    // FFmpeg moves the times of a fragment later, by the depth of its frame reordering. A segment begins with the frame
-    // that is shown first, so its first packet shows by how much.
-    if (!shift_) shift_ = packet.pts - packet.dts;
-    packet.pts -= *shift_;
-    packet.dts -= kMaxReorderFrames * kTicksPerFrame;
-    return true;
-  }
-
- private:
-  FileSequence files_;
-  ByteStream source_;
-  InputPtr input_;
-  std::optional<int64_t> shift_;
-};
 
 [[noreturn]] void fail(const std::filesystem::path& video, int error) {
   throw MediaError("cannot write " + video.string() + ": " + std::strerror(error) +
@@ -101,31 +29,32 @@ class SegmentReader {
 /// The video under its temporary name; the file is removed unless the video is finished.
 class VideoFile {
  public:
-  explicit VideoFile(const std::filesystem::path& video) : video_(video), unfinished_(video.string() + ".part") {
-    AVFormatContext* muxer = nullptr;
-    check_ffmpeg(avformat_alloc_output_context2(&muxer, nullptr, "mp4", ffmpeg_url(unfinished_).c_str()),
-                 "cannot write MP4");
-    muxer_.reset(muxer);
-    muxer_->flags |= AVFMT_FLAG_BITEXACT;
-    check(avio_open(&muxer_->pb, muxer_->url, AVIO_FLAG_WRITE));
-  }
+  explicit VideoFile(const std::filesystem::path& video) : video_(video), unfinished_(video.string() + ".part") {}
   ~VideoFile() {
-    if (muxer_->pb) avio_closep(&muxer_->pb);
+    avio_closep(&bytes_);
     std::error_code ignored;
     if (!finished_) std::filesystem::remove(unfinished_, ignored);
   }
+  VideoFile(const VideoFile&) = delete;
+  VideoFile& operator=(const VideoFile&) = delete;
 
-  AVFormatContext& muxer() { return *muxer_; }
+  const std::filesystem::path& unfinished() const { return unfinished_; }
+
+  /// Opens it for `muxer`.
+  void open(AVFormatContext& muxer) {
+    check(avio_open(&bytes_, muxer.url, AVIO_FLAG_WRITE));
+    muxer.pb = bytes_;
+  }
 
   /// Checks FFmpeg's result for this file.
   void check(int code) const {
     if (code < 0) fail(video_, AVUNERROR(code));
   }
 
+  /// After the muxer's end.
   void finish() {
-    check(av_write_trailer(muxer_.get()));
-    check(muxer_->pb->error);
-    check(avio_closep(&muxer_->pb));
+    check(bytes_->error);
+    check(avio_closep(&bytes_));
     publish();
     finished_ = true;
   }
@@ -141,48 +70,83 @@ class VideoFile {
 
   std::filesystem::path video_;
   std::filesystem::path unfinished_;
-  OutputPtr muxer_;
+  AVIOContext* bytes_ = nullptr;
   bool finished_ = false;
 };
 
-void start_video(VideoFile& file, const AVStream& source, const std::map<std::string, std::string>& metadata) {
-  AVFormatContext& muxer = file.muxer();
-  AVStream* stream = avformat_new_stream(&muxer, nullptr);
-  if (!stream) throw std::bad_alloc();
-  check_ffmpeg(avcodec_parameters_copy(stream->codecpar, source.codecpar), "cannot describe the H.264 stream");
-  stream->codecpar->codec_tag = 0;
-  stream->time_base = source.time_base;
-  stream->avg_frame_rate = {source.time_base.den, kTicksPerFrame};
-  for (const auto& [key, value] : metadata) av_dict_set(&muxer.metadata, key.c_str(), value.c_str(), 0);
-  Dictionary options;
-  // Without negative_cts_offsets a video without an edit list starts late; without use_metadata_tags custom keys are
-  // dropped.
-  options.set("movflags", "faststart+negative_cts_offsets+use_metadata_tags");
-  options.set("use_editlist", "0");
-  options.set("video_track_timescale", std::to_string(source.time_base.den));
-  file.check(avformat_write_header(&muxer, options.get()));
+void set_options(Container container, const AVStream& source, Dictionary& options) {
+  switch (container) {
+    case Container::kMp4:
+    case Container::kMov:
+      // Without negative_cts_offsets a video without an edit list starts late; without use_metadata_tags custom keys
+      // are dropped.
+      options.set("movflags", "faststart+negative_cts_offsets+use_metadata_tags");
+      options.set("use_editlist", "0");
+      options.set("video_track_timescale", std::to_string(source.time_base.den));
+      return;
+    default:
+      return;
+  }
 }
 
-void copy_packets(SegmentReader& reader, VideoFile& file) {
+OutputPtr open_video(Container container, const std::filesystem::path& file,
+                     const std::map<std::string, std::string>& metadata) {
+  AVFormatContext* muxer = nullptr;
+  const char* name = container == Container::kMatroska ? "matroska" : container == Container::kMov ? "mov" : "mp4";
+  check_ffmpeg(avformat_alloc_output_context2(&muxer, nullptr, name, ffmpeg_url(file).c_str()),
+               std::string("cannot write ") + name);
+  OutputPtr owner(muxer);
+  muxer->flags |= AVFMT_FLAG_BITEXACT;
+  if (container == Container::kMatroska) muxer->avoid_negative_ts = 0;  // decoding times, which it does not store
+  for (const auto& [key, value] : metadata) av_dict_set(&muxer->metadata, key.c_str(), value.c_str(), 0);
+  return owner;
+}
+
+/// Calls `write` with all packets of the segments.
+template <typename Write>
+void for_each_packet(const SegmentFiles& segments, const Write& write) {
   const PacketPtr packet = make_packet();
-  while (reader.next(*packet)) {
-    av_packet_rescale_ts(packet.get(), reader.stream().time_base, file.muxer().streams[0]->time_base);
-    packet->pos = -1;
-    file.check(av_write_frame(&file.muxer(), packet.get()));
+  for (const std::filesystem::path& segment : segments.files) {
+    SegmentReader reader(segments.init_segment, segment, SegmentReader::kAnyReorder);
+    while (reader.next(*packet)) write(*packet);
   }
 }
 
 }  // namespace
 
-void join_segments(const std::filesystem::path& init_segment, const std::vector<std::filesystem::path>& segments,
-                   const std::filesystem::path& video, const std::map<std::string, std::string>& metadata) {
+void join_segments(const SegmentFiles& segments, const std::filesystem::path& video,
+                   const std::map<std::string, std::string>& metadata, const std::filesystem::path& audio) {
+  const Container container = container_of(video);
   VideoFile file(video);
-  start_video(file, SegmentReader(init_segment, segments.at(0)).stream(), metadata);
-  for (const std::filesystem::path& segment : segments) {
-    SegmentReader reader(init_segment, segment);
-    copy_packets(reader, file);
-  }
+  const SegmentReader first(segments.init_segment, segments.files.at(0), SegmentReader::kAnyReorder);
+  OutputPtr context = open_video(container, file.unfinished(), metadata);
+  file.open(*context);
+  VideoMuxer muxer(std::move(context), first.stream(), audio, [&](int code) { file.check(code); });
+  Dictionary options;
+  set_options(container, first.stream(), options);
+  muxer.start(options);
+  for_each_packet(segments, [&](AVPacket& packet) { muxer.write(packet); });
+  muxer.finish();
   file.finish();
+}
+
+void write_images(const SegmentFiles& segments, const std::filesystem::path& pattern) {
+  int number = 0;
+  for_each_packet(segments, [&](const AVPacket& packet) {
+    AtomicFile image(image_file(pattern, ++number));
+    image.write(std::string_view(reinterpret_cast<const char*>(packet.data), static_cast<size_t>(packet.size)));
+    image.commit(FolderSync::kLater);
+  });
+  std::error_code error;
+  while (std::filesystem::remove(image_file(pattern, ++number), error)) {  // of a longer video that is replaced
+  }
+  sync_folder(pattern.parent_path());
+}
+
+std::filesystem::path image_file(const std::filesystem::path& pattern, int number) {
+  char name[32];
+  std::snprintf(name, sizeof name, "%06d.png", number);
+  return pattern.parent_path() / name;
 }
 
 }  // namespace flashblock

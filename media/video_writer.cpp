@@ -72,9 +72,10 @@ void check_nothing_in_the_way(const fs::path& video, ExistingVideo existing) {
         {.key = "output",
          .remedies = {{"continue it", "resume", "true"}, another_name(), {"start over", "overwrite", "true"}}});
   }
-  if (fs::exists(video)) {
-    throw ConfigError(video.string() + " exists" + (existing == ExistingVideo::kResume ? " and is complete" : ""),
-                      {.key = "output", .remedies = {{"replace it", "overwrite", "true"}, another_name()}});
+  if (fs::exists(first_file(video))) {
+    throw ConfigError(
+        first_file(video).string() + " exists" + (existing == ExistingVideo::kResume ? " and is complete" : ""),
+        {.key = "output", .remedies = {{"replace it", "overwrite", "true"}, another_name()}});
   }
 }
 
@@ -94,7 +95,11 @@ void check_folder(const fs::path& folder, int64_t needed_bytes) {
 }
 
 /// The name of `NAME.parts` while it is deleted.
-fs::path leftovers(const fs::path& video) { return fs::path(video).replace_extension(".parts-done"); }
+fs::path leftovers(const fs::path& video) { return companion_file(video, ".parts-done"); }
+
+bool is_images(const fs::path& video) {
+  return video.extension() != kStreamEnding && container_of(video) == Container::kImages;
+}
 
 /// Locks the folder for this process; the lock is released when the process ends, however it ends.
 FileDescriptor lock_folder(const fs::path& folder) {
@@ -127,40 +132,51 @@ std::vector<Segment> find_segments(const fs::path& parts, const std::string& ini
   }
 }
 
-/// Frames as 8-bit RGB, without the frames from `limit` on.
-at::Tensor to_rgb(const at::Tensor& frames, int64_t limit, const VideoFormat& format) {
+/// Frames as the encoder takes them, without the frames from `limit` on.
+at::Tensor to_encoder_input(const at::Tensor& frames, int64_t limit, const VideoFormat& format) {
   FB_CHECK(frames.is_cpu() && frames.dim() == 4 && frames.size(0) >= 1, "wanted frames on the CPU");
   const at::Tensor kept = frames.narrow(0, 0, std::min(limit, frames.size(0)));
-  const at::Tensor rgb = kept.is_floating_point() ? to_rgb24(kept) : kept.contiguous();
-  FB_CHECK(
-      rgb.scalar_type() == at::kByte && rgb.size(1) == format.height && rgb.size(2) == format.width && rgb.size(3) == 3,
-      "wanted ", format.width, "x", format.height, ", found ", rgb.sizes());
-  return rgb;
+  const bool floats = kept.is_floating_point(), bytes = takes_rgb24(format.encoding);
+  FB_CHECK(floats || kept.scalar_type() == at::kByte);
+  FB_CHECK(kept.size(floats ? 1 : 3) == 3 && kept.size(floats ? 2 : 1) == format.height &&
+               kept.size(floats ? 3 : 2) == format.width,
+           "wanted ", format.width, "x", format.height, ", found ", kept.sizes());
+  if (bytes) return floats ? to_rgb24(kept) : kept.contiguous();
+  return floats ? kept.to(at::kFloat).clamp(0, 1).contiguous() : from_rgb24(kept);
 }
 
 }  // namespace
 
-fs::path parts_folder(const fs::path& video) { return fs::path(video).replace_extension(".parts"); }
+fs::path companion_file(const fs::path& video, const std::string& ending) {
+  const bool pattern = video.filename().string().find('%') == 0;
+  return pattern ? video.parent_path() / ("frames" + ending) : fs::path(video).replace_extension(ending);
+}
+
+fs::path parts_folder(const fs::path& video) { return companion_file(video, ".parts"); }
+
+fs::path first_file(const fs::path& video) { return video.filename() == "%06d.png" ? image_file(video, 1) : video; }
 
 VideoState video_state(const fs::path& video) {
   if (fs::exists(parts_folder(video))) return VideoState::kUnfinished;
-  return fs::exists(video) ? VideoState::kComplete : VideoState::kAbsent;
+  return fs::exists(first_file(video)) ? VideoState::kComplete : VideoState::kAbsent;
 }
 
 void remove_leftovers(const fs::path& video) { remove_tree(leftovers(video)); }
 
 void check_video_can_be_written(const fs::path& video, ExistingVideo existing, int64_t needed_bytes) {
-  if (video.extension() != ".mp4" || video.stem().empty()) {
-    throw ConfigError("the output is '" + video.string() + "', wanted a name that ends in .mp4", {.key = "output"});
-  }
+  const fs::path folder = folder_of(video);
+  const bool made_later = is_images(video) && !fs::exists(folder);
   check_nothing_in_the_way(video, existing);
-  check_folder(folder_of(video), needed_bytes);
+  check_folder(made_later ? folder_of(folder) : folder, needed_bytes);
 }
 
 VideoWriter::VideoWriter(fs::path video, const VideoFormat& format, ExistingVideo existing, int64_t frame_limit)
     : video_(std::move(video)), format_(format), frame_limit_(frame_limit), parts_(parts_folder(video_)) {
   format_.validate();
   check_video_can_be_written(video_, existing);
+  if (is_images(video_) && ::mkdir(folder_of(video_).c_str(), 0777) != 0 && errno != EEXIST) {
+    fail("create", folder_of(video_), errno);
+  }
   if (::mkdir(parts_.c_str(), 0777) != 0 && errno != EEXIST) fail("create", parts_, errno);
   lock_ = lock_folder(parts_);
   sync_folder(folder_of(video_));  // so that the folder itself survives a power failure
@@ -181,7 +197,7 @@ EncodingSegment VideoWriter::encode(const at::Tensor& frames, SegmentNote note) 
   segment.first_frame_ = next_frame_;
   const int64_t room = frame_limit_ > 0 ? frame_limit_ - next_frame_ : frames.size(0);
   if (room <= 0) return segment;
-  const at::Tensor rgb = to_rgb(frames, room, format_);
+  const at::Tensor rgb = to_encoder_input(frames, room, format_);
   segment.frames_ = rgb.size(0);
   segment.note_ = std::move(note);
   segment.note_.texts[kInitChecksum] = init_checksum_;
@@ -228,11 +244,12 @@ void VideoWriter::keep_segments(int64_t count) {
   }
 }
 
-void VideoWriter::join(const std::map<std::string, std::string>& metadata) {
+void VideoWriter::join(const std::map<std::string, std::string>& metadata, const fs::path& audio) {
   if (segments_.empty()) throw MediaError("cannot write " + video_.string() + ": the video has no frames");
-  std::vector<fs::path> files;
-  for (const Segment& segment : segments_) files.push_back(segment.file);
-  join_segments(init_segment(), files, video_, metadata);
+  SegmentFiles segments{.init_segment = init_segment(), .files = {}};
+  for (const Segment& segment : segments_) segments.files.push_back(segment.file);
+  if (is_images(video_)) return write_images(segments, video_);
+  join_segments(segments, video_, metadata, audio);
 }
 
 void VideoWriter::keep_file(const std::string& name, std::string_view text) {

@@ -1,4 +1,4 @@
-// Writes a video block by block: a folder of playable segments during the render, one MP4 when it is complete.
+// Writes a video block by block: a folder of playable segments during the render, one file when it is complete.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ enum class ExistingVideo {
 enum class VideoState {
   kAbsent,      ///< neither video nor segments
   kUnfinished,  ///< NAME.parts
-  kComplete,    ///< NAME.mp4 and no NAME.parts
+  kComplete,    ///< NAME.mp4, or the first of its images, and no NAME.parts
 };
 
 /// One frame block on disk: a closed GOP, one fragment of fragmented MP4 with absolute time.
@@ -44,8 +44,12 @@ class EncodingSegment {
   std::future<std::string> fragment_;
 };
 
-/// `NAME.parts`, the folder that holds the segments of `NAME.mp4`.
+/// `NAME.parts`, the folder that holds the segments of `NAME.mp4`; `FOLDER/frames.parts` for `FOLDER/%06d.png`.
 std::filesystem::path parts_folder(const std::filesystem::path& video);
+/// Another file of this video, with this ending: `NAME.json`, `FOLDER/frames.json`.
+std::filesystem::path companion_file(const std::filesystem::path& video, const std::string& ending);
+/// The video, or the first of its images.
+std::filesystem::path first_file(const std::filesystem::path& video);
 
 VideoState video_state(const std::filesystem::path& video);
 
@@ -53,11 +57,12 @@ VideoState video_state(const std::filesystem::path& video);
 void remove_leftovers(const std::filesystem::path& video);
 
 /// Checks early, before any model is loaded, that `video` can be written.
-/// Throws: ConfigError if it does not end in .mp4, or exists and `existing` forbids that; MediaError if its folder is
-/// missing, cannot be written, or has less than `needed_bytes` free.
+/// Throws: ConfigError if its ending is not known (container_of), or if it exists and `existing` forbids that;
+/// MediaError if its folder is missing, cannot be written, or has less than `needed_bytes` free.
 void check_video_can_be_written(const std::filesystem::path& video, ExistingVideo existing, int64_t needed_bytes = 0);
 
-/// Writes one video. While it grows, `NAME.parts/` holds `init.mp4` and `000000.m4s`, `000001.m4s`, ...: each appears
+/// Writes one video: a file whose ending names its container, images, or segments alone (NAME.stream). While it grows,
+/// `NAME.parts/` holds `init.mp4` and `000000.m4s`, `000001.m4s`, ...: each appears
 /// complete or not at all, even if the program is killed, and `cat NAME.parts/init.mp4 NAME.parts/0*.m4s` plays. Each
 /// has a note, `000000.safetensors`, with checksums of both: a segment without its note is ignored. `join` copies the
 /// segments, without encoding them again, into `NAME.mp4`. Thread safety: none; one thread at a time, except that one
@@ -75,8 +80,8 @@ class VideoWriter {
 
   /// Encodes one frame block and writes its segment and its note to disk, synced. Returns the segment, e.g. for a
   /// preview; its `frames` is 0, and nothing is written, once the frame limit is reached. Shape: `frames` [T, 3, H, W]
-  /// float in [0, 1] or [T, H, W, 3] uint8 (to_rgb24), on the CPU, T >= 1. Throws: MediaError (a full disk, a failing
-  /// encoder); the segments before stay complete.
+  /// float in [0, 1] or [T, H, W, 3] uint8 (to_rgb24), on the CPU, T >= 1; floats where more than 8 bits are to be
+  /// encoded (takes_rgb24). Throws: MediaError (a full disk, a failing encoder); the segments before stay complete.
   Segment write(const at::Tensor& frames, SegmentNote note = {});
 
   /// write() in two halves, so that several segments are encoded at the same time: the bytes do not depend on it.
@@ -92,9 +97,10 @@ class VideoWriter {
   /// Deletes all segments but the first `count`, so that writing continues from there.
   void keep_segments(int64_t count);
 
-  /// Copies the segments into the video, with `metadata` as its tags. Written under a temporary name, synced, renamed.
-  /// Throws: MediaError; then nothing is under the final name, and the segments remain.
-  void join(const std::map<std::string, std::string>& metadata);
+  /// Copies the segments into the video, with `metadata` as its tags, and the sound of `audio`, cut or padded, if there
+  /// is one. Written under a temporary name, synced, renamed. Images have no metadata. Throws: MediaError; then nothing
+  /// is under the final name, and the segments remain.
+  void join(const std::map<std::string, std::string>& metadata, const std::filesystem::path& audio = {});
 
   /// Writes another file into `NAME.parts`, atomically and synced. Throws: MediaError.
   void keep_file(const std::string& name, std::string_view text);

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "core/error.h"
+#include "media/audio_track.h"
+#include "media/stream_output.h"
 #include "media/video_writer.h"
 
 namespace flashblock {
@@ -16,7 +18,7 @@ namespace fs = std::filesystem;
 
 /// An output beside the video.
 struct OutputFile {
-  const fs::path& file;  ///< empty: not wanted
+  fs::path file;  ///< empty: not wanted
   std::string key;
   const char* extension;
 };
@@ -48,13 +50,28 @@ int64_t bytes_in(const fs::path& folder) {
   return bytes;
 }
 
+/// Sound and receivers, as far as that is known without opening them.
+void check_extras(const OutputOptions& options, Container container, const VideoEncoding& encoding) {
+  const bool frames_only = container == Container::kImages || container == Container::kY4mStream;
+  if (!options.audio.empty() && frames_only) {
+    throw ConfigError("audio: images and raw frames have no sound; wanted .mp4, .mkv, .mov or -");
+  }
+  for (const std::string& target : options.tee) {
+    check_tee(target);
+    const bool sent = encoding.codec == VideoCodec::kH264 || encoding.codec == VideoCodec::kHevc;
+    if (sent && !(target.starts_with("rtmp") && encoding.codec != VideoCodec::kH264)) continue;
+    throw ConfigError("tee " + target + ": " + to_string(encoding.codec) + " is not sent there, wanted h264" +
+                      (target.starts_with("rtmp") ? "" : " or hevc"));
+  }
+}
+
 }  // namespace
 
 void check_output_names(const RenderConfig& config) {
-  if (config.output.extension() != ".mp4" || config.output.stem().empty()) {
-    throw ConfigError("the output is '" + config.output.string() + "', wanted a name that ends in .mp4",
-                      {.key = "output"});
-  }
+  const Container container = output_container(config);
+  const VideoEncoding encoding = video_format(config).encoding;
+  check_encoder_exists(container, encoding);
+  check_extras(config.output_options, container, encoding);
   for (const OutputFile& output : other_outputs(config)) {
     if (output.file.empty() || output.file.extension() == output.extension) continue;
     throw ConfigError(output.key + " is '" + output.file.string() + "', wanted a name that ends in " + output.extension,
@@ -64,12 +81,17 @@ void check_output_names(const RenderConfig& config) {
 
 void check_outputs(const RenderSetup& setup) {
   const RenderConfig& config = setup.config;
+  if (!config.output_options.audio.empty()) check_audio_file(config.output_options.audio);
   int64_t bytes = estimated_bytes(video_format(config), setup.plan.frames);
   // The recording holds its frames as float16, and so do the segments until it is written.
   if (!config.record.empty()) bytes += 2 * 3 * 2 * config.width * config.height * setup.plan.frames;
   check_video_can_be_written(config.output, existing_video(config),
                              std::max<int64_t>(0, bytes - bytes_in(parts_folder(config.output))));
-  for (const OutputFile& output : other_outputs(config)) {
+  std::vector<OutputFile> others = other_outputs(config);
+  for (const std::string& target : config.output_options.tee) {
+    if (!is_url(target)) others.push_back({target, "tee", ""});
+  }
+  for (const OutputFile& output : others) {
     if (output.file.empty()) continue;
     check_writable(output);
     // A resumed run may have written them already: they come before the video.

@@ -69,6 +69,8 @@ class RenderObserver {
   virtual void progress(const RenderProgress& /*so_far*/) {}
   /// Segments on disk: first those of an earlier run, then after each new one.
   virtual void segments_written(const VideoWriter& /*writer*/) {}
+  /// A receiver of the video (output_options.tee) fails, or is back. Any thread.
+  virtual void receiver_changed(const std::string& /*what*/) {}
   /// A live prompt is about to take effect, `seconds` into the video; it is stored with the unfinished video.
   virtual void prompt_changed(const TakenPrompt& /*prompt*/, double /*seconds*/) {}
 };

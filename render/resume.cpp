@@ -15,13 +15,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Whether `name` is a default name, flashblock-SEED-WORDS, with these words of a prompt.
-bool fits(const std::string& name, const std::string& words, bool any_words) {
+/// Whether `name` is a default name, flashblock-SEED-WORDS, with these words of a prompt, and this seed if any.
+bool fits(const std::string& name, const std::string& words, const RenderConfig& asked) {
   const std::string front = "flashblock-";
   if (!name.starts_with(front)) return false;
   const size_t end = name.find_first_not_of("0123456789", front.size());
   const std::string rest = end == std::string::npos ? "" : name.substr(end);
-  return end != front.size() && (any_words || rest == words);
+  const std::string seed = name.substr(front.size(), end == std::string::npos ? end : end - front.size());
+  if (seed.empty() || (asked.seed && std::to_string(*asked.seed) != seed)) return false;
+  return asked.prompt.empty() || rest == words;
 }
 
 /// The unfinished video of the current folder whose default name fits the prompt; empty: none.
@@ -32,7 +34,7 @@ fs::path find_unfinished(const RenderConfig& config) {
   for (const fs::directory_entry& entry : fs::directory_iterator(fs::current_path())) {
     const fs::path& path = entry.path();
     const bool unfinished = path.extension() == ".parts" && fs::exists(path / "configuration.yaml");
-    if (unfinished && fits(path.stem().string(), words, config.prompt.empty())) found.push_back(path);
+    if (unfinished && fits(path.stem().string(), words, config)) found.push_back(path);
   }
   if (found.empty()) return {};
   std::sort(found.begin(), found.end());
@@ -71,7 +73,8 @@ RenderConfig resolve_resumable(const std::vector<ConfigLayer>& layers) {
   if (!stored) return resolve_config(layers);
   std::vector<ConfigLayer> all = {*stored};
   all.insert(all.end(), layers.begin(), layers.end());
-  all.push_back(make_config_layer("output", "output", YAML::Node(video.string())));
+  const std::string& output = asked.standard_output.empty() ? video.string() : asked.standard_output;
+  all.push_back(make_config_layer("output", "output", YAML::Node(output)));
   return resolve_config(all);
 }
 

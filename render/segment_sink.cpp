@@ -68,6 +68,7 @@ SegmentSink::SegmentSink(const RenderSetup& setup, const VideoIdentity& identity
       identity_(identity),
       queue_(writer_, config_.overlap ? Overlap::kOn : Overlap::kOff) {
   claim_folder(identity);
+  open_receivers();
 }
 
 SegmentSink::~SegmentSink() {
@@ -78,6 +79,30 @@ SegmentSink::~SegmentSink() {
   if (!writer_.segments().empty() || joined_) return;
   std::error_code ignored;
   std::filesystem::remove_all(parts_folder(writer_.video()), ignored);
+}
+
+void SegmentSink::open_receivers() {
+  const OutputOptions& options = config_.output_options;
+  if (!config_.standard_output.empty()) {
+    standard_output_ = make_standard_output(output_container(config_), options.audio);
+  }
+  for (const std::string& target : options.tee) {
+    tees_.push_back(
+        make_tee(target, options.audio, [&](const std::string& what) { observer_.receiver_changed(what); }));
+  }
+}
+
+void SegmentSink::forward() {
+  for (; forwarded_ < writer_.segments().size(); ++forwarded_) {
+    const std::filesystem::path& segment = writer_.segments()[forwarded_].file;
+    for (const auto& tee : tees_) tee->write(writer_.init_segment(), segment);
+    if (standard_output_) standard_output_->write(writer_.init_segment(), segment);
+  }
+}
+
+void SegmentSink::finish_receivers() {
+  for (const auto& tee : tees_) tee->finish();
+  if (standard_output_) standard_output_->finish();
 }
 
 void SegmentSink::claim_folder(const VideoIdentity& wanted) {
@@ -152,6 +177,10 @@ std::vector<at::Tensor> SegmentSink::resume(const SessionInputs& inputs, at::Sca
   }
   progress_.frames = writer_.frames();
   observer_.segments_written(writer_);
+  for (const Segment& segment : writer_.segments()) {  // other receivers had them in the earlier run
+    if (standard_output_) standard_output_->write(writer_.init_segment(), segment.file);
+  }
+  forwarded_ = writer_.segments().size();
   return finished;
 }
 
@@ -162,12 +191,13 @@ void SegmentSink::write(const RenderedBlock& block) {
     note.tensors[kPixels] = block.pixels.to(at::kHalf);
     recorder_.add(block);
   }
-  queue_.add(block.rgb, std::move(note),
+  queue_.add(takes_rgb24(writer_.format().encoding) ? block.rgb : block.pixels, std::move(note),
              [this, index = block.index, counters = block.counters] { stored(index, counters); });
 }
 
 void SegmentSink::stored(int64_t index, const TransformerCounters& counters) {
   observer_.segments_written(writer_);
+  forward();
   if (!checksums_stored_ && identity_.checksums->ready()) store_identity();
   progress_.frames = writer_.frames();
   progress_.transformer = counters;
@@ -189,10 +219,10 @@ void SegmentSink::check_files() const {
 }
 
 void SegmentSink::join(const std::map<std::string, std::string>& tags) {
-  check_files();
-  if (!checksums_stored_) store_identity();
+  if (!standard_output_) check_files();
+  if (!standard_output_ && !checksums_stored_) store_identity();
   if (!config_.contact_sheet.empty()) sheet_.write(config_.contact_sheet);
-  writer_.join(tags);
+  if (!standard_output_) writer_.join(tags, config_.output_options.audio);
   joined_ = true;
 }
 

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "media/contact_sheet.h"
+#include "media/stream_output.h"
 #include "media/video_writer.h"
 #include "pipeline/frame_sink.h"
 #include "pipeline/recording.h"
@@ -37,8 +39,12 @@ class SegmentSink : public FrameSink {
   void write(const RenderedBlock& block) override;
   void finish() override { queue_.finish(); }
 
-  /// Joins the segments into the video, with `tags` as its metadata, and writes the contact sheet. Throws: ConfigError
-  /// if a file that the video is made from has changed since it was begun; MediaError.
+  /// Ends standard output and what was sent to other receivers; after the last segment. Throws: MediaError.
+  void finish_receivers();
+
+  /// Joins the segments into the video, unless it goes to standard output, with `tags` as its metadata, and writes the
+  /// contact sheet. Throws: ConfigError if a file that the video is made from has changed since it was begun;
+  /// MediaError.
   void join(const std::map<std::string, std::string>& tags);
   /// Removes NAME.parts.
   void remove_segments();
@@ -48,6 +54,9 @@ class SegmentSink : public FrameSink {
 
  private:
   void claim_folder(const VideoIdentity& wanted);
+  void open_receivers();
+  /// Sends the segments that are new on disk on.
+  void forward();
   /// After a block's segment is on disk.
   void stored(int64_t index, const TransformerCounters& counters);
   void store_identity();
@@ -67,7 +76,10 @@ class SegmentSink : public FrameSink {
   std::vector<TakenPrompt> taken_;
   bool checksums_stored_ = false;  ///< in video.json
   bool joined_ = false;
-  SegmentQueue queue_;  ///< last: its thread uses the others
+  std::unique_ptr<SegmentReceiver> standard_output_;  ///< null: the video is a file
+  std::vector<std::unique_ptr<SegmentReceiver>> tees_;
+  size_t forwarded_ = 0;  ///< segments
+  SegmentQueue queue_;    ///< last: its thread uses the others
 };
 
 }  // namespace flashblock

@@ -58,7 +58,7 @@ SessionOptions session_options(const RenderSetup& setup, LoadedModel& model) {
           .device = model.device(),
           .dtype = model.dtype(),
           .overlap = setup.config.overlap ? Overlap::kOn : Overlap::kOff,
-          .keep_pixels = !setup.config.record.empty(),
+          .keep_pixels = !setup.config.record.empty() || !takes_rgb24(video_format(setup.config).encoding),
           .line = model.line(),
           .encoder = setup.config.model.recipe.context_rule->encodes_frames() ? model.encoder() : nullptr};
 }

@@ -12,6 +12,7 @@
 #include "core/html_page.h"
 #include "core/memory_meter.h"
 #include "media/video_format.h"
+#include "media/video_writer.h"
 #include "settings/config_file.h"
 #include "settings/config_identity.h"
 
@@ -102,10 +103,7 @@ std::map<std::string, std::string> video_tags(const RenderConfig& config, const 
   return tags;
 }
 
-std::filesystem::path sidecar_file(const std::filesystem::path& video) {
-  std::filesystem::path file = video;
-  return file.replace_extension(".json");
-}
+std::filesystem::path sidecar_file(const std::filesystem::path& video) { return companion_file(video, ".json"); }
 
 void write_sidecar(const CheckedVideo& video, const RenderResult& result, const Profile& profile, double seconds) {
   if (video.identity.checksums) video.identity.checksums->get();  // waits

@@ -125,15 +125,20 @@ RenderResult VideoRender::finish(RenderOutcome outcome) {
   RenderResult finished = result(outcome);
   observer_.stage("finishing", progress());
   const auto scope = profile_.measure("finish");
-  // Checksums of new weights of many gigabytes may take longer than the video.
-  if (!video_.identity.checksums->ready()) observer_.stage("computing checksums", progress());
-  video_.identity.checksums->get();
-  const std::map<std::string, std::string> tags = video_tags(setup_.config, video_.identity);
-  if (!setup_.config.record.empty()) recorder_.write(setup_.config.record, inputs_, tags);
+  sink_->finish_receivers();
+  const bool streamed = !setup_.config.standard_output.empty(), recorded = !setup_.config.record.empty();
+  std::map<std::string, std::string> tags;
+  if (!streamed || recorded) {
+    // Checksums of new weights of many gigabytes may take longer than the video.
+    if (!video_.identity.checksums->ready()) observer_.stage("computing checksums", progress());
+    video_.identity.checksums->get();
+    tags = video_tags(setup_.config, video_.identity);
+  }
+  if (recorded) recorder_.write(setup_.config.record, inputs_, tags);
   sink_->join(tags);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start_;
   // Before the segments go: a program that is killed meanwhile resumes the video and writes the sidecar then.
-  write_sidecar(video_, finished, profile_, seconds.count());
+  if (!streamed) write_sidecar(video_, finished, profile_, seconds.count());
   sink_->remove_segments();
   return finished;
 }

@@ -76,6 +76,8 @@ void RenderWorker::render(const VideoCatalog::Task& task, const std::stop_token&
   const std::string& id = task.video.id;
   RenderConfig config = planner_.config(task.video);
   config.output = folder_.video(id);
+  config.standard_output.clear();
+  config.output_options = {};  // browsers play H.264
   config.contact_sheet = folder_.contact_sheet(id);
   const RenderOptions options{
       .existing = ExistingFiles::kResumeOrReplace, .prompts = task.prompts, .finish_early = task.stop};

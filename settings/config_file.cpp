@@ -189,6 +189,7 @@ RenderConfig resolve_config(const std::vector<ConfigLayer>& layers, ModelDescrip
   if (config.output.empty()) {
     config.output =
         std::filesystem::current_path() / default_video_name(*config.seed, config.metadata ? config.prompt : "");
+    if (!config.standard_output.empty()) config.output.replace_extension(kStreamEnding);
   }
   check_config(config);
   return config;

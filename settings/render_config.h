@@ -23,16 +23,26 @@ struct PromptChange {
   bool shot = false;   ///< a shot begins there; so it does, in models that have shots, with the prefix in the prompt
 };
 
+/// How a video is encoded and where else it goes.
+struct OutputOptions {
+  std::string codec;             ///< see resolve_encoding; empty: the one of the output's ending
+  std::string pixel_format;      ///< empty: the codec's
+  std::filesystem::path audio;   ///< sound, cut or padded to the video; empty: none
+  std::vector<std::string> tee;  ///< URLs and files that get the video while it is made: see make_tee
+};
+
 /// One video. Its format is the one that the model gives by default. Values stated here are the program's defaults.
 struct RenderConfig : VideoDefaults {
   std::string prompt;                  ///< may be empty if a recording that is replayed holds it
   std::vector<PromptChange> timeline;  ///< changes of the prompt
   ModelDescription model;              ///< with the recipe as this video uses it
 
-  std::filesystem::path output;  ///< NAME.mp4; NAME.json and NAME.parts go beside it
-  bool overwrite = false;        ///< replace an existing video or unfinished work; not together with `resume`
-  bool resume = false;           ///< continue unfinished work; start where there is none
-  bool metadata = true;          ///< put the prompt into NAME.mp4 and NAME.json
+  std::filesystem::path output;  ///< NAME.mp4 or the like; NAME.json and NAME.parts go beside it
+  /// `-` or `-.y4m`: the video goes to standard output, `output` ends in kStreamEnding, and no file is left.
+  std::string standard_output;
+  bool overwrite = false;  ///< replace an existing video or unfinished work; not together with `resume`
+  bool resume = false;     ///< continue unfinished work; start where there is none
+  bool metadata = true;    ///< put the prompt into NAME.mp4 and NAME.json
 
   std::optional<int64_t> frames;  ///< length in frames; replaces `seconds`
   std::optional<uint64_t> seed;   ///< of all random numbers; resolve_config draws one if none is given
@@ -49,6 +59,7 @@ struct RenderConfig : VideoDefaults {
   bool overlap = true;          ///< decode and write a frame block while the next one is denoised
 
   EncoderSettings encoder;
+  OutputOptions output_options;
   std::filesystem::path contact_sheet;  ///< a PNG with frames from the whole video; empty: none
   std::filesystem::path record;         ///< a recording (pipeline/recording.h) to write; empty: none
   std::filesystem::path replay;         ///< a recording whose inputs are used; empty: none
@@ -59,9 +70,20 @@ struct RenderConfig : VideoDefaults {
   }
 };
 
-/// The video's frames and their encoding.
+/// Throws: ConfigError for an output whose ending is not known.
+inline Container output_container(const RenderConfig& config) {
+  return config.standard_output.empty() ? container_of(config.output)
+                                        : standard_output_container(config.standard_output);
+}
+
+/// The video's frames and their encoding. Throws: ConfigError if container, codec and pixel format do not go together.
 inline VideoFormat video_format(const RenderConfig& config) {
-  return {.width = config.width, .height = config.height, .fps = config.fps, .encoder = config.encoder};
+  return {.width = config.width,
+          .height = config.height,
+          .fps = config.fps,
+          .encoder = config.encoder,
+          .encoding = resolve_encoding(output_container(config), config.output_options.codec,
+                                       config.output_options.pixel_format)};
 }
 
 /// What happens to an existing video, or unfinished work, under the name of this one.

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "attention/policies/published_gate.h"
+#include "media/stream_output.h"
 #include "settings/gate_file.h"
 
 namespace flashblock::fields {
@@ -140,6 +141,43 @@ std::vector<std::string> spread_changes(const SettingValue& timeline) {
   }
   return changes;
 }
+
+SettingField output() {
+  SettingField result = file(field(&RenderConfig::output), kOutputFile);
+  result.values = "a path, or `-` or `-.y4m` for standard output";
+  result.read = [read_path = result.read](const YamlValue& value, const fs::path& folder, RenderConfig& config) {
+    const bool standard = !value.is_null() && is_standard_output(value.text());
+    config.standard_output = standard ? value.text() : "";
+    if (standard) {
+      config.output.clear();
+    } else {
+      read_path(value, folder, config);
+    }
+  };
+  result.write = [](const RenderConfig& config) -> SettingValue {
+    return config.standard_output.empty() ? config.output.string() : config.standard_output;
+  };
+  return result;
+}
+
+SettingField tee() {
+  return make_field(kText, "a list of URLs (`rtmp://`, `srt://`, `udp://`, `rtsp://`) and paths",
+                    field(&RenderConfig::output_options, &OutputOptions::tee),
+                    [](const YamlValue& value, const fs::path& folder) {
+                      std::vector<std::string> targets;
+                      if (value.is_null()) return targets;
+                      for (const YamlValue& entry : value.list()) {
+                        const std::string target = entry.text();
+                        const bool path = !is_url(target);
+                        targets.push_back(path ? fs::absolute(folder / target).lexically_normal().string() : target);
+                      }
+                      return targets;
+                    });
+}
+
+SettingValue collect_words(const std::vector<std::string>& words) { return words; }
+
+std::vector<std::string> spread_words(const SettingValue& list) { return list.get<std::vector<std::string>>(); }
 
 SettingField seconds() {
   SettingField result = positive_number(field(&RenderConfig::seconds));

@@ -199,7 +199,11 @@ SettingField timeline();
 /// The timeline that SECONDS=TEXT, repeated, stands for. Throws: ConfigError.
 SettingValue collect_changes(const std::vector<std::string>& changes);
 std::vector<std::string> spread_changes(const SettingValue& timeline);  ///< the inverse
-SettingField seconds();                                                 ///< replaces a length in frames
+SettingField output();  ///< a file, or `-` or `-.y4m` for standard output
+SettingField tee();
+SettingValue collect_words(const std::vector<std::string>& words);  ///< a list of all occurrences
+std::vector<std::string> spread_words(const SettingValue& list);    ///< the inverse
+SettingField seconds();                                             ///< replaces a length in frames
 SettingField size();
 /// Written only: the model is read before all other keys, since it brings its recipe and its defaults.
 SettingField model();

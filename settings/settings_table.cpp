@@ -22,6 +22,10 @@ auto encoder(Member member) {
   return field(&RenderConfig::encoder, member);
 }
 template <typename Member>
+auto output_option(Member member) {
+  return field(&RenderConfig::output_options, member);
+}
+template <typename Member>
 auto attention(Member member) {
   return field(&RenderConfig::attention, member);
 }
@@ -86,8 +90,10 @@ std::vector<Setting> video_settings() {
 /// Where the video goes, and how it is encoded.
 std::vector<Setting> output_settings() {
   return {
-      row("output", file(field(&RenderConfig::output), kOutputFile), "Where the video goes",
-          {{"-o,--output"}, kOutput, "FILE.mp4"},
+      row("output", output(),
+          "Where the video goes: a .mp4, .mkv or .mov file, FOLDER/%06d.png, or standard output (- as MP4, -.y4m as "
+          "raw frames)",
+          {{"-o,--output"}, kOutput, "FILE"},
           {.identity = kNone, .default_words = "flashblock-<seed>-<words of the prompt>.mp4"}),
       row("contact_sheet", file(field(&RenderConfig::contact_sheet), kOutputFile),
           "Also write a PNG with frames from the whole video", {{"--contact-sheet"}, kOutput, "FILE.png"},
@@ -102,11 +108,25 @@ std::vector<Setting> output_settings() {
       row("metadata", boolean(field(&RenderConfig::metadata)), "Put the prompt into the video and its JSON",
           {{"--no-metadata"}, kOutput, "", "false", "Leave the prompt out of the video and its JSON"},
           {.identity = kNone}),
-      row("encoder.preset", name(encoder(&EncoderSettings::preset), "`ultrafast` to `veryslow`"), "Preset of libx264"),
+      row("output_options.codec",
+          name(output_option(&OutputOptions::codec), "`h264`, `hevc`, `av1`, `prores` (.mov), `ffv1` (.mkv)"),
+          "How frames are encoded", {{"--codec"}, kOutput, "NAME"}, {.default_words = "by the output's ending"}),
+      row("output_options.pixel_format",
+          name(output_option(&OutputOptions::pixel_format), "`yuv420p`, `yuv420p10le`, `yuv422p10le`, `yuv444p`"),
+          "Bits and chroma of the encoded frames; more than 8 bits come from the decoder's floats",
+          {{"--pixel-format"}, kOutput, "NAME"}, {.default_words = "the codec's"}),
+      row("output_options.audio", file(output_option(&OutputOptions::audio), kInputFile),
+          "Sound from this file, cut or padded to the video", {{"--audio"}, kOutput, "FILE"}, {.identity = kChecksum}),
+      row("output_options.tee", tee(),
+          "Also send the video there while it is made: rtmp://, srt://, udp://, rtsp://, or a file such as "
+          "NAME.ts; the option may be repeated",
+          {{"--tee"}, kOutput, "URL", "", "", collect_words, spread_words}, {.identity = kNone}),
+      row("encoder.preset", name(encoder(&EncoderSettings::preset), "`ultrafast` to `veryslow`"),
+          "Speed of the encoders of H.264, HEVC and AV1"),
       row("encoder.crf", integer(encoder(&EncoderSettings::crf), 0, 51),
-          "Constant rate factor of libx264, 0 being lossless"),
+          "Constant rate factor of H.264, HEVC and AV1, 0 being the best"),
       row("encoder.threads", integer(encoder(&EncoderSettings::threads), 1, 64),
-          "Threads of libx264; the bytes of the video depend on it"),
+          "Threads of the encoder; the bytes of the video depend on it"),
   };
 }
 

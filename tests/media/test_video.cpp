@@ -6,6 +6,7 @@
 #include <ATen/ops/stack.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -43,6 +44,11 @@ std::string file_bytes(const fs::path& file) {
 void concatenate(const std::vector<fs::path>& files, const fs::path& target) {
   std::ofstream stream(target, std::ios::binary);
   for (const fs::path& file : files) stream << file_bytes(file);
+}
+
+bool has_ffmpeg() {
+  static const bool found = std::system("command -v ffmpeg >/dev/null 2>&1 && command -v ffprobe >/dev/null 2>&1") == 0;
+  return found;
 }
 
 VideoFormat small_format() {

@@ -25,6 +25,9 @@ std::string file_bytes(const std::filesystem::path& file);
 /// The files one after the other, as `cat` would, into `target`.
 void concatenate(const std::vector<std::filesystem::path>& files, const std::filesystem::path& target);
 
+/// Whether ffmpeg and ffprobe are installed.
+bool has_ffmpeg();
+
 /// A small format that encodes fast.
 VideoFormat small_format();
 /// Frame blocks as the VAE gives them: 9 frames, then 12 each, until `frames` are written.

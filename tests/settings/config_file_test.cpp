@@ -88,6 +88,7 @@ TEST_F(ConfigFile, WhatIsWrittenIsReadAgain) {
       "device: cpu\ndtype: float32\noverlap: false\noverwrite: true\nmetadata: false\n"
       "encoder: {preset: medium, crf: 20, threads: 2}\noutput: x.mp4\nrecord: r.safetensors\nreplay: s.safetensors\n"
       "contact_sheet: c.png\n"
+      "output_options: {codec: hevc, pixel_format: yuv420p10le, audio: a.wav, tee: ['udp://host:1', x.ts]}\n"
       "recipe: {frames_per_block: 1, window_frames: -1, sink_frames: 0, timestep_shift: 8.5, steps: [1000, 333],\n"
       "         first_steps: [1000, 900], warp_steps: false, context_noise: 12.5, kv_recache: false,\n"
       "         guidance_scale: 3, negative_prompt: 'no, hills', unipc_steps: 50, context_rule: memory_bank,\n"
@@ -109,6 +110,20 @@ TEST_F(ConfigFile, WhatIsWrittenIsReadAgain) {
   EXPECT_EQ(again.model.recipe.first_steps, (std::vector<double>{1000, 900}));
   EXPECT_FALSE(again.model.recipe.kv_recache);
   EXPECT_FALSE(again.overlap);
+  EXPECT_EQ(again.output_options.codec, "hevc");
+  EXPECT_EQ(again.output_options.audio, folder_ / "a.wav");
+  EXPECT_EQ(again.output_options.tee, (std::vector<std::string>{"udp://host:1", folder_ / "x.ts"}));
+}
+
+TEST_F(ConfigFile, AVideoForStandardOutputHasANameForItsSegments) {
+  const RenderConfig config = resolve("model: model.yaml\nprompt: a hill\nseed: 7\noutput: \"-.y4m\"\n");
+  EXPECT_EQ(config.standard_output, "-.y4m");
+  EXPECT_EQ(config.output.filename(), "flashblock-7-a-hill.stream");
+  EXPECT_EQ(resolve(config_yaml(config)).standard_output, "-.y4m");
+  EXPECT_EQ(video_format(config).encoding, (VideoEncoding{VideoCodec::kFfv1, "yuv420p"}));
+  EXPECT_EQ(resolve("model: model.yaml\nprompt: a hill\noutput: x.mkv\n").standard_output, "");
+  EXPECT_THROW(resolve("model: model.yaml\nprompt: a hill\noutput: x.mkv\noutput_options: {codec: prores}\n"),
+               ConfigError);
 }
 
 struct BadConfig {
