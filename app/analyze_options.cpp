@@ -35,7 +35,7 @@ AnalyzeOptions::AnalyzeOptions(CLI::App& app)
   fidelity_.group.add("--other-seed", fidelity_request_.other_seed, "N",
                       "Seed of the video that shows how far apart two videos of the prompt are [seed + 1]");
   fidelity_.group.add_choice<VideoPlace>(
-      "--side-by-side", fidelity_request_.video, "PLACE",
+      "--side-by-side", fidelity_request_.video, "inside|beside|none",
       "The side-by-side video: inside the page (and beside it), beside it only, or none",
       {{"inside", VideoPlace::kInside}, {"beside", VideoPlace::kBeside}, {"none", VideoPlace::kNone}});
   fidelity_.group.add("--stills", fidelity_request_.stills, "N", "Images of each rendering in the page")

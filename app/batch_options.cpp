@@ -80,8 +80,8 @@ BatchOptions::BatchOptions(CLI::App& app)
       ->type_name("FILE.json")
       ->group(group);
   command_.add_flag("--quiet", request_.quiet, "Print errors only")->group(group);
-  command_.add_option("--progress", progress_, "auto, table, lines or none")
-      ->type_name("STYLE")
+  command_.add_option("--progress", progress_, "How progress is shown")
+      ->type_name("auto|table|lines|none")
       ->capture_default_str()
       ->group(group);
 }

@@ -6,6 +6,7 @@
 #include <regex>
 #include <sstream>
 
+#include "app/about_commands.h"
 #include "app/batch_options.h"
 #include "app/config_options.h"
 #include "app/serve_command.h"
@@ -114,7 +115,6 @@ std::string what_is_wrong(const CLI::ParseError& error, const CLI::App& app) {
 
 Request parse_command_line(int argc, const char* const* argv) {
   CLI::App app("Renders minute-long videos from text prompts.", "flashblock");
-  app.set_version_flag("--version", "flashblock " FLASHBLOCK_VERSION);
   app.require_subcommand(1);
   RenderCommand render(app);
   ServeCommandOptions serve(app);
@@ -127,10 +127,15 @@ Request parse_command_line(int argc, const char* const* argv) {
   info_command->add_option("--size", info.size, "Also say how much memory videos of this size take")
       ->type_name("WIDTHxHEIGHT");
   info_command->add_flag("--json", info.json, "As JSON");
+  DoctorRequest doctor;
+  CLI::App* doctor_command =
+      app.add_subcommand("doctor", "Say what is installed, and which device, kernels, memory and disk a render has");
+  doctor_command->add_flag("--json", doctor.json, "As JSON");
+  AboutCommands about(app);
   try {
     app.parse(join_addresses(argc, argv));
   } catch (const CLI::CallForVersion&) {
-    return {.text = "flashblock " FLASHBLOCK_VERSION "\n"};
+    return {.text = about.version()};
   } catch (const CLI::Success& asked) {
     std::ostringstream text;
     app.exit(asked, text, text);
@@ -139,6 +144,7 @@ Request parse_command_line(int argc, const char* const* argv) {
     const CLI::App& command = innermost(app);
     throw ConfigError(what_is_wrong(error, command) + "; see " + full_name(command) + " --help");
   }
+  if (auto text = about.text()) return {.text = std::move(text)};
   Request request{.render = render.request(),
                   .serve = serve.request(),
                   .batch = batch.request(),
@@ -147,6 +153,7 @@ Request parse_command_line(int argc, const char* const* argv) {
                   .bench = bench.request(),
                   .redundancy = analyze.redundancy()};
   if (info_command->parsed()) request.info = info;
+  if (doctor_command->parsed()) request.doctor = doctor;
   return request;
 }
 

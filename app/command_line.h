@@ -9,6 +9,7 @@
 #include "app/analyze_options.h"
 #include "app/batch_command.h"
 #include "app/bench_command.h"
+#include "app/doctor_command.h"
 #include "app/progress.h"
 #include "app/serve_command.h"
 #include "settings/config_file.h"
@@ -42,6 +43,7 @@ struct Request {
   std::optional<BenchRequest> bench;
   std::optional<RedundancyRequest> redundancy;
   std::optional<InfoRequest> info;
+  std::optional<DoctorRequest> doctor;
 };
 
 /// Throws: ConfigError for unknown or contradictory options; what reading a configuration file throws.

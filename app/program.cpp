@@ -5,6 +5,7 @@
 
 #include "app/command_line.h"
 #include "app/config_options.h"
+#include "app/doctor_command.h"
 #include "app/fidelity_command.h"
 #include "app/info_command.h"
 #include "app/redundancy_command.h"
@@ -26,6 +27,7 @@ int run(const Request& request) {
   if (request.fidelity) return run_fidelity(*request.fidelity);
   if (request.bench) return run_bench(*request.bench);
   if (request.info) return run_info(*request.info);
+  if (request.doctor) return run_doctor(*request.doctor);
   return 0;
 }
 

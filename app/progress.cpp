@@ -77,7 +77,7 @@ class JsonProgress : public ShownProgress {
 
 void add_progress(const OptionGroup& group, bool& quiet, ProgressStyle& style) {
   group.add_flag("--quiet", quiet, "Print errors only");
-  group.add_choice<ProgressStyle>("--progress", style, "STYLE", "auto, bar, json or none",
+  group.add_choice<ProgressStyle>("--progress", style, "auto|bar|json|none", "How progress is shown",
                                   {{"auto", ProgressStyle::kAuto},
                                    {"bar", ProgressStyle::kBar},
                                    {"json", ProgressStyle::kJson},

@@ -9,6 +9,7 @@
 #include <tuple>
 #include <utility>
 
+#include "attention/attention_kernel.h"
 #include "attention/element_of.h"
 #include "attention/kernels/cpu_attention.h"
 #include "core/check.h"
@@ -37,11 +38,12 @@ void check_inputs(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)
 std::tuple<at::Tensor, at::Tensor> cuda_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                                   bool with_lse) {
   at::Tensor output, lse;
-  if (q.scalar_type() == at::kFloat) {
+  const AttentionKernel kernel = attention_kernel(q.device(), q.scalar_type(), q.size(3));
+  if (kernel == AttentionKernel::kEfficient) {
     auto result = at::_scaled_dot_product_efficient_attention(q, k, v, {}, with_lse);
     output = std::get<0>(result);
     if (with_lse) lse = std::get<1>(result).narrow(-1, 0, q.size(2));  // rows are padded to a multiple of 32
-  } else if (compute_capability_major(q.device().index()) == 9) {
+  } else if (kernel == AttentionKernel::kCudnn) {
     auto result = at::_scaled_dot_product_cudnn_attention(q, k, v, {}, with_lse);
     output = std::get<0>(result);
     if (with_lse) lse = std::get<1>(result).reshape({q.size(0), q.size(1), q.size(2)});
@@ -148,13 +150,42 @@ AttentionState fastest_attention(const at::Tensor& q, const at::Tensor& k, const
     return {output.transpose(1, 2), lse};
   }
 #endif
-  const bool known = q.scalar_type() == at::kFloat || q.scalar_type() == at::kBFloat16;
-  if (known && cpu_attention_available(element_of(q), q.size(3))) return cpu_attention(q, k, v);
+  if (attention_kernel(q.device(), q.scalar_type(), q.size(3)) == AttentionKernel::kAvx512)
+    return cpu_attention(q, k, v);
   auto [output, lse] = at::_scaled_dot_product_flash_attention_for_cpu(qt, kt, vt);
   return {output.transpose(1, 2), lse};
 }
 
 }  // namespace
+
+AttentionKernel attention_kernel(at::Device device, at::ScalarType dtype, int64_t head_width) {
+#ifdef FLASHBLOCK_CUDA
+  if (device.is_cuda()) {
+    if (dtype == at::kFloat) return AttentionKernel::kEfficient;
+    return compute_capability_major(device.index()) == 9 ? AttentionKernel::kCudnn : AttentionKernel::kFlash;
+  }
+#endif
+  static_cast<void>(device);
+  const bool known = dtype == at::kFloat || dtype == at::kBFloat16;
+  const Element element = dtype == at::kFloat ? Element::kFloat32 : Element::kBfloat16;
+  return known && cpu_attention_available(element, head_width) ? AttentionKernel::kAvx512 : AttentionKernel::kPlainCpu;
+}
+
+std::string_view describe(AttentionKernel kernel) {
+  switch (kernel) {
+    case AttentionKernel::kCudnn:
+      return "cuDNN";
+    case AttentionKernel::kFlash:
+      return "LibTorch's flash attention";
+    case AttentionKernel::kEfficient:
+      return "LibTorch's memory-efficient attention";
+    case AttentionKernel::kAvx512:
+      return "own, AVX-512";
+    case AttentionKernel::kPlainCpu:
+      break;
+  }
+  return "LibTorch's flash attention for CPUs";
+}
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   return fastest_attention(q, k, v, false).output;
