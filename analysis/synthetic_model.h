@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "language/language_config.h"
 #include "pipeline/loaded_model.h"
 #include "pipeline/recipe.h"
 
@@ -35,6 +36,10 @@ ModelDescription random_description(const ModelGeometry& geometry);
 /// so more time, on random numbers than on zeros.) Each tensor is generated when it is read, on `device` and in
 /// `dtype`, and not cached. All token embeddings are the same number.
 ModelWeights random_weights(const ModelGeometry& geometry, at::Device device, at::ScalarType dtype);
+
+/// The same for a language model.
+std::shared_ptr<const WeightStore> random_language_weights(const LanguageConfig& config, at::Device device,
+                                                           at::ScalarType dtype);
 
 /// The same for the published decoders: the Wan VAE of width 96, and the small one, TAEHV.
 std::shared_ptr<const WeightStore> random_wan_vae(int64_t width, at::Device device, at::ScalarType dtype);

@@ -23,7 +23,10 @@ struct BenchRequest {
   bool videos = true;
   bool text = true;
   bool small_vae = true;
-  std::filesystem::path json;  ///< where all times are written, and a page beside it; empty: nowhere
+  std::vector<int64_t> contexts;     ///< of a language model, in tokens; empty: 1024
+  std::vector<int64_t> batches;      ///< empty: 1
+  std::vector<int64_t> block_sizes;  ///< empty: decoding.block_size, or the model's
+  std::filesystem::path json;        ///< where all times are written, and a page beside it; empty: nowhere
 };
 
 /// The command line of `bench`.

@@ -11,6 +11,7 @@
 #include "app/bench_command.h"
 #include "app/progress.h"
 #include "app/serve_command.h"
+#include "app/text_command.h"
 #include "settings/config_file.h"
 
 namespace flashblock {
@@ -42,6 +43,7 @@ struct Request {
   std::optional<BenchRequest> bench;
   std::optional<RedundancyRequest> redundancy;
   std::optional<InfoRequest> info;
+  std::optional<TextRequest> decode_text;
 };
 
 /// Throws: ConfigError for unknown or contradictory options; what reading a configuration file throws.

@@ -26,6 +26,7 @@ int run(const Request& request) {
   if (request.fidelity) return run_fidelity(*request.fidelity);
   if (request.bench) return run_bench(*request.bench);
   if (request.info) return run_info(*request.info);
+  if (request.decode_text) return run_text(*request.decode_text);
   return 0;
 }
 
