@@ -8,10 +8,12 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <utility>
+#include <vector>
 
 #include "analysis/benchmark.h"
+#include "analysis/text_passes.h"
 #include "language/token_sampler.h"
+#include "pipeline/render_line.h"
 
 namespace flashblock {
 namespace {
@@ -31,10 +33,10 @@ double copy_speed(at::Device device) {
                    to = at::empty_like(from);
   double best = 0;
   for (int i = 0; i < 5; ++i) {
-    to[0].item();
+    synchronize(device);
     const auto start = TextClock::now();
     to.copy_(from);
-    to[-1].item();
+    synchronize(device);
     best = std::max(best, 2 * double(bytes) / elapsed(start));
   }
   return best;
@@ -63,6 +65,7 @@ class TextBenchRun {
         what_(what),
         options_(options),
         steps_(options.steps > 0 ? options.steps : what.block_size),
+        passes_(model, options.clean_pass),
         state_(model.make_state(
             {.max_tokens = what.context + (options.rounds + 2) * options.blocks * what.block_size,
              .block_size = what.block_size,
@@ -75,9 +78,9 @@ class TextBenchRun {
   /// Seconds of the blocks of a run.
   double run() {
     state_.clear_counters();
-    state_.committed(0).keys[0][0][0][0].item();
+    synchronize(model_.device());
     const auto start = TextClock::now();
-    for (int64_t block = 0; block < options_.blocks; ++block) decode_block();
+    for (int64_t block = 0; block < options_.blocks; ++block) decode_block();  // each waits for the device
     return elapsed(start);
   }
 
@@ -88,7 +91,7 @@ class TextBenchRun {
     at::Tensor ids = at::full({what_.batch, what_.block_size}, model_.config().mask_token, at::kLong);
     int64_t known = 0;
     for (int64_t step = 0; known < what_.block_size; ++step) {
-      const at::Tensor hidden = hidden_states(ids, step);
+      const at::Tensor hidden = passes_.hidden(state_, ids, step);
       const at::Tensor open = hidden.narrow(1, known, what_.block_size - known).flatten(0, 1);
       const SampledTokens sampled = sample_tokens(model_.logits(state_, open), {}, model_.config().mask_token, {});
       const int64_t wanted = std::min(wanted_places(what_.block_size, steps_, step), what_.block_size - known);
@@ -99,23 +102,15 @@ class TextBenchRun {
       state_.count_decoded(places);
       known += wanted;
     }
-    finished_ = ids;
-  }
-
-  at::Tensor hidden_states(const at::Tensor& ids, int64_t step) {
-    if (step > 0 || !finished_.defined()) return model_.pass(state_, ids, Pass::denoise(step));
-    const at::Tensor finished = std::exchange(finished_, {});
-    if (options_.clean_pass == CleanPass::kFused) return model_.fused_pass(state_, finished, ids);
-    model_.clean_pass(state_, finished);
-    return model_.pass(state_, ids, Pass::denoise(step));
+    passes_.finish(ids);
   }
 
   const LanguageModel& model_;
   const TextCase& what_;
   const TextBenchmarkOptions& options_;
   int64_t steps_;
+  TextPasses passes_;
   LanguageState state_;
-  at::Tensor finished_;  // the block before, whose keys and values are still to be stored
 };
 
 double first_pass_seconds(const LanguageModel& model, const TextCase& what, const AttentionConfig& attention) {
@@ -123,7 +118,7 @@ double first_pass_seconds(const LanguageModel& model, const TextCase& what, cons
   const at::Tensor block = at::full({1, what.block_size}, model.config().mask_token, at::kLong);
   LanguageState state = model.make_state(
       {.max_tokens = what.context + what.block_size, .block_size = what.block_size, .attention = attention});
-  state.layer(0).kv.stage(what.block_size).keys.fill_(0)[0][0][0][0].item();
+  synchronize(model.device());
   const auto start = TextClock::now();
   model.prefill(state, prompt);
   const at::Tensor hidden = model.pass(state, block, Pass::denoise(0));
@@ -151,7 +146,7 @@ double speedup(const TextCaseTimes& times, const TextModeTimes& mode) {
 std::optional<TextBenchmark> run_text_benchmark(const LanguageModel& model, const TextBenchmarkOptions& options,
                                                 const std::stop_token& stop) {
   const c10::InferenceMode inference;
-  TextBenchmark result{.modes = options.modes, .bytes_per_second = copy_speed(model.device())};
+  TextBenchmark result{.modes = options.modes};
   for (const TextCase& what : options.cases) {
     TextCaseTimes times{.what = what, .tokens = options.blocks * what.block_size * what.batch};
     std::vector<TextBenchRun> runs;
@@ -171,6 +166,7 @@ std::optional<TextBenchmark> run_text_benchmark(const LanguageModel& model, cons
     }
     result.cases.push_back(std::move(times));
   }
+  result.bytes_per_second = copy_speed(model.device());
   return result;
 }
 

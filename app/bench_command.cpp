@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -13,11 +14,13 @@
 #include "analysis/benchmark.h"
 #include "analysis/synthetic_model.h"
 #include "analysis/text_benchmark.h"
+#include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
 #include "core/error.h"
 #include "core/html_page.h"
+#include "language/language_folder.h"
 #include "settings/model_file.h"
 #include "settings/text_settings.h"
 
@@ -98,8 +101,32 @@ std::vector<TextCase> text_cases(const BenchRequest& request, int64_t block_size
   return cases;
 }
 
-/// Of a language model with random weights.
-int run_language_bench(const BenchRequest& request) {
+/// A language model to time.
+struct BenchedLanguageModel {
+  std::string name;
+  LanguageConfig config;
+  std::function<std::shared_ptr<const LanguageModel>(at::Device device, at::ScalarType dtype)> load;
+};
+
+/// None: it is a video model.
+std::optional<BenchedLanguageModel> language_model_of(const BenchRequest& request) {
+  if (is_published_language_geometry(request.geometry)) {
+    const LanguageConfig config = published_language_geometry(request.geometry);
+    const auto load = [config](at::Device device, at::ScalarType dtype) {
+      return LanguageModel::load(random_language_weights(config, device, dtype), config, device, dtype);
+    };
+    return BenchedLanguageModel{request.geometry + " with random weights", config, load};
+  }
+  const auto path = request.model.empty() ? std::nullopt : language_folder(request.model);
+  if (!path) return {};
+  const LanguageFolder folder{.path = *path, .config = read_language_config(*path)};
+  const auto load = [folder](at::Device device, at::ScalarType dtype) {
+    return load_language_model(folder, device, dtype);
+  };
+  return BenchedLanguageModel{request.model, folder.config, load};
+}
+
+int run_language_bench(const BenchRequest& request, const BenchedLanguageModel& benched) {
   TextConfig config;
   for (const ConfigLayer& layer : request.layers) read_text_settings(layer, config);
   validate(config);
@@ -107,24 +134,30 @@ int run_language_bench(const BenchRequest& request) {
   exact.mode = AttentionConfig::Mode::kExact;
   if (config.attention.mode == exact.mode)
     throw ConfigError("the benchmark compares exact with reused attention: leave out --attention exact");
-  const LanguageConfig geometry = published_language_geometry(request.geometry);
+  if (!request.json.empty()) check_analysis_file(std::filesystem::absolute(request.json), /*overwrite=*/true);
   const at::Device device = resolve_device(config.device);
   const at::ScalarType dtype = resolve_dtype(config.dtype, device);
-  const int64_t block = config.decoding.block_size > 0 ? config.decoding.block_size : geometry.block_size;
+  const int64_t block = config.decoding.block_size > 0 ? config.decoding.block_size : benched.config.block_size;
   const TextBenchmarkOptions options{
       .cases = text_cases(request, block),
       .modes = {{.name = "exact", .attention = exact},
                 {.name = to_string(config.attention.refresh), .attention = config.attention}},
       .steps = config.decoding.steps,
       .rounds = request.rounds};
-  const auto model = LanguageModel::load(random_language_weights(geometry, device, dtype), geometry, device, dtype);
+  const auto model = benched.load(device, dtype);
   int status = 0;
   const auto measured = run_until_interrupted(
       status, [&](const std::stop_token& stop) { return run_text_benchmark(*model, options, stop); });
   if (!measured) return status;
-  std::cout << request.geometry << " with random weights, " << device.str() << ", " << dtype_name(dtype) << "\n"
+  std::cout << benched.name << ", " << describe_device(device) << ", " << dtype_name(dtype) << "\n"
             << text_bench_table(*measured);
-  if (!request.json.empty()) write_file_atomically(request.json, json_text(text_bench_json(*measured), 2));
+  if (request.json.empty()) return 0;
+  nlohmann::ordered_json json = {{"program", FLASHBLOCK_VERSION}, {"model", benched.name},
+                                 {"device", device.str()},        {"device_name", describe_device(device)},
+                                 {"dtype", dtype_name(dtype)},    {"steps", options.steps},
+                                 {"blocks", options.blocks}};
+  json.update(text_bench_json(*measured));
+  write_file_atomically(request.json, json_text(json, 2));
   return 0;
 }
 
@@ -189,14 +222,17 @@ BenchCommand::BenchCommand(CLI::App& app)
 std::optional<BenchRequest> BenchCommand::request() {
   if (!command_.parsed()) return {};
   request_.json = json_;
+  if (const CLI::Option* model = command_.get_option("--model"); model->count() > 0)
+    request_.model = model->results().back();
   request_.layers = options_.layers();
   return std::move(request_);
 }
 
 int run_bench(const BenchRequest& asked) {
-  if (is_published_language_geometry(asked.geometry)) return run_language_bench(asked);
+  if (const auto language = language_model_of(asked)) return run_language_bench(asked, *language);
   if (!asked.contexts.empty() || !asked.batches.empty() || !asked.block_sizes.empty())
-    throw ConfigError("--context, --batch and --block-size are those of a language model: --geometry sdar-1.7b");
+    throw ConfigError(
+        "--context, --batch and --block-size are those of a language model: give one with --model or --geometry");
   BenchRequest request = asked;
   request.layers.push_back(make_config_layer("bench", "prompt", YAML::Node("random numbers")));
   const RenderConfig config = configuration(request);

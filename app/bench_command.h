@@ -17,6 +17,7 @@ namespace flashblock {
 struct BenchRequest {
   std::vector<ConfigLayer> layers;
   std::string geometry;              ///< of a model with random weights; empty: the model of the layers
+  std::string model;                 ///< as on the command line; it may be a language model
   std::vector<std::string> windows;  ///< FRAMES or FRAMES:SINK; empty: the model's
   int64_t rounds = 5;
   int64_t video_rounds = 0;  ///< 0: as many as `rounds`

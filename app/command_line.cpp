@@ -149,6 +149,7 @@ Request parse_command_line(int argc, const char* const* argv) {
                   .redundancy = analyze.redundancy()};
   if (info_command->parsed()) request.info = info;
   request.decode_text = text.request();
+  request.text_analysis = analyze.text();
   return request;
 }
 

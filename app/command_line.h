@@ -44,6 +44,7 @@ struct Request {
   std::optional<RedundancyRequest> redundancy;
   std::optional<InfoRequest> info;
   std::optional<TextRequest> decode_text;
+  std::optional<TextAnalysisRequest> text_analysis;
 };
 
 /// Throws: ConfigError for unknown or contradictory options; what reading a configuration file throws.

@@ -2,18 +2,18 @@
 
 #include <ATen/Functions.h>
 
-#include <algorithm>
-#include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <utility>
 
+#include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "app/option_group.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
-#include "language/chat_text.h"
+#include "core/error.h"
+#include "core/html_page.h"
 #include "language/language_folder.h"
 #include "language/text_decoder.h"
 #include "weights/tensor_file.h"
@@ -41,9 +41,10 @@ class TextPrinter : public TextObserver {
     std::cout.flush();
   }
 
+  /// Throws: MediaError if the text could not be written.
   void finish() {
     if (stream_) std::cout << stream_->finish();
-    std::cout << std::endl;
+    if (!(std::cout << std::endl)) throw MediaError("standard output: the text could not be written to it");
   }
 
  private:
@@ -96,18 +97,6 @@ std::vector<int64_t> replayed_prompt(const fs::path& file) {
   return {wide.const_data_ptr<int64_t>(), wide.const_data_ptr<int64_t>() + wide.numel()};
 }
 
-std::vector<int64_t> prompt_ids(const TextRequest& request, const std::optional<BytePairTokenizer>& tokenizer) {
-  if (!request.replay.empty()) return replayed_prompt(request.replay);
-  if (!tokenizer)
-    throw WeightsError(request.model +
-                       ": has no tokenizer.json, nor vocab.json and merges.txt; give tokens by --replay");
-  if (request.raw) return tokenizer->encode(request.prompt);
-  std::vector<ChatMessage> messages;
-  if (!request.system.empty()) messages.push_back({ChatMessage::Role::kSystem, request.system});
-  messages.push_back({ChatMessage::Role::kUser, request.prompt});
-  return chat_ids(*tokenizer, messages);
-}
-
 std::string end_name(TextEnd end) {
   switch (end) {
     case TextEnd::kEndToken:
@@ -123,10 +112,10 @@ std::string end_name(TextEnd end) {
 void write_stats(const TextRequest& request, const LanguageModel& model, const DecodedText& text, int64_t prompt) {
   const auto tokens = static_cast<int64_t>(text.tokens.size());
   const LanguageCounters& work = text.counters;
-  const nlohmann::ordered_json stats = {{"model", request.model},
+  const nlohmann::ordered_json stats = {{"model", request.language.model},
                                         {"device", model.device().str()},
                                         {"dtype", dtype_name(model.dtype())},
-                                        {"seed", request.config.decoding.seed},
+                                        {"seed", *request.language.config.seed},
                                         {"prompt_tokens", prompt},
                                         {"tokens", tokens},
                                         {"end", end_name(text.end)},
@@ -138,36 +127,31 @@ void write_stats(const TextRequest& request, const LanguageModel& model, const D
                                         {"external_reused", work.external_reused},
                                         {"weight_bytes", work.weight_bytes},
                                         {"cache_bytes", work.cache_bytes}};
-  write_file_atomically(request.stats, stats.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file_atomically(request.stats, json_text(stats, 2));
+}
+
+/// The seed of sampling. One that was drawn is told where it matters.
+uint64_t settle_seed(TextConfig& config) {
+  if (!config.seed) {
+    config.seed = std::random_device{}();
+    if (!config.decoding.sampling.greedy()) std::cerr << "flashblock: seed " << *config.seed << std::endl;
+  }
+  return *config.seed;
 }
 
 }  // namespace
 
-TextCommand::TextCommand(CLI::App& app) : command_(*app.add_subcommand("text", "Decode a text with a language model")) {
+TextCommand::TextCommand(CLI::App& app)
+    : command_(*app.add_subcommand("text", "Decode a text with a block-diffusion language model")), options_(command_) {
   const OptionGroup prompt(command_, "Prompt");
-  prompt.add("PROMPT", request_.prompt, "", "What the model answers");
-  prompt.add("--system", request_.system, "TEXT", "The system message before it");
-  prompt.add_flag("--raw", request_.raw, "Continue PROMPT itself: no chat template, no change of it");
+  prompt.add("PROMPT", request_.prompt, "", "What the model is asked; after -- it may begin with a dash");
+  options_.add_prompt();
   prompt.add("--replay", replay_, "FILE.safetensors", "Take the prompt's token ids from a file (tensor ids) instead");
-  const OptionGroup model(command_, "Model");
-  model.add("-m,--model", request_.model, "PATH", "A folder as published (SDAR, TraDo), or a model file of one")
-      ->required();
-  for (const TextSetting& setting : text_settings()) {
-    if (!setting.option.empty()) add_key(setting);
-  }
+  options_.add_model();
   const OptionGroup run(command_, "Run");
-  run.add("--set", sets_, "KEY=VALUE", "Any key of text: decoding.*, attention.*; repeatable");
-  run.add("--stats", stats_, "FILE.json", "Write tokens, times and work to this file");
+  run.add("--stats", stats_, "FILE.json", "Write tokens, times, and work to this file");
   run.add("--record", record_, "FILE.safetensors", "Write all tokens and passes to this file");
-}
-
-void TextCommand::add_key(const TextSetting& setting) {
-  const auto take = [this, &setting](const std::string& value) {
-    read_text_setting(setting.option, setting.name, value, request_.config);
-  };
-  command_.add_option_function<std::string>(setting.option, take, setting.help + " [" + setting.otherwise + "]")
-      ->type_name(setting.type)
-      ->group("Model");
+  options_.add_set();
 }
 
 std::optional<TextRequest> TextCommand::request() {
@@ -175,37 +159,35 @@ std::optional<TextRequest> TextCommand::request() {
   request_.replay = replay_;
   request_.stats = stats_;
   request_.record = record_;
-  for (const std::string& text : sets_) {
-    const size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0)
-      throw ConfigError("--set: found '" + text + "', wanted KEY=VALUE, such as decoding.steps=2");
-    read_text_setting("--set", text.substr(0, equals), text.substr(equals + 1), request_.config);
-  }
-  if (request_.prompt.empty() == request_.replay.empty())
-    throw ConfigError(request_.prompt.empty() ? "no prompt: give PROMPT or --replay FILE"
-                                              : "there are two prompts, PROMPT and --replay: give one of them");
-  if (!request_.replay.empty() && (request_.raw || !request_.system.empty()))
+  request_.language = options_.request();
+  if (request_.prompt.empty() && replay_.empty()) throw ConfigError("no prompt: give PROMPT or --replay FILE");
+  if (!request_.prompt.empty() && !replay_.empty())
+    throw ConfigError("there are two prompts, PROMPT and --replay: give one of them");
+  if (!replay_.empty() && (request_.language.raw || !request_.language.system.empty()))
     throw ConfigError("--replay gives the whole prompt: neither --raw nor --system can be given with it");
-  if (request_.raw && !request_.system.empty()) throw ConfigError("--raw leaves no place for --system");
-  validate(request_.config);
   return std::move(request_);
 }
 
 int run_text(const TextRequest& asked) {
   TextRequest request = asked;
-  const fs::path folder = find_language_model(request.model);
-  const at::Device device = resolve_device(request.config.device);
-  const LoadedLanguageModel loaded = load_language_folder(folder, device, resolve_dtype(request.config.dtype, device));
-  const std::vector<int64_t> prompt = prompt_ids(request, loaded.tokenizer);
-  DecodingConfig& decoding = request.config.decoding;
-  decoding.seed = request.config.seed ? *request.config.seed : std::random_device{}();
-  RecordingPrinter printer(loaded.tokenizer, !request.record.empty());
+  TextConfig& config = request.language.config;
+  const at::Device device = resolve_device(config.device);
+  const at::ScalarType dtype = resolve_dtype(config.dtype, device);
+  for (const fs::path& file : {request.stats, request.record})
+    if (!file.empty()) check_analysis_file(fs::absolute(file), /*overwrite=*/true);
+  const LanguageFolder folder = open_language_folder(request.language);
+  const std::vector<int64_t> prompt =
+      request.replay.empty() ? prompt_ids(request.language, folder, request.prompt) : replayed_prompt(request.replay);
+  check_text(folder.config, prompt, config.decoding, config.attention);
+  request.language.model = folder.path.string();
+  config.decoding.seed = settle_seed(config);
+  const auto model = load_language_model(folder, device, dtype);
+  RecordingPrinter printer(folder.tokenizer, !request.record.empty());
   const Interrupt interrupt;
-  const DecodedText text =
-      decode_text(*loaded.model, prompt, decoding, request.config.attention, printer, interrupt.token());
+  const DecodedText text = decode_text(*model, prompt, config.decoding, config.attention, printer, interrupt.token());
   printer.finish();
   printer.write(request.record, text.ids);
-  if (!request.stats.empty()) write_stats(request, *loaded.model, text, static_cast<int64_t>(prompt.size()));
+  if (!request.stats.empty()) write_stats(request, *model, text, static_cast<int64_t>(prompt.size()));
   return text.end == TextEnd::kStopped ? 128 + interrupt.signal() : 0;
 }
 

@@ -5,22 +5,18 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <vector>
 
-#include "settings/text_settings.h"
+#include "app/language_options.h"
 
 namespace flashblock {
 
 /// `flashblock text`.
 struct TextRequest {
-  std::string model;
-  std::string prompt;
-  std::string system;            ///< empty: none
-  bool raw = false;              ///< the prompt as it is, without the chat template
-  std::filesystem::path stats;   ///< empty: none
+  LanguageRequest language;
+  std::string prompt;            ///< empty: replayed
   std::filesystem::path replay;  ///< prompt as token ids; empty: none
+  std::filesystem::path stats;   ///< empty: none
   std::filesystem::path record;  ///< empty: none
-  TextConfig config;
 };
 
 /// The command and what it collects.
@@ -28,19 +24,19 @@ class TextCommand {
  public:
   explicit TextCommand(CLI::App& app);
 
-  /// Throws: ConfigError for settings that are unknown, out of range or exclude each other.
+  /// The request, to be called once after parsing. Throws: ConfigError, as LanguageOptions::request, and for no prompt
+  /// or two of them.
   std::optional<TextRequest> request();
 
  private:
-  void add_key(const TextSetting& setting);
-
   CLI::App& command_;
+  LanguageOptions options_;
   TextRequest request_;
-  std::vector<std::string> sets_;
   std::string replay_, stats_, record_;
 };
 
-/// Decodes and prints the text. Returns the exit status.
+/// Decodes and prints the text; returns the program's exit status. What can be refused is refused before weights are
+/// read. Throws: Error.
 int run_text(const TextRequest& request);
 
 }  // namespace flashblock

@@ -36,8 +36,8 @@ struct Reader {
   std::function<Value(const YamlValue&)> read;
 };
 
-Reader<int64_t> integer(int64_t least) {
-  return {integer_words(least, kMost), [=](const YamlValue& value) { return value.integer(least, kMost); }};
+Reader<int64_t> integer(int64_t least, int64_t most = kMost) {
+  return {integer_words(least, most), [=](const YamlValue& value) { return value.integer(least, most); }};
 }
 Reader<double> number(double least, double most) {
   return {number_words(least, most), [=](const YamlValue& value) { return value.number(least, most); }};
@@ -110,7 +110,7 @@ std::vector<TextSetting> make_rows() {
       shared_row("device", "--device", "NAME", "Where the model runs: auto, cpu, cuda or cuda:N"),
       shared_row("dtype", "--dtype", "NAME", "Type of weights and activations: auto, float32 or bfloat16"),
       shared_row("seed", "--seed", "N", "Seed of sampling: the same seed, the same text", "drawn"),
-      row("decoding.block_size", integer(1), "Tokens decoded together", "the model's", decoding,
+      row("decoding.block_size", integer(1, 1024), "Tokens decoded together", "the model's", decoding,
           &DecodingConfig::block_size),
       row("decoding.steps", integer(1),
           "Passes in which a block is meant to be decoded: each decodes at least block_size / steps tokens",
@@ -157,6 +157,7 @@ std::vector<std::string> known_keys() {
 }
 
 void read_text_key(const std::string& key, const YamlValue& value, TextConfig& config) {
+  if (key == "attention") return read_text_key("attention.mode", value, config);  // `attention: exact`
   for (const TextSetting& setting : text_settings())
     if (setting.name == key) return setting.read(value, config);
   const Setting* const shared = is_shared(key) ? find_setting(key) : nullptr;
@@ -198,16 +199,19 @@ void read_text_setting(const std::string& option, const std::string& key, const 
 }
 
 void read_text_settings(const ConfigLayer& layer, TextConfig& config) {
-  const std::string& file = layer.values.place().file;
+  YamlMap map(layer.values);
   for (const auto& entry : layer.values.node()) {
     const auto key = entry.first.as<std::string>();
-    if (!entry.second.IsMap()) {
-      read_text_key(key, {entry.second, {.file = file, .key = key}}, config);
+    const YamlValue& value = *map.find(key);
+    if (key == "model") continue;
+    if (!value.is_map()) {
+      read_text_key(key, value, config);
       continue;
     }
-    for (const auto& inner : entry.second) {
-      const std::string whole = key + "." + inner.first.as<std::string>();
-      read_text_key(whole, {inner.second, {.file = file, .key = whole}}, config);
+    YamlMap group(value);
+    for (const auto& inner : value.node()) {
+      const auto name = inner.first.as<std::string>();
+      read_text_key(key + "." + name, *group.find(name), config);
     }
   }
 }
@@ -217,12 +221,16 @@ void validate(const TextConfig& config) {
   validate(config.attention);
 }
 
+std::optional<fs::path> language_folder(const std::string& name) {
+  if (is_language_model(name)) return fs::absolute(name).lexically_normal();
+  if (fs::exists(name)) return {};
+  for (const fs::path& folder : model_folders())
+    if (is_language_model(folder / name)) return folder / name;
+  return {};
+}
+
 fs::path find_language_model(const std::string& name) {
-  if (is_language_model(name)) return fs::absolute(name);
-  if (!fs::exists(name)) {
-    for (const fs::path& folder : model_folders())
-      if (is_language_model(folder / name)) return folder / name;
-  }
+  if (const auto folder = language_folder(name)) return *folder;
   const fs::path found = find_model(name);
   if (!fs::is_directory(found)) return folder_in(found);
   if (fs::exists(found / "model.yaml")) return folder_in(found / "model.yaml");

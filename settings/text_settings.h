@@ -42,15 +42,21 @@ const std::vector<TextSetting>& text_settings();
 /// type or out of range.
 void read_text_setting(const std::string& option, const std::string& key, const std::string& yaml, TextConfig& config);
 
-/// Sets all keys of a layer, as of a configuration file. Throws: ConfigError.
+/// Sets all keys of a layer, as of a configuration file, but for `model`, which is read before. Throws: ConfigError.
 void read_text_settings(const ConfigLayer& layer, TextConfig& config);
 
 /// Throws: ConfigError for settings out of range, or that exclude each other.
 void validate(const TextConfig& config);
 
-/// The folder of a language model: a folder as published, by its path or its name in a model folder; or a model file
-/// with `architecture: sdar` and `model: FOLDER`. Throws: WeightsError if there is none; ConfigError for errors in the
-/// file, and for a model of another kind.
+/// The language model in the box, by its name in a model folder.
+inline constexpr const char* kIncludedLanguageModel = "story";
+
+/// The folder of a language model as published, by its path or its name in a model folder. None: there is no such
+/// folder, or it holds something else.
+std::optional<std::filesystem::path> language_folder(const std::string& name);
+
+/// The same, or the folder that a model file names: `architecture: sdar` and `model: FOLDER`. Throws: WeightsError if
+/// there is none; ConfigError for errors in the file, and for a model of another kind.
 std::filesystem::path find_language_model(const std::string& name);
 
 }  // namespace flashblock
