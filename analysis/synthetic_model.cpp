@@ -172,6 +172,20 @@ ModelWeights random_weights(const ModelGeometry& geometry, at::Device device, at
           .vae = random_wan_vae(geometry.latent_channels, geometry.vae_width, device, dtype)};
 }
 
+std::shared_ptr<const WeightStore> random_language_weights(const LanguageConfig& config, at::Device device,
+                                                           at::ScalarType dtype) {
+  std::vector<NamedShape> shapes = language_shapes({{"vocab_size", config.vocabulary},
+                                                    {"hidden_size", config.width},
+                                                    {"intermediate_size", config.ffn_dim},
+                                                    {"num_hidden_layers", config.layers},
+                                                    {"num_attention_heads", config.heads},
+                                                    {"num_key_value_heads", config.kv_heads},
+                                                    {"head_dim", config.head_dim},
+                                                    {"tie_word_embeddings", config.tied_head}});
+  for (auto& [name, shape] : shapes) name = strip_wrapper_prefixes(name);
+  return random_store(shapes, "language model", device, dtype);
+}
+
 std::shared_ptr<const WeightStore> random_wan_vae(int64_t latent_channels, int64_t width, at::Device device,
                                                   at::ScalarType dtype) {
   if (latent_channels != kWan22Channels)

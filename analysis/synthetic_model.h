@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "language/language_config.h"
 #include "pipeline/loaded_model.h"
 #include "pipeline/recipe.h"
 
@@ -37,6 +38,10 @@ ModelDescription random_description(const ModelGeometry& geometry);
 /// so more time, on random numbers than on zeros.) Each tensor is generated when it is read, on `device` and in
 /// `dtype`, and not cached. All token embeddings are the same number.
 ModelWeights random_weights(const ModelGeometry& geometry, at::Device device, at::ScalarType dtype);
+
+/// The same for a language model.
+std::shared_ptr<const WeightStore> random_language_weights(const LanguageConfig& config, at::Device device,
+                                                           at::ScalarType dtype);
 
 /// The same for the decoders: the VAE of Wan2.1, or of Wan2.2 for 48 channels, and the small ones, TAEHV. `width`: 0 is
 /// the published one.

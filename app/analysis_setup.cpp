@@ -10,7 +10,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// NAME,KEY=VALUE,... as settings of `attention`.
+std::vector<NamedAttention> choose_policies(const AnalysisRequest& request, const RenderConfig& config) {
+  std::vector<NamedAttention> policies;
+  for (const std::string& words : request.policies) {
+    std::vector<ConfigLayer> layers = request.layers;
+    for (ConfigLayer& layer : policy_layers(words)) layers.push_back(std::move(layer));
+    policies.push_back({.name = words, .attention = resolve_config(layers).attention});
+  }
+  if (policies.empty()) {
+    policies.push_back({.name = to_string(config.attention.refresh), .attention = config.attention});
+    policies.back().attention.mode = AttentionConfig::Mode::kFlashblock;
+  }
+  return policies;
+}
+
+}  // namespace
+
 std::vector<ConfigLayer> policy_layers(const std::string& words) {
   std::vector<ConfigLayer> layers = {yaml_layer("--policy", "attention", "flashblock")};
   std::string key = "refresh";
@@ -30,22 +45,6 @@ std::vector<ConfigLayer> policy_layers(const std::string& words) {
   }
   return layers;
 }
-
-std::vector<NamedAttention> choose_policies(const AnalysisRequest& request, const RenderConfig& config) {
-  std::vector<NamedAttention> policies;
-  for (const std::string& words : request.policies) {
-    std::vector<ConfigLayer> layers = request.layers;
-    for (ConfigLayer& layer : policy_layers(words)) layers.push_back(std::move(layer));
-    policies.push_back({.name = words, .attention = resolve_config(layers).attention});
-  }
-  if (policies.empty()) {
-    policies.push_back({.name = to_string(config.attention.refresh), .attention = config.attention});
-    policies.back().attention.mode = AttentionConfig::Mode::kFlashblock;
-  }
-  return policies;
-}
-
-}  // namespace
 
 void check_analysis_file(const fs::path& file, bool overwrite) {
   const fs::path folder = file.parent_path();

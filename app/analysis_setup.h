@@ -19,6 +19,9 @@ struct AnalysisSetup {
   std::filesystem::path page, json;
 };
 
+/// NAME[,KEY=VALUE]..., a refresh policy and keys of `attention`, as settings. Throws: ConfigError.
+std::vector<ConfigLayer> policy_layers(const std::string& words);
+
 /// Throws: ConfigError for a file that exists and may not be replaced; MediaError for a folder that cannot be written.
 void check_analysis_file(const std::filesystem::path& file, bool overwrite);
 

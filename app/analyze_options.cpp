@@ -29,7 +29,8 @@ AnalyzeOptions::AnalyzeOptions(CLI::App& app)
       fidelity_(*analyze_.add_subcommand(
           "fidelity",
           "Render a video with exact and with reused attention and compare them: a page with curves, images and a "
-          "video, and the numbers as JSON")) {
+          "video, and the numbers as JSON")),
+      text_(analyze_) {
   analyze_.require_subcommand(1);
   add_redundancy();
   fidelity_.group.add("--other-seed", fidelity_request_.other_seed, "N",

@@ -11,6 +11,7 @@
 #include "analysis/redundancy.h"
 #include "app/config_options.h"
 #include "app/progress.h"
+#include "app/text_analysis_command.h"
 #include "settings/config_file.h"
 
 namespace flashblock {
@@ -55,6 +56,7 @@ class AnalyzeOptions {
   /// The request, to be called once after parsing; at most one is set. Throws: ConfigError.
   std::optional<FidelityRequest> fidelity();
   std::optional<RedundancyRequest> redundancy();
+  std::optional<TextAnalysisRequest> text() { return text_.request(); }
 
  private:
   /// Options that all analyses have.
@@ -73,6 +75,7 @@ class AnalyzeOptions {
   CLI::App& analyze_;
   Common redundancy_;
   Common fidelity_;
+  TextAnalysisCommand text_;
   FidelityRequest fidelity_request_;
   RedundancyRequest redundancy_request_;
 };

@@ -6,18 +6,23 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "analysis/bench_report.h"
 #include "analysis/benchmark.h"
 #include "analysis/synthetic_model.h"
+#include "analysis/text_benchmark.h"
+#include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
 #include "core/error.h"
 #include "core/html_page.h"
+#include "language/language_folder.h"
 #include "settings/model_file.h"
+#include "settings/text_settings.h"
 
 namespace flashblock {
 namespace {
@@ -82,6 +87,80 @@ ModelOptions model_of(const BenchRequest& request, const RenderConfig& config, a
   return options;
 }
 
+/// The given values, or the one that stands for none.
+std::vector<int64_t> values_or(const std::vector<int64_t>& values, int64_t otherwise) {
+  return values.empty() ? std::vector<int64_t>{otherwise} : values;
+}
+
+std::vector<TextCase> text_cases(const BenchRequest& request, int64_t block_size) {
+  std::vector<TextCase> cases;
+  for (const int64_t context : values_or(request.contexts, 1024))
+    for (const int64_t batch : values_or(request.batches, 1))
+      for (const int64_t block : values_or(request.block_sizes, block_size))
+        cases.push_back({.context = context / block * block, .batch = batch, .block_size = block});
+  return cases;
+}
+
+/// A language model to time.
+struct BenchedLanguageModel {
+  std::string name;
+  LanguageConfig config;
+  std::function<std::shared_ptr<const LanguageModel>(at::Device device, at::ScalarType dtype)> load;
+};
+
+/// None: it is a video model.
+std::optional<BenchedLanguageModel> language_model_of(const BenchRequest& request) {
+  if (is_published_language_geometry(request.geometry)) {
+    const LanguageConfig config = published_language_geometry(request.geometry);
+    const auto load = [config](at::Device device, at::ScalarType dtype) {
+      return LanguageModel::load(random_language_weights(config, device, dtype), config, device, dtype);
+    };
+    return BenchedLanguageModel{request.geometry + " with random weights", config, load};
+  }
+  const auto path = request.model.empty() ? std::nullopt : language_folder(request.model);
+  if (!path) return {};
+  const LanguageFolder folder{.path = *path, .config = read_language_config(*path)};
+  const auto load = [folder](at::Device device, at::ScalarType dtype) {
+    return load_language_model(folder, device, dtype);
+  };
+  return BenchedLanguageModel{request.model, folder.config, load};
+}
+
+int run_language_bench(const BenchRequest& request, const BenchedLanguageModel& benched) {
+  TextConfig config;
+  for (const ConfigLayer& layer : request.layers) read_text_settings(layer, config);
+  validate(config);
+  AttentionConfig exact = config.attention;
+  exact.mode = AttentionConfig::Mode::kExact;
+  if (config.attention.mode == exact.mode)
+    throw ConfigError("the benchmark compares exact with reused attention: leave out --attention exact");
+  if (!request.json.empty()) check_analysis_file(std::filesystem::absolute(request.json), /*overwrite=*/true);
+  const at::Device device = resolve_device(config.device);
+  const at::ScalarType dtype = resolve_dtype(config.dtype, device);
+  const int64_t block = config.decoding.block_size > 0 ? config.decoding.block_size : benched.config.block_size;
+  const TextBenchmarkOptions options{
+      .cases = text_cases(request, block),
+      .modes = {{.name = "exact", .attention = exact},
+                {.name = to_string(config.attention.refresh), .attention = config.attention}},
+      .steps = config.decoding.steps,
+      .rounds = request.rounds};
+  const auto model = benched.load(device, dtype);
+  int status = 0;
+  const auto measured = run_until_interrupted(
+      status, [&](const std::stop_token& stop) { return run_text_benchmark(*model, options, stop); });
+  if (!measured) return status;
+  std::cout << benched.name << ", " << describe_device(device) << ", " << dtype_name(dtype) << "\n"
+            << text_bench_table(*measured);
+  if (request.json.empty()) return 0;
+  nlohmann::ordered_json json = {{"program", FLASHBLOCK_VERSION}, {"model", benched.name},
+                                 {"device", device.str()},        {"device_name", describe_device(device)},
+                                 {"dtype", dtype_name(dtype)},    {"steps", options.steps},
+                                 {"blocks", options.blocks}};
+  json.update(text_bench_json(*measured));
+  write_file_atomically(request.json, json_text(json, 2));
+  return 0;
+}
+
 }  // namespace
 
 BenchCommand::BenchCommand(CLI::App& app)
@@ -93,7 +172,8 @@ BenchCommand::BenchCommand(CLI::App& app)
       command_
           .add_option("--geometry", request_.geometry,
                       "A model of this size with random weights, generated in memory: wan2.1-1.3b, wan2.1-14b, "
-                      "wan2.2-5b, longlive-2-5b, demo, or width=W,layers=N,heads=N,ffn=W")
+                      "wan2.2-5b, longlive-2-5b, demo, or width=W,layers=N,heads=N,ffn=W; a language model: sdar-1.7b, "
+                      "sdar-4b, sdar-8b")
           ->type_name("NAME")
           ->group(group);
   command_
@@ -118,6 +198,16 @@ BenchCommand::BenchCommand(CLI::App& app)
             option, [&part] { part = false; }, help)
         ->group(group);
   };
+  const auto add_list = [&](const char* option, std::vector<int64_t>& values, const char* help) {
+    command_.add_option(option, values, help)
+        ->type_name("N")
+        ->check(CLI::Range(1, 1'000'000))
+        ->allow_extra_args(false)
+        ->group("Language model");
+  };
+  add_list("--context", request_.contexts, "Tokens before the text that is decoded; repeatable [1024]");
+  add_list("--batch", request_.batches, "Texts decoded in step; repeatable [1]");
+  add_list("--block-size", request_.block_sizes, "Tokens decoded together; repeatable [the model's]");
   leave_out("--no-video", request_.videos, "Leave out whole videos: time frame blocks only");
   leave_out("--no-text", request_.text, "Leave out the text encoder");
   leave_out("--no-small-vae", request_.small_vae, "Leave out the small decoder, TAEHV");
@@ -133,12 +223,19 @@ BenchCommand::BenchCommand(CLI::App& app)
 std::optional<BenchRequest> BenchCommand::request() {
   if (!command_.parsed()) return {};
   request_.json = json_;
+  if (const CLI::Option* model = command_.get_option("--model"); model->count() > 0)
+    request_.model = model->results().back();
   request_.layers = options_.layers();
-  request_.layers.push_back(make_config_layer("bench", "prompt", YAML::Node("random numbers")));
   return std::move(request_);
 }
 
-int run_bench(const BenchRequest& request) {
+int run_bench(const BenchRequest& asked) {
+  if (const auto language = language_model_of(asked)) return run_language_bench(asked, *language);
+  if (!asked.contexts.empty() || !asked.batches.empty() || !asked.block_sizes.empty())
+    throw ConfigError(
+        "--context, --batch and --block-size are those of a language model: give one with --model or --geometry");
+  BenchRequest request = asked;
+  request.layers.push_back(make_config_layer("bench", "prompt", YAML::Node("random numbers")));
   const RenderConfig config = configuration(request);
   benchmark_modes(config.attention);  // throws before anything is loaded
   if (!request.json.empty() && request.json.extension() == ".html") {

@@ -17,13 +17,17 @@ namespace flashblock {
 struct BenchRequest {
   std::vector<ConfigLayer> layers;
   std::string geometry;              ///< of a model with random weights; empty: the model of the layers
+  std::string model;                 ///< as on the command line; it may be a language model
   std::vector<std::string> windows;  ///< FRAMES or FRAMES:SINK; empty: the model's
   int64_t rounds = 5;
   int64_t video_rounds = 0;  ///< 0: as many as `rounds`
   bool videos = true;
   bool text = true;
   bool small_vae = true;
-  std::filesystem::path json;  ///< where all times are written, and a page beside it; empty: nowhere
+  std::vector<int64_t> contexts;     ///< of a language model, in tokens; empty: 1024
+  std::vector<int64_t> batches;      ///< empty: 1
+  std::vector<int64_t> block_sizes;  ///< empty: decoding.block_size, or the model's
+  std::filesystem::path json;        ///< where all times are written, and a page beside it; empty: nowhere
 };
 
 /// The command line of `bench`.

@@ -121,6 +121,7 @@ Request parse_command_line(int argc, const char* const* argv) {
   BatchOptions batch(app);
   AnalyzeOptions analyze(app);
   BenchCommand bench(app);
+  TextCommand text(app);
   InfoRequest info;
   CLI::App* info_command = app.add_subcommand("info", "Say what a checkpoint or a model folder is");
   info_command->add_option("PATH", info.model, "A weights file, a model file, a folder, or a model's name")->required();
@@ -154,6 +155,8 @@ Request parse_command_line(int argc, const char* const* argv) {
                   .redundancy = analyze.redundancy()};
   if (info_command->parsed()) request.info = info;
   if (doctor_command->parsed()) request.doctor = doctor;
+  request.decode_text = text.request();
+  request.text_analysis = analyze.text();
   return request;
 }
 

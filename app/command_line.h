@@ -12,6 +12,7 @@
 #include "app/doctor_command.h"
 #include "app/progress.h"
 #include "app/serve_command.h"
+#include "app/text_command.h"
 #include "settings/config_file.h"
 
 namespace flashblock {
@@ -44,6 +45,8 @@ struct Request {
   std::optional<RedundancyRequest> redundancy;
   std::optional<InfoRequest> info;
   std::optional<DoctorRequest> doctor;
+  std::optional<TextRequest> decode_text;
+  std::optional<TextAnalysisRequest> text_analysis;
 };
 
 /// Throws: ConfigError for unknown or contradictory options; what reading a configuration file throws.

@@ -11,6 +11,8 @@
 #include "app/redundancy_command.h"
 #include "app/render_command.h"
 #include "app/serve_command.h"
+#include "app/text_analysis_command.h"
+#include "app/text_command.h"
 #include "batch/worker_main.h"
 #include "core/error_report.h"
 
@@ -28,6 +30,8 @@ int run(const Request& request) {
   if (request.bench) return run_bench(*request.bench);
   if (request.info) return run_info(*request.info);
   if (request.doctor) return run_doctor(*request.doctor);
+  if (request.decode_text) return run_text(*request.decode_text);
+  if (request.text_analysis) return run_text_analysis(*request.text_analysis);
   return 0;
 }
 

@@ -8,7 +8,7 @@ include(CMakePackageConfigHelpers)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/flashblock_render-config-version.cmake
                                  COMPATIBILITY SameMinorVersion)
 
-foreach(folder render settings pipeline models vae media weights core)
+foreach(folder render settings pipeline language models vae media weights core)
   install(TARGETS flashblock_${folder} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT render)
   install(DIRECTORY ${CMAKE_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/flashblock COMPONENT render
           FILES_MATCHING PATTERN "*.h" PATTERN kernels EXCLUDE)

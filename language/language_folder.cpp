@@ -27,21 +27,22 @@ LayerPlacement placement_for(const WeightStore& weights, at::Device device, at::
   return double(bytes) > kUsableShare * double(free_bytes) ? LayerPlacement::kStreamed : LayerPlacement::kResident;
 }
 
-LoadedLanguageModel load_language_folder(const std::filesystem::path& folder, at::Device device, at::ScalarType dtype) {
-  const LanguageConfig config = read_language_config(folder);
-  LoadedLanguageModel loaded;
-  if (has_tokenizer(folder)) {
-    loaded.tokenizer = BytePairTokenizer::load(folder);
-    if (loaded.tokenizer->size() > config.vocabulary)
-      throw WeightsError(folder.string() + ": the tokenizer has " + std::to_string(loaded.tokenizer->size()) +
-                         " tokens, the model " + std::to_string(config.vocabulary) +
-                         "; the folder holds files of different models");
-  }
-  const auto weights = WeightStore::open(folder);
+LanguageFolder open_language_folder(const std::filesystem::path& path) {
+  LanguageFolder folder{.path = path, .config = read_language_config(path)};
+  if (!has_tokenizer(path)) return folder;
+  folder.tokenizer = BytePairTokenizer::load(path);
+  if (folder.tokenizer->size() > folder.config.vocabulary)
+    throw WeightsError(path.string() + ": the tokenizer has " + std::to_string(folder.tokenizer->size()) +
+                       " tokens, the model " + std::to_string(folder.config.vocabulary) +
+                       "; the folder holds files of different models");
+  return folder;
+}
+
+std::shared_ptr<const LanguageModel> load_language_model(const LanguageFolder& folder, at::Device device,
+                                                         at::ScalarType dtype) {
+  const auto weights = WeightStore::open(folder.path);
   const int64_t free_bytes = device.is_cpu() ? available_memory_bytes() : free_device_memory_bytes(device);
-  loaded.model =
-      LanguageModel::load(weights, config, device, dtype, placement_for(*weights, device, dtype, free_bytes));
-  return loaded;
+  return LanguageModel::load(weights, folder.config, device, dtype, placement_for(*weights, device, dtype, free_bytes));
 }
 
 }  // namespace flashblock

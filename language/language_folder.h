@@ -13,16 +13,21 @@
 
 namespace flashblock {
 
-/// A model that is ready to decode. Of a folder without tokenizer files there is no tokenizer.
-struct LoadedLanguageModel {
-  std::shared_ptr<const LanguageModel> model;
+/// What a folder says before its weights are read. Of a folder without tokenizer files there is no tokenizer.
+struct LanguageFolder {
+  std::filesystem::path path;
+  LanguageConfig config;
   std::optional<BytePairTokenizer> tokenizer;
 };
 
-/// Loads a published folder. Weights are mapped, and streamed layer by layer where they do not fit into the device's
-/// memory. Throws: ConfigError and WeightsError as read_language_config, WeightStore::open, LanguageModel::load and
+/// Reads a published folder but for its weights. Throws: ConfigError and WeightsError as read_language_config and
 /// BytePairTokenizer::load, and for a tokenizer with more tokens than the model.
-LoadedLanguageModel load_language_folder(const std::filesystem::path& folder, at::Device device, at::ScalarType dtype);
+LanguageFolder open_language_folder(const std::filesystem::path& path);
+
+/// Loads the weights: mapped, and streamed layer by layer where they do not fit into the device's memory. Throws:
+/// WeightsError as WeightStore::open and LanguageModel::load.
+std::shared_ptr<const LanguageModel> load_language_model(const LanguageFolder& folder, at::Device device,
+                                                         at::ScalarType dtype);
 
 /// kStreamed if the weights, converted to `dtype`, take more than `free_bytes`. On the CPU weights that are stored in
 /// `dtype` are views into their file, which need no memory of their own: kResident.

@@ -211,17 +211,21 @@ void validate(const DecodingConfig& decoding) {
   validate(decoding.sampling);
 }
 
-DecodedText decode_text(const LanguageModel& model, const std::vector<int64_t>& prompt, const DecodingConfig& decoding,
-                        const AttentionConfig& attention, TextObserver& observer, const std::stop_token& stop) {
+void check_text(const LanguageConfig& config, const std::vector<int64_t>& prompt, const DecodingConfig& decoding,
+                const AttentionConfig& attention) {
   validate(decoding);
   validate(attention);
-  check_prompt(model.config(), prompt, decoding);
-  const LanguageConfig& config = model.config();
+  check_prompt(config, prompt, decoding);
+  if (attention.mode == AttentionConfig::Mode::kExact) return;
   const int64_t block = decoding.block_size > 0 ? decoding.block_size : config.block_size;
-  if (attention.mode == AttentionConfig::Mode::kFlashblock)
-    attention.refresh->check_sizes(
-        attention,
-        {.layers = config.layers, .heads = config.kv_heads, .steps = decoding.steps > 0 ? decoding.steps : block});
+  attention.refresh->check_sizes(
+      attention,
+      {.layers = config.layers, .heads = config.kv_heads, .steps = decoding.steps > 0 ? decoding.steps : block});
+}
+
+DecodedText decode_text(const LanguageModel& model, const std::vector<int64_t>& prompt, const DecodingConfig& decoding,
+                        const AttentionConfig& attention, TextObserver& observer, const std::stop_token& stop) {
+  check_text(model.config(), prompt, decoding, attention);
   const c10::InferenceMode inference;
   return TextRun(model, prompt, decoding, attention, observer).run(stop);
 }

@@ -71,9 +71,14 @@ struct DecodedText {
   double seconds = 0;          ///< of decoding, without the prefill
 };
 
+/// What can be refused before weights are read. Throws: ConfigError for a decoding or attention that is out of range or
+/// does not fit the model, for tokens that the model does not have, and for a text longer than the model's positions,
+/// or a prompt without tokens.
+void check_text(const LanguageConfig& config, const std::vector<int64_t>& prompt, const DecodingConfig& decoding,
+                const AttentionConfig& attention);
+
 /// Decodes behind `prompt`. The whole blocks of the prompt are cached; what is left of it opens the first block. No
-/// clean pass follows the last block. Throws: ConfigError for a decoding or attention that is out of range, for tokens
-/// that the model does not have, and for a text longer than the model's positions, or empty.
+/// clean pass follows the last block. Throws: ConfigError as check_text.
 DecodedText decode_text(const LanguageModel& model, const std::vector<int64_t>& prompt, const DecodingConfig& decoding,
                         const AttentionConfig& attention, TextObserver& observer, const std::stop_token& stop = {});
 
