@@ -1,5 +1,6 @@
 #include "vae/shortcut_stage.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/constant_pad_nd.h>
 
