@@ -150,6 +150,7 @@ std::optional<TextBenchmark> run_text_benchmark(const LanguageModel& model, cons
   for (const TextCase& what : options.cases) {
     TextCaseTimes times{.what = what, .tokens = options.blocks * what.block_size * what.batch};
     std::vector<TextBenchRun> runs;
+    runs.reserve(options.modes.size());
     for (const NamedAttention& mode : options.modes) runs.emplace_back(model, what, options, mode.attention);
     times.modes.resize(runs.size());
     for (int64_t round = -1; round < options.rounds; ++round) {

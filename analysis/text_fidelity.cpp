@@ -151,6 +151,7 @@ class FidelityRuns {
     const auto tokens = static_cast<int64_t>(ids.size());
     Replay exact = begin(prompt, tokens, exact_);
     std::vector<Replay> replays;
+    replays.reserve(policies_.size());
     for (const NamedAttention& policy : policies_) replays.push_back(begin(prompt, tokens, policy.attention));
     int64_t step = 0;
     for (size_t i = 0; i < passes.size(); ++i, ++step) {

@@ -36,7 +36,8 @@ std::vector<std::string> usual_policies(const RefreshPolicyRef& usual) {
   for (const RefreshPolicy* policy : refresh_policies()) {
     AttentionConfig alone = text_attention();
     alone.refresh = policy->text().name;
-    if (is_complete(alone)) policies.emplace_back(policy->text().name);
+    const bool is_floor = alone.refresh == RefreshPolicyRef("every_pass");  // measured in any case
+    if (is_complete(alone) && !is_floor) policies.emplace_back(policy->text().name);
   }
   for (const char* also :
        {",correction=mean_key", ",recompute_decoded_rows=true", ",density=0.2,residual=dropped", ",density=0.2",

@@ -150,6 +150,7 @@ bool is_shared(const std::string& key) { return split_key(key).first == "attenti
 
 std::vector<std::string> known_keys() {
   std::vector<std::string> keys;
+  keys.reserve(text_settings().size() + settings_table().size());
   for (const TextSetting& setting : text_settings()) keys.push_back(setting.name);
   for (const Setting& setting : settings_table())
     if (is_shared(setting.name)) keys.push_back(setting.name);
