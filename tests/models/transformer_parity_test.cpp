@@ -167,8 +167,9 @@ TEST(TransformerParityLongLive2, EveryCallAgrees) {
         const FrameTimes frames(std::vector<double>{time[0].item<double>(), time[1].item<double>()});
         const Pass kind = pass == 2 ? Pass::clean() : Pass::denoise(pass);
         const at::Tensor flow = model->forward(x, frames, 2 * block, kind, state);
-        if (data->contains("flow." + place))
+        if (data->contains("flow." + place)) {
           EXPECT_LT(relative_norm_error(flow, data->tensor("flow." + place)), 1e-5) << place;
+        }
       }
     }
   }

@@ -230,7 +230,7 @@ class PromptFromElsewhere : public PromptSource {
 
 TEST(RenderSession, LivePromptEqualsAPlannedPrompt) {
   for (const char* name : {"pipeline_window9_sink3", "pipeline_extend3_shift8", "rewardforcing_ema900",
-                           "memflow_interactive", "krea_recompute_block3", "sgf_plus_chunkwise_i2v"}) {
+                           "memflow_interactive", "krea_recompute_block3"}) {
     RecordedVideo video(name);
     video.inputs.noise = std::make_shared<SeededNoise>(1);
     video.plan.blocks = 4;

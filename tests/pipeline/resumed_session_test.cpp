@@ -111,18 +111,19 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"ema_sink", "rewardforcing_ema900", [](RecordedVideo& video) { video.plan.blocks = 6; }},
         Variant{"ema_sink_and_prompts", "rewardforcing_ema900",
                 [](RecordedVideo& video) {
-                  video.plan.blocks = 7;
+                  video.plan.blocks = 6;
                   refresh_by(video, "first_pass");
                   change_prompts(video);
-                  video.inputs.prompts.push_back({.first_block = 5, .embedding = video.other_prompt()});
+                  video.inputs.prompts.push_back({.first_block = 4, .embedding = video.other_prompt()});
                 }},
-        Variant{"memory_bank", "memflow_interactive", [](RecordedVideo& video) { video.plan.blocks = 12; }},
         Variant{"memory_bank_and_prompts", "memflow_interactive",
                 [](RecordedVideo& video) {
-                  video.plan.blocks = 12;
+                  video.plan.blocks = 6;
+                  video.options.recipe.bank_frames = 2;
+                  video.options.recipe.bank_interval = 1;
                   refresh_by(video, "first_pass");
                   change_prompts(video);
-                  video.inputs.prompts.push_back({.first_block = 10, .embedding = video.other_prompt()});
+                  video.inputs.prompts.push_back({.first_block = 4, .embedding = video.other_prompt()});
                 }},
         Variant{"recomputed", "krea_recompute_block3",
                 [](RecordedVideo& video) {
@@ -134,7 +135,8 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"recomputed_with_guidance", "krea_recompute_switch", guide},
         Variant{"shots", "longlive2_shots",
                 [](RecordedVideo& video) {
-                  video.plan.blocks = 11;
+                  video.plan.blocks = 6;
+                  video.inputs.shots = {1, 4};
                   refresh_by(video, "first_pass");
                 }},
         Variant{"image_in_first_block", "longlive2_i2v", [](RecordedVideo& video) { refresh_by(video, "first_pass"); }},
