@@ -87,11 +87,26 @@ def wait_for_end(server, video):
     return state
 
 
+class Arriving:
+    """A response as a file for PyAV that gives what has arrived, instead of waiting for all that was asked for."""
+
+    def __init__(self, response):
+        self.response = response
+
+    def read(self, size):
+        return self.response.read1(size)
+
+
+# The demuxer would otherwise read some megabytes before the first frame, which may be the whole video.
+AT_ONCE = {"probesize": "4096", "analyzeduration": "1"}
+
+
 def decoded_frames(response, expected):
     """The frames of an MP4 that may still be growing, as they arrive: a list of [H, W, 3] uint8."""
     progress = comfy.utils.ProgressBar(expected)
     frames = []
-    with av.open(response, format="mp4", mode="r") as container:
+    with av.open(Arriving(response), format="mp4", mode="r", options=AT_ONCE) as container:
+        container.streams.video[0].thread_count = 1  # frames leave the decoder as early as they can
         for frame in container.decode(video=0):
             comfy.model_management.throw_exception_if_processing_interrupted()
             frames.append(frame.to_ndarray(format="rgb24"))
