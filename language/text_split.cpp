@@ -43,13 +43,13 @@ class Scanner {
 
   size_t signs() const {
     const size_t first = at_ + (text_[at_] == U' ' ? 1 : 0);
-    const auto is_sign = [](char32_t c) { return !is_white_space(c) && !is_letter(c) && !is_number(c); };
+    const auto is_sign = [](char32_t c) { return !is_space(c) && !is_letter(c) && !is_number(c); };
     const size_t end = run_end(first, is_sign);
     return end > first ? run_end(end, ends_line) - at_ : 0;
   }
 
   size_t white_space() const {
-    const size_t end = run_end(at_, is_white_space);
+    const size_t end = run_end(at_, is_space);
     for (size_t last = end; last > at_; --last)
       if (ends_line(text_[last - 1])) return last - at_;
     const bool ends_text = end == text_.size();

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "language/language_config.h"
 #include "settings/config_file.h"
 
 namespace flashblock {
@@ -175,6 +176,16 @@ fs::path find_model(const std::string& name) {
   throw WeightsError(
       "there is no model '" + name + "': neither a file or folder here, nor a model of that name in " + searched,
       {.key = "model", .remedies = {{"give a model file, or a folder with a model.yaml,", "model", ""}}});
+}
+
+fs::path find_language_model(const std::string& name) {
+  std::string searched;
+  for (const fs::path& folder : model_folders()) {
+    if (is_language_model(folder / name)) return folder / name;
+    searched += (searched.empty() ? "" : ", ") + folder.string();
+  }
+  throw WeightsError("there is no language model '" + name + "': neither a folder here, nor one in " +
+                     (searched.empty() ? "a model folder (set FLASHBLOCK_MODELS to one)" : searched));
 }
 
 void check_recipe(const Recipe& recipe, const std::string& where) {

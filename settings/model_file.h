@@ -20,6 +20,10 @@ std::vector<std::filesystem::path> model_folders();
 /// Throws: WeightsError that lists the folders searched.
 std::filesystem::path find_model(const std::string& name);
 
+/// The folder of that name in a model folder that holds a language model (language/language_folder.h). Throws:
+/// WeightsError that lists the folders searched.
+std::filesystem::path find_language_model(const std::string& name);
+
 /// Reads a model file, or `model.yaml` in a folder. Paths become absolute, and `${NAME}` is replaced by the value of
 /// that environment variable. Does not check that the files exist: see check_model_files.
 /// Throws: WeightsError if there is no such model file; ConfigError for errors in it.

@@ -6,7 +6,9 @@
 #include <tuple>
 
 #include "attention/policies/published_gate.h"
+#include "language/language_config.h"
 #include "settings/gate_file.h"
+#include "settings/model_file.h"
 
 namespace flashblock::fields {
 namespace {
@@ -131,6 +133,24 @@ std::vector<std::string> spread_changes(const SettingValue& timeline) {
     changes.push_back(change.at("at").dump() + "=" + change.at("prompt").get<std::string>());
   }
   return changes;
+}
+
+SettingField expand() {
+  SettingField result = file(field(&RenderConfig::expand), kInputFile);
+  result.values = "true, false, or the folder of a language model";
+  result.read = [](const YamlValue& value, const fs::path& folder, RenderConfig& config) {
+    const std::string text = value.is_null() ? "" : value.text();
+    config.expand.clear();
+    if (text.empty() || text == "false") return;
+    const fs::path named = folder / text;
+    config.expand = text != "true" && fs::exists(named) ? fs::absolute(named).lexically_normal()
+                                                        : find_language_model(text == "true" ? "story" : text);
+    if (!is_language_model(config.expand)) {
+      value.fail("found '" + text + "', wanted true, false or the folder of a language model: its config.json says " +
+                 "\"model_type\": \"sdar\"");
+    }
+  };
+  return result;
 }
 
 SettingField seconds() {
