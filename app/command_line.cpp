@@ -11,6 +11,7 @@
 #include "app/config_options.h"
 #include "app/serve_command.h"
 #include "core/error.h"
+#include "language/language_config.h"
 #include "settings/strict_yaml.h"
 
 namespace flashblock {
@@ -25,6 +26,8 @@ class RenderCommand {
     const OptionGroup run(command_, "Run");
     run.add_flag("--dry-run", request_.dry_run,
                  "Check everything, print the resolved configuration and what the video will take");
+    run.add_flag("--expand-only", request_.expand_only,
+                 "Print the prompts that --expand writes, as a configuration file, and render nothing");
     add_progress(run, request_.quiet, request_.progress);
     // A flag, so that it does not take a prompt that comes after it for an address: see join_addresses.
     preview_ = command_
@@ -38,6 +41,7 @@ class RenderCommand {
     if (!command_.parsed()) return {};
     if (request_.quiet) request_.progress = ProgressStyle::kNone;
     request_.layers = options_.layers();
+    if (request_.expand_only) request_.layers.push_back(yaml_layer("--expand-only", "resume", "false"));
     if (preview_->count() > 0) {
       request_.preview = {.address = parse_server_address("--preview", address_), .access = access_->access()};
       check_access(request_.preview->address.address, request_.preview->access);
@@ -54,13 +58,16 @@ class RenderCommand {
   CLI::Option* preview_ = nullptr;
 };
 
-/// The words of the command line, `--preview ADDRESS:PORT` as `--preview=ADDRESS:PORT`.
+/// The words of the command line, `--preview ADDRESS:PORT` as `--preview=ADDRESS:PORT`, and `--expand MODEL` likewise
+/// where MODEL is one: after both, the prompt may follow.
 std::vector<std::string> join_addresses(int argc, const char* const* argv) {
   static const std::regex address(R"((\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d+|\d+)");
   std::vector<std::string> words(argv + 1, argv + argc);
   for (size_t i = 0; i + 1 < words.size(); ++i) {
     if (words[i] == "--") break;
-    if (words[i] != "--preview" || !std::regex_match(words[i + 1], address)) continue;
+    const bool has_value = (words[i] == "--preview" && std::regex_match(words[i + 1], address)) ||
+                           (words[i] == "--expand" && is_language_model(words[i + 1]));
+    if (!has_value) continue;
     words[i] += "=" + words[i + 1];
     words.erase(words.begin() + static_cast<std::ptrdiff_t>(i) + 1);
   }

@@ -21,6 +21,7 @@ namespace flashblock {
 struct RenderRequest {
   std::vector<ConfigLayer> layers;  ///< configuration file first, then the options
   bool dry_run = false;
+  bool expand_only = false;  ///< print the prompts that a language model writes, and render nothing
   bool quiet = false;
   ProgressStyle progress = ProgressStyle::kAuto;
   std::optional<ServerSettings> preview;  ///< watch it while it renders

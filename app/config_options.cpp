@@ -51,6 +51,10 @@ CLI::Option* ConfigOptions::add(const Setting& setting, const std::string& name)
   const auto take = [this, option = long_name(name), key = setting.name](const std::string& text) {
     settings_.push_back(make_config_layer(option, key, YAML::Node(text)));
   };
+  if (!option.value.empty() && !option.type.empty()) {
+    return command_.add_flag(name + "{" + option.value + "}", flags_[setting.name],
+                             "[" + option.type + "]  " + help_of(setting));
+  }
   if (!option.value.empty()) {
     return command_.add_flag_function(
         name, [take, value = option.value](int64_t) { take(value); }, help_of(setting));
@@ -100,6 +104,9 @@ std::vector<ConfigLayer> ConfigOptions::layers() {
   std::vector<ConfigLayer> layers;
   if (!config_file_.empty()) layers.push_back(load_config_layer(config_file_));
   for (ConfigLayer& layer : settings_) layers.push_back(std::move(layer));
+  for (const auto& [key, value] : flags_) {
+    if (!value.empty()) layers.push_back(make_config_layer(option_name(*find_setting(key)), key, YAML::Node(value)));
+  }
   for (const auto& [key, values] : repeated_) {
     if (values.empty()) continue;
     const Setting& setting = *find_setting(key);

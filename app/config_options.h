@@ -33,6 +33,7 @@ class ConfigOptions {
   CLI::App& command_;
   std::map<std::string, std::vector<CLI::Option*>> options_;  ///< by key
   std::map<std::string, std::vector<std::string>> repeated_;  ///< what options that may be repeated were given
+  std::map<std::string, std::string> flags_;                  ///< by key: values of flags that may have others
   std::vector<ConfigLayer> settings_;
   std::string config_file_;
   std::vector<std::string> sets_;

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
@@ -22,12 +23,26 @@
 #include "render/render.h"
 #include "render/resume.h"
 #include "server/preview.h"
+#include "settings/text_settings.h"
 
 namespace flashblock {
 namespace {
 
 /// How long viewers may take to receive the rest of a finished video.
 constexpr std::chrono::seconds kPreviewLinger{10};
+
+void print_warnings(const RenderSetup& setup) {
+  for (const std::string& warning : setup.warnings) std::cerr << "flashblock: warning: " << warning << std::endl;
+}
+
+/// The timeline that was written from a wish, for people.
+void report_expansion(const RenderSetup& setup) {
+  print_warnings(setup);
+  if (setup.config.wish.empty()) return;
+  std::cerr << "flashblock: 0 s: " << setup.config.prompt << '\n';
+  for (const PromptChange& change : setup.config.timeline)
+    std::cerr << "flashblock: " << change.seconds << " s: " << change.prompt << '\n';
+}
 
 /// Shows the progress of one video, serves its preview, and turns signals into a request to stop.
 /// Thread safety: as RenderObserver; report_interruption() is also called on the thread of Interrupt.
@@ -49,6 +64,7 @@ class RenderWatch : public RenderObserver {
       config_ = setup.config;
       so_far_ = {.blocks = setup.plan.blocks};
     }
+    if (!request_.quiet && request_.progress != ProgressStyle::kJson) report_expansion(setup);
     if (!request_.preview) return;
     preview_ = std::make_unique<Preview>(*request_.preview, setup, prompts_);
     if (!request_.quiet) std::cerr << "flashblock: watch it at " << preview_->url() << std::endl;
@@ -147,10 +163,30 @@ void check_preview(const RenderRequest& request, const RenderConfig& config) {
                     " in " + encoding.pixel_format + ": leave out --preview");
 }
 
+/// JSON texts are YAML too.
+std::string quoted(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+/// The prompts that a language model writes, as a configuration file.
+int print_expansion(RenderConfig config) {
+  if (config.expand.empty()) config.expand = find_language_model(kIncludedLanguageModel);
+  Renderer renderer;
+  const RenderSetup setup = renderer.check(config).setup;
+  print_warnings(setup);
+  std::cout << "wish: " << quoted(setup.config.wish) << "\nseed: " << *setup.config.seed
+            << "\nprompt: " << quoted(setup.config.prompt) << "\n";
+  if (!setup.config.timeline.empty()) std::cout << "timeline:\n";
+  for (const PromptChange& change : setup.config.timeline)
+    std::cout << "  - {at: " << nlohmann::json(change.seconds).dump() << ", prompt: " << quoted(change.prompt) << "}\n";
+  return 0;
+}
+
 int print_dry_run(const RenderConfig& config) {
   Renderer renderer;
   const CheckedVideo video = renderer.check(config);
   check_outputs(video.setup);
+  print_warnings(video.setup);
   const CostEstimate cost = renderer.estimate(video);
   std::cout << config_yaml(video.setup.config) << "# video: " << video.setup.plan.frames << " frames in "
             << video.setup.plan.blocks << " frame blocks, on " << video.device.str() << " in "
@@ -178,6 +214,7 @@ int run_render(const RenderRequest& request) {
   const RenderConfig config = resolve_resumable(request.layers);
   warn_of_known_issue(request, config.model);
   check_preview(request, config);
+  if (request.expand_only) return print_expansion(config);
   if (request.dry_run) return print_dry_run(config);
   RenderWatch watch(request);
   try {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <sstream>
+#include <utility>
 
 #include "attention/refresh_policy.h"
 #include "core/check.h"
@@ -10,6 +11,7 @@
 #include "core/file_cache.h"
 #include "media/image_reader.h"
 #include "media/video_reader.h"
+#include "render/expansion.h"
 
 namespace flashblock {
 namespace {
@@ -147,6 +149,23 @@ void place_shots(RenderSetup& setup) {
   setup.shots.erase(std::unique(setup.shots.begin(), setup.shots.end()), setup.shots.end());
 }
 
+/// Has the prompts written, if they are to be. Of prompts that fall into one frame block only the first one is kept.
+void write_prompts(RenderSetup& setup) {
+  RenderConfig& config = setup.config;
+  if (config.expand.empty() || config.prompt.empty()) return;
+  const double fps = static_cast<double>(config.fps);
+  Expansion expansion = expand_wish(config, static_cast<double>(setup.plan.frames) / fps);
+  int64_t last = 0;
+  std::erase_if(expansion.timeline, [&](const PromptChange& change) {
+    const int64_t block = setup.plan.block_at(change.seconds, config.fps, setup.geometry);
+    return std::exchange(last, std::max(block, last)) >= block;
+  });
+  config.wish = std::exchange(config.prompt, std::move(expansion.prompt));
+  config.timeline = std::move(expansion.timeline);
+  config.expand.clear();
+  setup.warnings = std::move(expansion.warnings);
+}
+
 void place_prompts(RenderSetup& setup) {
   if (setup.config.prompt.empty() && !(setup.replay && !setup.replay->prompts().empty())) {
     throw ConfigError("there is no prompt", {.key = "prompt", .remedies = {{"describe the video", "prompt", ""}}});
@@ -208,6 +227,7 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model) {
   check_attention(setup.config.attention, setup.config.model.recipe, model.transformer);
   read_start(setup);
   plan_video(setup);
+  write_prompts(setup);
   place_prompts(setup);
   place_shots(setup);
   if (setup.replay) check_replayed_prompts(setup);

@@ -28,11 +28,14 @@ struct RenderSetup {
                             ///< to start from
   std::vector<int64_t> change_blocks;  ///< the frame block at which each entry of config.timeline takes effect
   std::vector<int64_t> shots;          ///< rising: the frame blocks that begin a shot, of timeline and recording
+  std::vector<std::string> warnings;   ///< what a wish asks for and the prompts do not have
 };
 
 /// Reads the recording, image or video that this video starts from, and checks all that can be checked without weights.
-/// Sorts the timeline.
-/// Throws: ConfigError for what cannot be rendered; MediaError for an image or video that cannot be read.
+/// Sorts the timeline. With config.expand, has prompt and timeline written first: in the result `expand` is empty, and
+/// `wish` the prompt that there was.
+/// Throws: ConfigError for what cannot be rendered; MediaError for an image or video that cannot be read; WeightsError
+/// for a language model that cannot be read.
 RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model);
 
 /// Throws: ConfigError for settings of attention that contradict each other, or a gate for another model or schedule.

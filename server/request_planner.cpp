@@ -6,12 +6,14 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include "core/error.h"
 #include "core/error_report.h"
 #include "core/parse_number.h"
 #include "render/render_setup.h"
 #include "server/api_error.h"
+#include "settings/text_settings.h"
 
 namespace flashblock {
 namespace {
@@ -41,6 +43,13 @@ uint64_t seed_of(const RequestJson& value) {
     refuse_value("seed", "a whole number from 0 to " + std::to_string(kLargestSeed));
   }
   return *result;
+}
+
+/// A flag or, as forms send it, its text.
+bool flag(const std::string& key, const RequestJson& value) {
+  if (value == true || value == "true") return true;
+  if (value == false || value == "false") return false;
+  refuse_value(key, "true or false");
 }
 
 std::pair<int64_t, int64_t> size(const RequestJson& value) {
@@ -82,9 +91,29 @@ ApiError public_error(const ConfigError& error) {
 RequestPlanner::RequestPlanner(std::vector<ConfigLayer> layers, const ModelSizes& model, const VideoLimits& limits)
     : layers_(std::move(layers)), model_(model), limits_(limits), defaults_(resolve_config(layers_)) {}
 
-Video RequestPlanner::plan(const RequestJson& document) const {
+Video RequestPlanner::plan(const RequestJson& document) const { return make_plan(document).video; }
+
+nlohmann::ordered_json RequestPlanner::write_timeline(const RequestJson& document) const {
+  RequestJson wanted = document;
+  if (wanted.is_object()) {
+    check_keys(wanted, "the request", {"prompt", "seconds", "size", "seed"});
+    wanted["expand"] = true;
+  }
+  const auto [video, warnings] = make_plan(wanted);
+  nlohmann::ordered_json timeline = nlohmann::ordered_json::array();
+  for (const VideoPrompt& change : video.timeline)
+    timeline.push_back({{"at", change.seconds}, {"prompt", change.text}});
+  return {{"wish", video.wish},
+          {"prompt", video.prompt},
+          {"timeline", std::move(timeline)},
+          {"seed", video.seed},
+          {"seconds", static_cast<double>(video.frames) / static_cast<double>(video.fps)},
+          {"warnings", warnings}};
+}
+
+RequestPlanner::Plan RequestPlanner::make_plan(const RequestJson& document) const {
   if (!document.is_object()) throw ApiError({400, "invalid_json", "wanted a JSON object"});
-  check_keys(document, "the request", {"prompt", "model", "seconds", "size", "seed", "timeline"});
+  check_keys(document, "the request", {"prompt", "model", "seconds", "size", "seed", "timeline", "expand", "wish"});
   const auto given = [&](const char* key) { return document.contains(key) && !document.at(key).is_null(); };
   if (given("model") && document.at("model") != defaults_.model.name) {
     const std::string wanted = "'" + defaults_.model.name + "', the one that this server has";
@@ -94,6 +123,12 @@ Video RequestPlanner::plan(const RequestJson& document) const {
   Video video{.model = defaults_.model.name, .fps = defaults_.fps};
   video.prompt = checked_prompt(given("prompt") ? document.at("prompt") : RequestJson(), limits_.prompt_characters);
   if (given("timeline")) video.timeline = timeline(document.at("timeline"));
+  if (given("wish")) video.wish = checked_prompt(document.at("wish"), limits_.prompt_characters, "wish");
+  const bool expand = given("expand") ? flag("expand", document.at("expand"))
+                                      : !defaults_.expand.empty() && !given("timeline") && !given("wish");
+  if (expand && (given("timeline") || given("wish"))) {
+    refuse_value("expand", "false where the request has a timeline or a wish: these are written from the prompt");
+  }
   std::tie(video.width, video.height) =
       given("size") ? size(document.at("size")) : std::pair(defaults_.width, defaults_.height);
   if (video.width > limits_.pixels / video.height) {
@@ -102,11 +137,17 @@ Video RequestPlanner::plan(const RequestJson& document) const {
   video.frames = frames(given("seconds") ? document.at("seconds") : RequestJson());
   video.seed = given("seed") ? seed_of(document.at("seed")) : resolve_config(layers_).seed.value();
   try {
-    video.timeline = planned_timeline(set_up_render(config(video), model_));
+    RenderConfig wanted = config(video);
+    if (expand)
+      wanted.expand = defaults_.expand.empty() ? find_language_model(kIncludedLanguageModel) : defaults_.expand;
+    const RenderSetup setup = set_up_render(wanted, model_);
+    video.timeline = planned_timeline(setup);
+    video.prompt = setup.config.prompt;
+    video.wish = setup.config.wish;
+    return {.video = std::move(video), .warnings = setup.warnings};
   } catch (const ConfigError& error) {
     throw public_error(error);
   }
-  return video;
 }
 
 std::vector<VideoPrompt> planned_timeline(const RenderSetup& setup) {
@@ -118,16 +159,16 @@ std::vector<VideoPrompt> planned_timeline(const RenderSetup& setup) {
   return timeline;
 }
 
-std::string checked_prompt(const RequestJson& value, size_t most_characters) {
-  if (!value.is_string()) refuse_value("prompt", "a text: what to show");
+std::string checked_prompt(const RequestJson& value, size_t most_characters, const char* key) {
+  if (!value.is_string()) refuse_value(key, "a text: what to show");
   const std::string& prompt = value.get_ref<const std::string&>();
   const bool printable =
       std::none_of(prompt.begin(), prompt.end(), [](unsigned char c) { return c < ' ' && c != '\n' && c != '\t'; });
-  if (!printable) refuse_value("prompt", "a text without control characters");
-  if (prompt.find_first_not_of(" \t\n") == prompt.npos) refuse_value("prompt", "a text that is not empty");
+  if (!printable) refuse_value(key, "a text without control characters");
+  if (prompt.find_first_not_of(" \t\n") == prompt.npos) refuse_value(key, "a text that is not empty");
   const auto characters = std::count_if(prompt.begin(), prompt.end(), [](unsigned char c) { return c >> 6 != 2; });
   if (static_cast<size_t>(characters) > most_characters) {  // in UTF-8: all bytes but continuation bytes
-    refuse_value("prompt", "at most " + std::to_string(most_characters) + " characters");
+    refuse_value(key, "at most " + std::to_string(most_characters) + " characters");
   }
   return prompt;
 }
@@ -168,9 +209,12 @@ RenderConfig RequestPlanner::config(const Video& video) const {
   for (const VideoPrompt& change : video.timeline) {
     settings["timeline"].push_back({{"at", change.seconds}, {"prompt", change.text}});
   }
+  if (!video.wish.empty()) settings["wish"] = video.wish;
   std::vector<ConfigLayer> layers = layers_;
   layers.push_back(make_config_layer("request", settings));
-  return resolve_config(layers, defaults_.model);
+  RenderConfig config = resolve_config(layers, defaults_.model);
+  config.expand.clear();  // the prompts are written when the video is planned
+  return config;
 }
 
 }  // namespace flashblock

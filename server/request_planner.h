@@ -20,8 +20,8 @@ struct VideoLimits {
   size_t prompts = 64;  ///< changes in one video's timeline
 };
 
-/// A prompt that a client sent. Throws: ApiError 400.
-std::string checked_prompt(const nlohmann::json& value, size_t most_characters);
+/// A prompt that a client sent under `key`. Throws: ApiError 400.
+std::string checked_prompt(const nlohmann::json& value, size_t most_characters, const char* key = "prompt");
 
 /// The later prompts of a video, with the frame blocks at which they take effect.
 std::vector<VideoPrompt> planned_timeline(const RenderSetup& setup);
@@ -38,12 +38,22 @@ class RequestPlanner {
   const VideoLimits& limits() const { return limits_; }
 
   /// The video that a document requests, checked as far as possible without rendering it. Keys: prompt, model, seconds,
-  /// size, seed, timeline. Throws: ApiError 400; 404 for a model that is not the server's.
+  /// size, seed, timeline; expand: a language model takes the prompt for a wish and writes both; wish: what the client
+  /// had them written from. Throws: ApiError 400; 404 for a model that is not the server's.
   Video plan(const nlohmann::json& document) const;
+  /// What a language model writes for a video, for its client to read and change: wish, prompt, timeline, seed,
+  /// seconds, warnings. Keys of the document, errors: as those of plan(), without a timeline.
+  nlohmann::ordered_json write_timeline(const nlohmann::json& document) const;
   /// The configuration of a planned video, without its files. Throws: ConfigError.
   RenderConfig config(const Video& video) const;
 
  private:
+  /// A planned video, and what a language model had to say of its wish.
+  struct Plan {
+    Video video;
+    std::vector<std::string> warnings;
+  };
+  Plan make_plan(const nlohmann::json& document) const;
   std::vector<VideoPrompt> timeline(const nlohmann::json& list) const;
   int64_t frames(const nlohmann::json& seconds_or_null) const;
 

@@ -76,6 +76,7 @@ void visit_stored(AnyVideo& video, const Visit& visit) {
   visit("created_at", video.created_at);
   visit("completed_at", video.completed_at);
   visit("model", video.model);
+  visit("wish", video.wish);
   visit("prompt", video.prompt);
   visit("timeline", video.timeline);
   visit("steered", video.steered);
@@ -138,6 +139,7 @@ Json video_object(const Video& video, int64_t queue_position) {
           {"created_at", video.created_at},
           {"completed_at", video.completed_at > 0 ? Json(video.completed_at) : Json()},
           {"expires_at", nullptr},
+          {"wish", text_or_null(video.wish)},
           {"prompt", first_prompt(video)},
           {"seconds", number_text(seconds_of(video))},
           {"size", std::to_string(video.width) + "x" + std::to_string(video.height)},
@@ -170,7 +172,10 @@ Json stored_video(const Video& video) {
 Video read_stored_video(const Json& document) {
   try {
     Video video;
-    visit_stored(video, [&](const char* key, auto& member) { read_member(document.at(key), member); });
+    visit_stored(video, [&](const char* key, auto& member) {
+      const bool from_before = std::string_view(key) == "wish" && !document.contains(key);  // versions that had none
+      if (!from_before) read_member(document.at(key), member);
+    });
     video.status = parse_status(document.at("status"));
     if (!is_final(video.status)) video.progress = {};  // it starts over
     if (!is_video_id(video.id)) throw ConfigError("'" + video.id + "' is not a video's id");

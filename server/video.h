@@ -46,8 +46,9 @@ struct Video {
   int64_t completed_at = 0;  ///< the same; 0: not finished
   std::string model;
 
+  std::string wish;  ///< what a language model has written prompt and timeline from; empty: none has
   std::string prompt;
-  std::vector<VideoPrompt> timeline;  ///< as requested
+  std::vector<VideoPrompt> timeline;  ///< as requested, or as written
   std::vector<VideoPrompt>
       steered;  ///< prompts sent during the render, by block; each replaces a timeline prompt at its block
   int64_t width = 0, height = 0;  ///< pixels

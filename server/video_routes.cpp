@@ -153,6 +153,10 @@ void add_video_routes(HttpServer& server, const VideoService& service) {
     require_planner(service, "this server shows one video and renders no others");
     return object(service.catalog.add(service.planner->plan(document_of(request))));
   });
+  add("POST", "/v1/timelines", [service](const auto& request) {
+    require_planner(service, "this server shows one video and writes no prompts");
+    return service.planner->write_timeline(document_of(request));
+  });
   add("GET", "/v1/videos/{id}", [=](const auto& request) { return object(service.catalog.get(id_of(request))); });
   server.route("GET", "/v1/videos/{id}/content",
                [service](const auto& request, auto& response) { send_content(service, request, response); });

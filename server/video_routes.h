@@ -21,7 +21,7 @@ struct VideoService {
   std::filesystem::path video = {};         ///< without a folder: the file of the only video, once it is complete
 };
 
-/// Adds /v1/videos, /v1/videos/{id}, their content, cancel and delete, and /v1/models.
+/// Adds /v1/videos, /v1/videos/{id}, their content, cancel and delete, /v1/timelines and /v1/models.
 void add_video_routes(HttpServer& server, const VideoService& service);
 
 }  // namespace flashblock

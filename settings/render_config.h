@@ -35,6 +35,8 @@ struct OutputOptions {
 struct RenderConfig : VideoDefaults {
   std::string prompt;                  ///< may be empty if a recording that is replayed holds it
   std::vector<PromptChange> timeline;  ///< changes of the prompt
+  std::filesystem::path expand;        ///< folder of a language model that writes both, the prompt being a wish
+  std::string wish;                    ///< what a language model has written both from; empty: none has
   ModelDescription model;              ///< with the recipe as this video uses it
 
   std::filesystem::path output;  ///< NAME.mp4 or the like; NAME.json and NAME.parts go beside it

@@ -6,8 +6,10 @@
 #include <tuple>
 
 #include "attention/policies/published_gate.h"
+#include "language/language_config.h"
 #include "media/stream_output.h"
 #include "settings/gate_file.h"
+#include "settings/text_settings.h"
 
 namespace flashblock::fields {
 namespace {
@@ -178,6 +180,25 @@ SettingField tee() {
 SettingValue collect_words(const std::vector<std::string>& words) { return words; }
 
 std::vector<std::string> spread_words(const SettingValue& list) { return list.get<std::vector<std::string>>(); }
+
+SettingField expand() {
+  SettingField result = file(field(&RenderConfig::expand), kInputFile);
+  result.values = "true, false, or the folder of a language model";
+  result.read = [](const YamlValue& value, const fs::path& folder, RenderConfig& config) {
+    const std::string text = value.is_null() ? "" : value.text();
+    config.expand.clear();
+    if (text.empty() || text == "false") return;
+    const fs::path named = folder / text;
+    config.expand = text != "true" && fs::exists(named)
+                        ? fs::absolute(named).lexically_normal()
+                        : find_language_model(text == "true" ? kIncludedLanguageModel : text);
+    if (!is_language_model(config.expand)) {
+      value.fail("found '" + text + "', wanted true, false or the folder of a language model: its config.json says " +
+                 "\"model_type\": \"sdar\"");
+    }
+  };
+  return result;
+}
 
 SettingField seconds() {
   SettingField result = positive_number(field(&RenderConfig::seconds));

@@ -57,8 +57,9 @@ struct SettingOption {
   std::vector<std::string> names;
   std::string group;  ///< heading in --help
   std::string type;   ///< of the value, for --help; empty for a flag
-  std::string value;  ///< what a flag sets; empty: the option takes a value
-  std::string help;   ///< of a flag that sets false; empty: the setting's
+  /// What a flag sets; empty: the option takes a value. With a `type` too, `--flag=VALUE` sets another one.
+  std::string value;
+  std::string help;  ///< of a flag that sets false; empty: the setting's
   /// Makes the value from all occurrences of an option that may be repeated; unset: it may not. Throws: ConfigError.
   std::function<SettingValue(const std::vector<std::string>&)> collect;
   /// The occurrences that `collect` would make `value` from.
@@ -199,6 +200,7 @@ SettingField timeline();
 /// The timeline that SECONDS=TEXT, repeated, stands for. Throws: ConfigError.
 SettingValue collect_changes(const std::vector<std::string>& changes);
 std::vector<std::string> spread_changes(const SettingValue& timeline);  ///< the inverse
+SettingField expand();
 SettingField output();  ///< a file, or `-` or `-.y4m` for standard output
 SettingField tee();
 SettingValue collect_words(const std::vector<std::string>& words);  ///< a list of all occurrences

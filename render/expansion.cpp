@@ -1,0 +1,135 @@
+#include "render/expansion.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "core/device.h"
+#include "core/error.h"
+#include "language/chat_text.h"
+#include "language/language_folder.h"
+#include "language/text_decoder.h"
+#include "render/timeline_text.h"
+
+namespace flashblock {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kMostTokens = 768;  // of an answer
+constexpr size_t kLongestWish = 400;  // bytes that a model trained for this is given: it knows short ones
+constexpr double kTemperature = 1, kTopP = 0.9;
+
+// For models that were trained on all kinds of texts.
+constexpr const char* kInstruction =
+    "You turn a wish into the timeline of a video. Answer with lines of the form SECONDS: PROMPT and nothing else. The "
+    "first line is at 0, the others follow at rising times, all before the end. Every prompt is one sentence that "
+    "names everything seen: the subject, the setting, the time of day, the weather and the style, in the same words in "
+    "every line, so that it can be read by itself. From one line to the next only one thing changes. Keep everything "
+    "that the wish asks for, and invent what it leaves open.";
+
+/// What a model that was trained to write timelines says of itself: story.json.
+struct StoryRules {
+  std::vector<double> lengths;  // in seconds, that it was trained for
+  std::set<std::string> words;  // that it knows
+};
+
+std::optional<StoryRules> read_rules(const fs::path& folder) {
+  const fs::path file = folder / "story.json";
+  if (!fs::exists(file)) return {};
+  std::ifstream stream(file);
+  const nlohmann::json json = nlohmann::json::parse(stream, nullptr, /*allow_exceptions=*/false);
+  try {
+    StoryRules rules{.lengths = json.at("seconds"), .words = json.at("words")};
+    if (!rules.lengths.empty() && *std::ranges::min_element(rules.lengths) > 0) return rules;
+  } catch (const nlohmann::json::exception&) {
+  }
+  throw WeightsError(file.string() + ": wanted an object with `seconds`, a list of lengths, and `words`");
+}
+
+/// The length that differs from `seconds` by the smallest factor.
+double nearest(const std::vector<double>& lengths, double seconds) {
+  const auto factor = [&](double length) { return std::abs(std::log(length / seconds)); };
+  return *std::ranges::min_element(lengths, {}, factor);
+}
+
+std::string on_one_line(std::string text) {
+  std::ranges::replace_if(
+      text, [](unsigned char c) { return c < ' '; }, ' ');
+  return text;
+}
+
+/// No more than `most` bytes, and no character cut.
+std::string beginning(const std::string& text, size_t most) {
+  size_t end = std::min(most, text.size());
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
+std::vector<ChatMessage> question(const Wish& wish, double seconds, bool trained) {
+  char length[32];
+  std::snprintf(length, sizeof length, "%g s: ", seconds);
+  const std::string text = on_one_line(wish.text);
+  if (trained) return {{ChatMessage::Role::kUser, length + beginning(text, kLongestWish)}};
+  return {{ChatMessage::Role::kSystem, kInstruction}, {ChatMessage::Role::kUser, length + text}};
+}
+
+std::string listed(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "'" : ", '") + word + "'";
+  return text;
+}
+
+}  // namespace
+
+Expansion read_answer(const std::string& answer, const Wish& wish, double asked) {
+  Expansion expansion;
+  for (PromptChange& change : parse_timeline(answer)) {
+    change.seconds *= wish.seconds / asked;
+    if (expansion.prompt.empty())
+      expansion.prompt = std::move(change.prompt);
+    else if (change.seconds < wish.seconds)
+      expansion.timeline.push_back(std::move(change));
+  }
+  if (expansion.prompt.empty()) {
+    expansion.prompt = wish.text;
+    expansion.warnings.push_back("the language model wrote no timeline: the wish itself is the prompt");
+  }
+  return expansion;
+}
+
+Expansion expand_wish(const Wish& wish, const fs::path& folder, at::Device device, at::ScalarType dtype) {
+  const auto rules = read_rules(folder);
+  const LanguageFolder opened = open_language_folder(folder);
+  if (!opened.tokenizer) throw WeightsError(folder.string() + ": has no tokenizer.json, which writing prompts needs");
+  const double asked = rules ? nearest(rules->lengths, wish.seconds) : wish.seconds;
+  const std::vector<int64_t> ids = chat_ids(*opened.tokenizer, question(wish, asked, rules.has_value()));
+  const int64_t room = opened.config.positions - static_cast<int64_t>(ids.size());
+  const DecodingConfig decoding{.sampling = {.temperature = kTemperature, .top_k = 0, .top_p = kTopP},
+                                .seed = wish.seed,
+                                .max_tokens = std::clamp<int64_t>(room, 1, kMostTokens)};
+  TextObserver observer;
+  const auto model = load_language_model(opened, device, dtype);
+  const DecodedText answer = decode_text(*model, ids, decoding, text_attention(), observer);
+  Expansion expansion = read_answer(opened.tokenizer->decode(answer.tokens), wish, asked);
+  const auto unknown = rules ? unknown_words(wish.text, rules->words) : std::vector<std::string>();
+  if (!unknown.empty())
+    expansion.warnings.push_back("the language model does not know " + listed(unknown) +
+                                 ": the prompts were written without " + (unknown.size() > 1 ? "them" : "it"));
+  return expansion;
+}
+
+Expansion expand_wish(const RenderConfig& config, double seconds) {
+  const Wish wish{.text = config.prompt, .seconds = seconds, .seed = *config.seed};
+  // A small model is fastest, and the same everywhere, on the CPU.
+  const bool small = fs::exists(config.expand / "story.json");
+  const at::Device device = small ? at::Device(at::kCPU) : resolve_device(config.device);
+  return expand_wish(wish, config.expand, device, small ? at::kFloat : resolve_dtype(config.dtype, device));
+}
+
+}  // namespace flashblock

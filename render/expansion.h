@@ -1,0 +1,45 @@
+// A wish becomes a timeline: a language model writes the prompts of a video.
+#pragma once
+
+#include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "settings/render_config.h"
+
+namespace flashblock {
+
+/// The prompts of a video, written from a wish.
+struct Expansion {
+  std::string prompt;                  ///< from the beginning
+  std::vector<PromptChange> timeline;  ///< later ones, rising, before the end
+  std::vector<std::string> warnings;   ///< words that the model does not know; that the wish is the prompt itself
+};
+
+/// A wish, and the video that it is for.
+struct Wish {
+  std::string text;
+  double seconds = 0;  ///< length of the video
+  uint64_t seed = 0;   ///< the same seed gives the same prompts
+};
+
+/// The prompts in a model's answer, whose times are those of a video of `asked` seconds. Times are scaled to the wish's
+/// length, and what does not come before its end is left out. If no line can be used, the wish is the prompt, with a
+/// warning.
+Expansion read_answer(const std::string& answer, const Wish& wish, double asked);
+
+/// Has the language model in `folder` (language/language_folder.h) write the prompts. A folder with a `story.json`
+/// holds a model that was trained for this: it is asked for the nearest length that it knows, the times are scaled, and
+/// words that it does not know are reported. Any other model is told in words what is wanted. Throws: ConfigError and
+/// WeightsError as open_language_folder and load_language_model.
+Expansion expand_wish(const Wish& wish, const std::filesystem::path& folder, at::Device device, at::ScalarType dtype);
+
+/// The same as `config` says, on the device that suits the model: of config.expand, prompt and seed. `seconds`: length
+/// of the video.
+Expansion expand_wish(const RenderConfig& config, double seconds);
+
+}  // namespace flashblock

@@ -1,0 +1,119 @@
+"""Words of wishes and of the lines that tell them, beside those of the captions."""
+
+import captions as c
+
+# Lengths in seconds that the model learns; others are scaled to the nearest of these.
+LENGTHS = [4, 5, 6, 8, 10, 12, 15, 20, 24, 30, 40, 45, 50, 60, 75, 90, 100, 120, 150, 180, 240, 300, 600]
+
+
+def most_lines(seconds):
+    return 2 if seconds < 8 else 3 if seconds < 15 else 4 if seconds < 30 else 5 if seconds < 60 else 6
+
+
+LAND = ["ball", "balloon", "bird", "car", "train", "kite"]
+LIKELY_ACTORS = {"sea": ["boat", "boat", "boat", "balloon", "bird", "kite"], "hills": LAND, "desert": LAND,
+                 "mountains": LAND, "city": LAND, "forest": LAND}
+KNOWN_SCENES = list(c.SCENE_NOUNS)
+
+# Words for the same things that the captions do not have: a line says the captions' first word.
+ACTOR_EXTRAS = {
+    "ball": ["basketball", "tennis ball", "beachball", "volleyball", "playball", "gym ball"],
+    "balloon": ["hot air baloon", "hotair balloon", "ballon", "baloon", "montgolfier", "dirigible", "air ship",
+                "toy balloon"],
+    "boat": ["fishing boat", "rowing boat", "motor boat", "ferry", "canoe", "steamer", "pirate ship", "sail", "barge",
+             "fisher boat", "sailing yacht", "tall ship", "sailor's boat", "speedboat", "steamboat"],
+    "bird": ["pigeon", "crow", "hawk", "owl", "swan", "duck", "stork", "goose", "crane", "falcon", "raven", "blackbird",
+             "canary bird", "seabird", "sea gull", "little bird", "albatross", "heron"],
+    "car": ["truck", "van", "jeep", "bus", "cab", "sports car", "race car", "convertible", "lorry", "motorcar",
+            "beetle",
+            "family car", "pickup", "roadster"],
+    "train": ["railway", "express", "express train", "tram", "goods train", "freight train", "railroad train",
+              "rail car", "little train", "toy train", "choo choo"],
+    "kite": ["stunt kite", "dragon kite", "kite with long tail", "box kite", "child's kite"],
+}
+# Landscapes likewise, with their articles.
+SCENE_EXTRAS = {
+    "sea": [("", "sea"), ("", "seashore"), ("an", "island"), ("the", "Atlantic"), ("the", "Pacific"), ("the", "harbor"),
+            ("the", "Mediterranean"), ("the", "seafront"), ("", "beach"), ("the", "sandy beach"), ("the", "bay"),
+            ("the", "water's edge"), ("the", "lake"), ("the", "deep blue sea"), ("the", "port"), ("the", "waterside"),
+            ("the", "north sea"), ("", "ocean"), ("the", "seas")],
+    "hills": [("the", "farm land"), ("the", "prairie"), ("the", "vineyards"), ("the", "grasslands"), ("the", "village"),
+              ("the", "meadow"), ("the", "moor"), ("a", "hill"), ("the", "rolling hills"), ("the", "pastures"),
+              ("the", "green hills"), ("", "country roads"), ("", "countryside"), ("the", "meadows"), ("the", "hill"),
+              ("the", "farmland"), ("the", "fields of home")],
+    "desert": [("", "Egypt"), ("the", "Gobi"), ("", "dune"), ("the", "sand dunes"), ("", "desert"), ("the", "hot sand"),
+               ("", "pyramids of Giza"), ("the", "great pyramids"), ("the", "outback"), ("the", "cacti"),
+               ("the", "oasis"), ("", "Arizona"), ("the", "sandy desert")],
+    "mountains": [("the", "Alps"), ("the", "Himalayas"), ("the", "Rockies"), ("the", "Andes"), ("a", "mountain top"),
+                  ("", "alps"), ("the", "mountain"), ("the", "mountain range"), ("a", "summit"), ("the", "peak"),
+                  ("", "mountain range"), ("the", "Alpine peaks"), ("the", "valley in the mountains"),
+                  ("the", "mountain valley"), ("", "Switzerland")],
+    "city": [("", "New York"), ("", "Paris"), ("", "London"), ("", "Tokyo"), ("", "Berlin"), ("", "Manhattan"),
+             ("the", "big city"), ("the", "old town"), ("the", "suburbs"), ("", "town"), ("", "city"),
+             ("", "the streets of the city"), ("the", "town centre"), ("the", "city centre"), ("the", "skyscrapers"),
+             ("the", "main street"), ("", "Chicago"), ("the", "city lights"), ("the", "street")],
+    "forest": [("the", "rainforest"), ("the", "pine forest"), ("", "woods"), ("", "forest"), ("the", "old woods"),
+               ("the", "black forest"), ("the", "fir trees"), ("the", "oaks"), ("a", "jungle"), ("the", "dark woods"),
+               ("the", "wood"), ("the", "autumn leaves"), ("the", "park"), ("the", "grove"), ("the", "birch forest")],
+}
+COLOR_EXTRAS = {"red": ["reddish", "maroon", "burgundy", "wine-red", "RED", "strawberry"],
+                "orange": ["orangey", "copper"], "yellow": ["blond", "straw-yellow", "honey"],
+                "green": ["greenish", "lime green", "pea-green", "olive-green"],
+                "blue": ["bluish", "light blue", "pale blue", "turquoise", "cyan", "teal"],
+                "purple": ["purplish", "lilac-coloured"], "pink": ["pinkish", "pale pink", "hot pink"],
+                "white": ["whitish", "snowy white", "ivory white"]}
+OTHER_COLORS = ["black", "brown", "silver", "grey", "rainbow", "striped", "wooden", "metal", "invisible", "transparent",
+                "beige", "checkered", "spotted"]
+
+# Words that name the actor without its noun.
+IMPLIED = {"boat": ["sailing", "a sail", "sailing trip", "a sailing trip", "a voyage", "a cruise", "sailing away",
+                    "we sail"],
+           "car": ["driving", "a drive", "a road trip", "road trip", "taking a drive", "we drive"],
+           "train": ["a railway journey", "travelling by train", "on the rails", "a railway trip"],
+           "balloon": ["ballooning", "travelling by balloon"], "ball": ["playing ball"], "bird": ["birdwatching"],
+           "kite": ["kite flying", "flying a kite", "let us fly a kite"]}
+TRIPS = ["ride", "trip", "tour", "journey", "adventure", "travel", "story", "scene", "voyage", "excursion", "video"]
+SUBJECT_STARTS = ["a", "a", "a", "a", "the", "one", "my", "some", "our", "this", "a single", "your", "his", "her", "a"]
+ADVERBS = ["slowly", "gently", "peacefully", "quietly", "happily", "calmly", "steadily", "softly", "gracefully",
+           "lazily",
+           "silently"]
+
+TIME_OUT = {"dawn": ["at dawn", "at sunrise", "in the early morning", "in the morning"],
+            "day": ["in the daytime", "at noon", "in the afternoon", "in broad daylight"],
+            "sunset": ["at sunset", "at dusk", "in the evening"],
+            "night": ["at night", "at midnight", "late at night"]}
+WEATHER_OUT = {"clear": ["under a clear sky", "in fine weather", "beneath a cloudless sky"],
+               "cloudy": ["under a cloudy sky", "under an overcast sky", "under a grey sky"],
+               "rain": ["in the rain", "in heavy rain", "in pouring rain"],
+               "snow": ["in the snow", "in falling snow", "among snowflakes"]}
+
+OPENINGS = c.OPENERS + c.REQUESTS + [
+    "i want", "i want a video of", "make me a video of", "please", "can you make", "can i see", "let's see",
+    "tell me about",
+    "a story about", "the story of", "a story of", "a little story about", "tell the story of", "a timelapse of",
+    "time lapse of", "timelapse:", "a time-lapse video of", "video:", "idea:", "a tale of", "a dream of",
+    "something like",
+    "how about", "what about", "hey,", "hello, please show", "I'd like", "I'd love to see", "it should be", "we see",
+    "a journey:", "a journey with", "a trip:", "follow", "watch", "the adventures of", "the life of", "the journey of",
+    "a minute of", "one minute of", "a long video of", "create a story about", "write a story about", "describe",
+    "imagine", "once there was", "once upon a time there was", "*, please", "*, thanks", "*, that would be nice",
+    "please, *", "could you make a video of *?", "can you show *?", "what about *?", "* please", "maybe *"]
+
+# Things that the world does not have.
+OTHER_THINGS = """dragon dog cat horse cow sheep elephant lion tiger whale dolphin shark fish rabbit fox wolf bear deer
+    monkey penguin snake spider butterfly bee person man woman girl boy child children family friends people crowd king
+    queen prince princess knight wizard witch ghost monster robot alien astronaut pirate farmer dancer musician band
+    cyclist runner skier surfer rocket spaceship helicopter airplane plane bicycle motorcycle tank submarine castle
+    house church bridge tower school factory statue fountain garden flower roses sunflowers rainbow volcano waterfall
+    cave iceberg comet meteor planet galaxy fireworks aurora lightning tornado flood fire explosion cake pizza apple
+    coffee computer phone book piano guitar umbrella hat table chair bed lamp camel crocodile giraffe panda unicorn
+    dinosaur mermaid angel santa snowman squirrel mouse frog turtle octopus jellyfish market circus parade festival
+    wedding party football match race kitchen bedroom office station airport museum grandmother grandfather mother
+    father daughter son dog's cat's soldier police ninja samurai vampire zombie""".split()
+NOISE = ["and a *", "with a *", "with two *", "and the *", "next to a *", "with my *", "where a * lives", "and some *",
+         "chased by a *", "for my *", "from Peru", "with * on board", "in the style of *", "my * loves it", "about a *",
+         "a * watches", "like a *", "past a *", "and * everywhere", "with music", "with a happy end", "in 3D"]
+NUMBER_NOISE = ["*, 10 seconds", "60 seconds: *", "*, 1 minute", "a 30 second video: *", "*, 4k", "* (16:9)",
+                "one minute, *", "30s *"]
+# Words of the rules that no timeline shows: of these the program says that they are unknown.
+NOT_SHOWN = OTHER_COLORS + OTHER_THINGS + ["two", "three", "five", "six", "seven", "hundred", "windy", "wind"]

@@ -1,0 +1,242 @@
+#include "render/expansion.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/error.h"
+#include "render/render.h"
+#include "render/sidecar.h"
+#include "settings/config_file.h"
+#include "tests/support/error_text.h"
+#include "tests/support/test_data.h"
+
+namespace flashblock {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::test_data;
+
+std::filesystem::path story() { return std::filesystem::canonical(test_data("../../assets/story")); }
+
+Expansion expanded(const std::string& wish, double seconds = 60, uint64_t seed = 1) {
+  return expand_wish({.text = wish, .seconds = seconds, .seed = seed}, story(), at::kCPU, at::kFloat);
+}
+
+std::string text_of(const Expansion& expansion) {
+  std::string text = expansion.prompt;
+  for (const PromptChange& change : expansion.timeline)
+    text += "\n" + std::to_string(change.seconds) + ": " + change.prompt;
+  return text;
+}
+
+nlohmann::json read_json(const std::string& name) {
+  std::ifstream stream(test_data(name));
+  return nlohmann::json::parse(stream);
+}
+
+/// Reads prompts by the words of the drawn world (scripts/train/story_judge.py).
+class Judge {
+ public:
+  /// attribute -> its first value in the prompt; of landscapes the last one, since "waves" is what a kite may do, too
+  using Meaning = std::map<std::string, std::string>;
+  Meaning meaning(std::string prompt) const {
+    std::ranges::transform(prompt, prompt.begin(), [](unsigned char c) { return std::tolower(c); });
+    Meaning said;
+    for (size_t at = 0; at < prompt.size();) {
+      const size_t length = phrase_at(prompt, at);
+      if (length > 0)
+        for (const auto& pair : words_[prompt.substr(at, length)])
+          if (pair[0] == "scene" || !said.contains(pair[0])) said[pair[0]] = pair[1];
+      at += std::max<size_t>(length, 1);
+    }
+    return said;
+  }
+
+  /// What of `wanted`, a wish of wishes.json, the prompts do not keep. scene, actor, color, time, weather: in every
+  /// prompt; scenes, times, weathers: in this order. `a|b` is either.
+  std::vector<std::string> lost(const nlohmann::json& wanted, const Expansion& expansion) const {
+    std::vector<Meaning> said = {meaning(expansion.prompt)};
+    for (const PromptChange& change : expansion.timeline) said.push_back(meaning(change.prompt));
+    std::vector<std::string> lost;
+    for (auto item = wanted.begin(); item != wanted.end(); ++item) {
+      const std::string& key = item.key();
+      const nlohmann::json& value = item.value();
+      if (key == "wish") continue;
+      const bool kept = value.is_string() ? in_all(value.get<std::string>(), said, key)
+                                          : in_order(value, said, key.substr(0, key.size() - 1));
+      if (!kept) lost.push_back(key);
+    }
+    return lost;
+  }
+
+ private:
+  static bool in_word(const std::string& text, size_t at) {
+    return at < text.size() && (std::isalnum(static_cast<unsigned char>(text[at])) || text[at] == '-');
+  }
+
+  size_t phrase_at(const std::string& text, size_t at) const {
+    if (at > 0 && in_word(text, at - 1)) return 0;
+    size_t longest = 0;
+    for (auto item = words_.begin(); item != words_.end(); ++item) {
+      const size_t length = item.key().size();
+      if (length > longest && text.compare(at, length, item.key()) == 0 && !in_word(text, at + length))
+        longest = length;
+    }
+    return longest;
+  }
+
+  static bool is_one(const std::string& values, const Meaning& meaning, const std::string& key) {
+    const auto found = meaning.find(key);
+    return found != meaning.end() && ("|" + values + "|").find("|" + found->second + "|") != std::string::npos;
+  }
+
+  static bool in_all(const std::string& values, const std::vector<Meaning>& said, const std::string& key) {
+    return std::ranges::all_of(said, [&](const Meaning& meaning) { return is_one(values, meaning, key); });
+  }
+
+  static bool in_order(const nlohmann::json& wanted, const std::vector<Meaning>& said, const std::string& key) {
+    auto line = said.begin();
+    for (const auto& value : wanted) {
+      while (line != said.end() && !is_one(value.get<std::string>(), *line, key)) ++line;
+      if (line == said.end()) return false;
+      ++line;
+    }
+    return true;
+  }
+
+  nlohmann::json words_ = read_json("story/words.json");
+};
+
+/// Whether times rise and end before the video does, and each prompt names everything that a video of this world has.
+bool is_well_formed(const Judge& judge, const Expansion& expansion, double seconds) {
+  double last = 0;
+  std::vector<std::string> prompts = {expansion.prompt};
+  for (const PromptChange& change : expansion.timeline) {
+    if (change.seconds <= last || change.seconds >= seconds) return false;
+    last = change.seconds;
+    prompts.push_back(change.prompt);
+  }
+  return std::ranges::all_of(prompts, [&](const std::string& prompt) { return judge.meaning(prompt).size() == 5; });
+}
+
+/// Counts well-formed timelines and those that keep everything, of every `step`-th wish.
+std::pair<int, int> judged(size_t step, uint64_t seed) {
+  const Judge judge;
+  int good = 0, kept = 0;
+  const nlohmann::json wishes = read_json("story/wishes.json");
+  for (size_t i = 0; i < wishes.size(); i += step) {
+    const std::string wish = wishes[i]["wish"];
+    const Expansion expansion = expanded(wish, 60, seed);
+    good += is_well_formed(judge, expansion, 60);
+    const auto lost = judge.lost(wishes[i], expansion);
+    kept += lost.empty();
+    if (!lost.empty())
+      std::cout << wish << " (lost: " << ::testing::PrintToString(lost) << ")\n" << text_of(expansion) << std::endl;
+  }
+  return {good, kept};
+}
+
+TEST(ExpansionTest, TheSameSeedWritesTheSameTimeline) {
+  const std::string wish = "a day at the sea";
+  EXPECT_EQ(text_of(expanded(wish, 60, 7)), text_of(expanded(wish, 60, 7)));
+  EXPECT_NE(text_of(expanded(wish, 60, 7)) + text_of(expanded(wish, 60, 8)),
+            text_of(expanded(wish, 60, 8)) + text_of(expanded(wish, 60, 9)));
+}
+
+TEST(ExpansionTest, TimesAreScaledToTheLength) {
+  const Expansion minute = expanded("a day at the sea", 60), longer = expanded("a day at the sea", 66);
+  ASSERT_EQ(minute.timeline.size(), longer.timeline.size());
+  ASSERT_GE(minute.timeline.size(), 2u);
+  for (size_t i = 0; i < minute.timeline.size(); ++i)
+    EXPECT_NEAR(longer.timeline[i].seconds, 1.1 * minute.timeline[i].seconds, 1e-9);
+}
+
+TEST(ExpansionTest, AFewOfTheHundredWishesAreKept) {
+  const auto [good, kept] = judged(12, 1);
+  EXPECT_EQ(good, 9);
+  EXPECT_GE(kept, 8);
+}
+
+TEST(ExpansionSlowTest, TheHundredWishesAreKept) {
+  const auto [good, kept] = judged(1, 1);
+  std::cout << good << " well-formed, " << kept << " kept" << std::endl;
+  EXPECT_EQ(good, 100);
+  EXPECT_GE(kept, 85);
+}
+
+TEST(ExpansionTest, UnknownWordsAreReported) {
+  EXPECT_THAT(expanded("a black dragon over the sea at night").warnings, ElementsAre(HasSubstr("'black', 'dragon'")));
+  EXPECT_THAT(expanded("a red balloon over the sea at night").warnings, IsEmpty());
+}
+
+TEST(ExpansionTest, WithoutATimelineTheWishIsThePrompt) {
+  const Wish wish{.text = "a boat", .seconds = 10};
+  const Expansion expansion = read_answer("I cannot do this.", wish, 10);
+  EXPECT_EQ(expansion.prompt, "a boat");
+  EXPECT_THAT(expansion.timeline, IsEmpty());
+  EXPECT_THAT(expansion.warnings, ElementsAre(HasSubstr("the wish itself is the prompt")));
+}
+
+TEST(ExpansionTest, WhatComesBehindTheEndIsLeftOut) {
+  const Expansion expansion = read_answer("0: A.\n5: B.\n10: C.", {.text = "", .seconds = 20}, 10);
+  EXPECT_EQ(text_of(expansion), "A.\n10.000000: B.");
+  EXPECT_THAT(expansion.warnings, IsEmpty());
+}
+
+class ExpandedVideoTest : public ::testing::Test {
+ protected:
+  static RenderConfig config(const std::string& changes) {
+    const std::string text = "{model: " + test_data("../../assets/demo").string() +
+                             ", device: cpu, seed: 7, expand: " + story().string() +
+                             ", prompt: a day at the sea, output: /tmp/none.mp4, " + changes + "}";
+    return resolve_config({ConfigLayer{.values = parse_yaml(text, "test"), .folder = "/"}});
+  }
+};
+
+TEST_F(ExpandedVideoTest, PromptsAreWrittenOnceAndTheWishIsStored) {
+  const RenderConfig video = Renderer().check(config("seconds: 30")).setup.config;
+  EXPECT_EQ(video.wish, "a day at the sea");
+  EXPECT_TRUE(video.expand.empty());
+  EXPECT_GE(video.timeline.size(), 2u);
+  EXPECT_NE(video.prompt, video.wish);
+  const auto json = config_json(published_config(video));
+  EXPECT_EQ(json["wish"], "a day at the sea");
+  EXPECT_EQ(json["prompt"], video.prompt);
+  EXPECT_EQ(json["timeline"].size(), video.timeline.size());
+  EXPECT_FALSE(json.contains("expand"));
+  // What was written is a configuration that gives the same video.
+  const RenderConfig again =
+      Renderer().check(resolve_config({make_config_layer("again", config_json(video))})).setup.config;
+  EXPECT_EQ(config_json(again), config_json(video));
+}
+
+TEST_F(ExpandedVideoTest, WithoutMetadataTheWishIsNotStored) {
+  const RenderConfig video = Renderer().check(config("seconds: 30, metadata: false")).setup.config;
+  const auto json = config_json(published_config(video));
+  EXPECT_FALSE(json.contains("wish") || json.contains("prompt") || json.contains("timeline")) << json.dump();
+}
+
+TEST_F(ExpandedVideoTest, PromptsOfOneFrameBlockAreOne) {
+  EXPECT_LE(Renderer().check(config("seconds: 1")).setup.config.timeline.size(), 1u);
+}
+
+TEST_F(ExpandedVideoTest, ATimelineAndAFolderOfAnotherKindAreRefused) {
+  EXPECT_THAT(testing::error_text<ConfigError>([] { config("timeline: [{at: 5, prompt: night}]"); }),
+              HasSubstr("leave out either expand or timeline"));
+  RenderConfig video;
+  const ConfigLayer layer{.values = parse_yaml("{expand: /tmp}", "test"), .folder = "/"};
+  EXPECT_THAT(testing::error_text<ConfigError>([&] { read_settings(layer, video); }), HasSubstr("model_type"));
+}
+
+}  // namespace
+}  // namespace flashblock

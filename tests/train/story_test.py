@@ -1,0 +1,66 @@
+"""Tests of the wishes, the timelines and the tokenizer: python -m unittest discover -s tests/train -p "*_test.py"."""
+
+import random
+import sys
+import unittest
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts" / "train"))
+
+import story_judge
+import wishes
+from story_model import Config, StoryModel, training_mask
+from story_tokenizer import Tokenizer
+
+
+class StoryTest(unittest.TestCase):
+    def test_timelines_are_well_formed_and_keep_what_their_wish_tells(self):
+        rng = random.Random(1)
+        for _ in range(500):
+            wish, seconds, lines, facts = wishes.sample(rng)
+            timeline = story_judge.parsed("\n".join(lines), seconds)
+            self.assertIsNotNone(timeline, (wish, lines))
+            kept = story_judge.kept(timeline, facts)
+            self.assertTrue(all(kept.values()), (wish, lines, facts, kept))
+            self.assertEqual(wish, wish.strip())
+            self.assertTrue(wish)
+
+    def test_the_judge_finds_what_is_lost(self):
+        timeline = story_judge.parsed("0: A red boat sails on the sea at dawn, in the rain.\n"
+                                      "5: A red boat sails on the sea at night, in the rain.", 10)
+        self.assertEqual(story_judge.kept(timeline, dict(color="red", weather="rain", times=["dawn", "night"])),
+                         dict(color=True, weather=True, times=True))
+        self.assertEqual(story_judge.kept(timeline, dict(color="blue", time="dawn", times=["night", "dawn"])),
+                         dict(color=False, time=False, times=False))
+        self.assertIsNone(story_judge.parsed("5: A red boat sails on the sea at dawn, in the rain.", 10))
+        self.assertIsNone(story_judge.parsed("0: A red boat sails at dawn, in the rain.", 10))
+
+    def test_tokens_give_the_text_again(self):
+        tokenizer = Tokenizer.load(ROOT / "assets" / "story" / "tokenizer.json")
+        rng = random.Random(2)
+        for text in [wishes.sample(rng)[0] for _ in range(50)] + ["caf\u00e9  x\n\n  y's 12"]:
+            self.assertEqual(tokenizer.decode(tokenizer.encode(text)), text)
+
+    def test_a_noisy_block_sees_itself_and_the_clean_blocks_before_it(self):
+        """The training pass over two copies gives what decoding block by block sees."""
+        torch.manual_seed(1)
+        config = Config(vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+                        num_key_value_heads=2, head_dim=8, block_size=4, mask_token_id=49)
+        model = StoryModel(config)
+
+        clean = torch.randint(0, 49, (1, 12))
+        noisy = torch.full_like(clean, 49)
+        place = torch.arange(12)
+        both = model.hidden(torch.cat([noisy, clean], 1), place.repeat(2), training_mask(12, 4, clean.device))
+        for block in range(3):
+            ids = torch.cat([clean[:, : 4 * block], noisy[:, 4 * block : 4 * block + 4]], 1)
+            place = torch.arange(4 * block + 4)
+            alone = model.hidden(ids, place, place[:, None] // 4 >= place[None] // 4)
+            torch.testing.assert_close(both[:, 4 * block : 4 * block + 4], alone[:, -4:])
+
+
+if __name__ == "__main__":
+    unittest.main()
