@@ -11,7 +11,7 @@ namespace flashblock {
 namespace {
 
 constexpr double kMostSeconds = 1e6;
-constexpr size_t kTypedWord = 5;  // letters of the shortest word in which a typing error is looked for
+constexpr size_t kTypedWord = 6;  // letters of the shortest word in which a typing error is looked for
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
