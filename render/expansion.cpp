@@ -1,5 +1,7 @@
 #include "render/expansion.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -14,6 +16,7 @@
 #include "language/chat_text.h"
 #include "language/language_folder.h"
 #include "language/text_decoder.h"
+#include "pipeline/render_line.h"
 #include "render/timeline_text.h"
 
 namespace flashblock {
@@ -105,6 +108,8 @@ Expansion read_answer(const std::string& answer, const Wish& wish, double asked)
 
 Expansion expand_wish(const Wish& wish, const fs::path& folder, at::Device device, at::ScalarType dtype) {
   const auto rules = read_rules(folder);
+  // A small model's operators are too short to be divided among threads.
+  const ThreadLimit threads(rules ? 1 : at::get_num_threads());
   const LanguageFolder opened = open_language_folder(folder);
   if (!opened.tokenizer) throw WeightsError(folder.string() + ": has no tokenizer.json, which writing prompts needs");
   const double asked = rules ? nearest(rules->lengths, wish.seconds) : wish.seconds;

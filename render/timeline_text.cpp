@@ -11,7 +11,7 @@ namespace flashblock {
 namespace {
 
 constexpr double kMostSeconds = 1e6;
-constexpr size_t kTypedWord = 5;  // letters of the shortest word in which a typing error is looked for
+constexpr size_t kTypedWord = 6;  // letters of the shortest word in which a typing error is looked for
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
@@ -81,8 +81,10 @@ std::optional<PromptChange> parse_line(std::string_view text) {
   line.skip(" \t*-[(#>\"");
   for (const std::string_view word : {"At ", "at "})
     if (line.take(word)) break;
+  const std::string_view start = line.rest();
   const auto seconds = line.time();
   if (!seconds || *seconds > kMostSeconds) return {};
+  const bool clock = start.substr(0, start.size() - line.rest().size()).find(':') != std::string_view::npos;
   take_unit(line);
   for (const std::string_view dash : {"-", "\u2013", "to "}) {  // a range: its beginning counts
     LineReader range = line;
@@ -97,7 +99,7 @@ std::optional<PromptChange> parse_line(std::string_view text) {
   line.skip(" *])");
   const bool separated = line.take(":") || line.take("-") || line.take("\u2013") || line.take("\u2014") ||
                          line.take("=") || line.take(".") || line.rest().size() < before.size();
-  if (!separated) return {};
+  if (!separated && !clock) return {};
   const std::string_view prompt = trimmed(line.rest(), " \t\r\"*]:");
   const auto has_meaning = [](char c) { return is_letter(c) || static_cast<signed char>(c) < 0; };
   if (std::none_of(prompt.begin(), prompt.end(), has_meaning)) return {};

@@ -15,7 +15,7 @@ namespace flashblock {
 /// time the first one counts. Empty if no line holds a prompt.
 std::vector<PromptChange> parse_timeline(std::string_view text);
 
-/// The words of `text`, lower-case letters alone, that are neither in `known` nor a plural, a possessive or, from five
+/// The words of `text`, lower-case letters alone, that are neither in `known` nor a plural, a possessive or, from six
 /// letters on, one typing error away from a word in it. Each once, in order. Words of other scripts are passed over.
 std::vector<std::string> unknown_words(std::string_view text, const std::set<std::string>& known);
 
