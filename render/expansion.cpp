@@ -120,7 +120,8 @@ Expansion expand_wish(const Wish& wish, const fs::path& folder, at::Device devic
                                 .max_tokens = std::clamp<int64_t>(room, 1, kMostTokens)};
   TextObserver observer;
   const auto model = load_language_model(opened, device, dtype);
-  const DecodedText answer = decode_text(*model, ids, decoding, text_attention(), observer);
+  // Exact: with reused external attention the included model writes 86 of 100 timelines well-formed, instead of 99.
+  const DecodedText answer = decode_text(*model, ids, decoding, {.mode = AttentionConfig::Mode::kExact}, observer);
   Expansion expansion = read_answer(opened.tokenizer->decode(answer.tokens), wish, asked);
   const auto unknown = rules ? unknown_words(wish.text, rules->words) : std::vector<std::string>();
   if (!unknown.empty())
