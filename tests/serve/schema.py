@@ -19,6 +19,10 @@ expected-statuses = [400, 401, 403, 404, 405, 409, 413, 414, 415, 416, 429, 431]
 [[operations]]
 include-name = "POST /v1/videos"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403, 404, 409, 413, 429]
+
+[[operations]]
+include-name = "POST /v1/timelines"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403, 404, 409, 413, 429]
 """
 
 
