@@ -10,7 +10,10 @@ if(FLASHBLOCK_WARNINGS_AS_ERRORS)
   endif()
 endif()
 
-set(flashblock_sanitizers ${FLASHBLOCK_SANITIZE})  # of the sources of this folder and those below
+# The sanitizers of a source: UndefinedBehaviorSanitizer doubles the compile time; it checks the folders that read
+# weights and compute, not flashblock_quick_folders and tests.
+set(flashblock_sanitizers ${FLASHBLOCK_SANITIZE})
+string(REPLACE ",undefined" "" flashblock_light_sanitizers "${FLASHBLOCK_SANITIZE}")
 
 # flashblock_uses_regex(<source>...): where a sanitizer is on, GCC 12 takes parts of its own std::regex for
 # uninitialized.
@@ -29,7 +32,7 @@ function(flashblock_add_precompiled name link)
   if(NOT FLASHBLOCK_PRECOMPILED_HEADERS)
     return()
   endif()
-  file(WRITE ${CMAKE_BINARY_DIR}/${name}.cpp "")
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/${name}.cpp CONTENT "")  # not WRITE, which makes it new at every start
   add_library(${name} OBJECT EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/${name}.cpp)
   target_link_libraries(${name} PUBLIC ${link})
   target_precompile_headers(${name} PRIVATE <ATen/core/Tensor.h> <algorithm> <cstdint> <filesystem> <functional>
@@ -83,6 +86,9 @@ function(flashblock_add_library folder)
     target_sources(${target} PRIVATE ${arg_CUDA_SOURCES})
   endif()
   target_link_libraries(${target} PUBLIC ${arg_LINK})
+  if(folder IN_LIST flashblock_quick_folders)
+    set(flashblock_sanitizers ${flashblock_light_sanitizers})
+  endif()
   flashblock_settings(${target})
   if(folder IN_LIST flashblock_quick_folders)
     flashblock_use_precompiled(${target} flashblock_quick_precompiled)
@@ -128,7 +134,10 @@ endfunction()
 
 # Precompiled headers hold for one set of options.
 flashblock_add_precompiled(flashblock_precompiled flashblock_torch <ATen/Functions.h>)
-flashblock_add_precompiled(flashblock_quick_precompiled flashblock_torch)
+block()
+  set(flashblock_sanitizers ${flashblock_light_sanitizers})
+  flashblock_add_precompiled(flashblock_quick_precompiled flashblock_torch)
+endblock()
 if(FLASHBLOCK_PRECOMPILED_HEADERS)
   flashblock_optimize_less(flashblock_quick_precompiled)
 endif()
