@@ -12,7 +12,7 @@
 
 namespace flashblock {
 
-/// A language model, what it is told besides a prompt, and its settings.
+/// A language model, its system message, and its settings.
 struct LanguageRequest {
   std::string model;   ///< empty: the one in the box
   std::string system;  ///< message before the prompt; empty: none

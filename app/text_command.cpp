@@ -130,7 +130,7 @@ void write_stats(const TextRequest& request, const LanguageModel& model, const D
   write_file_atomically(request.stats, json_text(stats, 2));
 }
 
-/// The seed of sampling. One that was drawn is told where it matters.
+/// The seed of sampling. One that was drawn is printed where it matters.
 uint64_t settle_seed(TextConfig& config) {
   if (!config.seed) {
     config.seed = std::random_device{}();

@@ -40,7 +40,7 @@ void set_hevc_options(AVCodecContext& encoder, const EncoderSettings& settings) 
   set_option(encoder, "preset", settings.preset);
   set_option(encoder, "crf", std::to_string(settings.crf));
   set_option(encoder, "forced-idr", "1");
-  // x265 takes its threads from the machine unless told: with one thread it leaves out wavefronts, and the bytes
+  // x265 takes its threads from the machine unless set: with one thread it leaves out wavefronts, and the bytes
   // differ.
   set_option(encoder, "x265-params",
              "log-level=none:scenecut=0:open-gop=0:info=0:pools=" + std::to_string(settings.threads));

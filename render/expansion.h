@@ -34,8 +34,8 @@ Expansion read_answer(const std::string& answer, const Wish& wish, double asked)
 
 /// Has the language model in `folder` (language/language_folder.h) write the prompts. A folder with a `story.json`
 /// holds a model that was trained for this: it is asked for the nearest length that it knows, the times are scaled, and
-/// words that it does not know are reported. Any other model is told in words what is wanted. Throws: ConfigError and
-/// WeightsError as open_language_folder and load_language_model.
+/// words that it does not know are reported. Any other model gets the instructions as a system message. Throws:
+/// ConfigError and WeightsError as open_language_folder and load_language_model.
 Expansion expand_wish(const Wish& wish, const std::filesystem::path& folder, at::Device device, at::ScalarType dtype);
 
 /// The same as `config` says, on the device that suits the model: of config.expand, prompt and seed. `seconds`: length

@@ -56,7 +56,7 @@ class Bank final : public VideoContext {
   int64_t frames_or(const at::Tensor& bank) const { return bank.size(1) / candidates_.front().tokens(); }
 
   /// The frame whose keys are least like those of the text: the mean of their products over text, heads and tokens.
-  /// Shape: [1] int64, on the device, which is not waited for.
+  /// Shape: [1] int64, on the device, without a synchronization.
   at::Tensor least_fitting(const LayerState& layer) const {
     const at::Tensor text = layer.text.keys.to(at::kFloat).mean(1);                 // [B, N, D]
     const at::Tensor bank = by_frame(layer.kv.bank().keys).to(at::kFloat).mean(2);  // [B, frames, N, D]

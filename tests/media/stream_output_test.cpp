@@ -293,7 +293,7 @@ TEST_F(StreamOutput, TeeGoesOnWithAReceiverThatIsKilledAndRestarted) {
   }
   EXPECT_LT(sending, 10s) << "sending does not wait";
   tee->finish();
-  EXPECT_TRUE(receiver.ends_within(20s)) << "it was told the end";
+  EXPECT_TRUE(receiver.ends_within(20s)) << "it was not closed";
   EXPECT_GE(read_video(second).size(0), 20 * 12);
   EXPECT_GE(read_video(first).size(0), 1);
 }
