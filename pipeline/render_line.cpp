@@ -9,6 +9,12 @@ namespace flashblock {
 
 using c10::impl::VirtualGuardImpl;
 
+namespace {
+const int kProcessThreads = at::get_num_threads();  // before any thread limits itself
+}
+
+int process_threads() { return kProcessThreads; }
+
 int threads_per_stage(at::Device device) { return std::max(1, at::get_num_threads() / (device.is_cpu() ? 2 : 1)); }
 
 int decoder_stages(at::Device device, int threads_per_stage, int decoder_parts) {

@@ -28,6 +28,11 @@ namespace flashblock {
 /// Whether a frame block is decoded and written while the next one is denoised.
 enum class Overlap { kOff, kOn };
 
+/// CPU threads that LibTorch has in this process, as it starts: OMP_NUM_THREADS, or as many as there are cores.
+/// LibTorch gives a new thread the count that any thread has set last, if only for a stage; one that computes videos
+/// therefore begins with a ThreadLimit of this many.
+int process_threads();
+
 /// CPU threads for each of the two stages that compute on `device`, and for encoding prompts, which may happen while
 /// both do: half of LibTorch's on the CPU. More threads than cores in all would make the stages wait for each other at
 /// every barrier: on two cores, a video with two threads in each stage takes twice as long as with one (256x144, demo

@@ -1,7 +1,5 @@
 #include "render/expansion.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -109,7 +107,7 @@ Expansion read_answer(const std::string& answer, const Wish& wish, double asked)
 Expansion expand_wish(const Wish& wish, const fs::path& folder, at::Device device, at::ScalarType dtype) {
   const auto rules = read_rules(folder);
   // A small model's operators are too short to be divided among threads.
-  const ThreadLimit threads(rules ? 1 : at::get_num_threads());
+  const ThreadLimit threads(rules ? 1 : process_threads());
   const LanguageFolder opened = open_language_folder(folder);
   if (!opened.tokenizer) throw WeightsError(folder.string() + ": has no tokenizer.json, which writing prompts needs");
   const double asked = rules ? nearest(rules->lengths, wish.seconds) : wish.seconds;

@@ -7,6 +7,7 @@
 #include "core/error_report.h"
 #include "media/jpeg_encoder.h"
 #include "media/video_reader.h"
+#include "pipeline/render_line.h"
 #include "render/render.h"
 #include "server/catalog_observer.h"
 
@@ -54,6 +55,7 @@ RenderWorker::RenderWorker(const RequestPlanner& planner, const VideoFolder& fol
 RenderWorker::~RenderWorker() = default;
 
 void RenderWorker::work(const std::stop_token& stop) {
+  const ThreadLimit all(process_threads());
   while (const auto task = catalog_.take_next(stop)) {
     const std::string& id = task->video.id;
     try {

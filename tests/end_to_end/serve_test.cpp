@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <latch>
+#include <thread>
 
 #include "media/video_reader.h"
+#include "pipeline/render_line.h"
 #include "tests/end_to_end/program_run.h"
 #include "tests/end_to_end/serve_process.h"
 #include "tests/support/temporary_folder.h"
@@ -102,6 +105,26 @@ TEST_F(Serve, ResumesAfterARestart) {
   const std::string reference = other->post("/v1/videos", order).at("id");
   ASSERT_EQ(other->wait_for_end(reference).status, VideoStatus::kCompleted);
   EXPECT_TRUE(at::equal(read_video(video("videos", id)), read_video(video("others", reference))));
+}
+
+TEST_F(Serve, ThreadsOfOtherWorkInTheProcessDoNotMatter) {
+  const Json order = {{"prompt", "a red hill"}, {"seconds", 8}, {"seed", 7}};
+  const auto rendered = [&](const std::string& folder) {
+    const auto server = start(folder);
+    const std::string id = server->post("/v1/videos", order).at("id");
+    EXPECT_EQ(server->wait_for_end(id).status, VideoStatus::kCompleted);
+    return read_video(video(folder, id));
+  };
+  const at::Tensor reference = rendered("videos");
+  std::latch limited(1), done(1);
+  std::jthread other([&] {
+    const ThreadLimit one(1);  // which LibTorch gives to new threads, too
+    limited.count_down();
+    done.wait();
+  });
+  limited.wait();
+  EXPECT_TRUE(at::equal(rendered("others"), reference));
+  done.count_down();
 }
 
 TEST_F(Serve, CancelsStoresAndDeletesVideos) {
