@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -130,7 +131,9 @@ struct ModelDescription {
   std::filesystem::path tokenizer;
   WeightsFile vae;
   std::vector<LoraFile> lora;
-  bool has_sources = false;  ///< it has download sources, for scripts/download-models
+  std::string about;            ///< what it was trained on, as a noun phrase; empty: not told
+  std::set<std::string> knows;  ///< the words of its prompts, lower-case; empty: not told
+  bool has_sources = false;     ///< it has download sources, for scripts/download-models
   Recipe recipe;
   VideoDefaults defaults;
 };

@@ -12,6 +12,7 @@
 #include "media/image_reader.h"
 #include "media/video_reader.h"
 #include "render/expansion.h"
+#include "render/timeline_text.h"
 
 namespace flashblock {
 namespace {
@@ -212,6 +213,13 @@ void check_context_rule(const RenderSetup& setup) {
 
 }  // namespace
 
+std::vector<std::string> prompt_warnings(const ModelDescription& model, const std::string& text) {
+  const auto unknown = model.knows.empty() ? std::vector<std::string>() : unknown_words(text, model.knows);
+  if (unknown.empty()) return {};
+  return {model.name + " was not trained on " + quoted(unknown) +
+          (model.about.empty() ? "" : "; it knows " + model.about)};
+}
+
 void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer) {
   validate(attention);
   if (attention.refresh->text().text_only)
@@ -240,6 +248,10 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model) {
   place_prompts(setup);
   place_shots(setup);
   if (setup.replay) check_replayed_prompts(setup);
+  std::string prompts;
+  for (const PlannedPrompt& prompt : planned_prompts(setup)) prompts += without_cut(prompt.text) + "\n";
+  for (std::string& warning : prompt_warnings(setup.config.model, prompts))
+    setup.warnings.push_back(std::move(warning));
   return setup;
 }
 

@@ -91,15 +91,13 @@ ApiError public_error(const ConfigError& error) {
 RequestPlanner::RequestPlanner(std::vector<ConfigLayer> layers, const ModelSizes& model, const VideoLimits& limits)
     : layers_(std::move(layers)), model_(model), limits_(limits), defaults_(resolve_config(layers_)) {}
 
-Video RequestPlanner::plan(const RequestJson& document) const { return make_plan(document).video; }
-
 nlohmann::ordered_json RequestPlanner::write_timeline(const RequestJson& document) const {
   RequestJson wanted = document;
   if (wanted.is_object()) {
     check_keys(wanted, "the request", {"prompt", "seconds", "size", "seed"});
     wanted["expand"] = true;
   }
-  const auto [video, warnings] = make_plan(wanted);
+  const Video video = plan(wanted);
   nlohmann::ordered_json timeline = nlohmann::ordered_json::array();
   for (const VideoPrompt& change : video.timeline)
     timeline.push_back({{"at", change.seconds}, {"prompt", change.text}});
@@ -108,10 +106,10 @@ nlohmann::ordered_json RequestPlanner::write_timeline(const RequestJson& documen
           {"timeline", std::move(timeline)},
           {"seed", video.seed},
           {"seconds", static_cast<double>(video.frames) / static_cast<double>(video.fps)},
-          {"warnings", warnings}};
+          {"warnings", video.warnings}};
 }
 
-RequestPlanner::Plan RequestPlanner::make_plan(const RequestJson& document) const {
+Video RequestPlanner::plan(const RequestJson& document) const {
   if (!document.is_object()) throw ApiError({400, "invalid_json", "wanted a JSON object"});
   check_keys(document, "the request", {"prompt", "model", "seconds", "size", "seed", "timeline", "expand", "wish"});
   const auto given = [&](const char* key) { return document.contains(key) && !document.at(key).is_null(); };
@@ -144,7 +142,8 @@ RequestPlanner::Plan RequestPlanner::make_plan(const RequestJson& document) cons
     video.timeline = planned_timeline(setup);
     video.prompt = setup.config.prompt;
     video.wish = setup.config.wish;
-    return {.video = std::move(video), .warnings = setup.warnings};
+    video.warnings = setup.warnings;
+    return video;
   } catch (const ConfigError& error) {
     throw public_error(error);
   }
