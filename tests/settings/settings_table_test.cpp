@@ -77,6 +77,14 @@ TEST(SettingsTable, NamesAreUniqueAndGroupsStandTogether) {
   }
 }
 
+TEST(SettingsTable, PrecisionOfPartsThatDoNotExistIsRefusedByName) {
+  EXPECT_EQ(read("precision: int8").precision.linears, LinearPrecision::kInt8);
+  EXPECT_THAT(error_text<ConfigError>([] { read("precision: fp8"); }),
+              HasSubstr("'fp8' is unknown; possible are native"));
+  EXPECT_THAT(error_text<ConfigError>([] { read("precision: {decoder: int8}"); }),
+              HasSubstr("video.yaml:1: precision.decoder: unknown key"));
+}
+
 TEST(SettingsTable, ResetGivesTheDefault) {
   const RenderConfig defaults;
   for (const Setting& setting : settings_table()) {
