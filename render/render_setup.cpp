@@ -202,6 +202,14 @@ void check_replayed_prompts(const RenderSetup& setup) {
   }
 }
 
+void check_context_rule(const RenderSetup& setup) {
+  const ContextRule& rule = *setup.config.model.recipe.context_rule;
+  if (rule.encodes_frames() && setup.geometry.strides.upscale != 1)
+    throw ConfigError("recipe.context_rule: " + to_string(setup.config.model.recipe.context_rule) +
+                      " encodes decoded frames, and this decoder gives frames of twice the size: wanted one without "
+                      "upscaling in vae");
+}
+
 }  // namespace
 
 void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer) {
@@ -225,6 +233,7 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model) {
   setup.geometry.height = setup.config.height;
   setup.geometry.validate();
   check_attention(setup.config.attention, setup.config.model.recipe, model.transformer);
+  check_context_rule(setup);
   read_start(setup);
   plan_video(setup);
   write_prompts(setup);

@@ -154,7 +154,8 @@ std::vector<VideoPrompt> planned_timeline(const RenderSetup& setup) {
   std::vector<VideoPrompt> timeline;
   for (size_t i = 0; i < setup.change_blocks.size(); ++i) {
     const PromptChange& change = setup.config.timeline[i];
-    timeline.push_back({.seconds = change.seconds, .text = change.prompt, .block = setup.change_blocks[i]});
+    timeline.push_back(
+        {.seconds = change.seconds, .text = change.prompt, .block = setup.change_blocks[i], .shot = change.shot});
   }
   return timeline;
 }
@@ -174,17 +175,19 @@ std::string checked_prompt(const RequestJson& value, size_t most_characters, con
 }
 
 std::vector<VideoPrompt> RequestPlanner::timeline(const RequestJson& list) const {
-  const std::string wanted = "a list of {\"at\": seconds, \"prompt\": text}";
+  const std::string wanted = "a list of {\"at\": seconds, \"prompt\": text}, with \"shot\": true where a shot begins";
   if (!list.is_array()) refuse_value("timeline", wanted);
   if (list.size() > limits_.prompts)
     refuse_value("timeline", "at most " + std::to_string(limits_.prompts) + " prompts");
   std::vector<VideoPrompt> timeline;
   for (const RequestJson& entry : list) {
     if (!entry.is_object() || !entry.contains("at") || !entry.contains("prompt")) refuse_value("timeline", wanted);
-    check_keys(entry, "the timeline", {"at", "prompt"});
+    check_keys(entry, "the timeline", {"at", "prompt", "shot"});
     const double seconds = number("timeline.at", entry.at("at"), "seconds after the beginning");
     if (seconds <= 0) refuse_value("timeline.at", "seconds after the beginning, more than 0");
-    timeline.push_back({.seconds = seconds, .text = checked_prompt(entry.at("prompt"), limits_.prompt_characters)});
+    timeline.push_back({.seconds = seconds,
+                        .text = checked_prompt(entry.at("prompt"), limits_.prompt_characters),
+                        .shot = entry.contains("shot") && flag("timeline.shot", entry.at("shot"))});
   }
   return timeline;
 }
@@ -207,7 +210,7 @@ RenderConfig RequestPlanner::config(const Video& video) const {
                                      {"frames", video.frames},
                                      {"seed", video.seed}};
   for (const VideoPrompt& change : video.timeline) {
-    settings["timeline"].push_back({{"at", change.seconds}, {"prompt", change.text}});
+    settings["timeline"].push_back({{"at", change.seconds}, {"prompt", change.text}, {"shot", change.shot}});
   }
   if (!video.wish.empty()) settings["wish"] = video.wish;
   std::vector<ConfigLayer> layers = layers_;

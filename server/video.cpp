@@ -47,6 +47,7 @@ Json prompt_list(const std::vector<VideoPrompt>& prompts) {
   Json list = Json::array();
   for (const VideoPrompt& prompt : prompts) {
     list.push_back({{"at", prompt.seconds}, {"prompt", prompt.text}, {"block", prompt.block}});
+    if (prompt.shot) list.back()["shot"] = true;
   }
   return list;
 }
@@ -107,7 +108,10 @@ void read_member(const Json& value, Member& member) {
 }
 void read_member(const Json& list, std::vector<VideoPrompt>& prompts) {
   for (const Json& entry : list) {
-    prompts.push_back({.seconds = entry.at("at"), .text = entry.at("prompt"), .block = entry.at("block")});
+    prompts.push_back({.seconds = entry.at("at"),
+                       .text = entry.at("prompt"),
+                       .block = entry.at("block"),
+                       .shot = entry.value("shot", false)});
   }
 }
 void read_member(const Json& value, std::optional<double>& number) {

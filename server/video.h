@@ -16,6 +16,7 @@ struct VideoPrompt {
   double seconds = 0;  ///< of the video
   std::string text;
   int64_t block = 0;  ///< the first frame block rendered with it
+  bool shot = false;  ///< a shot begins there
 };
 
 enum class VideoStatus { kQueued, kInProgress, kCompleted, kFailed, kCancelled };

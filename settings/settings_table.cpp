@@ -223,6 +223,9 @@ std::vector<Setting> recipe_settings() {
       row("recipe.bank_interval", integer(recipe(&Recipe::bank_interval), 1, 1000),
           "Of memory_bank: frame blocks from one candidate for the bank to the next", {},
           {.is_in_use = rule_reads("recipe.bank_interval")}),
+      row("recipe.bank_latest_block", boolean(recipe(&Recipe::bank_latest_block)),
+          "Of memory_bank: the candidate is of the latest frame block, whatever the interval", {},
+          {.is_in_use = rule_reads("recipe.bank_latest_block")}),
       row("recipe.image_in_first_block", boolean(recipe(&Recipe::image_in_first_block)),
           "An image is the first latent frame of the first frame block, given in all its passes, and not a block "
           "before "

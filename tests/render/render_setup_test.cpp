@@ -110,6 +110,17 @@ TEST(Recipes, OfShotsAndContextRulesAreRefusedWhereTheyDoNotFit) {
               HasSubstr("independent_first_frame"));
 }
 
+TEST(Recipes, OfARecomputedContextAreRefusedWithADecoderOfTwiceTheSize) {
+  RenderConfig config = config_of({});
+  config.model.recipe.context_rule = "recomputed";
+  config.model.recipe.shot_offset_frames = 0;
+  ModelSizes model = kModel;
+  EXPECT_NO_THROW(set_up_render(config, model));
+  model.strides.upscale = 2;
+  EXPECT_THAT(error_text<ConfigError>([&] { set_up_render(config, model); }),
+              AllOf(HasSubstr("recomputed"), HasSubstr("twice the size")));
+}
+
 TEST(CleanPassWeights, ExcludePoliciesThatReuseIntoTheCleanPass) {
   TransformerConfig model = kModel.transformer;
   model.clean_pass_weights = true;
