@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "core/check.h"
 #include "models/kernels/int8_kernels.h"

@@ -15,8 +15,7 @@
 namespace flashblock {
 namespace {
 
-// --- Quantisation of rows
-// ---------------------------------------------------------------------------------------------
+// --- Quantisation of rows ---------------------------------------------------------------------------
 
 constexpr int kQuantiseThreads = 384;  ///< of a row, at most
 
@@ -81,8 +80,7 @@ cudaError_t quantise(const QuantiseRowsArguments& a, cudaStream_t stream) {
 }
 static_assert(6 * 8 * kQuantiseThreads == kLongestQuantisedRow);
 
-// --- The product
-// ------------------------------------------------------------------------------------------------------
+// --- The product ------------------------------------------------------------------------------------
 
 namespace hopper = kernels::hopper;
 

@@ -99,8 +99,7 @@ TEST(Int8Linear, NormsPrepareTheInputOfALinear) {
   }
 }
 
-// --- On a GPU, against LibTorch's operators
-// ---------------------------------------------------------------------------
+// --- On a GPU, against LibTorch's operators -------------------------------------------------------------
 
 at::TensorOptions on_gpu(at::ScalarType dtype) { return at::TensorOptions(at::kCUDA).dtype(dtype); }
 
