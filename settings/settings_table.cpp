@@ -151,6 +151,12 @@ std::vector<Setting> machine_settings() {
       row("dtype", name(field(&RenderConfig::dtype), "`auto` (bfloat16 where it is fast), `float32`, `bfloat16`"),
           "Type of weights and activations", {{"--dtype"}, kModel, "auto|float32|bfloat16"},
           {.identity = kResolved, .belongs_to_model = true}),
+      row("precision.linears",
+          choice(field(&RenderConfig::precision, &PrecisionConfig::linears), parse_linear_precision),
+          "Arithmetic of the transformer's linears: native is dtype; int8 halves their weights, and is faster on "
+          "Hopper "
+          "GPUs only",
+          {{"--precision"}, kModel, "native|int8"}, {.belongs_to_model = true, .stands_for_group = true}),
       row("cache", boolean(field(&RenderConfig::cache)),
           "Keep encoded prompts and checksums of weights in the user's cache folder",
           {{"--no-cache"}, kModel, "", "false", "Do not cache encoded prompts and checksums of weights"},
