@@ -11,7 +11,8 @@ from wish_words import weighted
 
 # Times of day: nouns, adverbials, clauses that say that it is so, clauses that say that it becomes so.
 TIME_NOUNS = {
-    "dawn": ["dawn", "sunrise", "morning", "daybreak", "the morning", "early morning", "the first light", "a new morning",
+    "dawn": ["dawn", "sunrise", "morning", "daybreak", "the morning", "early morning", "the first light",
+             "a new morning",
              "the sunrise", "a beautiful sunrise", "the break of day", "breakfast time", "morning light", "a red dawn",
              "the early hours", "six in the morning", "6 am", "a fresh morning", "first sunbeams", "the rising sun",
              "morning sun", "morning mood"],
@@ -94,9 +95,11 @@ WEATHER_NOUNS = {
              "a rain shower", "stormy weather", "wind and rain", "strong rain", "light rain", "some rain",
              "a violent storm", "a little rain", "thunder and lightning", "a hurricane", "a tempest", "showers",
              "horrible weather", "a cloudburst", "wet weather", "a summer storm", "soft rain", "terrible weather"],
-    "snow": ["snow", "heavy snow", "a snowstorm", "a blizzard", "snowfall", "snowflakes", "winter weather", "fresh snow",
+    "snow": ["snow", "heavy snow", "a snowstorm", "a blizzard", "snowfall", "snowflakes", "winter weather",
+             "fresh snow",
              "light snow", "some snow", "winter", "snowy weather", "ice and snow", "a lot of snow", "frost",
-             "a little snow", "deep snow", "falling snow", "first snow", "a snow shower", "thick snow", "a white winter"],
+             "a little snow", "deep snow", "falling snow", "first snow", "a snow shower", "thick snow",
+             "a white winter"],
 }
 WEATHER_ADVERBS = {
     "clear": ["in the sun", "in the sunshine", "under a clear sky", "under a blue sky", "in fine weather",
@@ -178,11 +181,13 @@ PLAIN_TIMES = {"dawn": ["morning", "morning", "dawn", "sunrise", "daybreak"],
                "sunset": ["evening", "evening", "sunset", "dusk", "sundown"],
                "night": ["night", "night", "night", "midnight"]}
 # Words of the line, by what the wish says.
-LINE_TIMES = [("midnight", "at midnight"), ("sunrise|sun rise|sun comes up|rising sun|sun is rising|sunup", "at sunrise"),
+LINE_TIMES = [("midnight", "at midnight"), ("sunrise|sun rise|sun comes up|rising sun|sun is rising|sunup",
+                                            "at sunrise"),
               ("daybreak|day breaks|break of day|dawn breaks", "at daybreak"), ("first light", "at first light"),
               ("early", "in the early morning"), ("dawn", "at dawn"), ("morning", "in the morning"),
               ("afternoon", "in the afternoon"), ("noon", "at noon"), ("midday", "at midday"),
-              ("broad daylight", "in broad daylight"), ("sunset|sun set|setting", "at sunset"), ("sundown", "at sundown"),
+              ("broad daylight", "in broad daylight"), ("sunset|sun set|setting", "at sunset"), ("sundown",
+                                                                                                 "at sundown"),
               ("dusk", "at dusk"), ("twilight", "at twilight"), ("golden", "in the golden hour"),
               ("evening", "in the evening"), ("late", "late at night")]
 TIMES_OF_WORDS = {"at midnight": "night", "at sunrise": "dawn", "at daybreak": "dawn", "at first light": "dawn",
@@ -207,7 +212,8 @@ THEN = [", then ", ", then ", " and then ", ", ", ", ", " then ", ". Then ", ". 
 LAST = [", finally ", " and finally ", ", at the end ", " and at the end ", ", in the end ", " and in the end ",
         ", at last ", " and at last ", " and ", ", and ", " until ", ", until ", ", ending with ", " before "]
 FIRST = ["first ", "at first ", "first of all ", "in the beginning ", "it starts with ", "it begins with ",
-         "to begin with ", "start with ", "starting with ", "at the beginning ", "beginning with ", "in the beginning, "]
+         "to begin with ", "start with ", "starting with ", "at the beginning ", "beginning with ",
+         "in the beginning, "]
 
 
 def line_time(text, time):
@@ -285,7 +291,8 @@ def _next_time(rng, time):
 
 
 def _next_weather(rng, weather):
-    likely = {"clear": ["rain", "rain", "cloudy", "cloudy", "snow"], "cloudy": ["clear", "rain", "snow", "clear", "rain"],
+    likely = {"clear": ["rain", "rain", "cloudy", "cloudy", "snow"], "cloudy": ["clear", "rain", "snow", "clear",
+                                                                                "rain"],
               "rain": ["clear", "clear", "clear", "cloudy", "snow"], "snow": ["clear", "clear", "cloudy", "rain"]}
     return rng.choice(likely[weather])
 

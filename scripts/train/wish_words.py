@@ -122,9 +122,12 @@ OTHER_THINGS = """dragon dog cat horse cow sheep elephant lion tiger whale dolph
     father daughter son dog's cat's soldier police ninja samurai vampire zombie""".split()
 NOISE = ["and a *", "with a *", "with two *", "and the *", "next to a *", "with my *", "where a * lives", "and some *",
          "chased by a *", "for my *", "from Peru", "with * on board", "in the style of *", "my * loves it", "about a *",
-         "a * watches", "like a *", "past a *", "and * everywhere", "with music", "with a happy end", "in 3D", "with a * in it",
-         "and a * somewhere", "with *s", "and *s", "with lots of *s", "a * too", "and also a *", "plus a *", "next to my *",
-         "with the *", "and my *", "instead of a *", "no *", "without a *", "no *s", "a * says hello", "the * is asleep",
+         "a * watches", "like a *", "past a *", "and * everywhere", "with music", "with a happy end", "in 3D",
+         "with a * in it",
+         "and a * somewhere", "with *s", "and *s", "with lots of *s", "a * too", "and also a *", "plus a *",
+         "next to my *",
+         "with the *", "and my *", "instead of a *", "no *", "without a *", "no *s", "a * says hello",
+         "the * is asleep",
          "the * sings", "where the *s are", "for the *", "until the * comes", "because of the *", "the *s are happy",
          "with a * on the left", "there is a *", "there are *s", "I miss my *", "my * is called Max", "by the *"]
 NUMBER_NOISE = ["*, 10 seconds", "60 seconds: *", "*, 1 minute", "a 30 second video: *", "*, 4k", "* (16:9)",
@@ -145,15 +148,16 @@ FRAMES = """*, for my son|*, for my daughter|a video for my kids: *|my son loves
     *, it should be relaxing|relaxing: *|relaxing video, *|for relaxing, *|to fall asleep: *|before bed: *
     for the evening: *|bedtime story: *|a bedtime story about *|a goodnight story: *|for meditation: *|meditation, *
     *, peaceful|*, very peaceful|*, very calm|*, dramatic|a dramatic video: *|*, beautiful|*, pretty|*, realistic
-    *, cartoon|*, as a cartoon|a cartoon of *|an animated film: *|*, no people|without people: *|*, no text|*, no music
+    *, cartoon|*, as a cartoon|a cartoon of *|*, no people|without people: *|*, no text|*, no music
     an animation where *|a clip where *|a movie where *|I love this: *|i like *|I love *|we love *|my favourite is *
-    because I am homesick: *|from my holidays: *|like on our holiday: *|our trip: *|travel video: *|nature film: *
+    because I am homesick: *|from my holidays: *|like on our holiday: *|our trip: *|travel video: *|a nature video: *
     a nature documentary: *|documentary, *|a postcard from *|greetings from *|view of *|views of *|look: *|look at *
-    picture this: *|picture *|think of *|think about *|there was once *|one day *|one time *|it was *|here is *
+    think of *|think about *|there was once *|one day *|one time *|it was *|here is *
     we are watching *|you see *|you can see *|all I want is *|what I want is *|I need *|need *|want *|wanna see *
     gimme *|plz *|pls *|pls show *|plz make *|make it *|make * happen|a loop of *|loop: *|in one take: *
     a short story: *|short story about *|poem: *|haiku: *|*, the end|*. The end.|it all begins with *""".replace(
     "\n", "|").split("|")
 FRAMES = [frame.strip() for frame in FRAMES]
 # Words of the rules that no timeline shows: of these the program says that they are unknown.
-NOT_SHOWN = OTHER_COLORS + OTHER_THINGS + ["two", "three", "five", "six", "seven", "hundred", "windy", "wind"]
+NOT_SHOWN = OTHER_COLORS + OTHER_THINGS + ["two", "three", "five", "six", "seven", "hundred", "windy", "wind", "cats",
+                                          "dogs", "kids", "girlfriend"]

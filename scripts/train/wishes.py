@@ -12,10 +12,11 @@ import sys
 
 import captions as c
 from wish_courses import TIME_COURSES, WEATHER_COURSES, wished_course
-from wish_words import (ACTOR_EXTRAS, ADVERBS, COLOR_EXTRAS, FRAMES, IMPLIED, KNOWN_SCENES, LENGTHS, LIKELY_ACTORS, NOISE,
+from wish_words import (ACTOR_EXTRAS, ADVERBS, COLOR_EXTRAS, FRAMES, IMPLIED, KNOWN_SCENES, LENGTHS, LIKELY_ACTORS,
+                        NOISE,
                         NOT_SHOWN, NUMBER_NOISE, OPENINGS, OTHER_COLORS, OTHER_THINGS, SCENE_EXTRAS,
-                        STRANGE_SUBJECTS, SUBJECT_STARTS, TIME_OUT, TRIPS, WEATHER_OUT, by_rank, most_lines,
-                        weighted)
+                        STRANGE_SUBJECTS, SUBJECT_STARTS, TIME_OUT, TRIPS, WEATHER_OUT, by_rank,
+                        most_lines, weighted)
 
 TIMES = ["dawn", "day", "sunset", "night"]
 WEATHERS = ["clear", "cloudy", "rain", "snow"]
@@ -36,7 +37,9 @@ class Story:
     def draw(self):
         r = self.rng
         tell_scene, tell_actor, tell_color = self.chance(0.72), self.chance(0.72), self.chance(0.62)
-        self.scene = r.choice(KNOWN_SCENES) if tell_scene or tell_actor else weighted(r, KNOWN_SCENES, [6, 4, 1, 2, 2, 3])
+        self.scene = r.choice(KNOWN_SCENES)
+        if not (tell_scene or tell_actor):
+            self.scene = weighted(r, KNOWN_SCENES, [6, 4, 1, 2, 2, 3])
         if tell_actor and tell_scene and self.chance(0.06):
             self.actor = r.choice(list(c.ACTOR_NOUNS))  # in a landscape where none was drawn
         else:
