@@ -112,6 +112,9 @@ int run(const BatchRequest& request, const std::vector<BatchVideo>& videos, cons
   {
     const auto board =
         make_board(request.quiet ? BoardStyle::kNone : request.board, videos, supervisor.statuses(), shown);
+    for (const size_t video : shown)
+      for (const std::string& warning : videos[video].warnings)
+        if (!request.quiet) board->warn(videos[video].name + ": " + warning);
     const Interrupt interrupt;
     supervisor.on_state = [&](size_t video) {
       board->state_changed(video);

@@ -7,7 +7,6 @@
 #include <iostream>
 #include <memory>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
@@ -163,22 +162,13 @@ void check_preview(const RenderRequest& request, const RenderConfig& config) {
                     " in " + encoding.pixel_format + ": leave out --preview");
 }
 
-/// JSON texts are YAML too.
-std::string quoted(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 /// The prompts that a language model writes, as a configuration file.
 int print_expansion(RenderConfig config) {
   if (config.expand.empty()) config.expand = find_language_model(kIncludedLanguageModel);
   Renderer renderer;
   const RenderSetup setup = renderer.check(config).setup;
   print_warnings(setup);
-  std::cout << "wish: " << quoted(setup.config.wish) << "\nseed: " << *setup.config.seed
-            << "\nprompt: " << quoted(setup.config.prompt) << "\n";
-  if (!setup.config.timeline.empty()) std::cout << "timeline:\n";
-  for (const PromptChange& change : setup.config.timeline)
-    std::cout << "  - {at: " << nlohmann::json(change.seconds).dump() << ", prompt: " << quoted(change.prompt) << "}\n";
+  std::cout << config_yaml(setup.config, {"prompt", "timeline", "wish", "seed"});
   return 0;
 }
 

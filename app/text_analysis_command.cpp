@@ -140,6 +140,7 @@ int run_text_analysis(const TextAnalysisRequest& request) {
   const fs::path json = fs::path(page).replace_extension(".json");
   for (const fs::path& file : {page, json}) check_analysis_file(file, request.overwrite);
   TextFidelityOptions options{.policies = request.policies, .decoding = config.decoding};
+  options.decoding.reuse_from = 0;  // policies are measured on texts of any length
   for (const std::string& prompt : request.prompts) {
     options.prompts.push_back(prompt_ids(request.language, folder, prompt));
     for (const NamedAttention& policy : options.policies)

@@ -25,6 +25,7 @@ void check_video(BatchVideo& video, Renderer& renderer) {
   video.identity = std::move(checked.identity);
   video.blocks = checked.setup.plan.blocks;
   video.frames = checked.setup.plan.frames;
+  video.warnings = std::move(checked.setup.warnings);
 }
 
 void find_conflicting_files(std::vector<BatchVideo>& videos) {

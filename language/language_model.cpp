@@ -133,33 +133,27 @@ at::Tensor LanguageModel::prefill(LanguageState& state, const at::Tensor& ids, O
 }
 
 at::Tensor LanguageModel::pass(LanguageState& state, const at::Tensor& ids, const Pass& kind) const {
+  return run_pass(state, ids, kind, Output::kHidden);
+}
+
+at::Tensor LanguageModel::clean_pass(LanguageState& state, const at::Tensor& ids, Output output) const {
+  const at::Tensor hidden = run_pass(state, ids, Pass::clean(), output);
+  state.commit(ids.size(1));
+  return hidden;
+}
+
+at::Tensor LanguageModel::run_pass(LanguageState& state, const at::Tensor& ids, const Pass& kind, Output output) const {
   const c10::InferenceMode inference;
   const int64_t tokens = ids.size(1);
   FB_CHECK(tokens == state.options().block_size, "pass over ", tokens, " tokens");
   const Pass pass = state.begin_pass(kind, tokens);
-  const Call call{config_, state.rotation(state.tokens(), tokens), tokens, tokens};
-  const at::Tensor x = at::embedding(ends_.embedding, ids.to(state.device()));
-  const at::Tensor last = run_layers(x, *layers_, call, state, [&](int64_t i, const at::Tensor& q) {
-    LanguageLayerState& layer = state.layer(i);
-    return block_attention(q, layer.kv, layer.external, state.options().attention, pass);
-  });
-  state.end_pass(layer_bytes_);
-  return text_rms_norm(last, ends_.norm, config_.eps);
-}
-
-at::Tensor LanguageModel::clean_pass(LanguageState& state, const at::Tensor& ids, Output output) const {
-  const c10::InferenceMode inference;
-  const int64_t tokens = ids.size(1);
-  FB_CHECK(tokens == state.options().block_size, "clean pass over ", tokens, " tokens");
-  const Pass pass = state.begin_pass(Pass::clean(), tokens);
   const Call call{config_, state.rotation(state.tokens(), tokens), output == Output::kHidden ? tokens : 0, tokens};
   const at::Tensor x = at::embedding(ends_.embedding, ids.to(state.device()));
   const at::Tensor last = run_layers(x, *layers_, call, state, [&](int64_t i, const at::Tensor& q) {
     LanguageLayerState& layer = state.layer(i);
-    return block_attention(q, layer.kv, layer.external, state.options().attention, pass);
+    return block_attention(q, layer.kv, layer.external, state.attention(), pass);
   });
   state.end_pass(layer_bytes_);
-  state.commit(tokens);
   return output == Output::kHidden ? text_rms_norm(last, ends_.norm, config_.eps) : at::Tensor();
 }
 
@@ -181,7 +175,7 @@ at::Tensor LanguageModel::fused_pass(LanguageState& state, const at::Tensor& fin
   const at::Tensor last =
       run_layers(at::embedding(ends_.embedding, ids), *layers_, call, state, [&](int64_t i, const at::Tensor& q) {
         LanguageLayerState& layer = state.layer(i);
-        FusedAttention fused = fused_clean_attention(q, blocks, layer.kv, layer.external, state.options().attention);
+        FusedAttention fused = fused_clean_attention(q, blocks, layer.kv, layer.external, state.attention());
         external[static_cast<size_t>(i)] = std::move(fused.next);
         if (i == 0) refreshed = fused.refreshed;
         return fused.output;

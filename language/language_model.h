@@ -65,6 +65,9 @@ class LanguageModel {
   LanguageModel(const LanguageConfig& config, LanguageEnds ends, std::unique_ptr<LayerProvider<LanguageLayer>> layers,
                 int64_t layer_bytes);
 
+  /// A pass over one block, which stays uncommitted.
+  at::Tensor run_pass(LanguageState& state, const at::Tensor& ids, const Pass& kind, Output output) const;
+
   LanguageConfig config_;
   LanguageEnds ends_;
   std::unique_ptr<LayerProvider<LanguageLayer>> layers_;

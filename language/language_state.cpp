@@ -22,12 +22,14 @@ at::Tensor rows_of(const std::vector<int64_t>& places, int64_t group, at::Device
 LanguageState::LanguageState(const LanguageConfig& config, const LanguageStateOptions& options, at::Device device,
                              at::ScalarType dtype)
     : options_(options),
+      exact_(options.attention),
       device_(device),
       dtype_(dtype),
       // The rows of a fused pass end one block behind the last one.
       rope_(config.head_dim, options.max_tokens + 2 * options.block_size, config.rope_base, device),
       group_(config.group()) {
   validate(options.attention);
+  exact_.mode = AttentionConfig::Mode::kExact;
   const int64_t staged = std::max(options.prefill_tokens, 2 * options.block_size);
   const KvCacheLayout layout{.tokens_per_frame = 1,
                              .frames_per_block = staged,
@@ -61,7 +63,8 @@ void LanguageState::count_decoded(const std::vector<int64_t>& places) {
 Pass LanguageState::begin_pass(Pass pass, int64_t tokens) {
   pass.decoded_tokens = static_cast<int64_t>(decoded_.size());
   at::Tensor rows;
-  if (options_.attention.recompute_decoded_rows && !decoded_.empty()) rows = rows_of(decoded_, group_, device_);
+  const bool reuses = attention().mode == AttentionConfig::Mode::kFlashblock;
+  if (reuses && attention().recompute_decoded_rows && !decoded_.empty()) rows = rows_of(decoded_, group_, device_);
   for (LanguageLayerState& layer : layers_) layer.external.changed_rows = rows;
   computed_places_.assign(static_cast<size_t>(tokens), false);
   return pass;
@@ -69,7 +72,7 @@ Pass LanguageState::begin_pass(Pass pass, int64_t tokens) {
 
 void LanguageState::end_pass(int64_t weight_bytes, std::optional<bool> fused_refreshed) {
   const LayerExternal& external = layers_.front().external;
-  const bool exact = options_.attention.mode == AttentionConfig::Mode::kExact;
+  const bool exact = attention().mode == AttentionConfig::Mode::kExact;
   const bool refreshed =
       fused_refreshed ? *fused_refreshed : exact || external.cache.empty() || external.cache.age() <= 1;
   computed_places_.assign(computed_places_.size(), refreshed);

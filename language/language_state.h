@@ -30,6 +30,7 @@ struct LanguageStateOptions {
   int64_t prefill_tokens = kPrefillTokens;
   int64_t batch = 1;  ///< texts of equal length that are decoded in step
   AttentionConfig attention = text_attention();
+  int64_t reuse_from = 0;  ///< committed tokens from which `attention` counts; over fewer, attention is exact
   AttentionObserver* observer = nullptr;  ///< of all layers, for analyses; outlives the state
 };
 
@@ -62,6 +63,8 @@ class LanguageState {
   void count_decoded(const std::vector<int64_t>& places);
 
   const LanguageStateOptions& options() const { return options_; }
+  /// Of a pass over the committed tokens: that of the options, or exact.
+  const AttentionConfig& attention() const { return tokens_ < options_.reuse_from ? exact_ : options_.attention; }
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return dtype_; }
   int64_t tokens() const { return tokens_; }  ///< committed
@@ -87,6 +90,7 @@ class LanguageState {
   int64_t past_bytes() const;
 
   LanguageStateOptions options_;
+  AttentionConfig exact_;
   at::Device device_;
   at::ScalarType dtype_;
   TextRopeTable rope_;

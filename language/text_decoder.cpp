@@ -39,7 +39,10 @@ class TextRun {
     ids_.resize(static_cast<size_t>(blocks_ * block_), config_.mask_token);
     known_.assign(ids_.size(), false);
     std::fill_n(known_.begin(), prompt_length_, true);
-    state_.emplace(model.make_state({.max_tokens = blocks_ * block_, .block_size = block_, .attention = attention}));
+    state_.emplace(model.make_state({.max_tokens = blocks_ * block_,
+                                     .block_size = block_,
+                                     .attention = attention,
+                                     .reuse_from = decoding.reuse_from}));
   }
 
   DecodedText run(const std::stop_token& stop) {
@@ -208,6 +211,7 @@ void validate(const DecodingConfig& decoding) {
   want(decoding.remasking.threshold >= 0 && decoding.remasking.threshold <= 1,
        "decoding.threshold: must be from 0 to 1");
   want(decoding.remasking.entropy_bound >= 0, "decoding.entropy_bound: must be at least 0");
+  want(decoding.reuse_from >= 0, "attention.reuse_from: must be at least 0");
   validate(decoding.sampling);
 }
 

@@ -29,6 +29,7 @@ struct DecodingConfig {
   int64_t max_tokens = 256;  ///< decoded at most
   bool stop_at_end = true;   ///< at an end token
   CleanPass clean_pass = CleanPass::kFused;
+  int64_t reuse_from = 0;  ///< cached tokens from which attention is reused; over fewer, it is exact. From 0
 };
 
 /// Throws: ConfigError that names the key, for values out of range.

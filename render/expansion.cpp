@@ -34,25 +34,6 @@ constexpr const char* kInstruction =
     "every line, so that it can be read by itself. From one line to the next only one thing changes. Keep everything "
     "that the wish asks for, and invent what it leaves open.";
 
-/// What a model that was trained to write timelines says of itself: story.json.
-struct StoryRules {
-  std::vector<double> lengths;  // in seconds, that it was trained for
-  std::set<std::string> words;  // that it knows
-};
-
-std::optional<StoryRules> read_rules(const fs::path& folder) {
-  const fs::path file = folder / "story.json";
-  if (!fs::exists(file)) return {};
-  std::ifstream stream(file);
-  const nlohmann::json json = nlohmann::json::parse(stream, nullptr, /*allow_exceptions=*/false);
-  try {
-    StoryRules rules{.lengths = json.at("seconds"), .words = json.at("words")};
-    if (!rules.lengths.empty() && *std::ranges::min_element(rules.lengths) > 0) return rules;
-  } catch (const nlohmann::json::exception&) {
-  }
-  throw WeightsError(file.string() + ": wanted an object with `seconds`, a list of lengths, and `words`");
-}
-
 /// The length that differs from `seconds` by the smallest factor.
 double nearest(const std::vector<double>& lengths, double seconds) {
   const auto factor = [&](double length) { return std::abs(std::log(length / seconds)); };
@@ -98,36 +79,85 @@ Expansion read_answer(const std::string& answer, const Wish& wish, double asked)
   return expansion;
 }
 
-Expansion expand_wish(const Wish& wish, const fs::path& folder, at::Device device, at::ScalarType dtype) {
-  const auto rules = read_rules(folder);
-  // A small model's operators are too short to be divided among threads.
-  const ThreadLimit threads(rules ? 1 : process_threads());
-  const LanguageFolder opened = open_language_folder(folder);
-  if (!opened.tokenizer) throw WeightsError(folder.string() + ": has no tokenizer.json, which writing prompts needs");
-  const double asked = rules ? nearest(rules->lengths, wish.seconds) : wish.seconds;
-  const std::vector<int64_t> ids = chat_ids(*opened.tokenizer, question(wish, asked, rules.has_value()));
-  const int64_t room = opened.config.positions - static_cast<int64_t>(ids.size());
-  const DecodingConfig decoding{.sampling = {.temperature = kTemperature, .top_k = 0, .top_p = kTopP},
-                                .seed = wish.seed,
-                                .max_tokens = std::clamp<int64_t>(room, 1, kMostTokens)};
-  TextObserver observer;
-  const auto model = load_language_model(opened, device, dtype);
-  // Exact: with reused external attention the included model writes 86 of 100 timelines well-formed, instead of 99.
-  const DecodedText answer = decode_text(*model, ids, decoding, {.mode = AttentionConfig::Mode::kExact}, observer);
-  Expansion expansion = read_answer(opened.tokenizer->decode(answer.tokens), wish, asked);
-  const auto unknown = rules ? unknown_words(wish.text, rules->words) : std::vector<std::string>();
-  if (!unknown.empty())
-    expansion.warnings.push_back("the language model does not know " + quoted(unknown) +
-                                 ": the prompts were written without " + (unknown.size() > 1 ? "them" : "it"));
+/// A language model and what it says of itself.
+class TimelineWriter::Model {
+  /// What a model that was trained to write timelines says of itself: story.json.
+  struct Rules {
+    std::vector<double> lengths;  // in seconds, that it was trained for
+    std::set<std::string> words;  // that it knows
+
+    static std::optional<Rules> read(const fs::path& folder) {
+      const fs::path file = folder / "story.json";
+      if (!fs::exists(file)) return {};
+      std::ifstream stream(file);
+      const nlohmann::json json = nlohmann::json::parse(stream, nullptr, /*allow_exceptions=*/false);
+      try {
+        Rules rules{.lengths = json.at("seconds"), .words = json.at("words")};
+        if (!rules.lengths.empty() && *std::ranges::min_element(rules.lengths) > 0) return rules;
+      } catch (const nlohmann::json::exception&) {
+      }
+      throw WeightsError(file.string() + ": wanted an object with `seconds`, a list of lengths, and `words`");
+    }
+  };
+
+ public:
+  Model(const fs::path& folder, at::Device device, at::ScalarType dtype)
+      : rules_(Rules::read(folder)), folder_(open_language_folder(folder)) {
+    if (!folder_.tokenizer)
+      throw WeightsError(folder.string() + ": has no tokenizer.json, which writing prompts needs");
+    model_ = load_language_model(folder_, device, dtype);
+  }
+
+  bool is_small() const { return rules_.has_value(); }
+
+  Expansion write(const Wish& wish) const {
+    // A small model's operators are too short to be divided among threads.
+    const ThreadLimit threads(rules_ ? 1 : process_threads());
+    const double asked = rules_ ? nearest(rules_->lengths, wish.seconds) : wish.seconds;
+    const std::vector<int64_t> ids = chat_ids(*folder_.tokenizer, question(wish, asked, is_small()));
+    const int64_t room = folder_.config.positions - static_cast<int64_t>(ids.size());
+    const DecodingConfig decoding{.sampling = {.temperature = kTemperature, .top_k = 0, .top_p = kTopP},
+                                  .seed = wish.seed,
+                                  .max_tokens = std::clamp<int64_t>(room, 1, kMostTokens)};
+    TextObserver observer;
+    // Exact: wish and answer are too short for reuse to save anything (kReuseFromTokens).
+    const DecodedText answer = decode_text(*model_, ids, decoding, {.mode = AttentionConfig::Mode::kExact}, observer);
+    Expansion expansion = read_answer(folder_.tokenizer->decode(answer.tokens), wish, asked);
+    const auto unknown = rules_ ? unknown_words(wish.text, rules_->words) : std::vector<std::string>();
+    if (!unknown.empty())
+      expansion.warnings.push_back("the language model does not know " + quoted(unknown) +
+                                   ": the prompts were written without " + (unknown.size() > 1 ? "them" : "it"));
+    return expansion;
+  }
+
+ private:
+  std::optional<Rules> rules_;
+  LanguageFolder folder_;
+  std::shared_ptr<const LanguageModel> model_;
+};
+
+TimelineWriter::TimelineWriter(Keep keep) : keep_(keep) {}
+TimelineWriter::~TimelineWriter() = default;
+
+Expansion TimelineWriter::write(const Wish& wish, const fs::path& folder, at::Device device, at::ScalarType dtype) {
+  const std::string wanted = folder.string() + " on " + device.str() + " in " + dtype_name(dtype);
+  const std::lock_guard lock(mutex_);
+  if (!model_ || loaded_ != wanted) {
+    model_.reset();  // before the next one is loaded
+    model_ = std::make_unique<const Model>(folder, device, dtype);
+    loaded_ = wanted;
+  }
+  Expansion expansion = model_->write(wish);
+  if (keep_ == Keep::kSmall && !model_->is_small()) model_.reset();
   return expansion;
 }
 
-Expansion expand_wish(const RenderConfig& config, double seconds) {
-  const Wish wish{.text = config.prompt, .seconds = seconds, .seed = *config.seed};
+Expansion TimelineWriter::write(const RenderConfig& config, double seconds) {
   // A small model is fastest, and the same everywhere, on the CPU.
   const bool small = fs::exists(config.expand / "story.json");
   const at::Device device = small ? at::Device(at::kCPU) : resolve_device(config.device);
-  return expand_wish(wish, config.expand, device, small ? at::kFloat : resolve_dtype(config.dtype, device));
+  const at::ScalarType dtype = small ? at::kFloat : resolve_dtype(config.dtype, device);
+  return write({.text = config.prompt, .seconds = seconds, .seed = *config.seed}, config.expand, device, dtype);
 }
 
 }  // namespace flashblock

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -32,14 +34,32 @@ struct Wish {
 /// warning.
 Expansion read_answer(const std::string& answer, const Wish& wish, double asked);
 
-/// Has the language model in `folder` (language/language_folder.h) write the prompts. A folder with a `story.json`
-/// holds a model that was trained for this: it is asked for the nearest length that it knows, the times are scaled, and
-/// words that it does not know are reported. Any other model gets the instructions as a system message. Throws:
-/// ConfigError and WeightsError as open_language_folder and load_language_model.
-Expansion expand_wish(const Wish& wish, const std::filesystem::path& folder, at::Device device, at::ScalarType dtype);
+/// Has language models write the prompts of videos, and keeps the model for the next one. Thread safety: write() may be
+/// called from any thread; one timeline is written at a time.
+class TimelineWriter {
+ public:
+  /// Which models stay loaded between two timelines.
+  enum class Keep {
+    kSmall,  ///< those that were trained to write timelines: a large one would take the memory of the video model
+    kAll,
+  };
+  explicit TimelineWriter(Keep keep = Keep::kSmall);
+  ~TimelineWriter();
 
-/// The same as `config` says, on the device that suits the model: of config.expand, prompt and seed. `seconds`: length
-/// of the video.
-Expansion expand_wish(const RenderConfig& config, double seconds);
+  /// By the model in `folder` (language/language_folder.h). A folder with a `story.json` holds a model that was trained
+  /// for this: it is asked for the nearest length that it knows, the times are scaled, and words that it does not know
+  /// are reported. Any other model gets the instructions as a system message. Throws: ConfigError and WeightsError as
+  /// open_language_folder and load_language_model.
+  Expansion write(const Wish& wish, const std::filesystem::path& folder, at::Device device, at::ScalarType dtype);
+  /// The same with config.expand, prompt and seed, on the device that suits the model. `seconds`: length of the video.
+  Expansion write(const RenderConfig& config, double seconds);
+
+ private:
+  class Model;
+  Keep keep_;
+  std::mutex mutex_;
+  std::string loaded_;  // what model_ was loaded from and for
+  std::unique_ptr<const Model> model_;
+};
 
 }  // namespace flashblock

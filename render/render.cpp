@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "pipeline/loaded_model.h"
 #include "render/cost_estimate.h"
+#include "render/expansion.h"
 #include "render/output_check.h"
 #include "render/video_render.h"
 #include "settings/config_identity.h"
@@ -56,7 +57,7 @@ bool is_complete(CheckedVideo& video, ExistingFiles existing) {
 
 }  // namespace
 
-Renderer::Renderer() = default;
+Renderer::Renderer() : writer_(std::make_unique<TimelineWriter>()) {}
 Renderer::~Renderer() = default;
 
 Renderer::ModelInUse& Renderer::find_model(const RenderConfig& config) {
@@ -79,7 +80,7 @@ CheckedVideo Renderer::check(const RenderConfig& config) {
   const std::vector<ModelPart> parts = needed_parts(config);
   check_model_files(config.model, parts);
   const LoadedModel& model = find_model(config).model;
-  CheckedVideo video{.setup = set_up_render(config, model.sizes()),
+  CheckedVideo video{.setup = set_up_render(config, model.sizes(), *writer_),
                      .model_key = model_key(config),
                      .device = model.device(),
                      .dtype = model.dtype()};

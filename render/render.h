@@ -20,6 +20,7 @@
 namespace flashblock {
 
 class LoadedModel;
+class TimelineWriter;
 class VideoWriter;
 struct CostEstimate;
 
@@ -126,6 +127,7 @@ class Renderer {
   ModelInUse& keep_only(const std::string& model_key);
 
   std::map<std::string, std::unique_ptr<ModelInUse>> models_;  // by model_key
+  std::unique_ptr<TimelineWriter> writer_;
 };
 
 }  // namespace flashblock

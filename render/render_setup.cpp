@@ -11,6 +11,7 @@
 #include "core/file_cache.h"
 #include "media/image_reader.h"
 #include "media/video_reader.h"
+#include "pipeline/context_rule.h"
 #include "render/expansion.h"
 #include "render/timeline_text.h"
 
@@ -151,11 +152,11 @@ void place_shots(RenderSetup& setup) {
 }
 
 /// Has the prompts written, if they are to be. Of prompts that fall into one frame block only the first one is kept.
-void write_prompts(RenderSetup& setup) {
+void write_prompts(RenderSetup& setup, TimelineWriter& writer) {
   RenderConfig& config = setup.config;
   if (config.expand.empty() || config.prompt.empty()) return;
   const double fps = static_cast<double>(config.fps);
-  Expansion expansion = expand_wish(config, static_cast<double>(setup.plan.frames) / fps);
+  Expansion expansion = writer.write(config, static_cast<double>(setup.plan.frames) / fps);
   int64_t last = 0;
   std::erase_if(expansion.timeline, [&](const PromptChange& change) {
     const int64_t block = setup.plan.block_at(change.seconds, config.fps, setup.geometry);
@@ -234,6 +235,11 @@ void check_attention(const AttentionConfig& attention, const Recipe& recipe, con
 }
 
 RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model) {
+  TimelineWriter writer;
+  return set_up_render(config, model, writer);
+}
+
+RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, TimelineWriter& writer) {
   RenderSetup setup{.config = config, .geometry = {.strides = model.strides, .patch = model.transformer.patch}};
   if (!config.replay.empty()) setup.replay.emplace(config.replay);
   if (setup.replay && setup.replay->noise().defined()) take_size_from_noise(setup);
@@ -244,7 +250,7 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model) {
   check_context_rule(setup);
   read_start(setup);
   plan_video(setup);
-  write_prompts(setup);
+  write_prompts(setup, writer);
   place_prompts(setup);
   place_shots(setup);
   if (setup.replay) check_replayed_prompts(setup);

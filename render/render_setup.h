@@ -18,6 +18,8 @@
 
 namespace flashblock {
 
+class TimelineWriter;
+
 /// A configuration with what follows from it, the model's sizes and the files that the video starts from.
 struct RenderSetup {
   RenderConfig config;  ///< with size and length resolved
@@ -36,6 +38,8 @@ struct RenderSetup {
 /// `wish` the prompt that there was.
 /// Throws: ConfigError for what cannot be rendered; MediaError for an image or video that cannot be read; WeightsError
 /// for a language model that cannot be read.
+RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, TimelineWriter& writer);
+/// The same with a language model of its own.
 RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model);
 
 /// Throws: ConfigError for settings of attention that contradict each other, or a gate for another model or schedule.

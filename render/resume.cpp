@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "core/error.h"
 #include "media/video_writer.h"
@@ -58,6 +59,14 @@ std::optional<ConfigLayer> stored_settings(const fs::path& video) {
                      .folder = sidecar.parent_path()};
 }
 
+/// The prompts that were written from the same wish when the video was begun.
+void use_written_prompts(RenderConfig& begun, RenderConfig& config) {
+  config.wish = std::move(begun.wish);
+  config.prompt = std::move(begun.prompt);
+  config.timeline = std::move(begun.timeline);
+  config.expand.clear();
+}
+
 }  // namespace
 
 RenderConfig resolve_resumable(const std::vector<ConfigLayer>& layers) {
@@ -75,7 +84,11 @@ RenderConfig resolve_resumable(const std::vector<ConfigLayer>& layers) {
   all.insert(all.end(), layers.begin(), layers.end());
   const std::string& output = asked.standard_output.empty() ? video.string() : asked.standard_output;
   all.push_back(make_config_layer("output", "output", YAML::Node(output)));
-  return resolve_config(all);
+  RenderConfig config = resolve_config(all);
+  RenderConfig begun;
+  read_settings(*stored, begun);
+  if (!config.expand.empty() && !begun.wish.empty() && config.prompt == begun.wish) use_written_prompts(begun, config);
+  return config;
 }
 
 }  // namespace flashblock

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/error_report.h"
 #include "core/parse_number.h"
+#include "render/expansion.h"
 #include "render/render_setup.h"
 #include "server/api_error.h"
 #include "settings/text_settings.h"
@@ -89,7 +90,13 @@ ApiError public_error(const ConfigError& error) {
 }  // namespace
 
 RequestPlanner::RequestPlanner(std::vector<ConfigLayer> layers, const ModelSizes& model, const VideoLimits& limits)
-    : layers_(std::move(layers)), model_(model), limits_(limits), defaults_(resolve_config(layers_)) {}
+    : layers_(std::move(layers)),
+      model_(model),
+      limits_(limits),
+      defaults_(resolve_config(layers_)),
+      writer_(std::make_unique<TimelineWriter>(TimelineWriter::Keep::kAll)) {}
+
+RequestPlanner::~RequestPlanner() = default;
 
 nlohmann::ordered_json RequestPlanner::write_timeline(const RequestJson& document) const {
   RequestJson wanted = document;
@@ -138,7 +145,7 @@ Video RequestPlanner::plan(const RequestJson& document) const {
     RenderConfig wanted = config(video);
     if (expand)
       wanted.expand = defaults_.expand.empty() ? find_language_model(kIncludedLanguageModel) : defaults_.expand;
-    const RenderSetup setup = set_up_render(wanted, model_);
+    const RenderSetup setup = set_up_render(wanted, model_, *writer_);
     video.timeline = planned_timeline(setup);
     video.prompt = setup.config.prompt;
     video.wish = setup.config.wish;

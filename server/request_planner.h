@@ -1,6 +1,7 @@
 // From a client's request to the configuration of a video.
 #pragma once
 
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -32,6 +33,7 @@ class RequestPlanner {
  public:
   /// `layers`: the server's own settings. Throws: ConfigError, WeightsError.
   RequestPlanner(std::vector<ConfigLayer> layers, const ModelSizes& model, const VideoLimits& limits);
+  ~RequestPlanner();
 
   /// The server's own settings, with a placeholder for the prompt.
   const RenderConfig& defaults() const { return defaults_; }
@@ -42,7 +44,8 @@ class RequestPlanner {
   /// had them written from. Throws: ApiError 400; 404 for a model that is not the server's.
   Video plan(const nlohmann::json& document) const;
   /// What a language model writes for a video, for its client to read and change: wish, prompt, timeline, seed,
-  /// seconds, warnings. Keys of the document, errors: as those of plan(), without a timeline.
+  /// seconds, warnings. The model stays loaded for the next one. Keys of the document, errors: as those of plan(),
+  /// without a timeline.
   nlohmann::ordered_json write_timeline(const nlohmann::json& document) const;
   /// The configuration of a planned video, without its files. Throws: ConfigError.
   RenderConfig config(const Video& video) const;
@@ -55,6 +58,7 @@ class RequestPlanner {
   ModelSizes model_;
   VideoLimits limits_;
   RenderConfig defaults_;
+  std::unique_ptr<TimelineWriter> writer_;
 };
 
 }  // namespace flashblock

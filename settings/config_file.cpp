@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <set>
@@ -132,6 +133,28 @@ std::string public_name(const Setting& setting, const SettingValue& path, const 
 
 bool is_path(SettingKind kind) { return kind == SettingKind::kInputFile || kind == SettingKind::kOutputFile; }
 
+/// `keys`: those that are written; null: all.
+std::string written_yaml(const RenderConfig& config, PathStyle paths, const std::vector<std::string>* keys) {
+  YAML::Emitter out;
+  out << YAML::BeginMap;
+  std::string open;
+  for_each_setting(
+      config, [&](const std::string& group, const std::string& key, const Setting& setting, const SettingValue& value) {
+        if (keys && std::ranges::find(*keys, setting.name) == keys->end()) return;
+        if (group != open) {
+          if (!open.empty()) out << YAML::EndMap;
+          if (!group.empty()) out << YAML::Key << group << YAML::Value << YAML::BeginMap;
+          open = group;
+        }
+        out << YAML::Key << key << YAML::Value;
+        const bool named = paths == PathStyle::kPublic && is_path(setting.field.kind);
+        emit(out, named ? SettingValue(public_name(setting, value, config)) : value, setting.field.kind);
+      });
+  if (!open.empty()) out << YAML::EndMap;
+  out << YAML::EndMap;
+  return std::string(out.c_str()) + "\n";
+}
+
 }  // namespace
 
 ConfigLayer load_config_layer(const std::filesystem::path& file) {
@@ -195,24 +218,10 @@ RenderConfig resolve_config(const std::vector<ConfigLayer>& layers, ModelDescrip
   return config;
 }
 
-std::string config_yaml(const RenderConfig& config, PathStyle paths) {
-  YAML::Emitter out;
-  out << YAML::BeginMap;
-  std::string open;
-  for_each_setting(
-      config, [&](const std::string& group, const std::string& key, const Setting& setting, const SettingValue& value) {
-        if (group != open) {
-          if (!open.empty()) out << YAML::EndMap;
-          if (!group.empty()) out << YAML::Key << group << YAML::Value << YAML::BeginMap;
-          open = group;
-        }
-        out << YAML::Key << key << YAML::Value;
-        const bool named = paths == PathStyle::kPublic && is_path(setting.field.kind);
-        emit(out, named ? SettingValue(public_name(setting, value, config)) : value, setting.field.kind);
-      });
-  if (!open.empty()) out << YAML::EndMap;
-  out << YAML::EndMap;
-  return std::string(out.c_str()) + "\n";
+std::string config_yaml(const RenderConfig& config, PathStyle paths) { return written_yaml(config, paths, nullptr); }
+
+std::string config_yaml(const RenderConfig& config, const std::vector<std::string>& keys) {
+  return written_yaml(config, PathStyle::kFull, &keys);
 }
 
 Json config_json(const RenderConfig& config) {

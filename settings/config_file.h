@@ -53,6 +53,8 @@ enum class PathStyle {
 
 /// A configuration that gives `config` again, with every setting in use.
 std::string config_yaml(const RenderConfig& config, PathStyle paths = PathStyle::kFull);
+/// The same of these top-level keys alone, as far as they are in use.
+std::string config_yaml(const RenderConfig& config, const std::vector<std::string>& keys);
 nlohmann::ordered_json config_json(const RenderConfig& config);
 
 /// flashblock-<seed>-<words of the prompt>.mp4.

@@ -119,9 +119,15 @@ SettingField prompt_file() {
 }
 
 SettingField timeline() {
-  return make_field(kText, "a list of `{at: SECONDS, prompt: TEXT}`, with `shot: true` where a shot begins",
-                    field(&RenderConfig::timeline),
-                    [](const YamlValue& value, const fs::path&) { return read_timeline(value); });
+  SettingField result = make_field(
+      kText, "a list of `{at: SECONDS, prompt: TEXT}`, with `shot: true` where a shot begins",
+      field(&RenderConfig::timeline), [](const YamlValue& value, const fs::path&) { return read_timeline(value); });
+  // A timeline replaces a wish for one in an earlier layer, such as the defaults of a jobs file.
+  result.read = [read = result.read](const YamlValue& value, const fs::path& folder, RenderConfig& config) {
+    read(value, folder, config);
+    if (!config.timeline.empty()) config.expand.clear();
+  };
+  return result;
 }
 
 SettingValue collect_changes(const std::vector<std::string>& changes) {
@@ -196,6 +202,7 @@ SettingField expand() {
       value.fail("found '" + text + "', wanted true, false or the folder of a language model: its config.json says " +
                  "\"model_type\": \"sdar\"");
     }
+    config.timeline.clear();  // that of an earlier layer
   };
   return result;
 }

@@ -135,6 +135,10 @@ std::vector<TextSetting> make_rows() {
           &DecodingConfig::stop_at_end),
       shared_row("attention.mode", "--attention", "NAME",
                  "Attention to earlier blocks: exact computes it in every pass, flashblock reuses it"),
+      row("attention.reuse_from", integer(0),
+          "Cached tokens from which the attention to earlier blocks is reused: over fewer it is exact, since there is "
+          "little to save",
+          "", decoding, &DecodingConfig::reuse_from),
       shared_row("attention.refresh", "", "", "When the attention to earlier blocks is refreshed"),
       row("attention.tau", integer(1), "Of decoded_tokens: tokens decoded from one refresh to the next", "", attention,
           &AttentionConfig::tau),

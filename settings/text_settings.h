@@ -14,12 +14,17 @@
 
 namespace flashblock {
 
+/// Cached tokens from which texts reuse attention unless asked otherwise. Over fewer, their keys and values are at most
+/// 2 % of the bytes that a pass of SDAR-8B reads, and 7 % of SDAR-1.7B's: there is nothing to gain, and texts are
+/// exact.
+inline constexpr int64_t kReuseFromTokens = 2048;
+
 /// What a text is decoded with.
 struct TextConfig {
   std::string device = "auto";  ///< as in RenderConfig
   std::string dtype = "auto";
   std::optional<uint64_t> seed;  ///< unset: to be drawn
-  DecodingConfig decoding;
+  DecodingConfig decoding = {.reuse_from = kReuseFromTokens};
   AttentionConfig attention = text_attention();
 };
 

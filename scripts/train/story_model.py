@@ -130,11 +130,16 @@ class StoryModel(nn.Module):
         wanted = (torch.rand(count.shape, device=ids.device) * count).floor() + 1
         masked = ((order < wanted) & open_places).view(n, length)
         noisy = torch.where(masked, self.config.mask_token_id, ids)
-        positions = torch.arange(length, device=ids.device).repeat(2)
-        hidden = self.hidden(torch.cat([noisy, ids], 1), positions, training_mask(length, block, ids.device))
+        # Blocks before the first countable place of all texts have no noisy copy.
+        first = int(open_places.any(-1).any(0).int().argmax()) * block
+        positions = torch.arange(length, device=ids.device)
+        hidden = self.hidden(torch.cat([noisy[:, first:], ids], 1), torch.cat([positions[first:], positions]),
+                             training_mask(length, block, ids.device)[first:, first:])
+        masked = masked[:, first:]
         weight = (1 / masked.view(n, -1, block).sum(-1, keepdim=True).clamp(min=1)).expand(-1, -1, block)
-        weight = weight.reshape(n, length)[masked]
-        loss = F.cross_entropy(self.logits(hidden[:, :length][masked]).float(), ids[masked], reduction="none")
+        weight = weight.reshape(n, length - first)[masked]
+        hidden = hidden[:, : length - first][masked]
+        loss = F.cross_entropy(self.logits(hidden).float(), ids[:, first:][masked], reduction="none")
         return (loss * weight).sum() / weight.sum()
 
 

@@ -21,7 +21,7 @@ from story_model import Config, StoryModel
 
 START = time.time()
 LONGEST = 192  # tokens of a text
-POOL = 2048  # texts that are sorted by length
+POOL = 4096  # texts that are sorted by length
 
 
 def elapsed():
@@ -63,7 +63,7 @@ class Batches(IterableDataset):
                 ids, prompt = self.texts.text(*wishes.sample(rng)[:3])
                 if len(ids) <= LONGEST:
                     pool.append((ids, prompt))
-            pool.sort(key=lambda item: len(item[0]))
+            pool.sort(key=lambda item: (-(-len(item[0]) // 32), item[1]))
             batches = []
             while pool:
                 length = -(-len(pool[-1][0]) // 32) * 32
@@ -137,10 +137,21 @@ def write_timelines(model, texts, asked, temperature=1.0, top_p=0.95, threshold=
     return result, tokens / max(1, passes)
 
 
-def evaluate(model, texts, n=256, seed=987654321, shown=6):
-    """Wishes of the rules that training did not see: share of well-formed timelines, of those that keep each fact."""
+def unseen(n=256, seed=987654321):
+    """Wishes of the rules that training did not see, as of wishes.sample."""
     rng = random.Random(seed)
-    asked = [wishes.sample(rng) for _ in range(n)]
+    return [wishes.sample(rng) for _ in range(n)]
+
+
+def handwritten(file, seconds=60):
+    """Wishes of a list such as tests/data/story/wishes.json, as of wishes.sample."""
+    with open(file) as stream:
+        return [(w.pop("wish"), seconds, None, w) for w in json.load(stream)]
+
+
+def evaluate(model, texts, asked, shown=6):
+    """asked: as of wishes.sample. Share of well-formed timelines, of those that keep everything, and each fact."""
+    n = len(asked)
     answers, rate = write_timelines(model, texts, [(wish, seconds) for wish, seconds, _, _ in asked])
     good, right, whole = 0, {}, 0
     for (wish, seconds, _, facts), answer in zip(asked, answers):
@@ -178,6 +189,8 @@ def main():
     parser.add_argument("--tokens", type=int, default=0, help="tokens of clean text in a step")
     parser.add_argument("--workers", type=int, default=None)
     parser.add_argument("--resume", help="the folder of an earlier run")
+    parser.add_argument("--start", help="a model.safetensors to begin with")
+    parser.add_argument("--wishes", nargs="*", default=[], help="lists of wishes to judge the model by, too")
     parser.add_argument("--tokenizer", help="a tokenizer.json; trained anew without it")
     parser.add_argument("--rate", type=float, default=1.0, help="factor of the learning rates")
     parser.add_argument("--judge", type=int, default=256, help="wishes to judge the model by")
@@ -207,6 +220,10 @@ def main():
         tokenizer.save(os.path.join(options.out, "tokenizer.json"))
     config = Config(vocab_size=len(tokenizer), mask_token_id=tokenizer.special("<|MASK|>"))
     model = StoryModel(config).to(device)
+    if options.start:
+        from safetensors.torch import load_file
+
+        model.load_state_dict({name: p.float() for name, p in load_file(options.start).items()})
     texts = Texts(tokenizer, config.block_size)
     matrices = [n for n, p in model.named_parameters() if p.dim() == 2 and "layers" in n]
     trainer = Trainer(model.named_parameters(), matrices, 8e-3 * options.rate, 3e-3 * options.rate, 0.02, 1.0, 200)
@@ -253,7 +270,9 @@ def main():
         for name, p in model.named_parameters():
             p.copy_(trainer.average[name])
     log("saved", trainer.steps, "steps,", seen, "texts")
-    log(json.dumps(evaluate(model, texts, options.judge)))
+    log(json.dumps(evaluate(model, texts, unseen(options.judge))))
+    for file in options.wishes:
+        log(file, json.dumps(evaluate(model, texts, handwritten(file), shown=100)))
     log_file.close()
     os._exit(0)  # workers may still be drawing
 

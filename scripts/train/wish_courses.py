@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 import captions as c
+from wish_words import by_rank, weighted
 
 DAY = ["dawn", "day", "sunset", "night"]
 
@@ -270,12 +271,14 @@ HALF = ["halfway {e}", "in the middle {e}", "{e} halfway through", "half way thr
 
 @dataclass
 class Course:
-    """phrases: what the wish says; noun: the first one is a noun; adjective: one for the landscape, or None; states:
+    """phrases: what the wish says; noun: the first one is a noun; form: that of the first one, noun, adverb or
+    clause, or None; adjective: one for the landscape, or None; states:
     one per line; starts: seconds, where the wish tells them."""
 
     states: list
     phrases: list = field(default_factory=list)
     noun: bool = False
+    form: str = None
     adjective: str = None
     starts: list = None
     told_times: bool = False
@@ -380,15 +383,14 @@ def _static(rng, story, most):
     rng.shuffle(course.phrases)
     times, weathers = [time], [weather]
     if not told_time and rng.random() < 0.65:
-        first = rng.randrange(4)
-        times = [DAY[(first + i) % 4] for i in range(min(most, rng.choice([2, 3, 4])))]
+        first = weighted(rng, [1, 0, 2, 3], [6, 3, 1, 1])
+        times = [DAY[(first + i) % 4] for i in range(min(most, weighted(rng, [3, 2, 4], [6, 2, 1])))]
     if not told_weather and (told_time or rng.random() < 0.35):
-        weathers = rng.choice([["clear", "cloudy", "rain"], ["clear", "cloudy"], ["cloudy", "clear"], ["cloudy",
-                                                                                                       "rain"],
-                               ["clear", "cloudy", "snow"], ["rain", "cloudy", "clear"], ["clear", "rain", "clear"],
-                               ["snow", "clear"], [weather], ["clear"], ["cloudy", "snow"]])
+        weathers = by_rank(rng, [["clear", "cloudy", "rain"], ["clear"], ["clear", "cloudy"], ["cloudy", "clear"],
+                                 ["clear", "rain", "clear"], ["clear", "cloudy", "snow"], ["rain", "cloudy", "clear"],
+                                 ["snow", "clear"]])
     elif not told_weather:
-        weathers = [rng.choice(["clear", "clear", "cloudy", "rain", "snow"])]
+        weathers = [weighted(rng, ["clear", "cloudy", "rain", "snow"], [12, 2, 1, 1])]
     course.states = _combined(times, weathers, most)
     for state in course.states:
         if time_words and told_time:
@@ -413,8 +415,8 @@ def _combined(times, weathers, most):
 
 def _untold_weathers(rng):
     if rng.random() < 0.7:
-        return [rng.choice(["clear", "clear", "clear", "cloudy", "rain", "snow"])]
-    return rng.choice([["clear", "cloudy"], ["cloudy", "clear"], ["clear", "rain", "clear"], ["clear", "cloudy",
+        return [weighted(rng, ["clear", "cloudy", "rain", "snow"], [12, 2, 1, 1])]
+    return by_rank(rng, [["clear", "cloudy"], ["cloudy", "clear"], ["clear", "rain", "clear"], ["clear", "cloudy",
                                                                                               "rain"],
                        ["rain", "clear"], ["clear", "snow"]])
 
@@ -478,7 +480,7 @@ def _time_course(rng, most):
         nouns, clauses, courses = rng.choice(TIME_COURSES + TIME_COURSES[:1] * 2)
         course.noun = rng.random() < 0.55
         course.phrases = [rng.choice(nouns if course.noun else clauses)]
-        states = [dict(time=t) for t in fitted(rng.choice(courses), most)]
+        states = [dict(time=t) for t in fitted(by_rank(rng, courses), most)]
     course.states = states
     return course
 
@@ -494,14 +496,14 @@ def _weather_course(rng, most):
                  "rainstorm": "in a rainstorm", "downpour": "in a downpour", "heavy rain": "in heavy rain",
                  "rain shower": "during a shower", "blizzard": "in a blizzard", "snowstorm": "in a snowstorm",
                  "snowfall": "in a snowfall", "snow shower": "in falling snow"}[name]
-        pattern = rng.choice([["clear", fall, "clear"], ["clear", "cloudy", fall, "clear"],
-                              ["clear", "cloudy", fall, "cloudy", "clear"]])
+        pattern = by_rank(rng, [["clear", "cloudy", fall, "clear"], ["clear", fall, "clear"],
+                                ["clear", "cloudy", fall, "cloudy", "clear"]])
         states = [dict(weather=w, weather_words=words if w == fall else None)
                   for w in (pattern if len(pattern) <= most else ["clear", fall, "clear"][:max(2, most)])]
     elif kind < 0.55:
         phrases, courses = rng.choice(WEATHER_COURSES)
         course.phrases = [rng.choice(phrases)]
-        states = [dict(zip(("weather", "weather_words"), _sky(w))) for w in _keeping_falls(rng.choice(courses), most)]
+        states = [dict(zip(("weather", "weather_words"), _sky(w))) for w in _keeping_falls(by_rank(rng, courses), most)]
         if "fog" in course.phrases[0] or "mist" in course.phrases[0]:
             for s in states:
                 if s["weather"] == "cloudy":
@@ -553,12 +555,12 @@ def _keeping_falls(values, most):
 
 def _seasons(rng, most):
     course = Course([])
-    spring = dict(weather=rng.choice(["clear", "rain"]), time="dawn", time_words="in the morning")
+    spring = dict(weather=by_rank(rng, ["clear", "rain"]), time="dawn", time_words="in the morning")
     summer = dict(weather="clear", time="day", time_words=rng.choice(["at noon", "in broad daylight",
                                                                       "in the afternoon"]))
-    autumn = dict(weather=rng.choice(["cloudy", "rain"]), time="sunset", time_words=rng.choice(["in the evening",
+    autumn = dict(weather=by_rank(rng, ["cloudy", "rain"]), time="sunset", time_words=rng.choice(["in the evening",
                                                                                                 "at dusk"]))
-    winter = dict(weather="snow", time=rng.choice(["day", "night"]), weather_words="in the winter snow")
+    winter = dict(weather="snow", time=by_rank(rng, ["night", "day"]), weather_words="in the winter snow")
     of_name = dict(spring=spring, summer=summer, autumn=autumn, fall=autumn, winter=winter)
     if rng.random() < 0.62:
         course.phrases = [rng.choice(SEASONS)]
@@ -677,8 +679,8 @@ def _completed(rng, course, most):
             return
         weathers = _untold_weathers(rng)
         if len(course.states) == 1 and rng.random() < 0.6:  # one state told: the weather may change
-            weathers = rng.choice([["clear", "cloudy", "rain"], ["clear", "cloudy"], ["cloudy", "clear"], ["rain",
-                                                                                                           "clear"]])
+            weathers = by_rank(rng, [["clear", "cloudy", "rain"], ["clear", "cloudy"], ["cloudy", "clear"],
+                                     ["rain", "clear"]])
             weathers = fitted(weathers, most)
             course.states = [dict(course.states[0]) for _ in weathers]
         n = len(course.states)
@@ -697,11 +699,11 @@ def _completed(rng, course, most):
                 state["time"], state["time_words"] = time, words
             course.told_times = True
         elif kind < 0.70:
-            time = rng.choice(["dawn", "day", "day", "sunset", "night"])
+            time = weighted(rng, ["day", "dawn", "sunset", "night"], [12, 2, 1, 1])
             for state in course.states:
                 state["time"] = time
         else:
-            first = rng.randrange(4)
+            first = weighted(rng, [0, 1, 2, 3], [6, 3, 1, 1])
             for i, state in enumerate(course.states):
                 state["time"] = DAY[(first + i * min(4, n) // n) % 4]
 
@@ -779,11 +781,19 @@ def _with_changes(rng, story, most):
 
 def wished_course(rng, story, most, seconds):
     """What time and weather do. May change what `story` tells."""
+    from wish_steps import lasting_course, stepwise_course
+
     kind = rng.random()
     course = None
-    if kind < 0.28:
+    if kind < 0.38:
+        course = stepwise_course(rng, most) if kind < 0.355 else lasting_course(rng, seconds)
+        if course:
+            _completed(rng, course, most)
+            return course
+    kind = rng.random()
+    if kind < 0.30:
         return _static(rng, story, most)
-    if kind < 0.33:
+    if kind < 0.36:
         course = _with_changes(rng, story, most)
         if course:
             return course

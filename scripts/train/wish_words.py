@@ -6,6 +6,16 @@ import captions as c
 LENGTHS = [4, 5, 6, 8, 10, 12, 15, 20, 24, 30, 40, 45, 50, 60, 75, 90, 100, 120, 150, 180, 240, 300, 600]
 
 
+def weighted(rng, values, weights):
+    """One of the values. Those that a wish leaves open are not equally likely: the most likely one stands out."""
+    return rng.choices(values, weights)[0]
+
+
+def by_rank(rng, values):
+    """One of the values, each three times as likely as the next one."""
+    return weighted(rng, values, [3.0**-i for i in range(len(values))])
+
+
 def most_lines(seconds):
     return 2 if seconds < 8 else 3 if seconds < 15 else 4 if seconds < 30 else 5 if seconds < 60 else 6
 
@@ -112,8 +122,42 @@ OTHER_THINGS = """dragon dog cat horse cow sheep elephant lion tiger whale dolph
     father daughter son dog's cat's soldier police ninja samurai vampire zombie""".split()
 NOISE = ["and a *", "with a *", "with two *", "and the *", "next to a *", "with my *", "where a * lives", "and some *",
          "chased by a *", "for my *", "from Peru", "with * on board", "in the style of *", "my * loves it", "about a *",
-         "a * watches", "like a *", "past a *", "and * everywhere", "with music", "with a happy end", "in 3D"]
+         "a * watches", "like a *", "past a *", "and * everywhere", "with music", "with a happy end", "in 3D",
+         "with a * in it",
+         "and a * somewhere", "with *s", "and *s", "with lots of *s", "a * too", "and also a *", "plus a *",
+         "next to my *",
+         "with the *", "and my *", "instead of a *", "no *", "without a *", "no *s", "a * says hello",
+         "the * is asleep",
+         "the * sings", "where the *s are", "for the *", "until the * comes", "because of the *", "the *s are happy",
+         "with a * on the left", "there is a *", "there are *s", "I miss my *", "my * is called Max", "by the *"]
 NUMBER_NOISE = ["*, 10 seconds", "60 seconds: *", "*, 1 minute", "a 30 second video: *", "*, 4k", "* (16:9)",
                 "one minute, *", "30s *"]
+STRANGE_SUBJECTS = ["a *", "the *", "my *", "a big *", "a little *", "two *s", "a black *", "an old *", "some *s"]
+# What people say around a wish.
+FRAMES = """*, for my son|*, for my daughter|a video for my kids: *|my son loves this: *|my little boy wants *
+    my girlfriend wants to see *|for our living room: *|as a screensaver: *|a screensaver with *|*, as a screensaver
+    background video: *|*, as a background|please make me happy: *|I dreamed of *|I had a dream: *|last night I saw *
+    I want to watch *|I want to see how *|I'd like a video where *|I would love a video in which *|can we have *
+    can we see *|can I get *|could we watch *|would you show *|let me watch *|let's watch *|do you have *?
+    is it possible to show *?|what does * look like?|how does * look?|what happens: *|it's about *
+    the plot: *|scene 1: *|scene: *|story: *|title: *|my wish: *|wish: *|prompt: *|test: *|ok, *|so, *|well, *|hmm, *
+    hey flashblock, *|hi! *|hello! *|good morning, please *|dear computer, *|computer, show *|AI, make *
+    something with *|something like *|anything with *|just *|simply *|only *|nothing but *|simple: *|more of *
+    one more: *|again: *|a nice one: *|a calm one: *|a long one: *|*, nothing else|*, and that's it|*, please and thanks
+    *, if possible|*, if you can|*, ok?|*, would you?|*, what do you think|*!! |* :)|* ;-)|* <3|* lol|*, wow|*, cool
+    *, it should be relaxing|relaxing: *|relaxing video, *|for relaxing, *|to fall asleep: *|before bed: *
+    for the evening: *|bedtime story: *|a bedtime story about *|a goodnight story: *|for meditation: *|meditation, *
+    *, peaceful|*, very peaceful|*, very calm|*, dramatic|a dramatic video: *|*, beautiful|*, pretty|*, realistic
+    *, cartoon|*, as a cartoon|a cartoon of *|*, no people|without people: *|*, no text|*, no music
+    an animation where *|a clip where *|a movie where *|I love this: *|i like *|I love *|we love *|my favourite is *
+    because I am homesick: *|from my holidays: *|like on our holiday: *|our trip: *|travel video: *|a nature video: *
+    a nature documentary: *|documentary, *|a postcard from *|greetings from *|view of *|views of *|look: *|look at *
+    think of *|think about *|there was once *|one day *|one time *|it was *|here is *
+    we are watching *|you see *|you can see *|all I want is *|what I want is *|I need *|need *|want *|wanna see *
+    gimme *|plz *|pls *|pls show *|plz make *|make it *|make * happen|a loop of *|loop: *|in one take: *
+    a short story: *|short story about *|poem: *|haiku: *|*, the end|*. The end.|it all begins with *""".replace(
+    "\n", "|").split("|")
+FRAMES = [frame.strip() for frame in FRAMES]
 # Words of the rules that no timeline shows: of these the program says that they are unknown.
-NOT_SHOWN = OTHER_COLORS + OTHER_THINGS + ["two", "three", "five", "six", "seven", "hundred", "windy", "wind"]
+NOT_SHOWN = OTHER_COLORS + OTHER_THINGS + ["two", "three", "five", "six", "seven", "hundred", "windy", "wind", "cats",
+                                          "dogs", "kids", "girlfriend"]

@@ -12,9 +12,11 @@ import sys
 
 import captions as c
 from wish_courses import TIME_COURSES, WEATHER_COURSES, wished_course
-from wish_words import (ACTOR_EXTRAS, ADVERBS, COLOR_EXTRAS, IMPLIED, KNOWN_SCENES, LENGTHS, LIKELY_ACTORS, NOISE,
+from wish_words import (ACTOR_EXTRAS, ADVERBS, COLOR_EXTRAS, FRAMES, IMPLIED, KNOWN_SCENES, LENGTHS, LIKELY_ACTORS,
+                        NOISE,
                         NOT_SHOWN, NUMBER_NOISE, OPENINGS, OTHER_COLORS, OTHER_THINGS, SCENE_EXTRAS,
-                        SUBJECT_STARTS, TIME_OUT, TRIPS, WEATHER_OUT, most_lines)
+                        STRANGE_SUBJECTS, SUBJECT_STARTS, TIME_OUT, TRIPS, WEATHER_OUT, by_rank,
+                        most_lines, weighted)
 
 TIMES = ["dawn", "day", "sunset", "night"]
 WEATHERS = ["clear", "cloudy", "rain", "snow"]
@@ -27,7 +29,7 @@ class Story:
         self.rng = rng
         self.told = {}  # attribute -> value, for checks
         self.size = self.adverb = self.direction = self.style = None
-        self.implied = self.time_word = None
+        self.implied = self.time_word = self.strange = None
 
     def chance(self, p):
         return self.rng.random() < p
@@ -36,18 +38,25 @@ class Story:
         r = self.rng
         tell_scene, tell_actor, tell_color = self.chance(0.72), self.chance(0.72), self.chance(0.62)
         self.scene = r.choice(KNOWN_SCENES)
+        if not (tell_scene or tell_actor):
+            self.scene = weighted(r, KNOWN_SCENES, [6, 4, 1, 2, 2, 3])
         if tell_actor and tell_scene and self.chance(0.06):
             self.actor = r.choice(list(c.ACTOR_NOUNS))  # in a landscape where none was drawn
         else:
-            self.actor = r.choice(LIKELY_ACTORS[self.scene])
+            likely = LIKELY_ACTORS[self.scene]
+            self.actor = r.choice(likely) if tell_actor else by_rank(r, list(dict.fromkeys(likely)))
         self.color = r.choice(list(c.COLOR_WORDS))
+        if not (tell_actor and tell_color):
+            self.color = weighted(r, list(c.COLOR_WORDS), [9, 1, 4, 1, 3, 1, 1, 2])
         self.scene_words, self.actor_word, self.color_word = self._scene(), self._noun(), self._color()
         if not tell_scene:  # invented things are plain ones
-            pair = r.choice(c.SCENE_NOUNS[self.scene][:2])
+            pair = c.SCENE_NOUNS[self.scene][0]
             self.scene_words = pair, pair
         if not tell_actor:
             self.actor_word = (c.ACTOR_NOUNS[self.actor][0],) * 2
         if not tell_actor and self.chance(0.06):
+            self.color = r.choice(list(c.COLOR_WORDS))
+            self.color_word = self._color()
             self.told["color"] = self.color
         elif not (tell_actor and tell_color):
             self.color_word = self.color, self.color
@@ -62,15 +71,12 @@ class Story:
         if tell_actor and tell_color:
             self.told["color"] = self.color
         verbs = c.ACTOR_VERBS[self.actor]
-        self.verb, self.verbing = r.choice(verbs[:4])
+        self.verb, self.verbing = by_rank(r, verbs[:3])
         self.verb = re.sub(r"^(is|goes) (\w+)ing$", lambda m: verbs[0][0], self.verb)
         kind = c.KIND[self.actor]
-        self.preposition = r.choice({"air": ["over", "over", "above", "across"], "land": ["through", "through",
-                                                                                          "across"],
-                                     "water": ["on",
-                                               "across"]}[kind if self.scene != "sea" or kind == "air" else "water"])
-        if self.chance(0.16):
-            self.adverb = r.choice(ADVERBS)
+        on_water = kind == "water" or (self.scene == "sea" and kind != "air")
+        prepositions = {"air": ["over", "above", "across"], "land": ["through", "across"], "water": ["on", "across"]}
+        self.preposition = by_rank(r, prepositions["water" if on_water else kind])
         return self
 
     # Each: the words in the wish; those in the lines, where they differ.
@@ -103,7 +109,7 @@ class Story:
         """With article: "a little red balloon"; None where the wish names no actor."""
         if "actor" not in self.told:
             if "color" not in self.told:
-                return None
+                return self.strange
             return f"{self.rng.choice(['something', 'anything', 'a', 'some', 'one'])} {self.color_word[0]}" + (
                 self.rng.choice([" thing", "", " object"]))
         noun, color = self.actor_word[0], self.color_word[0] if "color" in self.told else None
@@ -205,7 +211,7 @@ def words_of(text):
 
 
 def _opened(rng, text):
-    opening = rng.choice(OPENINGS)
+    opening = rng.choice(OPENINGS if rng.random() < 0.6 else FRAMES)
     return opening.replace("*", text) if "*" in opening else f"{opening} {text}"
 
 
@@ -216,12 +222,12 @@ def _strewn(rng, text, unknown):
         text = rng.choice([f"{phrase}, {text}", f"{text}, {phrase}", f"{text}. {phrase}", f"{text} {phrase}"])
     for _ in range(rng.choice([1, 2, 3]) if rng.random() < 0.05 else 0):
         text = rng.choice([f"{rng.choice(c.CHATTER)}. {text}", f"{text}. {rng.choice(c.CHATTER)}"])
-    if unknown and rng.random() < 0.12:
+    if unknown and rng.random() < 0.08:
         thing = rng.choice(OTHER_THINGS) if rng.random() < 0.85 else "".join(
             rng.choice("bcdfghjklmnpqrstvwxyz") + rng.choice("aeiou") for _ in range(rng.randint(2, 4)))
         phrase = rng.choice(NOISE).replace("*", thing)
         text = rng.choice([f"{text} {phrase}", f"{text}, {phrase}", f"{phrase}, {text}"])
-    elif unknown and rng.random() < 0.16:
+    elif unknown and rng.random() < 0.06:
         words = text.split(" ")
         for _ in range(rng.choice([1, 1, 2, 3, 4])):
             words.insert(rng.randrange(len(words) + 1), rng.choice(c.NEUTRAL_WORDS))
@@ -235,7 +241,7 @@ def _typed(rng, text):
     if rng.random() < 0.06:
         text = re.sub(r"\b(a|an|the) ", "", text)
     for _ in range(3):
-        if rng.random() < 0.08:
+        if rng.random() < 0.05:
             text = c._misspell(text, rng)
     if rng.random() < 0.20:
         text = " ".join(re.sub(r"[^\w\s:-]", "", text).split())
@@ -251,6 +257,17 @@ def _typed(rng, text):
     elif case < 0.86:
         text = text.title()
     return text.strip()
+
+
+# Between the thing and the first phrase of what time and weather do, by that phrase's form.
+LINKS = {
+    None: [" ", " ", ", ", ", ", ". ", " - ", ": ", "; ", " and ", " while ", " as ", ", where "],
+    "noun": [", ", ", ", ", ", ". ", ": ", " - ", "; ", " with ", ", with ", " and ", " in ", ", first ", " / ", " + ",
+             " from ", " "],
+    "adverb": [" ", " ", " ", " ", ", ", ", ", ". ", " - ", "; ", ", first "],
+    "clause": [", ", ", ", ". ", ". ", " and ", " while ", " when ", " as ", ", where ", "; ", " - ", ": ", ", first ",
+               " until ", ", and "],
+}
 
 
 def _arranged(story, course):
@@ -273,6 +290,11 @@ def _arranged(story, course):
         verbs = r.choice(c.ACTOR_VERBS[story.actor])
         story.verb, verb = verbs[0], verbs[r.randrange(2)]
         thing = " ".join(w for w in (subject, verb, motion, place) if w)
+        if place and r.random() < 0.08:
+            thing = f"{place} {subject} {verb}"
+    elif story.strange and r.random() < 0.5:
+        thing = " ".join(w for w in (subject, r.choice(["flies", "moves", "goes", "lives", "is", "travels", "sleeps"]),
+                                     place) if w)
     elif subject:
         thing = " ".join(w for w in r.choice([(subject, motion, place), (place, "with", subject, motion),
                                               (place and place + ",", subject, motion),
@@ -284,7 +306,7 @@ def _arranged(story, course):
         thing = f"{thing}, {adjective}"
     if not phrases:
         return thing or r.choice(["something", "a surprise", "anything", "surprise me", "whatever you like"])
-    link = r.choice([" ", " ", ", ", ", ", ". ", " - ", ": ", "; ", " and ", " while ", " as ", ", where "])
+    link = r.choice(LINKS[course.form])
     told = phrases[0]
     for phrase in phrases[1:]:
         told += r.choice([", ", " and ", " ", ", "]) + phrase
@@ -314,12 +336,16 @@ def sample(rng, unknown=True, typed=True):
         story.size = r.choice(c.SIZE_WORDS)
     if r.random() < 0.10:
         story.direction = r.choice(["left", "right"])
-    story.adverb_told = bool(story.adverb) and r.random() < 0.5
+    if r.random() < 0.08:
+        story.adverb = r.choice(ADVERBS)
+    story.adverb_told = story.adverb is not None
     if r.random() < 0.07:
         story.style = r.choice(c.STYLES)
     if "actor" not in story.told:
-        story.size = story.direction = None
+        story.size = story.direction = story.adverb = None
         story.adverb_told = False
+        if unknown and "color" not in story.told and r.random() < 0.10:
+            story.strange = r.choice(STRANGE_SUBJECTS).replace("*", r.choice(OTHER_THINGS))
     seconds = r.choice(LENGTHS)
     course = wished_course(rng, story, most_lines(seconds), seconds)
     wish = _arranged(story, course)
@@ -333,12 +359,12 @@ def sample(rng, unknown=True, typed=True):
         wish = r.choice(NUMBER_NOISE).replace("*", wish)
     wish = _typed(r, wish) if typed else c._tidy(wish)
     states = course.states
-    words = dict(time={t: r.choice(TIME_OUT[t]) for t in TIMES},
-                 weather={w: r.choice(WEATHER_OUT[w]) for w in WEATHERS},
+    words = dict(time={t: by_rank(r, TIME_OUT[t]) for t in TIMES},
+                 weather={w: by_rank(r, WEATHER_OUT[w]) for w in WEATHERS},
                  both={})
-    if r.random() < 0.5:
+    if r.random() < 0.8:
         words["both"] = {("day", "clear"): "on a sunny day", ("night", "clear"): "under a starry sky"}
-    form = r.choice(["plain", "plain", "plain", "fronted", "swapped"])
+    form = weighted(r, ["plain", "fronted", "swapped"], [8, 1, 1])
     starts = course.starts or [round(i * seconds / len(states)) for i in range(len(states))]
     lines = [f"{start}: {story.prompt(state, form, words)}" for start, state in zip(starts, states)]
     facts = dict(story.told)

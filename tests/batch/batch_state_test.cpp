@@ -181,6 +181,7 @@ TEST_F(BatchReport, PageHoldsWhatUsersWroteAsDataOnly) {
   videos_[0].name = "<b>";
   videos_[0].config.output = "/jobs/a \"b\"#?.mp4";
   videos_[0].config.timeline = {{2, "<i>"}};
+  videos_[0].warnings = {"does not know '<s>'"};
   records_ = {{.state = JobState::kDone, .frames = 32}};
   const std::string page = html_page(batch_page(), report_page_json(account()));
   EXPECT_THAT(page, Not(HasSubstr("<script>alert")));
@@ -188,6 +189,9 @@ TEST_F(BatchReport, PageHoldsWhatUsersWroteAsDataOnly) {
   EXPECT_EQ(video.at("name"), "<b>");
   EXPECT_EQ(video.at("prompt"), videos_[0].config.prompt);
   EXPECT_EQ(video.at("timeline")[0].at("prompt"), "<i>");
+  EXPECT_EQ(video.at("warnings")[0], "does not know '<s>'");
+  videos_[0].config.metadata = false;
+  EXPECT_TRUE(report_json(account()).at("videos")[0].at("warnings").empty()) << "they quote the wish";
   EXPECT_EQ(video.at("file"), "a \"b\"#?.mp4") << "from the report's folder";
   EXPECT_FALSE(video.contains("preview")) << "there is none";
   records_[0] = {.state = JobState::kFailed, .fault = JobFault{"media", 5, "<u>"}};

@@ -117,6 +117,26 @@ void expect_published_decodes(at::Device device) {
 
 TEST(TextDecoder, DecodesAsPublished) { expect_published_decodes(at::kCPU); }
 
+TEST(TextDecoder, ReusesFromTheAskedTokensOn) {
+  const auto model = small_language_model();
+  const AttentionConfig reuse = text_attention();
+  const Ids prompt = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+  const auto reused = [&](int64_t from) {
+    TextObserver none;
+    DecodingConfig decoding{.remasking = {.rule = Remasking::kSequential}, .max_tokens = 24, .stop_at_end = false};
+    decoding.reuse_from = from;
+    return decode_text(*model, prompt, decoding, reuse, none);
+  };
+  const DecodedText always = reused(0), later = reused(20), never = reused(1000);
+  EXPECT_EQ(never.counters.external_reused, 0);
+  EXPECT_GT(later.counters.external_reused, 0);
+  EXPECT_LT(later.counters.external_reused, always.counters.external_reused);
+  EXPECT_EQ(always.counters.passes, never.counters.passes);
+  TextObserver none;
+  const DecodingConfig decoding{.remasking = {.rule = Remasking::kSequential}, .max_tokens = 24, .stop_at_end = false};
+  EXPECT_EQ(never.ids, decode_text(*model, prompt, decoding, {.mode = AttentionConfig::Mode::kExact}, none).ids);
+}
+
 TEST(TextDecoderCuda, DecodesAsPublished) {
   FLASHBLOCK_NEED_CUDA();
   expect_published_decodes(at::kCUDA);

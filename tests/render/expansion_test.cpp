@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <fstream>
+#include <future>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,7 @@
 
 #include "core/error.h"
 #include "render/render.h"
+#include "render/resume.h"
 #include "render/sidecar.h"
 #include "settings/config_file.h"
 #include "tests/support/error_text.h"
@@ -24,12 +26,14 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using testing::test_data;
 
 std::filesystem::path story() { return std::filesystem::canonical(test_data("../../assets/story")); }
 
 Expansion expanded(const std::string& wish, double seconds = 60, uint64_t seed = 1) {
-  return expand_wish({.text = wish, .seconds = seconds, .seed = seed}, story(), at::kCPU, at::kFloat);
+  static TimelineWriter writer;
+  return writer.write({.text = wish, .seconds = seconds, .seed = seed}, story(), at::kCPU, at::kFloat);
 }
 
 std::string text_of(const Expansion& expansion) {
@@ -130,10 +134,10 @@ bool is_well_formed(const Judge& judge, const Expansion& expansion, double secon
 }
 
 /// Counts well-formed timelines and those that keep everything, of every `step`-th wish.
-std::pair<int, int> judged(size_t step, uint64_t seed) {
+std::pair<int, int> judged(size_t step, uint64_t seed, const std::string& list = "story/wishes.json") {
   const Judge judge;
   int good = 0, kept = 0;
-  const nlohmann::json wishes = read_json("story/wishes.json");
+  const nlohmann::json wishes = read_json(list);
   for (size_t i = 0; i < wishes.size(); i += step) {
     const std::string wish = wishes[i]["wish"];
     const Expansion expansion = expanded(wish, 60, seed);
@@ -173,8 +177,27 @@ TEST(ExpansionTest, AFewOfTheHundredWishesAreKept) {
 TEST(ExpansionSlowTest, TheHundredWishesAreKept) {
   const auto [good, kept] = judged(1, 1);
   std::cout << good << " well-formed, " << kept << " kept" << std::endl;
-  EXPECT_GE(good, 98);
-  EXPECT_GE(kept, 85);
+  EXPECT_EQ(good, 100);
+  EXPECT_GE(kept, 90);
+}
+
+// Written before the rules of the model's training were last changed, and not looked at while they were.
+TEST(ExpansionSlowTest, AHundredUnseenWishesAreKept) {
+  const auto [good, kept] = judged(1, 1, "story/wishes_fresh.json");
+  std::cout << good << " well-formed, " << kept << " kept" << std::endl;
+  EXPECT_EQ(good, 100);
+  EXPECT_GE(kept, 90);
+}
+
+TEST(ExpansionTest, OneWriterServesManyThreadsAndModelsStayTheSame) {
+  TimelineWriter writer(TimelineWriter::Keep::kAll);
+  const Wish wish{.text = "night falls over the city", .seconds = 10, .seed = 5};
+  const std::string expected = text_of(expanded(wish.text, 10, 5));
+  std::vector<std::future<std::string>> written;
+  for (int i = 0; i < 3; ++i)
+    written.push_back(
+        std::async(std::launch::async, [&] { return text_of(writer.write(wish, story(), at::kCPU, at::kFloat)); }));
+  for (auto& text : written) EXPECT_EQ(text.get(), expected);
 }
 
 TEST(ExpansionTest, UnknownWordsAreReported) {
@@ -231,6 +254,58 @@ TEST_F(ExpandedVideoTest, WithoutMetadataTheWishIsNotStored) {
 
 TEST_F(ExpandedVideoTest, PromptsOfOneFrameBlockAreOne) {
   EXPECT_LE(Renderer().check(config("seconds: 1")).setup.config.timeline.size(), 1u);
+}
+
+TEST_F(ExpandedVideoTest, TheLaterLayerSaysWhatBecomesOfTheWish) {
+  const auto layer = [](const std::string& text) {
+    return ConfigLayer{.values = parse_yaml(text, "test"), .folder = "/"};
+  };
+  const std::string wish = "{expand: " + story().string() + "}", own = "{timeline: [{at: 5, prompt: night}]}";
+  RenderConfig job;  // a job with a timeline, under defaults with a wish
+  read_settings(layer(wish), job);
+  read_settings(layer(own), job);
+  EXPECT_TRUE(job.expand.empty());
+  EXPECT_EQ(job.timeline.size(), 1u);
+  RenderConfig other;  // a job with a wish, under defaults with a timeline
+  read_settings(layer(own), other);
+  read_settings(layer("{expand: false}"), other);
+  EXPECT_EQ(other.timeline.size(), 1u);
+  read_settings(layer(wish), other);
+  EXPECT_FALSE(other.expand.empty());
+  EXPECT_THAT(other.timeline, IsEmpty());
+}
+
+TEST_F(ExpandedVideoTest, TheStoredTimelineIsUsedAgain) {
+  const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "stored_timeline";
+  std::filesystem::create_directories(folder / "day.parts");
+  const std::string video = (folder / "day.mp4").string();
+  std::ofstream(folder / "day.parts" / "configuration.yaml")
+      << "{model: " << test_data("../../assets/demo").string()
+      << ", prompt: A boat sails., wish: a day at the sea, seed: 7, seconds: 30, timeline: [{at: 9, prompt: B.}]}";
+  const auto resumed = [&](const std::string& wish) {
+    const std::string text =
+        "{expand: " + story().string() + ", prompt: " + wish + ", output: " + video + ", resume: true}";
+    return resolve_resumable({ConfigLayer{.values = parse_yaml(text, "test"), .folder = "/"}});
+  };
+  const RenderConfig same = resumed("a day at the sea");
+  EXPECT_TRUE(same.expand.empty());
+  EXPECT_EQ(same.prompt, "A boat sails.");
+  ASSERT_EQ(same.timeline.size(), 1u);
+  EXPECT_EQ(same.timeline[0].prompt, "B.");
+  EXPECT_FALSE(resumed("a night at the sea").expand.empty()) << "another wish";
+  std::filesystem::remove_all(folder);
+}
+
+TEST_F(ExpandedVideoTest, AFewKeysAreWrittenAsAConfiguration) {
+  const RenderConfig video = Renderer().check(config("seconds: 30")).setup.config;
+  const std::string text = config_yaml(video, {"prompt", "timeline", "wish", "seed"});
+  EXPECT_THAT(text, Not(HasSubstr("output")));
+  RenderConfig again;
+  read_settings({.values = parse_yaml(text, "printed"), .folder = "/"}, again);
+  EXPECT_EQ(again.wish, video.wish);
+  EXPECT_EQ(again.prompt, video.prompt);
+  EXPECT_EQ(again.timeline.size(), video.timeline.size());
+  EXPECT_EQ(again.seed, video.seed);
 }
 
 TEST_F(ExpandedVideoTest, ATimelineAndAFolderOfAnotherKindAreRefused) {

@@ -61,6 +61,31 @@ class StoryTest(unittest.TestCase):
             alone = model.hidden(ids, place, place[:, None] // 4 >= place[None] // 4)
             torch.testing.assert_close(both[:, 4 * block : 4 * block + 4], alone[:, -4:])
 
+    def test_the_loss_leaves_out_noisy_prompts_alone(self):
+        """Noisy copies of blocks before the answers change nothing."""
+        torch.manual_seed(1)
+        config = Config(vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+                        num_key_value_heads=2, head_dim=8, block_size=4, mask_token_id=49)
+        model = StoryModel(config)
+        ids = torch.randint(0, 49, (2, 16))
+        counted = torch.zeros(2, 16, dtype=torch.bool)
+        counted[0, 9:] = counted[1, 13:] = True
+        torch.manual_seed(5)
+        loss = model.loss(ids, counted)
+        torch.manual_seed(5)
+        order = torch.where(counted.view(2, 4, 4), torch.rand(2, 4, 4), 2.0).argsort(-1).argsort(-1)
+        count = counted.view(2, 4, 4).sum(-1, keepdim=True)
+        masked = ((order < (torch.rand(count.shape) * count).floor() + 1) & counted.view(2, 4, 4)).view(2, 16)
+        both = torch.cat([torch.where(masked, 49, ids), ids], 1)
+        hidden = model.hidden(both, torch.arange(16).repeat(2), training_mask(16, 4, ids.device))[:, :16]
+        blocks = []
+        for row in range(2):
+            for block in range(4):
+                at = [4 * block + i for i in range(4) if masked[row, 4 * block + i]]
+                if at:
+                    blocks.append(torch.nn.functional.cross_entropy(model.logits(hidden[row, at]), ids[row, at]))
+        torch.testing.assert_close(loss, torch.stack(blocks).mean())
+
 
 if __name__ == "__main__":
     unittest.main()
