@@ -101,6 +101,10 @@ int print_model_file(const std::filesystem::path& file, const InfoRequest& reque
   const ModelDescription model = load_model_file(file);
   Json json = {{"name", model.name}, {"file", model.file.string()}, {"parts", nlohmann::json::array()}};
   std::string words = model.name + ": " + model.file.string() + "\n";
+  if (!model.about.empty()) {
+    json["about"] = model.about;
+    words += "knows " + model.about + "\n";
+  }
   bool whole = true;
   for (const NamedPart& part : parts_of(model)) {
     std::string problem;

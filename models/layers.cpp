@@ -112,25 +112,38 @@ bool row_norm_takes(const at::Tensor& x, const RowNorm& norm) {
   });
 }
 
-at::Tensor row_norm(const at::Tensor& x, const RowNorm& norm, double eps) {
+LinearInput prepared(const at::Tensor& rows, LinearPrecision precision) {
+  return precision == LinearPrecision::kInt8 ? quantise_rows(rows) : LinearInput(rows);
+}
+
+LinearInput row_norm(const at::Tensor& x, const RowNorm& norm, double eps, LinearPrecision precision) {
   const auto data = [](const at::Tensor& t) { return t.defined() ? t.const_data_ptr() : nullptr; };
-  const at::Tensor out = at::empty_like(x);
-  const RowNormArguments arguments{.form = norm.form,
-                                   .element = element_of(x),
-                                   .x = x.data_ptr(),
-                                   .update = data(norm.update),
-                                   .gate = data(norm.gate),
-                                   .scale = data(norm.scale),
-                                   .shift = data(norm.shift),
-                                   .out = out.data_ptr(),
-                                   .rows = x.numel() / x.size(-1),
-                                   .width = x.size(-1),
-                                   .eps = float(eps)};
-  if (x.is_cuda())
-    FLASHBLOCK_LAUNCH(launch_row_norm, arguments, x);
-  else
+  const bool quantised = precision == LinearPrecision::kInt8 && x.is_cuda();
+  const at::Tensor out = at::empty(x.sizes(), quantised ? x.options().dtype(at::kChar) : x.options());
+  RowNormArguments arguments{.form = norm.form,
+                             .element = element_of(x),
+                             .x = x.data_ptr(),
+                             .update = data(norm.update),
+                             .gate = data(norm.gate),
+                             .scale = data(norm.scale),
+                             .shift = data(norm.shift),
+                             .out = out.data_ptr(),
+                             .rows = x.numel() / x.size(-1),
+                             .width = x.size(-1),
+                             .eps = float(eps)};
+  if (!x.is_cuda()) {
     run_rows(modulated_norm_rows, arguments, arguments.rows, arguments.width);
-  return out;
+    return prepared(out, precision);
+  }
+  at::Tensor scales;
+  if (quantised) {
+    scales = at::empty({arguments.rows}, x.options().dtype(at::kFloat));
+    arguments.out = nullptr;
+    arguments.values = out.data_ptr<int8_t>();
+    arguments.scales = scales.data_ptr<float>();
+  }
+  FLASHBLOCK_LAUNCH(launch_row_norm, arguments, x);
+  return {out, scales};
 }
 
 // Calls `work` for the tokens of each frame where frames are modulated differently: `work(x, of)`, `of(t)` being the
@@ -159,10 +172,14 @@ at::Tensor onednn_linear(const at::Tensor& x, const Linear& layer) {
   return product.call(x, layer.weight, layer.bias, "none", c10::List<std::optional<at::Scalar>>(), "");
 }
 
+LinearInput quantised_input(const LinearInput& x) { return x.scales.defined() ? x : quantise_rows(x.values); }
+
 }  // namespace
 
-at::Tensor linear(const at::Tensor& x, const Linear& layer) {
+at::Tensor linear(const LinearInput& input, const Linear& layer) {
   RECORD_USER_SCOPE(kLinearScope);
+  if (layer.precision() == LinearPrecision::kInt8) return int8_linear(quantised_input(input), layer);
+  const at::Tensor& x = input.values;
   if (x.is_cpu() && x.scalar_type() == at::kFloat && at::globalContext().userEnabledMkldnn() && at::hasMKLDNN())
     return onednn_linear(x, layer);
   return at::linear(x, layer.weight, layer.bias);
@@ -184,30 +201,39 @@ at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer) {
       .unflatten(0, x.sizes().slice(0, size_t(x.dim() - 1)));
 }
 
-at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps) {
-  if (shift.size(1) > 1)
-    return frame_by_frame(x, shift.size(1), [&](const at::Tensor& part, const auto& of) {
-      return modulated_norm(part, of(shift), of(scale), eps);
+at::Tensor feed_forward(const LinearInput& x, const Linear& up, const Linear& down) {
+  if (up.precision() == LinearPrecision::kNative) return linear(linear_gelu(x.values, up), down);
+  RECORD_USER_SCOPE(kLinearScope);
+  return int8_linear(quantise_rows(int8_linear(quantised_input(x), up), BeforeQuantising::kGelu), down);
+}
+
+LinearInput modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps,
+                           LinearPrecision precision) {
+  if (shift.size(1) > 1) {
+    const at::Tensor normed = frame_by_frame(x, shift.size(1), [&](const at::Tensor& part, const auto& of) {
+      return modulated_norm(part, of(shift), of(scale), eps).values;
     });
+    return prepared(normed, precision);
+  }
   const RowNorm norm{NormForm::kModulated, {}, {}, scale, shift};
-  if (row_norm_takes(x, norm)) return row_norm(x, norm, eps);
-  return plain::modulated_norm(x, shift, scale, eps);
+  if (row_norm_takes(x, norm)) return row_norm(x, norm, eps, precision);
+  return prepared(plain::modulated_norm(x, shift, scale, eps), precision);
 }
 
-at::Tensor add_modulated_norm(at::Tensor& x, const at::Tensor& update, const at::Tensor& shift, const at::Tensor& scale,
-                              double eps) {
-  if (shift.size(1) > 1) return modulated_norm(x.add_(update), shift, scale, eps);
+LinearInput add_modulated_norm(at::Tensor& x, const at::Tensor& update, const at::Tensor& shift,
+                               const at::Tensor& scale, double eps, LinearPrecision precision) {
+  if (shift.size(1) > 1) return modulated_norm(x.add_(update), shift, scale, eps, precision);
   const RowNorm norm{NormForm::kAddedModulated, update, {}, scale, shift};
-  if (row_norm_takes(x, norm)) return row_norm(x, norm, eps);
-  return modulated_norm(x.add_(update), shift, scale, eps);
+  if (row_norm_takes(x, norm)) return row_norm(x, norm, eps, precision);
+  return modulated_norm(x.add_(update), shift, scale, eps, precision);
 }
 
-at::Tensor add_gated_affine_norm(at::Tensor& x, at::Tensor update, const at::Tensor& gate, const Linear& affine,
-                                 double eps) {
+LinearInput add_gated_affine_norm(at::Tensor& x, at::Tensor update, const at::Tensor& gate, const Linear& affine,
+                                  double eps, LinearPrecision precision) {
   const RowNorm norm{NormForm::kGatedAffine, update, gate, affine.weight, affine.bias};
-  if (gate.size(1) == 1 && row_norm_takes(x, norm)) return row_norm(x, norm, eps);
+  if (gate.size(1) == 1 && row_norm_takes(x, norm)) return row_norm(x, norm, eps, precision);
   add_gated_(x, std::move(update), gate);
-  return at::layer_norm(x, {x.size(-1)}, affine.weight, affine.bias, eps);
+  return prepared(at::layer_norm(x, {x.size(-1)}, affine.weight, affine.bias, eps), precision);
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {

@@ -4,12 +4,13 @@
 #include <ATen/core/Tensor.h>
 
 #include "attention/rope.h"
+#include "models/int8_linear.h"
 #include "models/transformer_weights.h"
 
 namespace flashblock {
 
-/// x weight^T + bias.
-at::Tensor linear(const at::Tensor& x, const Linear& layer);
+/// x weight^T + bias; int8_linear of a layer with an int8 weight, whose input is quantised if it is not.
+at::Tensor linear(const LinearInput& x, const Linear& layer);
 
 /// GELU in its tanh form, in place.
 at::Tensor gelu_(at::Tensor x);
@@ -19,19 +20,27 @@ at::Tensor gelu_(at::Tensor x);
 /// tanh form too): one rounding less than in the published model, which rounds the product first.
 at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer);
 
+/// down(GELU(up(x))).
+/// Numerics: in int8, up(x) is rounded to the model's dtype, as published; its GELU, in fp32, only to int8.
+at::Tensor feed_forward(const LinearInput& x, const Linear& up, const Linear& down);
+
 /// Layer norm without parameters, times `scale` (which is 1 + the modulation's scale), plus `shift`.
 /// Shape: x [B, L, dim]; shift and scale [1, 1, dim], or [1, F, dim] for L / F tokens each, which takes F calls; so for
 /// the functions below, with their gate.
-/// Numerics: fp32 statistics; rounds to the dtype of x after the norm, the product and the sum.
-at::Tensor modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps);
+/// The result, and that of the two functions below, is the input of linears of this precision.
+/// Numerics: fp32 statistics; rounds to the dtype of x after the norm, the product and the sum; then quantise_rows, on
+/// a GPU in the same pass.
+LinearInput modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps,
+                           LinearPrecision precision = LinearPrecision::kNative);
 
 /// x += update, then modulated_norm of the sum; on a GPU in one pass over memory.
-at::Tensor add_modulated_norm(at::Tensor& x, const at::Tensor& update, const at::Tensor& shift, const at::Tensor& scale,
-                              double eps);
+LinearInput add_modulated_norm(at::Tensor& x, const at::Tensor& update, const at::Tensor& shift,
+                               const at::Tensor& scale, double eps,
+                               LinearPrecision precision = LinearPrecision::kNative);
 
 /// add_gated_, then the layer norm of the sum with weight and bias, rounded once; on a GPU in one pass over memory.
-at::Tensor add_gated_affine_norm(at::Tensor& x, at::Tensor update, const at::Tensor& gate, const Linear& affine,
-                                 double eps);
+LinearInput add_gated_affine_norm(at::Tensor& x, at::Tensor update, const at::Tensor& gate, const Linear& affine,
+                                  double eps, LinearPrecision precision = LinearPrecision::kNative);
 
 /// x / sqrt(mean(x^2) + eps) over the last dimension, all heads together, in fp32; rounded to the dtype of x, then
 /// multiplied by the weight, and rounded again.

@@ -11,13 +11,10 @@ namespace {
 
 at::Tensor split_heads(const at::Tensor& x, int64_t heads) { return x.unflatten(-1, {heads, -1}); }
 
-at::Tensor empty_heads(const at::Tensor& x, const TransformerConfig& config) {
-  return at::empty({x.size(0), x.size(1), config.heads, config.head_dim()}, x.options());
-}
-
-at::Tensor self_attention(const at::Tensor& x, const LayerWeights& weights, const LayerContext& context,
+at::Tensor self_attention(const LinearInput& x, const LayerWeights& weights, const LayerContext& context,
                           LayerState& state) {
-  const at::Tensor q = empty_heads(x, context.config);
+  const at::Tensor q = at::empty({x.values.size(0), x.values.size(1), context.config.heads, context.config.head_dim()},
+                                 weights.self_norm_q.options());
   const KeyRange staged = state.kv.stage(context.frames);
   split_projection(linear(x, weights.self_qkv),
                    {{q, weights.self_norm_q}, {staged.keys, weights.self_norm_k}, {staged.values, {}}},
@@ -26,14 +23,10 @@ at::Tensor self_attention(const at::Tensor& x, const LayerWeights& weights, cons
                 weights.self_out);
 }
 
-at::Tensor cross_attention(const at::Tensor& x, const LayerWeights& weights, const LayerContext& context,
+at::Tensor cross_attention(const LinearInput& x, const LayerWeights& weights, const LayerContext& context,
                            const CrossAttentionCache& text) {
   const at::Tensor q = rms_norm(linear(x, weights.cross_q), weights.cross_norm_q, context.config.eps);
   return linear(attention(split_heads(q, context.config.heads), text.keys, text.values).flatten(-2), weights.cross_out);
-}
-
-at::Tensor feed_forward(const at::Tensor& x, const LayerWeights& weights) {
-  return linear(linear_gelu(x, weights.ffn_up), weights.ffn_down);
 }
 
 }  // namespace
@@ -41,23 +34,25 @@ at::Tensor feed_forward(const at::Tensor& x, const LayerWeights& weights) {
 void transformer_layer(at::Tensor& x, const LayerWeights& weights, const LayerModulation& modulation,
                        const LayerContext& context, LayerState& state) {
   const double eps = context.config.eps;
-  at::Tensor normed = modulated_norm(x, modulation.attention_shift, modulation.attention_scale, eps);
+  LinearInput normed =
+      modulated_norm(x, modulation.attention_shift, modulation.attention_scale, eps, weights.self_qkv.precision());
 
   normed = add_gated_affine_norm(x, self_attention(normed, weights, context, state), modulation.attention_gate,
-                                 weights.cross_norm, eps);
+                                 weights.cross_norm, eps, weights.cross_q.precision());
 
   normed = add_modulated_norm(x, cross_attention(normed, weights, context, state.*context.text), modulation.ffn_shift,
-                              modulation.ffn_scale, eps);
+                              modulation.ffn_scale, eps, weights.ffn_up.precision());
 
-  add_gated_(x, feed_forward(normed, weights), modulation.ffn_gate);
+  add_gated_(x, feed_forward(normed, weights.ffn_up, weights.ffn_down), modulation.ffn_gate);
 }
 
 void stage_keys_values(const at::Tensor& x, const LayerWeights& weights, const LayerModulation& modulation,
                        const LayerContext& context, LayerState& state) {
-  const at::Tensor normed =
-      modulated_norm(x, modulation.attention_shift, modulation.attention_scale, context.config.eps);
+  const LinearInput normed = modulated_norm(x, modulation.attention_shift, modulation.attention_scale,
+                                            context.config.eps, weights.self_qkv.precision());
   const int64_t dim = context.config.dim;
-  const Linear kv{weights.self_qkv.weight.narrow(0, dim, 2 * dim), weights.self_qkv.bias.narrow(0, dim, 2 * dim)};
+  const auto of_kv = [&](const at::Tensor& t) { return t.defined() ? t.narrow(0, dim, 2 * dim) : t; };
+  const Linear kv{of_kv(weights.self_qkv.weight), of_kv(weights.self_qkv.bias), of_kv(weights.self_qkv.scales)};
   const KeyRange staged = state.kv.stage(context.frames);
   split_projection(linear(normed, kv), {{staged.keys, weights.self_norm_k}, {staged.values, {}}}, context.config.eps,
                    context.rotation);

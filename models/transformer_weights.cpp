@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "core/error.h"
+#include "models/int8_linear.h"
 #include "weights/tensor_table.h"
 #include "weights/weight_store.h"
 
@@ -84,6 +86,14 @@ size_t find_clean_pass(const std::string& name) {
 
 }  // namespace
 
+LinearPrecision parse_linear_precision(std::string_view name) {
+  for (const LinearPrecision precision : {LinearPrecision::kNative, LinearPrecision::kInt8})
+    if (to_string(precision) == name) return precision;
+  throw ConfigError("precision of linears: '" + std::string(name) + "' is unknown; possible are native, int8");
+}
+
+std::string to_string(LinearPrecision precision) { return precision == LinearPrecision::kInt8 ? "int8" : "native"; }
+
 bool is_clean_pass_weight(const std::string& name) { return find_clean_pass(name) != std::string::npos; }
 
 std::shared_ptr<const WeightStore> denoising_weights(const WeightStore& store) {
@@ -103,6 +113,7 @@ std::vector<at::Tensor*> tensors_of(LayerWeights& layer) {
                          &layer.cross_out, &layer.ffn_up, &layer.ffn_down}) {
     tensors.push_back(&linear->weight);
     tensors.push_back(&linear->bias);
+    tensors.push_back(&linear->scales);
   }
   return tensors;
 }
@@ -127,11 +138,15 @@ TransformerEnds load_transformer_ends(const WeightStore& store, const Transforme
 }
 
 LayerWeights load_layer(const WeightStore& store, const TransformerConfig& config, int64_t layer, at::Device device,
-                        at::ScalarType dtype) {
+                        at::ScalarType dtype, LinearPrecision precision) {
   LayerWeights weights;
   Table table(config);
   table.add_layer(layer, weights);
   table.tensors().fill(store, device, dtype);
+  if (precision == LinearPrecision::kInt8)
+    for (Linear* linear : {&weights.self_qkv, &weights.self_out, &weights.cross_q, &weights.cross_out, &weights.ffn_up,
+                           &weights.ffn_down})
+      *linear = quantised(*linear);
   return weights;
 }
 

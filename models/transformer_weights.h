@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "models/model_config.h"
@@ -15,10 +16,22 @@ namespace flashblock {
 
 class WeightStore;
 
+/// Arithmetic of the linears of the transformer's layers.
+enum class LinearPrecision {
+  kNative,  ///< the model's dtype
+  kInt8,    ///< 8-bit integers: models/int8_linear.h. Not the text's keys and values, computed once per prompt
+};
+/// Throws: ConfigError that names the value found and all values possible.
+LinearPrecision parse_linear_precision(std::string_view name);
+std::string to_string(LinearPrecision precision);
+
 /// y = x weight^T + bias. weight [out, in], bias [out].
 struct Linear {
   at::Tensor weight;
   at::Tensor bias;
+  at::Tensor scales;  ///< of an int8 weight: row r is weight[r] * scales[r]. [out] float32; else undefined
+
+  LinearPrecision precision() const { return scales.defined() ? LinearPrecision::kInt8 : LinearPrecision::kNative; }
 };
 
 /// One transformer layer. Projections of the same input are stored as one, their rows concatenated.
@@ -31,7 +44,7 @@ struct LayerWeights {
   Linear ffn_up, ffn_down;                ///< [ffn_dim, dim], [dim, ffn_dim]
 };
 
-/// All tensors of a layer, in a fixed order.
+/// All tensors of a layer, in a fixed order; some may be undefined.
 std::vector<at::Tensor*> tensors_of(LayerWeights& layer);
 
 /// Weights outside the layers. Immutable once loaded.
@@ -62,6 +75,6 @@ void check_transformer_weights(const WeightStore& store, const TransformerConfig
 TransformerEnds load_transformer_ends(const WeightStore& store, const TransformerConfig& config, at::Device device,
                                       at::ScalarType dtype);
 LayerWeights load_layer(const WeightStore& store, const TransformerConfig& config, int64_t layer, at::Device device,
-                        at::ScalarType dtype);
+                        at::ScalarType dtype, LinearPrecision precision);
 
 }  // namespace flashblock

@@ -56,45 +56,46 @@ void check_call(const at::Tensor& latents, const FrameTimes& times, const Transf
 
 std::shared_ptr<const VideoTransformer> VideoTransformer::load(const WeightStore& weights,
                                                                const TransformerConfig& config, at::Device device,
-                                                               at::ScalarType dtype) {
+                                                               at::ScalarType dtype, LinearPrecision linears) {
   config.validate();
   const c10::InferenceMode inference;
   if (!config.clean_pass_weights)
     return std::shared_ptr<const VideoTransformer>(
-        new VideoTransformer(config, load_network(weights, config, device, dtype), std::nullopt));
+        new VideoTransformer(config, load_network(weights, config, device, dtype, linears), std::nullopt));
   return std::shared_ptr<const VideoTransformer>(
-      new VideoTransformer(config, load_network(*denoising_weights(weights), config, device, dtype),
-                           load_network(*clean_pass_weights(weights), config, device, dtype)));
+      new VideoTransformer(config, load_network(*denoising_weights(weights), config, device, dtype, linears),
+                           load_network(*clean_pass_weights(weights), config, device, dtype, linears)));
 }
 
 std::shared_ptr<const VideoTransformer> VideoTransformer::stream(std::shared_ptr<const WeightStore> weights,
                                                                  const TransformerConfig& config, at::Device device,
-                                                                 at::ScalarType dtype) {
+                                                                 at::ScalarType dtype, LinearPrecision linears) {
   config.validate();
   const c10::InferenceMode inference;
   if (!config.clean_pass_weights)
     return std::shared_ptr<const VideoTransformer>(
-        new VideoTransformer(config, stream_network(weights, config, device, dtype), std::nullopt));
+        new VideoTransformer(config, stream_network(weights, config, device, dtype, linears), std::nullopt));
   return std::shared_ptr<const VideoTransformer>(
-      new VideoTransformer(config, stream_network(denoising_weights(*weights), config, device, dtype),
-                           stream_network(clean_pass_weights(*weights), config, device, dtype)));
+      new VideoTransformer(config, stream_network(denoising_weights(*weights), config, device, dtype, linears),
+                           stream_network(clean_pass_weights(*weights), config, device, dtype, linears)));
 }
 
 VideoTransformer::Network VideoTransformer::load_network(const WeightStore& weights, const TransformerConfig& config,
-                                                         at::Device device, at::ScalarType dtype) {
+                                                         at::Device device, at::ScalarType dtype,
+                                                         LinearPrecision linears) {
   check_transformer_weights(weights, config);
   std::vector<LayerWeights> layers;
-  for (int64_t i = 0; i < config.layers; ++i) layers.push_back(load_layer(weights, config, i, device, dtype));
+  for (int64_t i = 0; i < config.layers; ++i) layers.push_back(load_layer(weights, config, i, device, dtype, linears));
   return {load_transformer_ends(weights, config, device, dtype),
           std::make_unique<LayerProvider<LayerWeights>>(std::move(layers))};
 }
 
 VideoTransformer::Network VideoTransformer::stream_network(const std::shared_ptr<const WeightStore>& weights,
                                                            const TransformerConfig& config, at::Device device,
-                                                           at::ScalarType dtype) {
+                                                           at::ScalarType dtype, LinearPrecision linears) {
   check_transformer_weights(*weights, config);
-  const auto read = [weights, config, dtype](int64_t layer) {
-    return load_layer(*weights, config, layer, at::kCPU, dtype);
+  const auto read = [weights, config, dtype, linears](int64_t layer) {
+    return load_layer(*weights, config, layer, at::kCPU, dtype, linears);
   };
   return {load_transformer_ends(*weights, config, device, dtype),
           std::make_unique<LayerProvider<LayerWeights>>(config.layers, read, device)};
@@ -154,7 +155,7 @@ at::Tensor VideoTransformer::forward(const at::Tensor& latents, const FrameTimes
     state.commit(start_frame + latents.size(1));
     return {};
   }
-  const at::Tensor normed = modulated_norm(x, modulation.head_shift, modulation.head_scale, config_.eps);
+  const LinearInput normed = modulated_norm(x, modulation.head_shift, modulation.head_scale, config_.eps);
   return scatter_patches(linear(normed, network.ends.head), config_.patch, latents);
 }
 

@@ -118,8 +118,8 @@ std::shared_ptr<const VideoTransformer> LoadedModel::transformer() {
     const auto scope = profile_.measure("load");
     const auto weights = open_transformer();
     transformer_ = options_.placement == LayerPlacement::kStreamed
-                       ? VideoTransformer::stream(weights, transformer_config_, device_, dtype_)
-                       : VideoTransformer::load(*weights, transformer_config_, device_, dtype_);
+                       ? VideoTransformer::stream(weights, transformer_config_, device_, dtype_, options_.linears)
+                       : VideoTransformer::load(*weights, transformer_config_, device_, dtype_, options_.linears);
   }
   return transformer_;
 }

@@ -31,6 +31,8 @@ struct ModelWeights {
 struct ModelOptions {
   /// Memory of the transformer's layers.
   LayerPlacement placement = LayerPlacement::kResident;
+  /// Arithmetic of their linears.
+  LinearPrecision linears = LinearPrecision::kNative;
   /// Folder of encoded prompts (EmbeddingCache); empty: not cached.
   std::filesystem::path embedding_cache;
   /// Null: the files that the description names.

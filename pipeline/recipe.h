@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,6 +60,9 @@ struct Recipe {
   int64_t bank_frames = 3;
   /// Of memory_bank: blocks from one candidate to the next. Range: 1 and up. Source: MemFlow `record_interval`.
   int64_t bank_interval = 3;
+  /// Of memory_bank: the candidate is always of the latest block, also between those that the interval names. Source:
+  /// MemFlow `inference.py`; its interactive program, and its training, keep to the interval.
+  bool bank_latest_block = false;
   /// An image is the first latent frame of the first frame block, at time 0 in all its passes, and not a block before
   /// it. Source: LongLive 2 `independent_first_frame`; Wan2.2 `wan/textimage2video.py`.
   bool image_in_first_block = false;
@@ -127,7 +131,9 @@ struct ModelDescription {
   std::filesystem::path tokenizer;
   WeightsFile vae;
   std::vector<LoraFile> lora;
-  bool has_sources = false;  ///< it has download sources, for scripts/download-models
+  std::string about;            ///< what it was trained on, as a noun phrase; empty: not told
+  std::set<std::string> knows;  ///< the words of its prompts, lower-case; empty: not told
+  bool has_sources = false;     ///< it has download sources, for scripts/download-models
   Recipe recipe;
   VideoDefaults defaults;
 };

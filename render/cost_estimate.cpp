@@ -27,12 +27,19 @@ int64_t sum(const std::vector<MemoryPart>& parts) {
 }
 
 struct TransformerBytes {
-  int64_t layer = 0, ends = 0, largest_tensor = 0;  // in the computing dtype
+  int64_t layer = 0, ends = 0, largest_tensor = 0;  // as they are computed with; the last one in the model's dtype
 };
 
-TransformerBytes transformer_bytes(const WeightStore& store, at::ScalarType dtype) {
+/// What a layer's linears take less in 8-bit integers, one scale per output channel.
+int64_t saved_in_int8(const TransformerConfig& config, int64_t size) {
+  const int64_t weights = config.dim * (6 * config.dim + 2 * config.ffn_dim);
+  const int64_t channels = 7 * config.dim + config.ffn_dim;
+  return (config.clean_pass_weights ? 2 : 1) * (weights * (size - 1) - channels * int64_t{sizeof(float)});
+}
+
+TransformerBytes transformer_bytes(const WeightStore& store, const LoadedModel& model) {
   TransformerBytes bytes;
-  const auto size = static_cast<int64_t>(c10::elementSize(dtype));
+  const auto size = static_cast<int64_t>(c10::elementSize(model.dtype()));
   for (const std::string& name : store.names()) {
     const int64_t tensor = store.numel(name) * size;
     const bool modulation = name.ends_with("modulation");
@@ -40,6 +47,7 @@ TransformerBytes transformer_bytes(const WeightStore& store, at::ScalarType dtyp
     if (name.starts_with("blocks.0.") && !modulation) bytes.layer += tensor;
     bytes.largest_tensor = std::max(bytes.largest_tensor, tensor);
   }
+  if (model.options().linears == LinearPrecision::kInt8) bytes.layer -= saved_in_int8(model.transformer_config(), size);
   return bytes;
 }
 
@@ -79,7 +87,7 @@ MemoryEstimate estimate_memory(const RenderSetup& setup, const LoadedModel& mode
   const Recipe& recipe = setup.config.model.recipe;
   const bool on_gpu = !model.device().is_cpu(), streamed = model.options().placement == LayerPlacement::kStreamed;
   const int64_t contexts = recipe.guidance_scale == 1.0 ? 1 : 2;
-  const TransformerBytes weights = transformer_bytes(*model.open_transformer(), model.dtype());
+  const TransformerBytes weights = transformer_bytes(*model.open_transformer(), model);
   const int64_t all_layers = weights.layer * config.layers;
   const int64_t layers = streamed ? 2 * weights.layer : all_layers;
   const int64_t state =

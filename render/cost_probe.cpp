@@ -151,7 +151,8 @@ void probe_layer(const RenderSetup& setup, const LoadedModel& model, CostProbe& 
   const auto weights = synthetic_weights(*model.open_transformer(), [](const std::string& name) {
     return !name.starts_with("blocks.") || name.starts_with("blocks.0.");
   });
-  const auto transformer = VideoTransformer::load(*weights, config, model.device(), model.dtype());
+  const auto transformer =
+      VideoTransformer::load(*weights, config, model.device(), model.dtype(), model.options().linears);
   const Recipe& recipe = setup.config.model.recipe;
   const double one_token = 2.0 * static_cast<double>(recipe.frames_per_block) * layer_weights(config);
   const auto [run, larger] =

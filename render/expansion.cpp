@@ -61,12 +61,6 @@ std::vector<ChatMessage> question(const Wish& wish, double seconds, bool trained
   return {{ChatMessage::Role::kSystem, kInstruction}, {ChatMessage::Role::kUser, length + text}};
 }
 
-std::string listed(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "'" : ", '") + word + "'";
-  return text;
-}
-
 }  // namespace
 
 Expansion read_answer(const std::string& answer, const Wish& wish, double asked) {
@@ -131,7 +125,7 @@ class TimelineWriter::Model {
     Expansion expansion = read_answer(folder_.tokenizer->decode(answer.tokens), wish, asked);
     const auto unknown = rules_ ? unknown_words(wish.text, rules_->words) : std::vector<std::string>();
     if (!unknown.empty())
-      expansion.warnings.push_back("the language model does not know " + listed(unknown) +
+      expansion.warnings.push_back("the language model does not know " + quoted(unknown) +
                                    ": the prompts were written without " + (unknown.size() > 1 ? "them" : "it"));
     return expansion;
   }

@@ -12,6 +12,7 @@
 #include "media/image_reader.h"
 #include "media/video_reader.h"
 #include "render/expansion.h"
+#include "render/timeline_text.h"
 
 namespace flashblock {
 namespace {
@@ -202,7 +203,22 @@ void check_replayed_prompts(const RenderSetup& setup) {
   }
 }
 
+void check_context_rule(const RenderSetup& setup) {
+  const ContextRule& rule = *setup.config.model.recipe.context_rule;
+  if (rule.encodes_frames() && setup.geometry.strides.upscale != 1)
+    throw ConfigError("recipe.context_rule: " + to_string(setup.config.model.recipe.context_rule) +
+                      " encodes decoded frames, and this decoder gives frames of twice the size: wanted one without "
+                      "upscaling in vae");
+}
+
 }  // namespace
+
+std::vector<std::string> prompt_warnings(const ModelDescription& model, const std::string& text) {
+  const auto unknown = model.knows.empty() ? std::vector<std::string>() : unknown_words(text, model.knows);
+  if (unknown.empty()) return {};
+  return {model.name + " was not trained on " + quoted(unknown) +
+          (model.about.empty() ? "" : "; it knows " + model.about)};
+}
 
 void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer) {
   validate(attention);
@@ -230,12 +246,17 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, T
   setup.geometry.height = setup.config.height;
   setup.geometry.validate();
   check_attention(setup.config.attention, setup.config.model.recipe, model.transformer);
+  check_context_rule(setup);
   read_start(setup);
   plan_video(setup);
   write_prompts(setup, writer);
   place_prompts(setup);
   place_shots(setup);
   if (setup.replay) check_replayed_prompts(setup);
+  std::string prompts;
+  for (const PlannedPrompt& prompt : planned_prompts(setup)) prompts += without_cut(prompt.text) + "\n";
+  for (std::string& warning : prompt_warnings(setup.config.model, prompts))
+    setup.warnings.push_back(std::move(warning));
   return setup;
 }
 
@@ -291,6 +312,7 @@ void end_after(RenderSetup& setup, int64_t blocks, int64_t frames) {
 
 ModelOptions model_options(const RenderConfig& config) {
   return {.placement = config.offload ? LayerPlacement::kStreamed : LayerPlacement::kResident,
+          .linears = config.precision.linears,
           .embedding_cache = config.cache ? user_cache_folder("embeddings") : std::filesystem::path()};
 }
 

@@ -30,7 +30,7 @@ struct RenderSetup {
                             ///< to start from
   std::vector<int64_t> change_blocks;  ///< the frame block at which each entry of config.timeline takes effect
   std::vector<int64_t> shots;          ///< rising: the frame blocks that begin a shot, of timeline and recording
-  std::vector<std::string> warnings;   ///< what a wish asks for and the prompts do not have
+  std::vector<std::string> warnings;   ///< what a wish asks for and the prompts do not have; see prompt_warnings
 };
 
 /// Reads the recording, image or video that this video starts from, and checks all that can be checked without weights.
@@ -44,6 +44,9 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model);
 
 /// Throws: ConfigError for settings of attention that contradict each other, or a gate for another model or schedule.
 void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer);
+
+/// One line about the words of a prompt that the model was not trained on, if its file tells which words it was.
+std::vector<std::string> prompt_warnings(const ModelDescription& model, const std::string& text);
 
 /// A text that is encoded, and the frame block at which it takes effect.
 struct PlannedPrompt {

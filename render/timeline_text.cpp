@@ -159,4 +159,16 @@ std::vector<std::string> unknown_words(std::string_view text, const std::set<std
   return unknown;
 }
 
+std::string quoted(const std::vector<std::string>& words) {
+  constexpr size_t kMost = 5;
+  const size_t shown = words.size() > kMost + 1 ? kMost : words.size();
+  std::string text;
+  for (size_t i = 0; i < shown; ++i) {
+    const bool last = i + 1 == words.size();
+    text += (i == 0 ? "'" : last ? " and '" : ", '") + words[i] + "'";
+  }
+  if (shown < words.size()) text += " and " + std::to_string(words.size() - shown) + " others";
+  return text;
+}
+
 }  // namespace flashblock

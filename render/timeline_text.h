@@ -19,4 +19,7 @@ std::vector<PromptChange> parse_timeline(std::string_view text);
 /// letters on, one typing error away from a word in it. Each once, in order. Words of other scripts are passed over.
 std::vector<std::string> unknown_words(std::string_view text, const std::set<std::string>& known);
 
+/// For messages: 'a', 'b' and 'c'; 'a', 'b', 'c', 'd', 'e' and 3 others.
+std::string quoted(const std::vector<std::string>& words);
+
 }  // namespace flashblock

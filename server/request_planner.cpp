@@ -98,15 +98,13 @@ RequestPlanner::RequestPlanner(std::vector<ConfigLayer> layers, const ModelSizes
 
 RequestPlanner::~RequestPlanner() = default;
 
-Video RequestPlanner::plan(const RequestJson& document) const { return make_plan(document).video; }
-
 nlohmann::ordered_json RequestPlanner::write_timeline(const RequestJson& document) const {
   RequestJson wanted = document;
   if (wanted.is_object()) {
     check_keys(wanted, "the request", {"prompt", "seconds", "size", "seed"});
     wanted["expand"] = true;
   }
-  const auto [video, warnings] = make_plan(wanted);
+  const Video video = plan(wanted);
   nlohmann::ordered_json timeline = nlohmann::ordered_json::array();
   for (const VideoPrompt& change : video.timeline)
     timeline.push_back({{"at", change.seconds}, {"prompt", change.text}});
@@ -115,10 +113,10 @@ nlohmann::ordered_json RequestPlanner::write_timeline(const RequestJson& documen
           {"timeline", std::move(timeline)},
           {"seed", video.seed},
           {"seconds", static_cast<double>(video.frames) / static_cast<double>(video.fps)},
-          {"warnings", warnings}};
+          {"warnings", video.warnings}};
 }
 
-RequestPlanner::Plan RequestPlanner::make_plan(const RequestJson& document) const {
+Video RequestPlanner::plan(const RequestJson& document) const {
   if (!document.is_object()) throw ApiError({400, "invalid_json", "wanted a JSON object"});
   check_keys(document, "the request", {"prompt", "model", "seconds", "size", "seed", "timeline", "expand", "wish"});
   const auto given = [&](const char* key) { return document.contains(key) && !document.at(key).is_null(); };
@@ -151,7 +149,8 @@ RequestPlanner::Plan RequestPlanner::make_plan(const RequestJson& document) cons
     video.timeline = planned_timeline(setup);
     video.prompt = setup.config.prompt;
     video.wish = setup.config.wish;
-    return {.video = std::move(video), .warnings = setup.warnings};
+    video.warnings = setup.warnings;
+    return video;
   } catch (const ConfigError& error) {
     throw public_error(error);
   }
@@ -161,7 +160,8 @@ std::vector<VideoPrompt> planned_timeline(const RenderSetup& setup) {
   std::vector<VideoPrompt> timeline;
   for (size_t i = 0; i < setup.change_blocks.size(); ++i) {
     const PromptChange& change = setup.config.timeline[i];
-    timeline.push_back({.seconds = change.seconds, .text = change.prompt, .block = setup.change_blocks[i]});
+    timeline.push_back(
+        {.seconds = change.seconds, .text = change.prompt, .block = setup.change_blocks[i], .shot = change.shot});
   }
   return timeline;
 }
@@ -181,17 +181,19 @@ std::string checked_prompt(const RequestJson& value, size_t most_characters, con
 }
 
 std::vector<VideoPrompt> RequestPlanner::timeline(const RequestJson& list) const {
-  const std::string wanted = "a list of {\"at\": seconds, \"prompt\": text}";
+  const std::string wanted = "a list of {\"at\": seconds, \"prompt\": text}, with \"shot\": true where a shot begins";
   if (!list.is_array()) refuse_value("timeline", wanted);
   if (list.size() > limits_.prompts)
     refuse_value("timeline", "at most " + std::to_string(limits_.prompts) + " prompts");
   std::vector<VideoPrompt> timeline;
   for (const RequestJson& entry : list) {
     if (!entry.is_object() || !entry.contains("at") || !entry.contains("prompt")) refuse_value("timeline", wanted);
-    check_keys(entry, "the timeline", {"at", "prompt"});
+    check_keys(entry, "the timeline", {"at", "prompt", "shot"});
     const double seconds = number("timeline.at", entry.at("at"), "seconds after the beginning");
     if (seconds <= 0) refuse_value("timeline.at", "seconds after the beginning, more than 0");
-    timeline.push_back({.seconds = seconds, .text = checked_prompt(entry.at("prompt"), limits_.prompt_characters)});
+    timeline.push_back({.seconds = seconds,
+                        .text = checked_prompt(entry.at("prompt"), limits_.prompt_characters),
+                        .shot = entry.contains("shot") && flag("timeline.shot", entry.at("shot"))});
   }
   return timeline;
 }
@@ -214,7 +216,7 @@ RenderConfig RequestPlanner::config(const Video& video) const {
                                      {"frames", video.frames},
                                      {"seed", video.seed}};
   for (const VideoPrompt& change : video.timeline) {
-    settings["timeline"].push_back({{"at", change.seconds}, {"prompt", change.text}});
+    settings["timeline"].push_back({{"at", change.seconds}, {"prompt", change.text}, {"shot", change.shot}});
   }
   if (!video.wish.empty()) settings["wish"] = video.wish;
   std::vector<ConfigLayer> layers = layers_;

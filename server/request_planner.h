@@ -51,12 +51,6 @@ class RequestPlanner {
   RenderConfig config(const Video& video) const;
 
  private:
-  /// A planned video, and what a language model had to say of its wish.
-  struct Plan {
-    Video video;
-    std::vector<std::string> warnings;
-  };
-  Plan make_plan(const nlohmann::json& document) const;
   std::vector<VideoPrompt> timeline(const nlohmann::json& list) const;
   int64_t frames(const nlohmann::json& seconds_or_null) const;
 

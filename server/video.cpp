@@ -47,6 +47,7 @@ Json prompt_list(const std::vector<VideoPrompt>& prompts) {
   Json list = Json::array();
   for (const VideoPrompt& prompt : prompts) {
     list.push_back({{"at", prompt.seconds}, {"prompt", prompt.text}, {"block", prompt.block}});
+    if (prompt.shot) list.back()["shot"] = true;
   }
   return list;
 }
@@ -85,6 +86,7 @@ void visit_stored(AnyVideo& video, const Visit& visit) {
   visit("fps", video.fps);
   visit("frames", video.frames);
   visit("seed", video.seed);
+  visit("warnings", video.warnings);
   visit("error_code", video.error_code);
   visit("error_message", video.error_message);
   visit("block", video.progress.block);
@@ -107,7 +109,10 @@ void read_member(const Json& value, Member& member) {
 }
 void read_member(const Json& list, std::vector<VideoPrompt>& prompts) {
   for (const Json& entry : list) {
-    prompts.push_back({.seconds = entry.at("at"), .text = entry.at("prompt"), .block = entry.at("block")});
+    prompts.push_back({.seconds = entry.at("at"),
+                       .text = entry.at("prompt"),
+                       .block = entry.at("block"),
+                       .shot = entry.value("shot", false)});
   }
 }
 void read_member(const Json& value, std::optional<double>& number) {
@@ -145,6 +150,7 @@ Json video_object(const Video& video, int64_t queue_position) {
           {"size", std::to_string(video.width) + "x" + std::to_string(video.height)},
           {"remixed_from_video_id", nullptr},
           {"error", failed ? Json{{"code", video.error_code}, {"message", video.error_message}} : Json()},
+          {"warnings", video.warnings},
           {"seed", video.seed},
           {"fps", video.fps},
           {"frames", video.frames},
@@ -173,8 +179,8 @@ Video read_stored_video(const Json& document) {
   try {
     Video video;
     visit_stored(video, [&](const char* key, auto& member) {
-      const bool from_before = std::string_view(key) == "wish" && !document.contains(key);  // versions that had none
-      if (!from_before) read_member(document.at(key), member);
+      const bool newer = std::string_view(key) == "wish" || std::string_view(key) == "warnings";  // than 0.1.0
+      if (!newer || document.contains(key)) read_member(document.at(key), member);
     });
     video.status = parse_status(document.at("status"));
     if (!is_final(video.status)) video.progress = {};  // it starts over

@@ -16,6 +16,7 @@ struct VideoPrompt {
   double seconds = 0;  ///< of the video
   std::string text;
   int64_t block = 0;  ///< the first frame block rendered with it
+  bool shot = false;  ///< a shot begins there
 };
 
 enum class VideoStatus { kQueued, kInProgress, kCompleted, kFailed, kCancelled };
@@ -55,6 +56,7 @@ struct Video {
   int64_t fps = 0;
   int64_t frames = 0;
   uint64_t seed = 0;
+  std::vector<std::string> warnings;  ///< of its prompts, as RenderSetup has them
 
   VideoStatus status = VideoStatus::kQueued;
   std::string error_code, error_message;

@@ -5,6 +5,7 @@
 
 #include "core/html_page.h"
 #include "core/parse_number.h"
+#include "render/render_setup.h"
 #include "server/api_error.h"
 #include "server/file_answer.h"
 #include "server/form_data.h"
@@ -165,7 +166,10 @@ void add_video_routes(HttpServer& server, const VideoService& service) {
     return object(service.catalog.cancel(id_of(request)));
   });
   add("POST", "/v1/videos/{id}/prompt", [=](const auto& request) {
-    return object(service.catalog.change_prompt(id_of(request), requested_prompt(request)));
+    const std::string prompt = requested_prompt(request);
+    Json video = object(service.catalog.change_prompt(id_of(request), prompt));
+    if (service.planner) video["warnings"] = prompt_warnings(service.planner->defaults().model, prompt);
+    return video;
   });
   add("DELETE", "/v1/videos/{id}", [=](const auto& request) -> Json {
     require_planner(service, kShowsOnly);

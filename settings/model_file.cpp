@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <sstream>
 
@@ -121,6 +122,20 @@ void read_parts(YamlMap& map, const fs::path& folder, ModelDescription& model) {
   if (fs::is_directory(model.tokenizer, unknown)) model.tokenizer /= "spiece.model";
 }
 
+/// A list of words, or a file of words with white space between them.
+std::set<std::string> read_words(const YamlValue& value, const fs::path& folder) {
+  std::set<std::string> words;
+  if (value.is_list()) {
+    for (const YamlValue& word : value.list()) words.insert(word.text());
+    return words;
+  }
+  const fs::path file = read_path(value, folder);
+  std::ifstream stream(file);
+  for (std::string word; stream >> word;) words.insert(word);
+  if (words.empty()) value.fail("no words can be read from " + file.string());
+  return words;
+}
+
 /// Throws: ConfigError unless all steps are whole numbers.
 void check_whole(const std::vector<double>& steps, const std::string& where) {
   for (const double step : steps) {
@@ -223,6 +238,8 @@ ModelDescription load_model_file(const fs::path& file_or_folder) {
     value->fail("found \"" + value->text() + "\", wanted " + model.architecture + ", the only one that is supported");
   if (const auto* value = map.find("unsupported")) value->fail("this model cannot be rendered: " + value->text());
   read_parts(map, folder, model);
+  if (const auto* value = map.find("about")) model.about = value->text();
+  if (const auto* value = map.find("knows")) model.knows = read_words(*value, folder);
   if (const auto* value = map.find("sources")) {
     check_sources(*value);
     model.has_sources = true;

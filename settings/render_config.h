@@ -12,6 +12,7 @@
 #include "attention/attention_config.h"
 #include "media/video_format.h"
 #include "media/video_writer.h"
+#include "models/transformer_weights.h"
 #include "pipeline/recipe.h"
 
 namespace flashblock {
@@ -21,6 +22,11 @@ struct PromptChange {
   double seconds = 0;  ///< Range: above 0, before the end of the video.
   std::string prompt;  ///< empty only at a cut: the prompt stays
   bool shot = false;   ///< a shot begins there; so it does, in models that have shots, with the prefix in the prompt
+};
+
+/// Arithmetic of the model's parts.
+struct PrecisionConfig {
+  LinearPrecision linears = LinearPrecision::kNative;  ///< of the transformer's layers
 };
 
 /// How a video is encoded and where else it goes.
@@ -56,9 +62,10 @@ struct RenderConfig : VideoDefaults {
   AttentionConfig attention;    ///< how the external attention is obtained. Source: arXiv 2602.05305
   std::string device = "auto";  ///< see resolve_device
   std::string dtype = "auto";   ///< of transformer, text encoder and VAE: see resolve_dtype
-  bool cache = true;            ///< keep encoded prompts and checksums of weights in the user's cache folder
-  bool offload = false;         ///< LayerPlacement::kStreamed
-  bool overlap = true;          ///< decode and write a frame block while the next one is denoised
+  PrecisionConfig precision;
+  bool cache = true;     ///< keep encoded prompts and checksums of weights in the user's cache folder
+  bool offload = false;  ///< LayerPlacement::kStreamed
+  bool overlap = true;   ///< decode and write a frame block while the next one is denoised
 
   EncoderSettings encoder;
   OutputOptions output_options;

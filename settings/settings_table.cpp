@@ -151,6 +151,12 @@ std::vector<Setting> machine_settings() {
       row("dtype", name(field(&RenderConfig::dtype), "`auto` (bfloat16 where it is fast), `float32`, `bfloat16`"),
           "Type of weights and activations", {{"--dtype"}, kModel, "auto|float32|bfloat16"},
           {.identity = kResolved, .belongs_to_model = true}),
+      row("precision.linears",
+          choice(field(&RenderConfig::precision, &PrecisionConfig::linears), parse_linear_precision),
+          "Arithmetic of the transformer's linears: native is dtype; int8 halves their weights, and is faster on "
+          "Hopper "
+          "GPUs only",
+          {{"--precision"}, kModel, "native|int8"}, {.belongs_to_model = true, .stands_for_group = true}),
       row("cache", boolean(field(&RenderConfig::cache)),
           "Keep encoded prompts and checksums of weights in the user's cache folder",
           {{"--no-cache"}, kModel, "", "false", "Do not cache encoded prompts and checksums of weights"},
@@ -217,6 +223,9 @@ std::vector<Setting> recipe_settings() {
       row("recipe.bank_interval", integer(recipe(&Recipe::bank_interval), 1, 1000),
           "Of memory_bank: frame blocks from one candidate for the bank to the next", {},
           {.is_in_use = rule_reads("recipe.bank_interval")}),
+      row("recipe.bank_latest_block", boolean(recipe(&Recipe::bank_latest_block)),
+          "Of memory_bank: the candidate is of the latest frame block, whatever the interval", {},
+          {.is_in_use = rule_reads("recipe.bank_latest_block")}),
       row("recipe.image_in_first_block", boolean(recipe(&Recipe::image_in_first_block)),
           "An image is the first latent frame of the first frame block, given in all its passes, and not a block "
           "before "

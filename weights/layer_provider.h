@@ -30,7 +30,8 @@ enum class LayerPlacement {
 };
 
 /// Provides the layers' weights in the order of forward passes. `Layer` holds the weights of one layer;
-/// `tensors_of(layer)`, in its namespace, gives pointers to its tensors, always in the same order.
+/// `tensors_of(layer)`, in its namespace, gives pointers to its tensors, always in the same order; some may be
+/// undefined, the same ones in all layers.
 /// Thread safety: concurrent walks over streamed layers wait for each other.
 template <typename Layer>
 class LayerProvider {
@@ -106,7 +107,8 @@ LayerProvider<Layer>::LayerProvider(int64_t layers, Read read, at::Device device
   copy_stream_ = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
   for (int64_t i = 0; i < layers; ++i) {
     layers_.push_back(read_(i));
-    for (at::Tensor* tensor : tensors_of(layers_.back())) *tensor = tensor->pin_memory();
+    for (at::Tensor* tensor : tensors_of(layers_.back()))
+      if (tensor->defined()) *tensor = tensor->pin_memory();
   }
 }
 
@@ -170,6 +172,7 @@ void LayerProvider<Layer>::copy_to_device(Slot& slot, const Layer& from) {
   Layer source = from;
   const std::vector<at::Tensor*> sources = tensors_of(source), targets = tensors_of(slot.weights);
   for (size_t i = 0; i < sources.size(); ++i) {
+    if (!sources[i]->defined()) continue;
     if (!targets[i]->defined()) *targets[i] = at::empty_like(*sources[i], sources[i]->options().device(device_));
     targets[i]->copy_(*sources[i], /*non_blocking=*/true);
   }

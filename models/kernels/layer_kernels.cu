@@ -85,6 +85,30 @@ __device__ void add_update(const RowNormArguments& a, int64_t first, Eight<T> (&
   });
 }
 
+template <typename Layout, typename T>
+__device__ void store_quantised_row(const RowNormArguments& a, int64_t row, const Eight<T> (&v)[Layout::kVectorCount]) {
+  float largest = 0;
+  Layout::for_vectors(int(a.width), [&](int i, int) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const float2 wide = widened(v[i].pair[j]);
+      largest = larger(largest, larger(fabsf(wide.x), fabsf(wide.y)));
+    }
+  });
+  largest = Layout::largest(largest);
+  if (Layout::first_column() == 0) a.scales[row] = row_scale(largest);
+  const float inverse = inverse_row_scale(largest);
+  Layout::for_vectors(int(a.width), [&](int i, int column) {
+    float x[8];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const float2 wide = widened(v[i].pair[j]);
+      x[2 * j] = wide.x, x[2 * j + 1] = wide.y;
+    }
+    store_quantised(a.values + row * a.width + column, x, inverse);
+  });
+}
+
 template <typename Layout, NormForm kForm>
 __global__ void __launch_bounds__(Layout::kThreads) row_norm_kernel(const __grid_constant__ RowNormArguments a) {
   using T = typename Layout::Element;
@@ -129,8 +153,9 @@ __global__ void __launch_bounds__(Layout::kThreads) row_norm_kernel(const __grid
         v[i].pair[j] = plus(times(narrowed<T>(normed.x, normed.y), scale.pair[j]), shift.pair[j]);
       }
     }
-    store_eight(static_cast<T*>(a.out) + row * width + column, v[i]);
+    if (a.out) store_eight(static_cast<T*>(a.out) + row * width + column, v[i]);
   });
+  if (!a.out) store_quantised_row<Layout>(a, row, v);
 }
 
 constexpr int kSumThreads = 256;

@@ -60,9 +60,11 @@ struct RowNormArguments {
   const void* gate;    ///< [width], or null
   const void* scale;   ///< [width]
   const void* shift;   ///< [width]
-  void* out;           ///< [rows, width] contiguous
+  void* out;           ///< [rows, width] contiguous; null: on the GPU, the rows are quantised (int8_kernels.h)
   int64_t rows, width;
   float eps;
+  int8_t* values = nullptr;  ///< [rows, width] contiguous, of quantised rows
+  float* scales = nullptr;   ///< [rows], likewise
 };
 
 /// GELU in its tanh form, in place.

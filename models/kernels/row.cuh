@@ -84,6 +84,36 @@ __device__ inline void store_eight(T* to, const Eight<T>& eight) {
   for (int i = 0; i < kWords; ++i) reinterpret_cast<uint4*>(to)[i] = raw[i];
 }
 
+// Quantisation of a row to 8-bit integers: value = round(x * (127 / m)), scale = m / 127, m its largest |x|.
+
+/// NaN if one of them is.
+__device__ inline float larger(float x, float y) {
+  float larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(x), "f"(y));
+  return larger;
+}
+
+/// Of numbers that are not negative: their bits are ordered as they are, and NaN is above all of them.
+__device__ inline float largest_of_warp(float x) {
+  return __uint_as_float(__reduce_max_sync(0xffffffffu, __float_as_uint(x)));
+}
+
+__device__ inline float row_scale(float largest) { return __fmul_rn(largest, 1.0f / 127.0f); }
+__device__ inline float inverse_row_scale(float largest) { return largest == 0 ? 0 : __fdiv_rn(127.0f, largest); }
+
+/// Stores eight numbers of a row as integers.
+__device__ inline void store_quantised(int8_t* to, const float (&x)[8], float inverse_scale) {
+  // Adding 1.5 * 2^23 rounds to an integer, whose last byte is that of the sum.
+  unsigned bits[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) bits[i] = __float_as_uint(__fadd_rn(__fmul_rn(x[i], inverse_scale), 12582912.0f));
+  const auto last_bytes = [&](int i) {
+    const unsigned low = __byte_perm(bits[i], bits[i + 1], 0x0040);
+    return __byte_perm(low, __byte_perm(bits[i + 2], bits[i + 3], 0x0040), 0x5410);
+  };
+  *reinterpret_cast<uint2*>(to) = make_uint2(last_bytes(0), last_bytes(4));
+}
+
 /// Whether rows fill the registers reserved for them, so that no bounds are tested.
 enum class Fit { kUpTo, kExact };
 
@@ -124,6 +154,20 @@ struct RowLayout {
       x = partial[0];
 #pragma unroll
       for (int i = 1; i < kWarps; ++i) x += partial[i];
+    }
+    return x;
+  }
+
+  /// The largest number of the threads of a row, none being negative; NaN if one is NaN.
+  __device__ static float largest(float x) {
+    x = largest_of_warp(x);
+    if constexpr (kWarps > 1) {
+      __shared__ float partial[kWarps];
+      if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = x;
+      __syncthreads();
+      x = partial[0];
+#pragma unroll
+      for (int i = 1; i < kWarps; ++i) x = larger(x, partial[i]);
     }
     return x;
   }

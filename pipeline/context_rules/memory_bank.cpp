@@ -14,12 +14,16 @@ namespace {
 class Bank final : public VideoContext {
  public:
   Bank(const Recipe& recipe, TransformerState& state)
-      : block_frames_(recipe.frames_per_block), frames_(recipe.bank_frames), interval_(recipe.bank_interval) {
+      : block_frames_(recipe.frames_per_block),
+        frames_(recipe.bank_frames),
+        interval_(recipe.bank_interval),
+        latest_(recipe.bank_latest_block) {
     state.before_commit([this](TransformerState& s, int64_t layer) { remember_candidate(s, layer); });
   }
 
   /// Before block b the candidate is the first frame of the last block below b whose number is a multiple of the
-  /// interval. The first ones fill the bank; then a candidate replaces the frame that fits the prompt least.
+  /// interval, or of block b - 1. The first ones fill the bank, one place an interval; then a candidate replaces the
+  /// frame that fits the prompt least.
   void begin_block(const FrameBlock& block, const RuledContext& context) override {
     const int64_t number = block.start_frame / block_frames_;
     if (number == 0) return;
@@ -45,7 +49,7 @@ class Bank final : public VideoContext {
 
  private:
   void remember_candidate(TransformerState& state, int64_t layer) {
-    if (state.next_frame() % (block_frames_ * interval_) != 0) return;
+    if (!latest_ && state.next_frame() % (block_frames_ * interval_) != 0) return;
     candidates_.resize(std::max(candidates_.size(), static_cast<size_t>(layer + 1)));
     const KeyRange frame = state.layer(layer).kv.block_begin(1);
     candidates_[static_cast<size_t>(layer)] = {frame.keys.clone(), frame.values.clone()};
@@ -69,6 +73,7 @@ class Bank final : public VideoContext {
   }
 
   int64_t block_frames_, frames_, interval_;
+  bool latest_;
   std::vector<KeyRange> candidates_;  // by layer
 };
 
@@ -77,7 +82,7 @@ class MemoryBank final : public ContextRule {
   MemoryBank()
       : ContextRule({.name = "memory_bank",
                      .help = "a bank of earlier frames whose keys fit the prompt is attended to, too",
-                     .keys = {"recipe.bank_frames", "recipe.bank_interval"}}) {}
+                     .keys = {"recipe.bank_frames", "recipe.bank_interval", "recipe.bank_latest_block"}}) {}
 
   void check(const Recipe& recipe, const std::string& where) const override {
     if (!recipe.independent_first_frame) return;

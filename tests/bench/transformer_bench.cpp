@@ -1,5 +1,5 @@
 // One pass of the transformer with a full window: exact, and with the external attention computed or reused.
-// Weights are given by a formula: time does not depend on them.
+// Linears in the dtype, or in int8 in a bfloat16 model. Weights are given by a formula: time does not depend on them.
 //   transformer_bench [--benchmark_filter=demo/float32]
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
@@ -37,7 +37,8 @@ const Model kWan{"wan_1.3b",
                  0};
 constexpr int64_t kFramesPerBlock = 3;
 
-std::shared_ptr<const VideoTransformer> load(const TransformerConfig& config, at::Device device, at::ScalarType dtype) {
+std::shared_ptr<const VideoTransformer> load(const TransformerConfig& config, at::Device device, at::ScalarType dtype,
+                                             LinearPrecision linears) {
   const nlohmann::json sizes{{"dim", config.dim},
                              {"num_layers", config.layers},
                              {"ffn_dim", config.ffn_dim},
@@ -46,15 +47,16 @@ std::shared_ptr<const VideoTransformer> load(const TransformerConfig& config, at
                              {"in_dim", config.in_channels},
                              {"out_dim", config.out_channels},
                              {"patch_size", {config.patch.time, config.patch.height, config.patch.width}}};
-  return VideoTransformer::load(*testing::formula_store(testing::transformer_shapes(sizes)), config, device, dtype);
+  return VideoTransformer::load(*testing::formula_store(testing::transformer_shapes(sizes)), config, device, dtype,
+                                linears);
 }
 
 // A video that has filled its window and staged a frame block, ready for any pass over it.
 class Video {
  public:
-  Video(const Model& model, at::Device device, at::ScalarType dtype, AttentionConfig attention)
+  Video(const Model& model, at::Device device, at::ScalarType dtype, LinearPrecision linears, AttentionConfig attention)
       : options_(at::TensorOptions().device(device)),
-        transformer_(load(model.config, device, dtype)),
+        transformer_(load(model.config, device, dtype, linears)),
         state_(model.config,
                {.geometry = model.geometry,
                 .frames_per_block = kFramesPerBlock,
@@ -84,9 +86,9 @@ class Video {
 };
 
 void time_pass(benchmark::State& bench, const Model& model, at::Device device, at::ScalarType dtype,
-               AttentionConfig attention, Pass pass) {
+               LinearPrecision linears, AttentionConfig attention, Pass pass) {
   at::manual_seed(1);
-  Video video(model, device, dtype, attention);
+  Video video(model, device, dtype, linears, attention);
   video.run(Pass::denoise(1));
   for (auto _ : bench) {
     video.run(pass);
@@ -100,17 +102,24 @@ struct Case {
   Pass pass;
 };
 
+void register_all(const Model& model, at::Device device, at::ScalarType dtype, LinearPrecision linears) {
+  for (const Case& c : {Case{"exact", AttentionConfig::Mode::kExact, Pass::denoise(1)},
+                        Case{"computed", AttentionConfig::Mode::kFlashblock, Pass::denoise(0)},
+                        Case{"reused", AttentionConfig::Mode::kFlashblock, Pass::denoise(1)}}) {
+    const std::string arithmetic = linears == LinearPrecision::kInt8 ? "int8" : at::toString(dtype);
+    const std::string name = std::string(model.name) + "/" + device.str() + "/" + arithmetic + "/" + c.name;
+    benchmark::RegisterBenchmark(name.c_str(), time_pass, model, device, dtype, linears, AttentionConfig{c.mode},
+                                 c.pass)
+        ->Unit(benchmark::kMillisecond)
+        ->UseRealTime()
+        ->MinTime(1);
+  }
+}
+
 void register_all(const Model& model, at::Device device) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16})
-    for (const Case& c : {Case{"exact", AttentionConfig::Mode::kExact, Pass::denoise(1)},
-                          Case{"computed", AttentionConfig::Mode::kFlashblock, Pass::denoise(0)},
-                          Case{"reused", AttentionConfig::Mode::kFlashblock, Pass::denoise(1)}}) {
-      const std::string name = std::string(model.name) + "/" + device.str() + "/" + at::toString(dtype) + "/" + c.name;
-      benchmark::RegisterBenchmark(name.c_str(), time_pass, model, device, dtype, AttentionConfig{c.mode}, c.pass)
-          ->Unit(benchmark::kMillisecond)
-          ->UseRealTime()
-          ->MinTime(1);
-    }
+    register_all(model, device, dtype, LinearPrecision::kNative);
+  register_all(model, device, at::kBFloat16, LinearPrecision::kInt8);
 }
 
 const bool registered = [] {

@@ -78,6 +78,7 @@ INSTANTIATE_TEST_SUITE_P(
         Interruption{"plain", {}, 3}, Interruption{"complete_but_for_joining", {}, 5},
         Interruption{"prompts", {"--prompt-at", "1.4=a blue lake", "--prompt-at", "2.9=night"}, 4},
         Interruption{"guidance", {"--set", "recipe.guidance_scale=3", "--prompt-at", "1.4=a blue lake"}, 4},
+        Interruption{"int8", {"--precision", "int8"}, 3},
         Interruption{"first_pass", {"--set", "attention.refresh=first_pass"}, 3},
         Interruption{
             "image", {"--image", "FOLDER/start.png", "--set", "recipe.frames_per_block=1", "--set", "frames=21"}, 4},
@@ -139,6 +140,7 @@ TEST_F(Resume, AnotherVideoIsRefusedAndTheDifferenceNamed) {
   expect_refused({"--attention", "exact"}, "attention.mode");
   expect_refused({"--frames", "90"}, "frames: 57 there, 90 here");
   expect_refused({"--dtype", "bfloat16"}, "dtype: float32 there, bfloat16 here");
+  expect_refused({"--precision", "int8"}, "precision.linears: native there, int8 here");
   expect_refused({"--set", "encoder.crf=30"}, "encoder.crf");
   const std::string identity = read_text(parts("video") / "video.json");
   const std::string other = std::regex_replace(identity, std::regex("flashblock 0[^\"]*"), "flashblock 0.0.1");

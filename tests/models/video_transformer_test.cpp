@@ -5,8 +5,11 @@
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -50,12 +53,14 @@ struct Setting {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
   LayerPlacement placement = LayerPlacement::kResident;
+  LinearPrecision linears = LinearPrecision::kNative;
 };
 
 std::shared_ptr<const VideoTransformer> load(const Setting& setting) {
   return setting.placement == LayerPlacement::kResident
-             ? VideoTransformer::load(*small_weights(), small_config(), setting.device, setting.dtype)
-             : VideoTransformer::stream(small_weights(), small_config(), setting.device, setting.dtype);
+             ? VideoTransformer::load(*small_weights(), small_config(), setting.device, setting.dtype, setting.linears)
+             : VideoTransformer::stream(small_weights(), small_config(), setting.device, setting.dtype,
+                                        setting.linears);
 }
 
 class Video {
@@ -182,9 +187,11 @@ TEST(VideoTransformerCuda, AgreesWithTheCpu) {
 }
 
 void expect_streamed_like_resident(at::Device device) {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    const auto expected = Video({.device = device, .dtype = dtype}).run_blocks(kBlocks);
-    Video streamed({.device = device, .dtype = dtype, .placement = LayerPlacement::kStreamed});
+  for (const auto& [dtype, linears] : {std::pair{at::kFloat, LinearPrecision::kNative},
+                                       {at::kBFloat16, LinearPrecision::kNative},
+                                       {at::kBFloat16, LinearPrecision::kInt8}}) {
+    const auto expected = Video({.device = device, .dtype = dtype, .linears = linears}).run_blocks(kBlocks);
+    Video streamed({.device = device, .dtype = dtype, .placement = LayerPlacement::kStreamed, .linears = linears});
     const auto actual = streamed.run_blocks(kBlocks);
     for (size_t i = 0; i < expected.size(); ++i) EXPECT_TENSORS_IDENTICAL(actual[i], expected[i]);
     streamed.set_prompt("text");
@@ -197,6 +204,27 @@ TEST(VideoTransformer, StreamedLayersGiveTheSameBits) { expect_streamed_like_res
 TEST(VideoTransformerCuda, StreamedLayersGiveTheSameBits) {
   FLASHBLOCK_NEED_CUDA();
   expect_streamed_like_resident(at::kCUDA);
+}
+
+// Five blocks, so that errors of cached keys and values are in it.
+void expect_int8_close(at::Device device, at::ScalarType dtype) {
+  const auto expected = Video({}).run_blocks(kBlocks);
+  const auto native = Video({.device = device, .dtype = dtype}).run_blocks(kBlocks);
+  const auto actual = Video({.device = device, .dtype = dtype, .linears = LinearPrecision::kInt8}).run_blocks(kBlocks);
+  double largest = 0, smallest = 1;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    largest = std::max(largest, relative_norm_error(actual[i].cpu().to(at::kFloat), expected[i]));
+    smallest = std::min(smallest, relative_norm_error(actual[i].cpu(), native[i].cpu()));
+  }
+  std::cout << "int8 linears on " << device << ": largest relative error " << largest << "\n";
+  EXPECT_LE(largest, 3e-2);
+  EXPECT_GT(smallest, 0) << "the linears are not in int8";
+}
+
+TEST(VideoTransformer, Int8LinearsAreClose) { expect_int8_close(at::kCPU, at::kFloat); }
+TEST(VideoTransformerCuda, Int8LinearsAreClose) {
+  FLASHBLOCK_NEED_CUDA();
+  expect_int8_close(at::kCUDA, at::kBFloat16);
 }
 
 TEST(VideoTransformer, CountsPassesAndExternalAttentions) {

@@ -63,7 +63,8 @@ INSTANTIATE_TEST_SUITE_P(Videos, LatentParity,
                          ::testing::Values("sgf_chunkwise", "sgf_framewise_i2v", "sgf_opsdv_relative_sink",
                                            "sgf_plus_chunkwise_i2v", "longlive2_rollout", "longlive2_shots",
                                            "longlive2_i2v", "rewardforcing_ema999", "rewardforcing_ema900",
-                                           "memflow_interactive", "krea_recompute_block3", "krea_recompute_switch"),
+                                           "memflow_interactive", "memflow_bank3", "krea_recompute_block3",
+                                           "krea_recompute_switch"),
                          [](const auto& info) { return std::string(info.param); });
 
 // Wan2.2's geometry, its decoder and UniPC in every block, resumed bit for bit.

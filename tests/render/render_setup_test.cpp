@@ -110,6 +110,30 @@ TEST(Recipes, OfShotsAndContextRulesAreRefusedWhereTheyDoNotFit) {
               HasSubstr("independent_first_frame"));
 }
 
+TEST(Recipes, OfARecomputedContextAreRefusedWithADecoderOfTwiceTheSize) {
+  RenderConfig config = config_of({});
+  config.model.recipe.context_rule = "recomputed";
+  config.model.recipe.shot_offset_frames = 0;
+  ModelSizes model = kModel;
+  EXPECT_NO_THROW(set_up_render(config, model));
+  model.strides.upscale = 2;
+  EXPECT_THAT(error_text<ConfigError>([&] { set_up_render(config, model); }),
+              AllOf(HasSubstr("recomputed"), HasSubstr("twice the size")));
+}
+
+TEST(Warnings, NameTheWordsThatTheModelWasNotTrainedOn) {
+  RenderConfig config = config_of({{.seconds = 2, .prompt = "The scene transitions. two cats"}});
+  config.prompt = "Hills, and a Sofa on a hill";
+  config.model.name = "small";
+  EXPECT_THAT(set_up_render(config, kModel).warnings, IsEmpty()) << "the model does not tell what it knows";
+  config.model.knows = {"hill", "and", "on", "two"};
+  EXPECT_THAT(set_up_render(config, kModel).warnings, ElementsAre("small was not trained on 'sofa' and 'cats'"));
+  config.model.about = "hills";
+  EXPECT_THAT(prompt_warnings(config.model, "aa bb cc dd ee ff gg"),
+              ElementsAre("small was not trained on 'aa', 'bb', 'cc', 'dd', 'ee' and 2 others; it knows hills"));
+  EXPECT_THAT(prompt_warnings(config.model, "hills"), IsEmpty());
+}
+
 TEST(CleanPassWeights, ExcludePoliciesThatReuseIntoTheCleanPass) {
   TransformerConfig model = kModel.transformer;
   model.clean_pass_weights = true;

@@ -101,6 +101,37 @@ TEST_F(RequestPlannerTest, PlansAPlannedVideoTheSameWay) {
   EXPECT_EQ(config.timeline.at(0).prompt, "~");
 }
 
+TEST_F(RequestPlannerTest, TakesShotsWhereTheModelHasThem) {
+  const auto request = [](const Json& shot) {
+    return Json{{"prompt", "a"}, {"timeline", Json::array({{{"at", 3}, {"prompt", "b"}, {"shot", shot}}})}};
+  };
+  const RequestPlanner planner = RequestPlannerTest::planner(
+      "{seconds: 6, recipe.shot_offset_frames: 8, recipe.sink_frames: 3, recipe.window_frames: 12,"
+      " recipe.kv_recache: false}");
+  Video video = planner.plan(request(true));
+  video.id = draw_video_id();
+  EXPECT_TRUE(planner.config(video).timeline.at(0).shot);
+  EXPECT_TRUE(read_stored_video(stored_video(video)).timeline.at(0).shot);
+  EXPECT_EQ(video_object(video, 0).at("timeline")[0].at("shot"), true);
+  EXPECT_FALSE(video_object(planner.plan(request(false)), 0).at("timeline")[0].contains("shot"));
+  EXPECT_EQ(param_of(request("yes")), "timeline.shot");
+  EXPECT_EQ(param_of(request(true)), "timeline");
+  EXPECT_THAT(error_of(request(true)).message, HasSubstr("has no shots"));
+}
+
+TEST_F(RequestPlannerTest, TellsWhichWordsTheModelDoesNotKnow) {
+  Video video = planner().plan({{"prompt", "a cat on a hill"}});
+  video.id = draw_video_id();
+  ASSERT_EQ(video.warnings.size(), 1u);
+  EXPECT_THAT(video.warnings.front(), AllOf(HasSubstr("'cat';"), Not(HasSubstr("hill'"))));
+  EXPECT_EQ(video_object(video, 0).at("warnings"), Json(video.warnings));
+  Json stored = stored_video(video);
+  EXPECT_EQ(read_stored_video(stored).warnings, video.warnings);
+  stored.erase("warnings");
+  EXPECT_TRUE(read_stored_video(stored).warnings.empty()) << "as version 0.1.0 has stored it";
+  EXPECT_TRUE(planner().plan({{"prompt", "a hill"}}).warnings.empty());
+}
+
 TEST_F(RequestPlannerTest, NamesUnknownKeys) {
   EXPECT_EQ(param_of({{"prompt", "a"}, {"output", "x"}}), "output");
   EXPECT_EQ(error_of({{"prompt", "a"}, {"output", "x"}}).code, "unknown_key");

@@ -92,7 +92,8 @@ TEST_F(ConfigFile, WhatIsWrittenIsReadAgain) {
       "recipe: {frames_per_block: 1, window_frames: -1, sink_frames: 0, timestep_shift: 8.5, steps: [1000, 333],\n"
       "         first_steps: [1000, 900], warp_steps: false, context_noise: 12.5, kv_recache: false,\n"
       "         guidance_scale: 3, negative_prompt: 'no, hills', unipc_steps: 50, context_rule: memory_bank,\n"
-      "         bank_frames: 2, bank_interval: 4, image_in_first_block: true}\n");
+      "         bank_frames: 2, bank_interval: 4, bank_latest_block: true,\n"
+      "         image_in_first_block: true}\n");
   const std::string yaml = config_yaml(config);
   const RenderConfig again = resolve(yaml);
   EXPECT_EQ(config_yaml(again), yaml);
@@ -106,6 +107,7 @@ TEST_F(ConfigFile, WhatIsWrittenIsReadAgain) {
   EXPECT_EQ(again.timeline[3].prompt, "The scene transitions. a lake");
   EXPECT_EQ(to_string(again.model.recipe.context_rule), "memory_bank");
   EXPECT_EQ(again.model.recipe.bank_interval, 4);
+  EXPECT_TRUE(again.model.recipe.bank_latest_block);
   EXPECT_EQ(again.seed, 18446744073709u);
   EXPECT_EQ(again.model.recipe.first_steps, (std::vector<double>{1000, 900}));
   EXPECT_FALSE(again.model.recipe.kv_recache);

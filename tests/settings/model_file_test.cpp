@@ -125,6 +125,15 @@ TEST_F(ModelFile, ExpandsVariables) {
   EXPECT_THAT(error_of("transformer: ${HOME/a.pt\n"), HasSubstr("without"));
 }
 
+TEST_F(ModelFile, TellsWhatItsModelKnows) {
+  const ModelDescription model = load("transformer: a.pt\nabout: hills\nknows: [hill, tree]\n");
+  EXPECT_EQ(model.about, "hills");
+  EXPECT_THAT(model.knows, ElementsAre("hill", "tree"));
+  std::ofstream(folder_ / "words.txt") << "tree\nhill  sky\n";
+  EXPECT_THAT(load("transformer: a.pt\nknows: words.txt\n").knows, ElementsAre("hill", "sky", "tree"));
+  EXPECT_THAT(error_of("transformer: a.pt\nknows: none.txt\n"), HasSubstr("demo.yaml:2: knows: no words can be read"));
+}
+
 TEST_F(ModelFile, RefusesWhatItDoesNotKnow) {
   const std::string begin = "transformer: a.pt\n";
   EXPECT_THAT(error_of(begin + "text_encodr: b.pt\n"),

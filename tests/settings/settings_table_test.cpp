@@ -77,6 +77,14 @@ TEST(SettingsTable, NamesAreUniqueAndGroupsStandTogether) {
   }
 }
 
+TEST(SettingsTable, PrecisionOfPartsThatDoNotExistIsRefusedByName) {
+  EXPECT_EQ(read("precision: int8").precision.linears, LinearPrecision::kInt8);
+  EXPECT_THAT(error_text<ConfigError>([] { read("precision: fp8"); }),
+              HasSubstr("'fp8' is unknown; possible are native"));
+  EXPECT_THAT(error_text<ConfigError>([] { read("precision: {decoder: int8}"); }),
+              HasSubstr("video.yaml:1: precision.decoder: unknown key"));
+}
+
 TEST(SettingsTable, ResetGivesTheDefault) {
   const RenderConfig defaults;
   for (const Setting& setting : settings_table()) {
@@ -90,7 +98,7 @@ constexpr const char* kEveryKey =
     "prompt: a hill\ntimeline: [{at: 2, prompt: night}]\nframes: 30\nsize: 48x32\nfps: 12\nseed: 7\nimage: a.png\n"
     "replay: s.safetensors\noutput: x.mp4\ncontact_sheet: c.png\nrecord: r.safetensors\noverwrite: true\n"
     "attention: {mode: exact, refresh: every_nth, interval: 3, density: 0.5}\ndevice: cpu\ndtype: float32\n"
-    "offload: true\noverlap: false\nencoder: {preset: medium, crf: 20, threads: 2}\n"
+    "offload: true\nprecision: {linears: int8}\noverlap: false\nencoder: {preset: medium, crf: 20, threads: 2}\n"
     "recipe: {steps: [1000, 333.5], first_steps: [], negative_prompt: dull, guidance_scale: 3}\n";
 
 // These facts are stored with unfinished videos: what is renamed or written in another way here cannot be resumed.
@@ -105,6 +113,7 @@ TEST(ConfigIdentity, StatesWhatAltersTheVideo) {
       {"encoder.preset", "medium"},
       {"encoder.crf", "20"},
       {"encoder.threads", "2"},
+      {"precision.linears", "int8"},
       {"attention.mode", "exact"},
       {"attention.refresh", "every_nth"},
       {"attention.interval", "3"},
@@ -147,9 +156,10 @@ TEST(ConfigIdentity, SecretsAreDigestsWithoutMetadata) {
 
 TEST(ConfigIdentity, OnlyWhatBelongsToTheModelIsInItsKey) {
   const std::string key = model_key(read(kEveryKey));
-  EXPECT_EQ(model_key(read("{device: cpu, dtype: float32, offload: true}")), key);
-  EXPECT_NE(model_key(read("{device: cpu, dtype: bfloat16, offload: true}")), key);
-  EXPECT_NE(model_key(read("{device: cpu, dtype: float32}")), key);
+  EXPECT_EQ(model_key(read("{device: cpu, dtype: float32, offload: true, precision: int8}")), key);
+  EXPECT_NE(model_key(read("{device: cpu, dtype: float32, offload: true}")), key);
+  EXPECT_NE(model_key(read("{device: cpu, dtype: bfloat16, offload: true, precision: int8}")), key);
+  EXPECT_NE(model_key(read("{device: cpu, dtype: float32, precision: int8}")), key);
   RenderConfig adapted = read(kEveryKey);
   adapted.model.lora.push_back({.path = "style.safetensors"});
   EXPECT_NE(model_key(adapted), key);

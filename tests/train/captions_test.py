@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "train"))
 
 import captions
+import known_words
 import world
 from captions import HELD_OUT_SENTENCES, caption
 
@@ -32,6 +33,19 @@ def captions_of_random_clips(n, seed=1, second=False):
 
 def folded(text):
     return re.sub(r"[^\w]+", " ", text.lower()).strip()
+
+
+class KnownWordsTest(unittest.TestCase):
+    def test_the_models_file_has_the_words_of_the_captions(self):
+        self.assertEqual(known_words.FILE.read_text(), known_words.file_text())
+
+    def test_they_are_those_that_people_use_for_the_drawn_world(self):
+        known = set(known_words.known_words())
+        words = Counter(word for sentence in HELD_OUT_SENTENCES
+                        for word in re.findall("[a-z]{2,}", sentence["text"].lower()))
+        unknown = {word: count for word, count in words.items() if word not in known}
+        self.assertLess(sum(unknown.values()) / sum(words.values()), 0.04, unknown)  # chosen to be unusual
+        self.assertFalse(known & {"cat", "sofa", "sleeping", "dog", "man"})
 
 
 class CaptionTest(unittest.TestCase):

@@ -1,10 +1,9 @@
-#include <cudaTypedefs.h>
 #include <cuda_bf16.h>
 #include <nvtx3/nvToolsExt.h>
 
 #include <algorithm>
 
-#include "vae/kernels/hopper.cuh"
+#include "core/kernels/hopper.cuh"
 #include "vae/kernels/hopper_convolution.h"
 #include "vae/kernels/hopper_limits.h"
 
@@ -286,21 +285,9 @@ __global__ void __launch_bounds__(kThreads, 1)
 #endif
 }
 
-/// The driver's function, without linking the driver's library.
-PFN_cuTensorMapEncodeTiled_v12000 encode_function() {
-  static const auto function = [] {
-    void* pointer = nullptr;
-    cudaDriverEntryPointQueryResult found{};
-    cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &pointer, 12000, cudaEnableDefault, &found);
-    return found == cudaDriverEntryPointSuccess ? reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(pointer)
-                                                : nullptr;
-  }();
-  return function;
-}
-
 /// A [rows, channels] matrix of bfloat16, in boxes of [box_rows, kChannels].
 bool encode(CUtensorMap& map, const void* matrix, int64_t rows, int64_t channels, int box_rows) {
-  const auto function = encode_function();
+  const auto function = hopper::tensor_map_encoder();
   if (!function) return false;
   const cuuint64_t sizes[] = {static_cast<cuuint64_t>(channels), static_cast<cuuint64_t>(rows)};
   const cuuint64_t strides[] = {static_cast<cuuint64_t>(channels) * sizeof(__nv_bfloat16)};

@@ -4,10 +4,25 @@
 #pragma once
 
 #include <cuda.h>
+#include <cudaTypedefs.h>
+#include <cuda_runtime_api.h>
 
 #include <cstdint>
 
 namespace flashblock::kernels::hopper {
+
+/// On the host: the driver's function that describes a tensor to the copy engine, without linking the driver's library;
+/// null where the driver has none.
+inline PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
+  static const auto function = [] {
+    void* pointer = nullptr;
+    cudaDriverEntryPointQueryResult found{};
+    cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &pointer, 12000, cudaEnableDefault, &found);
+    return found == cudaDriverEntryPointSuccess ? reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(pointer)
+                                                : nullptr;
+  }();
+  return function;
+}
 
 __device__ __forceinline__ uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
@@ -52,7 +67,23 @@ __device__ __forceinline__ void load_box(void* target, const CUtensorMap* map, i
       : "memory");
 }
 
-/// Descriptor of a matrix in shared memory, K innermost: rows of 64 bytes, swizzled by 64 bytes as load_box does.
+/// The same for a map of five dimensions, from (column, 0, 0, 0, group) on.
+__device__ __forceinline__ void load_box_of_groups(void* target, const CUtensorMap* map, int column, int group,
+                                                   uint64_t* barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %4, %4, %5}], "
+      "[%2];" ::"r"(shared_address(target)),
+      "l"(map), "r"(shared_address(barrier)), "r"(column), "r"(0), "r"(group)
+      : "memory");
+}
+
+/// Descriptor of a matrix in shared memory, K innermost: rows of 128 bytes, swizzled by 128 bytes as load_box does.
+__device__ __forceinline__ uint64_t matrix_rows_of_128_bytes(uint32_t address) {
+  constexpr uint64_t kSwizzle128 = 1ull << 62, kGroupOfEightRows = static_cast<uint64_t>(8 * 128 / 16) << 32;
+  return ((address & 0x3FFFF) >> 4) | (1ull << 16) | kGroupOfEightRows | kSwizzle128;
+}
+
+/// The same for rows of 64 bytes, swizzled by 64 bytes.
 __device__ __forceinline__ uint64_t matrix_rows_of_64_bytes(uint32_t address) {
   constexpr uint64_t kSwizzle64 = 2ull << 62, kGroupOfEightRows = static_cast<uint64_t>(8 * 64 / 16) << 32;
   return ((address & 0x3FFFF) >> 4) | (1ull << 16) | kGroupOfEightRows | kSwizzle64;
@@ -118,6 +149,56 @@ struct MatrixProduct<192> {
 };
 // clang-format on
 
+/// The same for int8 A [64, 32] and B [N, 32], summed in int32.
+template <int N>
+struct Int8Product;
+
+#define FB_INTS4(i) "+r"(d[i]), "+r"(d[(i) + 1]), "+r"(d[(i) + 2]), "+r"(d[(i) + 3])
+#define FB_INTS16(i) FB_INTS4(i), FB_INTS4((i) + 4), FB_INTS4((i) + 8), FB_INTS4((i) + 12)
+
+// clang-format off
+template <>
+struct Int8Product<192> {
+  __device__ static __forceinline__ void add(int32_t (&d)[96], uint64_t a, uint64_t b, int keep) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n192k32.s32.s8.s8 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95}, "
+        "%96, %97, p;\n}\n"
+        : FB_INTS16(0), FB_INTS16(16), FB_INTS16(32), FB_INTS16(48), FB_INTS16(64), FB_INTS16(80)
+        : "l"(a), "l"(b), "r"(keep));
+  }
+};
+
+template <>
+struct Int8Product<256> {
+  __device__ static __forceinline__ void add(int32_t (&d)[128], uint64_t a, uint64_t b, int keep) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n256k32.s32.s8.s8 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
+        "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "
+        "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127}, "
+        "%128, %129, p;\n}\n"
+        : FB_INTS16(0), FB_INTS16(16), FB_INTS16(32), FB_INTS16(48), FB_INTS16(64), FB_INTS16(80),
+          FB_INTS16(96), FB_INTS16(112)
+        : "l"(a), "l"(b), "r"(keep));
+  }
+};
+// clang-format on
+
+#undef FB_INTS16
+#undef FB_INTS4
 #undef FB_SUMS4
 #undef FB_SUMS16
 
