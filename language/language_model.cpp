@@ -137,6 +137,7 @@ at::Tensor LanguageModel::pass(LanguageState& state, const at::Tensor& ids, cons
 }
 
 at::Tensor LanguageModel::clean_pass(LanguageState& state, const at::Tensor& ids, Output output) const {
+  const c10::InferenceMode inference;
   const at::Tensor hidden = run_pass(state, ids, Pass::clean(), output);
   state.commit(ids.size(1));
   return hidden;
