@@ -10,7 +10,8 @@
 namespace flashblock {
 namespace {
 
-constexpr double kWindowSeconds = 5;  // at either end of the video
+constexpr double kWindowSeconds = 5;   // at either end of the video
+constexpr double kHeliosShare = 0.15;  // of the frames, at either end
 constexpr std::array<std::pair<const char*, double FrameStatistics::*>, 4> kStatistics = {
     {{"brightness", &FrameStatistics::brightness},
      {"contrast", &FrameStatistics::contrast},
@@ -58,6 +59,14 @@ FrameStatistics drift_between(const FrameStatistics& first, const FrameStatistic
   return drift;
 }
 
+FrameStatistics difference_between(const FrameStatistics& first, const FrameStatistics& last) {
+  FrameStatistics difference;
+  for (const auto& [name, statistic] : kStatistics) {
+    difference.*statistic = std::abs(last.*statistic - first.*statistic);
+  }
+  return difference;
+}
+
 MeasuredRun measure_run(const FidelityRun& run, const RenderSetup& setup, const SessionInputs& inputs,
                         LoadedModel& model, const VideoMeter::Options& options, RenderObserver& observer,
                         const std::stop_token& stop) {
@@ -71,6 +80,7 @@ MeasuredRun measure_run(const FidelityRun& run, const RenderSetup& setup, const 
   MeasuredRun measured{.run = run, .counts = session.render(setup.plan, inputs, sink, stop).counts};
   measured.blocks = meter.blocks();
   measured.thumbnails = meter.thumbnails();
+  measured.motion_amplitude = meter.motion_amplitude();
   return measured;
 }
 
@@ -118,6 +128,9 @@ VideoSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_r
   const FrameStatistics first = mean_statistics(part(blocks, 0, window));
   summary.drift = drift_between(first, mean_statistics(part(blocks, window, end)));
   summary.end_drift = drift_between(first, mean_statistics(part(blocks, end - window, end)));
+  const double share = kHeliosShare * end;
+  summary.start_end =
+      difference_between(mean_statistics(part(blocks, 0, share)), mean_statistics(part(blocks, end - share, end)));
   summary.flicker = mean(&BlockMeasures::flicker);
   const double within = mean(&BlockMeasures::change_within);
   if (within > 0) summary.border_jump = mean(&BlockMeasures::change_at_border) / within;
@@ -156,8 +169,8 @@ FidelityVerdict judge(const MeasuredRun& run, const Fidelity& fidelity) {
 }
 
 std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& model,
-                                         const std::vector<FidelityRun>& runs, RenderObserver& observer,
-                                         const std::stop_token& stop) {
+                                         const std::vector<FidelityRun>& runs, MotionMeasured motion,
+                                         RenderObserver& observer, const std::stop_token& stop) {
   FB_CHECK(!runs.empty() && runs.front().kind == FidelityRun::Kind::kExact, "the exact run comes first");
   const SessionInputs inputs = make_inputs(setup, model, observer);
   const int64_t start_frames = setup.geometry.frames_of(setup.plan.initial_frames);
@@ -170,7 +183,8 @@ std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& 
     if (runs[i].kind == FidelityRun::Kind::kOtherSeed) own.noise = std::make_shared<SeededNoise>(runs[i].seed);
     const VideoMeter::Options options{.frames = setup.plan.frames - start_frames,
                                       .reference = i == 0 ? nullptr : &reference,
-                                      .keep = i == 0 ? &reference : nullptr};
+                                      .keep = i == 0 ? &reference : nullptr,
+                                      .motion = motion == MotionMeasured::kYes};
     MeasuredRun measured = measure_run(runs[i], setup, own, model, options, observer, stop);
     if (measured.counts.blocks_written < setup.plan.blocks) return {};
     measured.summary = summarize(measured.blocks, reference.latent_range(), setup.config.fps);

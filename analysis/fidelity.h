@@ -45,6 +45,9 @@ struct VideoSummary {
   FrameStatistics mean;                    ///< over the video
   FrameStatistics drift;      ///< mean after the first 5 s (at most half of the video) over the mean in them, minus 1
   FrameStatistics end_drift;  ///< the same of the last 5 s alone; depends on what is shown there
+  /// The size of the difference between the first 15 % of the frames and the last, at frame blocks: HeliosBench's
+  /// definition of drift, for our statistics instead of its learned ones. Source: arXiv 2603.04379; eval/README.md.
+  FrameStatistics start_end;
   double flicker = kNotMeasured;
   double border_jump = kNotMeasured;  ///< mean change at borders of blocks over mean change within; 1: none
 };
@@ -55,7 +58,8 @@ struct MeasuredRun {
   RenderCounts counts;
   std::vector<BlockMeasures> blocks;
   VideoSummary summary;
-  std::vector<at::Tensor> thumbnails;  ///< frames of each block, [T, h, w, 3] uint8
+  std::vector<at::Tensor> thumbnails;      ///< frames of each block, [T, h, w, 3] uint8
+  double motion_amplitude = kNotMeasured;  ///< HeliosBench's, if it was measured: see media/motion_amplitude.h
 
   /// Share of the passes over blocks that have earlier blocks in which the external attention was computed.
   double computed_share() const;
@@ -89,10 +93,13 @@ std::array<std::pair<const char*, double>, 4> named(const FrameStatistics& stati
 /// The summary of a video of `fps` frames per second. Seconds as above.
 VideoSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_range, int64_t fps);
 
+/// Whether the motion amplitude is measured, which takes some 40 ms of one core a frame.
+enum class MotionMeasured { kNo, kYes };
+
 /// Renders every run, one after another, on the model that `setup` was made for. Holds the frames of the exact video,
 /// and small ones of every run, in memory. None if `stop` was requested. Throws: Error.
 std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& model,
-                                         const std::vector<FidelityRun>& runs, RenderObserver& observer,
-                                         const std::stop_token& stop = {});
+                                         const std::vector<FidelityRun>& runs, MotionMeasured motion,
+                                         RenderObserver& observer, const std::stop_token& stop = {});
 
 }  // namespace flashblock

@@ -58,6 +58,7 @@ Json summary_json(const VideoSummary& summary) {
           {"mean", statistics_json(summary.mean)},
           {"drift", statistics_json(summary.drift)},
           {"end_drift", statistics_json(summary.end_drift)},
+          {"start_end_difference", statistics_json(summary.start_end)},
           {"flicker", number(summary.flicker)},
           {"border_jump", number(summary.border_jump)}};
 }
@@ -119,7 +120,8 @@ Json run_json(const Fidelity& fidelity, const MeasuredRun& run) {
                {"external_attentions_computed", run.counts.transformer.external_computed},
                {"external_attentions_reused", run.counts.transformer.external_reused},
                {"computed_share", number(run.computed_share())},
-               {"summary", summary_json(run.summary)}};
+               {"summary", summary_json(run.summary)},
+               {"motion_amplitude", number(run.motion_amplitude)}};
   if (run.run.kind == Kind::kPolicy) json["verdict"] = verdict_json(fidelity, run);
   json["blocks"] = blocks_json(run, fidelity.latent_range);
   return json;

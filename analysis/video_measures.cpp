@@ -55,6 +55,7 @@ void VideoMeter::write(const RenderedBlock& block) {
   const at::Tensor gray = gray_of(pixels);
   BlockMeasures measures{.first_frame = frames_, .frames = count, .statistics = statistics_of(pixels, gray)};
   measure_motion(gray, measures);
+  if (options_.motion) motion_.add(rgb);
   if (options_.reference) compare(latents, rgb, measures);
   if (options_.keep) keep(latents, rgb, *options_.keep);
   thumbnails_.push_back(shrink_frames(rgb, options_.thumbnail_width));

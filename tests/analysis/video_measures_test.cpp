@@ -110,6 +110,27 @@ TEST(VideoMeterTest, EarlyErrorsAreThoseOfFiveSeconds) {
   EXPECT_NEAR(summary.frame_psnr, 10 * std::log10(1 / 5.05e-3), 1e-9);
 }
 
+TEST(VideoMeterTest, ComparesTheFirstFramesWithTheLast) {
+  std::vector<BlockMeasures> blocks;
+  for (int64_t i = 0; i < 20; ++i) {  // 15 % are three blocks at either end
+    const double level = i < 3 ? 0.5 : i < 17 ? 0.9 : 0.3;
+    blocks.push_back({.first_frame = 4 * i, .frames = 4, .statistics = {.brightness = level, .contrast = 0.2}});
+  }
+  const VideoSummary summary = summarize(blocks, 1, 16);
+  EXPECT_NEAR(summary.start_end.brightness, 0.2, 1e-9);
+  EXPECT_NEAR(summary.start_end.contrast, 0, 1e-9);
+}
+
+TEST(VideoMeterTest, MeasuresMotionIfAsked) {
+  const at::Tensor rgb = at::zeros({3, 32, 64, 3}, at::kByte);
+  for (int64_t t = 0; t < 3; ++t) rgb[t].slice(1, 20 + t, 40 + t).fill_(255);  // a bar that moves to the right
+  VideoMeter still({.frames = 3}), moving({.frames = 3, .motion = true});
+  still.write(block(0, rgb));
+  moving.write(block(0, rgb));
+  EXPECT_TRUE(std::isnan(still.motion_amplitude()));
+  EXPECT_GT(moving.motion_amplitude(), 0.5);
+}
+
 TEST(FidelityRunsTest, ExactFirstThenPoliciesThenFloorAndCeiling) {
   const auto runs = fidelity_runs({{.name = "mine", .attention = {.refresh = "first_pass"}}}, 7, 8);
   ASSERT_EQ(runs.size(), 4u);
