@@ -95,7 +95,7 @@ VideoSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_r
 /// drift of its learned metrics so. Source: Helios, arXiv 2603.04379; PKU-YuanGroup/Helios, eval/README.md.
 FrameStatistics start_end_difference(const std::vector<FrameStatistics>& frames);
 
-/// Whether the motion amplitude is measured, which takes some 40 ms of one core a frame.
+/// Whether the motion amplitude is measured, which takes about 0.1 s of one core a frame.
 enum class MotionMeasured { kNo, kYes };
 
 /// Renders every run, one after another, on the model that `setup` was made for. Holds the frames of the exact video,
