@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "analysis/progress_sink.h"
 #include "core/check.h"
@@ -10,7 +11,8 @@
 namespace flashblock {
 namespace {
 
-constexpr double kWindowSeconds = 5;  // at either end of the video
+constexpr double kWindowSeconds = 5;   // at either end of the video
+constexpr double kHeliosShare = 0.15;  // of the frames, at either end
 constexpr std::array<std::pair<const char*, double FrameStatistics::*>, 4> kStatistics = {
     {{"brightness", &FrameStatistics::brightness},
      {"contrast", &FrameStatistics::contrast},
@@ -71,6 +73,8 @@ MeasuredRun measure_run(const FidelityRun& run, const RenderSetup& setup, const 
   MeasuredRun measured{.run = run, .counts = session.render(setup.plan, inputs, sink, stop).counts};
   measured.blocks = meter.blocks();
   measured.thumbnails = meter.thumbnails();
+  measured.start_end = start_end_difference(meter.frame_statistics());
+  measured.motion_amplitude = meter.motion_amplitude();
   return measured;
 }
 
@@ -124,6 +128,19 @@ VideoSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_r
   return summary;
 }
 
+FrameStatistics start_end_difference(const std::vector<FrameStatistics>& frames) {
+  FB_CHECK(!frames.empty());
+  const auto count = std::max<std::ptrdiff_t>(1, static_cast<std::ptrdiff_t>(kHeliosShare * frames.size()));
+  FrameStatistics difference;
+  for (const auto& [name, statistic] : kStatistics) {
+    const auto add = [field = statistic](double sum, const FrameStatistics& frame) { return sum + frame.*field; };
+    const double start = std::accumulate(frames.begin(), frames.begin() + count, 0.0, add);
+    const double end = std::accumulate(frames.end() - count, frames.end(), 0.0, add);
+    difference.*statistic = std::abs(end - start) / static_cast<double>(count);
+  }
+  return difference;
+}
+
 std::array<std::pair<const char*, double>, 4> named(const FrameStatistics& statistics) {
   std::array<std::pair<const char*, double>, kStatistics.size()> values;
   for (size_t i = 0; i < values.size(); ++i) values[i] = {kStatistics[i].first, statistics.*kStatistics[i].second};
@@ -156,8 +173,8 @@ FidelityVerdict judge(const MeasuredRun& run, const Fidelity& fidelity) {
 }
 
 std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& model,
-                                         const std::vector<FidelityRun>& runs, RenderObserver& observer,
-                                         const std::stop_token& stop) {
+                                         const std::vector<FidelityRun>& runs, MotionMeasured motion,
+                                         RenderObserver& observer, const std::stop_token& stop) {
   FB_CHECK(!runs.empty() && runs.front().kind == FidelityRun::Kind::kExact, "the exact run comes first");
   const SessionInputs inputs = make_inputs(setup, model, observer);
   const int64_t start_frames = setup.geometry.frames_of(setup.plan.initial_frames);
@@ -170,7 +187,8 @@ std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& 
     if (runs[i].kind == FidelityRun::Kind::kOtherSeed) own.noise = std::make_shared<SeededNoise>(runs[i].seed);
     const VideoMeter::Options options{.frames = setup.plan.frames - start_frames,
                                       .reference = i == 0 ? nullptr : &reference,
-                                      .keep = i == 0 ? &reference : nullptr};
+                                      .keep = i == 0 ? &reference : nullptr,
+                                      .motion = motion == MotionMeasured::kYes};
     MeasuredRun measured = measure_run(runs[i], setup, own, model, options, observer, stop);
     if (measured.counts.blocks_written < setup.plan.blocks) return {};
     measured.summary = summarize(measured.blocks, reference.latent_range(), setup.config.fps);

@@ -55,7 +55,9 @@ struct MeasuredRun {
   RenderCounts counts;
   std::vector<BlockMeasures> blocks;
   VideoSummary summary;
-  std::vector<at::Tensor> thumbnails;  ///< frames of each block, [T, h, w, 3] uint8
+  std::vector<at::Tensor> thumbnails;      ///< frames of each block, [T, h, w, 3] uint8
+  FrameStatistics start_end;               ///< see start_end_difference
+  double motion_amplitude = kNotMeasured;  ///< HeliosBench's, if it was measured: see media/motion_amplitude.h
 
   /// Share of the passes over blocks that have earlier blocks in which the external attention was computed.
   double computed_share() const;
@@ -89,10 +91,17 @@ std::array<std::pair<const char*, double>, 4> named(const FrameStatistics& stati
 /// The summary of a video of `fps` frames per second. Seconds as above.
 VideoSummary summarize(const std::vector<BlockMeasures>& blocks, double latent_range, int64_t fps);
 
+/// |mean over the first 15 % of the frames - mean over the last 15 %|, at least one frame each. HeliosBench defines the
+/// drift of its learned metrics so. Source: Helios, arXiv 2603.04379; PKU-YuanGroup/Helios, eval/README.md.
+FrameStatistics start_end_difference(const std::vector<FrameStatistics>& frames);
+
+/// Whether the motion amplitude is measured, which takes about 0.1 s of one core a frame.
+enum class MotionMeasured { kNo, kYes };
+
 /// Renders every run, one after another, on the model that `setup` was made for. Holds the frames of the exact video,
 /// and small ones of every run, in memory. None if `stop` was requested. Throws: Error.
 std::optional<Fidelity> measure_fidelity(const RenderSetup& setup, LoadedModel& model,
-                                         const std::vector<FidelityRun>& runs, RenderObserver& observer,
-                                         const std::stop_token& stop = {});
+                                         const std::vector<FidelityRun>& runs, MotionMeasured motion,
+                                         RenderObserver& observer, const std::stop_token& stop = {});
 
 }  // namespace flashblock

@@ -119,7 +119,9 @@ Json run_json(const Fidelity& fidelity, const MeasuredRun& run) {
                {"external_attentions_computed", run.counts.transformer.external_computed},
                {"external_attentions_reused", run.counts.transformer.external_reused},
                {"computed_share", number(run.computed_share())},
-               {"summary", summary_json(run.summary)}};
+               {"summary", summary_json(run.summary)},
+               {"start_end_difference", statistics_json(run.start_end)},
+               {"motion_amplitude", number(run.motion_amplitude)}};
   if (run.run.kind == Kind::kPolicy) json["verdict"] = verdict_json(fidelity, run);
   json["blocks"] = blocks_json(run, fidelity.latent_range);
   return json;

@@ -2,6 +2,8 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -18,16 +20,21 @@ double mean_value(const at::Tensor& x) { return x.mean(at::kDouble).item<double>
 
 at::Tensor gray_of(const at::Tensor& pixels) { return pixels.mean(1); }  // [T, 3, H, W] to [T, H, W]
 
-FrameStatistics statistics_of(const at::Tensor& pixels, const at::Tensor& gray) {
-  const int64_t height = gray.size(1), width = gray.size(2);
-  const auto steps = [&](int64_t axis, int64_t length) {
-    if (length < 2) return 0.0;
-    return mean_value((gray.narrow(axis, 1, length - 1) - gray.narrow(axis, 0, length - 1)).abs());
+/// Of each frame: brightness, contrast, saturation, sharpness. Shape: [T, 4] float64.
+at::Tensor statistics_of(const at::Tensor& pixels, const at::Tensor& gray) {
+  const auto means = [](const at::Tensor& x) { return x.flatten(1).mean(1, /*keepdim=*/false, at::kDouble); };
+  const auto steps = [&](int64_t axis) {
+    const int64_t length = gray.size(axis);
+    if (length < 2) return at::zeros({gray.size(0)}, at::kDouble);
+    return means((gray.narrow(axis, 1, length - 1) - gray.narrow(axis, 0, length - 1)).abs());
   };
-  return {.brightness = mean_value(gray),
-          .contrast = mean_value(gray.flatten(1).std(/*dim=*/1, /*unbiased=*/false)),
-          .saturation = mean_value(pixels.amax(1) - pixels.amin(1)),
-          .sharpness = steps(2, width) + steps(1, height)};
+  const at::Tensor contrast = gray.flatten(1).std(/*dim=*/1, /*unbiased=*/false).to(at::kDouble);
+  return at::stack({means(gray), contrast, means(pixels.amax(1) - pixels.amin(1)), steps(2) + steps(1)}, 1);
+}
+
+FrameStatistics to_statistics(const at::Tensor& row) {
+  const auto values = row.accessor<double, 1>();
+  return {.brightness = values[0], .contrast = values[1], .saturation = values[2], .sharpness = values[3]};
 }
 
 void keep(const at::Tensor& latents, const at::Tensor& rgb, ReferenceVideo& reference) {
@@ -41,7 +48,7 @@ void keep(const at::Tensor& latents, const at::Tensor& rgb, ReferenceVideo& refe
 
 FrameStatistics frame_statistics(const at::Tensor& rgb) {
   const at::Tensor pixels = from_rgb24(rgb);
-  return statistics_of(pixels, gray_of(pixels));
+  return to_statistics(statistics_of(pixels, gray_of(pixels)).mean(0));
 }
 
 double psnr(double error, double peak) { return 10 * std::log10(peak * peak / error); }
@@ -53,8 +60,11 @@ void VideoMeter::write(const RenderedBlock& block) {
   const at::Tensor latents = block.latents.to(at::kCPU, at::kFloat);
   const at::Tensor pixels = from_rgb24(rgb);
   const at::Tensor gray = gray_of(pixels);
-  BlockMeasures measures{.first_frame = frames_, .frames = count, .statistics = statistics_of(pixels, gray)};
+  const at::Tensor statistics = statistics_of(pixels, gray);
+  for (int64_t t = 0; t < count; ++t) frame_statistics_.push_back(to_statistics(statistics[t]));
+  BlockMeasures measures{.first_frame = frames_, .frames = count, .statistics = to_statistics(statistics.mean(0))};
   measure_motion(gray, measures);
+  if (options_.motion) motion_.add(rgb);
   if (options_.reference) compare(latents, rgb, measures);
   if (options_.keep) keep(latents, rgb, *options_.keep);
   thumbnails_.push_back(shrink_frames(rgb, options_.thumbnail_width));

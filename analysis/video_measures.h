@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "media/motion_amplitude.h"
 #include "pipeline/frame_sink.h"
 
 namespace flashblock {
@@ -63,6 +64,7 @@ class VideoMeter : public FrameSink {
     const ReferenceVideo* reference = nullptr;
     ReferenceVideo* keep = nullptr;
     int64_t thumbnail_width = 416;
+    bool motion = false;  ///< measure the motion amplitude, which takes longer than all else
   };
   explicit VideoMeter(const Options& options) : options_(options) {}
 
@@ -71,6 +73,10 @@ class VideoMeter : public FrameSink {
   const std::vector<BlockMeasures>& blocks() const { return blocks_; }
   /// The frames of each block, scaled down. Shape: [T, h, w, 3] uint8.
   const std::vector<at::Tensor>& thumbnails() const { return thumbnails_; }
+  /// Of each frame.
+  const std::vector<FrameStatistics>& frame_statistics() const { return frame_statistics_; }
+  /// Of the whole video; NaN unless Options::motion is set.
+  double motion_amplitude() const { return motion_.value(); }
 
  private:
   void measure_motion(const at::Tensor& gray, BlockMeasures& measures);
@@ -79,7 +85,9 @@ class VideoMeter : public FrameSink {
   Options options_;
   std::vector<BlockMeasures> blocks_;
   std::vector<at::Tensor> thumbnails_;
+  std::vector<FrameStatistics> frame_statistics_;
   at::Tensor last_gray_;  ///< up to two frames before the block, [2, H, W]
+  MotionAmplitude motion_;
   int64_t frames_ = 0;
 };
 

@@ -41,6 +41,8 @@ AnalyzeOptions::AnalyzeOptions(CLI::App& app)
       {{"inside", VideoPlace::kInside}, {"beside", VideoPlace::kBeside}, {"none", VideoPlace::kNone}});
   fidelity_.group.add("--stills", fidelity_request_.stills, "N", "Images of each rendering in the page")
       ->check(CLI::Range(1, 100));
+  fidelity_.group.add_flag("--motion", fidelity_request_.motion,
+                           "Also measure the motion amplitude, which takes about 0.1 s of one core a frame");
 }
 
 void AnalyzeOptions::add_redundancy() {

@@ -37,7 +37,8 @@ struct FidelityRequest {
   AnalysisRequest analysis;
   std::optional<uint64_t> other_seed;  ///< of the ceiling; none: seed + 1
   VideoPlace video = VideoPlace::kInside;
-  int64_t stills = 6;  ///< images of each run in the page
+  int64_t stills = 6;   ///< images of each run in the page
+  bool motion = false;  ///< measure the motion amplitude
 };
 
 /// `flashblock analyze redundancy`.

@@ -62,7 +62,8 @@ int run_fidelity(const FidelityRequest& request) {
   int status = 0;
   const auto fidelity = run_until_interrupted(status, [&](const std::stop_token& stop) {
     const auto observer = make_progress(request.analysis.progress);
-    return measure_fidelity(setup, renderer.model(analysis.config), runs, *observer, stop);
+    const MotionMeasured motion = request.motion ? MotionMeasured::kYes : MotionMeasured::kNo;
+    return measure_fidelity(setup, renderer.model(analysis.config), runs, motion, *observer, stop);
   });
   if (!fidelity) return status;
   const std::string video = write_video(request, setup, *fidelity);

@@ -65,6 +65,18 @@ def make_context(stage, without_libtorch):
     return context
 
 
+def write_archive(name, path):
+    """The image as an OCI archive. buildah's own archives carry the time at which they were written."""
+    layout, part = common.WORK / "layout", path.with_suffix(".part")
+    shutil.rmtree(layout, ignore_errors=True)
+    buildah("push", "--quiet", name, f"oci:{layout}:{name}", stdout=subprocess.DEVNULL)
+    subprocess.run(["tar", "-C", layout, "--sort=name", "--owner=0", "--group=0", "--numeric-owner",
+                    "--mode=u=rwX,go=rX", f"--mtime=@{common.epoch()}", "-cf", part,
+                    "blobs", "index.json", "oci-layout"], check=True)
+    shutil.rmtree(layout)
+    part.replace(path)
+
+
 def write(stage, base, without_libtorch):
     """Writes the archive of the image and compose.yaml, and returns the archive's path."""
     common.DIST.mkdir(exist_ok=True)
@@ -77,10 +89,7 @@ def write(stage, base, without_libtorch):
                 stdout=log, stderr=log)
     shutil.rmtree(context)
     path = common.DIST / f"flashblock-{common.version()}-image{'-without-libtorch' if without_libtorch else ''}.tar"
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    buildah("push", "--quiet", name, f"oci-archive:{part}:{name}", stdout=subprocess.DEVNULL)
-    part.replace(path)
+    write_archive(name, path)
     shutil.copy(common.ROOT / "scripts/packages/compose.yaml", common.DIST)
     common.report(path)
     return path

@@ -110,6 +110,40 @@ TEST(VideoMeterTest, EarlyErrorsAreThoseOfFiveSeconds) {
   EXPECT_NEAR(summary.frame_psnr, 10 * std::log10(1 / 5.05e-3), 1e-9);
 }
 
+TEST(VideoMeterTest, ComparesTheFirstFramesWithTheLast) {
+  // HeliosBench: the first and the last int(0.15 * 23) = 3 frames; blocks of 9, 12 and 2 do not matter.
+  VideoMeter meter({.frames = 23});
+  int64_t index = 0, first = 0;
+  for (const int64_t count : {9, 12, 2}) {
+    at::Tensor rgb = flat(count, 0);
+    for (int64_t t = 0; t < count; ++t) rgb[t].fill_(first + t < 3 ? 10 * (first + t) : first + t < 20 ? 250 : 70);
+    meter.write(block(index++, rgb));
+    first += count;
+  }
+  ASSERT_EQ(meter.frame_statistics().size(), 23u);
+  EXPECT_NEAR(meter.frame_statistics()[2].brightness * 255, 20, 1e-4);
+  EXPECT_NEAR(meter.blocks()[0].statistics.brightness * 255, (0 + 10 + 20 + 6 * 250) / 9.0, 1e-4);
+  const FrameStatistics difference = start_end_difference(meter.frame_statistics());
+  EXPECT_NEAR(difference.brightness * 255, 60, 1e-4);
+  EXPECT_NEAR(difference.contrast, 0, 1e-6);
+  EXPECT_NEAR(start_end_difference({{.brightness = 0.7}, {.brightness = 0.2}}).brightness, 0.5, 1e-12)
+      << "of a short video one frame at either end";
+}
+
+TEST(VideoMeterTest, MeasuresMotionIfAsked) {
+  const at::Tensor rgb = at::zeros({3, 32, 64, 3}, at::kByte);
+  for (int64_t t = 0; t < 3; ++t) rgb[t].slice(1, 20 + t, 40 + t).fill_(255);  // a bar that moves to the right
+  VideoMeter still({.frames = 3}), moving({.frames = 3, .motion = true});
+  MotionAmplitude alone;
+  alone.add(rgb);
+  still.write(block(0, rgb));
+  moving.write(block(0, rgb.narrow(0, 0, 2)));
+  moving.write(block(1, rgb.narrow(0, 2, 1)));
+  EXPECT_TRUE(std::isnan(still.motion_amplitude()));
+  EXPECT_GT(alone.value(), 0);
+  EXPECT_DOUBLE_EQ(moving.motion_amplitude(), alone.value());
+}
+
 TEST(FidelityRunsTest, ExactFirstThenPoliciesThenFloorAndCeiling) {
   const auto runs = fidelity_runs({{.name = "mine", .attention = {.refresh = "first_pass"}}}, 7, 8);
   ASSERT_EQ(runs.size(), 4u);

@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
 # Builds the image from Debian's packages, without LibTorch, starts it with that of .venv as a volume, orders a video by
-# HTTP and fetches it. Needs root, buildah, podman and mmdebstrap.
+# HTTP and fetches it. Needs root, buildah, podman, runc, mmdebstrap and curl. Exit status 77: this machine forbids
+# containers, nothing was tested.
 # usage: image.sh [ARCHIVE]   (of an image without LibTorch that exists)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+if ! refusal=$(unshare --mount --pid --fork sh -c 'mount -t tmpfs none /mnt && mount --bind /mnt /mnt' 2>&1); then
+  echo "image: skipped: this machine allows no mounts in a namespace of one's own, which containers need: $refusal"
+  exit 77
+fi
 site=$(echo "$(readlink -f .venv)"/lib/python3*/site-packages)
 token=a-token-of-some-length port=${PORT:-18080}
 url=http://127.0.0.1:$port
@@ -11,12 +16,14 @@ ask() { curl --silent --show-error --fail --max-time 60 -H "Authorization: Beare
 
 [ $# -gt 0 ] || scripts/package image --base debian-packages --without-libtorch
 archive=${1:-$(echo dist/flashblock-*-image-without-libtorch.tar)}
+built=$SECONDS
 work=$(mktemp -d)
 # Within another container: its network, its limits, and a runtime that knows version 1 of cgroups.
 container=(podman --runtime runc --cgroup-manager=cgroupfs)
 limits=(--network=host --ulimit nofile=4096:4096 --ulimit nproc=4096:4096)
-name=flashblock-image-test-$$
-trap '"${container[@]}" rm -f -t 5 $name >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
+name=flashblock-image-test-$$ image=
+trap '"${container[@]}" rm -f -t 5 $name >/dev/null 2>&1 || true
+  podman rmi -f "$image" >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
 podman load --quiet -i "$archive" >"$work/loaded"
 image=$(sed -n 's/^Loaded image: //p' "$work/loaded")
 [ "$(podman image inspect "$image" --format '{{.Config.User}}')" = 10001:10001 ]
@@ -44,4 +51,4 @@ ask -o "$work/video.mp4" "$url/v1/videos/$id/content"
 [ "$(ffprobe -v error -count_frames -show_entries stream=nb_read_frames -of csv=p=0 "$work/video.mp4")" = 16 ]
 "${container[@]}" stop -t 30 "$name" >/dev/null
 [ "$(podman inspect "$name" --format '{{.State.ExitCode}}')" = 0 ]  # an orderly end
-echo "image: built, started, a video ordered and fetched"
+echo "image: built in $built s; started, a video ordered and fetched in $((SECONDS - built)) s"
