@@ -1,14 +1,32 @@
 #!/usr/bin/env bash
 # Builds the image from Debian's packages, without LibTorch, starts it with that of .venv as a volume, orders a video by
-# HTTP and fetches it. Needs root, buildah, podman, runc, mmdebstrap and curl. Exit status 77: this machine forbids
-# containers, nothing was tested.
+# HTTP and fetches it. Needs root, buildah, podman, runc, mmdebstrap and curl. Exit status 77: this machine starts
+# no containers, nothing was tested.
 # usage: image.sh [ARCHIVE]   (of an image without LibTorch that exists)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-if ! refusal=$(unshare --mount --pid --fork sh -c 'mount -t tmpfs none /mnt && mount --bind /mnt /mnt' 2>&1); then
-  echo "image: skipped: this machine allows no mounts in a namespace of one's own, which containers need: $refusal"
+# Within another container: its network, its limits, and a runtime that knows version 1 of cgroups.
+container=(podman --runtime runc --cgroup-manager=cgroupfs)
+limits=(--network=host --ulimit nofile=4096:4096 --ulimit nproc=4096:4096)
+work=$(mktemp -d)
+name=flashblock-image-test-$$ image=
+trap '"${container[@]}" rm -f -t 5 $name >/dev/null 2>&1 || true
+  podman rmi -f "$image" "localhost/$name-probe" >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
+
+# A container of one program that does nothing.
+starts_containers() {
+  local probe
+  echo 'int main(void) { return 0; }' | gcc -static -x c -o "$work/true" - && probe=$(buildah from scratch) &&
+    buildah copy -q "$probe" "$work/true" /true &&
+    buildah commit -q --rm "$probe" "docker-archive:$work/probe.tar:localhost/$name-probe:latest" &&
+    podman load --quiet -i "$work/probe.tar" &&
+    "${container[@]}" run --rm "${limits[@]}" --cap-drop=ALL --read-only --tmpfs /tmp "localhost/$name-probe" /true
+}
+if ! starts_containers >"$work/probe" 2>&1; then
+  echo "image: skipped: this machine starts no containers: $(tail -n 1 "$work/probe")"
   exit 77
 fi
+
 site=$(echo "$(readlink -f .venv)"/lib/python3*/site-packages)
 token=a-token-of-some-length port=${PORT:-18080}
 url=http://127.0.0.1:$port
@@ -17,13 +35,6 @@ ask() { curl --silent --show-error --fail --max-time 60 -H "Authorization: Beare
 [ $# -gt 0 ] || scripts/package image --base debian-packages --without-libtorch
 archive=${1:-$(echo dist/flashblock-*-image-without-libtorch.tar)}
 built=$SECONDS
-work=$(mktemp -d)
-# Within another container: its network, its limits, and a runtime that knows version 1 of cgroups.
-container=(podman --runtime runc --cgroup-manager=cgroupfs)
-limits=(--network=host --ulimit nofile=4096:4096 --ulimit nproc=4096:4096)
-name=flashblock-image-test-$$ image=
-trap '"${container[@]}" rm -f -t 5 $name >/dev/null 2>&1 || true
-  podman rmi -f "$image" >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
 podman load --quiet -i "$archive" >"$work/loaded"
 image=$(sed -n 's/^Loaded image: //p' "$work/loaded")
 [ "$(podman image inspect "$image" --format '{{.Config.User}}')" = 10001:10001 ]
