@@ -201,7 +201,8 @@ TEST(ExpansionTest, OneWriterServesManyThreadsAndModelsStayTheSame) {
 }
 
 TEST(ExpansionTest, UnknownWordsAreReported) {
-  EXPECT_THAT(expanded("a black dragon over the sea at night").warnings, ElementsAre(HasSubstr("'black' and 'dragon'")));
+  EXPECT_THAT(expanded("a black dragon over the sea at night").warnings,
+              ElementsAre(HasSubstr("'black' and 'dragon'")));
   EXPECT_THAT(expanded("a red balloon over the sea at night").warnings, IsEmpty());
 }
 
