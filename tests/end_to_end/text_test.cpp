@@ -48,6 +48,7 @@ std::vector<std::string> options_of(const nlohmann::json& what) {
   options.insert(options.end(), {"--attention", reuse.is_null() ? "exact" : "flashblock"});
   if (reuse.is_null()) return options;
   set("attention.refresh", reuse == "first" ? "first_and_clean_pass" : "decoded_tokens");
+  set("attention.reuse_from", "0");  // as published
   if (what["tau"].is_number()) set("attention.tau", std::to_string(what["tau"].get<int64_t>()));
   set("attention.recompute_decoded_rows", what["rows_recomputed"].get<bool>() ? "true" : "false");
   return options;

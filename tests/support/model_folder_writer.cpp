@@ -41,6 +41,7 @@ std::string model_yaml(const std::string& name, const json& config, int64_t late
        << "  position_frames: " << config.value("position_frames", 1024) << "\n"
        << "  context_rule: " << config.value("context_rule", "window") << "\n"
        << "  sink_decay: " << config.value("sink_decay", 0.999) << "\n"
+       << "  bank_latest_block: " << config.value("bank_latest_block", false) << "\n"
        << "  image_in_first_block: " << config.value("image_in_first_block", false) << "\n"
        << "  shot_offset_frames: " << config.value("shot_offset_frames", 0) << "\n"
        << "  timestep_shift: " << config.at("timestep_shift") << "\n"
