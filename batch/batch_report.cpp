@@ -43,7 +43,7 @@ Json video_json(const BatchVideo& video, const JobStatus& record) {
   for (const PromptChange& change : published.timeline) {
     json["timeline"].push_back({{"at", change.seconds}, {"prompt", change.prompt}});
   }
-  json["warnings"] = published.metadata ? video.warnings : std::vector<std::string>();  // they quote the wish
+  json["warnings"] = published.metadata ? video.warnings : std::vector<std::string>();  // they quote prompts
   json["seed"] = published.seed.value_or(0);
   json["model"] = published.model.name;
   json["width"] = published.width;

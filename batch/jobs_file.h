@@ -29,7 +29,7 @@ struct BatchVideo {
   VideoIdentity identity;  ///< on this machine, without checksums
   int64_t blocks = 0;
   int64_t frames = 0;
-  std::vector<std::string> warnings;  ///< of a language model that wrote its prompts
+  std::vector<std::string> warnings;  ///< of its prompts, as RenderSetup has them
 };
 
 /// Reads a jobs file and the prompt lists that it names. A wrong job becomes a video with a fault. Throws: ConfigError

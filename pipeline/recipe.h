@@ -131,8 +131,8 @@ struct ModelDescription {
   std::filesystem::path tokenizer;
   WeightsFile vae;
   std::vector<LoraFile> lora;
-  std::string about;            ///< what it was trained on, as a noun phrase; empty: not told
-  std::set<std::string> knows;  ///< the words of its prompts, lower-case; empty: not told
+  std::string about;            ///< what it was trained on, as a noun phrase; empty: not stated
+  std::set<std::string> knows;  ///< the words of its prompts, lower-case; empty: not stated
   bool has_sources = false;     ///< it has download sources, for scripts/download-models
   Recipe recipe;
   VideoDefaults defaults;

@@ -154,8 +154,7 @@ std::vector<Setting> machine_settings() {
       row("precision.linears",
           choice(field(&RenderConfig::precision, &PrecisionConfig::linears), parse_linear_precision),
           "Arithmetic of the transformer's linears: native is dtype; int8 halves their weights, and is faster on "
-          "Hopper "
-          "GPUs only",
+          "Hopper GPUs only",
           {{"--precision"}, kModel, "native|int8"}, {.belongs_to_model = true, .stands_for_group = true}),
       row("cache", boolean(field(&RenderConfig::cache)),
           "Keep encoded prompts and checksums of weights in the user's cache folder",
