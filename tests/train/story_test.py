@@ -16,6 +16,13 @@ from story_model import Config, StoryModel, training_mask
 from story_tokenizer import Tokenizer
 
 
+def small_model():
+    """Of random weights: 49 tokens and the mask token, blocks of 4."""
+    torch.manual_seed(1)
+    return StoryModel(Config(vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+                             num_attention_heads=4, num_key_value_heads=2, head_dim=8, block_size=4, mask_token_id=49))
+
+
 class StoryTest(unittest.TestCase):
     def test_timelines_are_well_formed_and_keep_what_their_wish_tells(self):
         rng = random.Random(1)
@@ -46,10 +53,7 @@ class StoryTest(unittest.TestCase):
 
     def test_a_noisy_block_sees_itself_and_the_clean_blocks_before_it(self):
         """The training pass over two copies gives what decoding block by block sees."""
-        torch.manual_seed(1)
-        config = Config(vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-                        num_key_value_heads=2, head_dim=8, block_size=4, mask_token_id=49)
-        model = StoryModel(config)
+        model = small_model()
 
         clean = torch.randint(0, 49, (1, 12))
         noisy = torch.full_like(clean, 49)
@@ -63,10 +67,7 @@ class StoryTest(unittest.TestCase):
 
     def test_the_loss_leaves_out_noisy_prompts_alone(self):
         """Noisy copies of blocks before the answers change nothing."""
-        torch.manual_seed(1)
-        config = Config(vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-                        num_key_value_heads=2, head_dim=8, block_size=4, mask_token_id=49)
-        model = StoryModel(config)
+        model = small_model()
         ids = torch.randint(0, 49, (2, 16))
         counted = torch.zeros(2, 16, dtype=torch.bool)
         counted[0, 9:] = counted[1, 13:] = True
