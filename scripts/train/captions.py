@@ -2,16 +2,22 @@
 
 `caption` draws one sentence for one clip. A clip's attributes are turned into phrases (noun, adverbial, clause,
 adjective), which are put together in one of many orders; words that say nothing, omissions, missing articles and typing
-errors are mixed in. What is left unsaid: no weather means clear or cloudy, no time of day mostly means day, no colour
-means any.
+errors are mixed in. What is left unsaid: no weather means clear or cloudy, no time of day mostly means day, no season
+mostly means summer, no camera movement means none, no colour, actor or landscape means any.
 """
 
 import re
 
 from tokenizer_words import EVERYDAY_WORDS
-from world_actors import ACTORS, COLORS
-from world_scenes import SCENES
-from world_sky import TIMES, WEATHER
+
+# The names of the world's values, in their order there (the world is drawn with torch, captions need none).
+SCENES = ["sea", "hills", "desert", "mountains", "city", "forest", "lake", "canyon"]
+ACTORS = ["ball", "balloon", "boat", "bird", "car", "train", "kite", "plane", "rabbit", "duck", "lantern"]
+COLORS = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "white"]
+TIMES = ["dawn", "day", "sunset", "night"]
+WEATHER = ["clear", "cloudy", "rain", "snow"]
+SEASONS = ["spring", "summer", "autumn", "winter"]
+CAMERAS = ["follow", "pan left", "pan right", "zoom in", "zoom out"]
 
 COLOR_WORDS = {
     "red": "red red red red crimson scarlet ruby cherry-red bright-red fire-red vermilion cherry ruby-red tomato-red "
@@ -47,6 +53,14 @@ ACTOR_NOUNS = {
               "railway engine", "choo-choo train"],
     "kite": ["kite", "kite", "kite", "paper kite", "diamond kite", "kite on a string", "toy kite", "kite with a tail",
              "diamond-shaped kite", "flying kite"],
+    "plane": ["plane", "plane", "airplane", "aeroplane", "propeller plane", "biplane", "aircraft", "small plane",
+              "old plane", "light aircraft", "sports plane", "double-decker plane"],
+    "rabbit": ["rabbit", "rabbit", "rabbit", "bunny", "bunny rabbit", "hare", "little rabbit", "easter bunny", "bunny",
+               "wild rabbit"],
+    "duck": ["duck", "duck", "duck", "duckling", "rubber duck", "wild duck", "swimming duck", "mallard", "ducky",
+             "toy duck"],
+    "lantern": ["lantern", "lantern", "paper lantern", "sky lantern", "flying lantern", "floating lantern",
+                "glowing lantern", "chinese lantern", "wish lantern", "lampion"],
 }
 
 # (third person, -ing)
@@ -79,7 +93,29 @@ ACTOR_VERBS = {
              ("sways", "swaying"), ("soars", "soaring"),
              ("floats", "floating"), ("waves", "waving"), ("hovers", "hovering"), ("glides", "gliding"),
              ("dances in the wind", "dancing in the wind")],
+    "plane": [("flies", "flying"), ("is flying", "flying"), ("crosses the sky", "crossing the sky"),
+              ("cruises", "cruising"), ("soars", "soaring"), ("glides", "gliding"), ("hums along", "humming along"),
+              ("passes", "passing"), ("buzzes along", "buzzing along"), ("heads out", "heading out")],
+    "rabbit": [("hops", "hopping"), ("is hopping", "hopping"), ("leaps", "leaping"), ("jumps", "jumping"),
+               ("runs", "running"), ("bounds along", "bounding along"), ("scampers", "scampering"),
+               ("hurries", "hurrying"), ("skips", "skipping"), ("races", "racing")],
+    "duck": [("swims", "swimming"), ("is swimming", "swimming"), ("paddles", "paddling"), ("floats", "floating"),
+             ("bobs", "bobbing"), ("glides", "gliding"), ("drifts", "drifting"), ("paddles along", "paddling along"),
+             ("travels", "travelling")],
+    "lantern": [("floats", "floating"), ("drifts", "drifting"), ("rises", "rising"), ("glows", "glowing"),
+                ("hovers", "hovering"), ("sails", "sailing"), ("hangs", "hanging"), ("glides", "gliding"),
+                ("is floating", "floating"), ("shines", "shining")],
 }
+# Verbs for two actors together.
+PAIR_VERBS = [("travel side by side", "travelling side by side"), ("travel together", "travelling together"),
+              ("move along", "moving along"), ("are on their way", "on their way"), ("go by", "going by"),
+              ("pass by", "passing by"), ("keep each other company", "keeping each other company"),
+              ("cross", "crossing"), ("appear", "appearing"), ("are together", "side by side"),
+              ("race each other", "racing each other"), ("make their way", "making their way"),
+              ("share the way", "sharing the way"), ("meet", "meeting"), ("wander", "wandering")]
+PAIR_LINKS = ["and", "and", "and", "and", "and", "with", "together with", "next to", "beside", "along with", "plus",
+              "accompanied by", "near", "& ", "followed by", "as well as", "behind", "in front of", "above", "below"]
+BETWEEN_CLAUSES = [" while ", ", and ", " and ", ". ", "; ", ", ", ", where ", " as ", ", next to it ", ", with it "]
 
 # (article, noun): adjectives go between them
 SCENE_NOUNS = {
@@ -88,9 +124,8 @@ SCENE_NOUNS = {
             ("the", "blue ocean"), ("a", "bay"), ("the", "rolling waves"), ("the", "seaside"), ("the", "blue sea"),
             ("the", "coast"), ("", "islands"),
             ("the", "wide ocean"), ("", "ocean waves"), ("the", "high seas"), ("the", "surf"), ("a", "seascape"),
-            ("the", "shore"), ("the", "beach"), ("the", "harbour"), ("a", "lagoon"), ("a", "lake"),
-            ("the", "sea shore"), ("the", "coastline"),
-            ("", "calm water"), ("the", "lighthouse"), ("the", "swell")],
+            ("the", "shore"), ("the", "beach"), ("the", "harbour"), ("a", "lagoon"),
+            ("the", "sea shore"), ("the", "coastline"), ("the", "lighthouse"), ("the", "swell")],
     "hills": [("the", "hills"), ("", "hills"), ("", "rolling hills"), ("", "green hills"), ("the", "countryside"),
               ("the", "countryside"), ("a", "meadow"), ("", "meadows"),
               ("the", "fields"), ("", "fields"), ("", "farmland"), ("the", "grassy hills"), ("a", "village"),
@@ -103,15 +138,15 @@ SCENE_NOUNS = {
                ("", "dunes"), ("the", "sand"), ("a", "sandy desert"), ("", "desert dunes"),
                ("the", "pyramids"), ("", "pyramids"), ("the", "wasteland"), ("the", "sands"), ("", "cacti"),
                ("the", "cactus desert"), ("the", "Sahara"), ("a", "desert landscape"),
-               ("the", "sandy plain"), ("", "cactuses and pyramids"), ("the", "badlands"), ("an", "oasis"),
-               ("a", "pyramid"), ("", "sand hills"), ("a", "mesa"), ("the", "dry desert"), ("a", "hot desert")],
+               ("the", "sandy plain"), ("", "cactuses and pyramids"), ("an", "oasis"),
+               ("a", "pyramid"), ("", "sand hills"), ("the", "dry desert"), ("a", "hot desert")],
     "mountains": [("the", "mountains"), ("the", "mountains"), ("", "mountains"), ("", "mountain peaks"),
                   ("the", "peaks"), ("the", "alps"), ("a", "mountain range"), ("", "high mountains"),
                   ("", "tall mountains"), ("an", "alpine valley"), ("the", "summits"), ("", "rocky peaks"),
                   ("the", "highlands"), ("a", "mountain valley"), ("", "jagged peaks"),
                   ("the", "mountain tops"), ("a", "mountain landscape"), ("the", "mountainside"),
                   ("a", "mountain pass"), ("", "rocky mountains"),
-                  ("the", "cliffs"), ("a", "mountain"), ("the", "glacier"), ("an", "alpine meadow"),
+                  ("a", "mountain"), ("the", "glacier"), ("an", "alpine meadow"),
                   ("the", "mountain ridge"), ("the", "high peaks"), ("", "peaks and pine trees"), ("", "pine trees")],
     "city": [("the", "city"), ("the", "city"), ("a", "city"), ("the", "town"), ("a", "town"), ("the", "streets"),
              ("", "city streets"), ("the", "skyline"), ("the", "buildings"),
@@ -123,10 +158,22 @@ SCENE_NOUNS = {
              ("the", "boulevard"), ("the", "roofs")],
     "forest": [("the", "forest"), ("the", "forest"), ("a", "forest"), ("the", "woods"), ("the", "woods"),
                ("the", "trees"), ("", "trees"), ("a", "woodland"), ("the", "woodland"),
-               ("", "tall trees"), ("an", "autumn forest"), ("a", "grove"), ("the", "treetops"),
+               ("", "tall trees"), ("a", "grove"), ("the", "treetops"),
                ("", "colourful trees"), ("a", "colorful forest"), ("the", "deep forest"),
-               ("a", "forest path"), ("", "autumn trees"), ("a", "wood"), ("a", "forest clearing"),
+               ("a", "forest path"), ("a", "wood"), ("a", "forest clearing"),
                ("the", "jungle"), ("the", "leaves"), ("a", "park"), ("the", "wild wood"), ("an", "old forest")],
+    "lake": [("the", "lake"), ("the", "lake"), ("a", "lake"), ("the", "lake"), ("the", "pond"), ("a", "pond"),
+             ("a", "mountain lake"), ("the", "still lake"), ("the", "lakeside"), ("a", "quiet lake"),
+             ("the", "lake shore"), ("", "still water"), ("", "calm water"), ("the", "reeds"), ("the", "mirror lake"),
+             ("a", "forest lake"), ("the", "lake between the mountains"), ("the", "reeds by the lake"),
+             ("", "water lilies"), ("an", "alpine lake"), ("the", "calm lake"), ("the", "banks of the lake"),
+             ("the", "little lake"), ("a", "smooth lake"), ("the", "lake in the mountains"), ("the", "loch")],
+    "canyon": [("the", "canyon"), ("the", "canyon"), ("a", "canyon"), ("the", "red rocks"), ("", "red rocks"),
+               ("the", "grand canyon"), ("the", "gorge"), ("a", "rocky gorge"), ("a", "red canyon"),
+               ("the", "ravine"), ("", "red cliffs"), ("the", "cliffs"), ("a", "mesa"), ("the", "badlands"),
+               ("the", "rock arch"), ("", "rock towers"), ("the", "canyon walls"), ("", "red sandstone"),
+               ("the", "sandstone cliffs"), ("the", "wild west"), ("the", "buttes"), ("", "mesas and buttes"),
+               ("the", "red rock country"), ("a", "stone arch"), ("the", "rocky canyon"), ("", "monument valley")],
 }
 PREPOSITIONS = {
     "air": ["over", "over", "above", "across", "high above", "past", "high over", "through the sky over",
@@ -134,7 +181,8 @@ PREPOSITIONS = {
     "land": ["through", "through", "across", "along", "past", "in", "in front of", "by"],
     "water": ["on", "across", "over", "through", "along", "in"],
 }
-KIND = {"ball": "land", "balloon": "air", "boat": "water", "bird": "air", "car": "land", "train": "land", "kite": "air"}
+KIND = {"ball": "land", "balloon": "air", "boat": "water", "bird": "air", "car": "land", "train": "land", "kite": "air",
+        "plane": "air", "rabbit": "land", "duck": "water", "lantern": "air"}
 
 TIME_PHRASES = {
     "dawn": dict(
@@ -171,10 +219,11 @@ TIME_PHRASES = {
     "night": dict(
         adverb=["at night", "at night", "by night", "at midnight", "in the dark", "in the night",
                 "in the middle of the night", "late at night", "after dark", "during the night",
-                "on a dark night", "through the night", "in the darkness", "under the night sky", "under a dark sky",
+                "on a dark night", "in pitch darkness", "under the moon", "in the dead of night", "through the night", "in the darkness", "under the night sky", "under a dark sky",
                 "tonight", "one night", "at this late hour"],
         clause=["it is night", "night has fallen", "it is dark", "it is midnight", "the night is dark",
-                "darkness has fallen", "the lamps are lit", "night falls"],
+                "darkness has fallen", "the lamps are lit", "night falls", "it is pitch-dark", "everything sleeps",
+                "it is late", "the windows are lit"],
         noun=["night", "midnight", "dark night", "nighttime", "night sky", "darkness", "night time", "late night"],
         adjective=["nighttime", "dark", "midnight", "night-time", "nocturnal"]),
 }
@@ -217,20 +266,16 @@ WEATHER_PHRASES = {
               "puddles", "umbrella weather"],
         adjective=["rainy", "rainy", "wet", "stormy", "rain-soaked", "drenched", "rainswept", "soaked"]),
     "snow": dict(
-        adverb=["in the snow", "in the snow", "in falling snow", "through the snow", "in a snowstorm", "in winter",
-                "in snowy weather", "in a snowfall", "while it snows", "among snowflakes",
-                "on a snowy day", "in a blizzard", "in the winter snow", "with snow on the ground", "in wintry weather",
-                "under falling snowflakes", "on a winter day", "in frost and snow", "in the cold winter",
-                "through snowdrifts", "at christmas"],
-        clause=["it is snowing", "it snows", "snow is falling", "snowflakes are falling",
-                "everything is white with snow", "it is winter", "snow covers the ground", "snow falls",
-                "the ground is covered in snow", "snowflakes drift down", "the weather is snowy",
-                "fresh snow lies everywhere", "winter has come", "it is cold and white", "ice and snow everywhere"],
-        noun=["snow", "snow", "falling snow", "snowfall", "snowy weather", "snowflakes", "winter", "snowstorm",
-              "fresh snow", "blizzard", "winter weather", "a white winter landscape", "snowdrifts", "frost",
-              "ice and snow", "deep snow", "white christmas", "winter wonderland"],
-        adjective=["snowy", "snowy", "snowy", "snow-covered", "wintry", "frosty", "snow-clad", "frozen", "winter",
-                   "white", "icy", "snow covered", "snowbound"]),
+        adverb=["in the snow", "in the snow", "in falling snow", "through the snow", "in a snowstorm",
+                "in snowy weather", "in a snowfall", "while it snows", "among snowflakes", "on a snowy day",
+                "in a blizzard", "under falling snowflakes", "in heavy snow", "in a flurry of snow",
+                "in driving snow", "through the flakes", "in thick snowfall", "as snow falls"],
+        clause=["it is snowing", "it snows", "snow is falling", "snowflakes are falling", "snow falls",
+                "snowflakes drift down", "the weather is snowy", "it is snowing hard", "thick flakes are falling",
+                "snow comes down", "flakes dance in the air", "a snowstorm rages", "it snows and snows"],
+        noun=["snow", "snow", "falling snow", "snowfall", "snowy weather", "snowflakes", "snowstorm", "blizzard",
+              "heavy snow", "flurries", "snow shower", "big snowflakes", "driving snow", "snow in the air"],
+        adjective=["snowy", "snowy", "snowy", "snow-swept", "snowbound", "blizzardy"]),
 }
 
 # Phrases that name time and weather together: (adverbs, clauses, nouns, adjectives)
@@ -254,13 +299,13 @@ BOTH_PHRASES = {
                             adjective=["cloudy", "grey"]),
     ("day", "rain"): dict(adverb=["on a rainy day", "on a wet day", "on a stormy day"], clause=["it is a rainy day"],
                           noun=["rainy day", "wet afternoon"], adjective=["rainy"]),
-    ("day", "snow"): dict(adverb=["on a snowy day", "on a winter day", "on a cold winter afternoon"],
-                          clause=["it is a snowy day"], noun=["snowy day", "winter day"], adjective=["snowy"]),
+    ("day", "snow"): dict(adverb=["on a snowy day", "on a snowy afternoon"],
+                          clause=["it is a snowy day"], noun=["snowy day", "snowy noon"], adjective=["snowy"]),
     ("night", "rain"): dict(adverb=["on a rainy night", "on a stormy night", "on a wet night"],
                             clause=["it is a rainy night"], noun=["rainy night", "stormy night"],
                             adjective=["rainy nighttime"]),
-    ("night", "snow"): dict(adverb=["on a snowy night", "on a winter night"], clause=["it is a snowy night"],
-                            noun=["snowy night", "winter night"], adjective=["snowy nighttime"]),
+    ("night", "snow"): dict(adverb=["on a snowy night", "in a snowy night"], clause=["it is a snowy night"],
+                            noun=["snowy night", "night of snow"], adjective=["snowy nighttime"]),
     ("night", "cloudy"): dict(adverb=["on a cloudy night", "on an overcast night"], clause=["it is a cloudy night"],
                               noun=["cloudy night"], adjective=["cloudy nighttime"]),
     ("dawn", "clear"): dict(adverb=["on a clear morning", "at a cloudless dawn"], clause=["the morning is clear"],
@@ -269,7 +314,7 @@ BOTH_PHRASES = {
                              noun=["cloudy morning"], adjective=["cloudy morning"]),
     ("dawn", "rain"): dict(adverb=["on a rainy morning", "on a wet morning"], clause=["the morning is rainy"],
                            noun=["rainy morning"], adjective=["rainy morning"]),
-    ("dawn", "snow"): dict(adverb=["on a snowy morning", "on a winter morning"], clause=["the morning is snowy"],
+    ("dawn", "snow"): dict(adverb=["on a snowy morning", "in a snowy dawn"], clause=["the morning is snowy"],
                            noun=["snowy morning"], adjective=["snowy morning"]),
     ("sunset", "clear"): dict(adverb=["on a clear evening", "in a cloudless sunset"], clause=["the evening is clear"],
                               noun=["clear evening"], adjective=["clear evening"]),
@@ -277,9 +322,128 @@ BOTH_PHRASES = {
                                noun=["cloudy evening"], adjective=["cloudy evening"]),
     ("sunset", "rain"): dict(adverb=["on a rainy evening", "on a wet evening"], clause=["the evening is rainy"],
                              noun=["rainy evening"], adjective=["rainy evening"]),
-    ("sunset", "snow"): dict(adverb=["on a snowy evening", "on a winter evening"], clause=["the evening is snowy"],
+    ("sunset", "snow"): dict(adverb=["on a snowy evening", "in a snowy dusk"], clause=["the evening is snowy"],
                              noun=["snowy evening"], adjective=["snowy evening"]),
 }
+
+SEASON_PHRASES = {
+    "spring": dict(
+        adverb=["in spring", "in spring", "in springtime", "on a spring day", "in april", "in may", "in bloom",
+                "among the blossoms", "with blossoms everywhere", "when everything blooms", "in early spring",
+                "at blossom time", "with petals in the air", "at easter"],
+        clause=["it is spring", "spring has come", "everything is in bloom", "the trees are in blossom",
+                "the trees are blooming", "petals drift by", "the first flowers are out", "blossoms are everywhere"],
+        noun=["spring", "springtime", "blossoms", "spring flowers", "blooming trees", "pink blossom", "fresh green",
+              "april", "petals", "cherry blossom"],
+        adjective=["spring", "blooming", "springtime", "blossoming", "flowering"]),
+    "summer": dict(
+        adverb=["in summer", "in summer", "in summertime", "on a summer day", "in july", "in august", "in june",
+                "in high summer", "in midsummer", "in the summer heat", "on holiday"],
+        clause=["it is summer", "summer has come", "it is midsummer", "it is a warm summer", "everything is green",
+                "summer is here"],
+        noun=["summer", "summertime", "midsummer", "high summer", "july", "warm summer", "summer heat", "lush green"],
+        adjective=["summer", "green", "summery", "midsummer", "lush"]),
+    "autumn": dict(
+        adverb=["in autumn", "in autumn", "in the fall", "in october", "in november", "on an autumn day",
+                "among falling leaves", "with golden leaves", "in late autumn", "as the leaves fall",
+                "in the autumn colours", "at harvest", "when the leaves turn", "in september"],
+        clause=["it is autumn", "autumn has come", "the leaves are turning", "leaves are falling", "it is fall",
+                "the trees are red and gold", "leaves drift down", "the leaves have turned"],
+        noun=["autumn", "fall", "autumn leaves", "falling leaves", "golden leaves", "october", "autumn colours",
+              "coloured leaves", "red and golden trees", "indian summer"],
+        adjective=["autumn", "autumnal", "autumn", "october", "golden-leaved"]),
+    "winter": dict(
+        adverb=["in winter", "in winter", "in wintertime", "on a winter day", "in january", "in december",
+                "in wintry weather", "with snow on the ground", "in the cold winter", "in frost and ice",
+                "over frozen ground", "in deep winter", "with snow lying all around", "in february"],
+        clause=["it is winter", "winter has come", "snow covers the ground", "the ground is covered in snow",
+                "everything is white with snow", "fresh snow lies everywhere", "it is cold and white",
+                "the trees are bare", "snow lies on the ground", "it is frosty"],
+        noun=["winter", "wintertime", "a white winter landscape", "deep snow on the ground", "frost", "bare trees",
+              "january", "winter wonderland", "a frozen world", "lying snow", "winter cold", "ice and frost"],
+        adjective=["winter", "wintry", "frosty", "snow-covered", "snow-clad", "frozen", "icy", "white",
+                   "snow covered"]),
+}
+# Season and time of day together: "on a summer evening".
+SEASON_NAMES = {"spring": "spring", "summer": "summer", "autumn": "autumn", "winter": "winter"}
+PART_NAMES = {"dawn": ["morning", "dawn", "sunrise"], "day": ["day", "afternoon", "noon"],
+              "sunset": ["evening", "sunset", "dusk"], "night": ["night", "midnight"]}
+
+# Ahead of a caption, behind it: the camera's movement.
+CAMERA_PHRASES = {
+    "pan left": dict(
+        before=["pan left", "slow pan to the left", "camera pans left", "the camera pans to the left", "panning left",
+                "pan to the left", "the camera turns left", "the camera looks to the left", "left pan", "camera left"],
+        after=["the camera pans left", "camera panning left", "while the camera pans to the left", "slow pan left",
+               "as the camera turns to the left", "pan to the left", "the camera slowly swings left",
+               "the view moves left"]),
+    "pan right": dict(
+        before=["pan right", "slow pan to the right", "camera pans right", "the camera pans to the right",
+                "panning right", "pan to the right", "the camera turns right", "the camera looks to the right",
+                "right pan", "camera right"],
+        after=["the camera pans right", "camera panning right", "while the camera pans to the right",
+               "slow pan right", "as the camera turns to the right", "pan to the right",
+               "the camera slowly swings right", "the view moves right"]),
+    "zoom in": dict(
+        before=["zoom in", "slow zoom in", "slowly zoom in on", "zooming in on", "the camera zooms in on",
+                "the camera moves closer to", "zoom in on", "camera zoom in", "push in on", "going closer to",
+                "closing in on", "approaching", "the camera comes closer"],
+        after=["slow zoom in", "the camera zooms in", "camera zooming in", "zoom in", "as the camera moves closer",
+               "while we zoom in", "the camera slowly comes closer", "coming closer", "slow push in",
+               "moving in close"]),
+    "zoom out": dict(
+        before=["zoom out", "slow zoom out", "slowly zoom out from", "zooming out from", "the camera zooms out",
+                "zoom out from", "camera zoom out", "pull back from", "pulling back from", "the camera moves away from",
+                "backing away from", "the view widens on"],
+        after=["slow zoom out", "the camera zooms out", "camera zooming out", "zoom out", "as the camera pulls back",
+               "while we zoom out", "the camera slowly moves away", "pulling back", "the view gets wider",
+               "slow pull out"]),
+}
+
+# What happens when time or weather changes: whole sentences of a second caption that tell only what is new.
+CHANGES_TO = {
+    "dawn": ["morning comes", "the sun rises", "day breaks", "dawn breaks", "it gets light", "a new morning",
+             "the sun comes up", "the night is over", "the first light of day", "a new day begins", "early morning",
+             "the sky turns pink", "it dawns", "the next morning", "sunrise comes"],
+    "day": ["it is day now", "the sun is high", "noon comes", "full daylight", "broad day", "it is midday",
+            "later, around noon", "in the middle of the day", "the day is here", "the afternoon comes",
+            "it is bright day", "daytime again", "the morning has passed"],
+    "sunset": ["evening comes", "the sun sets", "dusk falls", "the sun goes down", "the day ends", "it is evening now",
+               "the sky turns orange", "the light turns golden", "the sun sinks", "twilight comes", "dusk is near",
+               "the sky glows red", "the evening sun", "the day is over"],
+    "night": ["night falls", "it gets dark", "darkness falls", "night comes", "it is dark now", "it turns pitch-black",
+              "the lights come on", "the lamps are lit", "it is night now", "the moon rises", "midnight comes",
+              "everything goes dark", "the dark of night", "lights shine in the dark", "late at night, in the dark"],
+    "clear": ["the sky clears", "it clears up", "the clouds are gone", "the clouds go away", "not a cloud any more",
+              "the weather turns fine", "it is clear again", "fine weather returns", "the last clouds leave",
+              "the sky is clear now", "bright skies again", "all clouds have gone", "the sky opens up"],
+    "cloudy": ["clouds gather", "clouds move in", "the sky turns grey", "it gets cloudy", "clouds cover the sky",
+               "it clouds over", "big clouds arrive", "the sky fills with clouds", "it becomes overcast",
+               "mist rises", "it turns foggy", "clouds drift in", "grey clouds pull up", "the weather turns dull"],
+    "rain": ["it starts to rain", "rain sets in", "it begins to rain", "rain comes down", "a shower begins",
+             "a storm comes up", "the rain begins", "it starts pouring", "drops begin to fall", "a storm breaks out",
+             "now it rains", "suddenly rain", "a downpour starts", "umbrellas open", "thunder and rain"],
+    "snow": ["it starts to snow", "snow begins to fall", "it begins to snow", "snowflakes begin to fall",
+             "the first flakes come down", "snow comes", "now it snows", "a snowstorm comes up", "it starts snowing",
+             "thick flakes fall now", "snow sets in", "suddenly snow"],
+}
+# The same where both the old and the new state matter.
+STOPS = {"rain": ["the rain stops", "the rain is over", "it stops raining", "the rain ends", "no more rain",
+                  "the storm has passed", "after the rain", "the shower is over", "it no longer rains"],
+         "snow": ["it stops snowing", "the snow stops falling", "no more snowflakes", "the snowfall ends",
+                  "the snowfall is over", "after the snowfall", "the blizzard has passed"]}
+BECOMES = {("night", "clear"): ["the stars come out", "stars fill the sky", "now the moon shines", "a starry sky opens",
+                                "moon and stars appear", "it is a starry night now", "starlight everywhere",
+                                "the moon comes out", "the sky is full of stars"],
+           ("day", "clear"): ["the sun comes out", "the sun breaks through", "sunshine again", "the sun is back",
+                              "now the sun shines", "the sun returns", "a blue sky opens", "it turns sunny",
+                              "the sky turns blue", "bright sunshine now"],
+           ("dawn", "clear"): ["the sun comes out", "a clear morning", "the morning sun shines", "the sun is back"],
+           ("sunset", "clear"): ["the sun comes out", "a clear evening", "the evening sun shines", "the sun is back"],
+           ("night", "cloudy"): ["clouds hide the moon", "clouds cover the stars", "the stars disappear"],
+           ("day", "cloudy"): ["clouds hide the sun", "the sun disappears behind clouds"],
+           ("night", "rain"): ["a rainy night begins", "rain in the dark"],
+           ("night", "snow"): ["a snowy night begins", "snow in the dark"]}
 
 ANY_VERBS = [("moves", "moving"), ("goes", "going"), ("passes", "passing by"), ("travels", "travelling"),
              ("makes its way", "making its way"), ("appears", "appearing"), ("comes along", "coming along"),
@@ -308,7 +472,7 @@ SCENE_ADJECTIVES = ["beautiful", "calm", "wide", "quiet", "peaceful", "endless",
 STYLES = ["cinematic", "paper cut style", "in the style of a paper cut", "flat illustration", "calm mood",
           "high quality", "animated", "beautiful light", "4k", "children's book illustration", "minimalist",
           "soft colours", "gouache painting", "parallax scrolling", "peaceful atmosphere", "storybook style",
-          "the camera follows", "camera tracking", "wide shot", "side view", "vector art", "dreamy", "relaxing",
+          "the camera follows", "steady camera", "wide shot", "side view", "vector art", "dreamy", "relaxing",
           "like a painting", "wide angle", "in a picture book style", "very detailed", "with warm colours",
           "slow motion", "long take"]
 OPENERS = ["a film of", "a video of", "a short film of", "an animation of", "a clip of", "a movie of", "footage of",
@@ -316,7 +480,8 @@ OPENERS = ["a film of", "a video of", "a short film of", "an animation of", "a c
 REQUESTS = ["show me", "draw", "make", "create", "please show", "I want to see", "generate", "I would like", "give me",
             "paint", "let me see", "can you show me", "imagine", "render", "please make a video of",
             "make a film of", "show", "animate", "could you draw", "I'd like to watch", "picture"]
-NOW = ["now", "suddenly", "then", "a moment later", "meanwhile", "by now", "after a while", "soon", "next"]
+NOW = ["now", "suddenly", "then", "a moment later", "meanwhile", "by now", "after a while", "soon", "next", "later",
+       "and then", "at last", "slowly", "hours later", "before long", "little by little"]
 THERE = ["there is", "there's", "here is", "we see", "you can see", "we can see", "look at", "one sees", "here comes"]
 
 
@@ -329,6 +494,7 @@ CHATTER = ["what a view", "I like it", "for my daughter", "and nothing else", "y
 # Everyday words that do not describe a video. Some captions contain a few of them, so that the model learns to ignore
 # them.
 TELLING = set("""
+    spring summer duck rabbit plane lake lantern zoom pan camera rock rocky cliff blossom april may october january
     airplane apple autumn beach bicycle bike blizzard blue bright brown bus camel cave city clear cliff coastline
     cold cow dark dawn day deer desert dolphin drive duck dusk evening ferry fire fly fog foggy forest frozen garden
     glacier gold golden grass gray green grey harbor harbour hawk helicopter high hill horse hot house ice iceberg
@@ -346,29 +512,44 @@ NEUTRAL_WORDS = [w for w in EVERYDAY_WORDS if w not in TELLING]
 
 
 class _Sentence:
-    """The attributes of one clip that a caption mentions, and phrases for them."""
+    """The attributes of one clip that a caption mentions, and phrases for them.
 
-    def __init__(self, labels, rng):
+    labels: scene, time, weather, actor, colour, direction; other: the second actor and its colour."""
+
+    def __init__(self, labels, rng, season=None, other=None):
         self.rng = rng
         self.scene, self.time, self.weather, self.actor, self.color, self.direction = labels
-        self.verb, self.verbing = rng.choice(ACTOR_VERBS[self.actor] if self.actor and rng.random() > 0.15
-                                             else ANY_VERBS)
+        self.season, self.other, self.two = season, other, other is not None
+        verbs = ACTOR_VERBS[self.actor] if self.actor and rng.random() > 0.15 else ANY_VERBS
+        if self.two and rng.random() < 0.85:
+            verbs = PAIR_VERBS
+        self.verb, self.verbing = rng.choice(verbs)
 
     def chance(self, p):
         return self.rng.random() < p
 
     def subject(self, article=True):
-        """The actor with its colour: "a little red balloon", "the balloon, crimson", "one car in blue"."""
+        """The actors with their colours: "a little red balloon", "a red car and a blue train"."""
+        if not self.two:
+            return self._thing(self.actor, self.color, article)
+        link = self.rng.choice(PAIR_LINKS)
+        one, two = (self._thing(*pair, article) for pair in ((self.actor, self.color), self.other))
+        return f"{one.rstrip(',')} {link} {two}"
+
+    def _thing(self, actor, color, article=True):
+        """One actor with its colour: "a little red balloon", "the balloon, crimson", "one car in blue"."""
         c = self.rng.choice
-        noun = c(ACTOR_NOUNS[self.actor]) if self.actor else c(["thing", "something", "object", "traveller"])
+        noun = c(ACTOR_NOUNS[actor]) if actor else c(["thing", "something", "object", "traveller"])
         size = c(SIZE_WORDS) + " " if self.chance(0.22) else ""
         start = c(["a ", "a ", "a ", "a ", "the ", "one ", "a single ", "my ", "some "]) if article else ""
-        if not self.color:
+        if not color:
             return start + size + noun
-        color = c(COLOR_WORDS[self.color])
+        name, color = color, c(COLOR_WORDS[color])
         if self.chance(0.6):
             color = color.replace("-", " ")
         form = self.rng.random()
+        if self.two and form >= 0.86 and self.chance(0.8):
+            form = 0.0  # "which is red" could be either's
         if form < 0.80:
             return f"{start}{size}{color} {noun}" if self.chance(0.8) or not size else f"{start}{color} {size}{noun}"
         if form < 0.86:
@@ -379,8 +560,8 @@ class _Sentence:
         if form < 0.94:
             return f"{start}{size}{noun} that is {color}"
         if form < 0.97:
-            likeness = c(COLOR_LIKENESS[self.color])
-            like = c([f"as {self.color} as", "the colour of", "the color of", f"{self.color} like"])
+            likeness = c(COLOR_LIKENESS[name])
+            like = c([f"as {name} as", "the colour of", "the color of", f"{name} like"])
             return f"{start}{size}{noun} {like} {likeness}"
         return f"{start}{size}{color} coloured {noun}"
 
@@ -406,20 +587,34 @@ class _Sentence:
         weather = self.weather if "weather" not in used else None
         both = BOTH_PHRASES.get((time, weather)) if time and weather else None
         if both and self.chance(0.30 if weather != "clear" else 0.42):
-            return [self.rng.choice(both[form])]
+            return [self.rng.choice(both[form])] + (
+                [self.rng.choice(SEASON_PHRASES[self.season][form])] if self.season and "season" not in used else [])
         phrases = [self.rng.choice(t[k][form]) for t, k in ((TIME_PHRASES, time), (WEATHER_PHRASES, weather)) if k]
+        if self.season and "season" not in used:
+            if time and phrases and self.chance(0.35):
+                name, part = SEASON_NAMES[self.season], self.rng.choice(PART_NAMES[self.time])
+                joined = {"adverb": f"on a {name} {part}", "clause": f"it is a {name} {part}"}.get(form,
+                                                                                                   f"{name} {part}")
+                if self.chance(0.5):
+                    phrases[0] = joined
+                else:
+                    phrases.append(joined)
+            else:
+                phrases.append(self.rng.choice(SEASON_PHRASES[self.season][form]))
         if self.chance(0.4):
-            phrases.reverse()
+            self.rng.shuffle(phrases)
         return phrases
 
     def adjectives(self):
         """Perhaps a word for the time or the weather to stand before the landscape; and what it names."""
-        kinds = [k for k in ("time", "weather") if getattr(self, k) and self.chance(0.18 if k == "time" else 0.38)]
+        shares = {"time": 0.18, "weather": 0.34, "season": 0.40}
+        kinds = [k for k, share in shares.items() if getattr(self, k) and self.chance(share)]
         if not self.scene:
             return [], []
         words = []
+        tables = {"time": TIME_PHRASES, "weather": WEATHER_PHRASES, "season": SEASON_PHRASES}
         for kind in kinds:
-            table = TIME_PHRASES if kind == "time" else WEATHER_PHRASES
+            table = tables[kind]
             words.append(self.rng.choice(table[getattr(self, kind)]["adjective"]))
         return words, kinds
 
@@ -522,7 +717,8 @@ def _fragments(s):
 
 def _compound(s):
     """Conditions as words before the noun: "rainy night city, blue car"."""
-    words = [s.rng.choice(t[k]["adjective"]) for t, k in ((TIME_PHRASES, s.time), (WEATHER_PHRASES, s.weather)) if k]
+    tables = ((TIME_PHRASES, s.time), (WEATHER_PHRASES, s.weather), (SEASON_PHRASES, s.season))
+    words = [s.rng.choice(t[k]["adjective"]) for t, k in tables if k]
     s.rng.shuffle(words)
     place = s.place(preposition=False, adjectives=words) if s.scene else " ".join(words)
     parts = [place, f"{s.subject(article=s.chance(0.5))}{' ' + s.motion(True) if s.chance(0.5) else ''}"]
@@ -530,31 +726,99 @@ def _compound(s):
     return s.rng.choice([", ", " ", " with ", ": ", " and "]).join(parts)
 
 
+def _two_clauses(s):
+    """Each of two actors in a clause of its own: "a red car drives along while a blue balloon floats by"."""
+    if not s.two:
+        return _plain(s)
+    words, used = s.adjectives()
+    clauses = []
+    for actor, color in ((s.actor, s.color), s.other):
+        verbs = ACTOR_VERBS[actor] if actor else ANY_VERBS
+        clauses.append([s._thing(actor, color).rstrip(","), s.rng.choice(verbs)[s.chance(0.3)]])
+    clauses[s.rng.randrange(2)].append(s.place(adjectives=words))
+    if s.direction:
+        clauses[s.rng.randrange(2)].append(s.rng.choice(DIRECTION_WORDS[s.direction]))
+    text = s.rng.choice(BETWEEN_CLAUSES).join(" ".join(clause) for clause in clauses)
+    rest = s.conditions("adverb", used)
+    return f"{_join(s.rng, rest)}, {text}" if rest and s.chance(0.35) else f"{text} {_join(s.rng, rest)}"
+
+
 _FORMS = [(_plain, 26), (_fronted, 14), (_opened, 14), (_there, 6), (_sentences, 13), (_scene_first, 11),
           (_conditions_first, 8), (_fragments, 10), (_compound, 6), (_noun_phrase, 8)]
 
 
 def _mentioned(params, rng, second, complete):
-    """Names of the attributes that this caption states; None where it leaves one out. A complete caption leaves
-    out the direction at most."""
+    """What this caption states: labels of _Sentence, season, second actor with its colour, camera; None where it leaves
+    one out. A complete caption leaves out the direction at most; `complete` may also be a set of attributes to leave
+    out besides."""
     time = TIMES[params["time2" if second else "time"]]
     weather = WEATHER[params["weather2" if second else "weather"]]
     scene, actor, color = SCENES[params["scene"]], ACTORS[params["actor"]], COLORS[params["color"]]
+    season, camera = SEASONS[params["season"]], CAMERAS[params["camera"]]
+    two = params["actor2"] < len(ACTORS)
+    other = [ACTORS[params["actor2"]], COLORS[params["color2"]]] if two else None
     direction = ["left", "right"][params["direction"]] if rng.random() < 0.62 else None
-    if complete:
-        return scene, time, weather, actor, color, direction
+    if complete is not False and complete is not None:
+        left_out = complete if isinstance(complete, (set, frozenset)) else ()
+        scene = None if "scene" in left_out else scene
+        color = None if "color" in left_out else color
+        actor = None if "actor" in left_out else actor
+        other = other and [other[0], None if "color2" in left_out else other[1]]
+        return (scene, time, weather, actor, color, direction), season, other, camera
     silent = {"clear": 0.16, "cloudy": 0.08}
     if rng.random() < silent.get(weather, 0.0):
         weather = None
     if rng.random() < (0.22 if time == "day" else 0.015):
         time = None
+    if rng.random() < (0.75 if second or weather == "snow" else {"summer": 0.60, "winter": 0.04}.get(season, 0.08)):
+        season = None
     if rng.random() < 0.05:
         color = None
+    if other and rng.random() < 0.04:
+        other[1] = None
     if rng.random() < 0.03:
         scene = None
-    elif rng.random() < 0.01:
+    elif rng.random() < 0.01 and not two:
         actor = None
-    return scene, time, weather, actor, color, direction
+    if second and rng.random() < 0.6:
+        camera = None
+    return (scene, time, weather, actor, color, direction), season, other, camera
+
+
+def _ordered(labels, other, rng):
+    """Two actors are named in either order."""
+    if other is None or rng.random() < 0.5:
+        return labels, other
+    scene, time, weather, actor, color, direction = labels
+    return (scene, time, weather, *other, direction), [actor, color]
+
+
+def _change_alone(params, rng):
+    """A second caption that tells only what changes, perhaps with the place or the actor."""
+    old, new = (tuple(names[params[key + k]] for key, names in (("time", TIMES), ("weather", WEATHER)))
+                for k in ("", "2"))
+    changed = [b for a, b in zip(old, new) if a != b] or [rng.choice(new)]
+    phrases = [rng.choice(CHANGES_TO[value]) for value in changed]
+    if new[1] in changed and old[1] in STOPS and old[1] != new[1] and rng.random() < 0.6:
+        stop = rng.choice(STOPS[old[1]])
+        phrases = [p for p, value in zip(phrases, changed) if value != new[1]] + [stop] * (new[1] == "clear") or [stop]
+        if new[1] != "clear":
+            phrases.append(rng.choice(CHANGES_TO[new[1]]))
+    if new in BECOMES and new[1] in changed and rng.random() < 0.5:
+        phrases[-1] = rng.choice(BECOMES[new])
+    elif len(changed) == 2 and rng.random() < 0.3 and new in BOTH_PHRASES:
+        phrases = [rng.choice(BOTH_PHRASES[new]["clause"])]
+    rng.shuffle(phrases)
+    text = rng.choice([" and ", ", ", ", and ", ". ", "; "]).join(phrases)
+    labels = (SCENES[params["scene"]], None, None, ACTORS[params["actor"]], COLORS[params["color"]], None)
+    s = _Sentence(labels, rng)
+    if rng.random() < 0.45:
+        article, noun = rng.choice(SCENE_NOUNS[s.scene])
+        place = " ".join(w for w in (rng.choice(["over", "above", "in", "at", "by"]), article, noun) if w)
+        text = f"{text} {place}" if rng.random() < 0.75 else f"{place}, {text}"
+    if rng.random() < 0.25:
+        text = f"{text}{rng.choice([', ', ' and ', ' as ', '. '])}{s.subject()} {s.motion(False)}"
+    return text
 
 
 def _tidy(text):
@@ -589,13 +853,29 @@ def _strew(text, rng):
     return " ".join(words)
 
 
+def _with_camera(text, camera, rng):
+    """The text with the movement of the camera before or behind it."""
+    if camera not in CAMERA_PHRASES:
+        return text
+    if rng.random() < 0.5:
+        phrase = rng.choice(CAMERA_PHRASES[camera]["before"])
+        joint = " " if phrase.split()[-1] in ("on", "from", "to", "approaching") else rng.choice([": ", ", ", ". ", " - "])
+        return f"{phrase}{joint}{text}"
+    return f"{text}{rng.choice([', ', '. ', ', ', '; '])}{rng.choice(CAMERA_PHRASES[camera]['after'])}"
+
+
 def caption(params, rng, second=False, complete=False):
     """One sentence or two for a clip. params: its integers; rng: random.Random; second: describe the state after the
-    change; complete: leave out nothing but, now and then, the direction."""
-    s = _Sentence(_mentioned(params, rng, second, complete), rng)
-    form = rng.choices([f for f, _ in _FORMS], [w for _, w in _FORMS])[0]
-    text = form(s)
-    if second and rng.random() < 0.15:
+    change; complete: leave out nothing but, now and then, the direction (or also a set of attributes)."""
+    labels, season, other, camera = _mentioned(params, rng, second, complete)
+    labels, other = _ordered(labels, other, rng)
+    if second and not complete and rng.random() < 0.40:
+        text = _change_alone(params, rng)
+    else:
+        forms = [(_two_clauses, 34), *_FORMS] if other else _FORMS
+        form = rng.choices([f for f, _ in forms], [w for _, w in forms])[0]
+        text = _with_camera(form(_Sentence(labels, rng, season, other)), camera, rng)
+    if second and rng.random() < 0.25:
         text = f"{rng.choice(NOW)}{rng.choice([', ', ' '])}{text}"
     if rng.random() < 0.16:
         style = rng.choice(STYLES)
@@ -610,110 +890,3 @@ def caption(params, rng, second=False, complete=False):
     if rng.random() < 0.45:
         text = text[:1].upper() + text[1:] + ("" if text.endswith(".") else rng.choice([".", ".", ".", "", "!"]))
     return text
-
-
-# Sentences as people write them, none from the grammar above; never used in training.
-# (text, scene, time, weather, actor, color); None where the sentence leaves it open.
-_HELD_OUT = [
-    ("a red balloon drifts over snowy hills at dawn", "hills", "dawn", "snow", "balloon", "red"),
-    ("Rain hammers the rooftops tonight, and still the yellow taxi keeps going.", "city", "night", "rain", "car",
-     "yellow"),
-    ("my daughter's pink kite way up above the beach at noon, not one cloud", "sea", "day", "clear", "kite", "pink"),
-    ("The old white sailing ship left the harbour before breakfast, just as the sun came up.", "sea", "dawn", None,
-     "boat", "white"),
-    ("snow everywhere, pine trees, big peaks, and a little green locomotive puffing through it all at midnight",
-     "mountains", "night", "snow", "train", "green"),
-    ("a purple bird crossing the sahara while the sun goes down", "desert", "sunset", None, "bird", "purple"),
-    ("Somebody dropped an orange ball in the forest and it will not stop bouncing, even in this downpour!", "forest",
-     None, "rain", "ball", "orange"),
-    ("blue car, empty desert road, stars", "desert", "night", "clear", "car", "blue"),
-    ("It's a grey old day on the ocean and a hot air balloon, bright yellow, is hanging over the swell", "sea", "day",
-     "cloudy", "balloon", "yellow"),
-    ("Evening traffic: one lonely red car between tall buildings, the sky on fire", "city", "sunset", None, "car",
-     "red"),
-    ("winter came to the village and a blue train rolled past the white fields one morning", "hills", "dawn", "snow",
-     "train", "blue"),
-    ("A green parrot flaps home through the woods in thick falling snow", "forest", None, "snow", "bird", "green"),
-    ("I dreamed of a white balloon above dunes, the moon was shining", "desert", "night", "clear", "balloon", "white"),
-    ("the mountains in the rain, early, hardly any light yet, and an orange bird on its way somewhere", "mountains",
-     "dawn", "rain", "bird", "orange"),
-    ("purple yacht on a stormy sea at dusk", "sea", "sunset", "rain", "boat", "purple"),
-    ("Look, a pink train! It goes by the pyramids in blazing sunshine.", "desert", "day", "clear", "train", "pink"),
-    ("skyline after midnight with snowflakes and a red kite on the wind", "city", "night", "snow", "kite", "red"),
-    ("There was a ball, green as grass, hopping over the country lane under heavy clouds at noon.", "hills", "day",
-     "cloudy", "ball", "green"),
-    ("sunrise in the alps. not a cloud. a yellow kite", "mountains", "dawn", "clear", "kite", "yellow"),
-    ("a boat. a red one. on the sea. raining cats and dogs.", "sea", None, "rain", "boat", "red"),
-    ("Autumn wood in the last light of the evening with a white car driving by", "forest", "sunset", None, "car",
-     "white"),
-    ("orange zeppelin over downtown around lunchtime, overcast", "city", "day", "cloudy", "balloon", "orange"),
-    ("Could I get a film where a blue ball jumps along a snowed-in street by night?", "city", "night", "snow", "ball",
-     "blue"),
-    ("clouds, clouds, clouds, a pink dove and the wide dark sea at night", "sea", "night", "cloudy", "bird", "pink"),
-    ("The desert has turned white; snow keeps coming down on a purple train this afternoon", "desert", "day", "snow",
-     "train", "purple"),
-    ("green hot-air balloon + mountains + golden evening + clear sky", "mountains", "sunset", "clear", "balloon",
-     "green"),
-    ("first light, wet meadows, it pours, and a white kite is up there all the same", "hills", "dawn", "rain", "kite",
-     "white"),
-    ("In the starlit forest a crimson train travels on and on", "forest", "night", "clear", "train", "red"),
-    ("yellow bird above rolling farmland, the sun just gone, heavy cloud cover", "hills", "sunset", "cloudy", "bird",
-     "yellow"),
-    ("An emerald sailboat under a blue sky", "sea", "day", "clear", "boat", "green"),
-    ("what a storm tonight, and that poor blue bird is still out over the dunes", "desert", "night", "rain", "bird",
-     "blue"),
-    ("kids' ball, purple, on a sunny street downtown", "city", "day", "clear", "ball", "purple"),
-    ("A rose-coloured hot air balloon rises with the sun, mountains all around, fresh snow", "mountains", "dawn",
-     "snow", "balloon", "pink"),
-    ("Grey evening in the woods; a violet kite tugs on its string.", "forest", "sunset", "cloudy", "kite", "purple"),
-    ("white car, mountain pass, wet road, midday", "mountains", "day", "rain", "car", "white"),
-    ("the train is orange, the hills are dark, the night is cloudy", "hills", "night", "cloudy", "train", "orange"),
-    ("At the crack of dawn an orange boat slips over calm water beneath a few clouds too many", "sea", "dawn", "cloudy",
-     "boat", "orange"),
-    ("snowstorm in the desert at sunset with a yellow ball", "desert", "sunset", "snow", "ball", "yellow"),
-    ("My favourite: a green car in the city, dawn, rain on the pavement.", "city", "dawn", "rain", "car", "green"),
-    ("blue kite blue sky green hills", "hills", "day", "clear", "kite", "blue"),
-    ("the moon, the sea, a white bird", "sea", "night", "clear", "bird", "white"),
-    ("On a winter's evening a scarlet ball bounces past the peaks", "mountains", "sunset", "snow", "ball", "red"),
-    ("A dinghy, pink of all colours, in the snow, at night, far out at sea", "sea", "night", "snow", "boat", "pink"),
-    ("cactus country under a leaden sky and a jade kite at break of day", "desert", "dawn", "cloudy", "kite", "green"),
-    ("We drove our purple car through the trees on a clear bright morning", "forest", "dawn", "clear", "car", "purple"),
-    ("thunder over the hills, pitch dark, and a glowing balloon the colour of a tangerine", "hills", "night", "rain",
-     "balloon", "orange"),
-    ("gulls? no, one single red gull over the town, it is snowing, it is noon", "city", "day", "snow", "bird", "red"),
-    ("a blue airship floats above the treetops in the rain this afternoon", "forest", "day", "rain", "balloon", "blue"),
-    ("The evening express, all white, rushes by the mountains with no clouds in sight", "mountains", "sunset", "clear",
-     "train", "white"),
-    ("urban sunrise with a pink ball", "city", "dawn", None, "ball", "pink"),
-    ("Nothing but sand and a yellow automobile and a sky full of clouds when the day ends", "desert", "sunset",
-     "cloudy", "car", "yellow"),
-    ("white christmas in the forest, small hours, lemon-yellow ball", "forest", "night", "snow", "ball", "yellow"),
-    ("the ocean glows at sundown, no wind to speak of, but a blue kite stays aloft in the clear air", "sea", "sunset",
-     "clear", "kite", "blue"),
-    ("Please, a violet balloon sailing past apartment blocks on a wet evening", "city", "sunset", "rain", "balloon",
-     "purple"),
-    ("cloud bank over the summits at night, an old red motor car below", "mountains", "night", "cloudy", "car", "red"),
-    ("green train green forest grey morning", "forest", "dawn", "cloudy", "train", "green"),
-    ("how about a white ball in the desert when it rains at daybreak", "desert", "dawn", "rain", "ball", "white"),
-    ("countryside, sunset, blizzard; the pink hatchback drives home", "hills", "sunset", "snow", "car", "pink"),
-    ("night train through the city, painted yellow, stars over the roofs", "city", "night", "clear", "train", "yellow"),
-    ("The kite was orange and the snow fell on the mountains all day long.", "mountains", "day", "snow", "kite",
-     "orange"),
-    ("over the meadow in the dark flies a purple swallow, not a cloud about", "hills", "night", "clear", "bird",
-     "purple"),
-    ("islands in the morning sun with a blue boat in front", "sea", "dawn", None, "boat", "blue"),
-    ("pale dawn, pale dunes under snow, and a bright red kite against it", "desert", "dawn", "snow", "kite", "red"),
-    ("a balloon", None, None, None, "balloon", None),
-    ("Rainy night in the woods", "forest", "night", "rain", None, None),
-    ("something green on the waves in the morning", "sea", "dawn", None, None, "green"),
-    ("the sun is setting behind the city and a black cloud of rain moves in over a white bird", "city", "sunset",
-     "rain", "bird", "white"),
-    ("hills at noon, dull sky, pink ball, what more do you want", "hills", "day", "cloudy", "ball", "pink"),
-    ("A golden sailing boat on a moonlit ocean", "sea", "night", "clear", "boat", "yellow"),
-    ("In fog and drizzle the sky-blue steam engine climbs the valley at midday", "mountains", "day", "rain", "train",
-     "blue"),
-    ("crisp winter morning, skyscrapers, emerald balloon", "city", "dawn", "snow", "balloon", "green"),
-    ("Through the cloudy twilight over the sea comes a big red hot-air balloon", "sea", "sunset", "cloudy", "balloon",
-     "red"),
-]
-HELD_OUT_SENTENCES = [dict(zip(("text", "scene", "time", "weather", "actor", "color"), row)) for row in _HELD_OUT]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import world
 from common import DEVICE, DTYPE, rounded, set_up
-from videos import TASKS, chunks, draw_parameters
+from videos import TASKS, chunks, draw_parameters, truth
 
 GAP = 4  # frames between the two that the classifier sees
 
@@ -29,8 +29,8 @@ class Classifier(nn.Module):
         self.heads = nn.Linear(2 * 192, sum(TASKS.values()))
 
     def forward(self, first, second):
-        """Two frames [B, 3, 144, 256] in [0, 1] -> logits per task."""
-        x = F.avg_pool2d(torch.cat([first, second], 1), 2) * 2 - 1
+        """Two frames [B, 3, 288, 512] in [0, 1] -> logits per task."""
+        x = F.avg_pool2d(torch.cat([first, second], 1), 4) * 2 - 1
         return self.read(x)
 
     def read(self, x):
@@ -42,12 +42,13 @@ class Classifier(nn.Module):
 @torch.no_grad()
 def draw_pairs(n, generator):
     params = world.to(draw_parameters(n, generator), DEVICE)
-    first = torch.randint(0, 1000, (n,), generator=generator).to(DEVICE)
+    first = torch.randint(0, 1000, (n,), generator=generator)
+    first = torch.where(torch.rand(n, generator=generator) < 0.3, first % 120, first).to(DEVICE)  # while cameras move
     x = torch.empty(n, 6, 72, 128, dtype=DTYPE, device=DEVICE)
     for part in chunks(n, 256):
-        clip = world.render(world.take(params, part), first[part], GAP + 1)
+        clip = world.render_halved(world.take(params, part), first[part], GAP + 1)
         x[part] = (F.avg_pool2d(torch.cat([clip[:, 0], clip[:, GAP]], 1), 2) * 2 - 1).to(DTYPE)
-    return params, x
+    return truth(params, first), x
 
 
 def soften(x):
@@ -67,7 +68,7 @@ def train(videos, steps, generator, log, batch=256):
         index = torch.randint(0, kept, (min(batch, kept),), device=DEVICE)
         with torch.autocast(DEVICE.type, torch.bfloat16, enabled=DEVICE.type == "cuda"):
             logits = model.read(soften(x[index].float()))
-            loss = sum(F.cross_entropy(logits[task].float(), params[task][index]) for task in TASKS)
+            loss = sum(F.cross_entropy(logits[task].float(), params[task][index], ignore_index=-1) for task in TASKS)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -75,17 +76,29 @@ def train(videos, steps, generator, log, batch=256):
     with torch.no_grad():
         logits = [model.read(x[part].float()) for part in chunks(videos, 256) if part.start >= kept - 256]
         start = videos - sum(len(next(iter(l.values()))) for l in logits)
-        hits = {t: (torch.cat([l[t] for l in logits]).argmax(1) == params[t][start:])[-(videos - kept):] for t in TASKS}
-    log("classifier on true videos", rounded({t: h.float().mean() for t, h in hits.items()}))
+        wanted = {t: params[t][start:][-(videos - kept):] for t in TASKS}
+        hits = {t: torch.cat([l[t] for l in logits]).argmax(1)[-(videos - kept):] == wanted[t] for t in TASKS}
+    log("classifier on true videos", rounded({t: h[wanted[t] >= 0].float().mean() for t, h in hits.items()}))
     return model
 
 
 @torch.no_grad()
+def logits_of(model, clip):
+    """clip [n, T > GAP, 3, 288, 512] -> logits per task."""
+    return model(clip[:, 0].float(), clip[:, GAP].float())
+
+
 def read(model, clip, truth):
-    """clip [n, T > GAP, 3, 144, 256]; share of videos whose attributes are read as `truth` [n] tells; -1 in it: not
-    told."""
-    logits = model(clip[:, 0].float(), clip[:, GAP].float())
-    return {t: float((logits[t].argmax(1) == wanted)[wanted >= 0].float().mean()) for t, wanted in truth.items()}
+    """Share of the videos whose attributes are read off the clip as `truth` [n] tells; -1 in it: not told. "both":
+    videos of two actors, both with their own colours."""
+    logits = logits_of(model, clip)
+    hits = {t: logits[t].argmax(1) == wanted for t, wanted in truth.items()}
+    shares = {t: float(hits[t][wanted >= 0].float().mean()) for t, wanted in truth.items()}
+    four = ("actor", "color", "actor2", "color2")
+    if all(t in truth for t in four):
+        told = torch.stack([truth[t] >= 0 for t in four]).all(0)
+        shares["both"] = float(torch.stack([hits[t] for t in four]).all(0)[told].float().mean())
+    return shares
 
 
 def save(model, path):
@@ -99,16 +112,16 @@ def load(path):
 
 
 def load_or_train(folder, log):
-    """The classifier saved in a folder, or a newly trained one (20 s of a GPU)."""
+    """The classifier saved in a folder, or a newly trained one (40 s of a GPU)."""
     path = f"{folder}/classifier.safetensors"
-    return load(path) if os.path.exists(path) else train(8000, 700, torch.Generator().manual_seed(3), log)
+    return load(path) if os.path.exists(path) else train(12000, 900, torch.Generator().manual_seed(3), log)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("out")
-    parser.add_argument("--videos", type=int, default=8000)
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--videos", type=int, default=12000)
+    parser.add_argument("--steps", type=int, default=900)
     options = parser.parse_args()
     log = set_up(3, options.out)
     save(train(options.videos, options.steps, torch.Generator().manual_seed(3), log),

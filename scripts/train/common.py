@@ -54,7 +54,7 @@ def rounded(values, digits=3):
 def save_image(path, image):
     """image [3, H, W] in [0, 1]."""
     array = (image.float().clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).cpu().numpy()
-    Image.fromarray(np.ascontiguousarray(array)).save(path)
+    Image.fromarray(np.ascontiguousarray(array)).save(path, quality=88)
 
 
 def grid(rows):

@@ -1,25 +1,24 @@
-"""Judges generated videos: minutes from sentences that no training caption contains, and videos whose prompt changes
-half-way.
+"""Judges generated videos: minutes from sentences that no training caption contains (held_out.py), videos whose prompt
+changes half-way, videos of sentences that leave much open and of sentences about unknown things.
 
-    python3 evaluate.py OUT_FOLDER --vae FOLDER --model FOLDER [--videos 48] [--blocks 80]
+    python3 evaluate.py OUT_FOLDER --vae FOLDER --model FOLDER [--videos 72] [--blocks 80]
 """
 import argparse
 import random
 
 import torch
 
-import captions
 import classifier
+import held_out
 import world
 from common import DEVICE, DTYPE, elapsed, grid, rounded, save_image, synchronize
-from videos import TASKS, draw_parameters
+from videos import draw_parameters, truth
 from latents import FRAMES
 from prompts import caption_ids
 from rollout import Rollout
 
 HISTORY = 9  # latent frames decoded before those that are evaluated
-NAMES = {"scene": world.SCENES, "time": world.TIMES, "weather": world.WEATHER, "actor": world.ACTORS,
-         "color": world.COLORS}
+NAMES = {"scene": world.SCENES, "time": world.TIMES, "weather": world.WEATHER, "season": world.SEASONS}
 
 
 @torch.no_grad()
@@ -41,7 +40,7 @@ def generate(model, rows, blocks, seed, second_rows=None, change=None):
 
 @torch.no_grad()
 def moment_frames(vae, videos, moment):
-    """Frames `moment` to `moment` + 4 of every video, [n, 5, 3, 144, 256] in [0, 1], decoded with enough history."""
+    """Frames `moment` to `moment` + 4 of every video, [n, 5, 3, 288, 512] in [0, 1], decoded with enough history."""
     latent_frame = (moment + 3) // 4
     first, last = max(0, latent_frame - HISTORY), latent_frame + 2
     result = []
@@ -66,34 +65,113 @@ def moments_of(blocks):
     return [min(frames - 6, round(part * frames)) for part in (0, 0.25, 0.5, 0.75, 0.985)]
 
 
-def held_out(count):
-    """The held-out sentences and their attributes as numbers; -1 where a sentence leaves one open."""
-    rows = captions.HELD_OUT_SENTENCES[:count]
-    numbers = {k: torch.tensor([names.index(r[k]) if r[k] is not None else -1 for r in rows])
-               for k, names in NAMES.items()}
-    return [r["text"] for r in rows], numbers
+def told(rows):
+    """Sentences of held_out and what they tell as numbers, for each task of the classifier but the direction; -1 where
+    a sentence leaves it open. Of two actors the one that comes first in world.ACTORS is the first."""
+    numbers = {k: [names.index(r[k]) if r[k] is not None else -1 for r in rows] for k, names in NAMES.items()}
+    cast = []
+    for row in rows:
+        pairs = sorted((world.ACTORS.index(a), -1 if c is None else world.COLORS.index(c))
+                       for a, c in zip(row["actors"], row["colors"]))
+        alone = [(world.NOBODY, -1)] if len(pairs) == 1 else []
+        cast.append((pairs + alone + [(-1, -1)] * 2)[:2])
+    for i, (actor, color) in enumerate((("actor", "color"), ("actor2", "color2"))):
+        numbers[actor], numbers[color] = ([pair[i][j] for pair in cast] for j in (0, 1))
+    return [r["text"] for r in rows], {k: torch.tensor(v, device=DEVICE) for k, v in numbers.items()}
+
+
+def view_of(rows, moment):
+    """Where the camera of each sentence has led: what `truth` calls view; -1 where none is told."""
+    camera = torch.tensor([world.CAMERAS.index(r["camera"] or "follow") for r in rows], device=DEVICE)
+    params = {k: torch.zeros_like(camera) for k in ("scene", "time", "time2", "weather", "weather2", "season", "actor",
+                                                   "actor2", "color", "color2", "direction")}
+    params |= dict(camera=camera, change=torch.full_like(camera, world.NEVER))
+    return torch.where(camera > 0, truth(params, torch.full_like(camera, moment))["view"], -1)
 
 
 @torch.no_grad()
-def judge(model, vae, tokenizer, judge_of, log, out, videos=48, blocks=80):
+def judge(model, vae, tokenizer, judge_of, log, out, videos=72, blocks=80):
+    """All judgements; `videos` of the held-out sentences, fewer of the others in proportion."""
     began = elapsed()
-    sentences, truth = held_out(videos)
-    truth = {k: v.to(DEVICE) for k, v in truth.items()}
-    rows = model.text(tokenizer(sentences).to(DEVICE), DTYPE)
-    z = generate(model, rows, blocks, seed=7)
+
+    def rows_of(sentences):
+        return model.text(tokenizer(sentences).to(DEVICE), DTYPE)
+
+    rows = held_out.SENTENCES[:videos]
+    sentences, numbers = told(rows)
+    z = generate(model, rows_of(sentences), blocks, seed=7)
     synchronize()
     log("generated", len(sentences), "videos of", blocks, "blocks in", elapsed() - began, "s; latents' deviation",
         rounded(z.std()))
     sheet, drift = [], []
     for moment in moments_of(blocks):
         clip = moment_frames(vae, z, moment)
-        log(f"held-out sentences, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, truth), 2))
+        seen = numbers | {"view": view_of(rows, moment)}
+        log(f"held-out sentences, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, seen), 3))
         drift.append(rounded(frame_statistics(clip[:, 0]).mean(0)))
-        sheet.append(clip[:14, 0])
+        sheet.append(small(clip[:, 0]))
     log("brightness, contrast, saturation, sharpness at those moments:", drift)
-    save_image(f"{out}/videos.png", grid(zip(*sheet)))
-    judge_changes(model, vae, tokenizer, judge_of, log, out, videos // 2, blocks)
+    save_sheets(f"{out}/videos", sheet)
+    judge_hints(model, vae, rows_of, judge_of, log, out, max(2, videos * 40 // 72), blocks)
+    judge_changes(model, vae, tokenizer, judge_of, log, out, max(2, videos // 3), blocks)
+    judge_open(model, vae, rows_of, judge_of, log, out, max(2, videos * 20 // 72), max(3, blocks // 4))
     log("judged in", elapsed() - began, "s")
+
+
+def small(frames):
+    """Frames [n, 3, H, W] at a quarter of the area, for sheets."""
+    return torch.nn.functional.avg_pool2d(frames.float(), 2)
+
+
+def save_sheets(path, columns, rows=18):
+    """Images of at most so many videos each, one a row, from lists of [n, 3, H, W]."""
+    for i in range(0, len(columns[0]), rows):
+        save_image(f"{path}-{i // rows}.jpg", grid(zip(*(c[i:i + rows] for c in columns))))
+
+
+@torch.no_grad()
+def judge_hints(model, vae, rows_of, judge_of, log, out, videos, blocks):
+    """Changes by sentences that people wrote, many of which only hint at the new time or weather: how many are followed,
+    and whether landscape and actor stay."""
+    rows, half = held_out.CHANGES[:videos], blocks // 2
+    z = generate(model, rows_of([r["first"] for r in rows]), blocks, 9, rows_of([r["second"] for r in rows]), half)
+    wanted = {key: torch.tensor([names.index(r[key]) if r[key] else -1 for r in rows], device=DEVICE)
+              for key, names in (("time", world.TIMES), ("weather", world.WEATHER))}
+    moments = [12 * half - 9, *moments_of(blocks)[3:]]
+    clips = [moment_frames(vae, z, m) for m in moments]
+    before = {t: v.argmax(1) for t, v in classifier.logits_of(judge_of, clips[0]).items()}
+    for moment, clip in zip(moments[1:], clips[1:]):
+        kept = {t: before[t] for t in ("scene", "actor", "color", "actor2")}
+        log(f"hinted changes, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, wanted | kept), 3))
+    logits = classifier.logits_of(judge_of, clips[1])
+    missed = [f"{r['second']!r}" for i, r in enumerate(rows)
+              if any(wanted[t][i] >= 0 and logits[t][i].argmax() != wanted[t][i] for t in wanted)]
+    log("not followed:", "; ".join(missed))
+    save_sheets(f"{out}/hints", [small(c[:, 0]) for c in clips])
+
+
+@torch.no_grad()
+def judge_open(model, vae, rows_of, judge_of, log, out, videos, blocks):
+    """Sentences that leave much open, four seeds each, and sentences about unknown things: how sure the classifier is of
+    what it sees (a blur of two colours is neither), and how many different things four seeds show."""
+    rows = held_out.OPEN[:videos]
+    sentences, numbers = told(rows)
+    text = rows_of([s for s in sentences for _ in range(4)])
+    clip = moment_frames(vae, generate(model, text, blocks, seed=21), 12 * blocks - 12)
+    seen = {k: v.repeat_interleave(4) for k, v in numbers.items()}
+    log("open sentences, what they tell:", rounded(classifier.read(judge_of, clip, seen), 3))
+    logits = classifier.logits_of(judge_of, clip)
+    for task in ("scene", "actor", "color"):
+        left = seen[task] < 0
+        sure = logits[task].softmax(1).amax(1)
+        kinds = [len(k.unique()) for k, l in zip(logits[task].argmax(1).view(-1, 4), left.view(-1, 4)) if l[0]]
+        log(f"open {task}: sure", rounded(sure[left].mean()), "least", rounded(sure[left].amin() if left.any() else 0),
+            "different in four seeds", sum(kinds) / max(1, len(kinds)))
+    save_sheets(f"{out}/open", list(small(clip[:, 0]).unflatten(0, (-1, 4)).unbind(1)))
+    strange = moment_frames(vae, generate(model, rows_of(held_out.UNKNOWN[:videos]), blocks, seed=22), 12 * blocks - 12)
+    log("sharpness: open sentences", rounded(frame_statistics(clip[:, 0])[:, 3].mean(), 4), "unknown things",
+        rounded(frame_statistics(strange[:, 0])[:, 3].mean(), 4))
+    save_sheets(f"{out}/unknown", [small(strange[::2, 0]), small(strange[1::2, 0])])
 
 
 @torch.no_grad()
@@ -109,15 +187,14 @@ def judge_changes(model, vae, tokenizer, judge_of, log, out, videos, blocks):
     z = generate(model, rows[0], blocks, seed=8, second_rows=rows[1], change=half)
     sheet = []
     for moment in moments_of(blocks):
-        changed = moment >= 12 * half - 3
-        truth = {t: params[{"time": "time2", "weather": "weather2"}.get(t, t) if changed else t] for t in TASKS}
         clip = moment_frames(vae, z, moment)
+        seen = truth(params, torch.full((videos,), moment, device=DEVICE))
         true = world.render(params, torch.full((videos,), moment, device=DEVICE), 1)[:, 0]
-        log(f"changing prompts, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, truth), 2),
+        log(f"changing prompts, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, seen), 2),
             "statistics",
             rounded(frame_statistics(clip[:, 0]).mean(0)), "true", rounded(frame_statistics(true).mean(0)))
-        sheet.append(clip[:10, 0])
-    save_image(f"{out}/changes.png", grid(zip(*sheet)))
+        sheet.append(small(clip[:10, 0]))
+    save_sheets(f"{out}/changes", sheet)
 
 
 if __name__ == "__main__":
@@ -130,7 +207,7 @@ if __name__ == "__main__":
     parser.add_argument("out")
     parser.add_argument("--vae", required=True)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--videos", type=int, default=48)
+    parser.add_argument("--videos", type=int, default=72)
     parser.add_argument("--blocks", type=int, default=80)
     options = parser.parse_args()
     log = set_up(4, options.out)

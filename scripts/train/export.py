@@ -4,15 +4,19 @@ settings.
     python3 export.py --vae FOLDER --model FOLDER --output assets/demo
 
 FOLDERs are the outputs of train_vae.py and train_transformer.py; without --vae the autoencoder in the output folder
-stays. Written: wan_vae, transformer and umt5 .safetensors, config.json.
+stays. Written: wan_vae, transformer and umt5 .safetensors, config.json, spiece.model, words.txt.
 """
 import argparse
 import json
 import os
+import shutil
 
 import torch
 from safetensors.torch import load_file, save_file
 
+import known_words
+import prompts
+import train_vae
 import wan_transformer
 import wan_vae
 
@@ -40,7 +44,7 @@ def main():
     options = parser.parse_args()
     os.makedirs(options.output, exist_ok=True)
     if options.vae:
-        vae = gather(options.vae, "encoder", "decoder")
+        vae = train_vae.load_state(options.vae)
         wan_vae.build_from_state_dict(vae)  # a strict check of names and shapes
         write(vae, f"{options.output}/wan_vae.safetensors")
     transformer = gather(options.model, "transformer-0", "transformer-1")
@@ -50,6 +54,9 @@ def main():
     with open(f"{options.output}/config.json", "w") as file:
         json.dump(GEOMETRY.config(), file, indent=2)
         file.write("\n")
+    shutil.copyfile(prompts.DEFAULT, f"{options.output}/spiece.model")
+    with open(f"{options.output}/words.txt", "w") as file:
+        file.write(known_words.file_text())
 
 
 if __name__ == "__main__":

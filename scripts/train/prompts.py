@@ -1,4 +1,4 @@
-"""Captions as token ids, by the demo model's SentencePiece tokenizer."""
+"""Captions as token ids, by the SentencePiece tokenizer that train_tokenizer.py made."""
 import os
 
 import sentencepiece
@@ -7,7 +7,7 @@ import torch
 import captions
 from umt5 import EOS, PAD
 
-DEFAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "assets", "demo", "spiece.model")
+DEFAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "spiece.model")
 
 
 class Tokenizer:

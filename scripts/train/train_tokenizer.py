@@ -1,7 +1,7 @@
 """Trains the demo model's tokenizer: a SentencePiece unigram model with the token ids of umT5 (pad 0, </s> 1, <s> 2,
 <unk> 3).
 
-    python scripts/train/train_tokenizer.py --output assets/demo/spiece.model
+    python scripts/train/train_tokenizer.py
 
 Text: captions of random videos and a list of everyday words, so that a sentence of other words is still split into
 sensible pieces. Letters are folded to lower case (nmt_nfkc_cf); unknown characters become bytes.
@@ -22,10 +22,11 @@ from tokenizer_words import EVERYDAY_WORDS
 def corpus(captions, seed):
     """Captions and everyday words, one string each."""
     rng = random.Random(seed)
-    params = world.sample(captions, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    params = world.add_changes(world.sample(captions, generator), 0.4, generator, 9, 10)
     columns = {key: value.tolist() for key, value in params.items()}
     for i in range(captions):
-        yield caption({key: value[i] for key, value in columns.items()}, rng)
+        yield caption({key: value[i] for key, value in columns.items()}, rng, second=i % 4 == 0)
     for word in EVERYDAY_WORDS:
         for _ in range(100):
             yield word
@@ -46,8 +47,8 @@ def train(output, vocabulary, captions, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", default="assets/demo/spiece.model")
-    parser.add_argument("--vocabulary", type=int, default=2304)
+    parser.add_argument("--output", default=str(Path(__file__).parent / "spiece.model"))
+    parser.add_argument("--vocabulary", type=int, default=2560)
     parser.add_argument("--captions", type=int, default=60000)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()

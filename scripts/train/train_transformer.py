@@ -1,10 +1,11 @@
 """Trains the demo model's transformer and text encoder on latents of the drawn world, then judges minute-long videos.
 
-    python3 train_transformer.py OUT_FOLDER --vae FOLDER --seconds 660 [--resume FOLDER]     one GPU of 80 GB or more
-    python3 train_transformer.py OUT_FOLDER --vae FOLDER --seconds 60 --toy                  a check on a CPU
+    python3 train_transformer.py OUT --vae FOLDER --seconds 560 [--resume FOLDER] [--part 0 0.5]     one GPU of 80 GB or more
+    python3 train_transformer.py OUT --vae FOLDER --seconds 60 --toy                                 a check on a CPU
 
 FOLDER of `--vae` is train_vae.py's output, or exported files. Writes transformer-0 and -1, umt5 (averaged weights,
 bfloat16), log.txt, videos.png. `--resume` continues from those files, or from exported ones such as assets/demo.
+`--part` says which part of the whole schedule this process is; only the last part is judged.
 Recipe: docs/demo-model.md.
 """
 import argparse
@@ -20,9 +21,10 @@ import classifier
 import evaluate
 import train_vae
 import umt5
+import world
 from common import DEVICE, DTYPE, elapsed, rounded, set_up, synchronize
 from videos import paint_tables
-from latents import FRAMES, SLOTS, VARIANTS, VideoPool, FirstPool
+from latents import ALTERNATIVES, FRAMES, SLOTS, VARIANTS, FirstPool, VideoPool
 from own_videos import OwnFirsts, make_own_context
 from optim import Trainer, rate_factor
 from prompts import Tokenizer
@@ -32,9 +34,8 @@ from wan_transformer import Geometry, Layout, WanTransformer
 TOY = Geometry(dim=64, num_heads=1, num_layers=2, ffn_dim=128)
 ACTOR_WEIGHT = 2.0
 GROUP_WEIGHTS = (1.0, 0.5, 0.7)  # windows, video starts, first blocks
-# part of the time after which a new model also sees videos of its own: as context, and as half of the first blocks
+# part of the schedule after which the model also sees videos of its own: as context, and as half of the first blocks
 OWN_FROM = 0.35
-OWN_FROM_RESUMED = 0.03
 OWN_SHARE = 0.6
 
 
@@ -119,8 +120,8 @@ class Batch:
         """First blocks of random captions at random places, in the direction of the caption."""
         latents = data["latents"]
         index, place, variant = (torch.randint(0, n, (count,), device=DEVICE)
-                                 for n in (len(latents), latents.shape[2], VARIANTS))
-        return dict(latents=latents[index, 0, place].float(), mask=data["mask"][index, 0].float(),
+                                 for n in (len(latents), world.STARTS, VARIANTS))
+        return dict(latents=latents[index, place].float(), mask=data["mask"][index, place].float(),
                     ids=data["ids"][index, variant])
 
     @staticmethod
@@ -178,34 +179,52 @@ def save(model, out):
               f"{out}/umt5.safetensors")
 
 
+@torch.no_grad()
+def adopt_pieces(rows, old_rows, old, new):
+    """Rows of a vocabulary from those of another: of the same piece, or the mean of those that spell it."""
+    for i in range(new.vocab_size()):
+        piece = new.id_to_piece(i)
+        same = old.piece_to_id(piece)
+        spelled = [same] if old.id_to_piece(same) == piece else old.encode(piece.replace("\u2581", " "))
+        rows[i] = old_rows[spelled].mean(0) if spelled else old_rows[old.unk_id()]
+
+
 def load(model, folder):
+    """A run's files or exported ones; a text encoder of another vocabulary (spiece.model in the folder) is adapted."""
     parts = [f"{folder}/transformer-{i}.safetensors" for i in (0, 1)]
     parts = parts if os.path.exists(parts[0]) else [f"{folder}/transformer.safetensors"]
     model.transformer.load_state_dict({k: v.float() for p in parts for k, v in load_file(p).items()})
-    model.text.load_state_dict({k: v.float() for k, v in load_file(f"{folder}/umt5.safetensors").items()})
+    text = {k: v.float() for k, v in load_file(f"{folder}/umt5.safetensors").items()}
+    key, own = "token_embedding.weight", model.text.state_dict()
+    if os.path.exists(f"{folder}/spiece.model"):
+        old, rows = Tokenizer(f"{folder}/spiece.model").pieces, own[key].clone()
+        adopt_pieces(rows, text[key].to(rows), old, Tokenizer().pieces)
+        text[key] = rows
+    model.text.load_state_dict(text)
 
 
 def train(model, average, pools, layout, options, log):
-    starts, middles, firsts = pools
+    starts, middles, firsts, opens = pools
     trainer = Trainer(model.named_parameters(), model.matrices(), muon_rate=options.rate, adam_rate=options.rate / 3,
                       weight_decay=0.03, clip=1.0, average_span=300)
     trainer.average = dict(average.named_parameters())
     for p in trainer.average.values():
         p.requires_grad_(False)
     begin = saved = elapsed()
-    drawing, rolling, records, own_error, turn = 0.0, 0.0, [], float("nan"), 0
-    own_from = OWN_FROM_RESUMED if options.resume else OWN_FROM
-    own_store = OwnFirsts(2 if options.toy else 64, 4)
+    drawing, rolling, records, own_error, turn, began_own = 0.0, 0.0, [], float("nan"), 0, None
+    own_from = OWN_FROM if options.own_from is None else options.own_from
+    own_store = OwnFirsts((2, 1) if options.toy else (48, 16), 4)
     while elapsed() < options.seconds:
         now = elapsed()
-        progress = (now - begin) / (options.seconds - begin)
+        low, high = options.part
+        progress = low + (high - low) * (now - begin) / (options.seconds - begin)
         if drawing < 0.10 * (now - begin):
-            pools[turn % 3].refresh()
+            pools[turn % 4].refresh()
             synchronize()
             turn += 1
             drawing += elapsed() - now
         now = elapsed()
-        if progress > own_from and rolling < 0.12 * (now - begin - own_from * (options.seconds - begin)):
+        if progress > own_from and rolling < 0.12 * (now - (began_own := began_own or now)):
             pool = (starts, middles, middles)[turn % 3]
             own_error = make_own_context(average, pool, min(pool.n, options.rollouts))
             turn += 1
@@ -213,7 +232,7 @@ def train(model, average, pools, layout, options, log):
         own_share, own_firsts = 0, None
         if progress > own_from:
             if own_store.left() < layout.firsts // 2:
-                own_store.refill(average, firsts)
+                own_store.refill(average, firsts, opens)
             own_share, own_firsts = OWN_SHARE, own_store.take(layout.firsts // 2)
         loss, errors = Batch(layout, starts, middles, firsts, own_share, own_firsts).loss(model)
         norm = trainer.step(loss, rate_factor(trainer.steps, progress, hold=0.4, warm=100))
@@ -246,6 +265,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=660)
     parser.add_argument("--resume")
     parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--part", type=float, nargs=2, default=(0.0, 1.0), help="of the schedule")
+    parser.add_argument("--own-from", type=float, help="part of the schedule after which own videos are seen")
     parser.add_argument("--toy", action="store_true")
     options = parser.parse_args()
     toy = options.toy
@@ -260,11 +281,12 @@ def main():
         torch.backends.cudnn.benchmark = False  # many clip shapes, each drawn only now and then
     tokenizer = Tokenizer()
     seed = int(1e6 * elapsed()) if options.resume else 11
-    pool_options = [(vae, tokenizer, torch.Generator().manual_seed(seed + i)) for i in range(3)]
+    pool_options = [(vae, tokenizer, torch.Generator().manual_seed(seed + i)) for i in range(4)]
     starts = VideoPool(2 if toy else 384, 2 if toy else 16, True, *pool_options[0])
     middles = VideoPool(2 if toy else 768, 2 if toy else 16, False, *pool_options[1])
     log("drew", starts.n, "video starts and", middles.n, "videos from the middle")
-    firsts = FirstPool(4 if toy else 640, 2 if toy else 8, *pool_options[2])
+    firsts = FirstPool(4 if toy else 640, 2 if toy else 8, 1, *pool_options[2])
+    opens = FirstPool(1 if toy else 96, 1, 2 if toy else ALTERNATIVES, *pool_options[3])
     synchronize()
     log("drew the first blocks of", firsts.n, "captions; latents' mean and standard deviation",
         rounded(middles.data["latents"].float().mean()),
@@ -280,12 +302,14 @@ def main():
     if DEVICE.type == "cuda":
         model.transformer.compile_blocks()
     layout = Layout(3, 2, 1, 2) if toy else Layout(windows=18, copies=2, starts=8, firsts=112)
-    train(model, average, (starts, middles, firsts), layout, options, log)
+    train(model, average, (starts, middles, firsts, opens), layout, options, log)
     save(average, options.out)
     log("saved")
-    del model, starts, middles, firsts
+    if options.part[1] < 1:
+        return
+    del model, starts, middles, firsts, opens
     judge_of = classifier.load_or_train(options.vae, log)
-    evaluate.judge(average, vae, tokenizer, judge_of, log, options.out, videos=2 if toy else 48, blocks=3 if toy
+    evaluate.judge(average, vae, tokenizer, judge_of, log, options.out, videos=2 if toy else 72, blocks=3 if toy
                    else 80)
 
 

@@ -1,11 +1,12 @@
 """Trains the demo model's video autoencoder on the drawn world; writes encoder.safetensors, decoder.safetensors
 (float32, latent statistics folded in), classifier.safetensors, log.txt and vae.png.
 
-    python3 train_vae.py OUT_FOLDER --seconds 510 [--resume FOLDER]      one GPU of 80 GB or more
-    python3 train_vae.py OUT_FOLDER --seconds 60 --toy                   a check on a CPU
+    python3 train_vae.py OUT_FOLDER --seconds 560 [--resume FOLDER] [--part 0 0.6]      one GPU of 80 GB or more
+    python3 train_vae.py OUT_FOLDER --seconds 60 --toy                                   a check on a CPU
 
-`--resume` continues from an earlier run's folder, or from exported files such as assets/demo. Recipe:
-docs/demo-model.md.
+The encoder sees videos at 256x144, the means of 2x2 pixels; the decoder is trained to give the 512x288 of the drawing.
+`--resume` continues from an earlier run's folder, or from exported files such as assets/demo, also of smaller widths or
+the plain head. `--part` says which part of the whole schedule this process is. Recipe: docs/demo-model.md.
 """
 import argparse
 import copy
@@ -13,17 +14,18 @@ import math
 import os
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 import classifier
 import wan_vae
 import world
 from common import DEVICE, DTYPE, elapsed, grid, rounded, save_image, set_up, synchronize
-from videos import TASKS, FramePool, draw_parameters, paint_tables, frames
+from videos import FramePool, draw_parameters, frames, paint_tables, truth
 from optim import Trainer, rate_factor
-from wan_vae import CausalConv3d, WanVAE
+from wan_vae import DECODER_WIDTHS, CausalConv3d, WanVAE
 
-# until which part of the time, clips x frames x height x width of a step
+# until which part of the time, clips x frames x height x width of a step (as the encoder sees them)
 PHASES = [(0.45, 24, 17, 96, 128), (0.75, 3, 49, 144, 256), (1.0, 1, 121, 144, 256)]
 TOY_PHASES = [(0.5, 1, 5, 48, 64), (1.0, 1, 9, 48, 64)]
 KL_WEIGHT = 2e-4
@@ -82,11 +84,17 @@ def reconstruction_loss(output, target, mask):
     edges = (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean() \
         + 0.5 * (d[:, :, 1:] - d[:, :, :-1]).abs().mean()
     chroma = ((d - d.mean(1, keepdim=True)).abs() * weight).mean()
-    return (d.abs() * weight).mean() + 8 * (d.square() * weight).mean() + 0.3 * edges + 0.5 * chroma, d.square().mean()
+    return (d.abs() * weight).mean() + 8 * (d.square() * weight).mean() + 0.4 * edges + 0.5 * chroma, d.square().mean()
+
+
+def halved(x):
+    """Means over 2x2 pixels of [B, C, T, H, W]."""
+    return F.avg_pool2d(x.transpose(1, 2).flatten(0, 1), 2).unflatten(0, (x.shape[0], -1)).transpose(1, 2)
 
 
 def vae_step(vae, target, mask):
-    mean, log_variance = (t.float() for t in vae.posterior(channels_last(target)))
+    """One training pass over frames [B, 3, T, 2H, 2W]."""
+    mean, log_variance = (t.float() for t in vae.posterior(channels_last(halved(target))))
     log_variance = log_variance.clamp(-12, 2)
     raw = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
     output = vae.decode_raw(channels_last(raw)).float()
@@ -104,7 +112,7 @@ def latent_statistics(vae, pool, clips):
     means = []
     for i in range(min(clips, pool.n)):
         x = pool.clips[i:i + 1, :min(pool.length, 49), :3].transpose(1, 2).float() / 127.5 - 1
-        means.append(vae.posterior(channels_last(x))[0].float()[0].flatten(1))
+        means.append(vae.posterior(channels_last(halved(x)))[0].float()[0].flatten(1))
     means = torch.cat(means, 1)
     return means.mean(1), means.std(1)
 
@@ -122,28 +130,41 @@ def save(vae, out):
     state = {k: v.detach().cpu().contiguous() for k, v in vae.state_dict().items()}
     for part in ("encoder", "decoder"):
         own = {k: v for k, v in state.items() if k.startswith((part, "conv1." if part == "encoder" else "conv2."))}
+        own = {k: v.half() if part == "decoder" and sum(t.numel() for t in own.values()) > 3.5e6 else v
+               for k, v in own.items()}  # a file stays below 16 MiB
         save_file(own, f"{out}/{part}.safetensors")
 
 
-def load(folder):
-    """From a training run's two files, or from the exported wan_vae.safetensors."""
+def load_state(folder):
+    """Of a training run's two files, or of the exported wan_vae.safetensors."""
     parts = [f"{folder}/{part}.safetensors" for part in ("encoder", "decoder")]
     parts = parts if os.path.exists(parts[0]) else [f"{folder}/wan_vae.safetensors"]
-    return wan_vae.build_from_state_dict({k: v for part in parts for k, v in load_file(part).items()})
+    return {k: v for part in parts for k, v in load_file(part).items()}
+
+
+def load(folder):
+    return wan_vae.build_from_state_dict(load_state(folder))
+
+
+def sharpness(frames):
+    """Mean difference between neighbours of frames [T, 3, H, W]."""
+    grey = frames.mean(1)
+    return float((grey[:, :, 1:] - grey[:, :, :-1]).abs().mean() + (grey[:, 1:] - grey[:, :-1]).abs().mean())
 
 
 @torch.no_grad()
 def judge(vae, judge_of, generator, videos, length, log, out):
-    """PSNR along unseen videos and what the classifier reads off their reconstructions."""
+    """PSNR and sharpness along unseen videos and what the classifier reads off their reconstructions."""
     params = world.to(draw_parameters(videos, generator), DEVICE)
-    psnr, true, made, rows = [], [], [], []
+    psnr, true, made, rows, edges = [], [], [], [], []
     moments = sorted({0, min(40, length // 3), length // 2, length - 6})
     for i in range(videos):
         video = world.take(params, slice(i, i + 1))
         x = frames(video, torch.zeros(1, dtype=torch.long, device=DEVICE), length).transpose(1, 2).float() / 127.5 - 1
-        y = vae.decode(vae.encode(channels_last(x)), dtype=DTYPE).float().clamp(-1, 1)
+        y = vae.decode(vae.encode(channels_last(halved(x))), dtype=DTYPE).float().clamp(-1, 1)
         psnr.append(10 * torch.log10(4 / (y - x).square().mean((0, 1, 3, 4))))
         x, y = ((0.5 * t[0].transpose(0, 1) + 0.5) for t in (x, y))
+        edges.append([sharpness(t[::8]) for t in (x, y)])
         for kept, clip in ((true, x), (made, y)):
             kept.append(torch.stack([clip[m:m + classifier.GAP + 1] for m in moments]))
         if i < 10:
@@ -154,11 +175,13 @@ def judge(vae, judge_of, generator, videos, length, log, out):
         rounded(psnr[:, 0].mean(), 2),
         "last", rounded(psnr[:, -1].mean(), 2), "by eighths", rounded(parts, 2), "worst video",
         rounded(psnr.mean(1).min(), 2))
-    truth = {t: params[t] for t in TASKS}
+    edges = torch.tensor(edges).mean(0)
+    log("sharpness of true videos and of reconstructions", rounded(edges, 4), "ratio", rounded(edges[1] / edges[0]))
     for name, clips in (("true videos", true), ("reconstructions", made)):
         clips = torch.stack(clips, 1)
         for moment, clip in zip(moments, clips):
-            log("classifier on", name, "frame", moment, rounded(classifier.read(judge_of, clip, truth)))
+            seen = truth(params, torch.full((videos,), moment, device=DEVICE))
+            log("classifier on", name, "frame", moment, rounded(classifier.read(judge_of, clip, seen)))
     save_image(f"{out}/vae.png", grid(rows))
 
 
@@ -167,6 +190,8 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--seconds", type=float, default=510)
     parser.add_argument("--resume")
+    parser.add_argument("--part", type=float, nargs=2, default=(0.0, 1.0), help="of the schedule")
+    parser.add_argument("--decoder", type=int, nargs=4, default=DECODER_WIDTHS, help="widths, highest resolution first")
     parser.add_argument("--toy", action="store_true")
     options = parser.parse_args()
     log = set_up(1, options.out)
@@ -175,17 +200,20 @@ def main():
         paint_tables()
         log("painted the world's tables")
     phases = TOY_PHASES if options.toy else PHASES
-    pool = FramePool(3 if options.toy else 512, phases[-1][2], generator, 2 if options.toy else 16)
+    pool = FramePool(3 if options.toy else 384, phases[-1][2], generator, 2 if options.toy else 8)
     synchronize()
     per_refresh = elapsed() / pool.n * pool.chunk
     log("drew", pool.n, "clips; one refresh of", pool.chunk, "clips takes about", per_refresh, "s")
 
-    vae = (load(options.resume) if options.resume else WanVAE()).to(DEVICE)
+    vae = WanVAE(decoder_widths=tuple(options.decoder))
+    if options.resume:
+        log("continues", options.resume, "with", wan_vae.adopt(vae, load_state(options.resume)), "tensors of other shapes")
+    vae = vae.to(DEVICE)
     count = {part: sum(p.numel() for p in getattr(vae, part).parameters()) for part in ("encoder", "decoder")}
     log("parameters", count)
     if DEVICE.type == "cuda":
         use_fused_norm(log)
-        choose_convolutions(vae, channels_last(pool.batch(*phases[0][1:])[0]), log)
+        choose_convolutions(vae, channels_last(halved(pool.batch(*phases[0][1:])[0])), log)
         log("convolutions chosen")
     trainer = Trainer(vae.named_parameters(), [n for n, p in vae.named_parameters() if is_matrix(n, p)],
                       muon_rate=7e-3, adam_rate=2e-3, weight_decay=0.1, clip=0.5, average_span=250)
@@ -193,8 +221,10 @@ def main():
     result = averaged(vae, trainer, pool, 2 if options.toy else 128)
     save(result, options.out)
     log("saved after", trainer.steps, "steps,", trainer.restored, "restored")
+    if options.part[1] < 1:
+        return
     toy = options.toy
-    judge_of = classifier.train(64 if toy else 8000, 4 if toy else 700, torch.Generator().manual_seed(3), log)
+    judge_of = classifier.train(64 if toy else 12000, 4 if toy else 900, torch.Generator().manual_seed(3), log)
     classifier.save(judge_of, f"{options.out}/classifier.safetensors")
     judge(result, judge_of, torch.Generator().manual_seed(99), 1 if toy else 24, 17 if toy else 241, log, options.out)
 
@@ -202,7 +232,8 @@ def main():
 def train(vae, trainer, pool, phases, options, log):
     start, saved, drawing, errors = elapsed(), elapsed(), 0.0, []
     while elapsed() < options.seconds:
-        progress = (elapsed() - start) / (options.seconds - start)
+        low, high = options.part
+        progress = low + (high - low) * (elapsed() - start) / (options.seconds - start)
         shape = next(p[1:] for p in phases if progress < p[0])
         before = elapsed()
         if DEVICE.type == "cuda" and drawing < 0.12 * (before - start):

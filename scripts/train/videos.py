@@ -1,5 +1,5 @@
-"""Videos of the drawn world as tensors: parameters with prompt changes, frames, actor masks."""
-from concurrent.futures import ThreadPoolExecutor
+"""Videos of the drawn world as tensors: parameters with prompt changes, frames, actor masks, what is seen in them."""
+import os
 
 import torch
 
@@ -7,20 +7,27 @@ import world
 from common import DEVICE
 
 TASKS = {"scene": len(world.SCENES), "time": len(world.TIMES), "weather": len(world.WEATHER),
-         "actor": len(world.ACTORS), "color": len(world.COLORS), "direction": 2}
+         "season": len(world.SEASONS), "actor": len(world.ACTORS), "color": len(world.COLORS),
+         "actor2": len(world.ACTORS) + 1, "color2": len(world.COLORS), "direction": 2, "view": 4}
+VIEWS = ["centre", "actor on the right", "actor on the left", "near"]  # where a movement of the camera has led
 
 
 def paint_tables():
     """Paints all of the world's tables in parallel; otherwise each is painted on first use."""
-    device, threads = torch.zeros(1, device=DEVICE).device, torch.get_num_threads()
-    jobs = [(world._scene_tables, i) for i in range(len(world.SCENES))]
-    jobs += [(world._actor_table, i) for i in range(len(world.ACTORS))]
-    torch.set_num_threads(max(1, threads // 8))
-    with ThreadPoolExecutor(max(1, min(16, threads))) as pool:
-        running = [pool.submit(paint, i, device) for paint, i in jobs] + [pool.submit(world._sky_tables, device)]
-        for job in running:
-            job.result()
-    torch.set_num_threads(threads)
+    world.paint_all(torch.zeros(1, device=DEVICE).device, max(1, min(16, os.cpu_count())))
+
+
+def truth(params, frame):
+    """What is to be seen in frame [n] of the videos, for each task [n]; -1: nothing."""
+    changed = frame >= params["change"]
+    seen = {t: params[t] for t in TASKS if t != "view"}
+    for key in ("time", "weather"):
+        seen[key] = torch.where(changed, params[key + "2"], params[key])
+    seen["color2"] = torch.where(params["actor2"] == world.NOBODY, -1, params["color2"])
+    camera, moved = params["camera"], 2 * frame >= world.MOVE_FRAMES
+    near = ((camera == 3) & moved) | ((camera == 4) & ~moved)
+    seen["view"] = torch.where(near, 3, torch.where((camera <= 2) & moved, camera, 0))
+    return seen
 
 
 def draw_parameters(n, generator, change_probability=0.0, change_at=None):
@@ -33,7 +40,7 @@ def draw_parameters(n, generator, change_probability=0.0, change_at=None):
 
 
 def frames(params, first, count, mask=False):
-    """Videos on the device -> [n, count, 3, 144, 256] uint8, or with the actor's mask as a fourth channel."""
+    """Videos on the device -> [n, count, 3, 288, 512] uint8, or with the actors' mask as a fourth channel."""
     rgb = world.render(params, first, count)
     if mask:
         rgb = torch.cat([rgb, world.actor_mask(params, first, count).unsqueeze(2).to(rgb)], 2)
@@ -45,11 +52,12 @@ def chunks(n, size):
 
 
 class FramePool:
-    """Clips of `length` frames, redrawn a few at a time; [n, length, 4, 144, 256] uint8 (colour and actor mask)."""
+    """Clips of `length` frames, redrawn a few at a time; [n, length, 4, 288, 512] uint8 (colour and
+    actors' mask)."""
 
     def __init__(self, n, length, generator, chunk):
         self.n, self.length, self.generator, self.chunk = n, length, generator, chunk
-        self.clips = torch.empty(n, length, 4, 144, 256, dtype=torch.uint8, device=DEVICE)
+        self.clips = torch.empty(n, length, 4, world.ROWS, world.PIXELS, dtype=torch.uint8, device=DEVICE)
         self.next = 0
         for _ in chunks(n, chunk):
             self.refresh()
@@ -66,10 +74,12 @@ class FramePool:
         self.next = (self.next + count) % self.n
 
     def batch(self, clips, length, height, width):
-        """A random crop: frames [clips, 3, length, height, width] in [-1, 1], mask [clips, 1, ...] in [0, 1]."""
+        """A random crop of twice that height and width: frames [clips, 3, length, 2 height, 2 width] in [-1, 1], mask
+        [clips, 1, ...] in [0, 1]."""
         index = torch.randint(0, self.n, (clips,), device=DEVICE)
         t = int(torch.randint(0, self.length - length + 1, (1,)))
-        y = 8 * int(torch.randint(0, (144 - height) // 8 + 1, (1,)))
-        x = 8 * int(torch.randint(0, (256 - width) // 8 + 1, (1,)))
-        batch = self.clips[index, t:t + length, :, y:y + height, x:x + width].transpose(1, 2).float() / 255
+        y = 16 * int(torch.randint(0, (world.ROWS // 2 - height) // 8 + 1, (1,)))
+        x = 16 * int(torch.randint(0, (world.PIXELS // 2 - width) // 8 + 1, (1,)))
+        crop = self.clips[index, t:t + length, :, y:y + 2 * height, x:x + 2 * width]
+        batch = crop.transpose(1, 2).float() / 255
         return batch[:, :3] * 2 - 1, batch[:, 3:]

@@ -5,7 +5,11 @@ an exportable file. Source of the architecture: Wan2.1, wan/modules/vae.py. Diff
 per level and the encoder's and decoder's are independent; the whole clip is computed in one go, which equals the
 published chunk by chunk computation; a chunked pass with history exists beside it for streaming (`decode(z, history)`).
 
-Shapes: frames `[B, 3, T, 8H, 8W]` in [-1, 1], latents `[B, 16, F, H, W]`, T = 1 + 4 (F - 1).
+A decoder whose head has 12 outputs makes frames of twice the size: they are planes of 2x2 pixels, colour * 4 + 2 * row +
+column (the format of Wan2.1-VAE-upscale2x); the encoder's input stays at the plain size.
+
+Shapes: frames `[B, 3, T, 8H, 8W]` in [-1, 1], latents `[B, 16, F, H, W]`, T = 1 + 4 (F - 1); decoded frames are
+`[B, 3, T, 16H, 16W]` with a head of 12 outputs.
 """
 import torch
 import torch.nn as nn
@@ -17,6 +21,7 @@ LATENT_STD = [2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743,
               3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160]
 ENCODER_WIDTHS = (16, 32, 64, 64)  # of the demo model, highest resolution first
 DECODER_WIDTHS = (16, 32, 96, 64)
+HEAD_OUTPUTS = 12  # of the demo model's decoder: twice the size
 
 
 def rms_norm(x, gamma):
@@ -200,7 +205,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    def __init__(self, widths, inputs):
+    def __init__(self, widths, inputs, outputs=3):
         super().__init__()
         channels = widths[3]
         self.conv1 = CausalConv3d(inputs, channels)
@@ -214,20 +219,22 @@ class Decoder(nn.Module):
                 layers.append(Upsample(width, temporal=level > 1))
                 channels = width // 2
         self.upsamples = nn.ModuleList(layers)
-        self.head = nn.ModuleDict({"0": Norm(widths[0]), "2": CausalConv3d(widths[0], 3)})
+        self.head = nn.ModuleDict({"0": Norm(widths[0]), "2": CausalConv3d(widths[0], outputs)})
 
     def forward(self, x, history=None):
         x = run([self.conv1, *self.middle, *self.upsamples], x, history)
-        return self.head["2"](Kernels.norm_silu(x, self.head["0"].gamma), history)
+        y = self.head["2"](Kernels.norm_silu(x, self.head["0"].gamma), history)
+        return y if y.shape[1] == 3 else F.pixel_shuffle(y.transpose(1, 2), 2).transpose(1, 2)
 
 
 class WanVAE(nn.Module):
-    def __init__(self, encoder_widths=ENCODER_WIDTHS, decoder_widths=DECODER_WIDTHS, latent_channels=16):
+    def __init__(self, encoder_widths=ENCODER_WIDTHS, decoder_widths=DECODER_WIDTHS, latent_channels=16,
+                 head_outputs=HEAD_OUTPUTS):
         super().__init__()
         self.encoder = Encoder(encoder_widths, 2 * latent_channels)
         self.conv1 = CausalConv3d(2 * latent_channels, 2 * latent_channels, 1)
         self.conv2 = CausalConv3d(latent_channels, latent_channels, 1)
-        self.decoder = Decoder(decoder_widths, latent_channels)
+        self.decoder = Decoder(decoder_widths, latent_channels, head_outputs)
         self.constants = (torch.tensor(LATENT_MEAN).view(-1, 1, 1, 1), torch.tensor(LATENT_STD).view(-1, 1, 1, 1))
 
     def statistics(self, x):
@@ -272,9 +279,29 @@ class WanVAE(nn.Module):
 
 
 def build_from_state_dict(state):
-    """A WanVAE whose widths are read from the tensors of a checkpoint."""
+    """A WanVAE whose widths and head are read from the tensors of a checkpoint."""
     encoder = tuple(state[f"encoder.downsamples.{i}.residual.6.weight"].shape[0] for i in (0, 3, 6, 9))
     decoder = tuple(state[f"decoder.upsamples.{i}.residual.6.weight"].shape[0] for i in (12, 8, 4, 0))
-    vae = WanVAE(encoder, decoder)
+    vae = WanVAE(encoder, decoder, head_outputs=len(state["decoder.head.2.bias"]))
     vae.load_state_dict({k: v.float() for k, v in state.items()})
     return vae
+
+
+@torch.no_grad()
+def adopt(vae, state):
+    """Starts `vae` from a checkpoint of the same or smaller widths, or of the plain head: what exists there is copied,
+    what is new reads nothing at first. Returns the number of tensors that had another shape."""
+    other = 0
+    for name, p in vae.state_dict().items():
+        old = state[name].to(p)
+        if name.startswith("decoder.head.2") and len(old) == 3 and len(p) == 12:
+            old = old.repeat_interleave(4, 0)  # every pixel of 2x2 as the one that they replace
+        if old.shape != p.shape:
+            other += 1
+            place = tuple(slice(0, n) for n in old.shape)
+            if p.ndim >= 4:
+                p[:, old.shape[1]:] = 0
+            p[place] = old
+        else:
+            p.copy_(old)
+    return other

@@ -20,9 +20,10 @@ def most_lines(seconds):
     return 2 if seconds < 8 else 3 if seconds < 15 else 4 if seconds < 30 else 5 if seconds < 60 else 6
 
 
-LAND = ["ball", "balloon", "bird", "car", "train", "kite"]
-LIKELY_ACTORS = {"sea": ["boat", "boat", "boat", "balloon", "bird", "kite"], "hills": LAND, "desert": LAND,
-                 "mountains": LAND, "city": LAND, "forest": LAND}
+LAND = ["ball", "balloon", "bird", "car", "train", "kite", "plane", "rabbit", "lantern"]
+WATER = ["boat", "boat", "boat", "balloon", "bird", "kite", "plane", "duck", "lantern"]
+LIKELY_ACTORS = {"sea": WATER, "hills": LAND, "desert": LAND, "mountains": LAND, "city": LAND, "forest": LAND,
+                 "lake": ["boat", "boat", "duck", "duck", "balloon", "bird", "kite", "plane", "lantern"], "canyon": LAND}
 KNOWN_SCENES = list(c.SCENE_NOUNS)
 
 # Words for the same things that the captions do not have: a line says the captions' first word.
@@ -32,7 +33,7 @@ ACTOR_EXTRAS = {
                 "toy balloon"],
     "boat": ["fishing boat", "rowing boat", "motor boat", "ferry", "canoe", "steamer", "pirate ship", "sail", "barge",
              "fisher boat", "sailing yacht", "tall ship", "sailor's boat", "speedboat", "steamboat"],
-    "bird": ["pigeon", "crow", "hawk", "owl", "swan", "duck", "stork", "goose", "crane", "falcon", "raven", "blackbird",
+    "bird": ["pigeon", "crow", "hawk", "owl", "stork", "goose", "crane", "falcon", "raven", "blackbird",
              "canary bird", "seabird", "sea gull", "little bird", "albatross", "heron"],
     "car": ["truck", "van", "jeep", "bus", "cab", "sports car", "race car", "convertible", "lorry", "motorcar",
             "beetle",
@@ -40,12 +41,16 @@ ACTOR_EXTRAS = {
     "train": ["railway", "express", "express train", "tram", "goods train", "freight train", "railroad train",
               "rail car", "little train", "toy train", "choo choo"],
     "kite": ["stunt kite", "dragon kite", "kite with long tail", "box kite", "child's kite"],
+    "plane": ["air plane", "jet", "glider", "sport plane", "propellor plane", "toy plane", "airliner", "seaplane"],
+    "rabbit": ["hares", "rabit", "jackrabbit", "little bunny", "toy rabbit", "white-tailed rabbit"],
+    "duck": ["swan", "duckie", "drake", "wild goose", "bath duck"],
+    "lantern": ["lamp in the sky", "light balloon", "paper lamp", "floating light", "fire balloon"],
 }
 # Landscapes likewise, with their articles.
 SCENE_EXTRAS = {
     "sea": [("", "sea"), ("", "seashore"), ("an", "island"), ("the", "Atlantic"), ("the", "Pacific"), ("the", "harbor"),
             ("the", "Mediterranean"), ("the", "seafront"), ("", "beach"), ("the", "sandy beach"), ("the", "bay"),
-            ("the", "water's edge"), ("the", "lake"), ("the", "deep blue sea"), ("the", "port"), ("the", "waterside"),
+            ("the", "water's edge"), ("the", "deep blue sea"), ("the", "port"), ("the", "waterside"),
             ("the", "north sea"), ("", "ocean"), ("the", "seas")],
     "hills": [("the", "farm land"), ("the", "prairie"), ("the", "vineyards"), ("the", "grasslands"), ("the", "village"),
               ("the", "meadow"), ("the", "moor"), ("a", "hill"), ("the", "rolling hills"), ("the", "pastures"),
@@ -65,6 +70,12 @@ SCENE_EXTRAS = {
     "forest": [("the", "rainforest"), ("the", "pine forest"), ("", "woods"), ("", "forest"), ("the", "old woods"),
                ("the", "black forest"), ("the", "fir trees"), ("the", "oaks"), ("a", "jungle"), ("the", "dark woods"),
                ("the", "wood"), ("the", "autumn leaves"), ("the", "park"), ("the", "grove"), ("the", "birch forest")],
+    "lake": [("", "lake"), ("the", "ponds"), ("the", "reservoir"), ("the", "Lake District"), ("", "Loch Ness"),
+             ("the", "boating lake"), ("", "Lake Constance"), ("the", "duck pond"), ("the", "lake side"),
+             ("", "lakes")],
+    "canyon": [("the", "Grand Canyon"), ("", "canyon"), ("the", "canyons"), ("", "Utah"), ("the", "red mesa"),
+               ("the", "rocks"), ("the", "Colorado"), ("", "Monument Valley"), ("the", "red rock canyon"),
+               ("the", "gorges")],
 }
 COLOR_EXTRAS = {"red": ["reddish", "maroon", "burgundy", "wine-red", "RED", "strawberry"],
                 "orange": ["orangey", "copper"], "yellow": ["blond", "straw-yellow", "honey"],
@@ -81,7 +92,9 @@ IMPLIED = {"boat": ["sailing", "a sail", "sailing trip", "a sailing trip", "a vo
            "car": ["driving", "a drive", "a road trip", "road trip", "taking a drive", "we drive"],
            "train": ["a railway journey", "travelling by train", "on the rails", "a railway trip"],
            "balloon": ["ballooning", "travelling by balloon"], "ball": ["playing ball"], "bird": ["birdwatching"],
-           "kite": ["kite flying", "flying a kite", "let us fly a kite"]}
+           "kite": ["kite flying", "flying a kite", "let us fly a kite"],
+           "plane": ["a flight", "flying by plane", "taking a flight"], "rabbit": ["rabbit watching"],
+           "duck": ["feeding the duck"], "lantern": ["sending up a lantern", "lantern festival"]}
 TRIPS = ["ride", "trip", "tour", "journey", "adventure", "travel", "story", "scene", "voyage", "excursion", "video"]
 SUBJECT_STARTS = ["a", "a", "a", "a", "the", "one", "my", "some", "our", "this", "a single", "your", "his", "her", "a"]
 ADVERBS = ["slowly", "gently", "peacefully", "quietly", "happily", "calmly", "steadily", "softly", "gracefully",
@@ -110,10 +123,10 @@ OPENINGS = c.OPENERS + c.REQUESTS + [
     "please, *", "could you make a video of *?", "can you show *?", "what about *?", "* please", "maybe *"]
 
 # Things that the world does not have.
-OTHER_THINGS = """dragon dog cat horse cow sheep elephant lion tiger whale dolphin shark fish rabbit fox wolf bear deer
+OTHER_THINGS = """dragon dog cat horse cow sheep elephant lion tiger whale dolphin shark fish fox wolf bear deer
     monkey penguin snake spider butterfly bee person man woman girl boy child children family friends people crowd king
     queen prince princess knight wizard witch ghost monster robot alien astronaut pirate farmer dancer musician band
-    cyclist runner skier surfer rocket spaceship helicopter airplane plane bicycle motorcycle tank submarine castle
+    cyclist runner skier surfer rocket spaceship helicopter bicycle motorcycle tank submarine castle
     house church bridge tower school factory statue fountain garden flower roses sunflowers rainbow volcano waterfall
     cave iceberg comet meteor planet galaxy fireworks aurora lightning tornado flood fire explosion cake pizza apple
     coffee computer phone book piano guitar umbrella hat table chair bed lamp camel crocodile giraffe panda unicorn

@@ -1,30 +1,42 @@
 """A drawn world: endless captioned videos, a pure function of a few clip parameters and the frame index.
 
-Every video is 256x144 at 16 fps. Sky, clouds, layers of landscape, the actor and what falls from the sky are
+Every video is 512x288 at 16 fps. Sky, clouds, layers of landscape, the actors and what falls from the sky are
 tables of frame columns, painted once per device; drawing a frame picks columns and lays them over each other.
-Everything that moves repeats: the panorama after 512 elements, motions after 12, 24 or 48 frames.
+Everything that moves repeats: the panorama after 512 elements, motions after 12, 24 or 48 frames. On a GPU tables and
+frames have 16 bits.
 """
 
 import functools
+import multiprocessing
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
 
 import torch
 import torch.nn.functional as F
 
-from world_actors import ACTORS, COLOR_VALUES, COLORS, COLUMNS, FRAMES, LEFT, paint_actor
-from world_scenes import SCENES, rails, scene_layers, tones
-from world_shapes import HEIGHT, WIDTH, mix, rgb
-from world_sky import (CLOUD_ROWS, GLINT_FRAMES, GLINT_ROWS, GLINT_TOP, PRECIPITATION_FRAMES, TIMES, WEATHER, clouds,
-                       glints, palette,
-                       precipitation, skies)
+from world_actors import ACTORS, AIRBORNE, COLOR_VALUES, COLORS, FLOATING, FRAMES, paint_actor
+from world_scenes import HORIZON, SCENES, rails, scene_layers, tones
+from world_seasons import SEASONS
+from world_shapes import HEIGHT, PIXELS, ROWS, SCALE, SUB, WIDTH, mix, rgb
+from world_sky import (CLOUD_ROWS, DRIFT, GLINT_FRAMES, GLINT_ROWS, GLINT_TOP, PAN, PRECIPITATION_FRAMES, TIMES, WEATHER,
+                       clouds, drifting, glints, palette, precipitation, skies)
 
 DIRECTIONS = ["left", "right"]
+CAMERAS = ["follow", "pan left", "pan right", "zoom in", "zoom out"]
+NOBODY = len(ACTORS)  # the second actor of a video with one
 STARTS = 8  # camera positions a video may begin from
 BLEND_FRAMES = 24
 NEVER = 10**9
 FIRST_BLOCK, BLOCK = 9, 12  # frames in the first frame block and in each later one
 LAMP = "#ffd989"
-PLACES = {"sea": ["boat", "balloon", "bird", "kite"], "desert": ["ball", "balloon", "bird", "car", "train", "kite"]}
-LAND = ["ball", "balloon", "bird", "car", "train", "kite"]
+MOVE_FRAMES = SCALE * PAN  # a camera movement takes so many frames from the first one; a pan moves a pixel a frame
+ZOOM, ZOOM_CENTRE = 1.25, (WIDTH / 2, 84)
+APART = 56  # elements between the frame's middle and each of two actors
+AIR = ["balloon", "bird", "kite", "plane", "lantern"]
+PLACES = {"sea": ["boat", "duck", *AIR], "lake": ["boat", "duck", *AIR]}
+LAND = ["ball", "car", "train", "rabbit", *AIR]
+DRIFTING = ["hills", "mountains", "city", "forest", "lake"]  # scenes with petals and falling leaves
+SHADES = {"summer": 0.28, "spring": 0.26, "autumn": 0.26, "winter": 0.20}  # share of videos without snowfall
 
 
 def actors_of(scene):
@@ -36,22 +48,48 @@ def actors_of(scene):
 
 
 def sample(n, generator):
-    """Parameters of n clips without change: dict of int64 [n] on the CPU, uniform over scene, time, weather, colour,
-    direction, start."""
+    """Parameters of n clips without change: dict of int64 [n] on the CPU.
+
+    Uniform over scene, time, weather, colour, direction, start. In snowfall the season is winter; it does not rain in
+    winter. Three videos in ten have two different actors in two colours, the one that comes first in ACTORS on the
+    left. Half of the cameras follow alone; those that follow two actors do not pan.
+    """
 
     def draw(k):
         return torch.randint(0, k, (n,), generator=generator)
 
+    def chance():
+        return torch.rand(n, generator=generator)
+
     params = dict(scene=draw(len(SCENES)), time=draw(len(TIMES)), weather=draw(len(WEATHER)), color=draw(len(COLORS)),
                   direction=draw(2), start=draw(STARTS))
-    pick = torch.rand(n, generator=generator)
-    actor = torch.zeros(n, dtype=torch.int64)
+    winter, rain, snow = SEASONS.index("winter"), WEATHER.index("rain"), WEATHER.index("snow")
+    edges = torch.tensor([SHADES[name] for name in SEASONS]).cumsum(0)
+    season = (chance()[:, None] * edges[-1] >= edges).sum(1).clamp(max=len(SEASONS) - 1)
+    params["season"] = torch.where(params["weather"] == snow, winter,
+                                   torch.where((params["weather"] == rain) & (season == winter), draw(3), season))
+    params |= _cast(params["scene"], chance(), chance(), chance() < 0.3)
+    params["color2"] = torch.where(params["actor2"] == NOBODY, params["color"],
+                                   (params["color"] + 1 + draw(len(COLORS) - 1)) % len(COLORS))
+    camera = torch.where(chance() < 0.5, 0, 1 + draw(len(CAMERAS) - 1))
+    params["camera"] = torch.where((params["actor2"] != NOBODY) & (camera <= 2), 0, camera)
+    never = torch.full((n,), NEVER)
+    return params | dict(time2=params["time"].clone(), weather2=params["weather"].clone(), change=never)
+
+
+def _cast(scenes, first, second, two):
+    """One actor or two different ones that fit each scene."""
+    actor = torch.zeros_like(scenes)
+    other = torch.zeros_like(scenes)
     for index, scene in enumerate(SCENES):
         allowed = torch.tensor([ACTORS.index(a) for a in actors_of(scene)])
-        actor = torch.where(params["scene"] == index, allowed[(pick * len(allowed)).long().clamp(max=len(allowed) - 1)],
-                            actor)
-    never = torch.full((n,), NEVER)
-    return params | dict(actor=actor, time2=params["time"].clone(), weather2=params["weather"].clone(), change=never)
+        k = len(allowed)
+        i = (first * k).long().clamp(max=k - 1)
+        j = (i + 1 + (second * (k - 1)).long().clamp(max=k - 2)) % k
+        here = scenes == index
+        actor, other = torch.where(here, allowed[i], actor), torch.where(here, allowed[j], other)
+    return dict(actor=torch.where(two, torch.minimum(actor, other), actor),
+                actor2=torch.where(two, torch.maximum(actor, other), NOBODY))
 
 
 def add_changes(params, probability, generator, first, last):
@@ -96,51 +134,105 @@ def to(params, device):
 # ---- tables, painted once per device
 
 
-@functools.cache
+def _dtype(device):
+    return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def _painted(function):
+    """Caches what a function of (..., device) paints; it paints on the CPU."""
+    stored = {}
+
+    @functools.wraps(function)
+    def paint(*arguments):
+        if arguments not in stored:
+            with torch.no_grad():
+                stored[arguments] = _moved(function(*arguments), arguments[-1], _dtype(arguments[-1]))
+        return stored[arguments]
+
+    paint.stored = stored
+    return paint
+
+
+def _moved(tables, device, dtype):
+    """Nested tensors on a device, those of floats in a dtype."""
+    if isinstance(tables, torch.Tensor):
+        return tables.to(device, dtype) if tables.is_floating_point() else tables.to(device)
+    if isinstance(tables, dict):
+        return {key: _moved(value, device, dtype) for key, value in tables.items()}
+    return [_moved(value, device, dtype) for value in tables] if isinstance(tables, (list, tuple)) else tables
+
+
+def _jobs():
+    """Every table: (function, arguments but the device)."""
+    jobs = [(_scene_tables, (i, k)) for i in range(len(SCENES)) for k in range(len(SEASONS))]
+    jobs += [(_actor_table, (i,)) for i in range(len(ACTORS))] + [(_rails_table, (winter,)) for winter in (False, True)]
+    return [(_sky_tables, ())] + jobs + [(_drift_table, (SEASONS.index(season),)) for season in DRIFT]
+
+
+def _paint_to_file(number, folder):
+    torch.set_num_threads(1)
+    function, arguments = _jobs()[number]
+    torch.save(_moved(function(*arguments, torch.device("cpu")), "cpu", torch.float16), f"{folder}/{number}.pt")
+
+
+def paint_all(device, processes):
+    """Paints every table in parallel processes (before CUDA is used); without this each is painted on first use."""
+    with tempfile.TemporaryDirectory() as folder:
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+            list(pool.map(_paint_to_file, range(len(_jobs())), [folder] * len(_jobs())))
+        for number, (function, arguments) in enumerate(_jobs()):
+            tables = torch.load(f"{folder}/{number}.pt", weights_only=True)
+            function.stored[(*arguments, device)] = _moved(tables, device, _dtype(device))
+
+
+@_painted
 def _sky_tables(device):
     colours = palette()
-    fixed = dict(sky=skies(colours), clouds=clouds(), falls=precipitation(), glints=glints())
-    y, x = (torch.arange(HEIGHT) + 0.5) / HEIGHT - 0.5, (torch.arange(WIDTH) + 0.5)[:, None] / WIDTH - 0.5
-    fixed["vignette"] = 1 - 0.22 * (x * x * 1.6 + y * y * 1.2)[:, None]
-    return {k: v.to(device) for k, v in (colours | fixed).items()}
+    fixed = dict(sky=skies(colours).flatten(2).flatten(0, 1), clouds=clouds().flatten(1), falls=precipitation(),
+                 glints=glints())
+    y, x = (torch.arange(ROWS) + 0.5) / ROWS - 0.5, (torch.arange(PIXELS) + 0.5)[:, None] / PIXELS - 0.5
+    fixed["vignette"] = 1 - 0.18 * (x * x * 1.6 + y * y * 1.2)[:, None]
+    return colours | fixed
 
 
-@functools.cache
-def _scene_tables(scene, device):
+@_painted
+def _scene_tables(scene, season, device):
     """Layers behind the actor, layers in front, light factors of each state [16, 3]."""
-    back, front = ([_layer_table(layer, device) for layer in group] for group in scene_layers(SCENES[scene]))
-    return back, front, tones(SCENES[scene]).to(device)
+    back, front = ([_layer_table(layer) for layer in group] for group in scene_layers(SCENES[scene], SEASONS[season]))
+    return back, front, tones(SCENES[scene])
 
 
-@functools.cache
-def _rails_table(device):
-    return _layer_table(rails(), device)
+@_painted
+def _rails_table(winter, device):
+    return _layer_table(rails(winter))
 
 
-def _layer_table(layer, device):
+@_painted
+def _drift_table(season, device):
+    return drifting(SEASONS[season])
+
+
+def _layer_table(layer):
     table = layer.strip.table()
     rows = table.shape[2]
     mist = torch.linspace(0, 1, rows)
-    return dict(table=table.flatten(1).to(device), top=layer.strip.top, rows=rows, frames=layer.strip.frames,
-                columns=4 * layer.strip.period, speed=layer.speed,
-                mist=mix(layer.mist[0], layer.mist[1], mist).to(device))
+    return dict(table=table.flatten(1), top=SCALE * layer.strip.top, rows=rows, frames=layer.strip.frames,
+                columns=SUB * layer.strip.period, speed=layer.speed, mist=mix(layer.mist[0], layer.mist[1], mist))
 
 
-@functools.cache
+@_painted
 def _actor_table(actor, device):
-    return paint_actor(ACTORS[actor]).table().flatten(1).to(device)
+    """The actor's columns [48 * W + 1, 8 * H], its glow [48, 3] and its bounds in pixels."""
+    sprite = paint_actor(ACTORS[actor])
+    return sprite.table().flatten(1), sprite.glows, [SCALE * b for b in sprite.bounds]
 
 
-@functools.cache
+@_painted
 def _body_colours(device):
-    return torch.stack([rgb(c) for c in COLOR_VALUES]).to(device)
+    return torch.stack([rgb(c) for c in COLOR_VALUES])
 
 
 # ---- drawing
-
-
-def _frames_of(first_frame, frames, device):
-    return first_frame.to(device)[:, None] + torch.arange(frames, device=device)
 
 
 def _mixed(values, clip):
@@ -153,37 +245,53 @@ def _scroll(columns, speed, frames, clip):
     """Column index [n, T, W] of a strip that scrolls `speed` quarter elements a frame."""
     sign = clip["direction"] * 2 - 1
     offset = (clip["start"] * (columns // STARTS))[:, None] + (sign * speed)[:, None] * clip["frame"]
-    x = 4 * torch.arange(WIDTH, device=offset.device)
-    return (offset[..., None] + x) % columns + (clip["frame"] % frames)[..., None] * columns
+    x = torch.arange(PIXELS, device=offset.device) - clip["pan"][..., None]
+    return (offset[..., None] + SUB // SCALE * x) % columns + (clip["frame"] % frames)[..., None] * columns
+
+
+def _sky_index(clip):
+    """Column index [n, T, W] of what is painted PAN elements wider than the frame."""
+    return SCALE * PAN + torch.arange(PIXELS, device=clip["pan"].device) - clip["pan"][..., None]
+
+
+def _states(clip):
+    """(key of the state, share) before and after the change; one of them where nothing changes."""
+    if not clip["changing"]:
+        return [("", None)]
+    return [("", 1 - clip["blend"]), ("2", clip["blend"])]
+
+
+def _weighted(parts):
+    """Sum of share times value; shares [n, T] or None."""
+    total = None
+    for value, share in parts:
+        value = value if share is None else value * share.view(*share.shape, *[1] * (value.dim() - 2))
+        total = value if total is None else total + value
+    return total
 
 
 def _draw_sky(clip, tables):
     n, t = clip["frame"].shape
-    sky = tables["sky"][clip["state"]][:, None].expand(n, t, WIDTH, 3, HEIGHT).clone()
-    if clip["changing"]:
-        sky += clip["blend"][..., None, None, None] * (tables["sky"][clip["state2"]][:, None] - sky)
-    columns = tables["clouds"].shape[1]
+    index, width = _sky_index(clip), PIXELS + 2 * SCALE * PAN
+    sky = _weighted([(F.embedding(index + clip["state" + k][:, None, None] * width, tables["sky"]), share)
+                     for k, share in _states(clip)]).view(n, t, PIXELS, 3, ROWS)
+    columns = SUB * 512
     index = _scroll(columns, 1, 1, clip)
     lit, shaded = _mixed(tables["lit"], clip), _mixed(tables["shaded"], clip)
-    shares = [("weather", torch.ones_like(clip["blend"]))]
-    if clip["changing"]:
-        shares = [("weather", 1 - clip["blend"]), ("weather2", clip["blend"])]
-    alpha = 0
-    for key, share in shares:
-        picked = F.embedding(index + clip[key][:, None, None] * columns,
-                             tables["clouds"].flatten(2).flatten(0, 1)).view(n, t, WIDTH, 2, CLOUD_ROWS)
-        alpha = alpha + picked * share[..., None, None, None]
-    coverage, light = alpha[..., :1, :], alpha[..., 1:, :]
-    part = sky[..., :CLOUD_ROWS]
+    cover = _weighted([(F.embedding(index + clip["weather" + k][:, None, None] * columns, tables["clouds"]), share)
+                       for k, share in _states(clip)]).view(n, t, PIXELS, 3, -1)
+    coverage, light, dark = cover.split(1, 3)
+    part = sky[..., : SCALE * CLOUD_ROWS]
     part *= 1 - coverage
     part += coverage * shaded + light * (lit - shaded)
+    part *= 1 - 0.75 * dark
     return sky
 
 
 def _draw_layer(frame, layer, clip, colours):
     n, t = clip["frame"].shape
     index = _scroll(layer["columns"], layer["speed"], layer["frames"], clip)
-    planes = F.embedding(index, layer["table"]).view(n, t, WIDTH, 8, layer["rows"])
+    planes = F.embedding(index, layer["table"]).view(n, t, PIXELS, 8, layer["rows"])
     alpha, bare, whiter, lamp = planes.split([1, 3, 3, 1], 3)
     if clip["snowy"]:
         bare = bare + colours["snow"] * whiter
@@ -197,60 +305,148 @@ def _draw_layer(frame, layer, clip, colours):
 
 def _draw_glint(frame, clip, tables):
     """Sun or moon on the water."""
-    phase = clip["frame"] % GLINT_FRAMES
-    videos = tables["glints"].flatten(0, 1)
-    part = frame[..., GLINT_TOP : GLINT_TOP + GLINT_ROWS]
-    for state, share in (("state", 1 - clip["blend"]), ("state2", clip["blend"])):
-        light = videos[phase + (clip[state] // 4 * GLINT_FRAMES)[:, None]]
-        part += (light * share[..., None, None])[..., None, :] * (
-            tables["sun"] * tables["clear"])[clip[state]][:, None, None, :, None]
-        if not clip["changing"]:
-            break
-    part.clamp_(0, 1)
-
-
-def _actor_planes(clip, actor, device):
-    """The actor's video for clips that all have this actor: [n, T, COLUMNS, 8, H]."""
     n, t = clip["frame"].shape
-    x = torch.arange(COLUMNS, device=device)
-    x = torch.where(clip["direction"][:, None] == 1, x, COLUMNS - 1 - x)
-    index = (clip["frame"] % FRAMES)[..., None] * COLUMNS + x[:, None]
-    return F.embedding(index, _actor_table(actor, device)).view(n, t, COLUMNS, 8, HEIGHT)
-
-
-
-def _draw_actor(frame, clip, colours, actor):
-    planes = _actor_planes(clip, actor, frame.device)
-    alpha, tint, own, lamp, halo, shadow = planes.split([1, 1, 3, 1, 1, 1], 3)
-    body = _body_colours(frame.device)[clip["color"]][:, None, None, :, None]
-    part = frame[:, :, LEFT : LEFT + COLUMNS]
-    part *= 1 - shadow
-    part += halo * colours["glow"] * (colours["lamp"] - part)
-    part *= 1 - alpha
-    part += (tint * body + own) * colours["actor"] + lamp * colours["lamps"] * 0.5
+    index, width = _sky_index(clip), PIXELS + 2 * SCALE * PAN
+    phase = (clip["frame"] % GLINT_FRAMES)[..., None] * width
+    part = frame[..., SCALE * GLINT_TOP : SCALE * (GLINT_TOP + GLINT_ROWS)]
+    for k, share in _states(clip):
+        time = (clip["state" + k] // len(WEATHER))[:, None, None] * (GLINT_FRAMES * width)
+        light = F.embedding(index + phase + time, tables["glints"].flatten(0, 1))[..., None, :]
+        light = light if share is None else light * share[..., None, None, None]
+        part += light * (tables["sun"] * tables["clear"])[clip["state" + k]][:, None, None, :, None]
     part.clamp_(0, 1)
+
+
+def _mirror(frame, row, share, tint):
+    """What lies above a row (pixels), upside down below it, a little wavy; share [n, T, 1, 1, 1] or a number."""
+    k = torch.arange(ROWS - row, device=frame.device)
+    wave = (torch.sin(k * 0.9) * (1 + k / 40)).round().long()
+    source = (row - 1 - k + wave).clamp(0, row - 1)
+    part = frame[..., row:]
+    part += share * (frame[..., source] * tint - part)
+
+
+def _actor_planes(clip, actor, shift):
+    """The video of an actor that all clips have: first column, planes [n, T, columns, 8, H], first row.
+
+    shift [n, T]: pixels to the right of the middle."""
+    table, _, (left, top, right, bottom) = _actor_table(actor, clip["frame"].device)
+    n, t = clip["frame"].shape
+    facing = clip["direction"][:, None] == 1
+    begin = torch.where(facing, left, PIXELS - right) + shift
+    low, high = max(0, int(begin.min())), min(PIXELS, int(begin.max()) + right - left)
+    column = torch.arange(low, high, device=begin.device) - begin[..., None]
+    column = torch.where(facing[..., None], column, right - left - 1 - column)
+    index = (clip["frame"] % FRAMES)[..., None] * (right - left) + column
+    index = torch.where((column >= 0) & (column < right - left), index, len(table) - 1)
+    return low, F.embedding(index, table).view(n, t, high - low, 8, bottom - top), top
+
+
+def _cast_of(clip):
+    """(actor, indices of its clips, shift in pixels [n, T], key of its colour), the left one of two first."""
+    two = clip["actor2"] != NOBODY
+    for key, side in (("", -1), ("2", 1)):
+        shown = torch.ones_like(two) if key == "" else two
+        for actor in clip["actor" + key][shown].unique().tolist():
+            same = (shown & (clip["actor" + key] == actor)).nonzero().flatten()
+            shift = clip["pan"][same] + (side * SCALE * APART * two[same].long())[:, None]
+            yield actor, same, shift, "color" + key
+
+
+def _draw_actors(frame, clip, colours, names=ACTORS, rails_too=True):
+    for actor, same, shift, color in _cast_of(clip):
+        if ACTORS[actor] not in names:
+            continue
+        some = _select(clip, same)
+        light = {k: v[same] if v.dim() == 5 else v for k, v in colours.items()}
+        part = frame[same]
+        if ACTORS[actor] == "train" and rails_too:
+            _draw_layer(part, _rails_table(SEASONS[int(clip["season"][0])] == "winter", frame.device), some, light)
+        _draw_actor(part, some, light, actor, shift, _body_colours(frame.device)[some[color]])
+        frame[same] = part
+
+
+def _draw_actor(frame, clip, colours, actor, shift, body):
+    low, planes, top = _actor_planes(clip, actor, shift)
+    if not planes.shape[2]:
+        return
+    rows, body = planes.shape[4], body[:, None, None, :, None]
+    if clip["glowing"]:
+        _draw_glow(frame, clip, colours, actor, shift)
+    if SCENES[int(clip["scene"][0])] == "lake" and ACTORS[actor] in FLOATING:
+        line = int(SCALE * FLOATING[ACTORS[actor]])
+        seen = min(ROWS - line, line - top)
+        image = planes[..., line - top - seen : line - top].flip(-1)
+        fade = torch.linspace(0.50, 0.15, seen, dtype=frame.dtype, device=frame.device)
+        _lay_actor(frame[:, :, low : low + planes.shape[2], :, line : line + seen], image * fade, body, colours)
+    _lay_actor(frame[:, :, low : low + planes.shape[2], :, top : top + rows], planes, body, colours)
+
+
+def _lay_actor(part, planes, body, colours):
+    alpha, tint, own, lamp, beam, shadow = planes.split([1, 1, 3, 1, 1, 1], 3)
+    part *= 1 - shadow
+    part += beam * (1.6 * colours["glow"]) * (colours["lamp"] - part)
+    part *= 1 - alpha
+    lamp = lamp * colours["lamps"]
+    part += (tint * body + own) * (colours["actor"] + 0.45 * lamp) + 0.14 * lamp
+    part.clamp_(0, 1)
+
+
+def _draw_glow(frame, clip, colours, actor, shift):
+    """The light around an actor in the dark."""
+    glow = _actor_table(actor, frame.device)[1][clip["frame"] % FRAMES]  # [n, T, 3]
+    facing = (clip["direction"][:, None] == 1)
+    x = torch.where(facing, glow[..., 0], WIDTH - glow[..., 0]) + shift / SCALE
+
+    def bell(count, centre):
+        d = (torch.arange(count, device=frame.device) + 0.5) / SCALE - centre[..., None]
+        return torch.exp(-d * d / (2 * glow[..., 2:] ** 2)).to(frame.dtype)
+
+    halo = bell(PIXELS, x)[..., None, None] * bell(ROWS, glow[..., 1])[:, :, None, None]
+    frame += halo * colours["glow"] * (colours["lamp"] - frame)
 
 
 def _draw_falls(frame, clip, tables, colours):
-    """Rain and snow."""
-    n, t = clip["frame"].shape
+    """Rain and snow, on frames [n, T, 3, H, W]."""
     phase = clip["frame"] % PRECIPITATION_FRAMES
-    falls = tables["falls"].flatten(0, 1)
-    coverage = falls[phase + (clip["weather"] * PRECIPITATION_FRAMES)[:, None]]
-    if clip["changing"]:
-        coverage = mix(coverage, falls[phase + (clip["weather2"] * PRECIPITATION_FRAMES)[:, None]],
-                       clip["blend"][..., None, None])
-    coverage = coverage[..., None, :]
-    frame += coverage * (colours["drops"] - frame)
+    coverage = _weighted([(tables["falls"][phase + (clip["weather" + k] * PRECIPITATION_FRAMES)[:, None]], share)
+                          for k, share in _states(clip)]).transpose(2, 3)[:, :, None]
+    frame += coverage * (colours["drops"].transpose(2, 3).flatten(3)[..., None] - frame)
+
+
+def _draw_drift(frame, clip, colours, season):
+    """Petals or leaves in dry weather."""
+    dry = _weighted([((clip["weather" + k] < 2).to(frame.dtype)[:, None].expand(clip["frame"].shape), share)
+                     for k, share in _states(clip)])[..., None, None, None]
+    table = _drift_table(season, frame.device)
+    video = table[clip["frame"] % PRECIPITATION_FRAMES]  # [n, T, W, 4, H]
+    frame *= 1 - video[..., 3:, :] * dry
+    frame += video[..., :3, :] * dry * colours["light"].clamp(max=1)
+
+
+def _magnified(frame, zoom):
+    """Frames [n, T, C, H, W], each magnified by zoom [n, T] about ZOOM_CENTRE."""
+    y, x = (torch.arange(k, device=frame.device) + 0.5 for k in frame.shape[-2:])
+    cx, cy = ZOOM_CENTRE[0] * frame.shape[-1] / WIDTH, ZOOM_CENTRE[1] * frame.shape[-2] / HEIGHT
+    zoom = zoom.flatten()[:, None]
+    gx = (2 * (cx + (x - cx) / zoom) / len(x) - 1)[:, None].expand(-1, len(y), -1)
+    gy = (2 * (cy + (y - cy) / zoom) / len(y) - 1)[..., None].expand(-1, -1, len(x))
+    grid = torch.stack([gx, gy], -1).to(frame.dtype)
+    large = F.grid_sample(frame.flatten(0, 1), grid, "bicubic", "border", align_corners=False)
+    return large.clamp(0, 1).view(frame.shape)
 
 
 def _clip(params, first_frame, frames):
     device = params["scene"].device
-    frame = _frames_of(first_frame, frames, device)
+    frame = first_frame.to(device)[:, None] + torch.arange(frames, device=device)
     clip = dict(params, frame=frame, state=params["time"] * 4 + params["weather"],
                 state2=params["time2"] * 4 + params["weather2"])
     u = ((frame - params["change"][:, None] + 1) / BLEND_FRAMES).clamp(0, 1)
-    clip["blend"] = u * u * (3 - 2 * u)
+    clip["blend"] = (u * u * (3 - 2 * u)).to(_dtype(device))
+    moved, camera = frame.clamp(0, MOVE_FRAMES), params["camera"][:, None]
+    clip["pan"] = torch.where(camera == 1, moved, torch.where(camera == 2, -moved, 0))
+    near = moved * ((ZOOM - 1) / MOVE_FRAMES)
+    clip["zoom"] = torch.where(camera == 3, 1 + near, torch.where(camera == 4, ZOOM - near, 1.0))
     return clip
 
 
@@ -259,62 +455,102 @@ def _select(clip, index):
 
 
 def _draw(clip):
-    """All clips have one scene; returns columns [n, T, W, 3, H]."""
+    """All clips have one scene and one season; returns [n, T, 3, H, W]."""
     device = clip["frame"].device
     tables = _sky_tables(device)
+    scene, season = int(clip["scene"][0]), int(clip["season"][0])
+    name = SCENES[scene]
     clip["changing"] = bool((clip["blend"] > 0).any())
     clip["snowy"] = bool(((clip["weather"] == 3) | (clip["weather2"] == 3)).any())
+    clip["glowing"] = bool(((clip["time"] != 1) | (clip["time2"] != 1)).any())
+    wet = bool((torch.stack([clip["weather"], clip["weather2"]]) >= 2).any())
     names = ("light", "haze", "fog", "snow", "lamps", "glow", "actor", "drops")
-    colours = {name: _mixed(tables[name], clip) for name in names}
-    colours["lamp"] = rgb(LAMP).to(device)[:, None]
-    back, front, tone = _scene_tables(int(clip["scene"][0]), device)
+    colours = {key: _mixed(tables[key], clip) for key in names}
+    colours["lamp"] = rgb(LAMP).to(tables["sky"])[:, None]
+    back, front, tone = _scene_tables(scene, season, device)
     colours["light"] = colours["light"] * _mixed(tone, clip)
     frame = _draw_sky(clip, tables)
-    for layer in back:
+    for i, layer in enumerate(back):
+        if name == "lake" and i == 2:  # land is drawn, water comes
+            _draw_actors(frame, clip, colours, AIRBORNE)
+            _mirror(frame, SCALE * HORIZON[name], 1.0, torch.tensor([[0.74], [0.83], [0.90]]).to(frame))
         _draw_layer(frame, layer, clip, colours)
-    if SCENES[int(clip["scene"][0])] == "sea":
+    if name == "city" and wet:
+        rain = _weighted([((clip["weather" + k] == 2).to(frame.dtype)[:, None].expand(clip["frame"].shape), share)
+                          for k, share in _states(clip)])
+        _mirror(frame, SCALE * HORIZON[name] + 12, 0.38 * rain[..., None, None, None], torch.ones(3, 1).to(frame))
+    if name in ("sea", "lake"):
         _draw_glint(frame, clip, tables)
-    for actor in clip["actor"].unique().tolist():
-        same = (clip["actor"] == actor).nonzero().flatten()
-        part, some, light = frame[same], _select(clip, same), {k: v[same] if v.dim() == 5 else v
-                                                               for k, v in colours.items()}
-        if ACTORS[actor] == "train":
-            _draw_layer(part, _rails_table(device), some, light)
-        _draw_actor(part, some, light, actor)
-        frame[same] = part
+    _draw_actors(frame, clip, colours)
     for layer in front:
         _draw_layer(frame, layer, clip, colours)
-    if bool((torch.stack([clip["weather"], clip["weather2"]]) >= 2).any()):
+    if name in DRIFTING and SEASONS[season] in DRIFT:
+        _draw_drift(frame, clip, colours, season)
+    frame = frame.permute(0, 1, 3, 4, 2).contiguous()
+    near = (clip["camera"] >= 3).nonzero().flatten()
+    if len(near):
+        frame[near] = _magnified(frame[near], clip["zoom"][near])
+    if wet:
         _draw_falls(frame, clip, tables, colours)
-    return frame.mul_(tables["vignette"]).clamp_(0, 1)
+    return frame.mul_(tables["vignette"].permute(1, 2, 0)).clamp_(0, 1)
 
 
-def _groups(params, frames, limit=600):
-    """Index tensors of clips of one scene, small enough that a group has at most about `limit` frames."""
+def _groups(params, frames, limit=400):
+    """Index tensors of clips of one scene and season, small enough that a group has at most about `limit` frames."""
     size = max(1, limit // frames)
-    for scene in params["scene"].unique().tolist():
-        yield from (params["scene"] == scene).nonzero().flatten().split(size)
+    key = params["scene"] * len(SEASONS) + params["season"]
+    for value in key.unique().tolist():
+        yield from (key == value).nonzero().flatten().split(size)
+
+
+def _rendered(params, first_frame, frames):
+    """Groups of clips: indices and frames [n, frames, 3, 288, 512]."""
+    first_frame = first_frame.to(params["scene"].device)
+    for index in _groups(params, frames):
+        yield index, _draw(_clip(take(params, index), first_frame[index], frames))
 
 
 @torch.no_grad()
 def render(params, first_frame, frames):
-    """Frames first_frame[i] to first_frame[i] + frames - 1 of each clip: float32 [n, frames, 3, 144, 256] in [0, 1]."""
+    """Frames first_frame[i] to first_frame[i] + frames - 1 of each clip: [n, frames, 3, 288, 512] in [0, 1], float16 on
+    a GPU, else float32."""
     device = params["scene"].device
-    result = torch.empty(len(params["scene"]), frames, 3, HEIGHT, WIDTH, device=device)
-    first_frame = first_frame.to(device)
-    for index in _groups(params, frames):
-        result[index] = _draw(_clip(take(params, index), first_frame[index], frames)).permute(0, 1, 3, 4, 2)
+    result = torch.empty(len(params["scene"]), frames, 3, ROWS, PIXELS, device=device, dtype=_dtype(device))
+    for index, drawn in _rendered(params, first_frame, frames):
+        result[index] = drawn
     return result
 
 
 @torch.no_grad()
-def actor_mask(params, first_frame, frames):
-    """Soft coverage of the actor: float32 [n, frames, 144, 256] in [0, 1]."""
+def render_halved(params, first_frame, frames):
+    """The same at 256x144, each pixel the mean of four: what the encoder is given."""
     device = params["scene"].device
-    result = torch.zeros(len(params["scene"]), frames, HEIGHT, WIDTH, device=device)
-    clip = _clip(params, first_frame, frames)
-    for actor in params["actor"].unique().tolist():
-        same = (params["actor"] == actor).nonzero().flatten()
-        planes = _actor_planes(_select(clip, same), actor, device)
-        result[same, :, :, LEFT : LEFT + COLUMNS] = planes[..., 0, :].transpose(2, 3)
+    result = torch.empty(len(params["scene"]), frames, 3, ROWS // 2, PIXELS // 2, device=device, dtype=_dtype(device))
+    for index, drawn in _rendered(params, first_frame, frames):
+        result[index] = halved(drawn)
+    return result
+
+
+def halved(frames):
+    """Means over 2 x 2 pixels of [n, T, C, H, W]."""
+    return F.avg_pool2d(frames.flatten(0, 1), 2).unflatten(0, frames.shape[:2])
+
+
+@torch.no_grad()
+def actor_mask(params, first_frame, frames):
+    """Soft coverage of the actors: [n, frames, 288, 512] in [0, 1]."""
+    device = params["scene"].device
+    result = torch.zeros(len(params["scene"]), frames, ROWS, PIXELS, device=device, dtype=_dtype(device))
+    for index in torch.arange(len(result), device=device).split(max(1, 1600 // frames)):
+        clip, part = _clip(take(params, index), first_frame.to(device)[index], frames), result[index]
+        for actor, same, shift, _ in _cast_of(clip):
+            low, planes, top = _actor_planes(_select(clip, same), actor, shift)
+            area = (slice(None), slice(None), slice(top, top + planes.shape[4]), slice(low, low + planes.shape[2]))
+            some = part[same]
+            some[area] = torch.maximum(some[area], planes[..., 0, :].transpose(2, 3))
+            part[same] = some
+        near = (clip["camera"] >= 3).nonzero().flatten()
+        if len(near):
+            part[near] = _magnified(part[near][:, :, None], clip["zoom"][near])[:, :, 0]
+        result[index] = part
     return result

@@ -1,19 +1,25 @@
-"""The landscapes: panoramas of paper-cut layers, far to near, painted once and scrolled at the speed of their depth."""
+"""The landscapes: panoramas of paper-cut layers, far to near, painted once per season and scrolled at the speed of
+their depth."""
 
 import math
 from dataclasses import dataclass
 
 import torch
 
-from world_shapes import Strip, box, circle, cover, ellipse, mix, polygon, rgb, segment, smooth_union, smoothstep, union
+import world_buildings as buildings
+from world_flora import (bush, conifer, crown_tree, ferns, flowers, grass_tufts, leaf_tree, reeds, rocks)
+from world_seasons import Season
+from world_shapes import (SNOW, Strip, box, chance, circle, cover, ellipse, mix, polygon, rgb, segment, smoothstep,
+                          union)
 from world_sky import TIMES, WEATHER
 
-SCENES = ["sea", "hills", "desert", "mountains", "city", "forest"]
+SCENES = ["sea", "hills", "desert", "mountains", "city", "forest", "lake", "canyon"]
+HORIZON = {"lake": 84, "city": 114}  # the row that mirrors what is above it: always, or when it rains
 
 
 @dataclass
 class Layer:
-    """A painted strip; speed in quarter pixels a frame; mist: share of haze at its top and its bottom row."""
+    """A painted strip; speed in quarter elements a frame; mist: share of haze at its top and its bottom row."""
 
     strip: Strip
     speed: int
@@ -33,59 +39,75 @@ def tones(name):
     return torch.stack([mix(torch.ones(3), of_time[time], share[weather]) for time in TIMES for weather in WEATHER])
 
 
-def rails():
-    """The track under a train."""
-    s = Strip(64, 124, bottom=136)
-    for cx in (8, 24, 40, 56):
-        s.paint(cover(box(s.dx(cx), s.y - 130.5, 4.0, 2.6, 1)), "#8a6650", snow=0.55)
-    s.paint(cover((s.y - 127.8 + 0 * s.x).abs() - 1.5), "#6d6a7c", snow=0.25)
+def rails(winter):
+    """The track under a train: gravel, sleepers, two rails."""
+    s = Strip(64, 122, bottom=138, winter=winter)
+    s.paint(cover((s.y - 130.6).abs() - 4.2 + 0.5 * torch.sin(s.x * 2 * math.pi * 5 / 64)), "#9b9086", snow=0.7,
+            shade=1.05 - 0.16 * smoothstep(127, 134, s.y))
+    for cx in range(4, 64, 8):
+        s.paint(cover(box(s.dx(cx), s.y - 130.5, 2.4, 2.9, 0.6)), "#7c5a45", snow=0.45)
+    for y, width in ((128.0, 0.9), (132.4, 1.1)):
+        s.paint(cover((s.y - y + 0 * s.x).abs() - width), "#5d5a6c", snow=0.15)
+        s.paint(cover((s.y - y + 0.5 * width + 0 * s.x).abs() - 0.28), "#d5d6e4", snow=0.1)
     return Layer(s, 8, (0.0, 0.0))
 
 
-def scene_layers(name):
+def scene_layers(name, season):
     """Layers behind and in front of the actor."""
-    return {"sea": _sea, "hills": _hills, "desert": _desert, "mountains": _mountains, "city": _city,
-            "forest": _forest}[name]()
+    return {"sea": _sea, "hills": _hills, "desert": _desert, "mountains": _mountains, "city": _city, "forest": _forest,
+            "lake": _lake, "canyon": _canyon}[name](Season(season))
 
 
 # ---- sea
 
 
-def _sea():
-    back = [Layer(_islands(), 1, (0.55, 0.35)), Layer(_water(), 0, (0.75, 0.10))]
-    rows = [("#4fb0cf", 99, 1.4, 2, (0.42, 0.30)), ("#2f93c0", 107, 2.0, 3, (0.28, 0.2)),
-            ("#1f78ae", 116, 2.8, 4, (0.16, 0.12))]
+def _sea(season):
+    back = [Layer(_islands(season), 1, (0.55, 0.35)), Layer(_water(season), 0, (0.75, 0.10))]
+    rows = [("#4fb0cf", 97, 0.9, 2, (0.42, 0.30)), ("#3aa1c8", 103, 1.3, 3, (0.34, 0.24)),
+            ("#2a8cbc", 110, 1.9, 4, (0.24, 0.16)), ("#1f78ae", 118, 2.6, 5, (0.14, 0.10))]
     for colour, base, amplitude, speed, mist in rows:
-        back.append(Layer(_wave(colour, base, amplitude), speed, mist))
-    front = [Layer(_wave("#175f98", 126, 3.4), 6, (0.08, 0.06)), Layer(_wave("#114a80", 138, 4.0), 8, (0.04, 0.04))]
+        back.append(Layer(_wave(season, colour, base, amplitude), speed, mist))
+    front = [Layer(_wave(season, "#175f98", 127, 3.2), 6, (0.07, 0.05)),
+             Layer(_wave(season, "#114a80", 138, 3.8), 8, (0.03, 0.03))]
     return back, front
 
 
-def _islands():
-    s = Strip(512, 52, bottom=100)
-    for cx, width, height, colour in ((70, 110, 24, "#5d8f8a"), (150, 60, 14, "#6a9c8c"), (300, 90, 17, "#5d8f8a"),
+def _islands(season):
+    s = Strip(512, 48, bottom=100, winter=season.winter)
+    lines = []
+    for cx, width, height, colour in ((70, 110, 24, "#5d8f8a"), (170, 60, 13, "#6a9c8c"), (300, 90, 17, "#5d8f8a"),
                                       (410, 130, 30, "#548578")):
         dx = s.dx(cx)
         profile = 96 - height * torch.exp(-((dx / width * 2.4) ** 2)) - 0.18 * height * torch.cos(
-            dx / width * 16) * torch.exp(-((dx / width * 2.6) ** 2))
-        s.paint(cover(s.below(profile)) * (profile < 95.2), colour, snow=0.85 * smoothstep(94, 84, s.y + 0 * dx))
-    dx, tower = s.dx(118), s.y
-    s.paint(cover(polygon(dx, tower, [(-4, 60), (4, 60), (6, 92), (-6, 92)])), "#f6efe2", snow=0.1)
-    s.paint(cover(box(dx, tower - 74, 5.2, 4)), "#d9564a", snow=0.1)
-    s.paint(cover(box(dx, tower - 57.5, 4.2, 4, 1)), "#ffe9a8", lamp=1.0)
-    s.paint(cover(polygon(dx, tower, [(-6, 54.5), (0, 52.2), (6, 54.5)], 0.4)), "#c94f45", snow=0.6)
+            dx / width * 16) * torch.exp(-((dx / width * 2.6) ** 2)) + 0.5 * torch.sin(dx * 0.7) * (dx.abs() < width)
+        lines.append(profile)
+        land = cover(s.below(profile)) * (profile < 95.2)
+        s.paint(land, season.grass(colour), snow=0.85 * smoothstep(95, 82, s.y + 0 * dx),
+                shade=1.06 - 0.22 * smoothstep(-0.4 * width, 0.5 * width, dx))
+        s.paint(cover(s.below(profile + 0.42 * height)) * land * 0.55, "#8d8a80", snow=0.3,
+                shade=1.0 - 0.25 * smoothstep(0, 0.5 * width, dx))
+        s.paint(cover((s.y - 95.2).abs() - 0.7) * (profile < 94.6), "#f0e2b8", snow=0.4)
+    for i, (line, cx) in enumerate(((0, 52), (0, 58), (0, 84), (0, 92), (2, 290), (2, 312), (3, 392), (3, 400),
+                                    (3, 430), (3, 438), (1, 168))):
+        crown_tree(s, season, cx, s.height(lines[line], cx) + 1.5, 2.6 + 1.4 * chance(i), "#4f8a62", i)
+    buildings.lighthouse(s, 118, 93)
+    buildings.cottage(s, 300, s.height(lines[2], 300) + 2, 0.42, "#f4e3c4", "#c9604f")
+    buildings.cottage(s, 414, s.height(lines[3], 414) + 2, 0.46, "#eadbc9", "#7d6fae")
     return s
 
 
-def _water():
-    s = Strip(64, 90)
-    s.paint(cover(90.5 - s.y + 0 * s.x), "#6cc3dc", snow=0.35)
+def _water(season):
+    s = Strip(64, 90, winter=season.winter)
+    s.paint(cover(90.5 - s.y + 0 * s.x), "#6cc3dc", snow=0.30)
+    for i in range(9):
+        y, cx = 92 + 0.9 * i, 64 * chance(i, 3)
+        s.paint(0.5 * cover(ellipse(s.dx(cx), s.y - y, 5 + 3 * chance(i), 0.35)), "#d8f3fa", snow=0.4)
     return s
 
 
-def _wave(colour, base, amplitude):
-    """A row of paper waves; its crests breathe over 24 frames."""
-    s = Strip(128, int(base - 2.2 * amplitude - 2), frames=24)
+def _wave(season, colour, base, amplitude):
+    """A row of paper waves; its crests breathe over 24 frames: foam on the crest, a lit lip, threads of foam below."""
+    s = Strip(128, int(base - 2.2 * amplitude - 2), frames=24, winter=season.winter)
     swell = 1 + 0.30 * torch.sin(2 * math.pi * s.t)
     sway = 0.04 * torch.sin(2 * math.pi * (s.t + 0.25))
     u = s.x / 64 + sway + base * 0.37
@@ -93,290 +115,461 @@ def _wave(colour, base, amplitude):
     h = base - amplitude * swell * (2 * crest.sqrt() - 1) + 0.4 * amplitude * torch.sin(
         2 * math.pi * (s.x / 128 + base * 0.13 - s.t))
     depth = s.y - h
-    s.paint(cover(s.below(h)), colour, snow=0.34, shade=1.10 - 0.22 * smoothstep(0, 16, depth))
-    foam = cover(s.below(h)) * (torch.exp(-(((depth - 1.8) / 1.5) ** 2)) * (0.25 + 0.65 * crest))
-    s.paint(foam, "#e9fbff", snow=0.9)
+    body = cover(s.below(h))
+    dull = rgb("#5f86a0") if season.winter else rgb(colour)
+    s.paint(body, mix(rgb(colour), dull, 0.35), snow=0.22, shade=1.12 - 0.26 * smoothstep(0, 16, depth))
+    s.paint(body * (torch.exp(-(((depth - 2.8) / 1.6) ** 2)) * 0.35 * crest), "#a8e4f2", snow=0.5)
+    lace = 0.5 + 0.5 * torch.sin(s.x * 2 * math.pi * 26 / 128 + 2 * torch.sin(s.x * 2 * math.pi * 7 / 128))
+    foam = body * cover(depth - (0.55 + 1.05 * crest + 0.5 * crest * lace), 0.8)
+    s.paint(foam * (0.35 + 0.60 * crest), "#f2fcff", snow=0.9)
+    for k in range(3):
+        line = depth - (4.2 + 2.6 * k) * (0.8 + amplitude / 8) - 0.8 * torch.sin(2 * math.pi * (s.x / 32 + 0.3 * k))
+        dashes = smoothstep(0.25, 0.6, torch.sin(2 * math.pi * (s.x / (64 / (k + 1)) + 0.21 * k + sway)))
+        s.paint(body * cover(line.abs() - 0.35, 0.7) * dashes * 0.42, "#d5f1fa", snow=0.6)
     return s
 
 
 # ---- hills
 
 
-def _hills():
-    far = Strip(512, 60)
+def _hills(season):
+    far = Strip(512, 58, winter=season.winter)
     h = far.waves(86, (12, 2, 0.1), (4, 5, 0.4), (2, 9, 0.7))
-    far.paint(cover(far.below(h)), "#8fb8b0", snow=0.9, shade=1.04 - 0.24 * smoothstep(0, 22, far.y - h))
-    middle = Strip(512, 36)
+    far.paint(cover(far.below(h)), season.grass("#8fb8b0"), snow=0.9, shade=1.04 - 0.22 * smoothstep(0, 22, far.y - h))
+    for i, (cx, tone) in enumerate(((40, "#a9c48e"), (150, "#c8c98c"), (260, "#9dbd9c"), (380, "#b9c787"), (470, "#a8c0a0"))):
+        ground = far.height(h, cx)
+        p = far.part(cx, 34, 34, ground - 4, ground + 18)
+        field = torch.maximum(ellipse(p.dx(cx), p.y - ground - 8, 30, 7), p.below(h) + 1.5)
+        furrow = smoothstep(-0.3, 0.3, torch.sin(p.dx(cx) * 1.3 + 0.5 * (p.y - ground)))
+        p.paint(0.75 * cover(field), season.grass(tone), snow=0.92, shade=0.94 + 0.10 * furrow)
+    for i in range(36):
+        crown_tree(far, Season("summer") if not season.winter else season, i * 14.2 + 6 * chance(i),
+                   far.height(h, i * 14.2 + 6 * chance(i)) + 1.4, 1.9 + 1.5 * chance(i, 2), "#6f9f86", i)
+    middle = Strip(512, 34, winter=season.winter)
     h = middle.waves(98, (10, 3, 0.55), (3, 5, 0.2))
-    _meadow(middle, h, "#8cc06a", 26)
-    for cx, r in ((40, 9), (56, 7), (128, 8), (205, 10), (222, 8), (240, 7), (330, 9), (404, 8), (420, 10), (480, 7)):
-        _round_tree(middle, cx, h, r, "#5a9a57")
-    _cottage(middle, 88, h, "#f7dcae", "#d8654f")
-    _cottage(middle, 290, h, "#eec9a0", "#8a6fb0")
-    _windmill(middle, 372, h)
-    near = Strip(512, 88)
+    _meadow(middle, season, h, "#8cc06a", 26)
+    _village(middle, season, h)
+    near = Strip(512, 84, winter=season.winter)
     h = near.waves(114, (4, 2, 0.8), (2, 5, 0.1))
-    _meadow(near, h, "#64a94e", 20)
-    for cx, r in ((20, 11), (36, 8), (170, 10), (300, 12), (318, 9), (440, 10)):
-        _bush(near, cx, h + 2, r, "#4a8f48")
-    return [Layer(far, 1, (0.55, 0.35)), Layer(middle, 2, (0.32, 0.16)), Layer(near, 4, (0.10, 0.05)),
-            Layer(_path("#e7cf9b", "#78b651", ("#f77f8e", "#ffd24d")), 8, (0.0, 0.0))], []
+    _meadow(near, season, h, "#64a94e", 20)
+    for i, (cx, r) in enumerate(((20, 9), (36, 7), (170, 9), (300, 10), (318, 7.5), (440, 9))):
+        bush(near, season, cx, near.height(h, cx) + 2, r, "#4a8f48", i + 50)
+    buildings.fence(near, 214, 270, h)
+    buildings.fence(near, 380, 420, h)
+    for cx in (96, 112, 350, 490):
+        buildings.sheep(near, cx, near.height(h, cx) + 5)
+    flowers(near, season, 113, 121, 11, ("#ffe27a", "#ffffff", "#ff9db0"), 4, 0.9)
+    return [Layer(far, 1, (0.55, 0.35)), Layer(middle, 2, (0.30, 0.14)), Layer(near, 4, (0.08, 0.04)),
+            Layer(_path(season, "#e7cf9b", "#78b651", ("#f77f8e", "#ffd24d")), 8, (0.0, 0.0))], []
 
 
-def _meadow(s, h, colour, depth):
+def _village(s, season, h):
+    def ground(x):
+        return s.height(h, x)
+
+    for i, (cx, r) in enumerate(((12, 8), (40, 9), (128, 8), (205, 9), (222, 8), (244, 7), (330, 9), (404, 8), (420, 9),
+                                 (480, 7.5), (500, 6))):
+        crown_tree(s, season, cx, ground(cx) + 1.5, r, "#5a9a57", i + 20)
+    for cx, size, wall, roof in ((70, 0.9, "#f7dcae", "#d8654f"), (88, 1.0, "#f5e8d2", "#b5524a"),
+                                 (106, 0.85, "#e9cfa8", "#8a6fb0"), (280, 1.0, "#eec9a0", "#8a6fb0"),
+                                 (300, 0.9, "#f6e6cb", "#cf6a4c"), (450, 0.9, "#f2d9b5", "#5f87a8")):
+        buildings.cottage(s, cx, ground(cx) + 2, size, wall, roof)
+    buildings.church(s, 160, ground(160) + 2)
+    buildings.windmill(s, 372, ground(372) + 2)
+
+
+def _meadow(s, season, h, colour, depth):
     d = s.y - h
+    colour = season.grass(colour)
     s.paint(cover(s.below(h)), colour, snow=0.93, shade=1.10 - 0.30 * smoothstep(0, depth, d))
     stripe = smoothstep(-0.2, 0.5, torch.sin((d + 5 * torch.sin(s.x * 2 * math.pi * 3 / s.period)) * 2 * math.pi / 16))
-    s.paint(cover(s.below(h + 4)) * stripe * 0.25, rgb(colour) * 1.18, snow=0.97)
+    s.paint(cover(s.below(h + 4)) * stripe * 0.22, colour * 1.18, snow=0.97)
+    s.paint(cover((d - 0.5).abs() - 0.5) * 0.7, colour * 1.25, snow=0.97)
+    grass_tufts(s, season, h + 9, 17, 2.6, colour * 0.84, 3)
+    grass_tufts(s, season, h + 4, 23, 2.2, colour * 0.88, 5)
 
 
-def _path(colour, verge, flowers):
+def _path(season, colour, verge, blooms):
     """The flat strip that actors on the ground use, with a verge above and below."""
-    s = Strip(512, 114)
-    u = s.waves(118.5, (0.8, 8, 0.0))
-    s.paint(cover(s.below(u)), verge, snow=0.95)
-    s.paint(cover(s.below(s.waves(122, (0.5, 8, 0.2)))), colour, snow=0.82,
-            shade=1.04 - 0.10 * smoothstep(122, 136, s.y))
-    s.paint(cover(s.below(s.waves(136, (1.0, 8, 0.6)))), rgb(verge) * 0.92, snow=0.97)
-    for i, cx in enumerate(range(16, 512, 64)):
-        for dx, height in ((-8, 8), (0, 6), (8, 9)):
-            s.paint(cover(segment(s.dx(cx + dx * 0.7), s.y, (0, 146), (dx * 0.4, 146 - height), 2.8)),
-                    rgb(verge) * 0.82, snow=0.6)
-        if i % 2:
-            for dx, height in ((-10, 9), (1, 7), (11, 10)):
-                s.paint(cover(circle(s.dx(cx + dx), s.y - 146 + height, 3.6)), flowers[(i // 2) % 2], snow=0.5)
-    return s
-
-
-def _round_tree(s, cx, h, r, colour):
-    ground = _height_at(s, h, cx)
-    dx, dy = s.dx(cx), s.y - ground + 1.6 * r
-    s.paint(cover(box(dx, dy - 1.0 * r, 1.6, 0.9 * r)), "#7a5844", snow=0.2)
-    d = smooth_union(circle(dx, dy, r), circle(dx + 0.45 * r, dy + 0.45 * r, 0.62 * r), 4)
-    shade = 1.0 - 0.16 * ((dx + dy) / r).clamp(-1.2, 1.2)
-    s.paint(cover(d), colour, snow=0.92 * smoothstep(0.5 * r, -0.5 * r, dy + 0.3 * dx), shade=shade)
-
-
-def _bush(s, cx, h, r, colour):
-    dx, dy = s.dx(cx), s.y - _height_at(s, h, cx)
-    d = union(circle(dx, dy, r), circle(dx - r, dy - 1, 0.7 * r), circle(dx + r, dy - 1, 0.75 * r))
-    s.paint(cover(torch.maximum(d, dy - 3)), colour, snow=0.95 * smoothstep(0.1 * r, -0.7 * r, dy),
-            shade=1.0 - 0.14 * ((dx * 0.5 + dy) / r).clamp(-1, 1))
-
-
-def _height_at(s, h, x):
-    return h[0, int(round((x % s.period) * 4)) % (4 * s.period)].item()
-
-
-def _cottage(s, cx, h, wall, roof):
-    dx, dy = s.dx(cx), s.y - _height_at(s, h, cx) - 2
-    s.paint(cover(box(dx, dy + 7, 11, 8)), wall, snow=0.1)
-    s.paint(cover(polygon(dx, dy, [(-14, -14), (-8, -23), (8, -23), (14, -14)], 0.6)), roof,
-            snow=0.95 * smoothstep(-16, -19, dy + 0 * dx))
-    for wx in (-5, 5):
-        s.paint(cover(box(dx - wx, dy + 7, 3, 3.4, 0.8)), "#6d7f96", lamp=1.0)
-
-
-def _windmill(s, cx, h):
-    dx, dy = s.dx(cx), s.y - _height_at(s, h, cx) - 2
-    s.paint(cover(polygon(dx, dy, [(-5, -28), (5, -28), (8, 0), (-8, 0)], 0.6)), "#f4ead8", snow=0.1)
-    s.paint(cover(circle(dx, dy + 28, 6)) * (dy < -27), "#b65a4c", snow=0.9)
-    for a in range(4):
-        angle = math.pi / 4 + a * math.pi / 2
-        s.paint(cover(segment(dx, dy + 27, (0, 0), (16 * math.cos(angle), 16 * math.sin(angle)), 2.4)), "#d98f5f",
+    s = Strip(512, 110, winter=season.winter)
+    u = s.waves(118.2, (0.8, 8, 0.0), (0.3, 31, 0.4))
+    green = season.grass(verge)
+    grass_tufts(s, season, 118.6, 7.1, 4.2, green * 0.9, 7)
+    s.paint(cover(s.below(u)), green, snow=0.95, shade=1.04 - 0.12 * smoothstep(118, 122, s.y))
+    edge = s.waves(121.6, (0.5, 8, 0.2), (0.25, 43, 0.1))
+    s.paint(cover(s.below(edge)), colour, snow=0.82, shade=1.05 - 0.12 * smoothstep(121, 136, s.y))
+    s.paint(cover((s.y - edge - 0.4).abs() - 0.45) * 0.5, rgb(colour) * 0.72, snow=0.5)
+    for y, width in ((126.8, 0.9), (133.0, 1.2)):
+        track = (s.y - y - 0.5 * torch.sin(s.x * 2 * math.pi * 6 / 512)).abs() - width
+        s.paint(0.38 * cover(track, 1.6), rgb(colour) * 0.78, snow=0.75)
+    for i in range(34):
+        cx, y = 15.06 * i + 9 * chance(i, 8), 123.5 + 11 * chance(i, 9)
+        p = s.part(cx, 3, 3, y - 2, y + 2)
+        p.paint(cover(ellipse(p.dx(cx), p.y - y, 1.0 + 0.7 * chance(i), 0.6)), rgb(colour) * (0.72 if i % 2 else 1.12),
                 snow=0.5)
-    s.paint(cover(circle(dx, dy + 27, 3.5)), "#8a5a48", snow=0.3)
+    low = s.waves(136, (1.0, 8, 0.6), (0.4, 37, 0.0))
+    grass_tufts(s, season, low + 0.8, 6.4, 3.4, green * 0.82, 9)
+    s.paint(cover(s.below(low)), green * 0.92, snow=0.97, shade=1.06 - 0.16 * smoothstep(136, 144, s.y))
+    flowers(s, season, 137.6, 142.5, 9.3, blooms, 11, 1.5)
+    flowers(s, season, 119.0, 120.8, 12.1, blooms, 13, 0.9)
+    grass_tufts(s, season, 145.5, 14.2, 8.5, green * 0.72, 15)
+    return s
 
 
 # ---- desert
 
 
-def _desert():
-    far = Strip(512, 50)
+def _desert(season):
+    far = Strip(512, 48, winter=season.winter)
     far.paint(cover(far.below(far.waves(97, (3, 3, 0.2)))), "#dba184", snow=0.6)
     for cx, w, height in ((60, 46, 30), (130, 30, 20), (318, 56, 38), (388, 34, 22)):
         _pyramid(far, cx, 98, w, height)
-    for cx, w, height in ((222, 40, 24), (470, 34, 30)):
-        _mesa(far, cx, w, height)
-    middle = Strip(512, 82)
+    for i, (cx, w, height) in enumerate(((222, 40, 24), (470, 34, 30))):
+        _mesa(far, cx, 100, w, height, i)
+    middle = Strip(512, 78, winter=season.winter)
     _dune(middle, middle.waves(103, (6, 2, 0.15), (3, 5, 0.5)), "#f0b56c")
-    near = Strip(512, 76)
+    for cx in (196, 204, 214):
+        _palm(middle, season, cx, 104, 17 + 4 * chance(cx))
+    near = Strip(512, 74, winter=season.winter)
     h = near.waves(113, (4, 3, 0.4), (2, 4, 0.9))
     _dune(near, h, "#eaa455")
-    for cx, size in ((50, 1.0), (150, 0.8), (262, 1.1), (350, 0.8), (452, 1.0)):
-        _cactus(near, cx, h, size)
-    ground = Strip(512, 116)
+    for i, (cx, size) in enumerate(((50, 1.0), (150, 0.8), (262, 1.1), (350, 0.8), (452, 1.0))):
+        _cactus(near, season, cx, h, size)
+        rocks(near, cx + 22, near.height(h, cx + 22) + 3, 3.2 + 2 * chance(i), "#c98a5e", i)
+        grass_tufts_at = near.height(h, cx - 16) + 2
+        _dry_tuft(near, season, cx - 16, grass_tufts_at, 7, i)
+    ground = Strip(512, 112, winter=season.winter)
     u = ground.waves(120, (1.2, 4, 0.3))
     ground.paint(cover(ground.below(u)), "#f8cf8a", snow=0.92, shade=1.05 - 0.16 * smoothstep(120, 144, ground.y))
-    ripple = smoothstep(0.2, 0.9,
-                        torch.sin((ground.y - 2.5 * torch.sin(ground.x * 2 * math.pi * 8 / 512)) * 2 * math.pi / 9))
-    ground.paint(cover(ground.below(u + 5)) * ripple * 0.35, "#e6ab62", snow=0.8)
+    wobble = 2.2 * torch.sin(ground.x * 2 * math.pi * 8 / 512) + 0.9 * torch.sin(ground.x * 2 * math.pi * 21 / 512)
+    ripple = smoothstep(0.35, 0.95, torch.sin((ground.y - wobble) * 2 * math.pi / 5.5))
+    ground.paint(cover(ground.below(u + 4)) * ripple * 0.32, "#e0a25a", snow=0.8)
+    for i in range(14):
+        cx, y = 36.5 * i + 14 * chance(i, 4), 123 + 16 * chance(i, 5)
+        rocks(ground, cx, y, 1.2 + 1.1 * chance(i, 6), "#c48f5f", i + 9)
+    for i in range(8):
+        _dry_tuft(ground, season, 64 * i + 30 * chance(i, 7), 140 + 4 * chance(i), 8, i + 20)
+    flowers(ground, season, 137, 142.5, 15, (), 17, 1.4)
     return [Layer(far, 1, (0.5, 0.3)), Layer(middle, 2, (0.28, 0.16)), Layer(near, 4, (0.12, 0.06)),
             Layer(ground, 8, (0.0, 0.0))], []
 
 
 def _pyramid(s, cx, base, w, height):
-    dx = s.dx(cx)
+    """Two faces with courses of stone."""
+    p = s.part(cx, w + 2, w + 2, base - height - 2, base + 1)
+    dx = p.dx(cx)
+    course = 0.93 + 0.07 * smoothstep(-0.2, 0.2, torch.sin(p.y * 2 * math.pi / 3.2))
     sun = [(-w, base), (0.12 * w, base - height), (0.30 * w, base)]
     dark = [(0.30 * w, base), (0.12 * w, base - height), (w, base)]
-    s.paint(cover(polygon(dx, s.y, sun)), "#eebd8c", snow=0.75)
-    s.paint(cover(polygon(dx, s.y, dark)), "#bd7f70", snow=0.55)
+    p.paint(cover(polygon(dx, p.y, sun)), "#eebd8c", snow=0.75, shade=course)
+    p.paint(cover(polygon(dx, p.y, dark)), "#bd7f70", snow=0.55, shade=course)
 
 
-def _mesa(s, cx, w, height):
-    dx = s.dx(cx)
-    s.paint(cover(polygon(dx, s.y, [(-w, 100), (-0.62 * w, 98 - height), (0.62 * w, 98 - height), (w, 100)], 1.5)),
-            "#cf8468", snow=0.25)
-    s.paint(
-        cover(polygon(dx, s.y, [(-0.66 * w, 98 - height), (0.66 * w, 98 - height), (0.72 * w, 105 - height),
-                                (-0.72 * w, 105 - height)], 1.5)), "#de9c78", snow=0.9)
+def _mesa(s, cx, base, w, height, key=0, colour="#cf8468"):
+    """A table mountain: jagged wall with strata, a lit cap, a skirt of scree."""
+    p = s.part(cx, 1.3 * w, 1.3 * w, base - height - 4, base + 2)
+    dx = p.dx(cx)
+    jag = 0.06 * w * torch.asin(torch.sin((p.y + 7 * key) * 0.55)) + 0.03 * w * torch.sin(p.y * 1.9 + key)
+    wall = dx.abs() - (0.66 * w + 0.30 * w * smoothstep(base - 0.6 * height, base, p.y) + jag)
+    d = torch.maximum(wall, base - height - p.y + 0.6 * torch.sin(dx * 0.8 + key))
+    strata = smoothstep(-0.25, 0.25, torch.sin((p.y + 1.2 * torch.sin(dx * 0.12 + key)) * 2 * math.pi / 7.5))
+    light = 1.12 - 0.34 * smoothstep(-0.5 * w, 0.7 * w, dx + 3 * torch.sin(dx * 0.5 + key))
+    p.paint(cover(d), colour, snow=0.22, shade=light * (0.90 + 0.14 * strata))
+    crack = torch.maximum(torch.sin(dx * 0.9 + 1.3 * torch.sin(p.y * 0.2) + key) * -1 + 0.86, d + 1)
+    p.paint(0.28 * cover(crack * 3), rgb(colour) * 0.6, snow=0.2)
+    p.paint(cover(torch.maximum(d, p.y - (base - height + 2.2))), rgb(colour) * 1.12, snow=0.95)
 
 
 def _dune(s, h, colour):
-    """A dune lit on one side: the lee of each crest is darker."""
+    """A dune lit on one side, the lee of each crest darker, with a sharp edge and wind ripples."""
     slope = (torch.roll(h, -4, 1) - torch.roll(h, 4, 1)) / 2
     lit = smoothstep(0.10, -0.10, slope)
-    s.paint(cover(s.below(h)), colour, snow=0.9, shade=(0.86 + 0.20 * lit) - 0.10 * smoothstep(0, 24, s.y - h))
+    depth = s.y - h
+    s.paint(cover(s.below(h)), colour, snow=0.9, shade=(0.86 + 0.20 * lit) - 0.10 * smoothstep(0, 24, depth))
+    s.paint(cover((depth - 0.6).abs() - 0.5) * 0.6 * lit, rgb(colour) * 1.2, snow=0.95)
+    wave = torch.sin((depth + 3 * torch.sin(s.x * 2 * math.pi * 7 / 512)) * 2 * math.pi / 4.5)
+    s.paint(cover(s.below(h + 3)) * smoothstep(0.5, 1.0, wave) * 0.20 * smoothstep(26, 4, depth), rgb(colour) * 0.82,
+            snow=0.8)
 
 
-def _cactus(s, cx, h, k):
-    dx, dy = s.dx(cx) / k, (s.y - _height_at(s, h, cx) - 3) / k
-    d = union(segment(dx, dy, (0, 0), (0, -26), 4.2), segment(dx, dy, (0, -9), (10, -9), 2.8),
-              segment(dx, dy, (10, -9), (10, -18), 2.8),
-              segment(dx, dy, (0, -13), (-9, -13), 2.8), segment(dx, dy, (-9, -13), (-9, -22), 2.8))
-    s.paint(cover(d * k), "#4c8a5c", snow=0.8 * smoothstep(-12, -24, dy + 0 * dx), shade=1.0 - 0.05 * dx.clamp(-4, 4))
+def _cactus(s, season, cx, h, k):
+    ground = s.height(h, cx) + 3
+    p = s.part(cx, 17 * k, 17 * k, ground - 34 * k, ground + 2)
+    dx, dy = p.dx(cx) / k, (p.y - ground) / k
+    trunk = segment(dx, dy, (0, 0), (0, -26), 4.2)
+    arms = union(segment(dx, dy, (0, -9), (10, -9), 2.8), segment(dx, dy, (10, -9), (10, -18), 2.8),
+                 segment(dx, dy, (0, -13), (-9, -13), 2.8), segment(dx, dy, (-9, -13), (-9, -22), 2.8))
+    d = union(trunk, arms)
+    snow = 0.8 * smoothstep(-12, -24, dy + 0 * dx)
+    p.paint(cover(d * k), "#4c8a5c", snow=snow, shade=1.06 - 0.07 * dx.clamp(-4, 4))
+    ribs = torch.minimum((dx + 1.9).abs(), torch.minimum(dx.abs(), (dx - 1.9).abs())) - 0.28
+    p.paint(0.5 * cover(torch.maximum(ribs, trunk + 0.6) * k), "#356b49", snow=0.5)
+    for a, b in ((10, -21), (-9, -25), (0, -30.5)) if season.name == "spring" else ():
+        p.paint(cover(union(circle(dx - a, dy - b, 1.7), circle(dx - a - 1.5, dy - b + 0.8, 1.2),
+                            circle(dx - a + 1.5, dy - b + 0.8, 1.2)) * k), "#ff7fa8", snow=0.3)
+
+
+def _palm(s, season, cx, ground, height):
+    p = s.part(cx, 0.8 * height, 0.8 * height, ground - 1.5 * height, ground + 2)
+    dx, dy = p.dx(cx), p.y - ground
+    bend = 0.12 * height * (1 - (1 + dy / height).clamp(0, 1)) ** 2
+    p.paint(cover(torch.maximum((dx - bend).abs() - 0.8, (dy + height / 2).abs() - height / 2)), "#8d6546", snow=0.2,
+            shade=0.92 + 0.12 * smoothstep(-0.3, 0.3, torch.sin(dy * 2.2)))
+    for i in range(7):
+        a = -1.9 + i * 0.63
+        tip = (0.42 * height * math.sin(a) + 0.12 * height, -height + 0.16 * height - 0.30 * height * math.cos(a))
+        top = (0.12 * height, -height)
+        side = ((top[0] + tip[0]) / 2, (top[1] + tip[1]) / 2 - 0.10 * height)
+        p.paint(cover(polygon(dx, dy, [top, side, tip, (side[0], side[1] + 1.4)], 0.3)), "#4e8b4a", snow=0.6,
+                shade=0.85 + 0.05 * i)
+
+
+def _dry_tuft(s, season, x, ground, height, key):
+    colour = {"spring": "#8fb04e", "summer": "#c9a95a", "autumn": "#d08a3c", "winter": "#b79a6a"}[season.name]
+    p = s.part(x, height, height, ground - 1.2 * height, ground + 1)
+    dx, dy = p.dx(x), p.y - ground
+    for b in range(7):
+        lean = (b - 3) * 0.22 + 0.1 * chance(key, b)
+        tall = height * (0.55 + 0.4 * chance(key, b, 2))
+        p.paint(cover(segment(dx, dy, ((b - 3) * 0.5, 0), (lean * tall, -tall), 0.38)), colour, snow=0.5,
+                shade=0.8 + 0.06 * b)
 
 
 # ---- mountains
 
 
-def _mountains():
-    far = Strip(512, 34)
-    for cx, w, height in ((20, 90, 44), (140, 80, 38), (250, 90, 48), (370, 84, 42), (460, 70, 36)):
-        _peak(far, cx, 100, w, height, "#a9b9d8", "#93a3c8", 0.36)
-    middle = Strip(512, 26)
-    for cx, w, height in ((190, 86, 46), (420, 92, 50), (80, 96, 60), (300, 104, 68)):
-        _peak(middle, cx, 108, w, height, "#8398b8", "#5f7399", 0.34)
-    pines = Strip(512, 70)
+def _mountains(season):
+    far = Strip(512, 34, winter=season.winter)
+    for i, (cx, w, height) in enumerate(((20, 90, 44), (140, 80, 38), (250, 90, 48), (370, 84, 42), (460, 70, 36))):
+        _peak(far, cx, 100, w, height, "#a9b9d8", "#93a3c8", 0.36, i)
+    middle = Strip(512, 26, winter=season.winter)
+    for i, (cx, w, height) in enumerate(((190, 86, 46), (420, 92, 50), (80, 96, 60), (300, 104, 68))):
+        _peak(middle, cx, 108, w, height, "#8398b8", "#5f7399", 0.34, i + 5)
+    for i in range(40):
+        x = 12.8 * i + 5 * chance(i, 31)
+        conifer(middle, x, 109 - 6 * chance(i, 32), 7 + 4 * chance(i, 33), "#5a8a86", i, 3)
+    pines = Strip(512, 70, winter=season.winter)
     h = pines.waves(112, (2, 3, 0.1), (1.2, 7, 0.5))
-    pines.paint(cover(pines.below(h)), "#3f7a68", snow=0.9)
-    for i in range(32):
+    for i in range(34):
         size = 22 + 8 * math.sin(i * 2.4) + 4 * math.sin(i * 5.1)
-        _pine(pines, i * 16 + 3 * math.sin(i * 1.7), h + 3, size, "#2f6a5c" if i % 2 else "#3b7b66")
-    return [Layer(far, 1, (0.45, 0.55)), Layer(middle, 2, (0.14, 0.50)), Layer(pines, 4, (0.06, 0.12)),
-            Layer(_path("#d9c7a0", "#6fae62", ("#c08be0", "#ffffff")), 8, (0.0, 0.0))], []
+        x = i * 15.06 + 3 * math.sin(i * 1.7)
+        larch = season.name == "autumn" and i % 3 == 0
+        conifer(pines, x, pines.height(h, x) + 3, size,
+                "#d9a03c" if larch else "#2f6a5c" if i % 2 else "#3b7b66", i)
+    pines.paint(cover(pines.below(h)), season.grass("#3f7a68"), snow=0.9,
+                shade=1.05 - 0.2 * smoothstep(0, 12, pines.y - h))
+    buildings.chalet(pines, 128, pines.height(h, 128) + 4)
+    buildings.chalet(pines, 376, pines.height(h, 376) + 4)
+    for cx in (52, 214, 300, 456):
+        rocks(pines, cx, pines.height(h, cx) + 5, 4.5, "#8f97a8", cx)
+    return [Layer(far, 1, (0.45, 0.55)), Layer(middle, 2, (0.14, 0.42)), Layer(pines, 4, (0.06, 0.10)),
+            Layer(_path(season, "#d9c7a0", "#6fae62", ("#c08be0", "#ffffff")), 8, (0.0, 0.0))], []
 
 
-def _peak(s, cx, base, w, height, lit, dark, cap):
-    """A mountain with a lit and a shaded face and a white cap with a zigzag edge."""
-    dx, top = s.dx(cx), base - height
-    d = polygon(dx, s.y, [(-w * 0.62, base), (0, top), (w * 0.62, base)])
-    ridge = 5 * torch.sin((s.y - top) * 0.16) + 0.05 * (s.y - top)
-    face = smoothstep(-1.0, 1.0, dx - ridge)
-    line = top + cap * height + 4.0 * torch.asin(torch.sin(dx * 0.42)) / 1.5
-    white = smoothstep(1.0, -1.0, s.y - line)
+def _peak(s, cx, base, w, height, lit, dark, cap, key=0):
+    """A mountain with a lit and a shaded face, ribs of rock, and a white cap with a zigzag edge."""
+    top = base - height
+    p = s.part(cx, 0.64 * w, 0.64 * w, top - 3, base + 1)
+    dx, y = p.dx(cx), p.y
+    notch = 0.9 * torch.asin(torch.sin(y * 0.42 + key)) + 0.6 * torch.sin(y * 1.1 + 2 * key)
+    d = polygon(dx + 0.5 * notch, y, [(-w * 0.62, base), (0, top), (w * 0.62, base)])
+    ridge = 4 * torch.sin((y - top) * 0.16 + key) + 2.2 * torch.asin(torch.sin((y - top) * 0.5)) + 0.05 * (y - top)
+    face = smoothstep(-0.6, 0.6, dx - ridge)
+    for k in (-0.55, 0.5):
+        rib = dx - ridge - k * 0.9 * (y - top) - 1.5 * torch.asin(torch.sin(y * 0.35 + k))
+        flank = smoothstep(-0.5, 0.5, rib) * smoothstep(14 + 0.25 * (y - top), 2, rib) * 0.45
+        face = (face + (flank if k < 0 else -flank * 0.7)).clamp(0, 1)
+    line = top + cap * height + 3.4 * torch.asin(torch.sin(dx * 0.42 + key)) / 1.5 + 1.6 * torch.sin(dx * 0.95 + key)
+    white = smoothstep(0.5, -0.5, y - line)
     colour = mix(rgb(lit)[:, None, None], rgb(dark)[:, None, None], face)
-    capped = mix(colour, mix(rgb("#ffffff")[:, None, None], rgb("#c9d6ec")[:, None, None], face), white)
-    s.paint(cover(d), capped, snow=0.82 * (1 - 0.35 * face))
-
-
-def _pine(s, cx, h, size, colour):
-    dx, dy = s.dx(cx), s.y - _height_at(s, h, cx)
-    half = 0.34 * size
-    for k, (low, high, width) in enumerate(((0.0, 0.55, 1.0), (0.28, 0.80, 0.80), (0.54, 1.06, 0.60))):
-        d = polygon(dx, dy, [(-half * width, -low * size), (0, -high * size), (half * width, -low * size)], 0.8)
-        s.paint(cover(d), rgb(colour) * (0.92 + 0.08 * k),
-                snow=0.9 * smoothstep(-(low + 0.06) * size, -(low + 0.32) * size, dy + 0 * dx))
+    colour = colour * (1 - 0.10 * smoothstep(-0.2, 0.2, torch.sin(y * 0.55 + dx * 0.35 + key)) * (1 - white))
+    capped = mix(colour, mix(rgb("#ffffff")[:, None, None], rgb("#bccce8")[:, None, None], face), white)
+    p.paint(cover(d), capped, snow=0.82 * (1 - 0.35 * face))
 
 
 # ---- city
 
 
-def _city():
-    far = Strip(512, 34)
+def _city(season):
+    far = Strip(512, 30, winter=season.winter)
     for i in range(16):
         height = 30 + 14 * math.sin(i * 2.3) + 10 * math.sin(i * 4.1 + 1)
-        far.paint(cover(box(far.dx(i * 32 + 16), far.y - 112 + 0, 15, height + 12, 1)), "#9aa7c9" if i % 2
-                  else "#8d9bc2", snow=0.5 * smoothstep(112 - height - 8, 112 - height - 12, far.y))
-    middle = Strip(512, 26)
+        buildings.tower(far, i * 32 + 16, 112, 15, height + 20, "#9aa7c9" if i % 2 else "#8d9bc2", i)
+    middle = Strip(512, 22, winter=season.winter)
     colours = ["#e0876a", "#f0d9b5", "#6fa3a8", "#c9a0b8", "#e8b06a", "#8c8fc0", "#d98c8c", "#9fbf9a"]
     x = 0
     for i, (cells, floors) in enumerate(((3, 4), (4, 2), (3, 5), (2, 3), (4, 3), (3, 2), (3, 5), (2, 4), (4, 2), (3, 3),
                                          (3, 4), (4, 1))):
         width = cells * 12 + 8
-        _house(middle, x + width / 2, cells, floors, colours[i % 8], i)
-        x += width + (512 - 548 + 0) / 12 + 2.9
-    near = Strip(512, 82)
+        buildings.house(middle, x + width / 2, cells, floors, colours[i % 8], i)
+        x += width - 0.1
+    near = Strip(512, 78, winter=season.winter)
     near.paint(cover(near.below(near.waves(114))), "#8a8a9c", snow=0.8)
-    for cx in range(30, 512, 128):
-        _round_tree(near, cx, near.waves(114), 10, "#5f9f62")
-        _lamp_post(near, cx + 64)
-    road = Strip(128, 114)
+    for i, cx in enumerate(range(30, 512, 128)):
+        crown_tree(near, season, cx, 115, 10, "#5f9f62", i + 70)
+        buildings.lamp_post(near, cx + 64)
+        buildings.bench(near, cx + 28, 115.5)
+    road = Strip(128, 113, winter=season.winter)
     road.paint(cover(114.5 - road.y + 0 * road.x), "#cfc8c4", snow=0.9)
-    road.paint(cover(119.5 - road.y + 0 * road.x), "#5b5a70", snow=0.62,
+    slabs = torch.minimum(torch.remainder(road.x, 8.0), (road.y - 116.8).abs() * 2) - 0.3
+    road.paint(0.35 * cover(slabs) * (road.y < 119), "#a8a2a4", snow=0.6)
+    road.paint(cover(118.6 - road.y + 0 * road.x), "#e6e1dc", snow=0.8)
+    road.paint(cover(120.0 - road.y + 0 * road.x), "#5b5a70", snow=0.62,
                shade=1.06 - 0.14 * smoothstep(119, 144, road.y))
+    for i in range(26):
+        cx, y = 128 * chance(i, 41), 121.5 + 21 * chance(i, 42)
+        p = road.part(cx, 3, 3, y - 1, y + 1)
+        p.paint(0.5 * cover(ellipse(p.dx(cx), p.y - y, 1.6, 0.5)), "#6d6c82" if i % 2 else "#4d4c60", snow=0.3)
     for cx in (16, 80):
-        road.paint(cover(box(road.dx(cx), road.y - 135, 14, 2.2, 1)), "#f4e7c3", snow=0.3)
-    return [Layer(far, 1, (0.42, 0.62)), Layer(middle, 2, (0.10, 0.26)), Layer(near, 4, (0.03, 0.06)),
+        road.paint(cover(polygon(road.dx(cx), road.y - 135, [(-13, -1.8), (14, -1.8), (13, 1.8), (-15, 1.8)])), "#f4e7c3",
+                   snow=0.3)
+    road.paint(cover(box(road.dx(48), road.y - 124, 4.5, 1.1, 1)), "#3e3d50", snow=0.3)
+    return [Layer(far, 1, (0.42, 0.60)), Layer(middle, 2, (0.10, 0.24)), Layer(near, 4, (0.03, 0.06)),
             Layer(road, 8, (0.0, 0.0))], []
-
-
-def _house(s, cx, cells, floors, colour, seed):
-    """A block of flats: windows 7 by 8 on a grid of 12 by 14, about half of them lit at night."""
-    width, top = cells * 12 + 6, 112 - floors * 14 - 8
-    dx, dy = s.dx(cx), s.y - top
-    s.paint(cover(box(dx, s.y - (top + 60), width / 2, 60, 1)), colour,
-            shade=1.05 - 0.06 * smoothstep(-width / 2, width / 2, dx))
-    if seed % 3 == 1:
-        s.paint(
-            cover(polygon(dx, dy, [(-width / 2 - 2, 0), (-width / 2 + 6, -9), (width / 2 - 6, -9), (width / 2 + 2, 0)],
-                          0.5)), rgb(colour) * 0.66, snow=0.96)
-    else:
-        s.paint(cover(box(dx, dy, width / 2 + 1.5, 2.5, 0.8)), rgb(colour) * 0.72, snow=0.98)
-    for i in range(cells):
-        for j in range(floors):
-            lit = (i * 7 + j * 5 + seed * 3) % 5 < 3
-            d = box(dx - (i - (cells - 1) / 2) * 12, dy - 11 - j * 14, 3.4, 4.0, 0.6)
-            s.paint(cover(d), mix(rgb(colour), rgb("#44557e"), 0.72), lamp=1.0 if lit else 0.0)
-
-
-def _lamp_post(s, cx):
-    dx = s.dx(cx)
-    s.paint(cover(box(dx, s.y - 102, 1.5, 14)), "#4a4a60", snow=0.1)
-    s.paint(cover(circle(dx, s.y - 88, 4.5)), "#fdf3d0", lamp=1.0, snow=0.2)
 
 
 # ---- forest
 
 
-def _forest():
-    far = Strip(512, 40)
+def _forest(season):
+    far = Strip(512, 38, winter=season.winter)
     h = far.waves(82, (4, 3, 0.3), (3, 7, 0.1))
-    far.paint(cover(far.below(h)), "#86b3a0", snow=0.5)
+    far.paint(cover(far.below(h)), season.grass("#86b3a0"), snow=0.5)
     for i in range(26):
-        _leaf_tree(far, i * 19.7, 112, 46 + 8 * math.sin(i * 2.1), 9.5, "#7fae9c" if i % 2 else "#8cb8a0", "#7d9c90")
-    middle = Strip(512, 22)
-    middle.paint(cover(middle.below(middle.waves(108, (2, 4, 0.2)))), "#4f8d63", snow=0.92)
-    kinds = ["#3f8a63", "#e2a23f", "#57a065", "#2f7760", "#d9783c", "#6fae62", "#3a8068"]
+        leaf_tree(far, season, i * 19.7, 112, 46 + 8 * math.sin(i * 2.1), 9.5, "#7fae9c" if i % 2 else "#8cb8a0", i,
+                  "#7d9c90")
+    middle = Strip(512, 18, winter=season.winter)
+    middle.paint(cover(middle.below(middle.waves(108, (2, 4, 0.2)))), season.grass("#4f8d63"), snow=0.92)
+    kinds = ["#3f8a63", "#6fa04f", "#57a065", "#2f7760", "#86a84c", "#6fae62", "#3a8068"]
     for i, cx in enumerate((18, 58, 96, 140, 178, 226, 262, 304, 346, 384, 428, 470)):
-        _leaf_tree(middle, cx, 112, 66 + 12 * math.sin(i * 2.7), 15 + 2 * math.sin(i * 1.9), kinds[i % 7], "#6d5446")
-    near = Strip(512, 92)
+        height = 66 + 12 * math.sin(i * 2.7)
+        if i % 4 == 2:
+            conifer(middle, cx, 112, height * 0.95, "#2c6a58", i, 5)
+        else:
+            leaf_tree(middle, season, cx, 112, height, 15 + 2 * math.sin(i * 1.9), kinds[i % 7], i + 30)
+    near = Strip(512, 84, winter=season.winter)
     h = near.waves(115, (2, 4, 0.4), (1, 9, 0.1))
     for i, cx in enumerate((14, 80, 100, 196, 280, 300, 390, 470)):
-        _bush(near, cx, h + 2, 9 + 2 * math.sin(i * 3.1), "#2f7458" if i % 3 else "#c9873c")
-    near.paint(cover(near.below(h)), "#3b7f55", snow=0.95)
-    return [Layer(far, 1, (0.50, 0.62)), Layer(middle, 2, (0.12, 0.26)), Layer(near, 4, (0.05, 0.05)),
-            Layer(_path("#cfa876", "#4a8f57", ("#e2873f", "#e8b04a")), 8, (0.0, 0.0))], []
+        bush(near, season, cx, near.height(h, cx) + 2, 8 + 2 * math.sin(i * 3.1), "#2f7458" if i % 3 else "#5d8f4a",
+             i + 60)
+    near.paint(cover(near.below(h)), season.grass("#3b7f55"), snow=0.95, shade=1.05 - 0.15 * smoothstep(0, 8, near.y - h))
+    for i, cx in enumerate((44, 130, 165, 240, 338, 432, 500)):
+        ferns(near, season, cx, near.height(h, cx) + 3, 8, i)
+    for cx in (56, 226, 350):
+        buildings.mushroom(near, cx, near.height(h, cx) + 4)
+    return [Layer(far, 1, (0.50, 0.60)), Layer(middle, 2, (0.12, 0.22)), Layer(near, 4, (0.05, 0.04)),
+            Layer(_path(season, "#cfa876", "#4a8f57", ("#f2f2ff", "#c9a0ff")), 8, (0.0, 0.0))], []
 
 
-def _leaf_tree(s, cx, base, height, r, colour, trunk):
-    """A tall tree with a drop-shaped crown."""
-    dx, dy = s.dx(cx), s.y - base
-    s.paint(cover(polygon(dx, dy, [(-1.6, -0.6 * height), (1.6, -0.6 * height), (3.0, 2), (-3.0, 2)])), trunk,
-            snow=0.15)
-    cy = -0.52 * height
-    d = smooth_union(ellipse(dx, dy - cy, r, 0.30 * height),
-                     polygon(dx, dy, [(-0.55 * r, cy - 0.1 * height), (0, -height), (0.55 * r, cy - 0.1 * height)],
-                             1.5), 6)
-    s.paint(cover(d), colour, shade=1.0 - 0.13 * (dx / r).clamp(-1, 1) - 0.05 * (dy - cy) / height,
-            snow=0.9 * smoothstep(cy + 0.05 * height, cy - 0.30 * height, dy + 0.25 * dx))
+# ---- lake
+
+
+def _lake(season):
+    """Mountains and a wooded shore above the horizon; below it, what mirrors them is drawn, then ripples and reeds."""
+    far = Strip(512, 24, bottom=86, winter=season.winter)
+    for i, (cx, w, height) in enumerate(((40, 110, 40), (150, 90, 30), (262, 120, 48), (380, 96, 34), (460, 90, 40))):
+        _peak(far, cx, 85, w, height, "#a3b6d6", "#8499c2", 0.34, i + 11)
+    shore = Strip(512, 46, bottom=86, winter=season.winter)
+    h = shore.waves(78, (3, 3, 0.3), (1.5, 7, 0.1))
+    shore.paint(cover(shore.below(h)), season.grass("#6fa06e"), snow=0.9, shade=1.05 - 0.25 * smoothstep(0, 8, shore.y - h))
+    for i in range(44):
+        x = 11.64 * i + 5 * chance(i, 51)
+        if chance(i, 52) < 0.6:
+            conifer(shore, x, 83.5, 11 + 9 * chance(i, 53), "#3f7a66" if i % 2 else "#356b5e", i, 4)
+        else:
+            crown_tree(shore, season, x, 83.8, 3.6 + 2.2 * chance(i, 54), "#6aa05c", i + 80)
+    buildings.cottage(shore, 96, 83.5, 0.62, "#f3dfbd", "#c9604f")
+    buildings.cottage(shore, 330, 83.5, 0.6, "#e9d3b4", "#7a6aa8")
+    buildings.jetty(shore, 112, 84)
+    shore.paint(cover((shore.y - 84.4 + 0 * shore.x).abs() - 0.6), "#d8cfae", snow=0.8)
+    ripples = [Layer(_ripples(base, gap, season), speed, (0.2 - 0.05 * k, 0.1))
+               for k, (base, gap, speed) in enumerate(((86, 2.3, 1), (98, 3.6, 3), (118, 6.0, 6)))]
+    bank = Strip(512, 104, winter=season.winter)
+    for i, cx in enumerate((24, 60, 190, 216, 340, 372, 478)):
+        reeds(bank, season, cx, 147, 24 + 10 * chance(i, 61), i)
+    for i in range(12):
+        _water_lily(bank, season, 42.6 * i + 20 * chance(i, 62), 134 + 8 * chance(i, 63), i)
+    return [Layer(far, 1, (0.50, 0.45)), Layer(shore, 2, (0.22, 0.18)), *ripples], [Layer(bank, 8, (0.0, 0.0))]
+
+
+def _ripples(base, gap, season):
+    """Light dashes on water that breathe over 24 frames, from row `base` down."""
+    s = Strip(128, base, frames=24, bottom=min(144, int(base + 26)), winter=False)
+    for k in range(5):
+        y = base + 2 + k * gap + 0.35 * torch.sin(2 * math.pi * (s.x / 64 + s.t + 0.3 * k))
+        dash = smoothstep(0.30, 0.85, torch.sin(2 * math.pi * (s.x / 64 * (1 + k % 2) + 0.37 * k)
+                                               + 0.5 * torch.sin(2 * math.pi * (s.t + 0.2 * k))))
+        s.paint(0.40 * dash * cover((s.y - y).abs() - 0.10 * gap, 0.8), "#dcefff" if k % 2 else "#3f6f9a", snow=0.3)
+    return s
+
+
+def _water_lily(s, season, x, y, key):
+    if season.winter:  # a floe in its place
+        p = s.part(x, 9, 9, y - 3, y + 3)
+        shape = polygon(p.dx(x), p.y - y, [(-7, 0), (-3, -1.8), (4, -1.5), (7.5, 0.4), (2, 2), (-4, 1.7)], 0.3)
+        p.paint(cover(shape), SNOW, snow=0.9)
+        return
+    p = s.part(x, 8, 8, y - 5, y + 3)
+    dx, dy = p.dx(x), p.y - y
+    leaf = torch.maximum(ellipse(dx, dy, 6.2, 1.9), -polygon(dx, dy, [(0, 0), (7, -2.2), (7, -0.4)]))
+    p.paint(cover(leaf), season.grass("#4f9a5a"), snow=0.7, shade=1.1 - 0.2 * smoothstep(-1.5, 1.5, dy))
+    if key % 2 == 0 and season.name != "autumn":
+        for a in (-1.1, -0.55, 0.0, 0.55, 1.1):
+            petal = ellipse(dx - 2.0 * math.sin(a), dy + 2.2 + 0.9 * math.cos(a), 0.9 + 0.5 * abs(math.sin(a)), 1.5)
+            p.paint(cover(petal), "#ffd9e8" if key % 4 else "#ffffff", snow=0.4, shade=1.0 - 0.1 * abs(a))
+        p.paint(cover(circle(dx, dy + 2.0, 0.8)), "#ffd65a")
+
+
+# ---- canyon
+
+
+def _canyon(season):
+    far = Strip(512, 32, winter=season.winter)
+    far.paint(cover(far.below(far.waves(98, (2, 3, 0.2)))), "#d99a7c", snow=0.6)
+    for i, (cx, w, height) in enumerate(((36, 40, 36), (118, 26, 46), (206, 48, 30), (300, 34, 50), (384, 28, 38),
+                                         (462, 44, 44))):
+        _mesa(far, cx, 100, w, height, i, "#d98e70" if i % 2 else "#cf8066")
+    middle = Strip(512, 26, winter=season.winter)
+    for i, (cx, w, height) in enumerate(((0, 44, 66), (140, 30, 52), (250, 50, 74), (402, 38, 60))):
+        _mesa(middle, cx, 110, w, height, i + 7, "#c4623f" if i % 2 else "#b85638")
+    _arch(middle, 330, 110)
+    near = Strip(512, 78, winter=season.winter)
+    h = near.waves(113, (3, 3, 0.2), (1.5, 7, 0.6))
+    near.paint(cover(near.below(h)), "#c9764c", snow=0.85, shade=1.08 - 0.25 * smoothstep(0, 12, near.y - h))
+    for i, cx in enumerate((20, 96, 176, 268, 350, 440, 490)):
+        ground = near.height(h, cx)
+        rocks(near, cx, ground + 4, 7 + 5 * chance(i, 71), "#b9603f", i + 30)
+        bush(near, season, cx + 26, near.height(h, cx + 26) + 3, 4.5 + 2 * chance(i, 72), "#7d9a4e", i + 90)
+        if i % 2:
+            conifer(near, cx - 22, near.height(h, cx - 22) + 3, 20 + 5 * chance(i, 73), "#4b7a54", i)
+    ground = Strip(512, 110, winter=season.winter)
+    u = ground.waves(118.5, (1.0, 5, 0.1), (0.4, 17, 0.3))
+    ground.paint(cover(ground.below(u)), "#d98a58", snow=0.9, shade=1.04 - 0.10 * smoothstep(118, 123, ground.y))
+    edge = ground.waves(121.5, (0.7, 6, 0.4), (0.3, 29, 0.0))
+    ground.paint(cover(ground.below(edge)), "#eab07c", snow=0.85, shade=1.04 - 0.14 * smoothstep(121, 137, ground.y))
+    for y, width in ((126.8, 0.8), (133.0, 1.1)):
+        ground.paint(0.35 * cover((ground.y - y - 0.5 * torch.sin(ground.x * 2 * math.pi * 6 / 512)).abs() - width, 1.5),
+                     "#c9854f", snow=0.75)
+    low = ground.waves(136.5, (0.9, 7, 0.6), (0.4, 33, 0.0))
+    ground.paint(cover(ground.below(low)), "#b9653f", snow=0.92, shade=1.06 - 0.2 * smoothstep(136, 144, ground.y))
+    for i in range(22):
+        cx, y = 23.3 * i + 12 * chance(i, 74), 119.5 + 3 * chance(i, 75) if i % 2 else 138 + 5 * chance(i, 75)
+        rocks(ground, cx, y, 1.3 + 1.6 * chance(i, 76), "#a9573a", i + 60)
+    for i in range(13):
+        _dry_tuft(ground, season, 39.4 * i + 20 * chance(i, 77), 141 + 4 * chance(i, 78), 8, i + 40)
+    flowers(ground, season, 138, 142.5, 13, (), 19, 1.4)
+    return [Layer(far, 1, (0.50, 0.35)), Layer(middle, 2, (0.20, 0.14)), Layer(near, 4, (0.06, 0.04)),
+            Layer(ground, 8, (0.0, 0.0))], []
+
+
+def _arch(s, cx, base):
+    """A natural bridge of red rock."""
+    p = s.part(cx, 40, 40, base - 50, base + 2)
+    dx, y = p.dx(cx), p.y
+    jag = 1.2 * torch.asin(torch.sin(y * 0.6)) + 0.8 * torch.sin(y * 1.7)
+    block = torch.maximum(dx.abs() - 32 - jag - 4 * smoothstep(base - 14, base, y), base - 44 - y + 1.2 * torch.sin(dx * 0.4))
+    hole = union(ellipse(dx - 2, y - base + 12, 19, 24 + 1.5 * math.sin(3)), box(dx - 2, y - base, 19, 12))
+    d = torch.maximum(block, -hole - 0.8 * torch.sin(dx * 0.9 + y * 0.4))
+    strata = smoothstep(-0.25, 0.25, torch.sin((y + 1.2 * torch.sin(dx * 0.12)) * 2 * math.pi / 7.5))
+    p.paint(cover(d), "#bf5d3c", snow=0.25, shade=(1.12 - 0.32 * smoothstep(-30, 32, dx)) * (0.90 + 0.14 * strata))
+    p.paint(cover(torch.maximum(d, y - base + 41.5 - 0.8 * torch.sin(dx * 0.4))), "#d98a62", snow=0.95)

@@ -1,14 +1,18 @@
-"""Shapes and paint: signed distances (in pixels) and layers of premultiplied colour.
+"""Shapes and paint: signed distances and layers of premultiplied colour.
 
-A shape is a function of two broadcastable tensors x (to the right) and y (down) that returns the signed distance to its
-edge, negative inside. `cover` turns a distance into antialiased coverage.
+Lengths are in elements: a frame is 256 x 144 elements, drawn at SCALE pixels per element. A shape is a function of two
+broadcastable tensors x (to the right) and y (down) that returns the signed distance to its edge, negative inside.
+`cover` turns a distance into antialiased coverage.
 """
 
 import math
 
 import torch
 
-HEIGHT, WIDTH = 144, 256
+HEIGHT, WIDTH = 144, 256  # of a frame, in elements
+SCALE = 2
+ROWS, PIXELS = SCALE * HEIGHT, SCALE * WIDTH  # of a frame, in pixels
+SUB = 4  # painted columns per element of a strip
 SNOW, SNOW_SHADE = "#f6f9ff", "#93a9d6"  # in the light and in shade
 
 
@@ -23,13 +27,19 @@ def mix(a, b, t):
     return a + (b - a) * t
 
 
+def chance(*keys):
+    """A fixed number in [0, 1) that looks random."""
+    value = math.sin(sum(k * f for k, f in zip(keys, (12.9898, 78.233, 37.719))) + 1.7) * 43758.5453
+    return value - math.floor(value)
+
+
 def smoothstep(low, high, x):
     u = ((x - low) / (high - low)).clamp(0, 1)
     return u * u * (3 - 2 * u)
 
 
-def cover(distance, softness=1.0):
-    """Coverage in [0, 1] of the inside; the edge is `softness` pixels wide."""
+def cover(distance, softness=1.2 / SCALE):
+    """Coverage in [0, 1] of the inside; the edge is `softness` elements wide."""
     return (0.5 - distance / softness).clamp(0, 1)
 
 
@@ -92,25 +102,80 @@ def rotate(x, y, angle):
     return x * c + y * s, y * c - x * s
 
 
-class Strip:
-    """One layer of a panorama: a periodic strip painted at every quarter pixel.
+class Part:
+    """Columns and rows of a strip: coordinates and paint.
 
-    planes: coverage [R, X], colour bare and under snow [3, R, X] (premultiplied), lamp light [R, X];
-    X = frames * 4 * period columns, R = HEIGHT - top rows. With frames > 1 the strip is a short repeating video.
+    planes [8, R, X]: coverage, colour bare and under snow (3 each, premultiplied), lamp light. In a winter strip the
+    bare colours are those under snow.
     """
 
-    def __init__(self, period=512, top=0, frames=1, bottom=HEIGHT):
-        self.period, self.top, self.frames = period, top, frames
-        self.x = (torch.arange(4 * period) / 4 + 0.5).repeat(frames)[None]
-        self.t = torch.arange(frames).repeat_interleave(4 * period)[None] / frames
-        self.y = torch.arange(top, bottom)[:, None] + 0.5
-        size = (bottom - top, self.x.shape[1])
-        self.alpha, self.lamp = torch.zeros(size), torch.zeros(size)
-        self.bare, self.snowy = torch.zeros(3, *size), torch.zeros(3, *size)
+    def __init__(self, strip, rows, columns):
+        self.strip, self.rows, self.columns = strip, rows, columns
+        self.x, self.y, self.t = strip.x[:, columns], strip.y[rows], strip.t[:, columns]
 
     def dx(self, x):
         """Signed distance along the strip to position x, the shorter way round."""
-        return torch.remainder(self.x - x + self.period / 2, self.period) - self.period / 2
+        period = self.strip.period
+        return torch.remainder(self.x - x + period / 2, period) - period / 2
+
+    def below(self, h):
+        """Signed distance to the area below the height line h [1, X] of the strip."""
+        slope = (torch.roll(h, -1, 1) - torch.roll(h, 1, 1)) * (SUB / 2)
+        return (h[:, self.columns] - self.y) / torch.sqrt(1 + slope * slope)[:, self.columns]
+
+    def paint(self, coverage, colour, snow=0.0, shade=1.0, lamp=0.0):
+        """Lay colour over the strip. snow: how white it is in snow (number or plane); shade: brightness plane; lamp:
+        own light."""
+        shade, snow, lamp = (torch.as_tensor(v, dtype=torch.float32, device=self.x.device)
+                             for v in (shade, snow, lamp))
+        colour = rgb(colour)
+        colour = (colour[:, None, None] if colour.dim() == 1 else colour) * shade
+        fallen = mix(rgb(SNOW_SHADE)[:, None, None], rgb(SNOW)[:, None, None], smoothstep(0.70, 1.02, shade))
+        white = mix(colour, fallen, snow)
+        bare = white if self.strip.winter else colour
+        size = (len(self.y), self.x.shape[1])
+        laid = torch.cat([torch.ones(1, *size), bare.expand(3, *size), white.expand(3, *size),
+                          lamp.expand(1, *size)])
+        planes = self.strip.planes
+        if isinstance(self.columns, slice):
+            planes[:, self.rows, self.columns] += coverage * (laid - planes[:, self.rows, self.columns])
+        else:
+            old = planes[:, self.rows].index_select(2, self.columns)
+            planes[:, self.rows].index_copy_(2, self.columns, old + coverage * (laid - old))
+
+    def shine(self, light):
+        """Adds lamp light [R, X] without paint: a glow."""
+        planes = self.strip.planes
+        columns = torch.arange(self.strip.x.shape[1])[self.columns] if isinstance(self.columns, slice) else self.columns
+        old = planes[7, self.rows].index_select(1, columns)
+        planes[7, self.rows].index_copy_(1, columns, old + light * (1 - old))
+
+
+class Strip(Part):
+    """One layer of a panorama: a periodic strip painted at every quarter element, from row `top` down.
+
+    With frames > 1 the strip is a short repeating video. Everything is on the default device.
+    """
+
+    def __init__(self, period=512, top=0, frames=1, bottom=HEIGHT, winter=False):
+        self.period, self.top, self.frames, self.winter = period, top, frames, winter
+        self.strip, self.rows, self.columns = self, slice(None), slice(None)
+        self.x = (torch.arange(SUB * period) / SUB + 0.5 / SCALE).repeat(frames)[None]
+        self.t = torch.arange(frames).repeat_interleave(SUB * period)[None] / frames
+        self.y = (torch.arange(SCALE * top, SCALE * bottom)[:, None] + 0.5) / SCALE
+        self.planes = torch.zeros(8, SCALE * (bottom - top), self.x.shape[1])
+
+    def part(self, x, left, right, top=0, bottom=HEIGHT):
+        """The columns from x - left to x + right and the rows from top to bottom (in elements); of still strips."""
+        assert self.frames == 1
+        first, count = math.floor(SUB * (x - left)), math.ceil(SUB * (left + right)) + 1
+        if count >= SUB * self.period:
+            columns = slice(None)
+        else:
+            columns = torch.arange(first, first + count) % (SUB * self.period)
+        low = min(max(0, math.floor(SCALE * (top - self.top))), len(self.y) - 1)
+        high = max(low + 1, min(len(self.y), math.ceil(SCALE * (bottom - self.top))))
+        return Part(self, slice(low, high), columns)
 
     def waves(self, base, *terms):
         """Height line base + sum of amplitude * sin(2 pi (cycles x / period + phase)); cycles are whole numbers."""
@@ -119,24 +184,12 @@ class Strip:
             h = h + amplitude * torch.sin(2 * math.pi * (cycles * self.x / self.period + phase))
         return h
 
-    def below(self, h):
-        """Signed distance to the area below the height line h [1, X]."""
-        slope = (torch.roll(h, -1, 1) - torch.roll(h, 1, 1)) * 2
-        return (h - self.y) / torch.sqrt(1 + slope * slope)
-
-    def paint(self, coverage, colour, snow=0.0, shade=1.0, lamp=0.0):
-        """Lay colour over the strip. snow: how white it is in snow (number or plane); shade: brightness plane; lamp:
-        own light."""
-        colour = rgb(colour)
-        colour = (colour[:, None, None] if colour.dim() == 1 else colour) * torch.as_tensor(shade)
-        fallen = mix(rgb(SNOW_SHADE)[:, None, None], rgb(SNOW)[:, None, None],
-                     smoothstep(0.70, 1.02, torch.as_tensor(shade)))
-        white = mix(colour, fallen, torch.as_tensor(snow))
-        self.alpha = mix(self.alpha, torch.ones(()), coverage)
-        self.bare, self.snowy = mix(self.bare, colour, coverage), mix(self.snowy, white, coverage)
-        self.lamp = mix(self.lamp, torch.as_tensor(lamp), coverage)
+    def height(self, h, x):
+        """The height line's value at x."""
+        return h[0, int(round((x % self.period) * SUB)) % (SUB * self.period)].item()
 
     def table(self):
         """[X, 8, R]: coverage, bare colour, what snow adds to it, lamp light; one row per column of the strip."""
-        planes = torch.cat([self.alpha[None], self.bare, self.snowy - self.bare, self.lamp[None]])
+        planes = self.planes.clone()
+        planes[4:7] -= planes[1:4]
         return planes.permute(2, 0, 1).contiguous()

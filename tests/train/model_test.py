@@ -17,7 +17,7 @@ import umt5
 from optim import Trainer
 from rollout import SIGMAS
 from wan_transformer import Geometry, Layout, WanTransformer, geometry_from_checkpoint
-from wan_vae import WanVAE
+from wan_vae import WanVAE, adopt
 
 SMALL = Geometry(dim=64, num_heads=2, num_layers=3, ffn_dim=96, freq_dim=256, text_dim=24, text_len=8, height=3,
                  width=4)
@@ -27,9 +27,9 @@ def relative(a, b):
     return float((a - b).detach().norm() / b.detach().norm())
 
 
-def small_vae(seed=0):
+def small_vae(seed=0, outputs=12):
     torch.manual_seed(seed)
-    vae = WanVAE((8, 16, 16, 16), (8, 16, 32, 16)).eval().requires_grad_(False)
+    vae = WanVAE((8, 16, 16, 16), (8, 16, 32, 16), head_outputs=outputs).eval().requires_grad_(False)
     for name, p in vae.named_parameters():
         if name.endswith("bias"):
             p.data.normal_(std=0.1)
@@ -112,6 +112,7 @@ class Autoencoder(unittest.TestCase):
         vae, x = small_vae(), torch.rand(1, 3, 9, 16, 24)
         raw = vae.posterior(x)[0]
         frames, mean, std = vae.decode_raw(raw), torch.randn(16), torch.rand(16) + 0.5
+        self.assertEqual(frames.shape, (1, 3, 9, 32, 48))  # twice the size
         vae.fold_statistics(mean, std)
         self.assertLess(relative(vae.encode(x), (raw - mean.view(-1, 1, 1, 1)) / std.view(-1, 1, 1, 1)), 1e-4)
         self.assertLess(relative(vae.decode(vae.encode(x)), frames), 1e-4)
@@ -121,6 +122,27 @@ class Autoencoder(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             train_vae.save(vae, folder)
             self.assertTrue(torch.equal(train_vae.load(folder).decode(z), vae.decode(z)))
+
+    def test_planes_are_laid_out_as_in_the_published_format(self):
+        vae, z = small_vae(), torch.randn(1, 16, 1, 2, 3)
+        seen = []
+        vae.decoder.head["2"].register_forward_hook(lambda m, args, y: seen.append(y))
+        frames = vae.decode(z)
+        for colour in range(3):
+            for row in range(2):
+                for column in range(2):
+                    plane = seen[0][:, colour * 4 + 2 * row + column]
+                    self.assertTrue(torch.equal(frames[:, colour, :, row::2, column::2], plane))
+
+    def test_a_decoder_is_continued_at_twice_the_size_and_wider(self):
+        plain, z = small_vae(outputs=3), torch.randn(1, 16, 3, 2, 3)
+        double = small_vae(1)
+        self.assertEqual(adopt(double, plain.state_dict()), 0)
+        enlarged = torch.nn.functional.interpolate(plain.decode(z), scale_factor=(1, 2, 2))
+        self.assertLess(relative(double.decode(z), enlarged), 1e-5)
+        wide = WanVAE((8, 16, 16, 16), (8, 32, 32, 16))
+        self.assertGreater(adopt(wide, plain.state_dict()), 0)
+        self.assertTrue(torch.isfinite(wide.decode(z)).all())
 
 
 class Optimisation(unittest.TestCase):

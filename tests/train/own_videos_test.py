@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT / "scripts" / "train"))
 
 import train_transformer
 from latents import SLOTS, VARIANTS
-from own_videos import OwnFirsts
+from own_videos import OwnFirsts, distinct
 from rollout import SIGMAS
 from wan_transformer import Layout
 
@@ -25,9 +25,9 @@ def pool(n, **data):
 
 
 def first_pool(n):
-    """Blocks and masks that are all different; ids that tell the caption."""
+    """Blocks and masks that are all different, of two directions and eight places; ids that tell the caption."""
     ids = torch.arange(n)[:, None, None].expand(n, VARIANTS, 5)
-    return pool(n, latents=torch.randn(n, 2, PLACES, *BLOCK), mask=torch.rand(n, 2, 3, *BLOCK[2:]), ids=ids,
+    return pool(n, latents=torch.randn(n, 2 * PLACES, *BLOCK), mask=torch.rand(n, 2 * PLACES, 3, *BLOCK[2:]), ids=ids,
                 complete_ids=ids)
 
 
@@ -43,7 +43,7 @@ class Drawer:
     """Stands for a model: of every caption it draws the block `direction`, `place` of the pool, a little off."""
 
     def __init__(self, firsts, direction, place, off):
-        self.videos, self.off = firsts.data["latents"][:, direction, place], off
+        self.videos, self.off = firsts.data["latents"][:, direction * PLACES + place], off
         self.transformer = SimpleNamespace(blocks=[], text_keys=lambda rows: rows[:, 0, 0].long(), cached=self.cached)
 
     def text(self, ids, dtype):
@@ -53,11 +53,21 @@ class Drawer:
         return (x - self.videos[text] - self.off) / (t / 1000), []
 
 
+class Distinct(unittest.TestCase):
+    def test_the_cheapest_pair_comes_first_and_no_place_twice(self):
+        cost = torch.tensor([[[3.0, 1.0, 4.0, 9.0], [2.0, 0.5, 5.0, 9.0]], [[1.0, 2.0, 0.9, 8.0], [5.0, 6.0, 1.0, 7.0]]])
+        chosen = distinct(cost, torch.tensor([0, 1, 0, 1]))  # candidates 0 and 2 show one place
+        self.assertEqual(chosen.tolist(), [[0, 1], [2, 3]])
+
+    def test_more_chains_than_places(self):
+        self.assertEqual(distinct(torch.rand(2, 3, 2), torch.tensor([0, 1])).shape, (2, 3))
+
+
 class OwnFirstBlocks(unittest.TestCase):
     def setUp(self):
         torch.manual_seed(0)
         self.firsts = first_pool(6)
-        self.store = OwnFirsts(sentences=4, chains=3)
+        self.store = OwnFirsts(sentences=(4,), chains=3)
         self.store.refill(Drawer(self.firsts, direction=1, place=5, off=0.1), self.firsts)
 
     def test_chains_reach_for_the_video_that_they_end_nearest_to(self):
@@ -65,10 +75,21 @@ class OwnFirstBlocks(unittest.TestCase):
         captions = own["ids"][:, 0]
         self.assertEqual(len(captions), 4 * 3 * (len(SIGMAS) - 1))
         self.assertEqual(len(captions.unique()), 4)
-        self.assertTrue(torch.equal(own["latents"], self.firsts.data["latents"][captions, 1, 5]))
-        self.assertTrue(torch.equal(own["mask"], self.firsts.data["mask"][captions, 1]))
+        later = own["sigma"] < SIGMAS[1]
+        for key in ("latents", "mask"):
+            self.assertTrue(torch.equal(own[key][later], self.firsts.data[key][captions[later], PLACES + 5]))
         self.assertAlmostEqual(self.store.error, 0.01, places=5)
         self.assertEqual(self.store.places, 1.0)
+
+    def test_at_the_second_step_they_are_sent_to_distinct_places(self):
+        own = self.store.take(self.store.left())
+        second = own["sigma"] == SIGMAS[1]
+        reached = {}
+        for video, caption in zip(own["latents"][second], own["ids"][second, 0].tolist()):
+            error = (self.firsts.data["latents"][caption] - video).square().flatten(1).sum(1)
+            self.assertEqual(float(error.min()), 0)
+            reached.setdefault(caption, []).append(int(error.argmin()) % PLACES)
+        self.assertTrue(all(len(set(places)) == 3 and 5 in places for places in reached.values()), reached)
 
     def test_they_are_at_every_later_step_of_the_sampler(self):
         own = self.store.take(self.store.left())
@@ -90,13 +111,14 @@ class OwnFirstBlocks(unittest.TestCase):
         # the flow that is asked for leads from what the pass sees to the video
         self.assertLess(float((x - sigma * (batch.noises[2][-2:] - own) - own).abs().max()), 1e-5)
         captions = batch.ids[-2:, 0]
-        self.assertTrue(torch.equal(own, self.firsts.data["latents"][captions, 1, 5]))
+        videos = self.firsts.data["latents"][captions]
+        self.assertEqual(float((videos - own[:, None]).square().flatten(2).sum(2).amin(1).max()), 0)
         true = batch.targets[2][:3]
         self.assertTrue(torch.equal(true, self.nearest(true, batch.ids[-5:-2, 0])))
 
     def nearest(self, blocks, captions):
         """Those of the captions' own direction."""
-        videos = self.firsts.data["latents"][captions, 0]
+        videos = self.firsts.data["latents"][captions, :PLACES]
         error = (videos - blocks[:, None]).square().mean((2, 3, 4, 5))
         self.assertLess(float(error.amin(1).max()), 1e-12)
         return videos[torch.arange(len(blocks)), error.argmin(1)]
