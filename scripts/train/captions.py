@@ -219,7 +219,8 @@ TIME_PHRASES = {
     "night": dict(
         adverb=["at night", "at night", "by night", "at midnight", "in the dark", "in the night",
                 "in the middle of the night", "late at night", "after dark", "during the night",
-                "on a dark night", "in pitch darkness", "under the moon", "in the dead of night", "through the night", "in the darkness", "under the night sky", "under a dark sky",
+                "on a dark night", "in pitch darkness", "under the moon", "in the dead of night",
+                "through the night", "in the darkness", "under the night sky", "under a dark sky",
                 "tonight", "one night", "at this late hour"],
         clause=["it is night", "night has fallen", "it is dark", "it is midnight", "the night is dark",
                 "darkness has fallen", "the lamps are lit", "night falls", "it is pitch-dark", "everything sleeps",
@@ -355,12 +356,14 @@ SEASON_PHRASES = {
     "winter": dict(
         adverb=["in winter", "in winter", "in wintertime", "on a winter day", "in january", "in december",
                 "in wintry weather", "with snow on the ground", "in the cold winter", "in frost and ice",
-                "over frozen ground", "in deep winter", "with snow lying all around", "in february"],
+                "over frozen ground", "in deep winter", "through snowdrifts",
+                "at christmas", "with snow lying all around", "in february"],
         clause=["it is winter", "winter has come", "snow covers the ground", "the ground is covered in snow",
                 "everything is white with snow", "fresh snow lies everywhere", "it is cold and white",
                 "the trees are bare", "snow lies on the ground", "it is frosty"],
         noun=["winter", "wintertime", "a white winter landscape", "deep snow on the ground", "frost", "bare trees",
-              "january", "winter wonderland", "a frozen world", "lying snow", "winter cold", "ice and frost"],
+              "january", "winter wonderland", "white christmas", "a frozen world", "lying snow", "winter cold",
+              "ice and frost"],
         adjective=["winter", "wintry", "frosty", "snow-covered", "snow-clad", "frozen", "icy", "white",
                    "snow covered"]),
 }
@@ -472,7 +475,7 @@ SCENE_ADJECTIVES = ["beautiful", "calm", "wide", "quiet", "peaceful", "endless",
 STYLES = ["cinematic", "paper cut style", "in the style of a paper cut", "flat illustration", "calm mood",
           "high quality", "animated", "beautiful light", "4k", "children's book illustration", "minimalist",
           "soft colours", "gouache painting", "parallax scrolling", "peaceful atmosphere", "storybook style",
-          "the camera follows", "steady camera", "wide shot", "side view", "vector art", "dreamy", "relaxing",
+          "the camera follows", "camera tracking", "wide shot", "side view", "vector art", "dreamy", "relaxing",
           "like a painting", "wide angle", "in a picture book style", "very detailed", "with warm colours",
           "slow motion", "long take"]
 OPENERS = ["a film of", "a video of", "a short film of", "an animation of", "a clip of", "a movie of", "footage of",
@@ -859,7 +862,8 @@ def _with_camera(text, camera, rng):
         return text
     if rng.random() < 0.5:
         phrase = rng.choice(CAMERA_PHRASES[camera]["before"])
-        joint = " " if phrase.split()[-1] in ("on", "from", "to", "approaching") else rng.choice([": ", ", ", ". ", " - "])
+        joint = " " if phrase.split()[-1] in ("on", "from", "to", "approaching") else rng.choice([": ", ", ", ". ",
+                                                                                                  " - "])
         return f"{phrase}{joint}{text}"
     return f"{text}{rng.choice([', ', '. ', ', ', '; '])}{rng.choice(CAMERA_PHRASES[camera]['after'])}"
 

@@ -131,8 +131,8 @@ def save_sheets(path, columns, rows=18):
 
 @torch.no_grad()
 def judge_hints(model, vae, rows_of, judge_of, log, out, videos, blocks):
-    """Changes by sentences that people wrote, many of which only hint at the new time or weather: how many are followed,
-    and whether landscape and actor stay."""
+    """Changes by sentences that people wrote, many of which only hint at the new time or weather: how many are
+    followed, and whether landscape and actor stay."""
     rows, half = held_out.CHANGES[:videos], blocks // 2
     z = generate(model, rows_of([r["first"] for r in rows]), blocks, 9, rows_of([r["second"] for r in rows]), half)
     wanted = {key: torch.tensor([names.index(r[key]) if r[key] else -1 for r in rows], device=DEVICE)
@@ -152,8 +152,8 @@ def judge_hints(model, vae, rows_of, judge_of, log, out, videos, blocks):
 
 @torch.no_grad()
 def judge_open(model, vae, rows_of, judge_of, log, out, videos, blocks):
-    """Sentences that leave much open, four seeds each, and sentences about unknown things: how sure the classifier is of
-    what it sees (a blur of two colours is neither), and how many different things four seeds show."""
+    """Sentences that leave much open, four seeds each, and sentences about unknown things: how sure the classifier is
+    of what it sees (a blur of two colours is neither), and how many different things four seeds show."""
     rows = held_out.OPEN[:videos]
     sentences, numbers = told(rows)
     text = rows_of([s for s in sentences for _ in range(4)])

@@ -40,7 +40,9 @@ def known_words():
               captions.PREPOSITIONS, captions.TIME_PHRASES, captions.WEATHER_PHRASES, captions.BOTH_PHRASES,
               captions.ANY_VERBS, captions.COLOR_LIKENESS, captions.DIRECTION_WORDS, captions.SIZE_WORDS,
               captions.ADVERBS, captions.SCENE_ADJECTIVES, captions.STYLES, captions.OPENERS, captions.REQUESTS,
-              captions.NOW, captions.THERE, captions.CHATTER, BETWEEN]
+              captions.NOW, captions.THERE, captions.CHATTER, captions.PAIR_VERBS, captions.PAIR_LINKS,
+              captions.SEASON_PHRASES, captions.PART_NAMES, captions.CAMERA_PHRASES, captions.CHANGES_TO,
+              captions.STOPS, captions.BECOMES, BETWEEN]
     words = set(re.findall("[a-z]{2,}", " ".join(phrases(tables)).lower()))
     landscapes = re.findall("[a-z]+s\\b", " ".join(phrases(captions.SCENE_NOUNS)).lower())
     return sorted(words | {word[:-1] for word in landscapes if not word.endswith("ss")})  # "hills": and "hill"

@@ -60,9 +60,9 @@ class OwnFirsts:
     to reach.
 
     From the second step on a chain is on its way to one of the videos that its sentence allows. At that step the chains
-    of a sentence are sent to distinct places (and values of what the sentence leaves open), the cheapest pairs first, so
-    that the noise decides and every place is taken; at the later steps each is sent to the video that it ends nearest
-    to.
+    of a sentence are sent to distinct places (and values of what the sentence leaves open), the cheapest pairs first,
+    so that the noise decides and every place is taken; at the later steps each is sent to the video that it ends
+    nearest to.
     """
 
     def __init__(self, sentences, chains):

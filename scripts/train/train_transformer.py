@@ -1,6 +1,6 @@
 """Trains the demo model's transformer and text encoder on latents of the drawn world, then judges minute-long videos.
 
-    python3 train_transformer.py OUT --vae FOLDER --seconds 560 [--resume FOLDER] [--part 0 0.5]     one GPU of 80 GB or more
+    python3 train_transformer.py OUT --vae FOLDER --seconds 560 [--resume FOLDER] [--part 0 0.5]     one GPU of 80 GB
     python3 train_transformer.py OUT --vae FOLDER --seconds 60 --toy                                 a check on a CPU
 
 FOLDER of `--vae` is train_vae.py's output, or exported files. Writes transformer-0 and -1, umt5 (averaged weights,
@@ -224,7 +224,9 @@ def train(model, average, pools, layout, options, log):
             turn += 1
             drawing += elapsed() - now
         now = elapsed()
-        if progress > own_from and rolling < 0.12 * (now - (began_own := began_own or now)):
+        if progress > own_from and began_own is None:
+            began_own = now
+        if progress > own_from and rolling < 0.12 * (now - began_own):
             pool = (starts, middles, middles)[turn % 3]
             own_error = make_own_context(average, pool, min(pool.n, options.rollouts))
             turn += 1
@@ -282,11 +284,11 @@ def main():
     tokenizer = Tokenizer()
     seed = int(1e6 * elapsed()) if options.resume else 11
     pool_options = [(vae, tokenizer, torch.Generator().manual_seed(seed + i)) for i in range(4)]
-    starts = VideoPool(2 if toy else 384, 2 if toy else 16, True, *pool_options[0])
-    middles = VideoPool(2 if toy else 768, 2 if toy else 16, False, *pool_options[1])
+    starts = VideoPool(2 if toy else 320, 2 if toy else 16, True, *pool_options[0])
+    middles = VideoPool(2 if toy else 640, 2 if toy else 16, False, *pool_options[1])
     log("drew", starts.n, "video starts and", middles.n, "videos from the middle")
-    firsts = FirstPool(4 if toy else 640, 2 if toy else 8, 1, *pool_options[2])
-    opens = FirstPool(1 if toy else 96, 1, 2 if toy else ALTERNATIVES, *pool_options[3])
+    firsts = FirstPool(4 if toy else 512, 2 if toy else 8, 1, *pool_options[2])
+    opens = FirstPool(1 if toy else 64, 1, 2 if toy else ALTERNATIVES, *pool_options[3])
     synchronize()
     log("drew the first blocks of", firsts.n, "captions; latents' mean and standard deviation",
         rounded(middles.data["latents"].float().mean()),

@@ -207,7 +207,8 @@ def main():
 
     vae = WanVAE(decoder_widths=tuple(options.decoder))
     if options.resume:
-        log("continues", options.resume, "with", wan_vae.adopt(vae, load_state(options.resume)), "tensors of other shapes")
+        log("continues", options.resume, "with", wan_vae.adopt(vae, load_state(options.resume)),
+            "tensors of other shapes")
     vae = vae.to(DEVICE)
     count = {part: sum(p.numel() for p in getattr(vae, part).parameters()) for part in ("encoder", "decoder")}
     log("parameters", count)

@@ -5,8 +5,8 @@ an exportable file. Source of the architecture: Wan2.1, wan/modules/vae.py. Diff
 per level and the encoder's and decoder's are independent; the whole clip is computed in one go, which equals the
 published chunk by chunk computation; a chunked pass with history exists beside it for streaming (`decode(z, history)`).
 
-A decoder whose head has 12 outputs makes frames of twice the size: they are planes of 2x2 pixels, colour * 4 + 2 * row +
-column (the format of Wan2.1-VAE-upscale2x); the encoder's input stays at the plain size.
+A decoder whose head has 12 outputs makes frames of twice the size: they are planes of 2x2 pixels, colour * 4 + 2 * row
++ column (the format of Wan2.1-VAE-upscale2x); the encoder's input stays at the plain size.
 
 Shapes: frames `[B, 3, T, 8H, 8W]` in [-1, 1], latents `[B, 16, F, H, W]`, T = 1 + 4 (F - 1); decoded frames are
 `[B, 3, T, 16H, 16W]` with a head of 12 outputs.
@@ -293,6 +293,12 @@ def adopt(vae, state):
     what is new reads nothing at first. Returns the number of tensors that had another shape."""
     other = 0
     for name, p in vae.state_dict().items():
+        if name not in state:  # a shortcut where there was none: what it carries on
+            other += 1
+            p.zero_()
+            if p.ndim > 1:
+                p.diagonal().fill_(1)
+            continue
         old = state[name].to(p)
         if name.startswith("decoder.head.2") and len(old) == 3 and len(p) == 12:
             old = old.repeat_interleave(4, 0)  # every pixel of 2x2 as the one that they replace

@@ -23,7 +23,8 @@ def most_lines(seconds):
 LAND = ["ball", "balloon", "bird", "car", "train", "kite", "plane", "rabbit", "lantern"]
 WATER = ["boat", "boat", "boat", "balloon", "bird", "kite", "plane", "duck", "lantern"]
 LIKELY_ACTORS = {"sea": WATER, "hills": LAND, "desert": LAND, "mountains": LAND, "city": LAND, "forest": LAND,
-                 "lake": ["boat", "boat", "duck", "duck", "balloon", "bird", "kite", "plane", "lantern"], "canyon": LAND}
+                 "lake": ["boat", "boat", "duck", "duck", "balloon", "bird", "kite", "plane",
+                          "lantern"], "canyon": LAND}
 KNOWN_SCENES = list(c.SCENE_NOUNS)
 
 # Words for the same things that the captions do not have: a line says the captions' first word.

@@ -8,6 +8,7 @@ frames have 16 bits.
 
 import functools
 import multiprocessing
+import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 
@@ -18,7 +19,8 @@ from world_actors import ACTORS, AIRBORNE, COLOR_VALUES, COLORS, FLOATING, FRAME
 from world_scenes import HORIZON, SCENES, rails, scene_layers, tones
 from world_seasons import SEASONS
 from world_shapes import HEIGHT, PIXELS, ROWS, SCALE, SUB, WIDTH, mix, rgb
-from world_sky import (CLOUD_ROWS, DRIFT, GLINT_FRAMES, GLINT_ROWS, GLINT_TOP, PAN, PRECIPITATION_FRAMES, TIMES, WEATHER,
+from world_sky import (CLOUD_ROWS, DRIFT, GLINT_FRAMES, GLINT_ROWS, GLINT_TOP, PAN, PRECIPITATION_FRAMES, TIMES,
+                       WEATHER,
                        clouds, drifting, glints, palette, precipitation, skies)
 
 DIRECTIONS = ["left", "right"]
@@ -164,23 +166,30 @@ def _moved(tables, device, dtype):
 
 def _jobs():
     """Every table: (function, arguments but the device)."""
-    jobs = [(_scene_tables, (i, k)) for i in range(len(SCENES)) for k in range(len(SEASONS))]
-    jobs += [(_actor_table, (i,)) for i in range(len(ACTORS))] + [(_rails_table, (winter,)) for winter in (False, True)]
+    jobs = [(_actor_table, (i,)) for i in range(len(ACTORS))] + [(_rails_table, (winter,)) for winter in (False, True)]
+    jobs += [(_scene_tables, (i, k)) for i in range(len(SCENES)) for k in range(len(SEASONS))]
     return [(_sky_tables, ())] + jobs + [(_drift_table, (SEASONS.index(season),)) for season in DRIFT]
 
 
 def _paint_to_file(number, folder):
+    if os.path.exists(f"{folder}/{number}.pt"):
+        return
     torch.set_num_threads(1)
     function, arguments = _jobs()[number]
     torch.save(_moved(function(*arguments, torch.device("cpu")), "cpu", torch.float16), f"{folder}/{number}.pt")
 
 
-def paint_all(device, processes):
-    """Paints every table in parallel processes (before CUDA is used); without this each is painted on first use."""
-    with tempfile.TemporaryDirectory() as folder:
+def paint_all(device, processes, jobs=None):
+    """Paints every table (or those of some `jobs`, by number) in parallel processes; without this each is painted on
+    first use. The folder that the environment's WORLD_TABLES names keeps them for the next process."""
+    numbers = list(range(len(_jobs())) if jobs is None else jobs)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = os.environ.get("WORLD_TABLES", temporary)
+        os.makedirs(folder, exist_ok=True)
         with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
-            list(pool.map(_paint_to_file, range(len(_jobs())), [folder] * len(_jobs())))
-        for number, (function, arguments) in enumerate(_jobs()):
+            list(pool.map(_paint_to_file, numbers, [folder] * len(numbers)))
+        for number in numbers:
+            function, arguments = _jobs()[number]
             tables = torch.load(f"{folder}/{number}.pt", weights_only=True)
             function.stored[(*arguments, device)] = _moved(tables, device, _dtype(device))
 
@@ -431,9 +440,9 @@ def _magnified(frame, zoom):
     zoom = zoom.flatten()[:, None]
     gx = (2 * (cx + (x - cx) / zoom) / len(x) - 1)[:, None].expand(-1, len(y), -1)
     gy = (2 * (cy + (y - cy) / zoom) / len(y) - 1)[..., None].expand(-1, -1, len(x))
-    grid = torch.stack([gx, gy], -1).to(frame.dtype)
-    large = F.grid_sample(frame.flatten(0, 1), grid, "bicubic", "border", align_corners=False)
-    return large.clamp(0, 1).view(frame.shape)
+    large = F.grid_sample(frame.flatten(0, 1).float(), torch.stack([gx, gy], -1).float(), "bicubic", "border",
+                          align_corners=False)
+    return large.clamp(0, 1).view(frame.shape).to(frame.dtype)
 
 
 def _clip(params, first_frame, frames):

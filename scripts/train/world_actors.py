@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from world_shapes import (HEIGHT, SCALE, WIDTH, box, circle, cover, ellipse, mix, polygon, rgb, rotate, segment,
+from world_shapes import (SCALE, box, circle, cover, ellipse, polygon, rgb, rotate, segment,
                           smooth_union, smoothstep, union)
 
 ACTORS = ["ball", "balloon", "boat", "bird", "car", "train", "kite", "plane", "rabbit", "duck", "lantern"]
@@ -16,7 +16,7 @@ FLOATING = {"boat": 127.0, "duck": 122.0}  # the row in which what swims mirrors
 AIRBORNE = ["balloon", "bird", "kite", "plane", "lantern"]
 # Left, top, right, bottom of the part of the frame that an actor touches.
 BOUNDS = {"ball": (94, 32, 162, 135), "balloon": (88, 12, 168, 112), "boat": (78, 28, 178, 136),
-          "bird": (70, 10, 186, 100), "car": (80, 82, 216, 138), "train": (72, 58, 194, 138), "kite": (66, 4, 178, 144),
+          "bird": (70, 10, 186, 100), "car": (80, 82, 216, 138), "train": (72, 44, 194, 138), "kite": (66, 4, 178, 144),
           "plane": (62, 20, 196, 96), "rabbit": (84, 58, 172, 136), "duck": (84, 72, 172, 130),
           "lantern": (96, 18, 160, 108)}
 
@@ -167,24 +167,28 @@ def _bird(s):
     zero = 0 * tip
 
     def wing(root_left, root_right, base, tip_x, reach):
-        outline = [(root_left + zero, base + zero), (tip_x - 4 + zero, tip * reach + base), (tip_x + 2 + zero, tip * reach * 1.02),
+        outline = [(root_left + zero, base + zero), (tip_x - 4 + zero, tip * reach + base),
+                   (tip_x + 2 + zero, tip * reach * 1.02),
                    (tip_x + 12 + zero, tip * 0.62 + base), (root_right + zero, base + zero)]
         return polygon(dx, dy, outline, 1.2)
 
     far = wing(-6, 14, -3, -16, 0.92)
     s.tinted(cover(far), 0.62)
-    tail = union(*(polygon(dx, dy, [(-18, -4 + k), (-43, -9 + 6 * k), (-41, -4.5 + 6 * k), (-18, 3)], 0.6) for k in range(3)))
+    tail = union(*(polygon(dx, dy, [(-18, -4 + k), (-43, -9 + 6 * k), (-41, -4.5 + 6 * k), (-18, 3)],
+                           0.6) for k in range(3)))
     s.tinted(cover(tail), 0.78)
     s.painted(cover(polygon(dx, dy, [(30, -8), (42, -3.4), (30, -2.8)], 0.5)), "#ffab2e")
     s.painted(cover(polygon(dx, dy, [(30, -2.8), (39, -2.8), (30, 0.6)], 0.5)), "#e8862a")
     body = smooth_union(ellipse(dx + 2, dy, 27, 11), circle(dx - 24, dy + 4, 9.5), 8)
     s.tinted(cover(body), 1.06 - 0.30 * smoothstep(-8, 11, dy),
              0.18 * torch.exp(-((dx - 4) ** 2 / 220 + (dy + 6) ** 2 / 14)))
-    s.painted(cover(torch.maximum(ellipse(dx - 6, dy - 7.0, 19, 5.5), body)), "#fff1dd", shade=1.0 - 0.1 * smoothstep(4, 11, dy))
+    s.painted(cover(torch.maximum(ellipse(dx - 6, dy - 7.0, 19, 5.5), body)), "#fff1dd",
+              shade=1.0 - 0.1 * smoothstep(4, 11, dy))
     near = wing(-14, 13, 1, -20, 1.0)
     s.tinted(cover(near), 0.90 + 0.08 * flap)
     for k in range(4):
-        feather = segment(dx, dy, (-10 + 5.5 * k + zero, 1 + zero), (-21 + 6.5 * k + zero, 1 + tip * (0.90 - 0.15 * k)), 0.45)
+        feather = segment(dx, dy, (-10 + 5.5 * k + zero, 1 + zero), (-21 + 6.5 * k + zero, 1 + tip * (0.90 - 0.15 * k)),
+                          0.45)
         s.tinted(0.55 * cover(torch.maximum(feather, near + 0.8)), 0.60)
     s.painted(cover(circle(dx - 27, dy + 6, 3.0)), "#fffdf6")
     s.painted(cover(circle(dx - 27.6, dy + 6, 2.0)), "#1d1a2b")
@@ -243,15 +247,18 @@ def _train(s):
     for k in range(4):
         age = torch.remainder(s.t * 2 + k / 4, 1.0)
         r, px, py = 3.6 + 6.5 * age, dx - 25 + 58 * age, dy + 46 + 12 * age
-        puff = union(circle(px, py, r), circle(px + 0.8 * r, py + 0.3 * r, 0.7 * r), circle(px - 0.7 * r, py + 0.2 * r, 0.65 * r))
-        s.painted(0.88 * cover(puff, 1.4) * smoothstep(1.0, 0.6, age), "#fbf6f0", shade=1.02 - 0.14 * smoothstep(-r, r, py))
+        puff = union(circle(px, py, r), circle(px + 0.8 * r, py + 0.3 * r, 0.7 * r),
+                     circle(px - 0.7 * r, py + 0.2 * r, 0.65 * r))
+        s.painted(0.88 * cover(puff, 1.4) * smoothstep(1.0, 0.6, age), "#fbf6f0",
+                  shade=1.02 - 0.14 * smoothstep(-r, r, py))
     s.painted(cover(polygon(dx, dy, [(21.5, -30), (20, -43), (30, -43), (28.5, -30)], 0.8)), "#3a3448",
               shade=1.15 - 0.35 * smoothstep(21, 29, dx))
     s.painted(cover(box(dx - 25, dy + 43, 6.6, 2.0, 0.8)), "#f0c25a")
     boiler = box(dx - 14, dy + 18, 30, 13, 8)
     s.tinted(cover(boiler), 1.08 - 0.38 * smoothstep(-30, -6, dy), 0.24 * torch.exp(-(((dy + 26) / 2.6) ** 2)))
     for px in (4, 24, -8):
-        s.painted(cover(torch.maximum(box(dx - px, dy + 18, 1.4, 13), boiler)), "#f0c25a", shade=1.1 - 0.4 * smoothstep(-28, -6, dy))
+        s.painted(cover(torch.maximum(box(dx - px, dy + 18, 1.4, 13), boiler)), "#f0c25a",
+                  shade=1.1 - 0.4 * smoothstep(-28, -6, dy))
     for px in (-3, 0, 10, 14, 18, 30, 34):
         s.painted(0.7 * cover(circle(dx - px, dy + 10, 0.6)), "#f6dfa0")
     s.painted(cover(smooth_union(ellipse(dx - 6, dy + 32, 5, 4.5), box(dx - 6, dy + 31, 3.4, 3), 2)), "#f0c25a",
@@ -261,7 +268,8 @@ def _train(s):
     s.painted(cover(torch.maximum(cab, (dy + 17).abs() - 0.8)), "#f0c25a")
     s.tinted(cover(box(dx + 30, dy + 8.5, 14, 5.5, 1)), 0.78)
     for px in (24.5, 35.5):
-        s.painted(cover(box(dx + px, dy + 31, 4.6, 6.4, 1.2)), "#cfeaf7", lamp=0.9, shade=1.03 - 0.2 * smoothstep(-36, -26, dy))
+        s.painted(cover(box(dx + px, dy + 31, 4.6, 6.4, 1.2)), "#cfeaf7", lamp=0.9,
+                  shade=1.03 - 0.2 * smoothstep(-36, -26, dy))
         s.painted(cover(box(dx + px, dy + 31, 4.6, 6.4, 1.2).abs() - 0.45), "#f0c25a")
     s.painted(cover(box(dx + 30, dy + 45, 22, 2.4, 1.2)), "#3a3448")
     s.painted(cover(box(dx + 2, dy + 3, 48, 3.4, 0.8)), "#3a3448")
@@ -287,14 +295,16 @@ def _kite(s):
     s.glow(cx, cy, 34)
     dx0, dy0 = s.x - cx, s.y - cy
     previous = (-15.0 + 0 * s.t, 33.0 + 0 * s.t)
+    bows = []
     for k in range(4):
-        here = (-18 - 9 * k + (2 + 2 * k) * s.cycle(2, -0.12 * (k + 1)) * 0.5, 38 + 10 * k + (1 + k) * s.cycle(2, -0.12 * (k + 1)))
-        s.painted(cover(segment(dx0, dy0, previous, here, 0.4)), "#fff3dc")
-        previous = here
-    for k in range(4):
-        tx, ty = -18 - 9 * k + (2 + 2 * k) * s.cycle(2, -0.12 * (k + 1)) * 0.5, 38 + 10 * k + (1 + k) * s.cycle(2, -0.12 * (k + 1))
+        wave = (1 + k) * s.cycle(2, -0.12 * (k + 1))
+        bows.append((-18 - 9 * k + wave, 38 + 10 * k + wave))
+        s.painted(cover(segment(dx0, dy0, previous, bows[-1], 0.4)), "#fff3dc")
+        previous = bows[-1]
+    for tx, ty in bows:
         bx, by = dx0 - tx, dy0 - ty
-        bow = union(polygon(bx, by, [(0, 0), (-6.5, -4.4), (-6.5, 4.4)], 0.6), polygon(bx, by, [(0, 0), (6.5, -4.4), (6.5, 4.4)], 0.6))
+        bow = union(polygon(bx, by, [(0, 0), (-6.5, -4.4), (-6.5, 4.4)], 0.6),
+                    polygon(bx, by, [(0, 0), (6.5, -4.4), (6.5, 4.4)], 0.6))
         s.tinted(cover(bow), 0.86 + 0.14 * smoothstep(3, -3, by))
         s.painted(cover(circle(bx, by, 1.3)), "#fff3dc")
     s.painted(cover(segment(dx0, dy0, (0.0, 0.0), (-58.0, 110.0), 0.45)) * 0.8 * (dy0 > 10), "#fff6e6")
@@ -315,10 +325,13 @@ def _plane(s):
     s.glow(cx, cy, 34)
     dx, dy = rotate(s.x - cx, s.y - cy, 0.05 * s.cycle(1, 0.15) - 0.03)
     s.tinted(cover(polygon(dx, dy, [(-46, -7), (-56, -24), (-45, -24), (-33, -7)], 1.0)), 0.82)
-    s.painted(cover(torch.maximum(polygon(dx, dy, [(-46, -7), (-56, -24), (-45, -24), (-33, -7)], 1.0), (dy + 19).abs() - 1.6)),
+    s.painted(cover(torch.maximum(polygon(dx, dy, [(-46, -7), (-56, -24), (-45, -24), (-33, -7)], 1.0),
+                                  (dy + 19).abs() - 1.6)),
               "#fff3dc")
-    s.tinted(cover(polygon(dx, dy, [(-12, -11), (14, -11), (10, -15.5), (-16, -15.5)], 0.6)), 0.62)  # far lower wing's edge
-    body = smooth_union(ellipse(dx - 6, dy + 0.5, 38, 10.5), polygon(dx, dy, [(-20, -8), (-54, -6), (-54, -2), (-20, 8)], 1.0), 8)
+    s.tinted(cover(polygon(dx, dy, [(-12, -11), (14, -11), (10, -15.5), (-16, -15.5)], 0.6)),
+             0.62)  # far lower wing's edge
+    body = smooth_union(ellipse(dx - 6, dy + 0.5, 38, 10.5),
+                        polygon(dx, dy, [(-20, -8), (-54, -6), (-54, -2), (-20, 8)], 1.0), 8)
     s.tinted(cover(body), 1.06 - 0.34 * smoothstep(-9, 10, dy), 0.22 * torch.exp(-(((dy + 6) / 2.2) ** 2)))
     s.painted(cover(torch.maximum(body, (dy - 2.2 + 0.05 * dx).abs() - 1.5)), "#fff3dc")
     s.tinted(cover(polygon(dx, dy, [(-52, -3), (-60, 1.0), (-44, 1.0), (-38, -3)], 0.8)), 0.74)
@@ -363,10 +376,13 @@ def _rabbit(s):
         root = (17 + 3.5 * side + 0 * hop, -22 + 0 * hop)
         s.tinted(cover(segment(dx, dy, root, tip, 3.3)), tint)
         inner = ((root[0] + tip[0]) / 2, (root[1] + tip[1]) / 2)
-        s.painted(0.85 * cover(segment(dx, dy, inner, (tip[0] * 0.86 + root[0] * 0.14, tip[1] * 0.86 + root[1] * 0.14), 1.3)), "#ffc9c4")
-    s.tinted(cover(segment(dx, dy, (8 + 0 * hop, 6 + 0 * hop), (13 + stretch, 15 - 2 * hop), 3.2)), 0.70)  # far fore leg
+        s.painted(0.85 * cover(segment(dx, dy, inner, (tip[0] * 0.86 + root[0] * 0.14, tip[1] * 0.86 + root[1] * 0.14),
+                                       1.3)), "#ffc9c4")
+    s.tinted(cover(segment(dx, dy, (8 + 0 * hop, 6 + 0 * hop), (13 + stretch, 15 - 2 * hop), 3.2)),
+             0.70)  # far fore leg
     s.tinted(cover(segment(dx, dy, (-14 + 0 * hop, 8 + 0 * hop), (-20 - 2 * stretch, 14 + 0 * hop), 3.6)), 0.66)
-    s.painted(cover(union(circle(dx + 29, dy - 2, 5.2), circle(dx + 31, dy + 1, 3.6))), "#fffaf2", shade=1.0 - 0.15 * smoothstep(-2, 6, dy))
+    s.painted(cover(union(circle(dx + 29, dy - 2, 5.2), circle(dx + 31, dy + 1, 3.6))), "#fffaf2",
+              shade=1.0 - 0.15 * smoothstep(-2, 6, dy))
     body = smooth_union(ellipse(dx + 8, dy, 21 + 0.3 * stretch, 14), ellipse(dx - 8, dy + 3, 13, 11), 8)
     head = smooth_union(circle(dx - 19, dy + 14, 10.5), ellipse(dx - 26, dy + 11.5, 6.5, 5.5), 4)
     light = 1.07 - 0.34 * smoothstep(-20, 13, dy)
@@ -395,15 +411,18 @@ def _duck(s):
     tail = polygon(dx, dy, [(-22, -6), (-37, -15), (-33, -3), (-22, 5)], 1.5)
     body = smooth_union(smooth_union(ellipse(dx + 2, dy - 1, 28, 13), tail, 5), ellipse(dx - 15, dy + 4, 11, 13), 8)
     s.tinted(cover(body) * water, 1.06 - 0.34 * smoothstep(-14, 12, dy))
-    s.tinted(cover(smooth_union(segment(dx, dy, (17, -4), (20, -18), 7.0), circle(dx - 21, dy + 22, 11), 5)), 1.04 - 0.22 * smoothstep(-32, 0, dy),
+    s.tinted(cover(smooth_union(segment(dx, dy, (17, -4), (20, -18), 7.0), circle(dx - 21, dy + 22, 11), 5)),
+             1.04 - 0.22 * smoothstep(-32, 0, dy),
              0.16 * torch.exp(-((dx - 17) ** 2 + (dy + 28) ** 2) / 16))
-    s.painted(cover(torch.maximum(segment(dx, dy, (12, -9), (27, -10.5), 1.5), segment(dx, dy, (17, -4), (20, -18), 7.3))), "#fff6e6")
+    s.painted(cover(torch.maximum(segment(dx, dy, (12, -9), (27, -10.5), 1.5),
+                                  segment(dx, dy, (17, -4), (20, -18), 7.3))), "#fff6e6")
     wing = smooth_union(ellipse(dx + 7, dy + 1, 17, 8.5), polygon(dx, dy, [(-14, -4), (-30, -8), (-18, 4)], 1.0), 3)
     s.tinted(cover(wing) * water, 0.86 - 0.10 * smoothstep(-6, 8, dy))
     for k in range(3):
         line = segment(dx, dy, (2 - 5 * k, 3.5 - 1.2 * k), (-20 - 2 * k, 0.5 - 2.6 * k), 0.5)
         s.tinted(0.7 * cover(torch.maximum(line, wing)) * water, 0.58)
-    s.painted(cover(smooth_union(ellipse(dx - 34, dy + 20, 6.5, 2.2), ellipse(dx - 35, dy + 18.3, 5.2, 1.6), 1.5)), "#ff9a2e")
+    s.painted(cover(smooth_union(ellipse(dx - 34, dy + 20, 6.5, 2.2), ellipse(dx - 35, dy + 18.3, 5.2, 1.6), 1.5)),
+              "#ff9a2e")
     s.painted(0.8 * cover(segment(dx, dy, (30, -19.4), (39, -19.6), 0.35)), "#b85e18")
     s.painted(cover(circle(dx - 24, dy + 25, 2.4)), "#201a28")
     s.painted(cover(circle(dx - 24.8, dy + 25.9, 0.9)), "#ffffff")
@@ -414,11 +433,12 @@ def _lantern(s):
     cx, cy = 128 + 6 * s.cycle(1, 0.25), 60 + 5 * s.cycle(1)
     s.glow(cx, cy, 46)
     dx, dy = rotate(s.x - cx, s.y - cy, 0.08 * s.cycle(1, 0.4))
-    paper = polygon(dx, dy, [(-20, -30), (-14, -36), (14, -36), (20, -30), (24, -2), (16, 27), (-16, 27), (-24, -2)], 2.5)
+    paper = polygon(dx, dy, [(-20, -30), (-14, -36), (14, -36), (20, -30), (24, -2), (16, 27), (-16, 27), (-24, -2)],
+                    2.5)
     ribs = (torch.remainder(dx / (23 - 0.006 * (dy + 4) ** 2).clamp(min=6) * 2.5 + 0.5, 1.0) - 0.5).abs() * 8 - 0.28
     fire = torch.exp(-(dx ** 2 / 160 + (dy - 16) ** 2 / 420))
-    s.tinted(cover(paper), 1.04 - 0.26 * smoothstep(4, 24, dx.abs()) - 0.10 * smoothstep(0, -34, dy), 0.50 * fire)
-    s.planes[5] += cover(paper) * (0.85 * fire - s.planes[5])
+    s.tinted(cover(paper), 1.04 - 0.26 * smoothstep(4, 24, dx.abs()) - 0.10 * smoothstep(0, -34, dy), 0.30 * fire)
+    s.planes[5] += cover(paper) * (0.75 * fire - s.planes[5])
     s.tinted(0.45 * cover(torch.maximum(ribs, paper + 0.5)), 0.55)
     s.painted(0.7 * cover(torch.maximum((dy + 9).abs() - 0.5, paper)), "#fff3dc")
     for side in (-1, 1):
@@ -426,4 +446,6 @@ def _lantern(s):
     s.painted(cover(torch.maximum(paper, (dy - 27.5).abs() - 1.5)), "#8a5a3a", lamp=0.5)
     s.painted(cover(box(dx, dy - 36.5, 4.2, 1.4, 0.6)), "#6b4a35")
     flicker = 1 + 0.12 * s.cycle(8)
-    s.painted(cover(smooth_union(circle(dx, dy - 32.5, 2.6), polygon(dx, dy, [(-2, 32 + 0 * flicker), (2, 32 + 0 * flicker), (0 * flicker, 33 - 8 * flicker)]), 2)), "#ffd060", lamp=1.0)
+    s.painted(cover(smooth_union(circle(dx, dy - 32.5, 2.6),
+                                 polygon(dx, dy, [(-2, 32 + 0 * flicker), (2, 32 + 0 * flicker),
+                                                  (0 * flicker, 33 - 8 * flicker)]), 2)), "#ffd060", lamp=1.0)

@@ -68,7 +68,8 @@ def windmill(s, x, ground):
     dx, dy = p.dx(x), p.y - ground
     p.paint(cover(polygon(dx, dy, [(-5, -29), (5, -29), (8, 0), (-8, 0)], 0.5)), "#f4ead8", snow=0.1,
             shade=1.08 - 0.24 * smoothstep(-5, 7, dx))
-    p.paint(cover(polygon(dx, dy, [(-6, -28), (-4.5, -34), (0, -36.5), (4.5, -34), (6, -28)], 0.4)), "#b65a4c", snow=0.9)
+    p.paint(cover(polygon(dx, dy, [(-6, -28), (-4.5, -34), (0, -36.5), (4.5, -34), (6, -28)], 0.4)), "#b65a4c",
+            snow=0.9)
     window(p, dx, dy + 18, 1.5, 2.0)
     p.paint(cover(box(dx, dy + 4.4, 2.2, 4.6, 1.4)), "#7d5236", snow=0.1)
     for a in range(4):
@@ -144,7 +145,8 @@ def tower(s, x, base, half, height, colour, key):
     """A far block with rows of small windows."""
     p = s.part(x, half + 2, half + 2, base - height - 12, base + 1)
     dx, dy = p.dx(x), p.y - base + height
-    p.paint(cover(box(dx, p.y - base + height / 2, half, height / 2, 0.4)), colour, shade=1.05 - 0.14 * (dx > 0.5 * half),
+    p.paint(cover(box(dx, p.y - base + height / 2, half, height / 2, 0.4)), colour,
+            shade=1.05 - 0.14 * (dx > 0.5 * half),
             snow=0.3 * smoothstep(3, 0, dy))
     if key % 3 == 0:
         p.paint(cover(box(dx, dy + 3, 0.6 * half, 3)), rgb(colour) * 0.94, snow=0.6)
@@ -167,7 +169,8 @@ def house(s, x, cells, floors, colour, seed):
             p.paint(cover(box(dx - cx, dy + 6, 2.0, 5)), "#a8705e", snow=0.2)
             p.paint(cover(box(dx - cx, dy + 10.8, 2.6, 0.8)), "#7d5046", snow=0.95)
     if seed % 4 == 2:
-        p.paint(cover(union(box(dx - 4, dy + 6, 0.35, 6), box(dx - 4, dy + 9, 2.6, 0.35), box(dx - 4, dy + 6.6, 1.8, 0.3))),
+        p.paint(cover(union(box(dx - 4, dy + 6, 0.35, 6), box(dx - 4, dy + 9, 2.6, 0.35), box(dx - 4, dy + 6.6, 1.8,
+                                                                                              0.3))),
                 "#5a5468")
     bricks = 1.0 + 0.018 * torch.sign(torch.sin(dy * 2 * math.pi / 3.0))
     p.paint(cover(box(dx, p.y - (top + 60), width / 2, 60, 0.4)), colour,

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from world_shapes import (box, chance, circle, cover, ellipse, mix, polygon, rgb, segment, smooth_union, smoothstep,
+from world_shapes import (box, chance, circle, cover, ellipse, polygon, rgb, segment, smooth_union, smoothstep,
                           union)
 
 
@@ -51,7 +51,8 @@ def bare_tree(s, x, ground, height, key=0):
 
     grow(0, 1, 0.06 * (chance(key) - 0.5), 0.36 * height, 0.035 * height, 4)
     p.paint(cover(distance), "#6a5148", snow=0.25)
-    p.paint(cover(torch.maximum(distance, 0 * dx - 0.2)) * smoothstep(-0.45 * height, -0.8 * height, dy) * 0.75, "#f3f7ff",
+    p.paint(cover(torch.maximum(distance, 0 * dx - 0.2)) * smoothstep(-0.45 * height, -0.8 * height, dy) * 0.75,
+            "#f3f7ff",
             snow=0.9)
 
 
@@ -75,14 +76,16 @@ def leaf_tree(s, season, x, base, height, r, colour, key=0, trunk="#6d5446"):
         return bare_tree(s, x, base, 0.92 * height, key)
     p = s.part(x, 1.3 * r + 2, 1.3 * r + 2, base - 1.05 * height, base + 3)
     dx, dy = p.dx(x), p.y - base
-    p.paint(cover(polygon(dx, dy, [(-1.3, -0.6 * height), (1.3, -0.6 * height), (2.8, 2), (-2.8, 2)])), trunk, snow=0.15,
+    p.paint(cover(polygon(dx, dy, [(-1.3, -0.6 * height), (1.3, -0.6 * height), (2.8, 2), (-2.8, 2)])), trunk,
+            snow=0.15,
             shade=1.08 - 0.34 * smoothstep(-1.5, 2, dx))
     for side in (-1, 1):
         p.paint(cover(segment(dx, dy, (0, -0.22 * height), (side * 0.5 * r, -0.36 * height), 0.9)), trunk, snow=0.2,
                 shade=0.9)
     cy = -0.54 * height
     d = smooth_union(ellipse(dx, dy - cy, r, 0.30 * height),
-                     polygon(dx, dy, [(-0.55 * r, cy - 0.1 * height), (0, -height), (0.55 * r, cy - 0.1 * height)], 1.2),
+                     polygon(dx, dy, [(-0.55 * r, cy - 0.1 * height), (0, -height), (0.55 * r, cy - 0.1 * height)],
+                             1.2),
                      6)
     lobes = 0.75 * torch.sin((dx * 0.5 + dy) * 0.9 + key) * torch.sin((dx - dy * 0.45) * 0.8 + 2 * key)
     d = d + lobes
@@ -107,7 +110,8 @@ def conifer(s, x, ground, size, colour, key=0, tiers=4):
         width = half * (1 - 0.72 * k / tiers)
         hem = 0.35 * size * 0.08 * torch.asin(torch.sin(dx * (14 / size) * 2.2 + k + key)) / 1.5
         d = polygon(dx, dy + hem, [(-width, -low * size), (0, -high * size), (width, -low * size)], 0.3)
-        p.paint(cover(d), rgb(colour) * (0.90 + 0.07 * k), shade=1.08 - 0.26 * smoothstep(-0.3 * width, 0.5 * width, dx),
+        p.paint(cover(d), rgb(colour) * (0.90 + 0.07 * k), shade=1.08 - 0.26 * smoothstep(-0.3 * width, 0.5 * width,
+                                                                                          dx),
                 snow=0.9 * smoothstep(-(low + 0.03) * size, -(low + 0.22) * size, dy - 0.15 * dx.abs()))
 
 
@@ -132,10 +136,12 @@ def grass_tufts(s, season, h, spacing, height, colour, key=0):
         ground = h if not isinstance(h, torch.Tensor) else s.height(h, x)
         p = s.part(x, height + 2, height + 2, ground - 1.5 * height, ground + 1)
         dx, dy = p.dx(x), p.y - ground
+        blades = []
         for b in range(4):
             lean, tall = (b - 1.5) * 0.42 + 0.5 * (chance(key, i, b) - 0.5), height * (0.6 + 0.5 * chance(key, b, i))
-            blade = polygon(dx, dy, [((b - 1.5) * 0.9 - 0.55, 1), ((b - 1.5) * 0.9 + 0.55, 1), (lean * tall, -tall)])
-            p.paint(cover(blade), colour, snow=0.55, shade=0.86 + 0.09 * b)
+            foot = (b - 1.5) * 0.9
+            blades.append(segment(dx, dy, (foot, 1), (lean * tall, -tall), 0.42 + 0.1 * (dy + tall).clamp(0, 3) - 0.25))
+        p.paint(cover(union(*blades)), colour, snow=0.55, shade=0.86 + 0.27 * smoothstep(-3, 3, dx))
 
 
 def flowers(s, season, low, high, spacing, colours, key=0, r=1.5):

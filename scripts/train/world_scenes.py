@@ -27,7 +27,7 @@ class Layer:
 
 
 # What the light of a time of day does to the colours of a scene, beyond the light itself.
-TONES = {"sea": {"dawn": (1.5, 0.95, 1.0), "sunset": (1.85, 0.92, 1.05), "night": (0.9, 1.0, 1.0)},
+TONES = {"sea": {"dawn": (1.5, 0.95, 1.0), "sunset": (1.60, 0.92, 1.08), "night": (0.9, 1.0, 1.0)},
          "hills": {"sunset": (1.15, 1.0, 0.95)},
          "forest": {"sunset": (1.15, 1.0, 1.0), "night": (1.1, 1.1, 1.1)}}
 
@@ -136,7 +136,8 @@ def _hills(season):
     far = Strip(512, 58, winter=season.winter)
     h = far.waves(86, (12, 2, 0.1), (4, 5, 0.4), (2, 9, 0.7))
     far.paint(cover(far.below(h)), season.grass("#8fb8b0"), snow=0.9, shade=1.04 - 0.22 * smoothstep(0, 22, far.y - h))
-    for i, (cx, tone) in enumerate(((40, "#a9c48e"), (150, "#c8c98c"), (260, "#9dbd9c"), (380, "#b9c787"), (470, "#a8c0a0"))):
+    for i, (cx, tone) in enumerate(((40, "#a9c48e"), (150, "#c8c98c"), (260, "#9dbd9c"), (380, "#b9c787"),
+                                   (470, "#a8c0a0"))):
         ground = far.height(h, cx)
         p = far.part(cx, 34, 34, ground - 4, ground + 18)
         field = torch.maximum(ellipse(p.dx(cx), p.y - ground - 8, 30, 7), p.below(h) + 1.5)
@@ -266,18 +267,23 @@ def _pyramid(s, cx, base, w, height):
 
 
 def _mesa(s, cx, base, w, height, key=0, colour="#cf8468"):
-    """A table mountain: jagged wall with strata, a lit cap, a skirt of scree."""
+    """A table mountain: a wall in steps of strata, each ledge lit, a lit top, a skirt of scree."""
     p = s.part(cx, 1.3 * w, 1.3 * w, base - height - 4, base + 2)
     dx = p.dx(cx)
-    jag = 0.06 * w * torch.asin(torch.sin((p.y + 7 * key) * 0.55)) + 0.03 * w * torch.sin(p.y * 1.9 + key)
-    wall = dx.abs() - (0.66 * w + 0.30 * w * smoothstep(base - 0.6 * height, base, p.y) + jag)
-    d = torch.maximum(wall, base - height - p.y + 0.6 * torch.sin(dx * 0.8 + key))
-    strata = smoothstep(-0.25, 0.25, torch.sin((p.y + 1.2 * torch.sin(dx * 0.12 + key)) * 2 * math.pi / 7.5))
-    light = 1.12 - 0.34 * smoothstep(-0.5 * w, 0.7 * w, dx + 3 * torch.sin(dx * 0.5 + key))
-    p.paint(cover(d), colour, snow=0.22, shade=light * (0.90 + 0.14 * strata))
-    crack = torch.maximum(torch.sin(dx * 0.9 + 1.3 * torch.sin(p.y * 0.2) + key) * -1 + 0.86, d + 1)
-    p.paint(0.28 * cover(crack * 3), rgb(colour) * 0.6, snow=0.2)
-    p.paint(cover(torch.maximum(d, p.y - (base - height + 2.2))), rgb(colour) * 1.12, snow=0.95)
+    wavy = p.y + 0.9 * torch.sin(dx * 0.12 + key) + 0.4 * torch.sin(dx * 0.45 + 2 * key)
+    band = torch.floor((wavy - base) / 8.5)  # number of the stratum, counted from the foot
+    step = 0.5 + 0.5 * torch.sin(2.4 * band + 1.7 * key)
+    reach = 0.64 * w + 1.6 + 0.05 * w * step + 0.34 * w * smoothstep(base - 0.55 * height, base + 2, p.y)
+    d = torch.maximum(dx.abs() - reach, base - height - p.y + 0.5 * torch.sin(dx * 0.5 + key))
+    tone = 0.93 + 0.11 * torch.sin(4.1 * band + key)
+    light = 1.12 - 0.34 * smoothstep(-0.5 * w, 0.7 * w, dx + 2 * torch.sin(dx * 0.4 + key))
+    p.paint(cover(d), colour, snow=0.22, shade=light * tone)
+    depth = torch.remainder(wavy - base, 8.5)
+    p.paint(0.55 * cover(torch.maximum(d, depth - 1.0)), rgb(colour) * 1.16, snow=0.85)
+    p.paint(0.22 * cover(torch.maximum(d, 7.4 - depth)), rgb(colour) * 0.62, snow=0.2)
+    flute = smoothstep(0.72, 1.0, torch.sin(dx * (0.55 + 3 / w) + 2.0 * torch.sin(1.9 * band + key)))
+    p.paint(0.26 * flute * cover(d + 1), rgb(colour) * 0.62, snow=0.2)
+    p.paint(cover(torch.maximum(d, p.y - (base - height + 1.6))), rgb(colour) * 1.18, snow=0.95)
 
 
 def _dune(s, h, colour):
@@ -421,7 +427,8 @@ def _city(season):
         p = road.part(cx, 3, 3, y - 1, y + 1)
         p.paint(0.5 * cover(ellipse(p.dx(cx), p.y - y, 1.6, 0.5)), "#6d6c82" if i % 2 else "#4d4c60", snow=0.3)
     for cx in (16, 80):
-        road.paint(cover(polygon(road.dx(cx), road.y - 135, [(-13, -1.8), (14, -1.8), (13, 1.8), (-15, 1.8)])), "#f4e7c3",
+        road.paint(cover(polygon(road.dx(cx), road.y - 135, [(-13, -1.8), (14, -1.8), (13, 1.8), (-15, 1.8)])),
+                   "#f4e7c3",
                    snow=0.3)
     road.paint(cover(box(road.dx(48), road.y - 124, 4.5, 1.1, 1)), "#3e3d50", snow=0.3)
     return [Layer(far, 1, (0.42, 0.60)), Layer(middle, 2, (0.10, 0.24)), Layer(near, 4, (0.03, 0.06)),
@@ -452,7 +459,8 @@ def _forest(season):
     for i, cx in enumerate((14, 80, 100, 196, 280, 300, 390, 470)):
         bush(near, season, cx, near.height(h, cx) + 2, 8 + 2 * math.sin(i * 3.1), "#2f7458" if i % 3 else "#5d8f4a",
              i + 60)
-    near.paint(cover(near.below(h)), season.grass("#3b7f55"), snow=0.95, shade=1.05 - 0.15 * smoothstep(0, 8, near.y - h))
+    near.paint(cover(near.below(h)), season.grass("#3b7f55"), snow=0.95, shade=1.05 - 0.15 * smoothstep(0, 8,
+                                                                                                        near.y - h))
     for i, cx in enumerate((44, 130, 165, 240, 338, 432, 500)):
         ferns(near, season, cx, near.height(h, cx) + 3, 8, i)
     for cx in (56, 226, 350):
@@ -471,7 +479,8 @@ def _lake(season):
         _peak(far, cx, 85, w, height, "#a3b6d6", "#8499c2", 0.34, i + 11)
     shore = Strip(512, 46, bottom=86, winter=season.winter)
     h = shore.waves(78, (3, 3, 0.3), (1.5, 7, 0.1))
-    shore.paint(cover(shore.below(h)), season.grass("#6fa06e"), snow=0.9, shade=1.05 - 0.25 * smoothstep(0, 8, shore.y - h))
+    shore.paint(cover(shore.below(h)), season.grass("#6fa06e"), snow=0.9, shade=1.05 - 0.25 * smoothstep(0, 8,
+                                                                                                         shore.y - h))
     for i in range(44):
         x = 11.64 * i + 5 * chance(i, 51)
         if chance(i, 52) < 0.6:
@@ -548,7 +557,8 @@ def _canyon(season):
     edge = ground.waves(121.5, (0.7, 6, 0.4), (0.3, 29, 0.0))
     ground.paint(cover(ground.below(edge)), "#eab07c", snow=0.85, shade=1.04 - 0.14 * smoothstep(121, 137, ground.y))
     for y, width in ((126.8, 0.8), (133.0, 1.1)):
-        ground.paint(0.35 * cover((ground.y - y - 0.5 * torch.sin(ground.x * 2 * math.pi * 6 / 512)).abs() - width, 1.5),
+        ground.paint(0.35 * cover((ground.y - y - 0.5 * torch.sin(ground.x * 2 * math.pi * 6 / 512)).abs() - width,
+                                  1.5),
                      "#c9854f", snow=0.75)
     low = ground.waves(136.5, (0.9, 7, 0.6), (0.4, 33, 0.0))
     ground.paint(cover(ground.below(low)), "#b9653f", snow=0.92, shade=1.06 - 0.2 * smoothstep(136, 144, ground.y))
@@ -566,8 +576,10 @@ def _arch(s, cx, base):
     """A natural bridge of red rock."""
     p = s.part(cx, 40, 40, base - 50, base + 2)
     dx, y = p.dx(cx), p.y
-    jag = 1.2 * torch.asin(torch.sin(y * 0.6)) + 0.8 * torch.sin(y * 1.7)
-    block = torch.maximum(dx.abs() - 32 - jag - 4 * smoothstep(base - 14, base, y), base - 44 - y + 1.2 * torch.sin(dx * 0.4))
+    band = torch.floor((y - base + 0.8 * torch.sin(dx * 0.12)) / 7.5)
+    jag = 1.4 * torch.sin(2.3 * band) + 0.3 * torch.sin(y * 1.7)
+    block = torch.maximum(dx.abs() - 32 - jag - 4 * smoothstep(base - 14, base, y),
+                          base - 44 - y + 1.2 * torch.sin(dx * 0.4))
     hole = union(ellipse(dx - 2, y - base + 12, 19, 24 + 1.5 * math.sin(3)), box(dx - 2, y - base, 19, 12))
     d = torch.maximum(block, -hole - 0.8 * torch.sin(dx * 0.9 + y * 0.4))
     strata = smoothstep(-0.25, 0.25, torch.sin((y + 1.2 * torch.sin(dx * 0.12)) * 2 * math.pi / 7.5))

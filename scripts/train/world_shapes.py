@@ -132,16 +132,16 @@ class Part:
         colour = (colour[:, None, None] if colour.dim() == 1 else colour) * shade
         fallen = mix(rgb(SNOW_SHADE)[:, None, None], rgb(SNOW)[:, None, None], smoothstep(0.70, 1.02, shade))
         white = mix(colour, fallen, snow)
-        bare = white if self.strip.winter else colour
-        size = (len(self.y), self.x.shape[1])
-        laid = torch.cat([torch.ones(1, *size), bare.expand(3, *size), white.expand(3, *size),
-                          lamp.expand(1, *size)])
-        planes = self.strip.planes
-        if isinstance(self.columns, slice):
-            planes[:, self.rows, self.columns] += coverage * (laid - planes[:, self.rows, self.columns])
-        else:
-            old = planes[:, self.rows].index_select(2, self.columns)
-            planes[:, self.rows].index_copy_(2, self.columns, old + coverage * (laid - old))
+        view = self.strip.planes[:, self.rows]
+        indexed = not isinstance(self.columns, slice)
+        part = view.index_select(2, self.columns) if indexed else view[:, :, self.columns]
+        coverage = torch.as_tensor(coverage).expand(part.shape[1:])
+        part[0].lerp_(torch.ones(()).expand_as(coverage), coverage)
+        for first, laid in ((1, white if self.strip.winter else colour), (4, white)):
+            part[first : first + 3].lerp_(laid.expand(3, *coverage.shape), coverage.expand(3, *coverage.shape))
+        part[7].lerp_(lamp.expand_as(coverage), coverage)
+        if indexed:
+            view.index_copy_(2, self.columns, part)
 
     def shine(self, light):
         """Adds lamp light [R, X] without paint: a glow."""

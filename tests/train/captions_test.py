@@ -105,7 +105,8 @@ class CaptionTest(unittest.TestCase):
     def test_a_complete_caption_leaves_out_the_direction_at_most(self):
         rng = random.Random(5)
         told = [Counter(i for _ in range(1000)
-                        for i, name in enumerate(captions._mentioned(CLIP, rng, False, complete)[0]) if name is not None)
+                        for i, name in enumerate(captions._mentioned(CLIP, rng, False,
+                                                                     complete)[0]) if name is not None)
                 for complete in (False, True)]
         self.assertEqual([told[True][i] for i in range(5)], [1000] * 5)
         self.assertTrue(all(400 < told[complete][5] < 800 for complete in (False, True)))
@@ -123,7 +124,8 @@ class CaptionTest(unittest.TestCase):
 
 class HeldOutTest(unittest.TestCase):
     def test_labels_exist_fit_and_cover_all_classes(self):
-        self.assertEqual([len(rows) for rows in (held_out.SENTENCES, held_out.OPEN, held_out.UNKNOWN, held_out.CHANGES)],
+        self.assertEqual([len(rows) for rows in (held_out.SENTENCES, held_out.OPEN, held_out.UNKNOWN,
+                                                 held_out.CHANGES)],
                          [72, 20, 20, 40])
         for rows in (held_out.SENTENCES, held_out.SENTENCES + held_out.OPEN + held_out.EARLIER):
             for key, names in NAMES.items():
