@@ -111,7 +111,8 @@ class FirstPool(Pool):
         params = draw_parameters(count, self.generator)
         options, left_out = [params], None
         if self.alternatives > 1:
-            left_out = ("color", "scene", "actor", "color", "color2")[self.rng.randrange(5)]
+            two = bool((params["actor2"] != world.NOBODY).all())
+            left_out = self.rng.choice(["color", "scene", "color2" if two else "actor", "color2" if two else "color"])
             options = alternatives(params, left_out, self.alternatives, self.generator)
         every = {k: torch.stack([o[k] for o in options], 1)[:, :, None, None].repeat(1, 1, 2, world.STARTS)
                  for k in params}

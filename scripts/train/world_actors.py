@@ -229,8 +229,8 @@ def _car(s):
     for wheel in (-21, 21):
         arch = torch.maximum(circle(dx - wheel, s.y - (GROUND - 8.5), 11.3), body)
         s.painted(cover(arch), "#242331")
-    for px in (-36, 36):
-        s.painted(cover(box(dx - px, dy - 7.2, 4.0, 1.5, 1.2)), "#c9ccd6")
+    for px in (-35.5, 35.5):
+        s.painted(cover(box(dx - px, dy - 5.6, 2.6, 1.3, 1.0)), "#c9ccd6")
     s.painted(cover(circle(dx - 33, dy + 3.5, 3.6)), "#fff3c4", lamp=1.0)
     s.painted(cover(circle(dx - 33, dy + 3.5, 3.6).abs() - 0.45), "#b9bcc8")
     s.painted(cover(box(dx + 35, dy + 4, 1.3, 2.2, 0.6)), "#ff5a4a", lamp=0.8)

@@ -271,18 +271,20 @@ def _mesa(s, cx, base, w, height, key=0, colour="#cf8468"):
     p = s.part(cx, 1.3 * w, 1.3 * w, base - height - 4, base + 2)
     dx = p.dx(cx)
     wavy = p.y + 0.9 * torch.sin(dx * 0.12 + key) + 0.4 * torch.sin(dx * 0.45 + 2 * key)
-    band = torch.floor((wavy - base) / 8.5)  # number of the stratum, counted from the foot
+    rise = (wavy - base) / 8.5
+    rise = rise + 0.42 * torch.sin(1.9 * rise + key)  # strata of unlike thickness
+    band = torch.floor(rise)  # number of the stratum, counted from the foot
     step = 0.5 + 0.5 * torch.sin(2.4 * band + 1.7 * key)
     reach = 0.64 * w + 1.6 + 0.05 * w * step + 0.34 * w * smoothstep(base - 0.55 * height, base + 2, p.y)
     d = torch.maximum(dx.abs() - reach, base - height - p.y + 0.5 * torch.sin(dx * 0.5 + key))
     tone = 0.93 + 0.11 * torch.sin(4.1 * band + key)
     light = 1.12 - 0.34 * smoothstep(-0.5 * w, 0.7 * w, dx + 2 * torch.sin(dx * 0.4 + key))
     p.paint(cover(d), colour, snow=0.22, shade=light * tone)
-    depth = torch.remainder(wavy - base, 8.5)
+    depth = 8.5 * (rise - band)
     p.paint(0.55 * cover(torch.maximum(d, depth - 1.0)), rgb(colour) * 1.16, snow=0.85)
     p.paint(0.22 * cover(torch.maximum(d, 7.4 - depth)), rgb(colour) * 0.62, snow=0.2)
     flute = smoothstep(0.72, 1.0, torch.sin(dx * (0.55 + 3 / w) + 2.0 * torch.sin(1.9 * band + key)))
-    p.paint(0.26 * flute * cover(d + 1), rgb(colour) * 0.62, snow=0.2)
+    p.paint(0.15 * flute * cover(d + 1), rgb(colour) * 0.62, snow=0.2)
     p.paint(cover(torch.maximum(d, p.y - (base - height + 1.6))), rgb(colour) * 1.18, snow=0.95)
 
 
