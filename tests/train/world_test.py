@@ -2,6 +2,7 @@
 
 import sys
 import unittest
+import unittest.mock
 from pathlib import Path
 
 import torch
@@ -181,6 +182,28 @@ class RenderTest(unittest.TestCase):
                  for season in ("summer", "winter")]
         self.assertGreater((small[0] - small[1]).abs().max().item(), 0.2)
 
+
+    def test_sixteen_bits_draw_the_same(self):
+        """As on a GPU: frames and tables have 16 bits."""
+        rows = [dict(weather2="rain", time2="night", change=0, camera="zoom in", actor="car", actor2="lantern"),
+                dict(time="night", camera="pan right", actor="train"), dict(weather="snow", season="summer")]
+        clip = [one_clip(**row) for row in rows]
+        params = {key: torch.cat([c[key] for c in clip]) for key in clip[0]}
+        first = torch.tensor([12, 60, 0])
+        expected, mask = world.render(params, first, 1), world.actor_mask(params, first, 1)
+        painters = [p for p in vars(world).values() if hasattr(p, "stored")]
+        kept = [dict(p.stored) for p in painters]
+        try:
+            for painter in painters:
+                painter.stored.update(world._moved(painter.stored, "cpu", torch.float16))
+            with unittest.mock.patch.object(world, "_dtype", lambda device: torch.float16):
+                frames, halves = world.render(params, first, 1), world.actor_mask(params, first, 1)
+            self.assertEqual((frames.dtype, halves.dtype), (torch.float16, torch.float16))
+            self.assertLess((frames - expected).abs().max().item(), 0.02)
+            self.assertLess((halves - mask).abs().max().item(), 0.02)
+        finally:
+            for painter, stored in zip(painters, kept):
+                painter.stored.update(stored)
 
     def test_tables_painted_in_processes_are_those_painted_on_first_use(self):
         device, number = torch.device("cpu"), 12  # the rails without snow
