@@ -65,7 +65,8 @@ def main():
     small = torch.nn.functional.interpolate(frames, size=(144, 256), mode="bilinear", antialias=True)
     rows = torch.nn.functional.pad(small, (2, 2, 2, 2), value=1.0).unflatten(0, (len(world.SCENES), -1))
     sheet = rows.permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2)
-    Image.fromarray((sheet * 255).round().byte().cpu().numpy()).save(args.output, quality=66, optimize=True, progressive=True)
+    image = Image.fromarray((sheet * 255).round().byte().cpu().numpy())
+    image.save(args.output, quality=66, optimize=True, progressive=True)
 
 
 if __name__ == "__main__":
