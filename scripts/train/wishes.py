@@ -39,7 +39,7 @@ class Story:
         tell_scene, tell_actor, tell_color = self.chance(0.72), self.chance(0.72), self.chance(0.62)
         self.scene = r.choice(KNOWN_SCENES)
         if not (tell_scene or tell_actor):
-            self.scene = weighted(r, KNOWN_SCENES, [6, 4, 1, 2, 2, 3])
+            self.scene = weighted(r, KNOWN_SCENES, [6, 4, 1, 2, 2, 3, 3, 1])
         if tell_actor and tell_scene and self.chance(0.06):
             self.actor = r.choice(list(c.ACTOR_NOUNS))  # in a landscape where none was drawn
         else:

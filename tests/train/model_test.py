@@ -7,6 +7,7 @@ import unittest
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "train"))
@@ -210,6 +211,56 @@ class TextEncoder(unittest.TestCase):
             self.assertEqual(int(bucket[127, 127 - distance]), offset)
             if distance:
                 self.assertEqual(int(bucket[0, distance]), 16 + offset)
+
+
+class Pieces:
+    """Stands for a tokenizer: pieces, the first one unknown; other words are spelled by letters."""
+
+    def __init__(self, *pieces):
+        self.pieces = ["<unk>", *pieces]
+
+    def vocab_size(self):
+        return len(self.pieces)
+
+    def unk_id(self):
+        return 0
+
+    def id_to_piece(self, i):
+        return self.pieces[i]
+
+    def piece_to_id(self, piece):
+        return self.pieces.index(piece) if piece in self.pieces else 0
+
+    def encode(self, text):
+        return [self.piece_to_id(letter) for letter in text]
+
+
+class Vocabulary(unittest.TestCase):
+    def test_rows_are_those_of_the_piece_or_of_its_spelling(self):
+        old, new = Pieces("a", "b", "cat"), Pieces("ab", "cat")
+        old_rows, rows = torch.randn(4, 5), torch.zeros(3, 5)
+        train_transformer.adopt_pieces(rows, old_rows, old, new)
+        self.assertTrue(torch.equal(rows[0], old_rows[0]))
+        self.assertLess(relative(rows[1], (old_rows[1] + old_rows[2]) / 2), 1e-6)
+        self.assertTrue(torch.equal(rows[2], old_rows[3]))
+
+    def test_the_shipped_text_encoder_starts_one_of_the_new_vocabulary(self):
+        folder = ROOT / "assets" / "demo"
+        if not (folder / "umt5.safetensors").exists():
+            self.skipTest("no weights in assets/demo")
+        try:
+            from prompts import Tokenizer
+            tokenizer = Tokenizer()
+        except ImportError as error:
+            self.skipTest(f"a Python package is not installed: {error}")
+        model = train_transformer.Model(Geometry(), tokenizer.vocabulary)
+        train_transformer.load(model, str(folder))
+        old = Tokenizer(str(folder / "spiece.model"))
+        shipped = umt5.build_from_state_dict(load_file(str(folder / "umt5.safetensors")))
+        piece = "\u2581balloon"
+        rows = [m.token_embedding.weight[t.pieces.piece_to_id(piece)]
+                for m, t in ((model.text, tokenizer), (shipped, old))]
+        self.assertLess(relative(rows[0], rows[1].float()), 1e-6)
 
 
 class Levels(unittest.TestCase):
