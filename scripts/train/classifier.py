@@ -29,8 +29,8 @@ class Classifier(nn.Module):
         self.heads = nn.Linear(2 * 192, sum(TASKS.values()))
 
     def forward(self, first, second):
-        """Two frames [B, 3, 288, 512] in [0, 1] -> logits per task."""
-        x = F.avg_pool2d(torch.cat([first, second], 1), 4) * 2 - 1
+        """Two frames [B, 3, H, W] in [0, 1], of 288x512 or half of it -> logits per task."""
+        x = F.adaptive_avg_pool2d(torch.cat([first, second], 1), (72, 128)) * 2 - 1
         return self.read(x)
 
     def read(self, x):

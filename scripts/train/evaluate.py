@@ -18,7 +18,8 @@ from prompts import caption_ids
 from rollout import Rollout
 
 HISTORY = 9  # latent frames decoded before those that are evaluated
-NAMES = {"scene": world.SCENES, "time": world.TIMES, "weather": world.WEATHER, "season": world.SEASONS}
+NAMES = {"scene": world.SCENES, "time": world.TIMES, "weather": world.WEATHER, "season": world.SEASONS,
+         "actor": world.ACTORS, "color": world.COLORS}
 
 
 @torch.no_grad()
@@ -68,7 +69,8 @@ def moments_of(blocks):
 def told(rows):
     """Sentences of held_out and what they tell as numbers, for each task of the classifier but the direction; -1 where
     a sentence leaves it open. Of two actors the one that comes first in world.ACTORS is the first."""
-    numbers = {k: [names.index(r[k]) if r[k] is not None else -1 for r in rows] for k, names in NAMES.items()}
+    numbers = {k: [NAMES[k].index(r[k]) if r[k] is not None else -1 for r in rows]
+               for k in ("scene", "time", "weather", "season")}
     cast = []
     for row in rows:
         pairs = sorted((world.ACTORS.index(a), -1 if c is None else world.COLORS.index(c))
