@@ -16,7 +16,9 @@
 #include "core/work_scopes.h"
 
 #ifdef FLASHBLOCK_CUDA
+#include "attention/cuda_launch.h"
 #include "attention/kernels/capability.h"
+#include "attention/kernels/few_query_attention.h"
 #endif
 
 namespace flashblock {
@@ -53,6 +55,48 @@ std::tuple<at::Tensor, at::Tensor> cuda_attention(const at::Tensor& q, const at:
     lse = std::get<1>(result);
   }
   return {output, lse};
+}
+
+bool in_vectors(const at::Tensor& x) {
+  return x.stride(3) == 1 && x.stride(0) % 8 == 0 && x.stride(1) % 8 == 0 && x.stride(2) % 8 == 0 &&
+         reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
+}
+
+// Few queries, as in the decoding of text. The other kernels give a tile of queries of a head to one multiprocessor,
+// and cuDNN makes a plan, of milliseconds, for each new number of keys.
+bool few_query_kernel_takes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  return q.scalar_type() == at::kBFloat16 && q.size(3) == kFewQueryHeadWidth && q.size(1) <= kFewQueries &&
+         q.size(0) * q.size(2) <= 65535 && compute_capability_major(q.device().index()) >= 8 && in_vectors(q) &&
+         in_vectors(k) && in_vectors(v);
+}
+
+AttentionState few_query_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  const auto input = [](const at::Tensor& x) {
+    return FewQueryAttention::Input{x.const_data_ptr(), x.stride(0), x.stride(1), x.stride(2)};
+  };
+  const auto fp32 = q.options().dtype(at::kFloat);
+  AttentionState state{at::empty(q.sizes(), q.options().memory_format(at::MemoryFormat::Contiguous)),
+                       at::empty({q.size(0), q.size(2), q.size(1)}, fp32)};
+  FewQueryAttention call{
+      .q = input(q),
+      .k = input(k),
+      .v = input(v),
+      .output = state.output.data_ptr(),
+      .lse = state.lse.data_ptr<float>(),
+      .partial = nullptr,
+      .batch = q.size(0),
+      .heads = q.size(2),
+      .queries = q.size(1),
+      .keys = k.size(1),
+      .parts = few_query_parts(q.size(0), q.size(2), q.size(1), k.size(1), multiprocessor_count(q.device().index())),
+      .scale = float(1 / std::sqrt(double(q.size(3))))};
+  at::Tensor partial;
+  if (call.parts > 1) {
+    partial = at::empty({call.partial_floats()}, fp32);
+    call.partial = partial.data_ptr<float>();
+  }
+  launch(launch_few_query_attention, call, q, "few_query_attention");
+  return state;
 }
 
 // Number of equal parts to split the keys into. The kernels give each tile of queries of a head to one multiprocessor,
@@ -141,6 +185,9 @@ AttentionState fastest_attention(const at::Tensor& q, const at::Tensor& k, const
                                  [[maybe_unused]] bool with_lse) {
   RECORD_USER_SCOPE(kAttentionScope);
   check_inputs(q, k, v);
+#ifdef FLASHBLOCK_CUDA
+  if (q.is_cuda() && few_query_kernel_takes(q, k, v)) return few_query_attention(q, k, v);
+#endif
   // The kernels take [B, N, L, D] with any strides, so these are views.
   const at::Tensor qt = q.transpose(1, 2), kt = k.transpose(1, 2), vt = v.transpose(1, 2);
 #ifdef FLASHBLOCK_CUDA

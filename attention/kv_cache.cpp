@@ -10,6 +10,11 @@
 #include "core/check.h"
 #include "core/error.h"
 
+#ifdef FLASHBLOCK_CUDA
+#include "attention/cuda_launch.h"
+#include "attention/kernels/cache_copy.h"
+#endif
+
 namespace flashblock {
 
 KvCache::KvCache(const KvCacheLayout& layout, int64_t batch, int64_t heads, int64_t head_dim, at::Device device,
@@ -151,6 +156,17 @@ KeyRange KvCache::range(int64_t first_frame, int64_t frames) const {
 void KvCache::copy_frames(int64_t from_slot, int64_t to_slot, int64_t frames) {
   if (frames == 0) return;
   const KeyRange from = range(from_slot, frames), to = range(to_slot, frames);
+#ifdef FLASHBLOCK_CUDA
+  const int64_t token_bytes = keys_.stride(1) * int64_t(keys_.element_size());
+  if (keys_.is_cuda() && token_bytes % 16 == 0 && keys_.size(0) <= 65535) {
+    const int64_t token_vectors = token_bytes / 16;
+    const CacheCopyArguments arguments{
+        from.keys.const_data_ptr(),   to.keys.data_ptr(), from.values.const_data_ptr(),
+        to.values.data_ptr(),         keys_.size(0),      frames * layout_.tokens_per_frame * token_vectors,
+        keys_.size(1) * token_vectors};
+    return launch(launch_cache_copy, arguments, keys_, "cache_copy");
+  }
+#endif
   to.keys.copy_(from.keys);
   to.values.copy_(from.values);
 }

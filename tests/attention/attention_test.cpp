@@ -116,6 +116,22 @@ TEST(AttentionCuda, QueriesOverManyKeysAreNearTheFloat64Result) {
     }
 }
 
+// Few queries of several texts, as in the decoding of text: blocks and pairs of blocks with four query heads to a head.
+TEST(AttentionCuda, FewQueriesOfTextsAreNearTheFloat64Result) {
+  FLASHBLOCK_NEED_CUDA();
+  const auto options = at::TensorOptions(at::kCUDA).dtype(at::kBFloat16);
+  for (const auto& [queries, keys] :
+       {std::tuple{4, 1}, {16, 4}, {16, 1028}, {32, 5003}, {64, 777}, {128, 2048}, {256, 999}, {16, 40000}}) {
+    const Inputs x = inputs(queries, keys, 8, 128, options);
+    const AttentionState expected = exact(x), actual = attention_with_lse(x.q, x.k, x.v);
+    EXPECT_TENSORS_NEAR_IN_NORM(actual.output, expected.output, tolerance(at::kBFloat16)) << queries << 'x' << keys;
+    EXPECT_TENSORS_CLOSE(actual.lse, expected.lse, 0, kLseTolerance) << queries << 'x' << keys;
+    EXPECT_TRUE(actual.output.is_contiguous());
+  }
+  const Inputs hard = inputs(16, 1028, 8, 128, options, 30);
+  EXPECT_TENSORS_NEAR_IN_NORM(attention(hard.q, hard.k, hard.v), exact(hard).output, tolerance(at::kBFloat16));
+}
+
 void expect_masked_heads_get_their_attention(at::TensorOptions options) {
   const at::ScalarType dtype = c10::typeMetaToScalarType(options.dtype());
   for (const int64_t width : {64, 128}) {
