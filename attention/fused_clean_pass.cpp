@@ -51,6 +51,11 @@ FusedAttention fused_clean_attention(const at::Tensor& q, const FusedBlocks& blo
   const KeyRange behind{all.keys.narrow(1, next_tokens, behind_tokens),
                         all.values.narrow(1, next_tokens, behind_tokens)};
   const bool exact = config.mode == AttentionConfig::Mode::kExact;
+  if (exact && q.is_cuda()) {  // one call, without states that would have to be merged
+    for (int64_t pass = finished_rows > 0 && !past.empty() ? 0 : 1; pass < 2; ++pass)
+      external.work.count(HeadSelection::all(), q.size(2));
+    return {attention_with_hidden_keys(q, all.keys, all.values, {blocks.next_rows, next_tokens}), {}};
+  }
   const at::Tensor q_next = q.narrow(1, 0, blocks.next_rows), q_clean = q.narrow(1, blocks.next_rows, finished_rows);
   const bool refreshed =
       exact || external.cache.empty() || config.refresh->refreshes(config, blocks.clean, external.cache.age());
@@ -80,8 +85,8 @@ FusedAttention fused_clean_attention(const at::Tensor& q, const FusedBlocks& blo
     cached = of_next.empty() || wants_mean_key(first) ? external_of_next(first, finished, behind)
                                                       : CachedExternal{.state = of_next};
   external.work.count(HeadSelection::all(), q.size(2));
-  const at::Tensor next_output =
-      merge(reused_external(q_next, cached), over(q_next, kv.block_begin(next_tokens))).output;
+  const KeyRange next = kv.block_begin(next_tokens);
+  const at::Tensor next_output = merged_attention(reused_external(q_next, cached), q_next, next.keys, next.values);
   FusedAttention result{finished_rows > 0 ? at::cat({next_output, clean_output}, 1) : next_output, {}};
   result.refreshed = refreshed;
   if (!exact) result.next = std::move(cached);

@@ -58,10 +58,20 @@ struct WarpSums {
   }
 };
 
-// Adds 16 keys, of which `valid` count, from a stage of the ring.
+// Which of 16 keys a query attends to.
+struct SeenKeys {
+  int end;         // those before this one
+  int hidden;      // but not those before this one, if the query is
+  int late_query;  // this one, counted from the thread block's first, or a later one
+};
+
+// Where a difference to `largest` is taken; rows that attend to none of the keys so far have minus infinity.
+__device__ inline float finite(float largest) { return largest == -INFINITY ? 0.0f : largest; }
+
+// Adds 16 keys from a stage of the ring.
 template <int kTiles>
-__device__ inline void add_keys(WarpSums<kTiles>& sums, const uint4 (&q)[kTiles][2][4], const uint4* stage, int valid,
-                                float scale_log2) {
+__device__ inline void add_keys(WarpSums<kTiles>& sums, const uint4 (&q)[kTiles][2][4], const uint4* stage,
+                                SeenKeys seen, float scale_log2) {
   const int t = int(threadIdx.x) % 4;
   float scores[kTiles][2][4] = {};
 #pragma unroll
@@ -78,17 +88,19 @@ __device__ inline void add_keys(WarpSums<kTiles>& sums, const uint4 (&q)[kTiles]
   for (int tile = 0; tile < kTiles; ++tile) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {  // query g, query g + 8
+      const int query = tile * 16 + half * 8 + int(threadIdx.x) % 32 / 4;
+      const int begin = query >= seen.late_query ? seen.hidden : 0;
       float x[4];
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int key = i / 2 * 8 + 2 * t + i % 2;
-        x[i] = key < valid ? scores[tile][i / 2][2 * half + i % 2] * scale_log2 : -INFINITY;
+        x[i] = key >= begin && key < seen.end ? scores[tile][i / 2][2 * half + i % 2] * scale_log2 : -INFINITY;
       }
       float largest = fmaxf(fmaxf(x[0], x[1]), fmaxf(x[2], x[3]));
       largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
       largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
       largest = fmaxf(largest, sums.largest[tile][half]);
-      const float kept = exp2f(sums.largest[tile][half] - largest);
+      const float kept = exp2f(sums.largest[tile][half] - finite(largest));
       sums.largest[tile][half] = largest;
       if (__any_sync(0xffffffffu, kept != 1.0f)) {
         sums.total[tile][half] *= kept;
@@ -100,7 +112,7 @@ __device__ inline void add_keys(WarpSums<kTiles>& sums, const uint4 (&q)[kTiles]
       }
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        x[i] = exp2f(x[i] - largest);
+        x[i] = exp2f(x[i] - finite(largest));
         sums.total[tile][half] += x[i];
       }
       weights[tile][half] = packed_bfloat16(x[0], x[1]);
@@ -128,6 +140,13 @@ __device__ inline void add_keys(WarpSums<kTiles>& sums, const uint4 (&q)[kTiles]
   }
 }
 
+// Of the external state in the merge with a row over the keys.
+__device__ inline float external_weight(const FewQueryAttention& a, int64_t row, float lse) {
+  if (!a.external) return 0;
+  const float external = a.external_lse[row];
+  return external == -INFINITY ? 0.0f : 1.0f / (1.0f + expf(lse - external));
+}
+
 // Merges the sums of the warps and stores the thread block's queries: results, or those of a part.
 template <int kTiles>
 __device__ inline void store_merged(const FewQueryAttention& a, WarpSums<kTiles>& sums, float* shared, int first_query,
@@ -149,37 +168,54 @@ __device__ inline void store_merged(const FewQueryAttention& a, WarpSums<kTiles>
         largest[query] = sums.largest[tile][half];
         totals[query] = total;
       }
+      // Of each half of the row this thread has 16 neighboring elements: 8 of the even columns, then 8 of the odd ones.
 #pragma unroll
-      for (int column = 0; column < 16; ++column) {
-        float* to = outputs + query * kRowStride + column / 8 * 64 + 16 * t + column % 8;
-        to[0] = sums.output[tile][column][2 * half];
-        to[8] = sums.output[tile][column][2 * half + 1];
+      for (int i = 0; i < 8; ++i) {
+        const int column = i / 4 * 8 + i % 2 * 4, odd = i % 4 / 2;
+        *reinterpret_cast<float4*>(outputs + query * kRowStride + i / 4 * 64 + 16 * t + odd * 8 + i % 2 * 4) =
+            make_float4(sums.output[tile][column][2 * half + odd], sums.output[tile][column + 1][2 * half + odd],
+                        sums.output[tile][column + 2][2 * half + odd], sums.output[tile][column + 3][2 * half + odd]);
       }
     }
   }
   __syncthreads();
-  const int queries = min(kQueries, int(a.queries) - first_query), column = int(threadIdx.x);
-  for (int query = 0; query < queries; ++query) {
+  const int queries = min(kQueries, int(a.queries) - first_query), lane = int(threadIdx.x) % 32;
+  const int64_t rows = a.batch * a.heads * a.queries;
+#pragma unroll
+  for (int i = 0; i < kQueries / kWarps; ++i) {
+    const int query = i * kWarps + warp;
+    if (query >= queries) break;
     float most = -INFINITY;
 #pragma unroll
-    for (int i = 0; i < kWarps; ++i) most = fmaxf(most, largest[i * kQueries + query]);
-    float total = 0, sum = 0;
+    for (int other = 0; other < kWarps; ++other) most = fmaxf(most, largest[other * kQueries + query]);
+    float total = 0, sum[4] = {};
 #pragma unroll
-    for (int i = 0; i < kWarps; ++i) {
-      const float weight = exp2f(largest[i * kQueries + query] - most);
-      total += weight * totals[i * kQueries + query];
-      sum += weight * outputs[(i * kQueries + query) * kRowStride + column];
+    for (int other = 0; other < kWarps; ++other) {
+      const float weight = exp2f(largest[other * kQueries + query] - finite(most));
+      const float4 v = reinterpret_cast<const float4*>(outputs + (other * kQueries + query) * kRowStride)[lane];
+      total += weight * totals[other * kQueries + query];
+      sum[0] += weight * v.x, sum[1] += weight * v.y, sum[2] += weight * v.z, sum[3] += weight * v.w;
     }
+    const float inverse = total > 0 ? 1.0f / total : 0.0f;
+#pragma unroll
+    for (float& x : sum) x *= inverse;
     const float lse = (most + log2f(total)) * kLn2;
     const int64_t row = first_row + query;  // of [batch, heads, queries]
     if (a.parts == 1) {
-      const int64_t at = ((int64_t(batch) * a.queries + first_query + query) * a.heads + head) * kWidth + column;
-      static_cast<__nv_bfloat16*>(a.output)[at] = __float2bfloat16_rn(sum / total);
-      if (column == 0) a.lse[row] = lse;
+      const int64_t at = ((int64_t(batch) * a.queries + first_query + query) * a.heads + head) * kWidth + 4 * lane;
+      const float weight = external_weight(a, row, lse);
+      if (weight > 0) {
+        const auto* external = static_cast<const __nv_bfloat16*>(a.external) + at;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) sum[j] += weight * (__bfloat162float(external[j]) - sum[j]);
+      }
+      *reinterpret_cast<uint2*>(static_cast<__nv_bfloat16*>(a.output) + at) =
+          make_uint2(packed_bfloat16(sum[0], sum[1]), packed_bfloat16(sum[2], sum[3]));
+      if (lane == 0 && a.lse) a.lse[row] = lse;
     } else {
-      const int64_t at = part * a.batch * a.heads * a.queries + row;
-      a.partial[at * kWidth + column] = sum / total;
-      if (column == 0) a.partial[a.parts * a.batch * a.heads * a.queries * kWidth + at] = lse;
+      const int64_t at = part * rows + row;
+      reinterpret_cast<float4*>(a.partial + at * kWidth)[lane] = make_float4(sum[0], sum[1], sum[2], sum[3]);
+      if (lane == 0) a.partial[a.parts * rows * kWidth + at] = lse;
     }
   }
 }
@@ -244,7 +280,8 @@ __global__ void __launch_bounds__(kThreads, 2)
   int stage = 0;
   for (int key = keys.begin + warp * kKeys; key < keys.end; key += kWarps * kKeys) {
     wait_for_copies<kStages - 1>();
-    add_keys(sums, q, ring + stage * kVectors * kThreads, keys.end - key, scale_log2);
+    const SeenKeys seen{keys.end - key, int(a.hidden_keys) - key, int(a.late_query) - first_query};
+    add_keys(sums, q, ring + stage * kVectors * kThreads, seen, scale_log2);
     fetch(stage);
     stage = stage + 1 == kStages ? 0 : stage + 1;
   }
@@ -254,26 +291,44 @@ __global__ void __launch_bounds__(kThreads, 2)
   store_merged(a, sums, reinterpret_cast<float*>(shared), first_query, first_row, batch, head, part);
 }
 
-// Merges the parts of a row, one thread an element.
-__global__ void __launch_bounds__(kWidth) merge_parts_kernel(const __grid_constant__ FewQueryAttention a) {
+// Merges the parts of a row, one thread an element; 16 parts are loaded at a time.
+__global__ void __launch_bounds__(kWidth, 8) merge_parts_kernel(const __grid_constant__ FewQueryAttention a) {
+  constexpr int kLoaded = 16;
   allow_next_kernel();
   wait_for_kernels_in_front();
   const int64_t rows = a.batch * a.heads * a.queries, row = blockIdx.x;
-  const float* lse = a.partial + a.parts * rows * kWidth;
-  float most = -INFINITY;
-#pragma unroll 8
-  for (int part = 0; part < a.parts; ++part) most = fmaxf(most, lse[part * rows + row]);
-  float total = 0, sum = 0;
-#pragma unroll 8
-  for (int part = 0; part < a.parts; ++part) {
-    const float weight = expf(lse[part * rows + row] - most);
-    total += weight;
-    sum += weight * a.partial[(part * rows + row) * kWidth + threadIdx.x];
+  const float* all_lse = a.partial + a.parts * rows * kWidth;
+  float most = -INFINITY, total = 0, sum = 0;
+  for (int first = 0; first < a.parts; first += kLoaded) {
+    float lse[kLoaded], x[kLoaded], larger = most;
+#pragma unroll
+    for (int i = 0; i < kLoaded; ++i) {
+      const int64_t at = (first + i) * rows + row;
+      const bool exists = first + i < a.parts;
+      lse[i] = exists ? all_lse[at] : -INFINITY;
+      x[i] = exists ? a.partial[at * kWidth + threadIdx.x] : 0.0f;
+    }
+#pragma unroll
+    for (int i = 0; i < kLoaded; ++i) larger = fmaxf(larger, lse[i]);
+    const float kept = expf(most - finite(larger));
+    total *= kept;
+    sum *= kept;
+    most = larger;
+#pragma unroll
+    for (int i = 0; i < kLoaded; ++i) {
+      const float weight = expf(lse[i] - finite(most));
+      total += weight;
+      sum += weight * x[i];
+    }
   }
   const int64_t query = row % a.queries, head = row / a.queries % a.heads, batch = row / a.queries / a.heads;
-  static_cast<__nv_bfloat16*>(a.output)[((batch * a.queries + query) * a.heads + head) * kWidth + threadIdx.x] =
-      __float2bfloat16_rn(sum / total);
-  if (threadIdx.x == 0) a.lse[row] = most + logf(total);
+  const int64_t at = ((batch * a.queries + query) * a.heads + head) * kWidth + threadIdx.x;
+  const float lse = most + logf(total);
+  sum /= total;
+  const float weight = external_weight(a, row, lse);
+  if (weight > 0) sum += weight * (__bfloat162float(static_cast<const __nv_bfloat16*>(a.external)[at]) - sum);
+  static_cast<__nv_bfloat16*>(a.output)[at] = __float2bfloat16_rn(sum);
+  if (threadIdx.x == 0 && a.lse) a.lse[row] = lse;
 }
 
 int tiles_for(int64_t queries) { return queries <= 16 ? 1 : 2; }

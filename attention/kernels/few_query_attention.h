@@ -19,11 +19,16 @@ struct FewQueryAttention {
   };
   Input q, k, v;
   void* output;    ///< [batch, queries, heads, 128] bf16, contiguous
-  float* lse;      ///< [batch, heads, queries], contiguous
+  float* lse;      ///< [batch, heads, queries], contiguous; may be null
   float* partial;  ///< partial_floats(); may be null for one part
   int64_t batch, heads, queries, keys;
   int parts;  ///< that the keys are divided into
   float scale;
+  /// The result is merged with this state, as output and lse are stored; null: none. `lse` stays that of the keys.
+  const void* external = nullptr;
+  const float* external_lse = nullptr;
+  /// Queries from late_query on do not attend to the first hidden_keys keys.
+  int64_t late_query = kFewQueries, hidden_keys = 0;
 
   int64_t rows() const { return batch * heads * queries; }
   int64_t partial_floats() const { return parts > 1 ? parts * rows() * (kFewQueryHeadWidth + 1) : 0; }
