@@ -74,19 +74,22 @@ FewQueryAttention few_query_call(const at::Tensor& q, const at::Tensor& k, const
   const auto input = [](const at::Tensor& x) {
     return FewQueryAttention::Input{x.const_data_ptr(), x.stride(0), x.stride(1), x.stride(2)};
   };
-  return {
-      .q = input(q),
-      .k = input(k),
-      .v = input(v),
-      .output = nullptr,
-      .lse = nullptr,
-      .partial = nullptr,
-      .batch = q.size(0),
-      .heads = q.size(2),
-      .queries = q.size(1),
-      .keys = k.size(1),
-      .parts = few_query_parts(q.size(0), q.size(2), q.size(1), k.size(1), multiprocessor_count(q.device().index())),
-      .scale = float(1 / std::sqrt(double(q.size(3))))};
+  FewQueryAttention call{.q = input(q),
+                         .k = input(k),
+                         .v = input(v),
+                         .output = nullptr,
+                         .lse = nullptr,
+                         .partial = nullptr,
+                         .batch = q.size(0),
+                         .heads = q.size(2),
+                         .queries = q.size(1),
+                         .keys = k.size(1),
+                         .parts = 1,
+                         .in_cluster = false,
+                         .scale = float(1 / std::sqrt(double(q.size(3))))};
+  const auto device = q.device().index();
+  divide_keys(call, multiprocessor_count(device), compute_capability_major(device));
+  return call;
 }
 
 // The output; its log-sum-exp goes where the call says.
@@ -94,7 +97,7 @@ at::Tensor few_query_attention(FewQueryAttention call, const at::Tensor& q) {
   const at::Tensor output = at::empty(q.sizes(), q.options().memory_format(at::MemoryFormat::Contiguous));
   call.output = output.data_ptr();
   at::Tensor partial;
-  if (call.parts > 1) {
+  if (call.partial_floats() > 0) {
     partial = at::empty({call.partial_floats()}, q.options().dtype(at::kFloat));
     call.partial = partial.data_ptr<float>();
   }
@@ -245,6 +248,9 @@ std::string_view describe(AttentionKernel kernel) {
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+#ifdef FLASHBLOCK_CUDA
+  if (q.is_cuda()) return merged_attention({}, q, k, v);
+#endif
   return fastest_attention(q, k, v, false).output;
 }
 
@@ -268,7 +274,7 @@ at::Tensor merged_attention(const AttentionState& external, const at::Tensor& q,
     return few_query_attention(call, q);
   }
 #endif
-  return merge(external, attention_with_lse(q, k, v)).output;
+  return merge(external, fastest_attention(q, k, v, !external.empty())).output;
 }
 
 at::Tensor attention_with_hidden_keys(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

@@ -68,7 +68,7 @@ at::Tensor flashblock_attention(const at::Tensor& q, const KvCache& kv, LayerExt
 
 at::Tensor block_attention(const at::Tensor& q, const KvCache& kv, LayerExternal& external,
                            const AttentionConfig& config, const Pass& pass) {
-  const bool has_past = !kv.past().empty();
+  const bool has_past = kv.past_frames() + kv.bank_count() > 0;
   if (has_past && config.mode == AttentionConfig::Mode::kFlashblock)
     return flashblock_attention(q, kv, external, config, pass);
   if (has_past) external.work.count(HeadSelection::all(), q.size(2));

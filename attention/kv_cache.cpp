@@ -1,9 +1,11 @@
 #include "attention/kv_cache.h"
 
+#include <ATen/ops/as_strided.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <string>
 
@@ -150,7 +152,9 @@ int64_t KvCache::bytes() const { return int64_t(keys_.nbytes() + values_.nbytes(
 
 KeyRange KvCache::range(int64_t first_frame, int64_t frames) const {
   const int64_t start = first_frame * layout_.tokens_per_frame, length = frames * layout_.tokens_per_frame;
-  return {keys_.narrow(1, start, length), values_.narrow(1, start, length)};
+  const std::array<int64_t, 4> shape = {keys_.size(0), length, keys_.size(2), keys_.size(3)};
+  const auto part = [&](const at::Tensor& x) { return x.as_strided(shape, x.strides(), start * x.stride(1)); };
+  return {part(keys_), part(values_)};
 }
 
 void KvCache::copy_frames(int64_t from_slot, int64_t to_slot, int64_t frames) {

@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/record_function.h>
+#include <c10/util/DimVector.h>
 
 #include "attention/grouped_heads.h"
 #include "core/work_scopes.h"
@@ -29,11 +30,18 @@ bool is_few_row_product(const at::Tensor& x, int64_t rows, const at::Tensor& wei
   return kernels_take(x) && kernels_take(weight) && few_row_product_takes(rows, weight.size(1), weight.size(0));
 }
 
-// x with its last dimension replaced.
-at::Tensor empty_rows(const at::Tensor& x, int64_t width) {
-  std::vector<int64_t> shape = x.sizes().vec();
+at::Tensor output(at::IntArrayRef shape, const at::TensorOptions& options, at::Tensor* reused) {
+  if (reused && reused->defined() && reused->sizes() == shape) return *reused;
+  at::Tensor result = at::empty(shape, options);
+  if (reused) *reused = result;
+  return result;
+}
+
+// Of the shape of x with its last dimension replaced.
+at::Tensor output_rows(const at::Tensor& x, int64_t width, at::Tensor* reused) {
+  c10::DimVector shape(x.sizes());
   shape.back() = width;
-  return at::empty(shape, x.options());
+  return output(shape, x.options(), reused);
 }
 
 void launch_product(FewRowProduct product, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& out) {
@@ -45,15 +53,18 @@ void launch_product(FewRowProduct product, const at::Tensor& x, const at::Tensor
   launch(launch_few_row_product, product, x, "few_row_product");
 }
 
-at::Tensor few_row_product(const at::Tensor& x, const at::Tensor& weight, ProductOutput output) {
-  const at::Tensor out = empty_rows(x, output == ProductOutput::kSwiglu ? weight.size(0) / 2 : weight.size(0));
-  launch_product({.output = output, .rows = rows_of(x)}, x, weight, out);
+at::Tensor few_row_product(const at::Tensor& x, const at::Tensor& weight, ProductOutput form, at::Tensor* reused) {
+  const int64_t columns = form == ProductOutput::kSwiglu ? weight.size(0) / 2 : weight.size(0);
+  at::Tensor out = output_rows(x, columns, reused);
+  launch_product({.output = form, .rows = rows_of(x)}, x, weight, out);
   return out;
 }
 
-NormedSum add_norm_by_kernel(const at::Tensor& x, const Update& update, const at::Tensor& weight, double eps) {
+NormedSum add_norm_by_kernel(const at::Tensor& x, const Update& update, const at::Tensor& weight, double eps,
+                             NormedSum* reused) {
   const bool adds = update.rounded.defined() || update.sums.defined();
-  NormedSum result{adds ? at::empty_like(x) : x, at::empty_like(x)};
+  NormedSum result{adds ? output(x.sizes(), x.options(), reused ? &reused->sum : nullptr) : x,
+                   output(x.sizes(), x.options(), reused ? &reused->normed : nullptr)};
   const AddNormArguments arguments{.x = x.const_data_ptr(),
                                    .update = update.rounded.defined() ? update.rounded.const_data_ptr() : nullptr,
                                    .sums = update.sums.defined() ? update.sums.const_data_ptr<float>() : nullptr,
@@ -102,7 +113,7 @@ at::Tensor stage_heads_by_kernel(const at::Tensor& projected, const HeadNorms& n
 }
 
 at::Tensor swiglu_by_kernel(const at::Tensor& gate_up) {
-  const at::Tensor out = empty_rows(gate_up, gate_up.size(-1) / 2);
+  at::Tensor out = output_rows(gate_up, gate_up.size(-1) / 2, nullptr);
   launch(launch_swiglu, SwigluArguments{gate_up.const_data_ptr(), out.data_ptr(), rows_of(out), out.size(-1)}, gate_up,
          "swiglu");
   return out;
@@ -118,30 +129,31 @@ at::Tensor rotated_queries(const at::Tensor& x, const HeadNorms& norms, const Ro
 
 }  // namespace
 
-at::Tensor project(const at::Tensor& x, const at::Tensor& weight) {
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight, [[maybe_unused]] at::Tensor* reused) {
   RECORD_USER_SCOPE(kLinearScope);
 #ifdef FLASHBLOCK_CUDA
   if (product_slices(weight.size(1)) == 1 && is_few_row_product(x, rows_of(x), weight))
-    return few_row_product(x, weight, ProductOutput::kRounded);
+    return few_row_product(x, weight, ProductOutput::kRounded, reused);
 #endif
   return at::linear(x, weight);
 }
 
-at::Tensor project(const at::Tensor& x, const Projections& weights) {
-  if (weights.size() == 1) return project(x, weights.front());
+at::Tensor project(const at::Tensor& x, const Projections& weights, at::Tensor* reused) {
+  if (weights.size() == 1) return project(x, weights.front(), reused);
   std::vector<at::Tensor> parts;
   parts.reserve(weights.size());
   for (const at::Tensor& weight : weights) parts.push_back(project(x, weight));
   return at::cat(parts, -1);
 }
 
-at::Tensor project_heads(const at::Tensor& attended, const at::Tensor& weight, int64_t group) {
+at::Tensor project_heads(const at::Tensor& attended, const at::Tensor& weight, int64_t group,
+                         [[maybe_unused]] at::Tensor* reused) {
 #ifdef FLASHBLOCK_CUDA
   const int64_t rows = attended.size(0) * attended.size(1) / group;
   if (attended.size(3) == kTextHeadWidth && product_slices(weight.size(1)) == 1 &&
       is_few_row_product(attended, rows, weight)) {
     RECORD_USER_SCOPE(kLinearScope);
-    const at::Tensor out = at::empty({attended.size(0), attended.size(1) / group, weight.size(0)}, attended.options());
+    at::Tensor out = output({attended.size(0), attended.size(1) / group, weight.size(0)}, attended.options(), reused);
     launch_product({.output = ProductOutput::kRounded, .rows = rows, .kv_heads = attended.size(2), .group = group},
                    attended, weight, out);
     return out;
@@ -150,38 +162,39 @@ at::Tensor project_heads(const at::Tensor& attended, const at::Tensor& weight, i
   return project(ungroup_queries(attended, group).flatten(2), weight);
 }
 
-at::Tensor project_swiglu(const at::Tensor& x, const Projections& gate_up) {
+at::Tensor project_swiglu(const at::Tensor& x, const Projections& gate_up, [[maybe_unused]] at::Tensor* reused) {
 #ifdef FLASHBLOCK_CUDA
   if (gate_up.size() == 1 && product_slices(gate_up.front().size(1)) == 1 &&
       is_few_row_product(x, rows_of(x), gate_up.front())) {
     RECORD_USER_SCOPE(kLinearScope);
-    return few_row_product(x, gate_up.front(), ProductOutput::kSwiglu);
+    return few_row_product(x, gate_up.front(), ProductOutput::kSwiglu, reused);
   }
 #endif
   return swiglu(project(x, gate_up));
 }
 
-Update project_update(const at::Tensor& x, const at::Tensor& weight) {
+Update project_update(const at::Tensor& x, const at::Tensor& weight, at::Tensor* reused) {
 #ifdef FLASHBLOCK_CUDA
   const int64_t slices = product_slices(weight.size(1));
   if (slices > 1 && is_few_row_product(x, rows_of(x), weight)) {
     RECORD_USER_SCOPE(kLinearScope);
-    std::vector<int64_t> shape = x.sizes().vec();
+    c10::DimVector shape(x.sizes());
     shape.insert(shape.begin(), slices);
     shape.back() = weight.size(0);
-    Update update{{}, at::empty(shape, x.options().dtype(at::kFloat))};
+    Update update{{}, output(shape, x.options().dtype(at::kFloat), reused)};
     launch_product({.output = ProductOutput::kSums, .rows = rows_of(x)}, x, weight, update.sums);
     return update;
   }
 #endif
-  return {project(x, weight), {}};
+  return {project(x, weight, reused), {}};
 }
 
-NormedSum add_text_norm(const at::Tensor& x, const Update& update, const at::Tensor& weight, double eps) {
+NormedSum add_text_norm(const at::Tensor& x, const Update& update, const at::Tensor& weight, double eps,
+                        [[maybe_unused]] NormedSum* reused) {
 #ifdef FLASHBLOCK_CUDA
   if (kernels_take(x) && kernels_take(weight) && x.size(-1) <= kLongestTextRow &&
       (!update.rounded.defined() || kernels_take(update.rounded)))
-    return add_norm_by_kernel(x, update, weight, eps);
+    return add_norm_by_kernel(x, update, weight, eps, reused);
 #endif
   at::Tensor sum = x;
   if (update.rounded.defined()) sum = x + update.rounded;

@@ -9,20 +9,24 @@
 
 namespace flashblock {
 
+// An operator with a parameter `reused` may put its result into that tensor, if it has the right shape, and else leaves
+// its result there. So the layers of a pass, one after the other, need not allocate.
+
 // Products of at most 16 rows are bound by reading the weight: on a GPU in bfloat16 our own kernel computes them
 // (kernels/few_row_product), others LibTorch.
 
 /// x weight^T. Shape: x [..., in], weight [out, in].
-at::Tensor project(const at::Tensor& x, const at::Tensor& weight);
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight, at::Tensor* reused = nullptr);
 
 /// All projections of x, one after the other: [..., sum of their rows].
-at::Tensor project(const at::Tensor& x, const Projections& weights);
+at::Tensor project(const at::Tensor& x, const Projections& weights, at::Tensor* reused = nullptr);
 
 /// project of attention outputs. Shape: attended [B, L * group, K, D], grouped (group_queries); returns [B, L, out].
-at::Tensor project_heads(const at::Tensor& attended, const at::Tensor& weight, int64_t group);
+at::Tensor project_heads(const at::Tensor& attended, const at::Tensor& weight, int64_t group,
+                         at::Tensor* reused = nullptr);
 
 /// swiglu of both projections of x, gate first.
-at::Tensor project_swiglu(const at::Tensor& x, const Projections& gate_up);
+at::Tensor project_swiglu(const at::Tensor& x, const Projections& gate_up, at::Tensor* reused = nullptr);
 
 /// What a layer adds to its input. Default-constructed: nothing.
 struct Update {
@@ -31,7 +35,7 @@ struct Update {
 };
 
 /// project, for add_text_norm: of a long inner dimension sums over its slices.
-Update project_update(const at::Tensor& x, const at::Tensor& weight);
+Update project_update(const at::Tensor& x, const at::Tensor& weight, at::Tensor* reused = nullptr);
 
 /// A sum, and its norm.
 struct NormedSum {
@@ -39,7 +43,8 @@ struct NormedSum {
 };
 
 /// x + update, rounded, and text_rms_norm of it.
-NormedSum add_text_norm(const at::Tensor& x, const Update& update, const at::Tensor& weight, double eps);
+NormedSum add_text_norm(const at::Tensor& x, const Update& update, const at::Tensor& weight, double eps,
+                        NormedSum* reused = nullptr);
 
 /// x / sqrt(mean(x^2) + eps) * weight over the last dimension. Numerics: fp32 inside, the weight included; one
 /// rounding. Source: flash-attn's RMS norm, which the published model calls.

@@ -30,12 +30,19 @@ struct Call {
   int64_t staged_tokens = 0;  // all
 };
 
-// The rest of a layer behind attention. Shape: x [B, L, width], attended [B, rows, K, D], grouped, of the first tokens.
+// Outputs of a layer's operators, which the next layer's overwrite.
+struct LayerOutputs {
+  NormedSum input, behind_attention;
+  at::Tensor projected, heads, activated, update;
+};
+
+// The sum behind attention. Shape: x [B, L, width], attended [B, rows, K, D], grouped, of the first tokens.
 NormedSum behind_attention(const at::Tensor& x, const at::Tensor& attended, const LanguageLayer& layer,
-                           const LanguageConfig& config) {
+                           const LanguageConfig& config, LayerOutputs& reused) {
   const int64_t tokens = attended.size(1) / config.group();
   const at::Tensor of_tokens = tokens == x.size(1) ? x : x.narrow(1, 0, tokens).contiguous();
-  return add_text_norm(of_tokens, {project_heads(attended, layer.out, config.group()), {}}, layer.ffn_norm, config.eps);
+  const Update update{project_heads(attended, layer.out, config.group(), &reused.heads), {}};
+  return add_text_norm(of_tokens, update, layer.ffn_norm, config.eps, &reused.behind_attention);
 }
 
 // All layers and the last norm. `attend(layer index, queries)` is the attention of a layer. Returns [B, attending,
@@ -46,17 +53,19 @@ at::Tensor run_layers(at::Tensor x, LayerProvider<LanguageLayer>& provider, cons
   const LanguageConfig& config = call.config;
   auto layers = provider.walk();
   Update update;
+  LayerOutputs reused;
   for (int64_t i = 0; i < config.layers; ++i) {
     const LanguageLayer& layer = layers.layer(i);
     const int64_t attending = i + 1 == config.layers ? call.attending : call.staged_tokens;
-    const NormedSum input = add_text_norm(x, update, layer.attention_norm, config.eps);
-    const at::Tensor q =
-        stage_heads(project(input.normed, layer.qkv), {layer.q_norm, layer.k_norm, config.eps, call.rotation},
-                    attending, state.layer(i).kv.stage(call.staged_tokens));
+    const NormedSum input = add_text_norm(x, update, layer.attention_norm, config.eps, &reused.input);
+    const at::Tensor q = stage_heads(project(input.normed, layer.qkv, &reused.projected),
+                                     {layer.q_norm, layer.k_norm, config.eps, call.rotation}, attending,
+                                     state.layer(i).kv.stage(call.staged_tokens));
     if (attending == 0) return {};
-    const NormedSum behind = behind_attention(input.sum, attend(i, q), layer, config);
+    const NormedSum behind = behind_attention(input.sum, attend(i, q), layer, config, reused);
     x = behind.sum;
-    update = project_update(project_swiglu(behind.normed, layer.gate_up), layer.down);
+    update =
+        project_update(project_swiglu(behind.normed, layer.gate_up, &reused.activated), layer.down, &reused.update);
   }
   return add_text_norm(x, update, call.last_norm, config.eps).normed;
 }
@@ -165,7 +174,7 @@ at::Tensor LanguageModel::fused_pass(LanguageState& state, const at::Tensor& fin
   const int64_t start = state.tokens();
   const Call call{config_, ends_.norm, joined(state.rotation(start + block, block), state.rotation(start, block)),
                   block, 2 * block};
-  const at::Tensor ids = at::cat({next.to(state.device()), finished.to(state.device())}, 1);
+  const at::Tensor ids = at::cat({next, finished}, 1).to(state.device());
   const FusedBlocks blocks{.next_rows = block * config_.group(), .finished_tokens = block, .clean = clean};
   bool refreshed = true;
   std::vector<std::optional<CachedExternal>> external(static_cast<size_t>(config_.layers));

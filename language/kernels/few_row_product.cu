@@ -1,6 +1,7 @@
 #include <cuda_bf16.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "core/kernels/dependent_launch.cuh"
 #include "core/kernels/tensor_core.cuh"
@@ -23,13 +24,11 @@ constexpr int kMostSliceSteps = 8;  // of a slice: a row of it is 16 bytes of ea
 constexpr int kPadding = 32;        // elements between rows of x: neighboring rows in different banks
 constexpr int kSumsOfTile = kTileRows * 8;
 
-// By the most rows of x. With 4 rows the attention's thread block fits beside this one, which then begins to read the
-// weight during the attention.
+// By the most rows of x.
 template <int kRows>
 struct ProductSizes {
-  static constexpr int kGroups = kRows > 8 ? 2 : 1;                  // of 8 rows
-  static constexpr int kRing = kRows == 4 ? 6 : kRows == 8 ? 8 : 5;  // stages
-  static constexpr int kEarly = (kRing + 1) / 2;  // stages that are fetched before x, so that x does not wait for all
+  static constexpr int kGroups = kRows / 8;
+  static constexpr int kRing = kRows == 8 ? 8 : 5;  // stages
   static constexpr size_t kRingBytes = sizeof(uint4) * 2 * kThreads * kRing;
   static constexpr size_t kSumBytes = sizeof(float) * kWarps * kGroups * kSumsOfTile;
   static constexpr size_t kBytes =
@@ -85,7 +84,9 @@ __device__ inline void store_tile(const FewRowProduct& a, const float* sums, int
 
 template <int kRows, ProductOutput kOutput>
 __global__ void __launch_bounds__(kThreads, 1)
-    few_row_product_kernel(const __grid_constant__ FewRowProduct a, int slices) {
+    few_row_product_kernel(const __grid_constant__ FewRowProduct a, int slices, int hint) {
+  uint64_t policy;
+  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
   using Sizes = ProductSizes<kRows>;
   constexpr int kGroups = Sizes::kGroups, kRing = Sizes::kRing;
   extern __shared__ __align__(16) unsigned char shared[];
@@ -112,8 +113,8 @@ __global__ void __launch_bounds__(kThreads, 1)
   const auto fetch = [&](int stage) {
     if (fetched < total) {
       const __nv_bfloat16* weight = from + fetched_step * kStep;
-      begin_copy(ring + (2 * stage) * kThreads, weight);
-      begin_copy(ring + (2 * stage + 1) * kThreads, weight + to_second);
+      begin_weight_copy(ring + (2 * stage) * kThreads, weight, hint, policy);
+      begin_weight_copy(ring + (2 * stage + 1) * kThreads, weight + to_second, hint, policy);
       if (++fetched_step == slice.steps) fetched_step = 0;
       if (++fetched_of_tile == slice.steps) {
         fetched_of_tile = 0;
@@ -124,7 +125,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     end_copy_group();
   };
 #pragma unroll
-  for (int stage = 0; stage < Sizes::kEarly; ++stage) fetch(stage);
+  for (int stage = 0; stage < kRing; ++stage) fetch(stage);
 
   allow_next_kernel();
   wait_for_kernels_in_front();
@@ -134,8 +135,6 @@ __global__ void __launch_bounds__(kThreads, 1)
   for (int row = 0; row < kRows; ++row)
     loaded[row] =
         column < depth && row < a.rows ? *source_of(a, row, slice.first_step * kStep + column) : make_uint4(0, 0, 0, 0);
-#pragma unroll
-  for (int stage = Sizes::kEarly; stage < kRing; ++stage) fetch(stage);
   if (column < depth) {
 #pragma unroll
     for (int row = 0; row < kRows; ++row) *reinterpret_cast<uint4*>(x + row * stride + column) = loaded[row];
@@ -151,9 +150,7 @@ __global__ void __launch_bounds__(kThreads, 1)
       const uint4 low = ring[(2 * stage) * kThreads], high = ring[(2 * stage + 1) * kThreads];
 #pragma unroll
       for (int group = 0; group < kGroups; ++group) {
-        uint4 activations = make_uint4(0, 0, 0, 0);
-        if (kRows % 8 == 0 || g < kRows)
-          activations = *reinterpret_cast<const uint4*>(own_x + group * 8 * stride + column_step * kStep);
+        const uint4 activations = *reinterpret_cast<const uint4*>(own_x + group * 8 * stride + column_step * kStep);
         multiply_add(own[group], low, high, activations);
       }
       fetch(stage);
@@ -170,6 +167,11 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
 }
 
+int hint_of_environment() {
+  static const int hint = getenv("FB_HINT") ? atoi(getenv("FB_HINT")) : 0;
+  return hint;
+}
+
 int processors() { return device_attribute<cudaDevAttrMultiProcessorCount>(); }
 
 template <int kRows, ProductOutput kOutput>
@@ -180,7 +182,7 @@ cudaError_t launch_product(const FewRowProduct& product, cudaStream_t stream) {
   if (allowed != cudaSuccess) return allowed;
   const int slices = int(product_slices(product.depth));
   const dim3 blocks(static_cast<unsigned>(processors() / slices * slices));
-  return launch_dependent(kKernel, blocks, kThreads, kBytes, stream, product, slices);
+  return launch_dependent(kKernel, {blocks, kThreads, kBytes}, stream, product, slices, hint_of_environment());
 }
 
 template <int kRows>
@@ -208,7 +210,6 @@ bool few_row_product_takes(int64_t rows, int64_t depth, int64_t columns) {
 }
 
 cudaError_t launch_few_row_product(const FewRowProduct& product, cudaStream_t stream) {
-  if (product.rows <= 4) return launch_with_output<4>(product, stream);
   return product.rows <= 8 ? launch_with_output<8>(product, stream) : launch_with_output<16>(product, stream);
 }
 

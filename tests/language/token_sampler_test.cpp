@@ -75,7 +75,7 @@ TEST(TokenSamplerCuda, GreedyTokensAreThoseOfTheOperators) {
   for (const double temperature : {0.0, 1.0, 0.7}) {
     const SamplingConfig sampling{.temperature = temperature};
     const SampledTokens actual = sample_tokens(logits, sampling, 17, {});
-    const SampledTokens expected = sample_tokens(logits.cpu(), sampling, 17, {});
+    const SampledTokens expected = sample_tokens(logits.to(at::kFloat), sampling, 17, {});
     EXPECT_EQ(actual.tokens, expected.tokens) << temperature;
     EXPECT_TENSORS_CLOSE(at::tensor(actual.confidence), at::tensor(expected.confidence), 1e-5, 1e-7);
     EXPECT_TENSORS_CLOSE(at::tensor(actual.entropy), at::tensor(expected.entropy), 1e-5, 1e-5);
