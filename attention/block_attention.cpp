@@ -6,6 +6,7 @@
 
 #include "attention/attention.h"
 #include "attention/external_attention.h"
+#include "attention/refresh_policy.h"
 #include "core/work_scopes.h"
 
 namespace flashblock {

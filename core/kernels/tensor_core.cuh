@@ -38,21 +38,6 @@ __device__ __forceinline__ void begin_copy(uint4* to, const void* from, bool wan
                : "memory");
 }
 
-/// The same of memory that is read once: HINT.
-__device__ __forceinline__ void begin_weight_copy(uint4* to, const void* from, int hint, uint64_t policy) {
-  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to));
-  if (hint == 0)
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(address), "l"(from) : "memory");
-  else if (hint == 1)
-    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(address), "l"(from) : "memory");
-  else if (hint == 2)
-    asm volatile("cp.async.cg.shared.global.L2::256B [%0], [%1], 16;" ::"r"(address), "l"(from) : "memory");
-  else if (hint == 3)
-    asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "l"(policy) : "memory");
-  else
-    asm volatile("cp.async.cg.shared.global.L2::cache_hint.L2::256B [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "l"(policy) : "memory");
-}
-
 /// Ends a group of copies of this thread; a group may be empty.
 __device__ __forceinline__ void end_copy_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 

@@ -1,7 +1,6 @@
 #include <cuda_bf16.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "core/kernels/dependent_launch.cuh"
 #include "core/kernels/tensor_core.cuh"
@@ -12,11 +11,14 @@ namespace {
 
 using namespace kernels;
 
-// One thread block per multiprocessor holds a slice of all rows of x in shared memory and computes, one after the
-// other, tiles of 16 rows of the weight. Its 16 warps divide the inner dimension of a tile: together they read 1 KiB of
-// each of the 16 rows at a time. Each thread copies what it will multiply itself into a ring in shared memory, so that
-// the copies need no barrier, go on across tiles, and begin before the kernel in front has ended. Weights are the rows
-// of the matrix unit's a, activations the columns of b: up to 8 rows of activations cost one product, 16 two.
+// One thread block per multiprocessor holds a slice of all rows of x in shared
+// memory and computes, one after the other, tiles of 16 rows of the weight. Its
+// 16 warps divide the inner dimension of a tile: together they read 1 KiB of
+// each of the 16 rows at a time. Each thread copies what it will multiply
+// itself into a ring in shared memory, so that the copies need no barrier, go
+// on across tiles, and begin before the kernel in front has ended. Weights are
+// the rows of the matrix unit's a, activations the columns of b: up to 8 rows
+// of activations cost one product, 16 two.
 constexpr int kWarps = 16, kThreads = 32 * kWarps;
 constexpr int kTileRows = 16;
 constexpr int kStep = 32 * kWarps;  // inner elements that the thread block reads at a time
@@ -56,8 +58,9 @@ __device__ inline const uint4* source_of(const FewRowProduct& a, int row, int co
 
 __device__ inline float rounded(float x) { return __bfloat162float(__float2bfloat16_rn(x)); }
 
-// Adds the sums of all warps and stores a tile. In `sums`, [warp][group of rows][lane][4]: of lane 4 g + t the rows g
-// and g + 8 of the weight's tile and the rows 2 t and 2 t + 1 of x.
+// Adds the sums of all warps and stores a tile. In `sums`, [warp][group of
+// rows][lane][4]: of lane 4 g + t the rows g and g + 8 of the weight's tile and
+// the rows 2 t and 2 t + 1 of x.
 template <int kGroups, ProductOutput kOutput>
 __device__ inline void store_tile(const FewRowProduct& a, const float* sums, int tile, int slice) {
   constexpr int kStored = kOutput == ProductOutput::kSwiglu ? 8 : 16;  // columns of a tile
@@ -84,9 +87,7 @@ __device__ inline void store_tile(const FewRowProduct& a, const float* sums, int
 
 template <int kRows, ProductOutput kOutput>
 __global__ void __launch_bounds__(kThreads, 1)
-    few_row_product_kernel(const __grid_constant__ FewRowProduct a, int slices, int hint) {
-  uint64_t policy;
-  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    few_row_product_kernel(const __grid_constant__ FewRowProduct a, int slices) {
   using Sizes = ProductSizes<kRows>;
   constexpr int kGroups = Sizes::kGroups, kRing = Sizes::kRing;
   extern __shared__ __align__(16) unsigned char shared[];
@@ -113,8 +114,8 @@ __global__ void __launch_bounds__(kThreads, 1)
   const auto fetch = [&](int stage) {
     if (fetched < total) {
       const __nv_bfloat16* weight = from + fetched_step * kStep;
-      begin_weight_copy(ring + (2 * stage) * kThreads, weight, hint, policy);
-      begin_weight_copy(ring + (2 * stage + 1) * kThreads, weight + to_second, hint, policy);
+      begin_copy(ring + (2 * stage) * kThreads, weight);
+      begin_copy(ring + (2 * stage + 1) * kThreads, weight + to_second);
       if (++fetched_step == slice.steps) fetched_step = 0;
       if (++fetched_of_tile == slice.steps) {
         fetched_of_tile = 0;
@@ -167,11 +168,6 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
 }
 
-int hint_of_environment() {
-  static const int hint = getenv("FB_HINT") ? atoi(getenv("FB_HINT")) : 0;
-  return hint;
-}
-
 int processors() { return device_attribute<cudaDevAttrMultiProcessorCount>(); }
 
 template <int kRows, ProductOutput kOutput>
@@ -182,7 +178,7 @@ cudaError_t launch_product(const FewRowProduct& product, cudaStream_t stream) {
   if (allowed != cudaSuccess) return allowed;
   const int slices = int(product_slices(product.depth));
   const dim3 blocks(static_cast<unsigned>(processors() / slices * slices));
-  return launch_dependent(kKernel, {blocks, kThreads, kBytes}, stream, product, slices, hint_of_environment());
+  return launch_dependent(kKernel, {blocks, kThreads, kBytes}, stream, product, slices);
 }
 
 template <int kRows>

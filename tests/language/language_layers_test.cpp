@@ -37,8 +37,9 @@ TEST(LanguageLayersCuda, ProductsOfFewRowsAreNearThoseInFloat32) {
     for (const int64_t rows : {1, 4, 8, 11, 16, 17}) {
       const at::Tensor x = some({1, rows, depth}), expected = in_float32(x, weight);
       EXPECT_TENSORS_NEAR_IN_NORM(project(x, weight), expected, kOneRounding) << rows << 'x' << columns;
-      if (columns == 24576)
+      if (columns == 24576) {
         EXPECT_TENSORS_NEAR_IN_NORM(project_swiglu(x, {weight}), swiglu(expected), kThreeRoundings) << rows;
+      }
     }
   }
 }
@@ -106,7 +107,9 @@ TEST(LanguageLayersCuda, HeadsAreStagedAsOnTheCpu) {
     EXPECT_TENSORS_NEAR_IN_NORM(keys, cpu_keys, 5e-4);
     EXPECT_TENSORS_IDENTICAL(values.cpu(), cpu_values);
     ASSERT_EQ(q.defined(), attending > 0);
-    if (attending > 0) EXPECT_TENSORS_NEAR_IN_NORM(q, cpu_q, 5e-4);
+    if (attending > 0) {
+      EXPECT_TENSORS_NEAR_IN_NORM(q, cpu_q, 5e-4);
+    }
   }
 }
 
