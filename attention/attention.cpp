@@ -74,22 +74,19 @@ FewQueryAttention few_query_call(const at::Tensor& q, const at::Tensor& k, const
   const auto input = [](const at::Tensor& x) {
     return FewQueryAttention::Input{x.const_data_ptr(), x.stride(0), x.stride(1), x.stride(2)};
   };
-  FewQueryAttention call{.q = input(q),
-                         .k = input(k),
-                         .v = input(v),
-                         .output = nullptr,
-                         .lse = nullptr,
-                         .partial = nullptr,
-                         .batch = q.size(0),
-                         .heads = q.size(2),
-                         .queries = q.size(1),
-                         .keys = k.size(1),
-                         .parts = 1,
-                         .in_cluster = false,
-                         .scale = float(1 / std::sqrt(double(q.size(3))))};
-  const auto device = q.device().index();
-  divide_keys(call, multiprocessor_count(device), compute_capability_major(device));
-  return call;
+  return {
+      .q = input(q),
+      .k = input(k),
+      .v = input(v),
+      .output = nullptr,
+      .lse = nullptr,
+      .partial = nullptr,
+      .batch = q.size(0),
+      .heads = q.size(2),
+      .queries = q.size(1),
+      .keys = k.size(1),
+      .parts = few_query_parts(q.size(0), q.size(2), q.size(1), k.size(1), multiprocessor_count(q.device().index())),
+      .scale = float(1 / std::sqrt(double(q.size(3))))};
 }
 
 // The output; its log-sum-exp goes where the call says.

@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(kCopyThreads) cache_copy_kernel(CacheCopyArgum
 cudaError_t launch_cache_copy(const CacheCopyArguments& a, cudaStream_t stream) {
   const dim3 blocks(static_cast<unsigned>((a.vectors + kCopyThreads - 1) / kCopyThreads),
                     static_cast<unsigned>(a.batch), 2);
-  return launch_dependent(cache_copy_kernel, {blocks, kCopyThreads}, stream, a);
+  return launch_dependent(cache_copy_kernel, blocks, kCopyThreads, 0, stream, a);
 }
 
 }  // namespace flashblock

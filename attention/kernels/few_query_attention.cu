@@ -1,4 +1,3 @@
-#include <cooperative_groups.h>
 #include <cuda_bf16.h>
 
 #include <algorithm>
@@ -27,13 +26,10 @@ constexpr int kRowStride = kWidth + 4;  // of merged sums in shared memory
 constexpr float kLn2 = 0.69314718f;
 
 constexpr size_t ring_bytes() { return sizeof(uint4) * kVectors * kThreads * kStages; }
-__host__ __device__ constexpr size_t merge_bytes(int tiles) {
+constexpr size_t merge_bytes(int tiles) {
   return sizeof(float) * static_cast<size_t>(kWarps * 16 * tiles * (kRowStride + 2));
 }
-constexpr size_t result_bytes(int tiles) { return sizeof(float) * static_cast<size_t>(16 * tiles * (kRowStride + 1)); }
-constexpr size_t shared_bytes(int tiles, bool in_cluster) {
-  return std::max(ring_bytes(), merge_bytes(tiles) + (in_cluster ? result_bytes(tiles) : 0));
-}
+constexpr size_t shared_bytes(int tiles) { return std::max(ring_bytes(), merge_bytes(tiles)); }
 
 __device__ inline const __nv_bfloat16* rows_of(const FewQueryAttention::Input& input, int batch, int head) {
   return static_cast<const __nv_bfloat16*>(input.data) + batch * input.batch_stride + head * input.head_stride;
@@ -151,26 +147,10 @@ __device__ inline float external_weight(const FewQueryAttention& a, int64_t row,
   return external == -INFINITY ? 0.0f : 1.0f / (1.0f + expf(lse - external));
 }
 
-// Four elements a lane of a row's result, merged with the external state. `row`: of [batch, heads, queries].
-__device__ inline void store_row(const FewQueryAttention& a, float (&sum)[4], float lse, int batch, int query, int head,
-                                 int64_t row) {
-  const int lane = int(threadIdx.x) % 32;
-  const int64_t at = ((int64_t(batch) * a.queries + query) * a.heads + head) * kWidth + 4 * lane;
-  const float weight = external_weight(a, row, lse);
-  if (weight > 0) {
-    const auto* external = static_cast<const __nv_bfloat16*>(a.external) + at;
-#pragma unroll
-    for (int j = 0; j < 4; ++j) sum[j] += weight * (__bfloat162float(external[j]) - sum[j]);
-  }
-  *reinterpret_cast<uint2*>(static_cast<__nv_bfloat16*>(a.output) + at) =
-      make_uint2(packed_bfloat16(sum[0], sum[1]), packed_bfloat16(sum[2], sum[3]));
-  if (lane == 0 && a.lse) a.lse[row] = lse;
-}
-
 // Merges the sums of the warps and stores the thread block's queries: results, or those of a part.
 template <int kTiles>
-__device__ inline void store_merged(const FewQueryAttention& a, WarpSums<kTiles>& sums, float* shared, float* results,
-                                    int first_query, int64_t first_row, int batch, int head, int part) {
+__device__ inline void store_merged(const FewQueryAttention& a, WarpSums<kTiles>& sums, float* shared, int first_query,
+                                    int64_t first_row, int batch, int head, int part) {
   constexpr int kQueries = 16 * kTiles;
   float* outputs = shared;                                   // [warp][query][kRowStride]
   float* largest = shared + kWarps * kQueries * kRowStride;  // [warp][query]
@@ -222,10 +202,16 @@ __device__ inline void store_merged(const FewQueryAttention& a, WarpSums<kTiles>
     const float lse = (most + log2f(total)) * kLn2;
     const int64_t row = first_row + query;  // of [batch, heads, queries]
     if (a.parts == 1) {
-      store_row(a, sum, lse, batch, first_query + query, head, row);
-    } else if (a.in_cluster) {
-      reinterpret_cast<float4*>(results + query * kRowStride)[lane] = make_float4(sum[0], sum[1], sum[2], sum[3]);
-      if (lane == 0) results[kQueries * kRowStride + query] = lse;
+      const int64_t at = ((int64_t(batch) * a.queries + first_query + query) * a.heads + head) * kWidth + 4 * lane;
+      const float weight = external_weight(a, row, lse);
+      if (weight > 0) {
+        const auto* external = static_cast<const __nv_bfloat16*>(a.external) + at;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) sum[j] += weight * (__bfloat162float(external[j]) - sum[j]);
+      }
+      *reinterpret_cast<uint2*>(static_cast<__nv_bfloat16*>(a.output) + at) =
+          make_uint2(packed_bfloat16(sum[0], sum[1]), packed_bfloat16(sum[2], sum[3]));
+      if (lane == 0 && a.lse) a.lse[row] = lse;
     } else {
       const int64_t at = part * rows + row;
       reinterpret_cast<float4*>(a.partial + at * kWidth)[lane] = make_float4(sum[0], sum[1], sum[2], sum[3]);
@@ -234,44 +220,8 @@ __device__ inline void store_merged(const FewQueryAttention& a, WarpSums<kTiles>
   }
 }
 
-// Merges the parts of a cluster, whose warps take turns at the queries. `results`, of each part in its own shared
-// memory: [query][kRowStride] outputs, then [query] log-sum-exps.
-template <int kTiles>
-__device__ inline void merge_cluster(const FewQueryAttention& a, float* results, int first_query, int64_t first_row,
-                                     int batch, int head, int part) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  constexpr int kQueries = 16 * kTiles;
-  const auto cluster = cooperative_groups::this_cluster();
-  cluster.sync();
-  const int queries = min(kQueries, int(a.queries) - first_query), lane = int(threadIdx.x) % 32;
-  for (int query = part * kWarps + int(threadIdx.x) / 32; query < queries; query += a.parts * kWarps) {
-    float lse[kMostClusterParts], most = -INFINITY;
-    float4 x[kMostClusterParts];
-#pragma unroll
-    for (int i = 0; i < kMostClusterParts; ++i) {
-      const float* other = cluster.map_shared_rank(results, unsigned(min(i, a.parts - 1)));
-      x[i] = reinterpret_cast<const float4*>(other + query * kRowStride)[lane];
-      lse[i] = i < a.parts ? other[kQueries * kRowStride + query] : -INFINITY;
-    }
-#pragma unroll
-    for (int i = 0; i < kMostClusterParts; ++i) most = fmaxf(most, lse[i]);
-    float total = 0, sum[4] = {};
-#pragma unroll
-    for (int i = 0; i < kMostClusterParts; ++i) {
-      const float weight = expf(lse[i] - finite(most));
-      total += weight;
-      sum[0] += weight * x[i].x, sum[1] += weight * x[i].y, sum[2] += weight * x[i].z, sum[3] += weight * x[i].w;
-    }
-#pragma unroll
-    for (float& element : sum) element /= total;
-    store_row(a, sum, most + logf(total), batch, first_query + query, head, first_row + query);
-  }
-  cluster.sync();  // until then others read this thread block's results
-#endif
-}
-
-// blockIdx.x: part and, fastest, tiles of queries, so that those that read the same keys run at the same time (for a
-// cluster there is one tile); .y: head and text.
+// blockIdx.x: part and, fastest, tiles of queries, so that those that read the same keys run at the same time; .y: head
+// and text.
 template <int kTiles>
 __global__ void __launch_bounds__(kThreads, 2)
     few_query_kernel(const __grid_constant__ FewQueryAttention a, int query_blocks) {
@@ -338,9 +288,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   wait_for_copies<0>();
   __syncthreads();  // the ring is used no more
   const int64_t first_row = (int64_t(batch) * a.heads + head) * a.queries + first_query;
-  float* results = reinterpret_cast<float*>(shared + merge_bytes(kTiles));
-  store_merged(a, sums, reinterpret_cast<float*>(shared), results, first_query, first_row, batch, head, part);
-  if (a.in_cluster) merge_cluster<kTiles>(a, results, first_query, first_row, batch, head, part);
+  store_merged(a, sums, reinterpret_cast<float*>(shared), first_query, first_row, batch, head, part);
 }
 
 // Merges the parts of a row, one thread an element; 16 parts are loaded at a time.
@@ -393,33 +341,30 @@ int query_blocks(int64_t queries) {
 template <int kTiles>
 cudaError_t launch_tiles(const FewQueryAttention& a, cudaStream_t stream) {
   constexpr auto kKernel = few_query_kernel<kTiles>;
-  const cudaError_t allowed = allow_shared_bytes<kKernel>(shared_bytes(kTiles, true));
+  const cudaError_t allowed = allow_shared_bytes<kKernel>(shared_bytes(kTiles));
   if (allowed != cudaSuccess) return allowed;
   const int blocks = query_blocks(a.queries);
   const dim3 grid(static_cast<unsigned>(a.parts * blocks), static_cast<unsigned>(a.batch * a.heads));
-  const LaunchShape shape{grid, kThreads, shared_bytes(kTiles, a.in_cluster), a.in_cluster ? unsigned(a.parts) : 1};
-  return launch_dependent(kKernel, shape, stream, a, blocks);
+  return launch_dependent(kKernel, grid, kThreads, shared_bytes(kTiles), stream, a, blocks);
 }
 
 }  // namespace
 
-void divide_keys(FewQueryAttention& a, int processors, int major) {
-  constexpr int64_t kLeastKeys = 64;          // of a part: a stage of each warp
-  constexpr int64_t kMostClusterKeys = 6144;  // more are read faster by all multiprocessors
-  const int64_t blocks = a.batch * a.heads * query_blocks(a.queries), slots = 2 * int64_t(processors);
-  const int64_t most = std::max<int64_t>(1, std::min(a.keys / kLeastKeys, 2 * slots / blocks));
+int few_query_parts(int64_t batch, int64_t heads, int64_t queries, int64_t keys, int processors) {
+  constexpr int64_t kLeastKeys = 64;  // of a part: a stage of each warp
+  const int64_t blocks = batch * heads * query_blocks(queries), slots = 2 * int64_t(processors);
+  const int64_t most = std::max<int64_t>(1, std::min(keys / kLeastKeys, 2 * slots / blocks));
   const auto cost = [&](int64_t parts) { return double((blocks * parts + slots - 1) / slots) / double(parts); };
   int64_t best = 1;
   for (int64_t parts = 2; parts <= most; ++parts)
     if (cost(parts) < 0.97 * cost(best)) best = parts;
-  a.in_cluster = major >= 9 && best > 1 && query_blocks(a.queries) == 1 && a.keys <= kMostClusterKeys;
-  a.parts = int(a.in_cluster ? std::min<int64_t>(best, kMostClusterParts) : best);
+  return int(best);
 }
 
 cudaError_t launch_few_query_attention(const FewQueryAttention& a, cudaStream_t stream) {
   const cudaError_t status = tiles_for(a.queries) == 1 ? launch_tiles<1>(a, stream) : launch_tiles<2>(a, stream);
-  if (status != cudaSuccess || a.parts == 1 || a.in_cluster) return status;
-  return launch_dependent(merge_parts_kernel, {dim3(static_cast<unsigned>(a.rows())), kWidth}, stream, a);
+  if (status != cudaSuccess || a.parts == 1) return status;
+  return launch_dependent(merge_parts_kernel, dim3(static_cast<unsigned>(a.rows())), kWidth, 0, stream, a);
 }
 
 }  // namespace flashblock

@@ -20,10 +20,9 @@ struct FewQueryAttention {
   Input q, k, v;
   void* output;    ///< [batch, queries, heads, 128] bf16, contiguous
   float* lse;      ///< [batch, heads, queries], contiguous; may be null
-  float* partial;  ///< partial_floats(); may be null for one part, or in a cluster
+  float* partial;  ///< partial_floats(); may be null for one part
   int64_t batch, heads, queries, keys;
-  int parts;        ///< that the keys are divided into
-  bool in_cluster;  ///< one thread block cluster has all parts and merges them; at most kMostClusterParts
+  int parts;  ///< that the keys are divided into
   float scale;
   /// The result is merged with this state, as output and lse are stored; null: none. `lse` stays that of the keys.
   const void* external = nullptr;
@@ -32,14 +31,11 @@ struct FewQueryAttention {
   int64_t late_query = kFewQueries, hidden_keys = 0;
 
   int64_t rows() const { return batch * heads * queries; }
-  int64_t partial_floats() const { return parts > 1 && !in_cluster ? parts * rows() * (kFewQueryHeadWidth + 1) : 0; }
+  int64_t partial_floats() const { return parts > 1 ? parts * rows() * (kFewQueryHeadWidth + 1) : 0; }
 };
 
-inline constexpr int kMostClusterParts = 8;
-
-/// Divides the keys into parts, so that all multiprocessors have some; a few keys into a cluster's, which saves a
-/// launch. Reads and sets the sizes of `attention`. `major`: compute capability.
-void divide_keys(FewQueryAttention& attention, int processors, int major);
+/// Parts to divide the keys into, so that all multiprocessors have some.
+int few_query_parts(int64_t batch, int64_t heads, int64_t queries, int64_t keys, int processors);
 
 /// Queues the attention; returns the status of the launch.
 cudaError_t launch_few_query_attention(const FewQueryAttention& attention, cudaStream_t stream);

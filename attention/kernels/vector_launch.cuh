@@ -22,7 +22,7 @@ cudaError_t launch_over_vectors(void (*float32)(Arguments, uint32_t vectors),
   const auto vectors = uint32_t(a.batch * a.queries * a.heads * a.width / 8);
   const uint32_t blocks = (vectors + kVectors * kThreads - 1) / (kVectors * kThreads);
   const auto kernel = a.element == Element::kFloat32 ? float32 : bfloat16;
-  return kernels::launch_dependent(kernel, {dim3(blocks), kThreads}, stream, a, vectors);
+  return kernels::launch_dependent(kernel, dim3(blocks), kThreads, 0, stream, a, vectors);
 }
 
 }  // namespace flashblock

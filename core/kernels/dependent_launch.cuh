@@ -55,30 +55,20 @@ cudaError_t allow_shared_bytes(size_t bytes) {
   return status;
 }
 
-/// How a kernel is launched.
-struct LaunchShape {
-  dim3 blocks;
-  int threads;
-  size_t shared_bytes = 0;  ///< dynamic; more than 48 KiB must have been allowed
-  unsigned cluster = 1;     ///< neighboring thread blocks of x that share their memory; from compute capability 9 on
-};
-
-/// Queues `kernel`; returns the status of the launch.
+/// Queues `kernel`; returns the status of the launch. More than 48 KiB of shared memory must have been allowed.
 template <typename... Parameters, typename... Arguments>
-cudaError_t launch_dependent(void (*kernel)(Parameters...), const LaunchShape& shape, cudaStream_t stream,
-                             Arguments&&... arguments) {
-  cudaLaunchAttribute attributes[2] = {};
-  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attributes[0].val.programmaticStreamSerializationAllowed = 1;
-  attributes[1].id = cudaLaunchAttributeClusterDimension;
-  attributes[1].val.clusterDim = {shape.cluster, 1, 1};
+cudaError_t launch_dependent(void (*kernel)(Parameters...), dim3 blocks, int threads, size_t shared_bytes,
+                             cudaStream_t stream, Arguments&&... arguments) {
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config{};
-  config.gridDim = shape.blocks;
-  config.blockDim = dim3(static_cast<unsigned>(shape.threads));
-  config.dynamicSmemBytes = shape.shared_bytes;
+  config.gridDim = blocks;
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
-  config.attrs = attributes;
-  config.numAttrs = device_attribute<cudaDevAttrComputeCapabilityMajor>() < 9 ? 0 : shape.cluster > 1 ? 2 : 1;
+  config.attrs = &early;
+  config.numAttrs = device_attribute<cudaDevAttrComputeCapabilityMajor>() >= 9 ? 1 : 0;
   return cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...);
 }
 

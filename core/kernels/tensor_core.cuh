@@ -38,6 +38,22 @@ __device__ __forceinline__ void begin_copy(uint4* to, const void* from, bool wan
                : "memory");
 }
 
+/// What begin_streamed_copy is given, for memory that is read once: other data stays in the L2 cache.
+__device__ __forceinline__ uint64_t streaming_policy() {
+  uint64_t policy;
+  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  return policy;
+}
+
+/// begin_copy of memory that the thread block reads in runs of 256 bytes or more: each is fetched whole by its first
+/// access.
+__device__ __forceinline__ void begin_streamed_copy(uint4* to, const void* from, uint64_t policy) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+  asm volatile("cp.async.cg.shared.global.L2::cache_hint.L2::256B [%0], [%1], 16, %2;" ::"r"(address), "l"(from),
+               "l"(policy)
+               : "memory");
+}
+
 /// Ends a group of copies of this thread; a group may be empty.
 __device__ __forceinline__ void end_copy_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 

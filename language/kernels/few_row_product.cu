@@ -110,12 +110,13 @@ __global__ void __launch_bounds__(kThreads, 1)
   const __nv_bfloat16* from = static_cast<const __nv_bfloat16*>(a.weight) + (first_tile * row_step + g) * a.depth +
                               slice.first_step * kStep + own_column;
   const int64_t to_second = second_row * a.depth, to_next_tile = tile_stride * row_step * a.depth;
+  const uint64_t policy = streaming_policy();
   int fetched = 0, fetched_of_tile = 0, fetched_step = first_step;
   const auto fetch = [&](int stage) {
     if (fetched < total) {
       const __nv_bfloat16* weight = from + fetched_step * kStep;
-      begin_copy(ring + (2 * stage) * kThreads, weight);
-      begin_copy(ring + (2 * stage + 1) * kThreads, weight + to_second);
+      begin_streamed_copy(ring + (2 * stage) * kThreads, weight, policy);
+      begin_streamed_copy(ring + (2 * stage + 1) * kThreads, weight + to_second, policy);
       if (++fetched_step == slice.steps) fetched_step = 0;
       if (++fetched_of_tile == slice.steps) {
         fetched_of_tile = 0;
@@ -178,7 +179,7 @@ cudaError_t launch_product(const FewRowProduct& product, cudaStream_t stream) {
   if (allowed != cudaSuccess) return allowed;
   const int slices = int(product_slices(product.depth));
   const dim3 blocks(static_cast<unsigned>(processors() / slices * slices));
-  return launch_dependent(kKernel, {blocks, kThreads, kBytes}, stream, product, slices);
+  return launch_dependent(kKernel, blocks, kThreads, kBytes, stream, product, slices);
 }
 
 template <int kRows>

@@ -108,9 +108,9 @@ __global__ void __launch_bounds__(32) merge_found_kernel(GreedyTokens a) {
 
 cudaError_t launch_greedy_tokens(const GreedyTokens& a, cudaStream_t stream) {
   const dim3 blocks(kGreedyParts, static_cast<unsigned>(a.rows));
-  const cudaError_t status = launch_dependent(search_part_kernel, {blocks, kThreads}, stream, a);
+  const cudaError_t status = launch_dependent(search_part_kernel, blocks, kThreads, 0, stream, a);
   if (status != cudaSuccess) return status;
-  return launch_dependent(merge_found_kernel, {dim3(static_cast<unsigned>(a.rows)), 32}, stream, a);
+  return launch_dependent(merge_found_kernel, dim3(static_cast<unsigned>(a.rows)), 32, 0, stream, a);
 }
 
 }  // namespace flashblock

@@ -166,16 +166,16 @@ unsigned blocks_for(int64_t threads, int per_block) {
 }  // namespace
 
 cudaError_t launch_add_norm(const AddNormArguments& a, cudaStream_t stream) {
-  return launch_dependent(add_norm_kernel, {dim3(static_cast<unsigned>(a.rows)), kNormThreads}, stream, a);
+  return launch_dependent(add_norm_kernel, dim3(static_cast<unsigned>(a.rows)), kNormThreads, 0, stream, a);
 }
 
 cudaError_t launch_text_heads(const TextHeadsArguments& a, cudaStream_t stream) {
   const int64_t warps = a.batch * a.tokens * (a.heads + 2 * a.kv_heads);
-  return launch_dependent(text_heads_kernel, {dim3(blocks_for(32 * warps, kHeadThreads)), kHeadThreads}, stream, a);
+  return launch_dependent(text_heads_kernel, dim3(blocks_for(32 * warps, kHeadThreads)), kHeadThreads, 0, stream, a);
 }
 
 cudaError_t launch_swiglu(const SwigluArguments& a, cudaStream_t stream) {
-  return launch_dependent(swiglu_kernel, {dim3(blocks_for(a.rows * a.width / 8, kSwigluThreads)), kSwigluThreads},
+  return launch_dependent(swiglu_kernel, dim3(blocks_for(a.rows * a.width / 8, kSwigluThreads)), kSwigluThreads, 0,
                           stream, a);
 }
 
