@@ -16,7 +16,9 @@
 #include "core/work_scopes.h"
 
 #ifdef FLASHBLOCK_CUDA
+#include "attention/cuda_launch.h"
 #include "attention/kernels/capability.h"
+#include "attention/kernels/few_query_attention.h"
 #endif
 
 namespace flashblock {
@@ -53,6 +55,58 @@ std::tuple<at::Tensor, at::Tensor> cuda_attention(const at::Tensor& q, const at:
     lse = std::get<1>(result);
   }
   return {output, lse};
+}
+
+bool in_vectors(const at::Tensor& x) {
+  return x.stride(3) == 1 && x.stride(0) % 8 == 0 && x.stride(1) % 8 == 0 && x.stride(2) % 8 == 0 &&
+         reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
+}
+
+// Few queries, as in the decoding of text. The other kernels give a tile of queries of a head to one multiprocessor,
+// and cuDNN makes a plan, of milliseconds, for each new number of keys.
+bool few_query_kernel_takes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  return q.is_cuda() && q.scalar_type() == at::kBFloat16 && q.size(3) == kFewQueryHeadWidth &&
+         q.size(1) <= kFewQueries && q.size(0) * q.size(2) <= 65535 &&
+         compute_capability_major(q.device().index()) >= 8 && in_vectors(q) && in_vectors(k) && in_vectors(v);
+}
+
+FewQueryAttention few_query_call(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  const auto input = [](const at::Tensor& x) {
+    return FewQueryAttention::Input{x.const_data_ptr(), x.stride(0), x.stride(1), x.stride(2)};
+  };
+  return {
+      .q = input(q),
+      .k = input(k),
+      .v = input(v),
+      .output = nullptr,
+      .lse = nullptr,
+      .partial = nullptr,
+      .batch = q.size(0),
+      .heads = q.size(2),
+      .queries = q.size(1),
+      .keys = k.size(1),
+      .parts = few_query_parts(q.size(0), q.size(2), q.size(1), k.size(1), multiprocessor_count(q.device().index())),
+      .scale = float(1 / std::sqrt(double(q.size(3))))};
+}
+
+// The output; its log-sum-exp goes where the call says.
+at::Tensor few_query_attention(FewQueryAttention call, const at::Tensor& q) {
+  const at::Tensor output = at::empty(q.sizes(), q.options().memory_format(at::MemoryFormat::Contiguous));
+  call.output = output.data_ptr();
+  at::Tensor partial;
+  if (call.partial_floats() > 0) {
+    partial = at::empty({call.partial_floats()}, q.options().dtype(at::kFloat));
+    call.partial = partial.data_ptr<float>();
+  }
+  launch(launch_few_query_attention, call, q, "few_query_attention");
+  return output;
+}
+
+AttentionState few_query_state(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  FewQueryAttention call = few_query_call(q, k, v);
+  const at::Tensor lse = at::empty({q.size(0), q.size(2), q.size(1)}, q.options().dtype(at::kFloat));
+  call.lse = lse.data_ptr<float>();
+  return {few_query_attention(call, q), lse};
 }
 
 // Number of equal parts to split the keys into. The kernels give each tile of queries of a head to one multiprocessor,
@@ -141,6 +195,9 @@ AttentionState fastest_attention(const at::Tensor& q, const at::Tensor& k, const
                                  [[maybe_unused]] bool with_lse) {
   RECORD_USER_SCOPE(kAttentionScope);
   check_inputs(q, k, v);
+#ifdef FLASHBLOCK_CUDA
+  if (few_query_kernel_takes(q, k, v)) return few_query_state(q, k, v);
+#endif
   // The kernels take [B, N, L, D] with any strides, so these are views.
   const at::Tensor qt = q.transpose(1, 2), kt = k.transpose(1, 2), vt = v.transpose(1, 2);
 #ifdef FLASHBLOCK_CUDA
@@ -188,11 +245,54 @@ std::string_view describe(AttentionKernel kernel) {
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+#ifdef FLASHBLOCK_CUDA
+  if (q.is_cuda()) return merged_attention({}, q, k, v);
+#endif
   return fastest_attention(q, k, v, false).output;
 }
 
 AttentionState attention_with_lse(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   return fastest_attention(q, k, v, true);
+}
+
+at::Tensor merged_attention(const AttentionState& external, const at::Tensor& q, const at::Tensor& k,
+                            const at::Tensor& v) {
+  check_inputs(q, k, v);
+#ifdef FLASHBLOCK_CUDA
+  if (few_query_kernel_takes(q, k, v) &&
+      (external.empty() || (external.output.sizes() == q.sizes() && external.output.is_contiguous() &&
+                            external.lse.is_contiguous() && external.output.scalar_type() == q.scalar_type()))) {
+    RECORD_USER_SCOPE(kAttentionScope);
+    FewQueryAttention call = few_query_call(q, k, v);
+    if (!external.empty()) {
+      call.external = external.output.const_data_ptr();
+      call.external_lse = external.lse.const_data_ptr<float>();
+    }
+    return few_query_attention(call, q);
+  }
+#endif
+  return merge(external, fastest_attention(q, k, v, !external.empty())).output;
+}
+
+at::Tensor attention_with_hidden_keys(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                      const HiddenKeys& hidden) {
+  check_inputs(q, k, v);
+  FB_CHECK(hidden.keys < k.size(1), hidden.keys, " hidden keys of ", k.size(1));
+#ifdef FLASHBLOCK_CUDA
+  if (few_query_kernel_takes(q, k, v)) {
+    RECORD_USER_SCOPE(kAttentionScope);
+    FewQueryAttention call = few_query_call(q, k, v);
+    call.late_query = hidden.first_query;
+    call.hidden_keys = hidden.keys;
+    return few_query_attention(call, q);
+  }
+#endif
+  const int64_t late = q.size(1) - hidden.first_query, seen = k.size(1) - hidden.keys;
+  const at::Tensor early = hidden.first_query > 0 ? attention(q.narrow(1, 0, hidden.first_query), k, v) : at::Tensor();
+  if (late == 0) return early;
+  const at::Tensor rest =
+      attention(q.narrow(1, hidden.first_query, late), k.narrow(1, hidden.keys, seen), v.narrow(1, hidden.keys, seen));
+  return early.defined() ? at::cat({early, rest}, 1) : rest;
 }
 
 AttentionState attention_of_masked_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

@@ -17,9 +17,24 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
 /// The same, and the log-sum-exp of the scaled scores.
 AttentionState attention_with_lse(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
-/// The same for the heads for which `mask`, [N] bool on q's device, is true; the result of the other heads is
-/// unspecified. Does not synchronize. In 16 bits on a GPU the tiles of unselected heads end at once; elsewhere they are
-/// computed.
+/// merge(external, attention_with_lse(q, k, v)).output; for few queries on a GPU, in 16 bits, in one pass. `external`
+/// may be empty.
+at::Tensor merged_attention(const AttentionState& external, const at::Tensor& q, const at::Tensor& k,
+                            const at::Tensor& v);
+
+/// Queries that do not attend to the first keys.
+struct HiddenKeys {
+  int64_t first_query = 0;  ///< this one and those after it
+  int64_t keys = 0;         ///< fewer than all
+};
+
+/// attention where `hidden` are left out. Reads keys once for few queries on a GPU, in 16 bits; else twice.
+at::Tensor attention_with_hidden_keys(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                      const HiddenKeys& hidden);
+
+/// The same as attention_with_lse for the heads for which `mask`, [N] bool on q's device, is true; the result of the
+/// other heads is unspecified. Does not synchronize. In 16 bits on a GPU the tiles of unselected heads end at once;
+/// elsewhere they are computed.
 AttentionState attention_of_masked_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                          const at::Tensor& mask);
 

@@ -6,6 +6,7 @@
 
 #include "attention/attention.h"
 #include "attention/external_attention.h"
+#include "attention/refresh_policy.h"
 #include "core/work_scopes.h"
 
 namespace flashblock {
@@ -35,33 +36,40 @@ HeadSelection refresh_external(LayerExternal& external, const ExternalPass& pass
 
 at::Tensor flashblock_attention(const at::Tensor& q, const KvCache& kv, LayerExternal& external,
                                 const AttentionConfig& config, const Pass& pass) {
-  // Internal attention (A_int, L_int). The block's own keys change with every denoising pass: computed in each.
-  AttentionState internal = internal_attention(q, kv.block());
+  // Internal attention (A_int, L_int). The block's own keys change with every denoising pass: computed in each,
+  // together with the merge unless the policy or an observer wants it by itself.
+  const KeyRange block = kv.block(), past = kv.past();
+  const bool by_itself = external.observer || config.refresh->decides_by_head();
+  AttentionState internal = by_itself ? internal_attention(q, block) : AttentionState();
 
   // External attention (A_ext, L_ext). The keys of earlier blocks do not change while the block is denoised, and the
   // queries move little from pass to pass: computed in the first pass, cached, and refreshed by the policy.
-  RECORD_USER_SCOPE(kExternalScope);
-  const KeyRange past = kv.past();
-  const HeadSelection refreshed =
-      refresh_external(external, external_pass(q, past, kv, external, config, pass), internal);
-  const AttentionState cached = reused_external(q, external.cache.state());
-  if (external.observer) {
-    external.observer->observe({.layer = external.layer,
-                                .pass = pass,
-                                .query = q,
-                                .kv = kv,
-                                .external = cached,
-                                .internal = internal,
-                                .computed = refreshed.mask(q)});
+  AttentionState cached;
+  {
+    RECORD_USER_SCOPE(kExternalScope);
+    const HeadSelection refreshed =
+        refresh_external(external, external_pass(q, past, kv, external, config, pass), internal);
+    cached = reused_external(q, external.cache.state());
+    if (external.observer) {
+      external.observer->observe({.layer = external.layer,
+                                  .pass = pass,
+                                  .query = q,
+                                  .kv = kv,
+                                  .external = cached,
+                                  .internal = internal,
+                                  .computed = refreshed.mask(q)});
+    }
   }
 
   // The merge is exact: what reuse leaves out is how far the queries have moved since the refresh.
-  return merge(cached, std::move(internal)).output;
+  if (by_itself) return merge(cached, std::move(internal)).output;
+  RECORD_USER_SCOPE(kInternalScope);
+  return merged_attention(cached, q, block.keys, block.values);
 }
 
 at::Tensor block_attention(const at::Tensor& q, const KvCache& kv, LayerExternal& external,
                            const AttentionConfig& config, const Pass& pass) {
-  const bool has_past = !kv.past().empty();
+  const bool has_past = kv.past_frames() + kv.bank_count() > 0;
   if (has_past && config.mode == AttentionConfig::Mode::kFlashblock)
     return flashblock_attention(q, kv, external, config, pass);
   if (has_past) external.work.count(HeadSelection::all(), q.size(2));

@@ -7,7 +7,6 @@
 #include "attention/attention.h"
 #include "attention/external_attention.h"
 #include "attention/refresh_policy.h"
-#include "core/check.h"
 
 namespace flashblock {
 namespace {
@@ -22,35 +21,23 @@ AttentionState over(const at::Tensor& q, const KeyRange& keys) {
   return keys.empty() ? AttentionState() : attention_with_lse(q, keys.keys, keys.values);
 }
 
-// Attention over the past, and over the finished block besides.
-CachedExternal joined(CachedExternal past, const at::Tensor& q, const KeyRange& finished,
-                      const AttentionConfig& config) {
-  if (config.density > 0) {  // the keys after the last whole run are always selected
-    const KeyRange& selected = past.selected;
-    past.selected = selected.keys.defined() ? KeyRange{at::cat({selected.keys, finished.keys}, 1),
-                                                       at::cat({selected.values, finished.values}, 1)}
-                                            : finished;
-    return past;
-  }
-  AttentionState also = attention_with_lse(q, finished.keys, finished.values);
-  if (past.mean_key.defined()) {  // a mean under the weights of attention, as the output is
-    FB_CHECK(past.mean_key.size(1) == q.size(1), "the fused pass needs a mean key for each query");
-    past.mean_key =
-        merge({past.mean_key, past.state.lse}, {attention(q, finished.keys, finished.keys), also.lse.clone()}).output;
-  }
-  past.state = merge(past.state, std::move(also));
-  return past;
+// Whether the cached state is of some of the keys only.
+bool is_sparse(const AttentionConfig& config) {
+  return config.mode == AttentionConfig::Mode::kFlashblock && config.density > 0;
 }
 
-// External attention of the next block. `known` is its attention over the past, if that is known already.
-CachedExternal external_of_next(const AttentionState& known, const KeyRange& finished, const ExternalPass& pass) {
-  if (pass.past.empty()) {
-    ExternalPass first = pass;
-    first.past = finished;
-    return compute_external(first);
-  }
-  const bool enough = !known.empty() && !wants_mean_key(pass);
-  return joined(enough ? CachedExternal{.state = known} : compute_external(pass), pass.q, finished, pass.config);
+// External attention of the next block: over `behind`, the past and the finished block. With sparse attention the
+// finished block is selected whole, as the keys after the last whole run always are.
+CachedExternal external_of_next(const ExternalPass& pass, const KeyRange& finished, const KeyRange& behind) {
+  ExternalPass all = pass;
+  all.past = behind;
+  if (!is_sparse(pass.config) || pass.past.empty()) return compute_external(all);
+  CachedExternal cached = compute_external(pass);
+  const KeyRange& selected = cached.selected;
+  cached.selected = selected.keys.defined() ? KeyRange{at::cat({selected.keys, finished.keys}, 1),
+                                                       at::cat({selected.values, finished.values}, 1)}
+                                            : finished;
+  return cached;
 }
 
 }  // namespace
@@ -58,38 +45,48 @@ CachedExternal external_of_next(const AttentionState& known, const KeyRange& fin
 FusedAttention fused_clean_attention(const at::Tensor& q, const FusedBlocks& blocks, const KvCache& kv,
                                      LayerExternal& external, const AttentionConfig& config) {
   const int64_t finished_rows = q.size(1) - blocks.next_rows;
-  const KeyRange past = kv.past(), finished = kv.block_end(blocks.finished_tokens);
-  const KeyRange next = kv.block_begin(kv.block().tokens() - blocks.finished_tokens);
+  const int64_t next_tokens = kv.block().tokens() - blocks.finished_tokens;
+  const KeyRange past = kv.past(), finished = kv.block_end(blocks.finished_tokens), all = kv.all();
+  const int64_t behind_tokens = all.tokens() - next_tokens;  // the finished block lies directly before the past
+  const KeyRange behind{all.keys.narrow(1, next_tokens, behind_tokens),
+                        all.values.narrow(1, next_tokens, behind_tokens)};
   const bool exact = config.mode == AttentionConfig::Mode::kExact;
+  if (exact && q.is_cuda()) {  // one call, without states that would have to be merged
+    for (int64_t pass = finished_rows > 0 && !past.empty() ? 0 : 1; pass < 2; ++pass)
+      external.work.count(HeadSelection::all(), q.size(2));
+    return {attention_with_hidden_keys(q, all.keys, all.values, {blocks.next_rows, next_tokens}), {}};
+  }
   const at::Tensor q_next = q.narrow(1, 0, blocks.next_rows), q_clean = q.narrow(1, blocks.next_rows, finished_rows);
   const bool refreshed =
       exact || external.cache.empty() || config.refresh->refreshes(config, blocks.clean, external.cache.age());
+  const ExternalPass first = external_pass(q_next, past, kv, external, config, kFirst);
 
-  AttentionState past_of_next, past_of_clean;
-  if (finished_rows > 0 && !past.empty()) {
-    if (refreshed && config.density == 0) {  // one read of the past
-      const AttentionState both = over(q, past);
-      past_of_next = rows_of(both, 0, blocks.next_rows);
-      past_of_clean = rows_of(both, blocks.next_rows, finished_rows);
-      external.work.count(HeadSelection::all(), q.size(2));
-    } else {
-      const AttentionState internal = over(q_clean, finished);
-      refresh_external(external, external_pass(q_clean, past, kv, external, config, blocks.clean), internal);
-      past_of_clean = reused_external(q_clean, external.cache.state());
-    }
-  }
+  AttentionState of_next;
   at::Tensor clean_output;
-  if (finished_rows > 0) clean_output = merge(past_of_clean, over(q_clean, finished)).output;
+  if (finished_rows > 0 && refreshed && !is_sparse(config)) {
+    // Refreshed, the finished block attends to what is behind the next one: one read for the rows of both.
+    const AttentionState both = over(q, behind);
+    of_next = rows_of(both, 0, blocks.next_rows);
+    clean_output = both.output.narrow(1, blocks.next_rows, finished_rows);
+    if (!past.empty()) external.work.count(HeadSelection::all(), q.size(2));
+  } else if (finished_rows > 0) {
+    AttentionState internal = over(q_clean, finished), of_past;
+    if (!past.empty()) {
+      refresh_external(external, external_pass(q_clean, past, kv, external, config, blocks.clean), internal);
+      of_past = reused_external(q_clean, external.cache.state());
+    }
+    clean_output = merge(of_past, std::move(internal)).output;
+  }
 
   CachedExternal cached;
-  if (exact) {
-    if (past_of_next.empty()) past_of_next = over(q_next, past);
-    cached.state = merge(past_of_next, over(q_next, finished));
-  } else {
-    cached = external_of_next(past_of_next, finished, external_pass(q_next, past, kv, external, config, kFirst));
-  }
+  if (exact)
+    cached.state = of_next.empty() ? over(q_next, behind) : of_next;
+  else
+    cached = of_next.empty() || wants_mean_key(first) ? external_of_next(first, finished, behind)
+                                                      : CachedExternal{.state = of_next};
   external.work.count(HeadSelection::all(), q.size(2));
-  const at::Tensor next_output = merge(reused_external(q_next, cached), over(q_next, next)).output;
+  const KeyRange next = kv.block_begin(next_tokens);
+  const at::Tensor next_output = merged_attention(reused_external(q_next, cached), q_next, next.keys, next.values);
   FusedAttention result{finished_rows > 0 ? at::cat({next_output, clean_output}, 1) : next_output, {}};
   result.refreshed = refreshed;
   if (!exact) result.next = std::move(cached);

@@ -1,14 +1,21 @@
 #include "attention/kv_cache.h"
 
+#include <ATen/ops/as_strided.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <string>
 
 #include "core/check.h"
 #include "core/error.h"
+
+#ifdef FLASHBLOCK_CUDA
+#include "attention/cuda_launch.h"
+#include "attention/kernels/cache_copy.h"
+#endif
 
 namespace flashblock {
 
@@ -145,12 +152,25 @@ int64_t KvCache::bytes() const { return int64_t(keys_.nbytes() + values_.nbytes(
 
 KeyRange KvCache::range(int64_t first_frame, int64_t frames) const {
   const int64_t start = first_frame * layout_.tokens_per_frame, length = frames * layout_.tokens_per_frame;
-  return {keys_.narrow(1, start, length), values_.narrow(1, start, length)};
+  const std::array<int64_t, 4> shape = {keys_.size(0), length, keys_.size(2), keys_.size(3)};
+  const auto part = [&](const at::Tensor& x) { return x.as_strided(shape, x.strides(), start * x.stride(1)); };
+  return {part(keys_), part(values_)};
 }
 
 void KvCache::copy_frames(int64_t from_slot, int64_t to_slot, int64_t frames) {
   if (frames == 0) return;
   const KeyRange from = range(from_slot, frames), to = range(to_slot, frames);
+#ifdef FLASHBLOCK_CUDA
+  const int64_t token_bytes = keys_.stride(1) * int64_t(keys_.element_size());
+  if (keys_.is_cuda() && token_bytes % 16 == 0 && keys_.size(0) <= 65535) {
+    const int64_t token_vectors = token_bytes / 16;
+    const CacheCopyArguments arguments{
+        from.keys.const_data_ptr(),   to.keys.data_ptr(), from.values.const_data_ptr(),
+        to.values.data_ptr(),         keys_.size(0),      frames * layout_.tokens_per_frame * token_vectors,
+        keys_.size(1) * token_vectors};
+    return launch(launch_cache_copy, arguments, keys_, "cache_copy");
+  }
+#endif
   to.keys.copy_(from.keys);
   to.values.copy_(from.values);
 }

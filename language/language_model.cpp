@@ -12,7 +12,6 @@
 #include "attention/block_attention.h"
 #include "attention/block_causal_attention.h"
 #include "attention/fused_clean_pass.h"
-#include "attention/grouped_heads.h"
 #include "core/check.h"
 #include "language/language_layers.h"
 #include "weights/weight_store.h"
@@ -25,46 +24,50 @@ using Output = LanguageModel::Output;
 // What one call over a run of tokens needs besides the weights.
 struct Call {
   const LanguageConfig& config;
+  const at::Tensor& last_norm;
   Rotation rotation;          // of the tokens
   int64_t attending = 0;      // rows of the last layer, the first ones, that are more than keys and values
   int64_t staged_tokens = 0;  // all
 };
 
-// The projections of a layer's input, keys and values written to the cache. Returns the grouped queries of the first
-// `attending` tokens.
-at::Tensor stage(const at::Tensor& x, const LanguageLayer& layer, const Call& call, int64_t attending, KvCache& kv) {
-  const LanguageConfig& config = call.config;
-  const at::Tensor normed = text_rms_norm(x, layer.attention_norm, config.eps);
-  const int64_t q_width = config.heads * config.head_dim, kv_width = config.kv_heads * config.head_dim;
-  const auto parts = project(normed, layer.qkv).split_with_sizes({q_width, kv_width, kv_width}, -1);
-  const KeyRange staged = kv.stage(call.staged_tokens);
-  staged.keys.copy_(rotated_keys(parts[1], layer.k_norm, config.eps, call.rotation));
-  staged.values.copy_(parts[2].unflatten(-1, {config.kv_heads, config.head_dim}));
-  if (attending == 0) return {};
-  const Rotation rotation{call.rotation.cosine.narrow(0, 0, attending), call.rotation.sine.narrow(0, 0, attending)};
-  return rotated_queries(parts[0].narrow(1, 0, attending), layer.q_norm, config.eps, rotation, config.kv_heads);
+// Outputs of a layer's operators, which the next layer's overwrite.
+struct LayerOutputs {
+  NormedSum input, behind_attention;
+  at::Tensor projected, heads, activated, update;
+};
+
+// The sum behind attention. Shape: x [B, L, width], attended [B, rows, K, D], grouped, of the first tokens.
+NormedSum behind_attention(const at::Tensor& x, const at::Tensor& attended, const LanguageLayer& layer,
+                           const LanguageConfig& config, LayerOutputs& reused) {
+  const int64_t tokens = attended.size(1) / config.group();
+  const at::Tensor of_tokens = tokens == x.size(1) ? x : x.narrow(1, 0, tokens).contiguous();
+  const Update update{project_heads(attended, layer.out, config.group(), &reused.heads), {}};
+  return add_text_norm(of_tokens, update, layer.ffn_norm, config.eps, &reused.behind_attention);
 }
 
-// The rest of a layer. Shape: attended [B, rows, K, D], grouped.
-at::Tensor finish(const at::Tensor& x, const at::Tensor& attended, const LanguageLayer& layer, const Call& call) {
-  const at::Tensor heads = ungroup_queries(attended, call.config.group()).flatten(2);
-  const at::Tensor h = x.narrow(1, 0, heads.size(1)) + project(heads, layer.out);
-  const at::Tensor normed = text_rms_norm(h, layer.ffn_norm, call.config.eps);
-  return h + project(swiglu(project(normed, layer.gate_up)), layer.down);
-}
-
-// All layers. `attend(layer index, queries)` is their attention. Returns [B, attending, width].
+// All layers and the last norm. `attend(layer index, queries)` is the attention of a layer. Returns [B, attending,
+// width].
 template <typename Attend>
 at::Tensor run_layers(at::Tensor x, LayerProvider<LanguageLayer>& provider, const Call& call, LanguageState& state,
                       const Attend& attend) {
+  const LanguageConfig& config = call.config;
   auto layers = provider.walk();
-  for (int64_t i = 0; i < call.config.layers; ++i) {
+  Update update;
+  LayerOutputs reused;
+  for (int64_t i = 0; i < config.layers; ++i) {
     const LanguageLayer& layer = layers.layer(i);
-    const int64_t attending = i + 1 == call.config.layers ? call.attending : call.staged_tokens;
-    const at::Tensor q = stage(x, layer, call, attending, state.layer(i).kv);
-    if (attending > 0) x = finish(x, attend(i, q), layer, call);
+    const int64_t attending = i + 1 == config.layers ? call.attending : call.staged_tokens;
+    const NormedSum input = add_text_norm(x, update, layer.attention_norm, config.eps, &reused.input);
+    const at::Tensor q = stage_heads(project(input.normed, layer.qkv, &reused.projected),
+                                     {layer.q_norm, layer.k_norm, config.eps, call.rotation}, attending,
+                                     state.layer(i).kv.stage(call.staged_tokens));
+    if (attending == 0) return {};
+    const NormedSum behind = behind_attention(input.sum, attend(i, q), layer, config, reused);
+    x = behind.sum;
+    update =
+        project_update(project_swiglu(behind.normed, layer.gate_up, &reused.activated), layer.down, &reused.update);
   }
-  return x;
+  return add_text_norm(x, update, call.last_norm, config.eps).normed;
 }
 
 int64_t bytes_of(const at::Tensor& tensor) { return static_cast<int64_t>(tensor.nbytes()); }
@@ -121,13 +124,14 @@ at::Tensor LanguageModel::prefill(LanguageState& state, const at::Tensor& ids, O
   std::vector<at::Tensor> hidden;
   for (int64_t first = 0; first < length; first += most) {
     const int64_t tokens = std::min(most, length - first);
-    const Call call{config_, state.rotation(state.tokens(), tokens), output == Output::kHidden ? tokens : 0, tokens};
+    const Call call{config_, ends_.norm, state.rotation(state.tokens(), tokens), output == Output::kHidden ? tokens : 0,
+                    tokens};
     const at::Tensor x = at::embedding(ends_.embedding, ids.narrow(1, first, tokens).to(state.device()));
     const at::Tensor last = run_layers(x, *layers_, call, state, [&](int64_t layer, const at::Tensor& q) {
       return block_causal_attention(q, state.layer(layer).kv, block);
     });
     state.commit(tokens);
-    if (output == Output::kHidden) hidden.push_back(text_rms_norm(last, ends_.norm, config_.eps));
+    if (output == Output::kHidden) hidden.push_back(last);
   }
   return hidden.empty() ? at::Tensor() : at::cat(hidden, 1);
 }
@@ -148,14 +152,15 @@ at::Tensor LanguageModel::run_pass(LanguageState& state, const at::Tensor& ids, 
   const int64_t tokens = ids.size(1);
   FB_CHECK(tokens == state.options().block_size, "pass over ", tokens, " tokens");
   const Pass pass = state.begin_pass(kind, tokens);
-  const Call call{config_, state.rotation(state.tokens(), tokens), output == Output::kHidden ? tokens : 0, tokens};
+  const Call call{config_, ends_.norm, state.rotation(state.tokens(), tokens), output == Output::kHidden ? tokens : 0,
+                  tokens};
   const at::Tensor x = at::embedding(ends_.embedding, ids.to(state.device()));
   const at::Tensor last = run_layers(x, *layers_, call, state, [&](int64_t i, const at::Tensor& q) {
     LanguageLayerState& layer = state.layer(i);
     return block_attention(q, layer.kv, layer.external, state.attention(), pass);
   });
   state.end_pass(layer_bytes_);
-  return output == Output::kHidden ? text_rms_norm(last, ends_.norm, config_.eps) : at::Tensor();
+  return last;
 }
 
 at::Tensor LanguageModel::fused_pass(LanguageState& state, const at::Tensor& finished, const at::Tensor& next) const {
@@ -167,9 +172,9 @@ at::Tensor LanguageModel::fused_pass(LanguageState& state, const at::Tensor& fin
   const Pass clean = state.begin_pass(Pass::clean(), block);
   // The next block first, so that its rows and its staged keys are the first ones; positions say what comes when.
   const int64_t start = state.tokens();
-  const Call call{config_, joined(state.rotation(start + block, block), state.rotation(start, block)), block,
-                  2 * block};
-  const at::Tensor ids = at::cat({next.to(state.device()), finished.to(state.device())}, 1);
+  const Call call{config_, ends_.norm, joined(state.rotation(start + block, block), state.rotation(start, block)),
+                  block, 2 * block};
+  const at::Tensor ids = at::cat({next, finished}, 1).to(state.device());
   const FusedBlocks blocks{.next_rows = block * config_.group(), .finished_tokens = block, .clean = clean};
   bool refreshed = true;
   std::vector<std::optional<CachedExternal>> external(static_cast<size_t>(config_.layers));
@@ -190,7 +195,7 @@ at::Tensor LanguageModel::fused_pass(LanguageState& state, const at::Tensor& fin
     cache.store(std::move(*next_external));
     cache.count_pass();
   }
-  return text_rms_norm(last, ends_.norm, config_.eps);
+  return last;
 }
 
 at::Tensor LanguageModel::logits(LanguageState& state, const at::Tensor& hidden) const {

@@ -112,12 +112,8 @@ int64_t LanguageState::bytes() const {
 }
 
 int64_t LanguageState::past_bytes() const {
-  int64_t bytes = 0;
-  for (const LanguageLayerState& layer : layers_) {
-    const KeyRange past = layer.kv.past();
-    bytes += static_cast<int64_t>(past.keys.nbytes() + past.values.nbytes());
-  }
-  return bytes;
+  const KeyRange past = layers_.front().kv.past();
+  return static_cast<int64_t>(layers_.size() * (past.keys.nbytes() + past.values.nbytes()));
 }
 
 }  // namespace flashblock

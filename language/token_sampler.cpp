@@ -10,6 +10,11 @@
 #include "core/check.h"
 #include "core/error.h"
 
+#ifdef FLASHBLOCK_CUDA
+#include "attention/cuda_launch.h"
+#include "language/kernels/greedy_tokens.h"
+#endif
+
 namespace flashblock {
 namespace {
 
@@ -36,22 +41,9 @@ at::Tensor filtered(at::Tensor logits, const SamplingConfig& sampling) {
   return logits;
 }
 
-}  // namespace
-
-void validate(const SamplingConfig& sampling) {
-  if (!(sampling.temperature >= 0 && sampling.temperature <= 100))
-    throw ConfigError("decoding.temperature: must be from 0 to 100");
-  if (sampling.top_k < 0) throw ConfigError("decoding.top_k: must be at least 0");
-  if (!(sampling.top_p > 0 && sampling.top_p <= 1)) throw ConfigError("decoding.top_p: must be above 0 and at most 1");
-}
-
-at::Tensor filtered_probabilities(const at::Tensor& logits, const SamplingConfig& sampling) {
-  return at::softmax(filtered(scaled(logits, sampling), sampling), -1);
-}
-
-SampledTokens sample_tokens(const at::Tensor& logits, const SamplingConfig& sampling, int64_t never,
-                            const std::vector<double>& uniform) {
-  FB_CHECK(logits.dim() == 2, "logits ", logits.sizes());
+// [3, rows] fp64 on the device of the logits: token ids are exact in it.
+at::Tensor results_by_operators(const at::Tensor& logits, const SamplingConfig& sampling, int64_t never,
+                                const std::vector<double>& uniform) {
   const at::Tensor wide = scaled(logits, sampling);
   const at::Tensor log_probabilities = at::log_softmax(wide, -1), probabilities = log_probabilities.exp();
   at::Tensor allowed = wide.clone();
@@ -68,11 +60,57 @@ SampledTokens sample_tokens(const at::Tensor& logits, const SamplingConfig& samp
                  .clamp_max(logits.size(-1) - 1);
   }
   const at::Tensor entropy = (probabilities * log_probabilities.clamp_min(-1e4)).sum(-1).neg();
-  // One read of all results: token ids are exact in double.
-  const at::Tensor results =
-      at::stack({tokens.squeeze(-1).to(at::kDouble), probabilities.gather(-1, tokens).squeeze(-1).to(at::kDouble),
-                 entropy.to(at::kDouble)})
-          .cpu();
+  return at::stack({tokens.squeeze(-1).to(at::kDouble), probabilities.gather(-1, tokens).squeeze(-1).to(at::kDouble),
+                    entropy.to(at::kDouble)});
+}
+
+#ifdef FLASHBLOCK_CUDA
+bool kernel_takes(const at::Tensor& logits, const SamplingConfig& sampling) {
+  return sampling.greedy() && logits.is_cuda() && logits.scalar_type() == at::kBFloat16 && logits.is_contiguous() &&
+         logits.size(1) % 8 == 0 && logits.size(0) <= 65535;
+}
+
+at::Tensor greedy_by_kernel(const at::Tensor& logits, const SamplingConfig& sampling, int64_t never) {
+  const at::Tensor partial = at::empty({logits.size(0), kGreedyPartialBytes}, logits.options().dtype(at::kByte));
+  const at::Tensor results = at::empty({3, logits.size(0)}, logits.options().dtype(at::kDouble));
+  launch(launch_greedy_tokens,
+         GreedyTokens{.logits = logits.const_data_ptr(),
+                      .partial = partial.data_ptr(),
+                      .results = results.data_ptr<double>(),
+                      .rows = logits.size(0),
+                      .vocabulary = logits.size(1),
+                      .never = never,
+                      .temperature = sampling.temperature == 0 ? 1.0f : float(sampling.temperature)},
+         logits, "greedy_tokens");
+  return results;
+}
+#endif
+
+at::Tensor sampled_results(const at::Tensor& logits, const SamplingConfig& sampling, int64_t never,
+                           const std::vector<double>& uniform) {
+#ifdef FLASHBLOCK_CUDA
+  if (kernel_takes(logits, sampling)) return greedy_by_kernel(logits, sampling, never);
+#endif
+  return results_by_operators(logits, sampling, never, uniform);
+}
+
+}  // namespace
+
+void validate(const SamplingConfig& sampling) {
+  if (!(sampling.temperature >= 0 && sampling.temperature <= 100))
+    throw ConfigError("decoding.temperature: must be from 0 to 100");
+  if (sampling.top_k < 0) throw ConfigError("decoding.top_k: must be at least 0");
+  if (!(sampling.top_p > 0 && sampling.top_p <= 1)) throw ConfigError("decoding.top_p: must be above 0 and at most 1");
+}
+
+at::Tensor filtered_probabilities(const at::Tensor& logits, const SamplingConfig& sampling) {
+  return at::softmax(filtered(scaled(logits, sampling), sampling), -1);
+}
+
+SampledTokens sample_tokens(const at::Tensor& logits, const SamplingConfig& sampling, int64_t never,
+                            const std::vector<double>& uniform) {
+  FB_CHECK(logits.dim() == 2, "logits ", logits.sizes());
+  const at::Tensor results = sampled_results(logits, sampling, never, uniform).cpu();  // one read of all
   SampledTokens sampled;
   const auto all = results.accessor<double, 2>();
   for (int64_t row = 0; row < logits.size(0); ++row) {

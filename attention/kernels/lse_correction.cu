@@ -13,6 +13,8 @@ __global__ void lse_correction_kernel(LseCorrectionArguments a, uint32_t vectors
   const uint32_t mean_keys = uint32_t(a.mean_key_count);
   uint32_t index[kVectors], at[kVectors];
   float change[kVectors];
+  kernels::allow_next_kernel();
+  kernels::wait_for_kernels_in_front();
 #pragma unroll
   for (int i = 0; i < kVectors; ++i) {
     index[i] = (blockIdx.x * kVectors + i) * kThreads + threadIdx.x;

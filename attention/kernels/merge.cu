@@ -15,6 +15,8 @@ __global__ void merge_kernel(MergeArguments a, uint32_t vectors) {
   uint32_t index[kVectors], at[kVectors];
   Vector8 e[kVectors], v[kVectors];
   float external[kVectors], internal[kVectors];
+  kernels::allow_next_kernel();
+  kernels::wait_for_kernels_in_front();
 #pragma unroll
   for (int i = 0; i < kVectors; ++i) {
     index[i] = (blockIdx.x * kVectors + i) * kThreads + threadIdx.x;

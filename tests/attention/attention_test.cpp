@@ -116,6 +116,50 @@ TEST(AttentionCuda, QueriesOverManyKeysAreNearTheFloat64Result) {
     }
 }
 
+// Few queries of several texts, as in the decoding of text: blocks and pairs of blocks with four query heads to a head.
+TEST(AttentionCuda, FewQueriesOfTextsAreNearTheFloat64Result) {
+  FLASHBLOCK_NEED_CUDA();
+  const auto options = at::TensorOptions(at::kCUDA).dtype(at::kBFloat16);
+  for (const auto& [queries, keys] :
+       {std::tuple{4, 1}, {16, 4}, {16, 1028}, {32, 5003}, {64, 777}, {128, 2048}, {256, 999}, {16, 40000}}) {
+    const Inputs x = inputs(queries, keys, 8, 128, options);
+    const AttentionState expected = exact(x), actual = attention_with_lse(x.q, x.k, x.v);
+    EXPECT_TENSORS_NEAR_IN_NORM(actual.output, expected.output, tolerance(at::kBFloat16)) << queries << 'x' << keys;
+    EXPECT_TENSORS_CLOSE(actual.lse, expected.lse, 0, kLseTolerance) << queries << 'x' << keys;
+    EXPECT_TRUE(actual.output.is_contiguous());
+  }
+  const Inputs hard = inputs(16, 1028, 8, 128, options, 30);
+  EXPECT_TENSORS_NEAR_IN_NORM(attention(hard.q, hard.k, hard.v), exact(hard).output, tolerance(at::kBFloat16));
+}
+
+void expect_other_forms_equal_several_calls(at::TensorOptions options, double bound) {
+  for (const auto& [queries, late, keys, hidden] : {std::tuple{32, 16, 300, 4},
+                                                    {32, 16, 8, 4},
+                                                    {64, 32, 1500, 8},
+                                                    {16, 16, 70, 4},
+                                                    {40, 0, 130, 66},
+                                                    {256, 128, 400, 32}}) {
+    const Inputs x = inputs(queries, keys, 4, 128, options);
+    const at::Tensor actual = attention_with_hidden_keys(x.q, x.k, x.v, {late, hidden});
+    const at::Tensor all = exact(x).output, seen = exact(other_keys(x, hidden)).output;
+    EXPECT_TENSORS_NEAR_IN_NORM(actual, at::cat({all.narrow(1, 0, late), seen.narrow(1, late, queries - late)}, 1),
+                                bound)
+        << queries << 'x' << keys;
+    const Inputs external = first_keys(x, hidden), internal = other_keys(x, hidden);
+    const AttentionState state = attention_with_lse(external.q, external.k, external.v);
+    EXPECT_TENSORS_NEAR_IN_NORM(merged_attention(state, internal.q, internal.k, internal.v), all, bound) << queries;
+    EXPECT_TENSORS_NEAR_IN_NORM(merged_attention({}, x.q, x.k, x.v), all, bound) << queries;
+    EXPECT_TENSORS_IDENTICAL(state.output, attention(external.q, external.k, external.v));
+  }
+}
+
+TEST(Attention, HiddenKeysAndMergesEqualSeveralCalls) { expect_other_forms_equal_several_calls(at::kFloat, 2e-6); }
+TEST(AttentionCuda, HiddenKeysAndMergesEqualSeveralCalls) {
+  FLASHBLOCK_NEED_CUDA();
+  expect_other_forms_equal_several_calls(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16), 6e-3);
+  expect_other_forms_equal_several_calls(at::TensorOptions(at::kCUDA).dtype(at::kFloat), 2e-6);
+}
+
 void expect_masked_heads_get_their_attention(at::TensorOptions options) {
   const at::ScalarType dtype = c10::typeMetaToScalarType(options.dtype());
   for (const int64_t width : {64, 128}) {

@@ -5,9 +5,15 @@
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
 #include <vector>
 
 #include "tests/language/language_cases.h"
+#include "tests/support/cuda.h"
+#include "tests/support/formula_checkpoint.h"
 #include "tests/support/tensor_matchers.h"
 
 namespace flashblock {
@@ -203,6 +209,48 @@ TEST(LanguageModel, TextsOfABatchDoNotSeeEachOther) {
   const at::Tensor both = run(at::cat({a, b}), 2);
   EXPECT_TENSORS_NEAR_IN_NORM(both.narrow(0, 0, 1), run(a, 1), 1e-6);
   EXPECT_TENSORS_NEAR_IN_NORM(both.narrow(0, 1, 1), run(b, 1), 1e-6);
+}
+
+// Two layers of the size of SDAR-1.7B, in bfloat16 by kernels of our own and in float32 by LibTorch's operators.
+TEST(LanguageModelCuda, PassesOfAPublishedSizeAreNearThoseInFloat32) {
+  FLASHBLOCK_NEED_CUDA();
+  const nlohmann::json sizes = {{"model_type", "sdar"},      {"vocab_size", 1024},     {"hidden_size", 2048},
+                                {"intermediate_size", 6144}, {"num_hidden_layers", 2}, {"num_attention_heads", 16},
+                                {"num_key_value_heads", 8},  {"head_dim", 128},        {"block_size", 4},
+                                {"mask_token_id", 1023},     {"eos_token_id", 1022}};
+  at::manual_seed(1);
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, shape] : language_shapes(sizes)) {
+    const bool norm = shape.size() == 1;
+    const double scale = norm ? 0.1 : 1 / std::sqrt(double(shape.back()));
+    weights[name] = (at::randn(shape, at::kCUDA) * scale + (norm ? 1 : 0)).to(at::kBFloat16).cpu();
+  }
+  const auto store = WeightStore::from_tensors(weights);
+  const LanguageConfig config = language_config_from_json(sizes.dump(), "two layers");
+  const auto by_kernels = LanguageModel::load(store, config, at::kCUDA, at::kBFloat16);
+  const auto by_operators = LanguageModel::load(store, config, at::kCUDA, at::kFloat);
+  AttentionConfig rows = reuse("first_and_clean_pass");
+  rows.recompute_decoded_rows = true;
+  for (const int64_t batch : {1, 2})
+    for (const int64_t block : {4, 8, 16})
+      for (const AttentionConfig& attention : {kExactly, reuse("first_and_clean_pass"), reuse("every_pass"), rows}) {
+        const auto logits_of = [&](const LanguageModel& model) {
+          LanguageState state =
+              model.make_state({.max_tokens = 256, .block_size = block, .batch = batch, .attention = attention});
+          model.prefill(state, some_ids(batch * 128, 1000, 1).view({batch, 128}));
+          at::Tensor ids = some_ids(batch * block, 1000, 2).view({batch, block});
+          std::vector<at::Tensor> hidden = {model.pass(state, ids, Pass::denoise(0))};
+          state.count_decoded({1});
+          ids = ids.clone();
+          ids.select(1, 1).fill_(5);
+          hidden.push_back(model.pass(state, ids, Pass::denoise(1)));
+          hidden.push_back(model.fused_pass(state, ids, some_ids(batch * block, 1000, 3).view({batch, block})));
+          hidden.push_back(model.pass(state, ids, Pass::denoise(1)));
+          return model.logits(state, at::cat(hidden, 1));
+        };
+        EXPECT_TENSORS_NEAR_IN_NORM(logits_of(*by_kernels), logits_of(*by_operators), 2e-2)
+            << batch << ' ' << block << ' ' << to_string(attention.refresh);
+      }
 }
 
 TEST(LanguageModel, SparseAttentionWithTheResidualIsNearerThanWithout) {

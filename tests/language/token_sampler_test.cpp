@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/cuda.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/tensor_matchers.h"
 
@@ -59,6 +61,24 @@ TEST(TokenSampler, ConfidenceIsThatBeforeFiltering) {
     EXPECT_EQ(sampled.tokens[0], 1) << "the mask token is not chosen";
     EXPECT_NEAR(sampled.confidence[0], 0.2, 1e-6) << "but its probability counts";
     EXPECT_NEAR(sampled.entropy[0], -(0.1 * std::log(0.1) + 0.2 * std::log(0.2) + 0.7 * std::log(0.7)), 1e-6);
+  }
+}
+
+TEST(TokenSamplerCuda, GreedyTokensAreThoseOfTheOperators) {
+  FLASHBLOCK_NEED_CUDA();
+  at::manual_seed(1);
+  at::Tensor logits = (at::randn({7, 151936}, at::kCUDA) * 4).to(at::kBFloat16);
+  logits[2].fill_(0.5);    // the first of equal ones
+  logits[3][151935] = 60;  // the last one
+  logits[4][17] = 50;      // may not be chosen
+  logits[5].slice(0, 1).fill_(-std::numeric_limits<double>::infinity());
+  for (const double temperature : {0.0, 1.0, 0.7}) {
+    const SamplingConfig sampling{.temperature = temperature};
+    const SampledTokens actual = sample_tokens(logits, sampling, 17, {});
+    const SampledTokens expected = sample_tokens(logits.to(at::kFloat), sampling, 17, {});
+    EXPECT_EQ(actual.tokens, expected.tokens) << temperature;
+    EXPECT_TENSORS_CLOSE(at::tensor(actual.confidence), at::tensor(expected.confidence), 1e-5, 1e-7);
+    EXPECT_TENSORS_CLOSE(at::tensor(actual.entropy), at::tensor(expected.entropy), 1e-5, 1e-5);
   }
 }
 
