@@ -6,14 +6,15 @@
 
 #include "attention/attention.h"
 #include "attention/external_attention.h"
+#include "attention/int8_attention.h"
 #include "core/work_scopes.h"
 
 namespace flashblock {
 namespace {
 
-AttentionState internal_attention(const at::Tensor& q, const KeyRange& block) {
+AttentionState internal_attention(const at::Tensor& q, const KeyRange& block, AttentionPrecision precision) {
   RECORD_USER_SCOPE(kInternalScope);
-  return attention_with_lse(q, block.keys, block.values);
+  return attention_with_lse(q, block.keys, block.values, precision);
 }
 
 }  // namespace
@@ -36,7 +37,7 @@ HeadSelection refresh_external(LayerExternal& external, const ExternalPass& pass
 at::Tensor flashblock_attention(const at::Tensor& q, const KvCache& kv, LayerExternal& external,
                                 const AttentionConfig& config, const Pass& pass) {
   // Internal attention (A_int, L_int). The block's own keys change with every denoising pass: computed in each.
-  AttentionState internal = internal_attention(q, kv.block());
+  AttentionState internal = internal_attention(q, kv.block(), config.internal);
 
   // External attention (A_ext, L_ext). The keys of earlier blocks do not change while the block is denoised, and the
   // queries move little from pass to pass: computed in the first pass, cached, and refreshed by the policy.

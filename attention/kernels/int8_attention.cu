@@ -1,0 +1,813 @@
+#include "attention/kernels/int8_attention.h"
+
+#include <cuda_bf16.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "attention/kernels/vector8.cuh"
+#include "core/kernels/hopper.cuh"
+
+// Note "Quantisation", docs/numerics.md: scores are products of 8-bit integers, summed exactly; the output is a product
+// of e4m3 numbers. Of 32 keys that follow one another, a lane of the score product holds keys 8 j + 2 q + e, with q its
+// number among four lanes; the product with the values needs four neighbouring keys in a lane. Values are therefore
+// stored in another order of keys, key 8 j + 2 q + e at place 16 (j / 2) + 4 q + 2 (j % 2) + e, and no lanes exchange
+// anything. In the same way the channels of the values are stored so that a lane of the result holds eight neighbouring
+// channels: of 32 rows, row 8 j + 2 q + e is channel 8 q + 2 j + e.
+
+namespace flashblock {
+namespace {
+
+namespace hopper = kernels::hopper;
+
+constexpr int kWidth = kInt8AttentionWidth, kUnitQueries = 64, kSlices = 8;
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// --- Quantisation -----------------------------------------------------------------------------------
+
+struct Strided {
+  const __nv_bfloat16* data;
+  Int8AttentionStrides strides;
+};
+
+struct Quantisation {
+  Strided q, k, v;
+  int heads, all_heads, queries, keys, padded_queries, key_blocks, samples;
+  float* sums;  // [2 (k, v), all_heads, kSlices, 2 (sum, sum of squares), kWidth]
+  uint8_t* q8;  // [all_heads, padded_queries / kUnitQueries, kWidth / 16, kUnitQueries, 16]
+  uint8_t* k8;  // [all_heads, key_blocks, kWidth / 16, keys of a block, 16]
+  uint8_t* v8;  // [all_heads, key_blocks, keys of a block / 16, kWidth, 16], in the order of the note
+  float *q_scales, *q_shifts;  // [all_heads, padded_queries]
+  float* k_scales;             // [all_heads, key_blocks]
+  float *v_scales, *v_means;   // [all_heads, kWidth]
+  int* arrivals;
+  int arrival_count;
+};
+
+constexpr int kQuantiseThreads = 256;
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+constexpr float kLog2E = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
+constexpr int kRowsAtOnce = kQuantiseThreads / 16;
+
+/// The row of a head, heads counted over the batch.
+__device__ const __nv_bfloat16* row_of(const Strided& x, int heads, int all_head, int64_t token) {
+  const int64_t batch = all_head / heads, head = all_head % heads;
+  return x.data + batch * x.strides.batch + token * x.strides.token + head * x.strides.head;
+}
+
+#endif
+
+/// Sums over a slice of the sampled keys. Grid: slices, heads, 2.
+__global__ void __launch_bounds__(kQuantiseThreads) sum_samples_kernel(const __grid_constant__ Quantisation a) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  const int lane = threadIdx.x % 16, group = threadIdx.x / 16, all_head = blockIdx.y;
+  const Strided& from = blockIdx.z == 0 ? a.k : a.v;
+  float sum[8] = {}, squares[8] = {};
+  const int end = (blockIdx.x + 1) * a.samples / kSlices;
+  for (int i = blockIdx.x * a.samples / kSlices + group; i < end; i += kRowsAtOnce) {
+    const int64_t token = int64_t(i) * a.keys / a.samples;
+    const Vector8 x = load8(row_of(from, a.heads, all_head, token) + 8 * lane);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) sum[j] += x.x[j], squares[j] = fmaf(x.x[j], x.x[j], squares[j]);
+  }
+  __shared__ float partial[2][kRowsAtOnce][kWidth];
+#pragma unroll
+  for (int j = 0; j < 8; ++j) partial[0][group][8 * lane + j] = sum[j], partial[1][group][8 * lane + j] = squares[j];
+  __syncthreads();
+  const int which = threadIdx.x / kWidth, channel = threadIdx.x % kWidth;
+  float total = 0;
+#pragma unroll
+  for (int i = 0; i < kRowsAtOnce; ++i) total += partial[which][i][channel];
+  a.sums[((int64_t(blockIdx.z) * a.all_heads + all_head) * kSlices + blockIdx.x) * 2 * kWidth + threadIdx.x] = total;
+  if (blockIdx.x + blockIdx.y + blockIdx.z == 0)
+    for (int i = threadIdx.x; i < a.arrival_count; i += kQuantiseThreads) a.arrivals[i] = 0;
+#endif
+}
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+/// The mean of the sampled keys or values of a head, by channel.
+__device__ float mean_of(const Quantisation& a, int of_values, int all_head, int channel, int which = 0) {
+  const float* sums = a.sums + (int64_t(of_values) * a.all_heads + all_head) * kSlices * 2 * kWidth;
+  float total = 0;
+#pragma unroll
+  for (int i = 0; i < kSlices; ++i) total += sums[(2 * i + which) * kWidth + channel];
+  return __fdiv_rn(total, float(a.samples));
+}
+
+__device__ float larger(float x, float y) {  // NaN if one of them is
+  float larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(x), "f"(y));
+  return larger;
+}
+
+__device__ float row_scale(float largest) { return __fmul_rn(largest, 1.0f / 127.0f); }
+__device__ float inverse_row_scale(float largest) { return largest == 0 ? 0 : __fdiv_rn(127.0f, largest); }
+
+/// Eight numbers as integers.
+__device__ uint2 quantised(const float* x, float inverse_scale) {
+  // Adding 1.5 * 2^23 rounds to an integer, whose last byte is that of the sum.
+  unsigned bits[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) bits[i] = __float_as_uint(__fadd_rn(__fmul_rn(x[i], inverse_scale), 12582912.0f));
+  const auto last_bytes = [&](int i) {
+    const unsigned low = __byte_perm(bits[i], bits[i + 1], 0x0040);
+    return __byte_perm(low, __byte_perm(bits[i + 2], bits[i + 3], 0x0040), 0x5410);
+  };
+  return make_uint2(last_bytes(0), last_bytes(4));
+}
+
+__device__ __forceinline__ uint32_t four_float8(float a, float b, float c, float d) {
+  uint32_t packed;
+  asm("{\n.reg .b16 low, high;\ncvt.rn.satfinite.e4m3x2.f32 low, %2, %1;\ncvt.rn.satfinite.e4m3x2.f32 high, %4, %3;\n"
+      "mov.b32 %0, {low, high};\n}\n"
+      : "=r"(packed)
+      : "f"(a), "f"(b), "f"(c), "f"(d));
+  return packed;
+}
+
+/// A block of keys of a head, with one scale. 16 neighbouring threads share a row.
+template <int kKeys>
+__device__ void quantise_keys(const Quantisation& a, int block, int all_head, const float* mean) {
+  const int lane = threadIdx.x % 16, group = threadIdx.x / 16;
+  float x[kKeys / kRowsAtOnce][8], largest = 0;
+#pragma unroll
+  for (int i = 0; i < kKeys / kRowsAtOnce; ++i) {
+    const int key = block * kKeys + i * kRowsAtOnce + group;
+    Vector8 loaded{};
+    if (key < a.keys) loaded = load8(row_of(a.k, a.heads, all_head, key) + 8 * lane);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      x[i][j] = key < a.keys ? loaded.x[j] - mean[8 * lane + j] : 0;
+      largest = larger(largest, fabsf(x[i][j]));
+    }
+  }
+  __shared__ float of_warp[kQuantiseThreads / 32];
+  largest = __uint_as_float(__reduce_max_sync(0xffffffffu, __float_as_uint(largest)));
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = largest;
+  __syncthreads();
+  for (float other : of_warp) largest = larger(largest, other);
+  const float inverse = inverse_row_scale(largest);
+  if (threadIdx.x == 0) a.k_scales[int64_t(all_head) * a.key_blocks + block] = row_scale(largest);
+  uint8_t* to = a.k8 + (int64_t(all_head) * a.key_blocks + block) * kKeys * kWidth;
+#pragma unroll
+  for (int i = 0; i < kKeys / kRowsAtOnce; ++i)
+    *reinterpret_cast<uint2*>(to + (lane / 2 * kKeys + i * kRowsAtOnce + group) * 16 + lane % 2 * 8) =
+        quantised(x[i], inverse);
+}
+
+/// 2^e that brings numbers of this root mean square to 8 to 16.
+__device__ float value_scale(float rms) {
+  const int exponent = int(__float_as_uint(rms) >> 23);
+  return exponent < 27 || exponent > 227 ? 1.0f : __uint_as_float(unsigned(257 - exponent) << 23);
+}
+
+/// A block of values of a head, transposed. A thread takes four keys of eight channels at a time.
+template <int kKeys>
+__device__ void quantise_values(const Quantisation& a, int block, int all_head, const float* mean, const float* scale) {
+  __shared__ uint32_t words[kKeys / 16][kWidth][4];
+  const int lane = threadIdx.x % 16;
+  for (int word = threadIdx.x / 16; word < kKeys / 4; word += kRowsAtOnce) {
+    const int first = word / 8 * 32 + word % 8 / 4 * 16 + word % 4 * 2;  // by the note: j = 2 (word % 8 / 4), e = 0
+    float x[4][8];
+#pragma unroll
+    for (int n = 0; n < 4; ++n) {
+      const int key = block * kKeys + first + n / 2 * 8 + n % 2;
+      Vector8 loaded{};
+      if (key < a.keys) loaded = load8(row_of(a.v, a.heads, all_head, key) + 8 * lane);
+#pragma unroll
+      for (int j = 0; j < 8; ++j)
+        x[n][j] = key < a.keys ? (loaded.x[j] - mean[8 * lane + j]) * scale[8 * lane + j] : 0;
+    }
+#pragma unroll
+    for (int j = 0; j < 8; ++j)
+      words[word / 4][lane / 4 * 32 + j / 2 * 8 + lane % 4 * 2 + j % 2][word % 4] =
+          four_float8(x[0][j], x[1][j], x[2][j], x[3][j]);
+  }
+  __syncthreads();
+  uint4* to = reinterpret_cast<uint4*>(a.v8 + (int64_t(all_head) * a.key_blocks + block) * kKeys * kWidth);
+  for (int i = threadIdx.x; i < kKeys / 16 * kWidth; i += kQuantiseThreads)
+    to[i] = reinterpret_cast<const uint4*>(words)[i];
+}
+
+/// Rows of queries, each with a scale that includes log2(e) / sqrt(kWidth), and their products with the keys' mean.
+__device__ void quantise_queries(const Quantisation& a, int block, int all_head, const float* mean) {
+  const float root = rsqrtf(float(kWidth));
+  const int lane = threadIdx.x % 16, group = threadIdx.x / 16;
+#pragma unroll
+  for (int i = 0; i < kUnitQueries / kRowsAtOnce; ++i) {
+    const int query = block * kUnitQueries + i * kRowsAtOnce + group;
+    Vector8 x{};
+    if (query < a.queries) x = load8(row_of(a.q, a.heads, all_head, query) + 8 * lane);
+    float largest = 0, shift = 0;
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      largest = larger(largest, fabsf(x.x[j]));
+      shift = fmaf(x.x[j], mean[8 * lane + j], shift);
+    }
+#pragma unroll
+    for (int offset = 8; offset > 0; offset /= 2) {
+      largest = larger(largest, __shfl_xor_sync(0xffffffffu, largest, offset));
+      shift += __shfl_xor_sync(0xffffffffu, shift, offset);
+    }
+    if (query >= a.queries) continue;
+    const int64_t row = int64_t(all_head) * a.padded_queries + query;
+    uint8_t* unit = a.q8 + (row - query % kUnitQueries) * kWidth;
+    *reinterpret_cast<uint2*>(unit + (lane / 2 * kUnitQueries + query % kUnitQueries) * 16 + lane % 2 * 8) =
+        quantised(x.x, inverse_row_scale(largest));
+    if (lane == 0) a.q_scales[row] = row_scale(largest) * (root * kLog2E), a.q_shifts[row] = shift * root;
+  }
+}
+
+#endif
+
+/// Grid: blocks of keys, of values, units of queries; heads.
+template <int kKeys>
+__global__ void __launch_bounds__(kQuantiseThreads) quantise_kernel(const __grid_constant__ Quantisation a) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  __shared__ float mean[kWidth], scale[kWidth];
+  const int block = blockIdx.x, all_head = blockIdx.y, channel = threadIdx.x;
+  const int of_values = block >= a.key_blocks && block < 2 * a.key_blocks;
+  if (channel < kWidth) {
+    mean[channel] = mean_of(a, of_values, all_head, channel);
+    if (of_values) {
+      const float square = fmaf(-mean[channel], mean[channel], mean_of(a, 1, all_head, channel, 1));
+      // No less than what bfloat16 resolves.
+      scale[channel] = value_scale(larger(sqrtf(fmaxf(square, 0.0f)), fabsf(mean[channel]) * (1.0f / 256)));
+      if (block == a.key_blocks) {
+        a.v_means[all_head * kWidth + channel] = mean[channel];
+        a.v_scales[all_head * kWidth + channel] = 1.0f / scale[channel];
+      }
+    }
+  }
+  __syncthreads();
+  if (block < a.key_blocks)
+    quantise_keys<kKeys>(a, block, all_head, mean);
+  else if (of_values)
+    quantise_values<kKeys>(a, block - a.key_blocks, all_head, mean, scale);
+  else
+    quantise_queries(a, block - 2 * a.key_blocks, all_head, mean);
+#endif
+}
+
+// --- Attention --------------------------------------------------------------------------------------
+
+// A tile is kGroups times 64 queries of a head; a step is a block of keys. One warp loads, a warpgroup computes 64
+// queries. Each thread block takes whole tiles in turn as long as there is one for each thread block; the steps of the
+// tiles that are left are divided evenly, and what thread blocks compute of a tile is merged by the one that ends last.
+
+constexpr int kMaxShared = 227 * 1024, kAlignment = 1024, kBarrierBytes = 512;
+
+template <int kGroups, int kKeys>
+struct Shared {
+  static constexpr int kStepBytes = kKeys * kWidth;  // of keys, or of values
+  static constexpr int kRows = kUnitQueries * kGroups, kQueryBytes = kRows * kWidth;
+  static constexpr int kInFlight = (kMaxShared - kAlignment - kBarrierBytes - kQueryBytes) / (2 * kStepBytes);
+  static constexpr int kBytes = kQueryBytes + kInFlight * 2 * kStepBytes + kAlignment + kBarrierBytes;
+  static_assert((4 * kInFlight + 2) * sizeof(uint64_t) <= kBarrierBytes);
+};
+
+struct Work {
+  const uint8_t *q8, *k8, *v8;
+  int heads, queries, keys, padded_queries, query_tiles, steps;
+  int rounds, rest_steps;  // whole tiles of each thread block; steps of all tiles that are left
+  const float *q_scales, *q_shifts, *k_scales, *v_scales, *v_means;
+  __nv_bfloat16* out;
+  float* lse;
+  float4* partial_sums;  // [slots, kGroups, 16, 128]
+  float4* partial_rows;  // [slots, kGroups, 128]
+  int* arrivals;         // [tiles left, kGroups]
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+constexpr float kHeadroom = 5, kMostExponent = 8.5f;  // of weights, as powers of two
+
+/// Steps from `first` to `last` of a tile; of a whole tile `slot` is negative.
+struct Part {
+  int tile, first, last, slot, rest;
+};
+
+__device__ __forceinline__ int first_rest_step(const Work& w, int thread_block) {
+  return int(int64_t(thread_block) * w.rest_steps / gridDim.x);
+}
+
+/// The parts of this thread block, in turn.
+class Parts {
+ public:
+  __device__ explicit Parts(const Work& w)
+      : at_(first_rest_step(w, blockIdx.x)), end_(first_rest_step(w, blockIdx.x + 1)) {}
+
+  __device__ bool next(const Work& w, Part& part) {
+    if (round_ < w.rounds) {
+      part = {int(blockIdx.x) + round_++ * int(gridDim.x), 0, w.steps, -1, 0};
+      return true;
+    }
+    if (at_ == end_) return false;
+    const int rest = at_ / w.steps, first = at_ - rest * w.steps, last = min(w.steps, first + end_ - at_);
+    const bool whole = first == 0 && last == w.steps;
+    part = {w.rounds * int(gridDim.x) + rest, first, last, whole ? -1 : rest + int(blockIdx.x), rest};
+    at_ += last - first;
+    return true;
+  }
+
+ private:
+  int round_ = 0, at_, end_;
+};
+
+struct Barriers {
+  uint64_t *full_keys, *full_values, *empty_keys, *empty_values, *full_queries, *empty_queries;
+
+  template <int kInFlight>
+  __device__ static Barriers at(uint64_t* memory) {
+    return {memory,
+            memory + kInFlight,
+            memory + 2 * kInFlight,
+            memory + 3 * kInFlight,
+            memory + 4 * kInFlight,
+            memory + 4 * kInFlight + 1};
+  }
+};
+
+/// A place in the ring of steps in flight.
+template <int kInFlight>
+struct Slot {
+  int index = 0, parity = 0;
+  __device__ void advance() {
+    if (++index == kInFlight) index = 0, parity ^= 1;
+  }
+};
+
+template <int kGroups, int kKeys>
+__device__ __forceinline__ void load_parts(const Work& w, uint8_t* queries, uint8_t* steps, const Barriers& b) {
+  using S = Shared<kGroups, kKeys>;
+  Slot<S::kInFlight> slot;
+  Parts parts(w);
+  Part part;
+  for (int parity = 1; parts.next(w, part); parity ^= 1) {
+    const int head = part.tile / w.query_tiles, row = part.tile % w.query_tiles * S::kRows;
+    hopper::wait(b.empty_queries, parity);
+    hopper::arrive_and_expect(b.full_queries, S::kQueryBytes);
+    hopper::load_bytes(queries, w.q8 + (int64_t(head) * w.padded_queries + row) * kWidth, S::kQueryBytes,
+                       b.full_queries);
+    for (int step = part.first; step < part.last; ++step, slot.advance()) {
+      uint8_t* keys = steps + slot.index * 2 * S::kStepBytes;
+      const int64_t from = (int64_t(head) * w.steps + step) * S::kStepBytes;
+      hopper::wait(b.empty_keys + slot.index, slot.parity ^ 1);
+      hopper::arrive_and_expect(b.full_keys + slot.index, S::kStepBytes);
+      hopper::load_bytes(keys, w.k8 + from, S::kStepBytes, b.full_keys + slot.index);
+      hopper::wait(b.empty_values + slot.index, slot.parity ^ 1);
+      hopper::arrive_and_expect(b.full_values + slot.index, S::kStepBytes);
+      hopper::load_bytes(keys + S::kStepBytes, w.v8 + from, S::kStepBytes, b.full_values + slot.index);
+    }
+  }
+}
+
+template <int barrier, int threads>
+struct NamedBarrier {
+  __device__ static void sync(int offset) {
+    asm volatile("bar.sync %0, %1;" ::"r"(barrier + offset), "n"(threads) : "memory");
+  }
+  __device__ static void arrive(int offset) {
+    asm volatile("bar.arrive %0, %1;" ::"r"(barrier + offset), "n"(threads) : "memory");
+  }
+};
+
+/// Warpgroups start their products in turn, so that the others are at their exponentials meanwhile.
+template <int kGroups, bool kInTurn>
+struct Turns {
+  using Turn = NamedBarrier<1, 256>;
+  __device__ static void open(int group) {
+    if (kInTurn && group == kGroups - 1) Turn::arrive(0);
+  }
+  __device__ static void begin(int group) {
+    if (kInTurn) Turn::sync(group);
+  }
+  __device__ static void end(int group) {
+    if (kInTurn) Turn::arrive(group == kGroups - 1 ? 0 : group + 1);
+  }
+  __device__ static void close(int group) {
+    if (kInTurn && group == 0) Turn::sync(0);
+  }
+};
+
+/// Two rows of scores, those of a thread; index 0 is the one above.
+struct Rows {
+  float scale[2], base[2], sum[2], factor[2];
+};
+
+__device__ __forceinline__ float power_of_two(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+/// 2^e for a whole number e <= 0; 0 below the normal numbers.
+__device__ __forceinline__ float exact_power_of_two(float e) {
+  return e < -126 ? 0.0f : __int_as_float((int(e) + 127) << 23);
+}
+
+/// Weights 2^(score - base) of the scores. The base is a whole number; it grows, by which all weights so far shrink by
+/// `factor`, when a weight would exceed 2^kMostExponent. Returns whether a base of this warp has grown.
+template <int kKeys, bool kMasked, int kPolynomials>
+__device__ __forceinline__ bool weights_of(const int32_t (&scores)[kKeys / 2], float (&weights)[kKeys / 2], Rows& r, float key_scale,
+                                           int valid_keys) {
+  valid_keys -= threadIdx.x % 4 * 2;
+  const auto masked = [&](int j, int e) { return kMasked && 8 * j + e >= valid_keys; };
+  int top[2] = {INT_MIN, INT_MIN};
+#pragma unroll
+  for (int j = 0; j < kKeys / 8; ++j)
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const int x = masked(j, 0) ? INT_MIN : scores[4 * j + 2 * h];
+      const int y = masked(j, 1) ? INT_MIN : scores[4 * j + 2 * h + 1];
+      top[h] = __vimax3_s32(top[h], x, y);
+    }
+  float scale[2], high[2];
+  bool grows = false;
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    scale[h] = r.scale[h] * key_scale;
+    high[h] = float(top[h]) * scale[h];
+    grows |= high[h] - r.base[h] > kMostExponent;
+  }
+  grows = __any_sync(0xffffffffu, grows);
+  if (grows) {
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      high[h] = fmaxf(high[h], __shfl_xor_sync(0xffffffffu, high[h], 1));
+      high[h] = fmaxf(high[h], __shfl_xor_sync(0xffffffffu, high[h], 2));
+      const float base = high[h] - r.base[h] > kMostExponent ? ceilf(high[h]) - kHeadroom : r.base[h];
+      r.factor[h] = base == r.base[h] ? 1.0f : exact_power_of_two(r.base[h] - base);
+      r.base[h] = base;
+      r.sum[h] *= r.factor[h];
+    }
+  }
+#pragma unroll
+  for (int j = 0; j < kKeys / 8; ++j)
+#pragma unroll
+    for (int h = 0; h < 2; ++h)
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        const int i = 4 * j + 2 * h + e;
+        if (j % 8 < kPolynomials) {
+          constexpr float kLeast = 118, kMagic = 12582912.0f - kLeast;
+          const float y = __saturatef(
+              fmaf(float(scores[i]), scale[h] * (1.0f / 128), (kLeast - r.base[h]) * (1.0f / 128)));
+          const float t = fmaf(y, 128.0f, kMagic);
+          const float f = fmaf(y, 128.0f, -(t - kMagic));
+          float p = fmaf(0.0555041f, f, 0.2402265f);
+          p = fmaf(p, f, 0.6931472f);
+          p = fmaf(p, f, 1.0f);
+          weights[i] = __int_as_float((__float_as_int(t) << 23) + __float_as_int(p));
+        } else {
+          weights[i] = power_of_two(fmaf(float(scores[i]), scale[h], -r.base[h]));
+        }
+        if (masked(j, e)) weights[i] = 0;
+        r.sum[h] += weights[i];
+      }
+  return grows;
+}
+
+/// What is added to the sums of a tile and what becomes of them.
+__device__ __forceinline__ void store_tile(const Work& w, const Part& part, int first_row, const float (&sums)[64],
+                                           const Rows& r) {
+  const int head = part.tile / w.query_tiles, batch = head / w.heads, lane = threadIdx.x % 32;
+  const int row = first_row + threadIdx.x % 128 / 32 * 16 + lane / 4;
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    const int query = row + 8 * h;
+    if (query >= w.queries) continue;
+    const float inverse = __fdividef(1.0f, r.sum[h]);
+    __nv_bfloat16* out = w.out + ((int64_t(batch) * w.queries + query) * w.heads + head % w.heads) * kWidth;
+#pragma unroll
+    for (int group = 0; group < kWidth / 32; ++group) {
+      const int channel = group * 32 + lane % 4 * 8;
+      const Vector8 scale = load8(w.v_scales + head * kWidth + channel), mean = load8(w.v_means + head * kWidth + channel);
+      Vector8 y;
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const float sum = sums[4 * (4 * group + j) + 2 * h + e];
+          y.x[2 * j + e] = fmaf(sum * inverse, scale.x[2 * j + e], mean.x[2 * j + e]);
+        }
+      store8(out + channel, y);
+    }
+    if (lane % 4 == 0)
+      w.lse[int64_t(head) * w.queries + query] =
+          (r.base[h] + __log2f(r.sum[h])) * kLn2 + w.q_shifts[int64_t(head) * w.padded_queries + query];
+  }
+}
+
+/// Leaves a part of a tile in memory. The last one to arrive adds all of them up, in their order: then true.
+template <int kGroups>
+__device__ __forceinline__ bool merge_parts(const Work& w, const Part& part, int group, float (&sums)[64], Rows& r,
+                                            int* shared_arrivals) {
+  using Group = NamedBarrier<1 + kGroups, 128>;
+  const int thread = threadIdx.x % 128;
+  const auto sums_at = [&](int slot) { return w.partial_sums + (int64_t(slot) * kGroups + group) * 16 * 128 + thread; };
+  const auto rows_at = [&](int slot) { return w.partial_rows + (int64_t(slot) * kGroups + group) * 128 + thread; };
+#pragma unroll
+  for (int i = 0; i < 16; ++i)
+    __stcg(sums_at(part.slot) + i * 128, make_float4(sums[4 * i], sums[4 * i + 1], sums[4 * i + 2], sums[4 * i + 3]));
+  __stcg(rows_at(part.slot), make_float4(r.base[0], r.base[1], r.sum[0], r.sum[1]));
+  // The thread blocks that have steps of this tile. That of step s is the largest c with c rest_steps / grid < s + 1.
+  const auto thread_block_of = [&](int step) { return int((int64_t(step + 1) * gridDim.x - 1) / w.rest_steps); };
+  const int first = thread_block_of(part.rest * w.steps), last = thread_block_of((part.rest + 1) * w.steps - 1);
+  const auto has_steps = [&](int c) { return first_rest_step(w, c) < first_rest_step(w, c + 1); };
+  int expected = 0;
+  for (int c = first; c <= last; ++c) expected += has_steps(c);
+  __threadfence();
+  Group::sync(group);
+  if (thread == 0) shared_arrivals[group] = atomicAdd(w.arrivals + part.rest * kGroups + group, 1);
+  Group::sync(group);
+  const bool is_last = shared_arrivals[group] == expected - 1;
+  Group::sync(group);  // before the next part writes there
+  if (!is_last) return false;
+  __threadfence();
+  float base[2] = {-INFINITY, -INFINITY};
+  for (int c = first; c <= last; ++c) {
+    if (!has_steps(c)) continue;
+    const float4 rows = __ldcg(rows_at(part.rest + c));
+    base[0] = fmaxf(base[0], rows.x), base[1] = fmaxf(base[1], rows.y);
+  }
+  r.sum[0] = r.sum[1] = 0;
+#pragma unroll
+  for (int i = 0; i < 64; ++i) sums[i] = 0;
+  for (int c = first; c <= last; ++c) {
+    if (!has_steps(c)) continue;
+    const float4 rows = __ldcg(rows_at(part.rest + c));
+    const float factor[2] = {exact_power_of_two(rows.x - base[0]), exact_power_of_two(rows.y - base[1])};
+    r.sum[0] = fmaf(rows.z, factor[0], r.sum[0]), r.sum[1] = fmaf(rows.w, factor[1], r.sum[1]);
+#pragma unroll
+    for (int i = 0; i < 16; ++i) {
+      const float4 four = __ldcg(sums_at(part.rest + c) + i * 128);
+      sums[4 * i] = fmaf(four.x, factor[0], sums[4 * i]), sums[4 * i + 1] = fmaf(four.y, factor[0], sums[4 * i + 1]);
+      sums[4 * i + 2] = fmaf(four.z, factor[1], sums[4 * i + 2]);
+      sums[4 * i + 3] = fmaf(four.w, factor[1], sums[4 * i + 3]);
+    }
+  }
+  r.base[0] = base[0], r.base[1] = base[1];
+  return true;
+}
+
+template <int kGroups, int kKeys, bool kOverlap, bool kInTurn, int kPolynomials>
+__device__ __forceinline__ void attend_parts(const Work& w, const uint8_t* queries, const uint8_t* steps,
+                                             const Barriers& b, int* shared_arrivals) {
+  using S = Shared<kGroups, kKeys>;
+  using T = Turns<kGroups, kInTurn>;
+  const int group = threadIdx.x / 128 - 1, thread = threadIdx.x % 128;
+  const bool speaks = thread == 0;
+  const uint32_t rows = hopper::shared_address(queries) + group * kUnitQueries * kWidth;
+  const uint32_t first_step = hopper::shared_address(steps);
+  Slot<S::kInFlight> slot;
+  Parts parts(w);
+  Part part;
+  T::open(group);
+  for (int parity = 0; parts.next(w, part); parity ^= 1) {
+    const int head = part.tile / w.query_tiles, first_row = part.tile % w.query_tiles * S::kRows + group * 64;
+    const float* key_scales = w.k_scales + int64_t(head) * w.steps;
+    Rows r;
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const int query = first_row + thread / 32 * 16 + thread % 32 / 4 + 8 * h;
+      r.scale[h] = query < w.queries ? w.q_scales[int64_t(head) * w.padded_queries + query] : 0;
+      r.base[h] = -INFINITY, r.sum[h] = 0;
+    }
+    int32_t scores[kKeys / 2];
+    float weights[kKeys / 2], sums[64];
+    uint32_t packed[kKeys / 8];
+#pragma unroll
+    for (int i = 0; i < 64; ++i) sums[i] = 0;
+
+    const auto multiply_keys = [&](int index) {
+      const uint32_t keys = first_step + index * 2 * S::kStepBytes;
+#pragma unroll
+      for (int d = 0; d < kWidth; d += 32)
+        hopper::Int8Product<kKeys>::add(scores, hopper::matrix_columns_of_16_bytes(rows + d * kUnitQueries, kUnitQueries),
+                                        hopper::matrix_columns_of_16_bytes(keys + d * kKeys, kKeys), d > 0);
+      hopper::commit_products();
+    };
+    const auto multiply_values = [&](int index) {
+      const uint32_t values = first_step + index * 2 * S::kStepBytes + S::kStepBytes;
+#pragma unroll
+      for (int k = 0; k < kKeys / 32; ++k)
+        hopper::Float8Product<kWidth>::add(
+            sums, packed + 4 * k, hopper::matrix_columns_of_16_bytes(values + 32 * k * kWidth, kWidth));
+      hopper::commit_products();
+    };
+    const auto weigh = [&](int step, float key_scale) {
+      const int valid = w.keys - step * kKeys;
+      return valid < kKeys ? weights_of<kKeys, true, 0>(scores, weights, r, key_scale, valid)
+                           : weights_of<kKeys, false, kPolynomials>(scores, weights, r, key_scale, valid);
+    };
+    const auto pack = [&] {
+#pragma unroll
+      for (int i = 0; i < kKeys / 8; ++i) {  // by the note: i = 4 k + 2 (j / 2) + h
+        const int at = i / 4 * 16 + i % 4 / 2 * 8 + i % 2 * 2;
+        packed[i] = four_float8(weights[at], weights[at + 1], weights[at + 4], weights[at + 5]);
+      }
+    };
+
+    float key_scale = __ldg(key_scales + part.first);
+    hopper::wait(b.full_queries, parity);
+    hopper::wait(b.full_keys + slot.index, slot.parity);
+    T::begin(group);
+    hopper::begin_products();
+    multiply_keys(slot.index);
+    T::end(group);
+    hopper::wait_for_products<0>();
+    if (speaks) hopper::arrive(b.empty_keys + slot.index);
+    weigh(part.first, key_scale);  // sums are zero: nothing to shrink
+    pack();
+    for (int step = part.first + 1; step < part.last; ++step) {
+      key_scale = __ldg(key_scales + step);
+      Slot<S::kInFlight> next = slot;
+      next.advance();
+      hopper::wait(b.full_keys + next.index, next.parity);
+      hopper::wait(b.full_values + slot.index, slot.parity);
+      T::begin(group);
+      hopper::begin_products();
+      multiply_keys(next.index);
+      multiply_values(slot.index);
+      T::end(group);
+      hopper::wait_for_products<kOverlap ? 1 : 0>();
+      if (speaks) hopper::arrive(b.empty_keys + next.index);
+      const bool grown = weigh(step, key_scale);
+      if (kOverlap) hopper::wait_for_products<0>();
+      if (speaks) hopper::arrive(b.empty_values + slot.index);
+      if (grown) {
+#pragma unroll
+        for (int i = 0; i < 64; ++i) sums[i] *= r.factor[i % 4 / 2];
+      }
+      pack();
+      slot = next;
+    }
+    if (speaks) hopper::arrive(b.empty_queries);
+    hopper::wait(b.full_values + slot.index, slot.parity);
+    T::begin(group);
+    hopper::begin_products();
+    multiply_values(slot.index);
+    T::end(group);
+    hopper::wait_for_products<0>();
+    if (speaks) hopper::arrive(b.empty_values + slot.index);
+    slot.advance();
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      r.sum[h] += __shfl_xor_sync(0xffffffffu, r.sum[h], 1);
+      r.sum[h] += __shfl_xor_sync(0xffffffffu, r.sum[h], 2);
+    }
+    if (part.slot < 0 || merge_parts<kGroups>(w, part, group, sums, r, shared_arrivals))
+      store_tile(w, part, first_row, sums, r);
+  }
+  T::close(group);
+}
+
+#endif
+
+template <int kGroups, int kKeys, bool kOverlap, bool kInTurn, int kPolynomials>
+__global__ void __launch_bounds__(128 * (kGroups + 1), 1)
+    int8_attention_kernel(const __grid_constant__ Work w) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  using S = Shared<kGroups, kKeys>;
+  extern __shared__ uint8_t shared[];
+  __shared__ int shared_arrivals[kGroups];
+  uint8_t* queries =
+      reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(shared) + kAlignment - 1) / kAlignment * kAlignment);
+  uint8_t* steps = queries + S::kQueryBytes;
+  const auto b = Barriers::at<S::kInFlight>(reinterpret_cast<uint64_t*>(steps + S::kInFlight * 2 * S::kStepBytes));
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < S::kInFlight; ++i) {
+      hopper::init_barrier(b.full_keys + i, 1), hopper::init_barrier(b.full_values + i, 1);
+      hopper::init_barrier(b.empty_keys + i, kGroups), hopper::init_barrier(b.empty_values + i, kGroups);
+    }
+    hopper::init_barrier(b.full_queries, 1), hopper::init_barrier(b.empty_queries, kGroups);
+    hopper::publish_barriers();
+  }
+  __syncthreads();
+  if (threadIdx.x < 128) {
+    hopper::give_registers_back<kGroups == 3 ? 32 : 40>();
+    if (threadIdx.x == 0) load_parts<kGroups, kKeys>(w, queries, steps, b);
+  } else {
+    hopper::take_registers<kGroups == 3 ? 160 : 232>();
+    attend_parts<kGroups, kKeys, kOverlap, kInTurn, kPolynomials>(w, queries, steps, b, shared_arrivals);
+  }
+#endif
+}
+
+/// The parts of the workspace, one after the other.
+class Workspace {
+ public:
+  explicit Workspace(void* memory) : next_(static_cast<uint8_t*>(memory)), begin_(next_) {}
+
+  template <typename T>
+  T* take(int64_t count) {
+    T* result = reinterpret_cast<T*>(next_);
+    next_ += divide_up(count * int64_t(sizeof(T)), 256) * 256;
+    return result;
+  }
+  int64_t bytes() const { return next_ - begin_; }
+
+ private:
+  uint8_t *next_, *begin_;
+};
+
+struct Plan {
+  Quantisation quantisation;
+  Work work;
+  int grid;
+  int64_t bytes;
+};
+
+template <int kGroups, int kKeys>
+Plan plan_of(const Int8AttentionArguments& a) {
+  const auto strided = [](const void* data, const Int8AttentionStrides& strides) {
+    return Strided{static_cast<const __nv_bfloat16*>(data), strides};
+  };
+  constexpr int kRows = Shared<kGroups, kKeys>::kRows;
+  const int64_t heads = a.batch * a.heads, tiles_per_head = divide_up(a.queries, kRows);
+  const int64_t padded_queries = tiles_per_head * kRows, steps = divide_up(a.keys, kKeys);
+  const int64_t tiles = heads * tiles_per_head, grid = std::min<int64_t>(a.multiprocessors, tiles * steps);
+  const int64_t rounds = tiles / grid, rest = tiles - rounds * grid, slots = rest == 0 ? 0 : rest + grid;
+  Workspace space(a.workspace);
+  Quantisation n{.q = strided(a.q, a.q_strides),
+                 .k = strided(a.k, a.k_strides),
+                 .v = strided(a.v, a.v_strides),
+                 .heads = int(a.heads),
+                 .all_heads = int(heads),
+                 .queries = int(a.queries),
+                 .keys = int(a.keys),
+                 .padded_queries = int(padded_queries),
+                 .key_blocks = int(steps),
+                 .samples = int(std::min(a.keys, kSampledKeys))};
+  n.sums = space.take<float>(2 * heads * kSlices * 2 * kWidth);
+  n.q8 = space.take<uint8_t>(heads * padded_queries * kWidth);
+  n.k8 = space.take<uint8_t>(heads * steps * kKeys * kWidth);
+  n.v8 = space.take<uint8_t>(heads * steps * kKeys * kWidth);
+  n.q_scales = space.take<float>(heads * padded_queries);
+  n.q_shifts = space.take<float>(heads * padded_queries);
+  n.k_scales = space.take<float>(heads * steps);
+  n.v_scales = space.take<float>(heads * kWidth);
+  n.v_means = space.take<float>(heads * kWidth);
+  n.arrival_count = int(rest * kGroups);
+  n.arrivals = space.take<int>(n.arrival_count);
+  Work w{.q8 = n.q8,
+         .k8 = n.k8,
+         .v8 = n.v8,
+         .heads = int(a.heads),
+         .queries = int(a.queries),
+         .keys = int(a.keys),
+         .padded_queries = int(padded_queries),
+         .query_tiles = int(tiles_per_head),
+         .steps = int(steps),
+         .rounds = int(rounds),
+         .rest_steps = int(rest * steps),
+         .q_scales = n.q_scales,
+         .q_shifts = n.q_shifts,
+         .k_scales = n.k_scales,
+         .v_scales = n.v_scales,
+         .v_means = n.v_means,
+         .out = static_cast<__nv_bfloat16*>(a.out),
+         .lse = a.lse};
+  w.partial_sums = space.take<float4>(slots * kGroups * 16 * 128);
+  w.partial_rows = space.take<float4>(slots * kGroups * 128);
+  w.arrivals = n.arrivals;
+  return {n, w, int(grid), space.bytes()};
+}
+
+template <int kKeys>
+cudaError_t quantise(const Plan& plan, cudaStream_t stream) {
+  const Quantisation& n = plan.quantisation;
+  sum_samples_kernel<<<dim3(kSlices, unsigned(n.all_heads), 2), kQuantiseThreads, 0, stream>>>(n);
+  const int64_t blocks = 2 * int64_t(n.key_blocks) + divide_up(n.queries, kUnitQueries);
+  quantise_kernel<kKeys><<<dim3(unsigned(blocks), unsigned(n.all_heads)), kQuantiseThreads, 0, stream>>>(n);
+  return cudaGetLastError();
+}
+
+template <int kGroups, int kKeys, bool kOverlap, bool kInTurn, int kPolynomials>
+cudaError_t attend(const Plan& plan, cudaStream_t stream) {
+  using S = Shared<kGroups, kKeys>;
+  const auto kernel = int8_attention_kernel<kGroups, kKeys, kOverlap, kInTurn, kPolynomials>;
+  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, S::kBytes);
+  if (error != cudaSuccess) return error;
+  kernel<<<unsigned(plan.grid), 128 * (kGroups + 1), S::kBytes, stream>>>(plan.work);
+  return cudaGetLastError();
+}
+
+constexpr int kGroups = 3, kKeys = 96;
+
+}  // namespace
+
+int64_t int8_attention_workspace(const Int8AttentionArguments& a) { return plan_of<kGroups, kKeys>(a).bytes; }
+
+cudaError_t launch_int8_attention(const Int8AttentionArguments& a, cudaStream_t stream) {
+  const Plan plan = plan_of<kGroups, kKeys>(a);
+  const cudaError_t error = quantise<kKeys>(plan, stream);
+  return error == cudaSuccess ? attend<kGroups, kKeys, false, true, 0>(plan, stream) : error;
+}
+
+}  // namespace flashblock
