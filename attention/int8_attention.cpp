@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <utility>
 
 #include "attention/attention.h"
 #include "core/check.h"
@@ -22,28 +21,14 @@
 namespace flashblock {
 namespace {
 
-constexpr int64_t kSamples = 1024;                     // keys that a mean is taken over, at most
-constexpr int64_t kRowsAtOnce = 512;                   // queries whose scores are in memory together
+constexpr int64_t kSamples = 1024;                   // keys that a mean is taken over, at most
+constexpr int64_t kScoresAtOnce = int64_t{1} << 24;  // of a head
 constexpr double kLargestE4m3 = 448, kLog2E = 1.4426950408889634, kLn2 = 0.6931471805599453;
 
 void check_inputs(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   FB_CHECK(q.dim() == 4 && k.dim() == 4 && k.sizes() == v.sizes() && q.size(0) == k.size(0) && q.size(2) == k.size(2) &&
                q.size(3) == k.size(3) && k.size(1) > 0,
            "q ", q.sizes(), ", k ", k.sizes(), ", v ", v.sizes());
-}
-
-/// Attention to all keys, in parts of at most kInt8MostKeys.
-template <typename Attend>
-AttentionState in_parts(const at::Tensor& k, const at::Tensor& v, Attend attend) {
-  const int64_t keys = k.size(1), parts = (keys + kInt8MostKeys - 1) / kInt8MostKeys;
-  const int64_t blocks = (keys + kInt8KeyBlock - 1) / kInt8KeyBlock;
-  AttentionState all;
-  for (int64_t part = 0; part < parts; ++part) {
-    const int64_t begin = blocks * part / parts * kInt8KeyBlock;
-    const int64_t end = std::min(keys, blocks * (part + 1) / parts * kInt8KeyBlock);
-    all = merge(std::move(all), attend(k.narrow(1, begin, end - begin), v.narrow(1, begin, end - begin)));
-  }
-  return all;
 }
 
 /// Evenly spaced tokens, all of them up to kSamples. Shape: x [B, S, N, D]; returns fp32.
@@ -128,7 +113,10 @@ AttentionState by_kernel(const at::Tensor& q, const at::Tensor& k, const at::Ten
 
 #endif
 
-AttentionState by_operators(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+}  // namespace
+
+AttentionState int8_attention_by_operators(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  check_inputs(q, k, v);
   const at::Tensor k_sample = sample_of(k), v_sample = sample_of(v);
   const at::Tensor k_mean = k_sample.mean(1, true), v_mean = v_sample.mean(1, true);  // [B, 1, N, D]
   const double root = 1 / std::sqrt(double(q.size(3)));
@@ -144,8 +132,9 @@ AttentionState by_operators(const at::Tensor& q, const at::Tensor& k, const at::
   const at::Tensor q_scales = q8.scales * (root * kLog2E);
   AttentionState state{at::empty(q.sizes(), q.options()),
                        at::empty({q.size(0), q.size(2), q.size(1)}, q.options().dtype(at::kFloat))};
-  for (int64_t first = 0; first < q.size(1); first += kRowsAtOnce) {
-    const int64_t count = std::min(kRowsAtOnce, q.size(1) - first);
+  const int64_t at_once = std::max<int64_t>(1, kScoresAtOnce / k.size(1));
+  for (int64_t first = 0; first < q.size(1); first += at_once) {
+    const int64_t count = std::min(at_once, q.size(1) - first);
     const auto rows = [&](const at::Tensor& x) { return by_head(x.narrow(1, first, count)); };
     // Sums of 2^10 products of 8-bit integers are exact in fp32.
     const at::Tensor scores = at::matmul(rows(q8.values), keys) * (rows(q_scales) * key_scales);
@@ -158,8 +147,6 @@ AttentionState by_operators(const at::Tensor& q, const at::Tensor& k, const at::
   }
   return state;
 }
-
-}  // namespace
 
 bool has_int8_attention(at::Device device, at::ScalarType dtype, int64_t head_width) {
 #ifdef FLASHBLOCK_CUDA
@@ -175,10 +162,9 @@ AttentionState int8_attention_with_lse(const at::Tensor& q, const at::Tensor& k,
   RECORD_USER_SCOPE(kAttentionScope);
   check_inputs(q, k, v);
 #ifdef FLASHBLOCK_CUDA
-  if (kernel_takes(q, k, v))
-    return in_parts(k, v, [&](const at::Tensor& keys, const at::Tensor& values) { return by_kernel(q, keys, values); });
+  if (kernel_takes(q, k, v)) return by_kernel(q, k, v);
 #endif
-  return plain::int8_attention_with_lse(q, k, v);
+  return int8_attention_by_operators(q, k, v);
 }
 
 AttentionState attention_with_lse(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -186,13 +172,4 @@ AttentionState attention_with_lse(const at::Tensor& q, const at::Tensor& k, cons
   return precision == AttentionPrecision::kInt8 ? int8_attention_with_lse(q, k, v) : attention_with_lse(q, k, v);
 }
 
-namespace plain {
-
-AttentionState int8_attention_with_lse(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  check_inputs(q, k, v);
-  return in_parts(k, v,
-                  [&](const at::Tensor& keys, const at::Tensor& values) { return by_operators(q, keys, values); });
-}
-
-}  // namespace plain
 }  // namespace flashblock

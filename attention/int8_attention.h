@@ -13,7 +13,7 @@ namespace flashblock {
 /// Numerics: per head, the mean of (a sample of) the keys is subtracted from all keys, and that of the values from all
 /// values; both are added back exactly. Queries are rounded to int8 by row, keys by blocks of kInt8KeyBlock, values to
 /// e4m3 by channel. Scores are exact sums of products, softmax is fp32, weights are rounded to e4m3, the output once.
-/// More than kInt8MostKeys keys are divided, and the results merged. The same inputs give the same bits on one GPU.
+/// The same inputs give the same bits on GPUs of one kind.
 /// Compute capability 9.0 with bfloat16 and heads of width 128 has a kernel; everything else goes through LibTorch:
 /// correct, slower than attention in the dtype.
 AttentionState int8_attention_with_lse(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
@@ -25,13 +25,10 @@ AttentionState attention_with_lse(const at::Tensor& q, const at::Tensor& k, cons
 /// Whether int8_attention_with_lse is fast for a dtype and head width on a device.
 bool has_int8_attention(at::Device device, at::ScalarType dtype, int64_t head_width);
 
-inline constexpr int64_t kInt8KeyBlock = 96;     ///< keys that share a scale
-inline constexpr int64_t kInt8MostKeys = 32736;  ///< keys of one product; a multiple of kInt8KeyBlock
+inline constexpr int64_t kInt8KeyBlock = 96;  ///< keys that share a scale
 
-namespace plain {
+/// int8_attention_with_lse by LibTorch's operators: the fallback, and the reference implementation that the kernel is
+/// tested against.
+AttentionState int8_attention_by_operators(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
-/// The same by LibTorch's operators, on any device.
-AttentionState int8_attention_with_lse(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
-
-}  // namespace plain
 }  // namespace flashblock

@@ -1,5 +1,6 @@
 #include "attention/kernels/int8_attention.h"
 
+#include <cooperative_groups.h>
 #include <cuda_bf16.h>
 
 #include <algorithm>
@@ -21,6 +22,11 @@ namespace {
 namespace hopper = kernels::hopper;
 
 constexpr int kWidth = kInt8AttentionWidth, kUnitQueries = 64, kSlices = 8;
+#ifndef G
+constexpr int kGroups = 3, kKeys = 96;
+#else
+constexpr int kGroups = G, kKeys = K;
+#endif
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -34,68 +40,26 @@ struct Strided {
 struct Quantisation {
   Strided q, k, v;
   int heads, all_heads, queries, keys, padded_queries, key_blocks, samples;
-  float* sums;  // [2 (k, v), all_heads, kSlices, 2 (sum, sum of squares), kWidth]
   uint8_t* q8;  // [all_heads, padded_queries / kUnitQueries, kWidth / 16, kUnitQueries, 16]
-  uint8_t* k8;  // [all_heads, key_blocks, kWidth / 16, keys of a block, 16]
-  uint8_t* v8;  // [all_heads, key_blocks, keys of a block / 16, kWidth, 16], in the order of the note
-  float *q_scales, *q_shifts;  // [all_heads, padded_queries]
-  float* k_scales;             // [all_heads, key_blocks]
-  float *v_scales, *v_means;   // [all_heads, kWidth]
+  uint8_t* k8;  // [all_heads, key_blocks, kWidth / 16, kKeys, 16]
+  uint8_t* v8;  // [all_heads, key_blocks, kKeys / 16, kWidth, 16], in the order of the note
+  float *q_scales, *q_shifts;             // [all_heads, padded_queries]
+  float* k_scales;                        // [all_heads, key_blocks]
+  float *k_means, *v_means, *v_factors;  // [all_heads, kWidth]; v_factors: what values are multiplied by
   int* arrivals;
   int arrival_count;
 };
 
-constexpr int kQuantiseThreads = 256;
+constexpr int kSampleThreads = 256, kQuantiseThreads = kKeys / 4 * 16;
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 constexpr float kLog2E = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
-constexpr int kRowsAtOnce = kQuantiseThreads / 16;
 
 /// The row of a head, heads counted over the batch.
 __device__ const __nv_bfloat16* row_of(const Strided& x, int heads, int all_head, int64_t token) {
   const int64_t batch = all_head / heads, head = all_head % heads;
   return x.data + batch * x.strides.batch + token * x.strides.token + head * x.strides.head;
-}
-
-#endif
-
-/// Sums over a slice of the sampled keys. Grid: slices, heads, 2.
-__global__ void __launch_bounds__(kQuantiseThreads) sum_samples_kernel(const __grid_constant__ Quantisation a) {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  const int lane = threadIdx.x % 16, group = threadIdx.x / 16, all_head = blockIdx.y;
-  const Strided& from = blockIdx.z == 0 ? a.k : a.v;
-  float sum[8] = {}, squares[8] = {};
-  const int end = (blockIdx.x + 1) * a.samples / kSlices;
-  for (int i = blockIdx.x * a.samples / kSlices + group; i < end; i += kRowsAtOnce) {
-    const int64_t token = int64_t(i) * a.keys / a.samples;
-    const Vector8 x = load8(row_of(from, a.heads, all_head, token) + 8 * lane);
-#pragma unroll
-    for (int j = 0; j < 8; ++j) sum[j] += x.x[j], squares[j] = fmaf(x.x[j], x.x[j], squares[j]);
-  }
-  __shared__ float partial[2][kRowsAtOnce][kWidth];
-#pragma unroll
-  for (int j = 0; j < 8; ++j) partial[0][group][8 * lane + j] = sum[j], partial[1][group][8 * lane + j] = squares[j];
-  __syncthreads();
-  const int which = threadIdx.x / kWidth, channel = threadIdx.x % kWidth;
-  float total = 0;
-#pragma unroll
-  for (int i = 0; i < kRowsAtOnce; ++i) total += partial[which][i][channel];
-  a.sums[((int64_t(blockIdx.z) * a.all_heads + all_head) * kSlices + blockIdx.x) * 2 * kWidth + threadIdx.x] = total;
-  if (blockIdx.x + blockIdx.y + blockIdx.z == 0)
-    for (int i = threadIdx.x; i < a.arrival_count; i += kQuantiseThreads) a.arrivals[i] = 0;
-#endif
-}
-
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-
-/// The mean of the sampled keys or values of a head, by channel.
-__device__ float mean_of(const Quantisation& a, int of_values, int all_head, int channel, int which = 0) {
-  const float* sums = a.sums + (int64_t(of_values) * a.all_heads + all_head) * kSlices * 2 * kWidth;
-  float total = 0;
-#pragma unroll
-  for (int i = 0; i < kSlices; ++i) total += sums[(2 * i + which) * kWidth + channel];
-  return __fdiv_rn(total, float(a.samples));
 }
 
 __device__ float larger(float x, float y) {  // NaN if one of them is
@@ -104,15 +68,70 @@ __device__ float larger(float x, float y) {  // NaN if one of them is
   return larger;
 }
 
+/// 2^e that brings numbers of this root mean square to 8 to 16.
+__device__ float value_scale(float rms) {
+  const int exponent = int(__float_as_uint(rms) >> 23);
+  return exponent < 27 || exponent > 227 ? 1.0f : __uint_as_float(unsigned(257 - exponent) << 23);
+}
+
+#endif
+
+/// Means over the sampled keys and values of a head, by channel, and the scales of the values. Grid: a cluster of
+/// kSlices thread blocks, each for a slice of the samples; heads; 2 (keys, values).
+__global__ void __launch_bounds__(kSampleThreads) sample_kernel(const __grid_constant__ Quantisation a) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  constexpr int kRowsAtOnce = kSampleThreads / 16;
+  const int lane = threadIdx.x % 16, group = threadIdx.x / 16, all_head = blockIdx.y;
+  const Strided& from = blockIdx.z == 0 ? a.k : a.v;
+  float sum[8] = {}, squares[8] = {};
+  const int end = (blockIdx.x + 1) * a.samples / kSlices;
+#pragma unroll 8
+  for (int i = blockIdx.x * a.samples / kSlices + group; i < end; i += kRowsAtOnce) {
+    const Vector8 x = load8(row_of(from, a.heads, all_head, int64_t(i) * a.keys / a.samples) + 8 * lane);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) sum[j] += x.x[j], squares[j] = fmaf(x.x[j], x.x[j], squares[j]);
+  }
+  __shared__ float partial[2][kRowsAtOnce][kWidth], of_slice[2][kWidth];
+#pragma unroll
+  for (int j = 0; j < 8; ++j) partial[0][group][8 * lane + j] = sum[j], partial[1][group][8 * lane + j] = squares[j];
+  __syncthreads();
+  const int which = threadIdx.x / kWidth, channel = threadIdx.x % kWidth;
+  float total = 0;
+#pragma unroll
+  for (int i = 0; i < kRowsAtOnce; ++i) total += partial[which][i][channel];
+  of_slice[which][channel] = total;
+  const auto cluster = cooperative_groups::this_cluster();
+  cluster.sync();
+  if (blockIdx.x == 0 && which == 0) {
+    float means[2] = {};
+#pragma unroll
+    for (int i = 0; i < kSlices; ++i)
+#pragma unroll
+      for (int n = 0; n < 2; ++n) means[n] += *cluster.map_shared_rank(&of_slice[n][channel], i);
+    const float mean = __fdiv_rn(means[0], float(a.samples)), square = __fdiv_rn(means[1], float(a.samples));
+    const int at = all_head * kWidth + channel;
+    (blockIdx.z == 0 ? a.k_means : a.v_means)[at] = mean;
+    // No less than what bfloat16 resolves.
+    const float rms = larger(sqrtf(fmaxf(fmaf(-mean, mean, square), 0.0f)), fabsf(mean) * (1.0f / 256));
+    if (blockIdx.z == 1) a.v_factors[at] = value_scale(rms);
+  }
+  cluster.sync();  // the others' shared memory is read until here
+  if (blockIdx.x + blockIdx.y + blockIdx.z == 0)
+    for (int i = threadIdx.x; i < a.arrival_count; i += kSampleThreads) a.arrivals[i] = 0;
+#endif
+}
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
 __device__ float row_scale(float largest) { return __fmul_rn(largest, 1.0f / 127.0f); }
 __device__ float inverse_row_scale(float largest) { return largest == 0 ? 0 : __fdiv_rn(127.0f, largest); }
 
 /// Eight numbers as integers.
-__device__ uint2 quantised(const float* x, float inverse_scale) {
+__device__ uint2 quantised(const Vector8& x, float inverse_scale) {
   // Adding 1.5 * 2^23 rounds to an integer, whose last byte is that of the sum.
   unsigned bits[8];
 #pragma unroll
-  for (int i = 0; i < 8; ++i) bits[i] = __float_as_uint(__fadd_rn(__fmul_rn(x[i], inverse_scale), 12582912.0f));
+  for (int i = 0; i < 8; ++i) bits[i] = __float_as_uint(__fadd_rn(__fmul_rn(x.x[i], inverse_scale), 12582912.0f));
   const auto last_bytes = [&](int i) {
     const unsigned low = __byte_perm(bits[i], bits[i + 1], 0x0040);
     return __byte_perm(low, __byte_perm(bits[i + 2], bits[i + 3], 0x0040), 0x5410);
@@ -129,127 +148,116 @@ __device__ __forceinline__ uint32_t four_float8(float a, float b, float c, float
   return packed;
 }
 
-/// A block of keys of a head, with one scale. 16 neighbouring threads share a row.
-template <int kKeys>
-__device__ void quantise_keys(const Quantisation& a, int block, int all_head, const float* mean) {
-  const int lane = threadIdx.x % 16, group = threadIdx.x / 16;
-  float x[kKeys / kRowsAtOnce][8], largest = 0;
+/// Of 16 neighbouring threads, which share rows: eight channels of four rows, those of `token(n)`; zeros from `end` on.
+template <typename Token>
+__device__ __forceinline__ void load_rows(Vector8 (&x)[4], const Strided& from, const Quantisation& a, int end,
+                                          Token token) {
+  const __nv_bfloat16* head = row_of(from, a.heads, blockIdx.y, 0) + threadIdx.x % 16 * 8;
 #pragma unroll
-  for (int i = 0; i < kKeys / kRowsAtOnce; ++i) {
-    const int key = block * kKeys + i * kRowsAtOnce + group;
-    Vector8 loaded{};
-    if (key < a.keys) loaded = load8(row_of(a.k, a.heads, all_head, key) + 8 * lane);
+  for (int n = 0; n < 4; ++n) {
+    x[n] = {};
+    if (token(n) < end) x[n] = load8(head + token(n) * from.strides.token);
+  }
+}
+
+/// A block of keys of a head, with one scale.
+__device__ __forceinline__ void quantise_keys(const Quantisation& a, int block) {
+  const int lane = threadIdx.x % 16, group = threadIdx.x / 16, all_head = blockIdx.y;
+  const Vector8 mean = load8(a.k_means + all_head * kWidth + 8 * lane);
+  const auto key_of = [&](int n) { return n * (kKeys / 4) + group; };
+  Vector8 x[4];
+  load_rows(x, a.k, a, a.keys - block * kKeys, [&](int n) { return key_of(n); });
+  float largest = 0;
+#pragma unroll
+  for (int n = 0; n < 4; ++n)
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
-      x[i][j] = key < a.keys ? loaded.x[j] - mean[8 * lane + j] : 0;
-      largest = larger(largest, fabsf(x[i][j]));
+      x[n].x[j] = block * kKeys + key_of(n) < a.keys ? x[n].x[j] - mean.x[j] : 0;
+      largest = larger(largest, fabsf(x[n].x[j]));
     }
-  }
   __shared__ float of_warp[kQuantiseThreads / 32];
+  // Bits of numbers that are not negative are ordered as they are, and NaN is above all of them.
   largest = __uint_as_float(__reduce_max_sync(0xffffffffu, __float_as_uint(largest)));
   if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = largest;
   __syncthreads();
+#pragma unroll
   for (float other : of_warp) largest = larger(largest, other);
   const float inverse = inverse_row_scale(largest);
   if (threadIdx.x == 0) a.k_scales[int64_t(all_head) * a.key_blocks + block] = row_scale(largest);
   uint8_t* to = a.k8 + (int64_t(all_head) * a.key_blocks + block) * kKeys * kWidth;
 #pragma unroll
-  for (int i = 0; i < kKeys / kRowsAtOnce; ++i)
-    *reinterpret_cast<uint2*>(to + (lane / 2 * kKeys + i * kRowsAtOnce + group) * 16 + lane % 2 * 8) =
-        quantised(x[i], inverse);
+  for (int n = 0; n < 4; ++n)
+    *reinterpret_cast<uint2*>(to + (lane / 2 * kKeys + key_of(n)) * 16 + lane % 2 * 8) = quantised(x[n], inverse);
 }
 
-/// 2^e that brings numbers of this root mean square to 8 to 16.
-__device__ float value_scale(float rms) {
-  const int exponent = int(__float_as_uint(rms) >> 23);
-  return exponent < 27 || exponent > 227 ? 1.0f : __uint_as_float(unsigned(257 - exponent) << 23);
-}
-
-/// A block of values of a head, transposed. A thread takes four keys of eight channels at a time.
-template <int kKeys>
-__device__ void quantise_values(const Quantisation& a, int block, int all_head, const float* mean, const float* scale) {
+/// A block of values of a head, transposed.
+__device__ __forceinline__ void quantise_values(const Quantisation& a, int block) {
   __shared__ uint32_t words[kKeys / 16][kWidth][4];
-  const int lane = threadIdx.x % 16;
-  for (int word = threadIdx.x / 16; word < kKeys / 4; word += kRowsAtOnce) {
-    const int first = word / 8 * 32 + word % 8 / 4 * 16 + word % 4 * 2;  // by the note: j = 2 (word % 8 / 4), e = 0
-    float x[4][8];
+  const int lane = threadIdx.x % 16, word = threadIdx.x / 16, all_head = blockIdx.y;
+  const Vector8 mean = load8(a.v_means + all_head * kWidth + 8 * lane);
+  const Vector8 scale = load8(a.v_factors + all_head * kWidth + 8 * lane);
+  const int first = word / 8 * 32 + word % 8 / 4 * 16 + word % 4 * 2;  // by the note: j = 2 (word % 8 / 4), e = 0
+  const auto key_of = [&](int n) { return first + n / 2 * 8 + n % 2; };
+  Vector8 x[4];
+  load_rows(x, a.v, a, a.keys - block * kKeys, [&](int n) { return key_of(n); });
 #pragma unroll
-    for (int n = 0; n < 4; ++n) {
-      const int key = block * kKeys + first + n / 2 * 8 + n % 2;
-      Vector8 loaded{};
-      if (key < a.keys) loaded = load8(row_of(a.v, a.heads, all_head, key) + 8 * lane);
+  for (int j = 0; j < 8; ++j) {
 #pragma unroll
-      for (int j = 0; j < 8; ++j)
-        x[n][j] = key < a.keys ? (loaded.x[j] - mean[8 * lane + j]) * scale[8 * lane + j] : 0;
-    }
-#pragma unroll
-    for (int j = 0; j < 8; ++j)
-      words[word / 4][lane / 4 * 32 + j / 2 * 8 + lane % 4 * 2 + j % 2][word % 4] =
-          four_float8(x[0][j], x[1][j], x[2][j], x[3][j]);
+    for (int n = 0; n < 4; ++n)
+      x[n].x[j] = block * kKeys + key_of(n) < a.keys ? (x[n].x[j] - mean.x[j]) * scale.x[j] : 0;
+    const int row = lane / 4 * 32 + j / 2 * 8 + lane % 4 * 2 + j % 2;
+    words[word / 4][row ^ (row / 32 % 2)][word % 4] = four_float8(x[0].x[j], x[1].x[j], x[2].x[j], x[3].x[j]);
   }
   __syncthreads();
   uint4* to = reinterpret_cast<uint4*>(a.v8 + (int64_t(all_head) * a.key_blocks + block) * kKeys * kWidth);
   for (int i = threadIdx.x; i < kKeys / 16 * kWidth; i += kQuantiseThreads)
-    to[i] = reinterpret_cast<const uint4*>(words)[i];
+    to[i] = *reinterpret_cast<const uint4*>(words[i / kWidth][i % kWidth ^ (i / 32 % 2)]);
 }
 
-/// Rows of queries, each with a scale that includes log2(e) / sqrt(kWidth), and their products with the keys' mean.
-__device__ void quantise_queries(const Quantisation& a, int block, int all_head, const float* mean) {
+/// kKeys rows of queries, each with a scale that includes log2(e) / sqrt(kWidth), and their products with the keys'
+/// mean.
+__device__ __forceinline__ void quantise_queries(const Quantisation& a, int block) {
   const float root = rsqrtf(float(kWidth));
-  const int lane = threadIdx.x % 16, group = threadIdx.x / 16;
+  const int lane = threadIdx.x % 16, group = threadIdx.x / 16, all_head = blockIdx.y;
+  const Vector8 mean = load8(a.k_means + all_head * kWidth + 8 * lane);
+  const auto query_of = [&](int n) { return block * kKeys + n * (kKeys / 4) + group; };
+  Vector8 x[4];
+  load_rows(x, a.q, a, a.queries, query_of);
 #pragma unroll
-  for (int i = 0; i < kUnitQueries / kRowsAtOnce; ++i) {
-    const int query = block * kUnitQueries + i * kRowsAtOnce + group;
-    Vector8 x{};
-    if (query < a.queries) x = load8(row_of(a.q, a.heads, all_head, query) + 8 * lane);
+  for (int n = 0; n < 4; ++n) {
     float largest = 0, shift = 0;
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
-      largest = larger(largest, fabsf(x.x[j]));
-      shift = fmaf(x.x[j], mean[8 * lane + j], shift);
+      largest = larger(largest, fabsf(x[n].x[j]));
+      shift = fmaf(x[n].x[j], mean.x[j], shift);
     }
 #pragma unroll
     for (int offset = 8; offset > 0; offset /= 2) {
       largest = larger(largest, __shfl_xor_sync(0xffffffffu, largest, offset));
       shift += __shfl_xor_sync(0xffffffffu, shift, offset);
     }
+    const int query = query_of(n);
     if (query >= a.queries) continue;
     const int64_t row = int64_t(all_head) * a.padded_queries + query;
     uint8_t* unit = a.q8 + (row - query % kUnitQueries) * kWidth;
     *reinterpret_cast<uint2*>(unit + (lane / 2 * kUnitQueries + query % kUnitQueries) * 16 + lane % 2 * 8) =
-        quantised(x.x, inverse_row_scale(largest));
+        quantised(x[n], inverse_row_scale(largest));
     if (lane == 0) a.q_scales[row] = row_scale(largest) * (root * kLog2E), a.q_shifts[row] = shift * root;
   }
 }
 
 #endif
 
-/// Grid: blocks of keys, of values, units of queries; heads.
-template <int kKeys>
-__global__ void __launch_bounds__(kQuantiseThreads) quantise_kernel(const __grid_constant__ Quantisation a) {
+/// Grid: blocks of keys, of values, of queries; heads.
+__global__ void __launch_bounds__(kQuantiseThreads, 3) quantise_kernel(const __grid_constant__ Quantisation a) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  __shared__ float mean[kWidth], scale[kWidth];
-  const int block = blockIdx.x, all_head = blockIdx.y, channel = threadIdx.x;
-  const int of_values = block >= a.key_blocks && block < 2 * a.key_blocks;
-  if (channel < kWidth) {
-    mean[channel] = mean_of(a, of_values, all_head, channel);
-    if (of_values) {
-      const float square = fmaf(-mean[channel], mean[channel], mean_of(a, 1, all_head, channel, 1));
-      // No less than what bfloat16 resolves.
-      scale[channel] = value_scale(larger(sqrtf(fmaxf(square, 0.0f)), fabsf(mean[channel]) * (1.0f / 256)));
-      if (block == a.key_blocks) {
-        a.v_means[all_head * kWidth + channel] = mean[channel];
-        a.v_scales[all_head * kWidth + channel] = 1.0f / scale[channel];
-      }
-    }
-  }
-  __syncthreads();
+  const int block = blockIdx.x;
   if (block < a.key_blocks)
-    quantise_keys<kKeys>(a, block, all_head, mean);
-  else if (of_values)
-    quantise_values<kKeys>(a, block - a.key_blocks, all_head, mean, scale);
+    quantise_keys(a, block);
+  else if (block < 2 * a.key_blocks)
+    quantise_values(a, block - a.key_blocks);
   else
-    quantise_queries(a, block - 2 * a.key_blocks, all_head, mean);
+    quantise_queries(a, block - 2 * a.key_blocks);
 #endif
 }
 
@@ -261,12 +269,14 @@ __global__ void __launch_bounds__(kQuantiseThreads) quantise_kernel(const __grid
 
 constexpr int kMaxShared = 227 * 1024, kAlignment = 1024, kBarrierBytes = 512;
 
-template <int kGroups, int kKeys>
+/// Of a thread block, in this order: sums set aside, queries, steps in flight, barriers.
 struct Shared {
   static constexpr int kStepBytes = kKeys * kWidth;  // of keys, or of values
   static constexpr int kRows = kUnitQueries * kGroups, kQueryBytes = kRows * kWidth;
-  static constexpr int kInFlight = (kMaxShared - kAlignment - kBarrierBytes - kQueryBytes) / (2 * kStepBytes);
-  static constexpr int kBytes = kQueryBytes + kInFlight * 2 * kStepBytes + kAlignment + kBarrierBytes;
+  static constexpr int kSumBytes = kRows * kWidth * int(sizeof(float));
+  static constexpr int kInFlight =
+      (kMaxShared - kAlignment - kBarrierBytes - kSumBytes - kQueryBytes) / (2 * kStepBytes);
+  static constexpr int kBytes = kSumBytes + kQueryBytes + kInFlight * 2 * kStepBytes + kAlignment + kBarrierBytes;
   static_assert((4 * kInFlight + 2) * sizeof(uint64_t) <= kBarrierBytes);
 };
 
@@ -274,7 +284,7 @@ struct Work {
   const uint8_t *q8, *k8, *v8;
   int heads, queries, keys, padded_queries, query_tiles, steps;
   int rounds, rest_steps;  // whole tiles of each thread block; steps of all tiles that are left
-  const float *q_scales, *q_shifts, *k_scales, *v_scales, *v_means;
+  const float *q_scales, *q_shifts, *k_scales, *v_factors, *v_means;
   __nv_bfloat16* out;
   float* lse;
   float4* partial_sums;  // [slots, kGroups, 16, 128]
@@ -341,9 +351,8 @@ struct Slot {
   }
 };
 
-template <int kGroups, int kKeys>
 __device__ __forceinline__ void load_parts(const Work& w, uint8_t* queries, uint8_t* steps, const Barriers& b) {
-  using S = Shared<kGroups, kKeys>;
+  using S = Shared;
   Slot<S::kInFlight> slot;
   Parts parts(w);
   Part part;
@@ -377,7 +386,7 @@ struct NamedBarrier {
 };
 
 /// Warpgroups start their products in turn, so that the others are at their exponentials meanwhile.
-template <int kGroups, bool kInTurn>
+template <bool kInTurn>
 struct Turns {
   using Turn = NamedBarrier<1, 256>;
   __device__ static void open(int group) {
@@ -412,7 +421,7 @@ __device__ __forceinline__ float exact_power_of_two(float e) {
 
 /// Weights 2^(score - base) of the scores. The base is a whole number; it grows, by which all weights so far shrink by
 /// `factor`, when a weight would exceed 2^kMostExponent. Returns whether a base of this warp has grown.
-template <int kKeys, bool kMasked, int kPolynomials>
+template <bool kMasked>
 __device__ __forceinline__ bool weights_of(const int32_t (&scores)[kKeys / 2], float (&weights)[kKeys / 2], Rows& r, float key_scale,
                                            int valid_keys) {
   valid_keys -= threadIdx.x % 4 * 2;
@@ -453,19 +462,7 @@ __device__ __forceinline__ bool weights_of(const int32_t (&scores)[kKeys / 2], f
 #pragma unroll
       for (int e = 0; e < 2; ++e) {
         const int i = 4 * j + 2 * h + e;
-        if (j % 8 < kPolynomials) {
-          constexpr float kLeast = 118, kMagic = 12582912.0f - kLeast;
-          const float y = __saturatef(
-              fmaf(float(scores[i]), scale[h] * (1.0f / 128), (kLeast - r.base[h]) * (1.0f / 128)));
-          const float t = fmaf(y, 128.0f, kMagic);
-          const float f = fmaf(y, 128.0f, -(t - kMagic));
-          float p = fmaf(0.0555041f, f, 0.2402265f);
-          p = fmaf(p, f, 0.6931472f);
-          p = fmaf(p, f, 1.0f);
-          weights[i] = __int_as_float((__float_as_int(t) << 23) + __float_as_int(p));
-        } else {
-          weights[i] = power_of_two(fmaf(float(scores[i]), scale[h], -r.base[h]));
-        }
+        weights[i] = power_of_two(fmaf(float(scores[i]), scale[h], -r.base[h]));
         if (masked(j, e)) weights[i] = 0;
         r.sum[h] += weights[i];
       }
@@ -486,14 +483,17 @@ __device__ __forceinline__ void store_tile(const Work& w, const Part& part, int 
 #pragma unroll
     for (int group = 0; group < kWidth / 32; ++group) {
       const int channel = group * 32 + lane % 4 * 8;
-      const Vector8 scale = load8(w.v_scales + head * kWidth + channel), mean = load8(w.v_means + head * kWidth + channel);
+      const Vector8 scale = load8(w.v_factors + head * kWidth + channel);
+      const Vector8 mean = load8(w.v_means + head * kWidth + channel);
       Vector8 y;
 #pragma unroll
       for (int j = 0; j < 4; ++j)
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
           const float sum = sums[4 * (4 * group + j) + 2 * h + e];
-          y.x[2 * j + e] = fmaf(sum * inverse, scale.x[2 * j + e], mean.x[2 * j + e]);
+          // The scale is a power of two, whose inverse is exact.
+          const float back = __uint_as_float(0x7F000000u - __float_as_uint(scale.x[2 * j + e]));
+          y.x[2 * j + e] = fmaf(sum * inverse, back, mean.x[2 * j + e]);
         }
       store8(out + channel, y);
     }
@@ -504,7 +504,6 @@ __device__ __forceinline__ void store_tile(const Work& w, const Part& part, int 
 }
 
 /// Leaves a part of a tile in memory. The last one to arrive adds all of them up, in their order: then true.
-template <int kGroups>
 __device__ __forceinline__ bool merge_parts(const Work& w, const Part& part, int group, float (&sums)[64], Rows& r,
                                             int* shared_arrivals) {
   using Group = NamedBarrier<1 + kGroups, 128>;
@@ -555,15 +554,18 @@ __device__ __forceinline__ bool merge_parts(const Work& w, const Part& part, int
   return true;
 }
 
-template <int kGroups, int kKeys, bool kOverlap, bool kInTurn, int kPolynomials>
-__device__ __forceinline__ void attend_parts(const Work& w, const uint8_t* queries, const uint8_t* steps,
-                                             const Barriers& b, int* shared_arrivals) {
-  using S = Shared<kGroups, kKeys>;
-  using T = Turns<kGroups, kInTurn>;
+template <int kMode, int kFlush>
+__device__ __forceinline__ void attend_parts(const Work& w, float4* set_aside, const uint8_t* queries,
+                                             const uint8_t* steps, const Barriers& b, int* shared_arrivals) {
+  using S = Shared;
+  constexpr bool kInTurn = kMode == 1 || kMode == 2 || kMode == 5, kValuesFirst = kMode == 2 || kMode == 4;
+  constexpr bool kOverlap = kMode == 1 || kMode == 3;
+  using T = Turns<kInTurn>;
   const int group = threadIdx.x / 128 - 1, thread = threadIdx.x % 128;
   const bool speaks = thread == 0;
   const uint32_t rows = hopper::shared_address(queries) + group * kUnitQueries * kWidth;
   const uint32_t first_step = hopper::shared_address(steps);
+  set_aside += group * 16 * 128 + thread;
   Slot<S::kInFlight> slot;
   Parts parts(w);
   Part part;
@@ -588,8 +590,9 @@ __device__ __forceinline__ void attend_parts(const Work& w, const uint8_t* queri
       const uint32_t keys = first_step + index * 2 * S::kStepBytes;
 #pragma unroll
       for (int d = 0; d < kWidth; d += 32)
-        hopper::Int8Product<kKeys>::add(scores, hopper::matrix_columns_of_16_bytes(rows + d * kUnitQueries, kUnitQueries),
-                                        hopper::matrix_columns_of_16_bytes(keys + d * kKeys, kKeys), d > 0);
+        hopper::Int8Product<kKeys>::add(
+            scores, hopper::matrix_columns_of_16_bytes(rows + d * kUnitQueries, kUnitQueries),
+            hopper::matrix_columns_of_16_bytes(keys + d * kKeys, kKeys), d > 0);
       hopper::commit_products();
     };
     const auto multiply_values = [&](int index) {
@@ -602,14 +605,39 @@ __device__ __forceinline__ void attend_parts(const Work& w, const uint8_t* queri
     };
     const auto weigh = [&](int step, float key_scale) {
       const int valid = w.keys - step * kKeys;
-      return valid < kKeys ? weights_of<kKeys, true, 0>(scores, weights, r, key_scale, valid)
-                           : weights_of<kKeys, false, kPolynomials>(scores, weights, r, key_scale, valid);
+      return valid < kKeys ? weights_of<true>(scores, weights, r, key_scale, valid)
+                           : weights_of<false>(scores, weights, r, key_scale, valid);
     };
     const auto pack = [&] {
 #pragma unroll
       for (int i = 0; i < kKeys / 8; ++i) {  // by the note: i = 4 k + 2 (j / 2) + h
         const int at = i / 4 * 16 + i % 4 / 2 * 8 + i % 2 * 2;
         packed[i] = four_float8(weights[at], weights[at + 1], weights[at + 4], weights[at + 5]);
+      }
+    };
+
+    // Adds the sums to those set aside: the matrix units truncate what is far below the sum so far.
+    int since = 0;
+#pragma unroll
+    for (int i = 0; i < 16; ++i) set_aside[i * 128] = make_float4(0, 0, 0, 0);
+    const auto put_aside = [&] {
+#pragma unroll
+      for (int i = 0; i < 16; ++i) {
+        const float4 aside = set_aside[i * 128];
+        set_aside[i * 128] = make_float4(aside.x + sums[4 * i], aside.y + sums[4 * i + 1], aside.z + sums[4 * i + 2],
+                                         aside.w + sums[4 * i + 3]);
+        sums[4 * i] = sums[4 * i + 1] = sums[4 * i + 2] = sums[4 * i + 3] = 0;
+      }
+      since = 0;
+    };
+    const auto shrink = [&] {
+#pragma unroll
+      for (int i = 0; i < 64; ++i) sums[i] *= r.factor[i % 4 / 2];
+#pragma unroll 4
+      for (int i = 0; i < 16; ++i) {
+        const float4 aside = set_aside[i * 128];
+        set_aside[i * 128] = make_float4(aside.x * r.factor[0], aside.y * r.factor[0], aside.z * r.factor[1],
+                                         aside.w * r.factor[1]);
       }
     };
 
@@ -632,19 +660,26 @@ __device__ __forceinline__ void attend_parts(const Work& w, const uint8_t* queri
       hopper::wait(b.full_values + slot.index, slot.parity);
       T::begin(group);
       hopper::begin_products();
-      multiply_keys(next.index);
-      multiply_values(slot.index);
-      T::end(group);
+      if (kValuesFirst) {
+        multiply_values(slot.index);
+        multiply_keys(next.index);
+      } else {
+        multiply_keys(next.index);
+        multiply_values(slot.index);
+      }
+      if (kInTurn && kMode != 5) {  // the next one's products follow when these are half done
+        hopper::wait_for_products<1>();
+        T::end(group);
+      }
       hopper::wait_for_products<kOverlap ? 1 : 0>();
+      if (kMode == 5) T::end(group);
       if (speaks) hopper::arrive(b.empty_keys + next.index);
       const bool grown = weigh(step, key_scale);
       if (kOverlap) hopper::wait_for_products<0>();
       if (speaks) hopper::arrive(b.empty_values + slot.index);
-      if (grown) {
-#pragma unroll
-        for (int i = 0; i < 64; ++i) sums[i] *= r.factor[i % 4 / 2];
-      }
+      if (grown) shrink();
       pack();
+      if (kFlush > 0 && ++since == kFlush) put_aside();
       slot = next;
     }
     if (speaks) hopper::arrive(b.empty_queries);
@@ -657,11 +692,16 @@ __device__ __forceinline__ void attend_parts(const Work& w, const uint8_t* queri
     if (speaks) hopper::arrive(b.empty_values + slot.index);
     slot.advance();
 #pragma unroll
+    for (int i = 0; i < 16; ++i) {
+      const float4 aside = set_aside[i * 128];
+      sums[4 * i] += aside.x, sums[4 * i + 1] += aside.y, sums[4 * i + 2] += aside.z, sums[4 * i + 3] += aside.w;
+    }
+#pragma unroll
     for (int h = 0; h < 2; ++h) {
       r.sum[h] += __shfl_xor_sync(0xffffffffu, r.sum[h], 1);
       r.sum[h] += __shfl_xor_sync(0xffffffffu, r.sum[h], 2);
     }
-    if (part.slot < 0 || merge_parts<kGroups>(w, part, group, sums, r, shared_arrivals))
+    if (part.slot < 0 || merge_parts(w, part, group, sums, r, shared_arrivals))
       store_tile(w, part, first_row, sums, r);
   }
   T::close(group);
@@ -669,15 +709,16 @@ __device__ __forceinline__ void attend_parts(const Work& w, const uint8_t* queri
 
 #endif
 
-template <int kGroups, int kKeys, bool kOverlap, bool kInTurn, int kPolynomials>
+template <int kMode, int kFlush>
 __global__ void __launch_bounds__(128 * (kGroups + 1), 1)
     int8_attention_kernel(const __grid_constant__ Work w) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  using S = Shared<kGroups, kKeys>;
+  using S = Shared;
   extern __shared__ uint8_t shared[];
   __shared__ int shared_arrivals[kGroups];
-  uint8_t* queries =
+  uint8_t* set_aside =
       reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(shared) + kAlignment - 1) / kAlignment * kAlignment);
+  uint8_t* queries = set_aside + S::kSumBytes;
   uint8_t* steps = queries + S::kQueryBytes;
   const auto b = Barriers::at<S::kInFlight>(reinterpret_cast<uint64_t*>(steps + S::kInFlight * 2 * S::kStepBytes));
   if (threadIdx.x == 0) {
@@ -691,10 +732,10 @@ __global__ void __launch_bounds__(128 * (kGroups + 1), 1)
   __syncthreads();
   if (threadIdx.x < 128) {
     hopper::give_registers_back<kGroups == 3 ? 32 : 40>();
-    if (threadIdx.x == 0) load_parts<kGroups, kKeys>(w, queries, steps, b);
+    if (threadIdx.x == 0) load_parts(w, queries, steps, b);
   } else {
     hopper::take_registers<kGroups == 3 ? 160 : 232>();
-    attend_parts<kGroups, kKeys, kOverlap, kInTurn, kPolynomials>(w, queries, steps, b, shared_arrivals);
+    attend_parts<kMode, kFlush>(w, reinterpret_cast<float4*>(set_aside), queries, steps, b, shared_arrivals);
   }
 #endif
 }
@@ -723,12 +764,11 @@ struct Plan {
   int64_t bytes;
 };
 
-template <int kGroups, int kKeys>
 Plan plan_of(const Int8AttentionArguments& a) {
   const auto strided = [](const void* data, const Int8AttentionStrides& strides) {
     return Strided{static_cast<const __nv_bfloat16*>(data), strides};
   };
-  constexpr int kRows = Shared<kGroups, kKeys>::kRows;
+  constexpr int kRows = Shared::kRows;
   const int64_t heads = a.batch * a.heads, tiles_per_head = divide_up(a.queries, kRows);
   const int64_t padded_queries = tiles_per_head * kRows, steps = divide_up(a.keys, kKeys);
   const int64_t tiles = heads * tiles_per_head, grid = std::min<int64_t>(a.multiprocessors, tiles * steps);
@@ -744,15 +784,15 @@ Plan plan_of(const Int8AttentionArguments& a) {
                  .padded_queries = int(padded_queries),
                  .key_blocks = int(steps),
                  .samples = int(std::min(a.keys, kSampledKeys))};
-  n.sums = space.take<float>(2 * heads * kSlices * 2 * kWidth);
   n.q8 = space.take<uint8_t>(heads * padded_queries * kWidth);
   n.k8 = space.take<uint8_t>(heads * steps * kKeys * kWidth);
   n.v8 = space.take<uint8_t>(heads * steps * kKeys * kWidth);
   n.q_scales = space.take<float>(heads * padded_queries);
   n.q_shifts = space.take<float>(heads * padded_queries);
   n.k_scales = space.take<float>(heads * steps);
-  n.v_scales = space.take<float>(heads * kWidth);
+  n.k_means = space.take<float>(heads * kWidth);
   n.v_means = space.take<float>(heads * kWidth);
+  n.v_factors = space.take<float>(heads * kWidth);
   n.arrival_count = int(rest * kGroups);
   n.arrivals = space.take<int>(n.arrival_count);
   Work w{.q8 = n.q8,
@@ -769,7 +809,7 @@ Plan plan_of(const Int8AttentionArguments& a) {
          .q_scales = n.q_scales,
          .q_shifts = n.q_shifts,
          .k_scales = n.k_scales,
-         .v_scales = n.v_scales,
+         .v_factors = n.v_factors,
          .v_means = n.v_means,
          .out = static_cast<__nv_bfloat16*>(a.out),
          .lse = a.lse};
@@ -779,35 +819,37 @@ Plan plan_of(const Int8AttentionArguments& a) {
   return {n, w, int(grid), space.bytes()};
 }
 
-template <int kKeys>
 cudaError_t quantise(const Plan& plan, cudaStream_t stream) {
   const Quantisation& n = plan.quantisation;
-  sum_samples_kernel<<<dim3(kSlices, unsigned(n.all_heads), 2), kQuantiseThreads, 0, stream>>>(n);
-  const int64_t blocks = 2 * int64_t(n.key_blocks) + divide_up(n.queries, kUnitQueries);
-  quantise_kernel<kKeys><<<dim3(unsigned(blocks), unsigned(n.all_heads)), kQuantiseThreads, 0, stream>>>(n);
-  return cudaGetLastError();
-}
-
-template <int kGroups, int kKeys, bool kOverlap, bool kInTurn, int kPolynomials>
-cudaError_t attend(const Plan& plan, cudaStream_t stream) {
-  using S = Shared<kGroups, kKeys>;
-  const auto kernel = int8_attention_kernel<kGroups, kKeys, kOverlap, kInTurn, kPolynomials>;
-  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, S::kBytes);
+  cudaLaunchAttribute cluster{.id = cudaLaunchAttributeClusterDimension};
+  cluster.val.clusterDim.x = kSlices, cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(kSlices, unsigned(n.all_heads), 2), config.blockDim = kSampleThreads, config.stream = stream;
+  config.attrs = &cluster, config.numAttrs = 1;
+  const cudaError_t error = cudaLaunchKernelEx(&config, sample_kernel, n);
   if (error != cudaSuccess) return error;
-  kernel<<<unsigned(plan.grid), 128 * (kGroups + 1), S::kBytes, stream>>>(plan.work);
+  const int64_t blocks = 2 * int64_t(n.key_blocks) + divide_up(n.queries, kKeys);
+  quantise_kernel<<<dim3(unsigned(blocks), unsigned(n.all_heads)), kQuantiseThreads, 0, stream>>>(n);
   return cudaGetLastError();
 }
 
-constexpr int kGroups = 3, kKeys = 96;
+template <int kMode, int kFlush>
+cudaError_t attend(const Plan& plan, cudaStream_t stream) {
+  const auto kernel = int8_attention_kernel<kMode, kFlush>;
+  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Shared::kBytes);
+  if (error != cudaSuccess) return error;
+  kernel<<<unsigned(plan.grid), 128 * (kGroups + 1), Shared::kBytes, stream>>>(plan.work);
+  return cudaGetLastError();
+}
 
 }  // namespace
 
-int64_t int8_attention_workspace(const Int8AttentionArguments& a) { return plan_of<kGroups, kKeys>(a).bytes; }
+int64_t int8_attention_workspace(const Int8AttentionArguments& a) { return plan_of(a).bytes; }
 
 cudaError_t launch_int8_attention(const Int8AttentionArguments& a, cudaStream_t stream) {
-  const Plan plan = plan_of<kGroups, kKeys>(a);
-  const cudaError_t error = quantise<kKeys>(plan, stream);
-  return error == cudaSuccess ? attend<kGroups, kKeys, false, true, 0>(plan, stream) : error;
+  const Plan plan = plan_of(a);
+  const cudaError_t error = quantise(plan, stream);
+  return error == cudaSuccess ? attend<0, 16>(plan, stream) : error;
 }
 
 }  // namespace flashblock
