@@ -1,11 +1,10 @@
-#include "attention/kernels/int8_attention.h"
-
 #include <cooperative_groups.h>
 #include <cuda_bf16.h>
 
 #include <algorithm>
 #include <climits>
 
+#include "attention/kernels/int8_attention.h"
 #include "attention/kernels/vector8.cuh"
 #include "core/kernels/hopper.cuh"
 
@@ -41,16 +40,18 @@ struct Quantisation {
   Strided q, k, v;
   int heads, all_heads, queries, keys, padded_queries, key_blocks, samples;
   uint8_t* q8;  // [all_heads, padded_queries / kUnitQueries, kWidth / 16, kUnitQueries, 16]
-  uint8_t* k8;  // [all_heads, key_blocks, kWidth / 16, kKeys, 16]
-  uint8_t* v8;  // [all_heads, key_blocks, kKeys / 16, kWidth, 16], in the order of the note
-  float *q_scales, *q_shifts;             // [all_heads, padded_queries]
-  float* k_scales;                        // [all_heads, key_blocks]
+  // [all_heads, key_blocks, 2], of keys [kWidth / 16, kKeys, 16], of values in the order of the note
+  // [kKeys / 16, kWidth, 16]
+  uint8_t* kv8;
+  float *q_scales, *q_shifts;            // [all_heads, padded_queries]
+  float* k_scales;                       // [all_heads, key_blocks]
   float *k_means, *v_means, *v_factors;  // [all_heads, kWidth]; v_factors: what values are multiplied by
   int* arrivals;
   int arrival_count;
 };
 
 constexpr int kSampleThreads = 256, kQuantiseThreads = kKeys / 4 * 16;
+constexpr int kBlockBytes = kKeys * kWidth;  // of keys, or of values
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
@@ -164,15 +165,16 @@ __device__ __forceinline__ void load_rows(Vector8 (&x)[4], const Strided& from, 
 __device__ __forceinline__ void quantise_keys(const Quantisation& a, int block) {
   const int lane = threadIdx.x % 16, group = threadIdx.x / 16, all_head = blockIdx.y;
   const Vector8 mean = load8(a.k_means + all_head * kWidth + 8 * lane);
-  const auto key_of = [&](int n) { return n * (kKeys / 4) + group; };
+  const auto row_at = [&](int n) { return n * (kKeys / 4) + group; };
+  const auto key_of = [&](int n) { return block * kKeys + row_at(n); };
   Vector8 x[4];
-  load_rows(x, a.k, a, a.keys - block * kKeys, [&](int n) { return key_of(n); });
+  load_rows(x, a.k, a, a.keys, key_of);
   float largest = 0;
 #pragma unroll
   for (int n = 0; n < 4; ++n)
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
-      x[n].x[j] = block * kKeys + key_of(n) < a.keys ? x[n].x[j] - mean.x[j] : 0;
+      x[n].x[j] = key_of(n) < a.keys ? x[n].x[j] - mean.x[j] : 0;
       largest = larger(largest, fabsf(x[n].x[j]));
     }
   __shared__ float of_warp[kQuantiseThreads / 32];
@@ -184,10 +186,10 @@ __device__ __forceinline__ void quantise_keys(const Quantisation& a, int block) 
   for (float other : of_warp) largest = larger(largest, other);
   const float inverse = inverse_row_scale(largest);
   if (threadIdx.x == 0) a.k_scales[int64_t(all_head) * a.key_blocks + block] = row_scale(largest);
-  uint8_t* to = a.k8 + (int64_t(all_head) * a.key_blocks + block) * kKeys * kWidth;
+  uint8_t* to = a.kv8 + (int64_t(all_head) * a.key_blocks + block) * 2 * kBlockBytes;
 #pragma unroll
   for (int n = 0; n < 4; ++n)
-    *reinterpret_cast<uint2*>(to + (lane / 2 * kKeys + key_of(n)) * 16 + lane % 2 * 8) = quantised(x[n], inverse);
+    *reinterpret_cast<uint2*>(to + (lane / 2 * kKeys + row_at(n)) * 16 + lane % 2 * 8) = quantised(x[n], inverse);
 }
 
 /// A block of values of a head, transposed.
@@ -197,19 +199,18 @@ __device__ __forceinline__ void quantise_values(const Quantisation& a, int block
   const Vector8 mean = load8(a.v_means + all_head * kWidth + 8 * lane);
   const Vector8 scale = load8(a.v_factors + all_head * kWidth + 8 * lane);
   const int first = word / 8 * 32 + word % 8 / 4 * 16 + word % 4 * 2;  // by the note: j = 2 (word % 8 / 4), e = 0
-  const auto key_of = [&](int n) { return first + n / 2 * 8 + n % 2; };
+  const auto key_of = [&](int n) { return block * kKeys + first + n / 2 * 8 + n % 2; };
   Vector8 x[4];
-  load_rows(x, a.v, a, a.keys - block * kKeys, [&](int n) { return key_of(n); });
+  load_rows(x, a.v, a, a.keys, key_of);
 #pragma unroll
   for (int j = 0; j < 8; ++j) {
 #pragma unroll
-    for (int n = 0; n < 4; ++n)
-      x[n].x[j] = block * kKeys + key_of(n) < a.keys ? (x[n].x[j] - mean.x[j]) * scale.x[j] : 0;
+    for (int n = 0; n < 4; ++n) x[n].x[j] = key_of(n) < a.keys ? (x[n].x[j] - mean.x[j]) * scale.x[j] : 0;
     const int row = lane / 4 * 32 + j / 2 * 8 + lane % 4 * 2 + j % 2;
     words[word / 4][row ^ (row / 32 % 2)][word % 4] = four_float8(x[0].x[j], x[1].x[j], x[2].x[j], x[3].x[j]);
   }
   __syncthreads();
-  uint4* to = reinterpret_cast<uint4*>(a.v8 + (int64_t(all_head) * a.key_blocks + block) * kKeys * kWidth);
+  uint4* to = reinterpret_cast<uint4*>(a.kv8 + ((int64_t(all_head) * a.key_blocks + block) * 2 + 1) * kBlockBytes);
   for (int i = threadIdx.x; i < kKeys / 16 * kWidth; i += kQuantiseThreads)
     to[i] = *reinterpret_cast<const uint4*>(words[i / kWidth][i % kWidth ^ (i / 32 % 2)]);
 }
@@ -249,7 +250,8 @@ __device__ __forceinline__ void quantise_queries(const Quantisation& a, int bloc
 #endif
 
 /// Grid: blocks of keys, of values, of queries; heads.
-__global__ void __launch_bounds__(kQuantiseThreads, 3) quantise_kernel(const __grid_constant__ Quantisation a) {
+__global__ void __launch_bounds__(kQuantiseThreads, kQuantiseThreads <= 512 ? 3 : 1)
+    quantise_kernel(const __grid_constant__ Quantisation a) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   const int block = blockIdx.x;
   if (block < a.key_blocks)
@@ -271,17 +273,16 @@ constexpr int kMaxShared = 227 * 1024, kAlignment = 1024, kBarrierBytes = 512;
 
 /// Of a thread block, in this order: sums set aside, queries, steps in flight, barriers.
 struct Shared {
-  static constexpr int kStepBytes = kKeys * kWidth;  // of keys, or of values
+  static constexpr int kStepBytes = 2 * kBlockBytes;
   static constexpr int kRows = kUnitQueries * kGroups, kQueryBytes = kRows * kWidth;
   static constexpr int kSumBytes = kRows * kWidth * int(sizeof(float));
-  static constexpr int kInFlight =
-      (kMaxShared - kAlignment - kBarrierBytes - kSumBytes - kQueryBytes) / (2 * kStepBytes);
-  static constexpr int kBytes = kSumBytes + kQueryBytes + kInFlight * 2 * kStepBytes + kAlignment + kBarrierBytes;
-  static_assert((4 * kInFlight + 2) * sizeof(uint64_t) <= kBarrierBytes);
+  static constexpr int kInFlight = (kMaxShared - kAlignment - kBarrierBytes - kSumBytes - kQueryBytes) / kStepBytes;
+  static constexpr int kBytes = kSumBytes + kQueryBytes + kInFlight * kStepBytes + kAlignment + kBarrierBytes;
+  static_assert((2 * kInFlight + 2) * sizeof(uint64_t) <= kBarrierBytes);
 };
 
 struct Work {
-  const uint8_t *q8, *k8, *v8;
+  const uint8_t *q8, *kv8;
   int heads, queries, keys, padded_queries, query_tiles, steps;
   int rounds, rest_steps;  // whole tiles of each thread block; steps of all tiles that are left
   const float *q_scales, *q_shifts, *k_scales, *v_factors, *v_means;
@@ -329,17 +330,7 @@ class Parts {
 };
 
 struct Barriers {
-  uint64_t *full_keys, *full_values, *empty_keys, *empty_values, *full_queries, *empty_queries;
-
-  template <int kInFlight>
-  __device__ static Barriers at(uint64_t* memory) {
-    return {memory,
-            memory + kInFlight,
-            memory + 2 * kInFlight,
-            memory + 3 * kInFlight,
-            memory + 4 * kInFlight,
-            memory + 4 * kInFlight + 1};
-  }
+  uint64_t *full, *empty, *full_queries, *empty_queries;
 };
 
 /// A place in the ring of steps in flight.
@@ -363,45 +354,16 @@ __device__ __forceinline__ void load_parts(const Work& w, uint8_t* queries, uint
     hopper::load_bytes(queries, w.q8 + (int64_t(head) * w.padded_queries + row) * kWidth, S::kQueryBytes,
                        b.full_queries);
     for (int step = part.first; step < part.last; ++step, slot.advance()) {
-      uint8_t* keys = steps + slot.index * 2 * S::kStepBytes;
-      const int64_t from = (int64_t(head) * w.steps + step) * S::kStepBytes;
-      hopper::wait(b.empty_keys + slot.index, slot.parity ^ 1);
-      hopper::arrive_and_expect(b.full_keys + slot.index, S::kStepBytes);
-      hopper::load_bytes(keys, w.k8 + from, S::kStepBytes, b.full_keys + slot.index);
-      hopper::wait(b.empty_values + slot.index, slot.parity ^ 1);
-      hopper::arrive_and_expect(b.full_values + slot.index, S::kStepBytes);
-      hopper::load_bytes(keys + S::kStepBytes, w.v8 + from, S::kStepBytes, b.full_values + slot.index);
+      hopper::wait(b.empty + slot.index, slot.parity ^ 1);
+      hopper::arrive_and_expect(b.full + slot.index, S::kStepBytes);
+      hopper::load_bytes(steps + slot.index * S::kStepBytes, w.kv8 + (int64_t(head) * w.steps + step) * S::kStepBytes,
+                         S::kStepBytes, b.full + slot.index);
     }
   }
 }
 
-template <int barrier, int threads>
-struct NamedBarrier {
-  __device__ static void sync(int offset) {
-    asm volatile("bar.sync %0, %1;" ::"r"(barrier + offset), "n"(threads) : "memory");
-  }
-  __device__ static void arrive(int offset) {
-    asm volatile("bar.arrive %0, %1;" ::"r"(barrier + offset), "n"(threads) : "memory");
-  }
-};
-
-/// Warpgroups start their products in turn, so that the others are at their exponentials meanwhile.
-template <bool kInTurn>
-struct Turns {
-  using Turn = NamedBarrier<1, 256>;
-  __device__ static void open(int group) {
-    if (kInTurn && group == kGroups - 1) Turn::arrive(0);
-  }
-  __device__ static void begin(int group) {
-    if (kInTurn) Turn::sync(group);
-  }
-  __device__ static void end(int group) {
-    if (kInTurn) Turn::arrive(group == kGroups - 1 ? 0 : group + 1);
-  }
-  __device__ static void close(int group) {
-    if (kInTurn && group == 0) Turn::sync(0);
-  }
-};
+/// Waits for the other warps of the warpgroup.
+__device__ __forceinline__ void sync_group(int group) { asm volatile("bar.sync %0, 128;" ::"r"(1 + group) : "memory"); }
 
 /// Two rows of scores, those of a thread; index 0 is the one above.
 struct Rows {
@@ -419,54 +381,57 @@ __device__ __forceinline__ float exact_power_of_two(float e) {
   return e < -126 ? 0.0f : __int_as_float((int(e) + 127) << 23);
 }
 
-/// Weights 2^(score - base) of the scores. The base is a whole number; it grows, by which all weights so far shrink by
-/// `factor`, when a weight would exceed 2^kMostExponent. Returns whether a base of this warp has grown.
+/// 2^(score - base) is the weight of a key. The base is a whole number; it grows when a weight would exceed
+/// 2^kMostExponent, by which all weights so far shrink by `factor`. Returns whether a base of this warp has grown.
 template <bool kMasked>
-__device__ __forceinline__ bool weights_of(const int32_t (&scores)[kKeys / 2], float (&weights)[kKeys / 2], Rows& r, float key_scale,
+__device__ __forceinline__ bool raise_base(const int32_t (&scores)[kKeys / 2], Rows& r, float key_scale,
                                            int valid_keys) {
   valid_keys -= threadIdx.x % 4 * 2;
-  const auto masked = [&](int j, int e) { return kMasked && 8 * j + e >= valid_keys; };
-  int top[2] = {INT_MIN, INT_MIN};
+  int top[2][2] = {{INT_MIN, INT_MIN}, {INT_MIN, INT_MIN}};
 #pragma unroll
   for (int j = 0; j < kKeys / 8; ++j)
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
-      const int x = masked(j, 0) ? INT_MIN : scores[4 * j + 2 * h];
-      const int y = masked(j, 1) ? INT_MIN : scores[4 * j + 2 * h + 1];
-      top[h] = __vimax3_s32(top[h], x, y);
+      const int x = kMasked && 8 * j >= valid_keys ? INT_MIN : scores[4 * j + 2 * h];
+      const int y = kMasked && 8 * j + 1 >= valid_keys ? INT_MIN : scores[4 * j + 2 * h + 1];
+      top[h][j % 2] = __vimax3_s32(top[h][j % 2], x, y);
     }
-  float scale[2], high[2];
-  bool grows = false;
+  float high[2];
+#pragma unroll
+  for (int h = 0; h < 2; ++h) high[h] = float(max(top[h][0], top[h][1])) * (r.scale[h] * key_scale);
+  const bool grows = high[0] - r.base[0] > kMostExponent || high[1] - r.base[1] > kMostExponent;
+  if (!__any_sync(0xffffffffu, grows)) return false;
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
-    scale[h] = r.scale[h] * key_scale;
-    high[h] = float(top[h]) * scale[h];
-    grows |= high[h] - r.base[h] > kMostExponent;
+    high[h] = fmaxf(high[h], __shfl_xor_sync(0xffffffffu, high[h], 1));
+    high[h] = fmaxf(high[h], __shfl_xor_sync(0xffffffffu, high[h], 2));
+    const float base = high[h] - r.base[h] > kMostExponent ? ceilf(high[h]) - kHeadroom : r.base[h];
+    r.factor[h] = base == r.base[h] ? 1.0f : exact_power_of_two(r.base[h] - base);
+    r.base[h] = base;
+    r.sum[h] *= r.factor[h];
   }
-  grows = __any_sync(0xffffffffu, grows);
-  if (grows) {
+  return true;
+}
+
+/// The weights, as e4m3 in the order of the product with the values: of four, i = 4 (j / 4) + 2 (j / 2 % 2) + h.
+template <bool kMasked>
+__device__ __forceinline__ void weigh(const int32_t (&scores)[kKeys / 2], uint32_t (&weights)[kKeys / 8], Rows& r,
+                                      float key_scale, int valid_keys) {
+  valid_keys -= threadIdx.x % 4 * 2;
+  const float scale[2] = {r.scale[0] * key_scale, r.scale[1] * key_scale};
 #pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      high[h] = fmaxf(high[h], __shfl_xor_sync(0xffffffffu, high[h], 1));
-      high[h] = fmaxf(high[h], __shfl_xor_sync(0xffffffffu, high[h], 2));
-      const float base = high[h] - r.base[h] > kMostExponent ? ceilf(high[h]) - kHeadroom : r.base[h];
-      r.factor[h] = base == r.base[h] ? 1.0f : exact_power_of_two(r.base[h] - base);
-      r.base[h] = base;
-      r.sum[h] *= r.factor[h];
+  for (int i = 0; i < kKeys / 8; ++i) {
+    const int j = i / 4 * 4 + i % 4 / 2 * 2, h = i % 2;
+    float four[4];
+#pragma unroll
+    for (int n = 0; n < 4; ++n) {
+      const float score = float(scores[4 * (j + n / 2) + 2 * h + n % 2]);
+      four[n] = power_of_two(fmaf(score, scale[h], -r.base[h]));
+      if (kMasked && 8 * (j + n / 2) + n % 2 >= valid_keys) four[n] = 0;
     }
+    r.sum[h] += (four[0] + four[1]) + (four[2] + four[3]);
+    weights[i] = four_float8(four[0], four[1], four[2], four[3]);
   }
-#pragma unroll
-  for (int j = 0; j < kKeys / 8; ++j)
-#pragma unroll
-    for (int h = 0; h < 2; ++h)
-#pragma unroll
-      for (int e = 0; e < 2; ++e) {
-        const int i = 4 * j + 2 * h + e;
-        weights[i] = power_of_two(fmaf(float(scores[i]), scale[h], -r.base[h]));
-        if (masked(j, e)) weights[i] = 0;
-        r.sum[h] += weights[i];
-      }
-  return grows;
 }
 
 /// What is added to the sums of a tile and what becomes of them.
@@ -506,7 +471,6 @@ __device__ __forceinline__ void store_tile(const Work& w, const Part& part, int 
 /// Leaves a part of a tile in memory. The last one to arrive adds all of them up, in their order: then true.
 __device__ __forceinline__ bool merge_parts(const Work& w, const Part& part, int group, float (&sums)[64], Rows& r,
                                             int* shared_arrivals) {
-  using Group = NamedBarrier<1 + kGroups, 128>;
   const int thread = threadIdx.x % 128;
   const auto sums_at = [&](int slot) { return w.partial_sums + (int64_t(slot) * kGroups + group) * 16 * 128 + thread; };
   const auto rows_at = [&](int slot) { return w.partial_rows + (int64_t(slot) * kGroups + group) * 128 + thread; };
@@ -521,11 +485,11 @@ __device__ __forceinline__ bool merge_parts(const Work& w, const Part& part, int
   int expected = 0;
   for (int c = first; c <= last; ++c) expected += has_steps(c);
   __threadfence();
-  Group::sync(group);
+  sync_group(group);
   if (thread == 0) shared_arrivals[group] = atomicAdd(w.arrivals + part.rest * kGroups + group, 1);
-  Group::sync(group);
+  sync_group(group);
   const bool is_last = shared_arrivals[group] == expected - 1;
-  Group::sync(group);  // before the next part writes there
+  sync_group(group);  // before the next part writes there
   if (!is_last) return false;
   __threadfence();
   float base[2] = {-INFINITY, -INFINITY};
@@ -558,20 +522,21 @@ template <int kMode, int kFlush>
 __device__ __forceinline__ void attend_parts(const Work& w, float4* set_aside, const uint8_t* queries,
                                              const uint8_t* steps, const Barriers& b, int* shared_arrivals) {
   using S = Shared;
-  constexpr bool kInTurn = kMode == 1 || kMode == 2 || kMode == 5, kValuesFirst = kMode == 2 || kMode == 4;
-  constexpr bool kOverlap = kMode == 1 || kMode == 3;
-  using T = Turns<kInTurn>;
-  const int group = threadIdx.x / 128 - 1, thread = threadIdx.x % 128;
+  // What a warp has in common is taken from one lane, so that the compiler keeps it once.
+  const auto common = [](auto x) { return __shfl_sync(0xffffffffu, x, 0); };
+  const int group = common(int(threadIdx.x) / 128 - 1), thread = threadIdx.x % 128;
   const bool speaks = thread == 0;
-  const uint32_t rows = hopper::shared_address(queries) + group * kUnitQueries * kWidth;
-  const uint32_t first_step = hopper::shared_address(steps);
+  const uint64_t rows = hopper::matrix_columns_of_16_bytes(
+      common(hopper::shared_address(queries)) + group * kUnitQueries * kWidth, kUnitQueries);
+  const uint64_t first_keys = hopper::matrix_columns_of_16_bytes(common(hopper::shared_address(steps)), kKeys);
+  const uint64_t first_values =
+      hopper::matrix_columns_of_16_bytes(common(hopper::shared_address(steps)) + kBlockBytes, kWidth);
   set_aside += group * 16 * 128 + thread;
   Slot<S::kInFlight> slot;
   Parts parts(w);
   Part part;
-  T::open(group);
   for (int parity = 0; parts.next(w, part); parity ^= 1) {
-    const int head = part.tile / w.query_tiles, first_row = part.tile % w.query_tiles * S::kRows + group * 64;
+    const int head = part.tile / w.query_tiles, first_row = part.tile % w.query_tiles * S::kRows + group * kUnitQueries;
     const float* key_scales = w.k_scales + int64_t(head) * w.steps;
     Rows r;
 #pragma unroll
@@ -581,42 +546,27 @@ __device__ __forceinline__ void attend_parts(const Work& w, float4* set_aside, c
       r.base[h] = -INFINITY, r.sum[h] = 0;
     }
     int32_t scores[kKeys / 2];
-    float weights[kKeys / 2], sums[64];
-    uint32_t packed[kKeys / 8];
+    float sums[64];
+    uint32_t weights[kKeys / 8];
 #pragma unroll
     for (int i = 0; i < 64; ++i) sums[i] = 0;
-
+    // Descriptors count in 16 bytes.
     const auto multiply_keys = [&](int index) {
-      const uint32_t keys = first_step + index * 2 * S::kStepBytes;
+      const uint64_t keys = first_keys + uint32_t(index * (S::kStepBytes / 16));
 #pragma unroll
-      for (int d = 0; d < kWidth; d += 32)
-        hopper::Int8Product<kKeys>::add(
-            scores, hopper::matrix_columns_of_16_bytes(rows + d * kUnitQueries, kUnitQueries),
-            hopper::matrix_columns_of_16_bytes(keys + d * kKeys, kKeys), d > 0);
+      for (int d = 0; d < kWidth / 16; d += 2)
+        hopper::Int8Product<kKeys>::add(scores, rows + d * kUnitQueries, keys + d * kKeys, d > 0);
       hopper::commit_products();
     };
     const auto multiply_values = [&](int index) {
-      const uint32_t values = first_step + index * 2 * S::kStepBytes + S::kStepBytes;
+      const uint64_t values = first_values + uint32_t(index * (S::kStepBytes / 16));
 #pragma unroll
       for (int k = 0; k < kKeys / 32; ++k)
-        hopper::Float8Product<kWidth>::add(
-            sums, packed + 4 * k, hopper::matrix_columns_of_16_bytes(values + 32 * k * kWidth, kWidth));
+        hopper::Float8Product<kWidth>::add(sums, weights + 4 * k, values + 2 * k * kWidth);
       hopper::commit_products();
     };
-    const auto weigh = [&](int step, float key_scale) {
-      const int valid = w.keys - step * kKeys;
-      return valid < kKeys ? weights_of<true>(scores, weights, r, key_scale, valid)
-                           : weights_of<false>(scores, weights, r, key_scale, valid);
-    };
-    const auto pack = [&] {
-#pragma unroll
-      for (int i = 0; i < kKeys / 8; ++i) {  // by the note: i = 4 k + 2 (j / 2) + h
-        const int at = i / 4 * 16 + i % 4 / 2 * 8 + i % 2 * 2;
-        packed[i] = four_float8(weights[at], weights[at + 1], weights[at + 4], weights[at + 5]);
-      }
-    };
 
-    // Adds the sums to those set aside: the matrix units truncate what is far below the sum so far.
+    // Sums so far: the matrix units truncate what is far below the sum that they add it to.
     int since = 0;
 #pragma unroll
     for (int i = 0; i < 16; ++i) set_aside[i * 128] = make_float4(0, 0, 0, 0);
@@ -636,60 +586,47 @@ __device__ __forceinline__ void attend_parts(const Work& w, float4* set_aside, c
 #pragma unroll 4
       for (int i = 0; i < 16; ++i) {
         const float4 aside = set_aside[i * 128];
-        set_aside[i * 128] = make_float4(aside.x * r.factor[0], aside.y * r.factor[0], aside.z * r.factor[1],
-                                         aside.w * r.factor[1]);
+        set_aside[i * 128] =
+            make_float4(aside.x * r.factor[0], aside.y * r.factor[0], aside.z * r.factor[1], aside.w * r.factor[1]);
       }
     };
 
     float key_scale = __ldg(key_scales + part.first);
     hopper::wait(b.full_queries, parity);
-    hopper::wait(b.full_keys + slot.index, slot.parity);
-    T::begin(group);
+    hopper::wait(b.full + slot.index, slot.parity);
     hopper::begin_products();
-    multiply_keys(slot.index);
-    T::end(group);
+    multiply_keys(common(slot.index));
     hopper::wait_for_products<0>();
-    if (speaks) hopper::arrive(b.empty_keys + slot.index);
-    weigh(part.first, key_scale);  // sums are zero: nothing to shrink
-    pack();
-    for (int step = part.first + 1; step < part.last; ++step) {
+    for (int step = part.first;;) {
+      const int valid = w.keys - step * kKeys;
+      hopper::wait_for_products<kMode == 1 ? 1 : 0>();  // the scores are there
+      const bool grown = valid < kKeys ? raise_base<true>(scores, r, key_scale, valid)
+                                       : raise_base<false>(scores, r, key_scale, valid);
+      if (kMode == 1) hopper::wait_for_products<0>();
+      if (step > part.first) {
+        const int before = slot.index == 0 ? S::kInFlight - 1 : slot.index - 1;
+        if (speaks) hopper::arrive(b.empty + before);
+        if (kFlush > 0 && ++since == kFlush) put_aside();
+        if (grown) shrink();
+      }
+      if (valid < kKeys)
+        weigh<true>(scores, weights, r, key_scale, valid);
+      else
+        weigh<false>(scores, weights, r, key_scale, valid);
+      if (++step == part.last) break;
       key_scale = __ldg(key_scales + step);
-      Slot<S::kInFlight> next = slot;
-      next.advance();
-      hopper::wait(b.full_keys + next.index, next.parity);
-      hopper::wait(b.full_values + slot.index, slot.parity);
-      T::begin(group);
+      const int index = common(slot.index);
+      slot.advance();
+      hopper::wait(b.full + slot.index, slot.parity);
       hopper::begin_products();
-      if (kValuesFirst) {
-        multiply_values(slot.index);
-        multiply_keys(next.index);
-      } else {
-        multiply_keys(next.index);
-        multiply_values(slot.index);
-      }
-      if (kInTurn && kMode != 5) {  // the next one's products follow when these are half done
-        hopper::wait_for_products<1>();
-        T::end(group);
-      }
-      hopper::wait_for_products<kOverlap ? 1 : 0>();
-      if (kMode == 5) T::end(group);
-      if (speaks) hopper::arrive(b.empty_keys + next.index);
-      const bool grown = weigh(step, key_scale);
-      if (kOverlap) hopper::wait_for_products<0>();
-      if (speaks) hopper::arrive(b.empty_values + slot.index);
-      if (grown) shrink();
-      pack();
-      if (kFlush > 0 && ++since == kFlush) put_aside();
-      slot = next;
+      multiply_keys(common(slot.index));
+      multiply_values(index);
     }
     if (speaks) hopper::arrive(b.empty_queries);
-    hopper::wait(b.full_values + slot.index, slot.parity);
-    T::begin(group);
     hopper::begin_products();
-    multiply_values(slot.index);
-    T::end(group);
+    multiply_values(common(slot.index));
     hopper::wait_for_products<0>();
-    if (speaks) hopper::arrive(b.empty_values + slot.index);
+    if (speaks) hopper::arrive(b.empty + slot.index);
     slot.advance();
 #pragma unroll
     for (int i = 0; i < 16; ++i) {
@@ -701,17 +638,14 @@ __device__ __forceinline__ void attend_parts(const Work& w, float4* set_aside, c
       r.sum[h] += __shfl_xor_sync(0xffffffffu, r.sum[h], 1);
       r.sum[h] += __shfl_xor_sync(0xffffffffu, r.sum[h], 2);
     }
-    if (part.slot < 0 || merge_parts(w, part, group, sums, r, shared_arrivals))
-      store_tile(w, part, first_row, sums, r);
+    if (part.slot < 0 || merge_parts(w, part, group, sums, r, shared_arrivals)) store_tile(w, part, first_row, sums, r);
   }
-  T::close(group);
 }
 
 #endif
 
 template <int kMode, int kFlush>
-__global__ void __launch_bounds__(128 * (kGroups + 1), 1)
-    int8_attention_kernel(const __grid_constant__ Work w) {
+__global__ void __launch_bounds__(128 * (kGroups + 1), 1) int8_attention_kernel(const __grid_constant__ Work w) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using S = Shared;
   extern __shared__ uint8_t shared[];
@@ -720,12 +654,11 @@ __global__ void __launch_bounds__(128 * (kGroups + 1), 1)
       reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(shared) + kAlignment - 1) / kAlignment * kAlignment);
   uint8_t* queries = set_aside + S::kSumBytes;
   uint8_t* steps = queries + S::kQueryBytes;
-  const auto b = Barriers::at<S::kInFlight>(reinterpret_cast<uint64_t*>(steps + S::kInFlight * 2 * S::kStepBytes));
+  uint64_t* barriers = reinterpret_cast<uint64_t*>(steps + S::kInFlight * S::kStepBytes);
+  const Barriers b{barriers, barriers + S::kInFlight, barriers + 2 * S::kInFlight, barriers + 2 * S::kInFlight + 1};
   if (threadIdx.x == 0) {
-    for (int i = 0; i < S::kInFlight; ++i) {
-      hopper::init_barrier(b.full_keys + i, 1), hopper::init_barrier(b.full_values + i, 1);
-      hopper::init_barrier(b.empty_keys + i, kGroups), hopper::init_barrier(b.empty_values + i, kGroups);
-    }
+    for (int i = 0; i < S::kInFlight; ++i)
+      hopper::init_barrier(b.full + i, 1), hopper::init_barrier(b.empty + i, kGroups);
     hopper::init_barrier(b.full_queries, 1), hopper::init_barrier(b.empty_queries, kGroups);
     hopper::publish_barriers();
   }
@@ -785,8 +718,7 @@ Plan plan_of(const Int8AttentionArguments& a) {
                  .key_blocks = int(steps),
                  .samples = int(std::min(a.keys, kSampledKeys))};
   n.q8 = space.take<uint8_t>(heads * padded_queries * kWidth);
-  n.k8 = space.take<uint8_t>(heads * steps * kKeys * kWidth);
-  n.v8 = space.take<uint8_t>(heads * steps * kKeys * kWidth);
+  n.kv8 = space.take<uint8_t>(heads * steps * 2 * kBlockBytes);
   n.q_scales = space.take<float>(heads * padded_queries);
   n.q_shifts = space.take<float>(heads * padded_queries);
   n.k_scales = space.take<float>(heads * steps);
@@ -796,8 +728,7 @@ Plan plan_of(const Int8AttentionArguments& a) {
   n.arrival_count = int(rest * kGroups);
   n.arrivals = space.take<int>(n.arrival_count);
   Work w{.q8 = n.q8,
-         .k8 = n.k8,
-         .v8 = n.v8,
+         .kv8 = n.kv8,
          .heads = int(a.heads),
          .queries = int(a.queries),
          .keys = int(a.keys),
@@ -849,7 +780,7 @@ int64_t int8_attention_workspace(const Int8AttentionArguments& a) { return plan_
 cudaError_t launch_int8_attention(const Int8AttentionArguments& a, cudaStream_t stream) {
   const Plan plan = plan_of(a);
   const cudaError_t error = quantise(plan, stream);
-  return error == cudaSuccess ? attend<0, 16>(plan, stream) : error;
+  return error == cudaSuccess ? attend<1, 16>(plan, stream) : error;
 }
 
 }  // namespace flashblock

@@ -242,9 +242,9 @@ struct Int8Product<256> {
 };
 // clang-format on
 
-/// d += A B^T for e4m3 A [64, 32] in registers and B [N, 32] by descriptor, summed in fp32 of reduced precision: what is
-/// far below the sum so far is truncated. With warp w and lane l, byte i of a[2 h + g] is row 16 w + 8 g + l / 4, column
-/// 16 h + 4 (l % 4) + i.
+/// d += A B^T for e4m3 A [64, 32] in registers and B [N, 32] by descriptor, summed in fp32 of reduced precision: what
+/// is far below the sum so far is truncated. With warp w and lane l, byte i of a[2 h + g] is row 16 w + 8 g + l / 4,
+/// column 16 h + 4 (l % 4) + i.
 template <int N>
 struct Float8Product;
 
