@@ -15,7 +15,7 @@
 #ifdef FLASHBLOCK_CUDA
 #include "attention/cuda_launch.h"
 #include "attention/kernels/capability.h"
-#include "attention/kernels/int8_attention.h"
+#include "attention/kernels/hopper_attention.h"
 #endif
 
 namespace flashblock {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <climits>
 
-#include "attention/kernels/int8_attention.h"
+#include "attention/kernels/hopper_attention.h"
 #include "attention/kernels/vector8.cuh"
 #include "core/kernels/hopper.cuh"
 
@@ -21,11 +21,9 @@ namespace {
 namespace hopper = kernels::hopper;
 
 constexpr int kWidth = kInt8AttentionWidth, kUnitQueries = 64, kSlices = 8;
-#ifndef G
-constexpr int kGroups = 3, kKeys = 96;
-#else
-constexpr int kGroups = G, kKeys = K;
-#endif
+constexpr int kGroups = 3;        ///< warpgroups that compute
+constexpr int kKeys = 96;         ///< of a block; 128 in two groups, or 192, take longer
+constexpr int kStepsSummed = 16;  ///< by the matrix units, before their sums are added in fp32
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -250,8 +248,7 @@ __device__ __forceinline__ void quantise_queries(const Quantisation& a, int bloc
 #endif
 
 /// Grid: blocks of keys, of values, of queries; heads.
-__global__ void __launch_bounds__(kQuantiseThreads, kQuantiseThreads <= 512 ? 3 : 1)
-    quantise_kernel(const __grid_constant__ Quantisation a) {
+__global__ void __launch_bounds__(kQuantiseThreads, 3) quantise_kernel(const __grid_constant__ Quantisation a) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   const int block = blockIdx.x;
   if (block < a.key_blocks)
@@ -518,7 +515,6 @@ __device__ __forceinline__ bool merge_parts(const Work& w, const Part& part, int
   return true;
 }
 
-template <int kMode, int kFlush>
 __device__ __forceinline__ void attend_parts(const Work& w, float4* set_aside, const uint8_t* queries,
                                              const uint8_t* steps, const Barriers& b, int* shared_arrivals) {
   using S = Shared;
@@ -599,14 +595,14 @@ __device__ __forceinline__ void attend_parts(const Work& w, float4* set_aside, c
     hopper::wait_for_products<0>();
     for (int step = part.first;;) {
       const int valid = w.keys - step * kKeys;
-      hopper::wait_for_products<kMode == 1 ? 1 : 0>();  // the scores are there
+      hopper::wait_for_products<1>();  // the scores are there, the sums need not be
       const bool grown = valid < kKeys ? raise_base<true>(scores, r, key_scale, valid)
                                        : raise_base<false>(scores, r, key_scale, valid);
-      if (kMode == 1) hopper::wait_for_products<0>();
+      hopper::wait_for_products<0>();
       if (step > part.first) {
         const int before = slot.index == 0 ? S::kInFlight - 1 : slot.index - 1;
         if (speaks) hopper::arrive(b.empty + before);
-        if (kFlush > 0 && ++since == kFlush) put_aside();
+        if (++since == kStepsSummed) put_aside();
         if (grown) shrink();
       }
       if (valid < kKeys)
@@ -644,7 +640,6 @@ __device__ __forceinline__ void attend_parts(const Work& w, float4* set_aside, c
 
 #endif
 
-template <int kMode, int kFlush>
 __global__ void __launch_bounds__(128 * (kGroups + 1), 1) int8_attention_kernel(const __grid_constant__ Work w) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using S = Shared;
@@ -668,7 +663,7 @@ __global__ void __launch_bounds__(128 * (kGroups + 1), 1) int8_attention_kernel(
     if (threadIdx.x == 0) load_parts(w, queries, steps, b);
   } else {
     hopper::take_registers<kGroups == 3 ? 160 : 232>();
-    attend_parts<kMode, kFlush>(w, reinterpret_cast<float4*>(set_aside), queries, steps, b, shared_arrivals);
+    attend_parts(w, reinterpret_cast<float4*>(set_aside), queries, steps, b, shared_arrivals);
   }
 #endif
 }
@@ -764,9 +759,8 @@ cudaError_t quantise(const Plan& plan, cudaStream_t stream) {
   return cudaGetLastError();
 }
 
-template <int kMode, int kFlush>
 cudaError_t attend(const Plan& plan, cudaStream_t stream) {
-  const auto kernel = int8_attention_kernel<kMode, kFlush>;
+  const auto kernel = int8_attention_kernel;
   const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Shared::kBytes);
   if (error != cudaSuccess) return error;
   kernel<<<unsigned(plan.grid), 128 * (kGroups + 1), Shared::kBytes, stream>>>(plan.work);
@@ -780,7 +774,7 @@ int64_t int8_attention_workspace(const Int8AttentionArguments& a) { return plan_
 cudaError_t launch_int8_attention(const Int8AttentionArguments& a, cudaStream_t stream) {
   const Plan plan = plan_of(a);
   const cudaError_t error = quantise(plan, stream);
-  return error == cudaSuccess ? attend<1, 16>(plan, stream) : error;
+  return error == cudaSuccess ? attend(plan, stream) : error;
 }
 
 }  // namespace flashblock
