@@ -65,7 +65,10 @@ std::vector<NamedAttention> benchmark_modes(const AttentionConfig& attention) {
   std::vector<NamedAttention> modes = {{.name = to_string(exact.mode), .attention = exact},
                                        {.name = to_string(attention.refresh), .attention = attention}};
   if (attention.refresh != "first_pass") {
-    const AttentionConfig first{.refresh = "first_pass", .correction = attention.correction};
+    const AttentionConfig first{.refresh = "first_pass",
+                                .correction = attention.correction,
+                                .internal = attention.internal,
+                                .external = attention.external};
     modes.push_back({.name = to_string(first.refresh), .attention = first});
   }
   return modes;

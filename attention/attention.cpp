@@ -255,6 +255,15 @@ AttentionState attention_with_lse(const at::Tensor& q, const at::Tensor& k, cons
   return fastest_attention(q, k, v, true);
 }
 
+bool merges_in_one_pass([[maybe_unused]] const at::Tensor& q, [[maybe_unused]] const at::Tensor& k,
+                        [[maybe_unused]] const at::Tensor& v) {
+#ifdef FLASHBLOCK_CUDA
+  return few_query_kernel_takes(q, k, v);
+#else
+  return false;
+#endif
+}
+
 at::Tensor merged_attention(const AttentionState& external, const at::Tensor& q, const at::Tensor& k,
                             const at::Tensor& v) {
   check_inputs(q, k, v);

@@ -22,6 +22,9 @@ AttentionState attention_with_lse(const at::Tensor& q, const at::Tensor& k, cons
 at::Tensor merged_attention(const AttentionState& external, const at::Tensor& q, const at::Tensor& k,
                             const at::Tensor& v);
 
+/// Whether merged_attention has a kernel for these: few queries on a GPU, in bfloat16.
+bool merges_in_one_pass(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+
 /// Queries that do not attend to the first keys.
 struct HiddenKeys {
   int64_t first_query = 0;  ///< this one and those after it

@@ -25,6 +25,11 @@ constexpr std::array<std::pair<AttentionConfig::Residual, std::string_view>, 2> 
     {AttentionConfig::Residual::kDropped, "dropped"},
 }};
 
+constexpr std::array<std::pair<AttentionPrecision, std::string_view>, 2> kPrecisions{{
+    {AttentionPrecision::kNative, "native"},
+    {AttentionPrecision::kInt8, "int8"},
+}};
+
 template <typename Names>
 auto parse(const Names& names, std::string_view what, std::string_view found) {
   std::string possible;
@@ -71,9 +76,13 @@ AttentionConfig::Correction parse_correction(std::string_view name) {
 AttentionConfig::Residual parse_residual(std::string_view name) {
   return parse(kResiduals, "attention.residual", name);
 }
+AttentionPrecision parse_attention_precision(std::string_view name) {
+  return parse(kPrecisions, "precision of attention", name);
+}
 std::string to_string(AttentionConfig::Mode mode) { return name_of(kModes, mode); }
 std::string to_string(RefreshPolicyRef policy) { return std::string(policy->text().name); }
 std::string to_string(AttentionConfig::Correction correction) { return name_of(kCorrections, correction); }
 std::string to_string(AttentionConfig::Residual residual) { return name_of(kResiduals, residual); }
+std::string to_string(AttentionPrecision precision) { return name_of(kPrecisions, precision); }
 
 }  // namespace flashblock

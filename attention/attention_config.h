@@ -46,6 +46,12 @@ class RefreshPolicyRef {
   const RefreshPolicy* policy_;
 };
 
+/// Arithmetic of attention.
+enum class AttentionPrecision {
+  kNative,  ///< the dtype of queries, keys and values
+  kInt8,    ///< 8 bits: attention/int8_attention.h
+};
+
 /// Attention of a video, or of a text. The formulas are in docs/attention_rule.md and docs/refresh_policies.md.
 struct AttentionConfig {
   enum class Mode {
@@ -80,6 +86,10 @@ struct AttentionConfig {
     kDropped,  ///< they are not attended to: sparse attention alone, for comparison
   };
   Residual residual = Residual::kCached;
+
+  /// Of flashblock mode, where there are external keys. Mean keys and attention to selected keys are native.
+  AttentionPrecision internal = AttentionPrecision::kNative;
+  AttentionPrecision external = AttentionPrecision::kNative;
 };
 
 /// Throws: ConfigError that names the value found and all values possible.
@@ -87,6 +97,7 @@ AttentionConfig::Mode parse_attention_mode(std::string_view name);
 RefreshPolicyRef parse_refresh_policy(std::string_view name);
 AttentionConfig::Correction parse_correction(std::string_view name);
 AttentionConfig::Residual parse_residual(std::string_view name);
+AttentionPrecision parse_attention_precision(std::string_view name);
 
 /// Throws: ConfigError for values out of range, and for settings that exclude each other.
 void validate(const AttentionConfig& config);
@@ -100,5 +111,6 @@ std::string to_string(AttentionConfig::Mode mode);
 std::string to_string(RefreshPolicyRef policy);
 std::string to_string(AttentionConfig::Correction correction);
 std::string to_string(AttentionConfig::Residual residual);
+std::string to_string(AttentionPrecision precision);
 
 }  // namespace flashblock

@@ -6,15 +6,16 @@
 
 #include "attention/attention.h"
 #include "attention/external_attention.h"
+#include "attention/int8_attention.h"
 #include "attention/refresh_policy.h"
 #include "core/work_scopes.h"
 
 namespace flashblock {
 namespace {
 
-AttentionState internal_attention(const at::Tensor& q, const KeyRange& block) {
+AttentionState internal_attention(const at::Tensor& q, const KeyRange& block, AttentionPrecision precision) {
   RECORD_USER_SCOPE(kInternalScope);
-  return attention_with_lse(q, block.keys, block.values);
+  return attention_with_lse(q, block.keys, block.values, precision);
 }
 
 }  // namespace
@@ -36,11 +37,13 @@ HeadSelection refresh_external(LayerExternal& external, const ExternalPass& pass
 
 at::Tensor flashblock_attention(const at::Tensor& q, const KvCache& kv, LayerExternal& external,
                                 const AttentionConfig& config, const Pass& pass) {
-  // Internal attention (A_int, L_int). The block's own keys change with every denoising pass: computed in each,
-  // together with the merge unless the policy or an observer wants it by itself.
+  // Internal attention (A_int, L_int). The block's own keys change with every denoising pass: computed in each; for few
+  // queries together with the merge, unless the policy or an observer wants it by itself.
   const KeyRange block = kv.block(), past = kv.past();
-  const bool by_itself = external.observer || config.refresh->decides_by_head();
-  AttentionState internal = by_itself ? internal_attention(q, block) : AttentionState();
+  const bool by_itself = external.observer || config.refresh->decides_by_head() ||
+                         config.internal != AttentionPrecision::kNative ||
+                         !merges_in_one_pass(q, block.keys, block.values);
+  AttentionState internal = by_itself ? internal_attention(q, block, config.internal) : AttentionState();
 
   // External attention (A_ext, L_ext). The keys of earlier blocks do not change while the block is denoised, and the
   // queries move little from pass to pass: computed in the first pass, cached, and refreshed by the policy.
@@ -62,7 +65,10 @@ at::Tensor flashblock_attention(const at::Tensor& q, const KvCache& kv, LayerExt
   }
 
   // The merge is exact: what reuse leaves out is how far the queries have moved since the refresh.
-  if (by_itself) return merge(cached, std::move(internal)).output;
+  if (by_itself) {
+    RECORD_USER_SCOPE(kExternalScope);
+    return merge(cached, std::move(internal)).output;
+  }
   RECORD_USER_SCOPE(kInternalScope);
   return merged_attention(cached, q, block.keys, block.values);
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "attention/attention.h"
+#include "attention/int8_attention.h"
 #include "attention/key_selection.h"
 #include "attention/refresh_policy.h"
 #include "core/check.h"
@@ -101,7 +102,7 @@ CachedExternal compute_external(const ExternalPass& pass) {
     keys = std::move(split.residual);
     if (keys.empty() || pass.config.residual == AttentionConfig::Residual::kDropped) return cached;
   }
-  cached.state = attention_with_lse(pass.q, keys.keys, keys.values);
+  cached.state = attention_with_lse(pass.q, keys.keys, keys.values, pass.config.external);
   if (wants_mean_key(pass)) {
     cached.query = pass.q;
     cached.mean_key = for_whole_frame(attention(mean_key_queries(pass), keys.keys, keys.keys), pass);
@@ -151,7 +152,9 @@ void refresh_rows(CachedExternal& cached, const at::Tensor& rows, const External
 void refresh_masked(CachedExternal& cached, const at::Tensor& mask, const ExternalPass& pass) {
   const at::Tensor per_query = mask.view({1, 1, -1, 1});
   const KeyRange& past = pass.past;
-  const AttentionState recomputed = attention_of_masked_heads(pass.q, past.keys, past.values, mask);
+  const AttentionState recomputed = pass.config.external == AttentionPrecision::kInt8
+                                        ? int8_attention_with_lse(pass.q, past.keys, past.values)
+                                        : attention_of_masked_heads(pass.q, past.keys, past.values, mask);
   cached.state.output = at::where(per_query, recomputed.output, cached.state.output);
   cached.state.lse = at::where(mask.view({1, -1, 1}), recomputed.lse, cached.state.lse);
   if (cached.query.defined()) cached.query = at::where(per_query, pass.q, cached.query);

@@ -45,7 +45,8 @@ void refresh(ExternalCache& cache, const HeadSelection& heads, const ExternalPas
 void refresh_rows(CachedExternal& cached, const at::Tensor& rows, const ExternalPass& pass);
 
 /// Recomputes the heads that `mask`, [N] bool, selects. All shapes are those of all heads, so that the host need not
-/// read the mask; attention_of_masked_heads says what that costs. `refresh` takes it for masks on a GPU.
+/// read the mask; attention_of_masked_heads says what that costs, and in 8 bits all heads are computed. `refresh` takes
+/// it for masks on a GPU.
 void refresh_masked(CachedExternal& cached, const at::Tensor& mask, const ExternalPass& pass);
 
 /// L_ext + s (q' - q) . mean key: exact to first order in q' - q; with a mean key per query a lower bound, since L_ext

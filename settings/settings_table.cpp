@@ -156,6 +156,11 @@ std::vector<Setting> machine_settings() {
           "Arithmetic of the transformer's linears: native is dtype; int8 halves their weights, and is faster on "
           "Hopper GPUs only",
           {{"--precision"}, kModel, "native|int8"}, {.belongs_to_model = true, .stands_for_group = true}),
+      row("precision.internal", choice(attention(&AttentionConfig::internal), parse_attention_precision),
+          "Arithmetic of internal attention where there are earlier frame blocks, in flashblock mode: native is dtype; "
+          "int8 is faster on Hopper GPUs only, with heads of width 128"),
+      row("precision.external", choice(attention(&AttentionConfig::external), parse_attention_precision),
+          "The same of external attention; mean keys and attention to selected keys are native"),
       row("cache", boolean(field(&RenderConfig::cache)),
           "Keep encoded prompts and checksums of weights in the user's cache folder",
           {{"--no-cache"}, kModel, "", "false", "Do not cache encoded prompts and checksums of weights"},

@@ -67,6 +67,14 @@ __device__ __forceinline__ void load_box(void* target, const CUtensorMap* map, i
       : "memory");
 }
 
+/// Copies bytes that lie one after the other, a multiple of 16, to shared memory.
+__device__ __forceinline__ void load_bytes(void* target, const void* source, int bytes, uint64_t* barrier) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                   shared_address(target)),
+               "l"(source), "r"(bytes), "r"(shared_address(barrier))
+               : "memory");
+}
+
 /// The same for a map of five dimensions, from (column, 0, 0, 0, group) on.
 __device__ __forceinline__ void load_box_of_groups(void* target, const CUtensorMap* map, int column, int group,
                                                    uint64_t* barrier) {
@@ -87,6 +95,12 @@ __device__ __forceinline__ uint64_t matrix_rows_of_128_bytes(uint32_t address) {
 __device__ __forceinline__ uint64_t matrix_rows_of_64_bytes(uint32_t address) {
   constexpr uint64_t kSwizzle64 = 2ull << 62, kGroupOfEightRows = static_cast<uint64_t>(8 * 64 / 16) << 32;
   return ((address & 0x3FFFF) >> 4) | (1ull << 16) | kGroupOfEightRows | kSwizzle64;
+}
+
+/// The same for columns of 16 bytes one after the other, each of `rows` rows: not swizzled.
+__device__ __forceinline__ uint64_t matrix_columns_of_16_bytes(uint32_t address, int rows) {
+  constexpr uint64_t kGroupOfEightRows = static_cast<uint64_t>(8 * 16 / 16) << 32;
+  return ((address & 0x3FFFF) >> 4) | (static_cast<uint64_t>(rows) << 16) | kGroupOfEightRows;
 }
 
 __device__ __forceinline__ void begin_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -158,6 +172,37 @@ struct Int8Product;
 
 // clang-format off
 template <>
+struct Int8Product<96> {
+  __device__ static __forceinline__ void add(int32_t (&d)[48], uint64_t a, uint64_t b, int keep) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n96k32.s32.s8.s8 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47}, "
+        "%48, %49, p;\n}\n"
+        : FB_INTS16(0), FB_INTS16(16), FB_INTS16(32)
+        : "l"(a), "l"(b), "r"(keep));
+  }
+};
+
+template <>
+struct Int8Product<128> {
+  __device__ static __forceinline__ void add(int32_t (&d)[64], uint64_t a, uint64_t b, int keep) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+        "%64, %65, p;\n}\n"
+        : FB_INTS16(0), FB_INTS16(16), FB_INTS16(32), FB_INTS16(48)
+        : "l"(a), "l"(b), "r"(keep));
+  }
+};
+
+template <>
 struct Int8Product<192> {
   __device__ static __forceinline__ void add(int32_t (&d)[96], uint64_t a, uint64_t b, int keep) {
     asm volatile(
@@ -193,6 +238,29 @@ struct Int8Product<256> {
         : FB_INTS16(0), FB_INTS16(16), FB_INTS16(32), FB_INTS16(48), FB_INTS16(64), FB_INTS16(80),
           FB_INTS16(96), FB_INTS16(112)
         : "l"(a), "l"(b), "r"(keep));
+  }
+};
+// clang-format on
+
+/// d += A B^T for e4m3 A [64, 32] in registers and B [N, 32] by descriptor, summed in fp32 of reduced precision: what
+/// is far below the sum so far is truncated. With warp w and lane l, byte i of a[2 h + g] is row 16 w + 8 g + l / 4,
+/// column 16 h + 4 (l % 4) + i.
+template <int N>
+struct Float8Product;
+
+// clang-format off
+template <>
+struct Float8Product<128> {
+  __device__ static __forceinline__ void add(float (&d)[64], const uint32_t* a, uint64_t b) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+        "{%64, %65, %66, %67}, %68, 1, 1, 1;\n"
+        : FB_SUMS16(0), FB_SUMS16(16), FB_SUMS16(32), FB_SUMS16(48)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
   }
 };
 // clang-format on

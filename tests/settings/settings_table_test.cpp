@@ -98,7 +98,8 @@ constexpr const char* kEveryKey =
     "prompt: a hill\ntimeline: [{at: 2, prompt: night}]\nframes: 30\nsize: 48x32\nfps: 12\nseed: 7\nimage: a.png\n"
     "replay: s.safetensors\noutput: x.mp4\ncontact_sheet: c.png\nrecord: r.safetensors\noverwrite: true\n"
     "attention: {mode: exact, refresh: every_nth, interval: 3, density: 0.5}\ndevice: cpu\ndtype: float32\n"
-    "offload: true\nprecision: {linears: int8}\noverlap: false\nencoder: {preset: medium, crf: 20, threads: 2}\n"
+    "offload: true\nprecision: {linears: int8, external: int8}\noverlap: false\n"
+    "encoder: {preset: medium, crf: 20, threads: 2}\n"
     "recipe: {steps: [1000, 333.5], first_steps: [], negative_prompt: dull, guidance_scale: 3}\n";
 
 // These facts are stored with unfinished videos: what is renamed or written in another way here cannot be resumed.
@@ -114,6 +115,8 @@ TEST(ConfigIdentity, StatesWhatAltersTheVideo) {
       {"encoder.crf", "20"},
       {"encoder.threads", "2"},
       {"precision.linears", "int8"},
+      {"precision.internal", "native"},
+      {"precision.external", "int8"},
       {"attention.mode", "exact"},
       {"attention.refresh", "every_nth"},
       {"attention.interval", "3"},
