@@ -29,10 +29,13 @@ int run(const Request& request) {
   if (request.batch) return run_batch(*request.batch);
   if (request.batch_worker) return run_batch_worker();
   if (!request.device_process.empty()) {
-    return run_device_process(request.device_process,
-                              [](const std::string& geometry, at::Device device, at::ScalarType dtype) {
-                                return random_weights(parse_geometry(geometry), device, dtype);
-                              });
+    return run_device_process(request.device_process, [](const std::string& name) {
+      const ModelGeometry geometry = parse_geometry(name);
+      return RandomModel{.description = random_description(geometry),
+                         .weights = [geometry](at::Device device, at::ScalarType dtype) {
+                           return random_weights(geometry, device, dtype);
+                         }};
+    });
   }
   if (request.fidelity) return run_fidelity(*request.fidelity);
   if (request.bench) return run_bench(*request.bench);

@@ -18,8 +18,8 @@ int gpu_count();
 at::Device resolve_device(const std::string& name);
 
 /// The devices that compute one video together, by one process each: "cuda:0,1", or "cpu:0,1" for two processes on the
-/// processor, whose numbers only count them. A device may be named twice: two processes share it. Any other name is that
-/// of resolve_device, and stands for `count` devices: GPUs from that one on, or processes on the processor.
+/// processor, whose numbers only count them. A device may be named twice: two processes share it. Any other name is
+/// that of resolve_device, and stands for `count` devices: GPUs from that one on, or processes on the processor.
 /// Throws: as resolve_device; ConfigError for a list of another number of devices than `count`, unless that is 1.
 std::vector<at::Device> resolve_devices(const std::string& name, int64_t count = 1);
 

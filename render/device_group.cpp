@@ -137,8 +137,8 @@ namespace {
 /// A process that follows the one of rank 0.
 class DeviceProcess {
  public:
-  DeviceProcess(MessageChannel& leader, std::vector<FileDescriptor> sockets, const RandomWeights& random_weights)
-      : leader_(leader), random_weights_(random_weights) {
+  DeviceProcess(MessageChannel& leader, std::vector<FileDescriptor> sockets, const MakeRandomModel& make_random_model)
+      : leader_(leader), make_random_model_(make_random_model) {
     const Json place = read().value();
     device_ = at::Device(place.at("device").get<std::string>());
     const auto names = place.at("names").get<std::vector<std::string>>();
@@ -170,12 +170,15 @@ class DeviceProcess {
   }
 
   void configure(const Json& message) {
-    config_ = resolve_config({make_config_layer("the leading process", message.at("configuration"))});
-    if (model_) return;
     const std::string geometry = message.at("geometry");
+    const std::vector<ConfigLayer> layers = {make_config_layer("the leading process", message.at("configuration"))};
+    std::optional<RandomModel> random;
+    if (!geometry.empty()) random = make_random_model_(geometry);
+    config_ = random ? resolve_config(layers, random->description) : resolve_config(layers);
+    if (model_) return;
     const at::ScalarType dtype = resolve_dtype(config_.dtype, device_);
     ModelOptions options = model_options(config_);
-    if (!geometry.empty()) options.weights = random_weights_(geometry, device_, dtype);
+    if (random) options.weights = random->weights(device_, dtype);
     model_.emplace(config_.model, device_, dtype, profile_, options);
     model_->transformer();
   }
@@ -195,7 +198,7 @@ class DeviceProcess {
   }
 
   MessageChannel& leader_;
-  const RandomWeights& random_weights_;
+  const MakeRandomModel& make_random_model_;
   at::Device device_ = at::kCPU;
   std::shared_ptr<const ProcessGroup> group_;
   RenderConfig config_;
@@ -205,7 +208,7 @@ class DeviceProcess {
 
 }  // namespace
 
-int run_device_process(const std::vector<int>& descriptors, const RandomWeights& random_weights) {
+int run_device_process(const std::vector<int>& descriptors, const MakeRandomModel& make_random_model) {
   FB_CHECK(!descriptors.empty(), "a device process is started by the program itself");
   for (const int number : {SIGINT, SIGTERM, SIGPIPE}) signal(number, SIG_IGN);  // the leading process decides
   MessageChannel leader{FileDescriptor(descriptors.front())};
@@ -217,7 +220,7 @@ int run_device_process(const std::vector<int>& descriptors, const RandomWeights&
   try {
     std::vector<FileDescriptor> sockets;
     for (size_t i = 1; i < descriptors.size(); ++i) sockets.emplace_back(descriptors[i]);
-    DeviceProcess(leader, std::move(sockets), random_weights).run();
+    DeviceProcess(leader, std::move(sockets), make_random_model).run();
     return 0;
   } catch (const ProcessLost&) {  // the leading process reports which one was lost first, and ends this one
     for (;;) pause();

@@ -29,7 +29,7 @@ class DeviceGroup {
   const std::shared_ptr<const Followers>& followers() const { return followers_; }
 
   /// Tells the other processes of the videos that follow; with the first one, they load its model. `config` has its
-  /// size resolved; `geometry`: of random weights in place of the model's (RandomWeights); empty: none. Throws:
+  /// size resolved; `geometry`: of a random model in place of its own; empty: none. Throws:
   /// ProcessLost.
   void set_configuration(const RenderConfig& config, at::ScalarType dtype, const std::string& geometry = {});
 
@@ -49,10 +49,14 @@ class DeviceGroup {
   std::jthread watching_;  ///< last: uses the others
 };
 
-/// Makes the weights of a model of this geometry, for `bench`.
-using RandomWeights = std::function<ModelWeights(const std::string& geometry, at::Device device, at::ScalarType dtype)>;
+/// A model of random weights, for `bench`.
+struct RandomModel {
+  ModelDescription description;
+  std::function<ModelWeights(at::Device device, at::ScalarType dtype)> weights;
+};
+using MakeRandomModel = std::function<RandomModel(const std::string& geometry)>;
 
 /// `flashblock device-process DESCRIPTORS...`: a process that DeviceGroup has started. Returns the exit status.
-int run_device_process(const std::vector<int>& descriptors, const RandomWeights& random_weights = {});
+int run_device_process(const std::vector<int>& descriptors, const MakeRandomModel& make_random_model = {});
 
 }  // namespace flashblock

@@ -139,7 +139,7 @@ RenderResult Renderer::render(const RenderConfig& config, RenderObserver& observ
   } catch (const ConfigError&) {
     throw;
   } catch (const ProcessLost& lost) {
-    const Error error = group ? group->explain(lost) : lost;
+    const Error error = group ? group->explain(lost) : Error(lost);
     models_.clear();
     throw error;
   } catch (...) {
