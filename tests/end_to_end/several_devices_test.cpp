@@ -126,6 +126,7 @@ TEST_F(SeveralDevices, ErrorsAreOneLine) {
     EXPECT_THAT(error_of({"--device", "cuda:0,99"}, 4), HasSubstr("is not available"));
   }
   EXPECT_EQ(run_program({"text", "Once", "--device", "cpu:0,1"}).status, 2);
+  EXPECT_EQ(run_program({"analyze", "redundancy", "x", "--model", model(), "--device", "cpu:0,1"}).status, 2);
 }
 
 }  // namespace
