@@ -11,6 +11,7 @@ void ProcessGroup::exchange(const std::vector<Transfer>& sends, const std::vecto
   std::vector<Transfer> out, in, own;
   for (const Transfer& send : sends) {
     FB_CHECK(send.tensor.is_contiguous() && send.rank >= 0 && send.rank < size_, "to process ", send.rank);
+    if (send.rank != rank_ && send.tensor.numel() == 0) continue;  // no more than its receiver waits for it
     (send.rank == rank_ ? own : out).push_back(send);
     if (send.rank != rank_) bytes_sent_ += static_cast<int64_t>(send.tensor.nbytes());
   }
@@ -18,7 +19,7 @@ void ProcessGroup::exchange(const std::vector<Transfer>& sends, const std::vecto
   for (const Transfer& receive : receives) {
     FB_CHECK(receive.tensor.is_contiguous() && receive.rank >= 0 && receive.rank < size_, "from ", receive.rank);
     if (receive.rank != rank_) {
-      in.push_back(receive);
+      if (receive.tensor.numel() > 0) in.push_back(receive);
       continue;
     }
     FB_CHECK(next_own < own.size(), "nothing is sent to the process itself");

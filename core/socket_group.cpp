@@ -63,10 +63,6 @@ enum class Moved { kSome, kNone, kClosed };
 template <typename Queue, typename Call>
 Moved move_front(Queue& queue, const Call& call) {
   auto& front = queue.front();
-  if (front.count == 0) {
-    queue.pop_front();
-    return Moved::kSome;
-  }
   const ssize_t moved = call(front.data, front.count);
   if (moved < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return Moved::kNone;
   if (moved <= 0) return Moved::kClosed;

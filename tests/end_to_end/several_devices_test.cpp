@@ -25,13 +25,20 @@ using Words = std::vector<std::string>;
 
 class SeveralDevices : public UnfinishedVideo {
  protected:
+  /// Of the small model, unless `more` names another.
+  Words words(const std::string& name, const Words& more) const {
+    Words all = {"render", "a red hill", "--output", video(name), "--seed", "7", "--dtype", "float32", "--quiet"};
+    if (std::find(more.begin(), more.end(), "--model") == more.end()) all.insert(all.end(), {"--model", model()});
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
   /// A run of the program as an executable file, which starts further processes of the same kind.
   struct Finished {
     int status;
     std::string err;
   };
   Finished start(const std::string& name, const Words& more) const {
-    StartedProgram program(command(name, more), folder_ / "errors");
+    StartedProgram program(words(name, more), folder_ / "errors");
     const int status = program.wait();
     return {status, read_text(folder_ / "errors")};
   }
@@ -50,19 +57,18 @@ std::vector<pid_t> children_of(pid_t process) {
 
 TEST_F(SeveralDevices, TwoAndFourProcessesGiveTheLatentsOfOne) {
   const auto recording = [&](const std::string& name) { return folder_ / (name + ".safetensors"); };
-  const auto words = [&](const std::string& name, const std::string& device) {
+  const auto with = [&](const std::string& name, const std::string& device) {
     return Words{"--model",  test_data("../../assets/demo/model.yaml"),
                  "--size",   "48x32",
                  "--set",    "frames=33",
                  "--record", recording(name),
-                 "--device", device,
-                 "--dtype",  "float32"};
+                 "--device", device};
   };
-  Finished run = start("one", words("one", "cpu"));
+  Finished run = start("one", with("one", "cpu"));
   ASSERT_EQ(run.status, 0) << run.err;
   const at::Tensor latents = WeightStore::open(recording("one"))->tensor("latents");
   for (const std::string device : {"cpu:0,1", "cpu:0,1,2,3"}) {
-    run = start(device, words(device, device));
+    run = start(device, with(device, device));
     ASSERT_EQ(run.status, 0) << run.err;
     EXPECT_TENSORS_NEAR_IN_NORM(WeightStore::open(recording(device))->tensor("latents"), latents, 1e-5);
     EXPECT_EQ(run.err, "");
@@ -72,7 +78,7 @@ TEST_F(SeveralDevices, TwoAndFourProcessesGiveTheLatentsOfOne) {
 TEST_F(SeveralDevices, AKilledProcessEndsTheRenderAndResumeCompletesIt) {
   const Words two = {"--device", "cpu:0,1", "--seconds", "20"};
   {
-    StartedProgram program(command("cut", two), folder_ / "errors");
+    StartedProgram program(words("cut", two), folder_ / "errors");
     wait_for(parts("cut") / segment(1));
     const std::vector<pid_t> children = children_of(program.process());
     ASSERT_EQ(children.size(), 1U);
@@ -96,7 +102,7 @@ TEST_F(SeveralDevices, AKilledProcessEndsTheRenderAndResumeCompletesIt) {
 TEST_F(SeveralDevices, AnInterruptedVideoIsResumed) {
   const Words two = {"--set", "device=cpu", "--set", "devices_per_video=2", "--seconds", "20"};
   {
-    StartedProgram program(command("cut", two), folder_ / "errors");
+    StartedProgram program(words("cut", two), folder_ / "errors");
     wait_for(parts("cut") / segment(0));
     program.signal(SIGTERM);
     EXPECT_EQ(program.wait(), 143);
@@ -109,8 +115,8 @@ TEST_F(SeveralDevices, AnInterruptedVideoIsResumed) {
 }
 
 TEST_F(SeveralDevices, ErrorsAreOneLine) {
-  const auto error_of = [&](const Words& words, int status) {
-    const ProgramRun run = render("video", words);
+  const auto error_of = [&](const Words& more, int status) {
+    const ProgramRun run = run_program(words("video", more));
     EXPECT_EQ(run.status, status) << run.err;
     EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
     return run.err;

@@ -99,7 +99,7 @@ TEST_P(DenoiserGroup, LatentsAreThoseOfOneProcess) {
   video.plan.blocks = 4;
   video.options.keep_pixels = false;
   GetParam().change(video);
-  KeepingSink alone, together, again;
+  KeepingSink alone, together;
   const RenderCounts counts = video.render(alone);
   const FollowingThreads followers(video, size_t(GetParam().processes));
   const RenderCounts own = video.render(together);
@@ -108,9 +108,7 @@ TEST_P(DenoiserGroup, LatentsAreThoseOfOneProcess) {
   EXPECT_EQ(own.transformer.passes, counts.transformer.passes);
   EXPECT_LT(own.state_bytes, counts.state_bytes) << "each process has the keys and values of its own heads";
 
-  // The same bits again, and after a resume.
-  video.render(again);
-  EXPECT_TENSORS_IDENTICAL(again.latents(), together.latents());
+  // Resumed by as many processes, it is the same, bit for bit.
   FinishedPart finished;
   for (size_t i = 0; i < 2; ++i) finished.latents.push_back(together.blocks[i].latents.clone());
   KeepingSink rest;
