@@ -25,17 +25,21 @@ namespace {
 
 using ::testing::HasSubstr;
 
+enum class Sockets { kOpenToTheEnd, kClosedWithTheirGroup };
+
 /// Runs `work` as each process of a group, on a thread each.
-void run_group(size_t processes, const std::function<void(std::shared_ptr<SocketGroup>)>& work) {
+void run_group(size_t processes, Sockets closed, const std::function<void(std::shared_ptr<SocketGroup>)>& work) {
   std::vector<std::vector<FileDescriptor>> sockets(processes);
   for (auto& of_one : sockets) of_one.resize(processes);
   for (size_t a = 0; a < processes; ++a)
     for (size_t b = a + 1; b < processes; ++b) std::tie(sockets[a][b], sockets[b][a]) = socket_pair();
   std::vector<std::string> names;
   for (size_t rank = 0; rank < processes; ++rank) names.push_back("cpu:" + std::to_string(rank));
+  std::vector<std::shared_ptr<SocketGroup>> kept;
   std::vector<std::thread> threads;
   for (size_t rank = 0; rank < processes; ++rank) {
     auto group = std::make_shared<SocketGroup>(int64_t(rank), std::move(sockets[rank]), names);
+    if (closed == Sockets::kOpenToTheEnd) kept.push_back(group);
     threads.emplace_back([&work, group = std::move(group)]() mutable { work(std::move(group)); });
   }
   for (std::thread& thread : threads) thread.join();
@@ -48,7 +52,7 @@ at::Tensor message(int64_t a, int64_t b) {
 }
 
 TEST(ProcessGroup, ExchangesAllAtOnce) {
-  run_group(3, [](const std::shared_ptr<SocketGroup>& group) {
+  run_group(3, Sockets::kOpenToTheEnd, [](const std::shared_ptr<SocketGroup>& group) {
     for (int round = 0; round < 3; ++round) {
       std::vector<Transfer> sends, receives;
       for (int64_t other = 0; other < 3; ++other) {
@@ -70,7 +74,7 @@ TEST(ProcessGroup, ExchangesAllAtOnce) {
 
 TEST(ProcessGroup, SumsToTheSameBits) {
   std::vector<at::Tensor> sums(4);
-  run_group(4, [&](const std::shared_ptr<SocketGroup>& group) {
+  run_group(4, Sockets::kOpenToTheEnd, [&](const std::shared_ptr<SocketGroup>& group) {
     const at::Tensor own = at::arange(7, at::kFloat) / double(3 + group->rank());
     sums[size_t(group->rank())] = group->sum(own);
   });
@@ -81,7 +85,7 @@ TEST(ProcessGroup, SumsToTheSameBits) {
 }
 
 TEST(ProcessGroup, NamesAProcessThatHasEnded) {
-  run_group(3, [](std::shared_ptr<SocketGroup> group) {
+  run_group(3, Sockets::kClosedWithTheirGroup, [](std::shared_ptr<SocketGroup> group) {
     if (group->rank() == 2) return group.reset();  // its sockets are closed
     const at::Tensor own = at::zeros({4});
     try {
