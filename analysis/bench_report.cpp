@@ -33,8 +33,8 @@ double whole(const VideoRun& run) { return run.seconds; }
 double decoded(const VideoRun& run) { return run.decoded_seconds; }
 
 std::vector<double> run_seconds(const std::vector<VideoRun>& runs) {
-  std::vector<double> seconds;
-  for (const VideoRun& run : runs) seconds.push_back(run.seconds);
+  std::vector<double> seconds(runs.size());
+  std::transform(runs.begin(), runs.end(), seconds.begin(), whole);
   return seconds;
 }
 
@@ -45,8 +45,8 @@ std::vector<std::optional<double>> video_medians(const WindowTimes& times, const
   const VideoTimes* videos = videos_of(times, kind);
   if (!videos) return result;
   for (const std::vector<VideoRun>& runs : videos->runs) {
-    std::vector<double> values;
-    for (const VideoRun& run : runs) values.push_back(value(run));
+    std::vector<double> values(runs.size());
+    std::transform(runs.begin(), runs.end(), values.begin(), value);
     result.push_back(median(values));
   }
   return result;

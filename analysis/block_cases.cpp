@@ -34,7 +34,7 @@ class AttentionCase {
         tokens_(bench.setup.geometry.tokens_per_frame() * bench.recipe().frames_per_block) {
     // Of two passes in a row: cached attention is corrected by how far queries have moved.
     for (at::Tensor& q : q_) q = bench.random({1, tokens_, sizes().heads, sizes().head_dim()});
-    for (int64_t layer = 0; layer < sizes().layers; ++layer) external_.emplace_back(layer);
+    for (int64_t layer = 0; layer < sizes().layers; ++layer) external_.push_back({.layer = layer});
     while (cache_.past_frames() + bench.recipe().frames_per_block < bench.window.frames) {
       stage();
       cache_.commit();

@@ -24,7 +24,7 @@ nlohmann::ordered_json report_head(const std::string& analysis, const CheckedVid
           {"fps", config.fps},
           {"frames", video.setup.plan.frames},
           {"frame_blocks", video.setup.plan.blocks},
-          {"configuration", config_yaml(config)}};
+          {"configuration", config_yaml(config, PathStyle::kPublic)}};
 }
 
 nlohmann::ordered_json rounded(double value, int digits) {

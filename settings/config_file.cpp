@@ -57,6 +57,14 @@ void read_mapping(const std::string& group, const YamlValue& values, const std::
   map.finish();
 }
 
+/// The model in the box, whatever the current folder holds under its name.
+std::filesystem::path included_model() {
+  constexpr const char* kName = "demo";
+  for (const std::filesystem::path& folder : model_folders())
+    if (std::filesystem::exists(folder / kName / "model.yaml")) return folder / kName;
+  return find_model(kName);
+}
+
 /// The model that the layers name; the demo model if none does.
 std::filesystem::path named_model(const std::vector<ConfigLayer>& layers) {
   for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
@@ -67,7 +75,7 @@ std::filesystem::path named_model(const std::vector<ConfigLayer>& layers) {
     return std::filesystem::exists(beside_the_file) ? std::filesystem::absolute(beside_the_file)
                                                     : find_model(model->text());
   }
-  return find_model("demo");
+  return included_model();
 }
 
 /// JSON as YAML without places.

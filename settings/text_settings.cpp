@@ -227,8 +227,9 @@ void validate(const TextConfig& config) {
 }
 
 std::optional<fs::path> language_folder(const std::string& name) {
-  if (is_language_model(name)) return fs::absolute(name).lexically_normal();
-  if (fs::exists(name)) return {};
+  const bool included = name == kIncludedLanguageModel;  // whatever the current folder holds under its name
+  if (!included && is_language_model(name)) return fs::absolute(name).lexically_normal();
+  if (!included && fs::exists(name)) return {};
   for (const fs::path& folder : model_folders())
     if (is_language_model(folder / name)) return folder / name;
   return {};

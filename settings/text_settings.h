@@ -53,7 +53,7 @@ void read_text_settings(const ConfigLayer& layer, TextConfig& config);
 /// Throws: ConfigError for settings out of range, or that exclude each other.
 void validate(const TextConfig& config);
 
-/// The language model in the box, by its name in a model folder.
+/// The language model in the box, by its name in a model folder, where it is looked for before the current folder.
 inline constexpr const char* kIncludedLanguageModel = "story";
 
 /// The folder of a language model as published, by its path or its name in a model folder. None: there is no such

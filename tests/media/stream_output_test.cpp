@@ -265,6 +265,25 @@ TEST_F(StreamOutput, TeeSendsDatagrams) {
   EXPECT_EQ(read_video(file).size(0), 45);
 }
 
+TEST_F(StreamOutput, TeeSendsOverSrt) {
+  if (!has_ffmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
+  const std::string url = "srt://127.0.0.1:" + std::to_string(free_port());
+  try {
+    check_tee(url);
+  } catch (const ConfigError&) {
+    GTEST_SKIP() << "this FFmpeg has no SRT";
+  }
+  const fs::path file = folder_.path() / "received.ts";
+  Ffmpeg receiver("-i '" + url + "?mode=listener' -c copy -flush_packets 1 " + file.string());
+  writer();
+  const auto tee = make_tee(url, {}, listener());
+  EXPECT_TRUE(send_until(*tee, [&] { return fs::exists(file) && fs::file_size(file) > 10'000; })) << reports_;
+  for (int i = 0; i < 10; ++i) send_more(*tee);
+  tee->finish();
+  EXPECT_TRUE(receiver.ends_within(20s)) << "it was not closed";
+  EXPECT_GE(read_video(file).size(0), 10 * 12) << "the last second, too";
+}
+
 TEST_F(StreamOutput, TeeGoesOnWithAReceiverThatIsKilledAndRestarted) {
   if (!has_ffmpeg()) GTEST_SKIP() << "ffmpeg is not installed";
   const int port = free_port();

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "pipeline/context_rule.h"
 #include "pipeline/session_inputs.h"
+#include "tests/support/cuda.h"
 #include "tests/support/recorded_video.h"
 #include "tests/support/tensor_matchers.h"
 
@@ -41,9 +42,10 @@ TEST_P(Parity, FlashblockThatRefreshesEveryPassIsExact) {
   EXPECT_TENSORS_CLOSE(sink.latents(), video.expected("latents"), 1e-4, 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(Videos, Parity,
-                         ::testing::Values("pipeline_full", "pipeline_window9_sink3", "pipeline_extend3_shift8"),
-                         [](const auto& info) { return std::string(info.param); });
+const auto kVideos = ::testing::Values("pipeline_full", "pipeline_window9_sink3", "pipeline_extend3_shift8");
+const auto kName = [](const auto& info) { return std::string(info.param); };
+
+INSTANTIATE_TEST_SUITE_P(Videos, Parity, kVideos, kName);
 
 class LatentParity : public ::testing::TestWithParam<const char*> {};
 
@@ -59,13 +61,25 @@ TEST_P(LatentParity, LatentsAreThoseOfThePublishedLoop) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Videos, LatentParity,
-                         ::testing::Values("sgf_chunkwise", "sgf_framewise_i2v", "sgf_opsdv_relative_sink",
-                                           "sgf_plus_chunkwise_i2v", "longlive2_rollout", "longlive2_shots",
-                                           "longlive2_i2v", "rewardforcing_ema999", "rewardforcing_ema900",
-                                           "memflow_interactive", "memflow_bank3", "krea_recompute_block3",
-                                           "krea_recompute_switch"),
-                         [](const auto& info) { return std::string(info.param); });
+const auto kLatentVideos = ::testing::Values(
+    "sgf_chunkwise", "sgf_framewise_i2v", "sgf_opsdv_relative_sink", "sgf_plus_chunkwise_i2v", "longlive2_rollout",
+    "longlive2_shots", "longlive2_i2v", "rewardforcing_ema999", "rewardforcing_ema900", "memflow_interactive",
+    "memflow_bank3", "krea_recompute_block3", "krea_recompute_switch");
+
+INSTANTIATE_TEST_SUITE_P(Videos, LatentParity, kLatentVideos, kName);
+
+class ParityCuda : public LatentParity {};
+
+TEST_P(ParityCuda, LatentsAreThoseOfThePublishedLoop) {
+  FLASHBLOCK_NEED_CUDA();
+  RecordedVideo video(GetParam(), at::kCUDA);
+  KeepingSink sink;
+  video.render(sink);
+  EXPECT_TENSORS_CLOSE(sink.latents().cpu(), video.expected("latents"), 1e-4, 1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Videos, ParityCuda, kVideos, kName);
+INSTANTIATE_TEST_SUITE_P(LatentVideos, ParityCuda, kLatentVideos, kName);
 
 // Wan2.2's geometry, its decoder and UniPC in every block, resumed bit for bit.
 TEST(LongLive2, ResumesBitForBit) {

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "tests/support/error_text.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/test_data.h"
 
 namespace flashblock {
 namespace {
@@ -199,6 +200,35 @@ TEST(DefaultVideoName, HasSeedAndWords) {
   EXPECT_EQ(default_video_name(7, "../../etc/passwd"), "flashblock-7-etc-passwd.mp4");
   EXPECT_EQ(default_video_name(7, "ein Fluß"), "flashblock-7-ein-fluß.mp4");
   EXPECT_LE(default_video_name(7, std::string(1000, 'a') + " b").size(), 80u);
+}
+
+/// Runs in a folder with these empty folders in it.
+class CurrentFolder {
+ public:
+  explicit CurrentFolder(const std::vector<std::string>& folders) : before_(std::filesystem::current_path()) {
+    for (const std::string& name : folders) std::filesystem::create_directory(folder_ / name);
+    std::filesystem::current_path(folder_.path());
+  }
+  ~CurrentFolder() { std::filesystem::current_path(before_); }
+  CurrentFolder(const CurrentFolder&) = delete;
+  CurrentFolder& operator=(const CurrentFolder&) = delete;
+
+ private:
+  std::filesystem::path before_;
+  TemporaryFolder folder_;
+};
+
+TEST(IncludedModels, AreFoundWhateverTheCurrentFolderHolds) {
+  const std::filesystem::path models = testing::test_data("../../assets");
+  setenv("FLASHBLOCK_MODELS", models.c_str(), 1);
+  {
+    const CurrentFolder folder({"demo", "story"});
+    const RenderConfig config = resolve_config({make_config_layer("--prompt", "prompt", YAML::Node("a red ball")),
+                                                make_config_layer("--expand", "expand", YAML::Node("true"))});
+    EXPECT_TRUE(std::filesystem::equivalent(config.model.transformer.path, models / "demo/transformer.safetensors"));
+    EXPECT_TRUE(std::filesystem::equivalent(config.expand, models / "story"));
+  }
+  unsetenv("FLASHBLOCK_MODELS");
 }
 
 }  // namespace

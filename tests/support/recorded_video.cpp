@@ -25,7 +25,8 @@ at::Tensor KeepingSink::rgb() const {
   return at::cat(all, 0);
 }
 
-RecordedVideo::RecordedVideo(const std::string& name) : data(parity_data(name)), config_(parity_config(*data)) {
+RecordedVideo::RecordedVideo(const std::string& name, at::Device device)
+    : data(parity_data(name)), config_(parity_config(*data)), device_(device) {
   const TransformerConfig transformer = transformer_config_from_json(config_.dump(), name);
   use_transformer(*formula_store(recorded_transformer_shapes(config_)));
   const auto vae = formula_store(recorded_vae_shapes(parity_config(*data, "vae")));
@@ -55,11 +56,13 @@ RecordedVideo::RecordedVideo(const std::string& name) : data(parity_data(name)),
                     .unipc_steps = config_.value("unipc_steps", 0)};
   options.attention.mode = AttentionConfig::Mode::kExact;
   options.keep_pixels = true;
-  if (options.recipe.context_rule->encodes_frames()) options.encoder = load_latent_encoder(*vae, at::kCPU, at::kFloat);
+  options.device = device;
+  if (options.recipe.context_rule->encodes_frames()) options.encoder = load_latent_encoder(*vae, device, at::kFloat);
 
   const TemporaryFolder folder;
   const Replay replay(whole_parity_file(name, folder.path()));
   inputs.prompts = replay.prompts();
+  for (auto& prompt : inputs.prompts) prompt.embedding = prompt.embedding.to(device);
   inputs.shots = replay.shots();
   inputs.initial_latents = replay.initial_latents();
   inputs.noise = replay.noise_source(std::make_shared<SeededNoise>(0));
@@ -80,11 +83,11 @@ RenderCounts RecordedVideo::render(FrameSink& sink, const SessionInputs& other_i
 void RecordedVideo::use_transformer(const WeightStore& weights) {
   TransformerConfig transformer = transformer_config_from_json(config_.dump(), "video");
   transformer.clean_pass_weights = config_.value("dual_full_expert", false);
-  transformer_ = VideoTransformer::load(weights, transformer, at::kCPU, at::kFloat);
+  transformer_ = VideoTransformer::load(weights, transformer, device_, at::kFloat);
 }
 
 void RecordedVideo::use_decoder(const WeightStore& weights) {
-  decoder_ = load_latent_decoder(weights, at::kCPU, at::kFloat);
+  decoder_ = load_latent_decoder(weights, device_, at::kFloat);
 }
 
 at::Tensor RecordedVideo::other_prompt() const {

@@ -28,7 +28,7 @@ class KeepingSink : public FrameSink {
 /// One file of the parity data that records a whole video.
 class RecordedVideo {
  public:
-  explicit RecordedVideo(const std::string& name);
+  explicit RecordedVideo(const std::string& name, at::Device device = at::kCPU);
 
   /// Renders the recorded inputs, or `other_inputs`.
   RenderCounts render(FrameSink& sink) { return render(sink, inputs); }
@@ -57,6 +57,7 @@ class RecordedVideo {
 
  private:
   nlohmann::json config_;
+  at::Device device_;
   std::shared_ptr<const VideoTransformer> transformer_;
   std::shared_ptr<LatentDecoder> decoder_;
 };
