@@ -45,8 +45,9 @@ class ProcessGroup {
   /// Throws: ProcessLost.
   void exchange(const std::vector<Transfer>& sends, const std::vector<Transfer>& receives) const;
 
-  /// The sum over all processes: the same bits in each. `x` has the same shape in all of them.
-  at::Tensor sum(const at::Tensor& x) const;
+  /// The sum over all processes: the same bits in each. `x` has the same shape in all of them. Virtual, so that the
+  /// attention library, which is installed without core's sources, can call it.
+  virtual at::Tensor sum(const at::Tensor& x) const;
 
   /// Bytes sent to other processes since the start.
   int64_t bytes_sent() const { return bytes_sent_; }

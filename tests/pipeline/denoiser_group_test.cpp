@@ -134,6 +134,23 @@ INSTANTIATE_TEST_SUITE_P(
                                 refresh_by(video, "error_bound");
                                 video.options.attention.bound = 0.02;
                               }},
+                      Variant{"published_gate", "pipeline_window9_sink3", 2,
+                              [](RecordedVideo& video) {
+                                const TransformerConfig& sizes = video.transformer().config();
+                                auto gate = std::make_shared<RefreshGate>();
+                                gate->heads = sizes.heads;
+                                gate->steps = video.options.recipe.denoising_passes();
+                                for (int64_t layer = 0; layer < sizes.layers; ++layer) {
+                                  auto& passes = gate->computes.emplace_back();
+                                  for (int64_t pass = 0; pass <= gate->steps; ++pass) {
+                                    auto& heads = passes.emplace_back();
+                                    for (int64_t head = 0; head < sizes.heads; ++head)
+                                      heads.push_back((layer + pass + head) % 3 == 0);
+                                  }
+                                }
+                                refresh_by(video, "published_gate");
+                                video.options.attention.gate = gate;
+                              }},
                       Variant{"sparse", "pipeline_window9_sink3", 2,
                               [](RecordedVideo& video) {
                                 refresh_by(video, "first_pass");
