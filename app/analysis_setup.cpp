@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "core/device.h"
 #include "core/error.h"
 #include "pipeline/loaded_model.h"
 
@@ -81,6 +82,9 @@ AnalysisSetup set_up_analysis(const AnalysisRequest& request, const std::string&
 }
 
 CheckedVideo check_analysis(const AnalysisSetup& analysis, Renderer& renderer) {
+  if (resolve_devices(analysis.config.device, analysis.config.devices_per_video).size() > 1)
+    throw ConfigError("attention is analyzed on one device: leave out the others, and devices_per_video",
+                      {.key = "device"});
   CheckedVideo video = renderer.check(analysis.config);
   const TransformerConfig& transformer = renderer.model(analysis.config).transformer_config();
   for (const NamedAttention& policy : analysis.policies) {

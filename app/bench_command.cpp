@@ -12,6 +12,7 @@
 
 #include "analysis/bench_report.h"
 #include "analysis/benchmark.h"
+#include "analysis/device_benchmark.h"
 #include "analysis/synthetic_model.h"
 #include "analysis/text_benchmark.h"
 #include "app/analysis_setup.h"
@@ -20,7 +21,9 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/html_page.h"
+#include "core/process_group.h"
 #include "language/language_folder.h"
+#include "render/device_group.h"
 #include "settings/model_file.h"
 #include "settings/text_settings.h"
 
@@ -161,6 +164,41 @@ int run_language_bench(const BenchRequest& request, const BenchedLanguageModel& 
   return 0;
 }
 
+/// The transformer on several devices beside the first of them.
+int run_several_devices(const BenchRequest& request, const RenderConfig& config, LoadedModel& model,
+                        const std::vector<BenchmarkWindow>& windows, const std::vector<at::Device>& devices) {
+  RenderSetup setup = set_up_render(config, model.sizes());
+  DeviceGroup group(devices);
+  std::cout << config.model.name << ", " << devices.size() << " x " << describe_device(devices.front()) << ", "
+            << dtype_name(model.dtype()) << "\n";
+  nlohmann::ordered_json json = {{"program", FLASHBLOCK_VERSION},
+                                 {"model", config.model.name},
+                                 {"device_name", describe_device(devices.front())},
+                                 {"dtype", dtype_name(model.dtype())},
+                                 {"windows", nlohmann::ordered_json::array()}};
+  for (const BenchmarkWindow& window : windows) {
+    setup.config.model.recipe.window_frames = window.frames;
+    setup.config.model.recipe.sink_frames = window.sink_frames;
+    int status = 0;
+    const auto measured = run_until_interrupted(status, [&](const std::stop_token& stop) {
+      try {
+        return run_device_benchmark(setup, model, group, request.geometry, request.rounds, stop);
+      } catch (const ProcessLost& lost) {
+        throw group.explain(lost);
+      }
+    });
+    if (!measured) return status;
+    std::cout << "window " << window.frames << ":" << window.sink_frames << "\n"
+              << device_bench_table(*measured, setup);
+    nlohmann::ordered_json its = device_bench_json(*measured);
+    its["window_frames"] = window.frames;
+    its["sink_frames"] = window.sink_frames;
+    json["windows"].push_back(std::move(its));
+  }
+  if (!request.json.empty()) write_file_atomically(request.json, json_text(json, 2));
+  return 0;
+}
+
 }  // namespace
 
 BenchCommand::BenchCommand(CLI::App& app)
@@ -243,10 +281,12 @@ int run_bench(const BenchRequest& asked) {
                       ": that is the name of the page; give one that ends in .json");
   }
   const std::vector<BenchmarkWindow> windows = read_windows(request, config.model.recipe);
-  const at::Device device = resolve_device(config.device);
+  const std::vector<at::Device> devices = resolve_devices(config.device, config.devices_per_video);
+  const at::Device device = devices.front();
   const at::ScalarType dtype = resolve_dtype(config.dtype, device);
   Profile profile;
   LoadedModel model(config.model, device, dtype, profile, model_of(request, config, device, dtype));
+  if (devices.size() > 1) return run_several_devices(request, config, model, windows, devices);
   const RenderSetup setup = set_up_render(config, model.sizes());
   const ScratchFolder scratch;
   const BenchmarkOptions options{.windows = windows,

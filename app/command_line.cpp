@@ -140,6 +140,8 @@ Request parse_command_line(int argc, const char* const* argv) {
       app.add_subcommand("doctor", "Say what is installed, and which device, kernels, memory and disk a render has");
   doctor_command->add_flag("--json", doctor.json, "As JSON");
   AboutCommands about(app);
+  std::vector<int> device_process;
+  app.add_subcommand("device-process", "")->group("")->add_option("DESCRIPTORS", device_process);
   try {
     app.parse(join_addresses(argc, argv));
   } catch (const CLI::CallForVersion&) {
@@ -157,6 +159,7 @@ Request parse_command_line(int argc, const char* const* argv) {
                   .serve = serve.request(),
                   .batch = batch.request(),
                   .batch_worker = batch.is_worker(),
+                  .device_process = std::move(device_process),
                   .fidelity = analyze.fidelity(),
                   .bench = bench.request(),
                   .redundancy = analyze.redundancy()};

@@ -3,6 +3,7 @@
 #include <exception>
 #include <iostream>
 
+#include "analysis/synthetic_model.h"
 #include "app/command_line.h"
 #include "app/config_options.h"
 #include "app/doctor_command.h"
@@ -15,6 +16,7 @@
 #include "app/text_command.h"
 #include "batch/worker_main.h"
 #include "core/error_report.h"
+#include "render/device_group.h"
 
 namespace flashblock {
 namespace {
@@ -26,6 +28,15 @@ int run(const Request& request) {
   if (request.serve) return run_serve(*request.serve);
   if (request.batch) return run_batch(*request.batch);
   if (request.batch_worker) return run_batch_worker();
+  if (!request.device_process.empty()) {
+    return run_device_process(request.device_process, [](const std::string& name) {
+      const ModelGeometry geometry = parse_geometry(name);
+      return RandomModel{.description = random_description(geometry),
+                         .weights = [geometry](at::Device device, at::ScalarType dtype) {
+                           return random_weights(geometry, device, dtype);
+                         }};
+    });
+  }
   if (request.fidelity) return run_fidelity(*request.fidelity);
   if (request.bench) return run_bench(*request.bench);
   if (request.info) return run_info(*request.info);

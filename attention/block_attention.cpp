@@ -22,8 +22,15 @@ AttentionState internal_attention(const at::Tensor& q, const KeyRange& block, At
 
 ExternalPass external_pass(const at::Tensor& q, const KeyRange& past, const KvCache& kv, const LayerExternal& external,
                            const AttentionConfig& config, const Pass& pass) {
-  if (external.mean_key_per_query) return {q, past, config, pass, q.size(1), external.layer, /*mean_key_step=*/1};
-  return {q, past, config, pass, kv.tokens_per_frame(), external.layer};
+  const bool each = external.mean_key_per_query;
+  return {q,
+          past,
+          config,
+          pass,
+          each ? q.size(1) : kv.tokens_per_frame(),
+          external.layer,
+          each ? 1 : kMeanKeyStep,
+          external.share};
 }
 
 HeadSelection refresh_external(LayerExternal& external, const ExternalPass& pass, const AttentionState& internal) {

@@ -17,6 +17,7 @@ struct LayerExternal {
   int64_t layer = 0;                      ///< number of the layer, for policies and observers
   ExternalCache cache;                    ///< cleared by the owner at each commit
   ExternalWork work;                      ///< since the owner last reset it
+  HeadShare share = {};                   ///< which of the layer's heads these are
   AttentionObserver* observer = nullptr;  ///< sees every attention of flashblock mode, if there is one
   bool mean_key_per_query = false;        ///< of text: no two queries are alike; of video: see kMeanKeyStep
   /// [R] int64 on the device of the queries: rows whose queries have changed more than their neighbors' since the state

@@ -24,6 +24,7 @@ struct ExternalPass {
   int64_t tokens_per_frame = 0;
   int64_t layer = 0;
   int64_t mean_key_step = kMeanKeyStep;
+  HeadShare share = {};
 };
 
 /// Whether a later pass over the same keys may need mean keys, for the correction of what `pass` computes.

@@ -3,9 +3,18 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <utility>
 
 namespace flashblock {
+
+class ProcessGroup;  // core/process_group.h
+
+/// The heads that this process computes, where several share those of a layer.
+struct HeadShare {
+  int64_t first = 0;                    ///< number of the first of them in the layer
+  const ProcessGroup* group = nullptr;  ///< outlives this; null: they are all heads
+};
 
 /// A selection of the N heads of a layer.
 struct HeadSelection {

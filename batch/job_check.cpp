@@ -19,6 +19,11 @@ void check_video(BatchVideo& video, Renderer& renderer) {
     throw ConfigError("output is '" + video.config.standard_output + "', standard output, wanted a file for each job",
                       {.key = "output"});
   }
+  if (video.config.device.starts_with("cuda:") && video.config.device.find(',') != std::string::npos) {
+    throw ConfigError("device is '" + video.config.device +
+                          "', but a batch assigns GPUs: wanted devices_per_video, the number of them for each video",
+                      {.key = "device"});
+  }
   CheckedVideo checked = renderer.check(video.config);
   video.config = std::move(checked.setup.config);
   video.model_key = std::move(checked.model_key);
@@ -45,7 +50,7 @@ void find_conflicting_files(std::vector<BatchVideo>& videos) {
 
 /// The identity without the facts that matter only for resuming: a finished video may come from another machine.
 VideoIdentity portable_part(VideoIdentity identity, bool any_dtype) {
-  constexpr std::array kMachine = {"program", "libtorch", "media libraries", "device", "threads"};
+  constexpr std::array kMachine = {"program", "libtorch", "media libraries", "device", "threads", "processes"};
   std::erase_if(identity.facts, [&](const auto& fact) {
     const bool of_machine = std::find(kMachine.begin(), kMachine.end(), fact.first) != kMachine.end();
     return of_machine || (any_dtype && fact.first == "dtype");

@@ -81,12 +81,16 @@ void Supervisor::make_slots(const std::vector<size_t>& order) {
   const int64_t gpus = host_.gpus();
   const bool on_gpus = gpus > 0 && std::any_of(order.begin(), order.end(),
                                                [&](size_t video) { return videos_[video].config.device != "cpu"; });
-  const int64_t count = options_.workers.value_or(on_gpus ? gpus : 1);
+  int64_t per_video = 1;  // GPUs
+  for (const size_t video : order) per_video = std::max(per_video, videos_[video].config.devices_per_video);
+  const int64_t groups = std::max<int64_t>(1, gpus / per_video);
+  const int64_t count = options_.workers.value_or(on_gpus ? groups : 1);
   const int64_t cores = std::max(1U, std::thread::hardware_concurrency());
   for (int64_t i = 0; i < count; ++i) {
     auto slot = std::make_unique<Slot>();
     if (on_gpus) {
-      slot->share.gpu = i % gpus;
+      slot->share.gpu = i % groups * per_video;
+      slot->share.gpus = std::min(per_video, gpus);
     } else if (count > 1) {
       slot->share.threads = std::max<int64_t>(1, cores / count);
     }
@@ -99,7 +103,7 @@ bool Supervisor::can_run(size_t video, const Slot& slot) const {
   if (slot.share.gpu < 0) return true;
   if (config.device == "cpu") return &slot == slots_.front().get();  // several would compete for the cores
   const auto gpu = requested_gpu(config);
-  return !gpu || *gpu == slot.share.gpu;
+  return !gpu || *gpu == slot.share.gpu;  // the first of several: devices_per_video
 }
 
 void Supervisor::fail_videos_without_slot() {

@@ -13,7 +13,8 @@ namespace flashblock {
 
 /// What a worker may use of the machine.
 struct WorkerShare {
-  int64_t gpu = -1;     ///< the only GPU that it sees; -1: the CPU
+  int64_t gpu = -1;     ///< the first GPU that it sees; -1: the CPU
+  int64_t gpus = 1;     ///< how many it sees, from `gpu` on
   int64_t threads = 0;  ///< CPU threads; 0: all cores
 };
 

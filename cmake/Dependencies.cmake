@@ -10,6 +10,9 @@ if(FLASHBLOCK_CUDA)
   target_link_libraries(flashblock_torch INTERFACE ${TORCH_LIBRARIES})
   target_include_directories(flashblock_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
   target_compile_definitions(flashblock_torch INTERFACE FLASHBLOCK_CUDA=1)
+  # NCCL's declarations; its functions are those that LibTorch is linked with. Without them: no group of several GPUs.
+  get_filename_component(torch_site "${TORCH_INSTALL_PREFIX}/.." ABSOLUTE)
+  find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${torch_site}/nvidia/nccl/include)
 else()
   # find_package(Torch) of a CUDA build stops without a toolkit; the CPU libraries alone need none.
   find_library(TORCH_CPU_LIBRARY torch_cpu PATH_SUFFIXES lib REQUIRED)

@@ -11,18 +11,28 @@
 #include <algorithm>
 #include <cctype>
 #include <fstream>
+#include <sstream>
 
 #include "core/error.h"
 
 namespace flashblock {
 namespace {
 
+bool is_device_number(const std::string& digits) {
+  return !digits.empty() && digits.size() <= 3 &&
+         std::all_of(digits.begin(), digits.end(), [](unsigned char c) { return std::isdigit(c); });
+}
+
 // The number after "cuda:", or -1 if the text is not one.
 int cuda_index(const std::string& name) {
   const std::string digits = name == "cuda" ? "0" : name.rfind("cuda:", 0) == 0 ? name.substr(5) : "";
-  const bool number = !digits.empty() && digits.size() <= 3 &&
-                      std::all_of(digits.begin(), digits.end(), [](unsigned char c) { return std::isdigit(c); });
-  return number ? std::stoi(digits) : -1;
+  return is_device_number(digits) ? std::stoi(digits) : -1;
+}
+
+[[noreturn]] void refuse_unknown(const std::string& name) {
+  throw ConfigError("device '" + name +
+                    "' is unknown: wanted auto, cpu, cuda or cuda:N (N a device number), or several for one video: "
+                    "cuda:0,1 or cpu:0,1");
 }
 
 std::string processor_name() {
@@ -45,9 +55,10 @@ at::Device resolve_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
   const int devices = gpu_count();
   if (name == "auto") return devices > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (name.find(',') != std::string::npos && resolve_devices(name).size() > 1)
+    throw ConfigError("device '" + name + "' names several devices, and this command computes on one");
   const int index = cuda_index(name);
-  if (index < 0)
-    throw ConfigError("device '" + name + "' is unknown: wanted auto, cpu, cuda or cuda:N (N a device number)");
+  if (index < 0) refuse_unknown(name);
   if (index < devices) return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
   const std::string found = devices == 0 ? "no CUDA device was found (no GPU, no driver, or a build without CUDA)"
                                          : "this machine has " + std::to_string(devices) +
@@ -55,6 +66,32 @@ at::Device resolve_device(const std::string& name) {
   throw DeviceError(
       "device '" + name + "' is not available: " + found,
       {.key = "device", .remedies = {{"render on the CPU", "device", "cpu"}, {"use what is there", "device", "auto"}}});
+}
+
+std::vector<at::Device> resolve_devices(const std::string& name, int64_t count) {
+  if (name.find(',') == std::string::npos) {
+    std::vector<at::Device> devices = {resolve_device(name)};
+    while (std::ssize(devices) < count) {
+      const bool cpu = devices.front().is_cpu();
+      devices.push_back(cpu ? devices.front() : resolve_device("cuda:" + std::to_string(devices.back().index() + 1)));
+    }
+    return devices;
+  }
+  const std::string type = name.substr(0, name.find(':'));
+  if (type.size() == name.size() || name.back() == ',' || (type != "cpu" && type != "cuda")) refuse_unknown(name);
+  std::vector<std::string> numbers;
+  std::istringstream list(name.substr(type.size() + 1));
+  for (std::string number; std::getline(list, number, ',');) numbers.push_back(number);
+  if (!std::all_of(numbers.begin(), numbers.end(), is_device_number)) refuse_unknown(name);
+  std::vector<at::Device> devices;
+  for (const std::string& number : numbers) {
+    devices.push_back(type == "cpu" ? at::Device(at::kCPU) : resolve_device("cuda:" + number));
+  }
+  if (count != 1 && count != std::ssize(devices))
+    throw ConfigError("device '" + name + "' names " + std::to_string(devices.size()) + " devices, devices_per_video " +
+                          std::to_string(count),
+                      {.key = "devices_per_video"});
+  return devices;
 }
 
 at::ScalarType resolve_dtype(const std::string& name, at::Device device) {

@@ -4,7 +4,9 @@
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace flashblock {
 
@@ -14,6 +16,12 @@ int gpu_count();
 /// The device that `name` stands for: "auto" (the first GPU, else the CPU), "cpu", "cuda" or "cuda:N".
 /// Throws: ConfigError for any other name; DeviceError if that GPU does not exist or this build has no CUDA.
 at::Device resolve_device(const std::string& name);
+
+/// The devices that compute one video together, by one process each: "cuda:0,1", or "cpu:0,1" for two processes on the
+/// processor, whose numbers only count them. A device may be named twice: two processes share it. Any other name is
+/// that of resolve_device, and stands for `count` devices: GPUs from that one on, or processes on the processor.
+/// Throws: as resolve_device; ConfigError for a list of another number of devices than `count`, unless that is 1.
+std::vector<at::Device> resolve_devices(const std::string& name, int64_t count = 1);
 
 /// The compute dtype that `name` stands for: "float32", "bfloat16" or "auto".
 /// Auto is bfloat16 on CUDA and on processors that multiply bfloat16 in hardware (AMX-BF16 or AVX512-BF16), else

@@ -2,6 +2,8 @@
 
 #include <ATen/ops/empty.h>
 
+#include <vector>
+
 #include "attention/attention.h"
 #include "attention/block_attention.h"
 #include "models/layers.h"
@@ -11,16 +13,28 @@ namespace {
 
 at::Tensor split_heads(const at::Tensor& x, int64_t heads) { return x.unflatten(-1, {heads, -1}); }
 
+// Projected tokens to the heads that this process attends with, of all tokens.
+void project(const at::Tensor& joined, at::ArrayRef<ProjectionPart> parts, const LayerContext& context) {
+  if (context.split.is_whole()) return split_projection(joined, parts, context.config.eps, context.rotation);
+  std::vector<ProjectionPart> own;
+  std::vector<at::Tensor> tokens, heads;
+  for (const ProjectionPart& part : parts) {
+    tokens.push_back(context.split.empty_tokens(part.out));
+    heads.push_back(part.out);
+    own.push_back({tokens.back(), part.norm});
+  }
+  split_projection(joined, own, context.config.eps, context.rotation);
+  context.split.tokens_to_heads(tokens, heads);
+}
+
 at::Tensor self_attention(const LinearInput& x, const LayerWeights& weights, const LayerContext& context,
                           LayerState& state) {
-  const at::Tensor q = at::empty({x.values.size(0), x.values.size(1), context.config.heads, context.config.head_dim()},
-                                 weights.self_norm_q.options());
   const KeyRange staged = state.kv.stage(context.frames);
-  split_projection(linear(x, weights.self_qkv),
-                   {{q, weights.self_norm_q}, {staged.keys, weights.self_norm_k}, {staged.values, {}}},
-                   context.config.eps, context.rotation);
-  return linear(block_attention(q, state.kv, state.external, context.attention, context.pass).flatten(-2),
-                weights.self_out);
+  const at::Tensor q = at::empty(staged.keys.sizes(), weights.self_norm_q.options());
+  project(linear(x, weights.self_qkv),
+          {{q, weights.self_norm_q}, {staged.keys, weights.self_norm_k}, {staged.values, {}}}, context);
+  const at::Tensor attended = block_attention(q, state.kv, state.external, context.attention, context.pass);
+  return linear(context.split.heads_to_tokens(attended).flatten(-2), weights.self_out);
 }
 
 at::Tensor cross_attention(const LinearInput& x, const LayerWeights& weights, const LayerContext& context,
@@ -54,8 +68,7 @@ void stage_keys_values(const at::Tensor& x, const LayerWeights& weights, const L
   const auto of_kv = [&](const at::Tensor& t) { return t.defined() ? t.narrow(0, dim, 2 * dim) : t; };
   const Linear kv{of_kv(weights.self_qkv.weight), of_kv(weights.self_qkv.bias), of_kv(weights.self_qkv.scales)};
   const KeyRange staged = state.kv.stage(context.frames);
-  split_projection(linear(normed, kv), {{staged.keys, weights.self_norm_k}, {staged.values, {}}}, context.config.eps,
-                   context.rotation);
+  project(linear(normed, kv), {{staged.keys, weights.self_norm_k}, {staged.values, {}}}, context);
 }
 
 CrossAttentionCache text_keys_values(const at::Tensor& text, const LayerWeights& weights,

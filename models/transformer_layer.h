@@ -6,6 +6,7 @@
 #include "attention/attention_config.h"
 #include "attention/rope.h"
 #include "models/modulation.h"
+#include "models/token_split.h"
 #include "models/transformer_state.h"
 #include "models/transformer_weights.h"
 
@@ -16,12 +17,13 @@ struct LayerContext {
   const TransformerConfig& config;
   const AttentionConfig& attention;
   Pass pass;
-  const Rotation& rotation;  ///< of the frame block's tokens
+  const Rotation& rotation;  ///< of this process's tokens of the frame block
   int64_t frames;            ///< latent frames of the frame block
+  const TokenSplit& split;
   CrossAttentionCache LayerState::*text = &LayerState::text;
 };
 
-/// Runs the layer on the tokens x [B, L, dim] in place; stages the frame block's keys and values in `state`.
+/// Runs the layer on this process's tokens x [B, L, dim] in place; stages the frame block's keys and values in `state`.
 /// Source: Self-Forcing `wan/modules/causal_model.py` CausalWanAttentionBlock.
 void transformer_layer(at::Tensor& x, const LayerWeights& weights, const LayerModulation& modulation,
                        const LayerContext& context, LayerState& state);

@@ -43,6 +43,7 @@ TransformerState::TransformerState(const TransformerConfig& config, const Transf
     : options_(checked(options)),
       device_(device),
       dtype_(dtype),
+      split_(options.group, options.geometry.tokens_per_frame(), config.heads),
       rope_(config.head_dim(), positions(options), options.geometry.token_rows(), options.geometry.token_columns(),
             device) {
   const KvCacheLayout layout{.tokens_per_frame = options.geometry.tokens_per_frame(),
@@ -52,8 +53,10 @@ TransformerState::TransformerState(const TransformerConfig& config, const Transf
                              .bank_frames = options.bank_frames};
   layers_.reserve(size_t(config.layers));
   for (int64_t i = 0; i < config.layers; ++i) {
-    layers_.push_back({KvCache(layout, options.batch, config.heads, config.head_dim(), device, dtype),
-                       {.layer = i, .observer = options.observer},
+    layers_.push_back({KvCache(layout, options.batch, split_.head_count(), config.head_dim(), device, dtype),
+                       {.layer = i,
+                        .share = {.first = split_.first_head(), .group = split_.group()},
+                        .observer = options.observer},
                        {}});
   }
 }
@@ -126,7 +129,7 @@ int64_t TransformerState::bytes() const {
 const Rotation& TransformerState::rotation(int64_t start_frame, int64_t frames) {
   const int64_t start = start_frame + shot_offset_;
   if (start != rotation_start_ || frames != rotation_frames_) {
-    rotation_ = rope_.rotation(start, frames);
+    rotation_ = split_.own_tokens(rope_.rotation(start, frames));
     rotation_start_ = start;
     rotation_frames_ = frames;
   }

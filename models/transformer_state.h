@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "attention/attention_config.h"
@@ -17,6 +18,7 @@
 #include "attention/rope.h"
 #include "models/model_config.h"
 #include "models/modulation.h"
+#include "models/token_split.h"
 #include "models/video_geometry.h"
 
 namespace flashblock {
@@ -38,6 +40,7 @@ struct TransformerStateOptions {
   int64_t shot_offset_frames = 0;
   int64_t bank_frames = 0;  ///< latent frames in a bank besides the window (KvCacheLayout)
   int64_t batch = 1;
+  std::shared_ptr<const ProcessGroup> group;  ///< processes that compute the video together; null: this one alone
   AttentionConfig attention;
   AttentionObserver* observer = nullptr;  ///< of all layers, for analyses; outlives the state
 };
@@ -65,7 +68,8 @@ struct LayerState {
   at::Tensor sink_values = {};          ///< [B, S, N, D] fp32, of a sink that replace_sink has replaced
 };
 
-/// State of one video on one device. Owned by the session; mutated by VideoTransformer::forward. Not thread-safe.
+/// State of one video on one device; of several processes each has that of its own heads. Owned by the session; mutated
+/// by VideoTransformer::forward. Not thread-safe.
 class TransformerState {
  public:
   /// Throws: ConfigError for a window smaller than block plus sink, a sink without a window, or no frames.
@@ -114,7 +118,9 @@ class TransformerState {
   // For VideoTransformer.
   LayerState& layer(int64_t index) { return layers_[static_cast<size_t>(index)]; }
   const LayerState& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
-  /// Rotation of frames of the video.
+  /// This process's tokens and heads.
+  const TokenSplit& split() const { return split_; }
+  /// Rotation of this process's tokens of frames of the video.
   const Rotation& rotation(int64_t start_frame, int64_t frames);
   /// Keeps sink and pinned frames within reach of a frame block that ends at `end_frame`. They keep their own positions
   /// until the block's last frame would be more than position_frames - 1 after the first of them; from then on they
@@ -135,6 +141,7 @@ class TransformerState {
   TransformerStateOptions options_;
   at::Device device_;
   at::ScalarType dtype_;
+  TokenSplit split_;
   RopeTable rope_;
   std::vector<LayerState> layers_;
   /// Moves frames in the cache that are at `position` by themselves.

@@ -143,9 +143,11 @@ at::Tensor VideoTransformer::forward(const at::Tensor& latents, const FrameTimes
                              pass,
                              state.rotation(start_frame, latents.size(1)),
                              latents.size(1),
+                             state.split(),
                              own_weights ? &LayerState::clean_text : &LayerState::text};
 
-  at::Tensor x = linear(gather_patches(latents.to(state.dtype()), config_.patch), network.ends.patch);
+  const at::Tensor patches = gather_patches(latents.to(state.dtype()), config_.patch);
+  at::Tensor x = linear(state.split().own_tokens(patches), network.ends.patch);
   const int64_t whole_layers = clean ? config_.layers - 1 : config_.layers;
   LayerProvider<LayerWeights>::Walk layers = network.layers->walk();
   for (int64_t i = 0; i < whole_layers; ++i)
@@ -156,7 +158,7 @@ at::Tensor VideoTransformer::forward(const at::Tensor& latents, const FrameTimes
     return {};
   }
   const LinearInput normed = modulated_norm(x, modulation.head_shift, modulation.head_scale, config_.eps);
-  return scatter_patches(linear(normed, network.ends.head), config_.patch, latents);
+  return scatter_patches(state.split().all_tokens(linear(normed, network.ends.head)), config_.patch, latents);
 }
 
 // Source: Self-Forcing `wan/modules/causal_model.py`: e = time_embedding(sinusoid), e0 = time_projection(e); the layers

@@ -110,7 +110,7 @@ at::Tensor BlockDenoiser::denoise_few_steps(const FrameBlock& block, const Noise
                                             const std::stop_token& stop, int64_t passes) {
   const std::vector<Step>& steps = block.start_frame == 0 ? first_steps_ : steps_;
   at::Tensor x_t = with_first_frames(draw(block, noise, 0), block);
-  for (size_t i = 0; !stop.stop_requested(); ++i) {
+  for (size_t i = 0; !stopped(stop); ++i) {
     const at::Tensor x0 =
         with_first_frames(x0_from_flow(x_t, flow(x_t, steps[i].timestep, block, i), steps[i].sigma), block);
     if (i + 1 == static_cast<size_t>(passes)) return x0;
@@ -125,7 +125,7 @@ at::Tensor BlockDenoiser::denoise_unipc(const FrameBlock& block, const NoiseSour
   at::Tensor x_t = with_first_frames(draw(block, noise, 0), block);
   const std::vector<int64_t>& timesteps = solver.timesteps();
   for (size_t i = 0; i < static_cast<size_t>(passes); ++i) {
-    if (stop.stop_requested()) return {};
+    if (stopped(stop)) return {};
     x_t = with_first_frames(solver.step(flow(x_t, static_cast<double>(timesteps[i]), block, i), x_t), block);
   }
   return x_t;
@@ -160,9 +160,13 @@ void BlockDenoiser::draw_all(const FrameBlock& block, const NoiseSource& noise) 
   for (int64_t number = 0; number < draws; ++number) draw(block, noise, number);
 }
 
-void BlockDenoiser::clean_pass(const FrameBlock& block, const at::Tensor& latents, double timestep) {
+void BlockDenoiser::add(const FrameBlock& block, const at::Tensor& latents, double timestep) {
   for_contexts([&](Context& context) { context.rule->add(block, latents, timestep, {*transformer_, context.state}); });
-  commit(latents, block.start_frame, timestep);
+  BlockDenoiser::commit(latents, block.start_frame, timestep);
+}
+
+void BlockDenoiser::clean_pass(const FrameBlock& block, const at::Tensor& latents, double timestep) {
+  add(block, latents, timestep);
 }
 
 void BlockDenoiser::commit(const at::Tensor& latents, int64_t start_frame, double timestep) {
@@ -175,7 +179,7 @@ void BlockDenoiser::replay(const FrameBlock& block, const at::Tensor& latents, d
   const bool given = block.index < 0 || recipe_.context_rule->encodes_frames();
   const int64_t passes = given ? 0 : passes_before_clean(context_.state.options().attention, steps_of(block));
   if (passes > 0) run_passes(block, noise, {}, passes);
-  clean_pass(block, latents, timestep);
+  add(block, latents, timestep);
 }
 
 }  // namespace flashblock

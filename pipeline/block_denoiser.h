@@ -20,7 +20,8 @@
 
 namespace flashblock {
 
-/// Denoises the frame blocks of one video, one after another.
+/// Denoises the frame blocks of one video, one after another. Its members are virtual for processes that do it
+/// together (pipeline/denoiser_group.h).
 /// Source: Self-Forcing `pipeline/causal_inference.py`, `CausalInferencePipeline.inference`; with `unipc_steps`,
 /// `pipeline/causal_diffusion_inference.py`.
 class BlockDenoiser {
@@ -30,39 +31,42 @@ class BlockDenoiser {
   BlockDenoiser(std::shared_ptr<const VideoTransformer> transformer, const Recipe& recipe,
                 const TransformerStateOptions& options, at::Device device, at::ScalarType dtype,
                 FrameEncoder encode_frame = {});
+  virtual ~BlockDenoiser() = default;
+  BlockDenoiser(const BlockDenoiser&) = delete;
+  BlockDenoiser& operator=(const BlockDenoiser&) = delete;
 
   /// Sets the prompt from the next block on. In mid-video, with the recipe's kv_recache, clean passes over sink and
   /// window recompute their keys and values under the new prompt; those in the cache carry the old one. A sink that has
   /// accumulated others stays (ContextRule::accumulates). Shape: `embedding` [1, L, C].
   /// Source: LongLive (arXiv 2509.22622), section 3.2, KV recache.
-  void set_prompt(const at::Tensor& embedding);
+  virtual void set_prompt(const at::Tensor& embedding);
 
   /// The first frames of the first block, which are given: they are at time 0 in all its passes.
   /// Shape: `latents` [1, F, C, H, W], F below the block's. Requires: called before the first block.
-  void set_first_frames(at::Tensor latents) { first_frames_ = std::move(latents); }
+  virtual void set_first_frames(at::Tensor latents) { first_frames_ = std::move(latents); }
 
   /// The next block begins a shot: TransformerState::begin_shot.
-  void begin_shot();
+  virtual void begin_shot();
 
   /// Sets the negative prompt of guidance. Requires: called before the first block; the recipe has guidance.
-  void set_negative_prompt(const at::Tensor& embedding);
+  virtual void set_negative_prompt(const at::Tensor& embedding);
 
   /// Denoises one block. Shape: returns [1, F, C, H, W] in the transformer's dtype and on its device; undefined if
   /// `stop` was requested between two passes.
-  at::Tensor denoise(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop = {});
+  virtual at::Tensor denoise(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop = {});
 
   /// The clean pass at `timestep`: writes the block's keys and values, which later blocks attend to, and commits the
   /// block; or what the context rule does in its place. Shape: `latents` [1, F, C, H, W].
-  void clean_pass(const FrameBlock& block, const at::Tensor& latents, double timestep);
+  virtual void clean_pass(const FrameBlock& block, const at::Tensor& latents, double timestep);
 
   /// Rebuilds the context of a finished block with the same bits as denoise() and clean_pass(): runs the clean pass,
   /// and before it those denoising passes whose external attention it reuses (passes_before_clean).
   /// `block.index` is -1 in the given start.
-  void replay(const FrameBlock& block, const at::Tensor& latents, double timestep, const NoiseSource& noise);
+  virtual void replay(const FrameBlock& block, const at::Tensor& latents, double timestep, const NoiseSource& noise);
 
   /// Adds a finished block to the history without a clean pass. Enough for blocks before a prompt change with
   /// kv_recache, which recomputes the context; the negative prompt's context is not recomputed and needs replay().
-  void commit(const at::Tensor& latents, int64_t start_frame, double timestep);
+  virtual void commit(const at::Tensor& latents, int64_t start_frame, double timestep);
 
   /// Draws the noise that denoise() draws for a block, for a source that records its draws.
   void draw_all(const FrameBlock& block, const NoiseSource& noise) const;
@@ -70,6 +74,10 @@ class BlockDenoiser {
   /// Context of the prompt; guidance has a second one of the same size, of the negative prompt.
   const TransformerState& state() const { return context_.state; }
   int64_t state_bytes() const;
+
+ protected:
+  /// Asked before each pass.
+  virtual bool stopped(const std::stop_token& stop) const { return stop.stop_requested(); }
 
  private:
   struct Step {
@@ -82,6 +90,7 @@ class BlockDenoiser {
     int64_t position = 0;  ///< in time, of the current block's first frame
   };
 
+  void add(const FrameBlock& block, const at::Tensor& latents, double timestep);
   Context make_context(const TransformerStateOptions& options, at::Device device, at::ScalarType dtype,
                        const FrameEncoder& encode_frame) const;
   /// Calls `work` for both contexts.

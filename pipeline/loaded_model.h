@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/profile.h"
@@ -18,6 +19,7 @@
 
 namespace flashblock {
 
+class Followers;
 class LatentEncoder;
 class RenderLine;
 class WeightStore;
@@ -84,6 +86,9 @@ class LoadedModel {
   std::shared_ptr<LatentDecoder> decoder();
   /// The VAE's encoder, for context rules that encode frames. Throws: WeightsError, also for a VAE without one.
   std::shared_ptr<LatentEncoder> encoder();
+  /// The other processes that compute its videos; null: this one alone. Kept by the owner of the processes.
+  const std::shared_ptr<const Followers>& followers() const { return followers_; }
+  void set_followers(std::shared_ptr<const Followers> followers) { followers_ = std::move(followers); }
   /// Threads and streams of its videos, which render one at a time.
   std::shared_ptr<RenderLine> line();
 
@@ -98,6 +103,7 @@ class LoadedModel {
   std::shared_ptr<LatentDecoder> decoder_;
   std::shared_ptr<LatentEncoder> encoder_;
   std::shared_ptr<RenderLine> line_;
+  std::shared_ptr<const Followers> followers_;
 };
 
 }  // namespace flashblock

@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "media/frame_conversion.h"
 #include "pipeline/block_denoiser.h"
+#include "pipeline/denoiser_group.h"
 
 namespace flashblock {
 namespace {
@@ -128,6 +129,7 @@ class OutputStages {
                          .latents = block.latents.receive(),
                          .rgb = to_rgb24(pixels).cpu(),
                          .counters = block.counters};
+    if (options_.followers) options_.followers->group()->check();
     if (!result.latents.isfinite().all().item<bool>()) {
       throw DeviceError(
           "frame block " + std::to_string(block.index) +
@@ -205,7 +207,7 @@ RenderSession::RenderSession(std::shared_ptr<const VideoTransformer> transformer
       profile_(profile),
       line_(options.line ? options.line : std::make_shared<RenderLine>(options.device)) {}
 
-BlockDenoiser RenderSession::make_denoiser(Video& video, const at::Tensor& first_prompt) const {
+std::unique_ptr<BlockDenoiser> RenderSession::make_denoiser(Video& video, const at::Tensor& first_prompt) const {
   const Recipe& recipe = options_.recipe;
   TransformerStateOptions state =
       state_options(recipe, options_.geometry, video.plan.latent_frames(), options_.attention);
@@ -216,11 +218,18 @@ BlockDenoiser RenderSession::make_denoiser(Video& video, const at::Tensor& first
     video.decoded = std::make_shared<DecodedFrames>(options_.encoder, options_.geometry);
     encode = [decoded = video.decoded](int64_t latent_frame) { return decoded->encode(latent_frame); };
   }
-  BlockDenoiser denoiser(transformer_, recipe, state, options_.device, options_.dtype, encode);
+  std::unique_ptr<BlockDenoiser> denoiser;
+  if (options_.followers) {
+    state.group = options_.followers->group();
+    denoiser = make_leading_denoiser(transformer_, {recipe, state, options_.device, options_.dtype}, encode,
+                                     options_.followers);
+  } else {
+    denoiser = std::make_unique<BlockDenoiser>(transformer_, recipe, state, options_.device, options_.dtype, encode);
+  }
   if (video.plan.given_frames > 0)
-    denoiser.set_first_frames(video.inputs.initial_latents.to(options_.device, options_.dtype));
-  denoiser.set_prompt(first_prompt);
-  if (recipe.guidance_scale != 1.0) denoiser.set_negative_prompt(video.inputs.negative_embedding);
+    denoiser->set_first_frames(video.inputs.initial_latents.to(options_.device, options_.dtype));
+  denoiser->set_prompt(first_prompt);
+  if (recipe.guidance_scale != 1.0) denoiser->set_negative_prompt(video.inputs.negative_embedding);
   return denoiser;
 }
 
@@ -251,7 +260,8 @@ SessionResult RenderSession::render(const VideoPlan& plan, const SessionInputs& 
   check_inputs(plan, inputs, transformer_->config(), options_.geometry);
   RenderLine::Run line(*line_, options_.overlap, decoder_->parts(), profile_);
   Video video{plan, inputs, finished, stop, {}, {}};
-  BlockDenoiser denoiser = prepare(video, line);
+  const std::unique_ptr<BlockDenoiser> made = prepare(video, line);
+  BlockDenoiser& denoiser = *made;
   OutputStages output(line, *decoder_, sink, options_);
   for (auto number = std::ssize(finished.latents); number < video.all_blocks(); ++number) {
     const FrameBlock block = plan.any_block(number);
@@ -261,6 +271,9 @@ SessionResult RenderSession::render(const VideoPlan& plan, const SessionInputs& 
     try {
       latents = next_latents(denoiser, block, video, line.threads(first));
     } catch (const std::future_error&) {  // a stage has failed before it saw the frames that the rule waits for
+      output.finish();
+      throw;
+    } catch (const ProcessLost&) {  // what is denoised is complete
       output.finish();
       throw;
     }
@@ -285,13 +298,13 @@ SessionResult RenderSession::render(const VideoPlan& plan, const SessionInputs& 
           .live_prompts = std::move(video.live_prompts)};
 }
 
-BlockDenoiser RenderSession::prepare(Video& video, RenderLine::Run& line) {
+std::unique_ptr<BlockDenoiser> RenderSession::prepare(Video& video, RenderLine::Run& line) {
   const bool resumed = !video.finished.latents.empty();
   const LivePrompt* live = resumed ? nullptr : live_prompt(0, video);
-  BlockDenoiser denoiser =
+  std::unique_ptr<BlockDenoiser> denoiser =
       make_denoiser(video, live ? live->encoded.embedding : video.inputs.prompts.front().embedding);
   decoder_->reset();
-  if (resumed) restore(denoiser, video, line);
+  if (resumed) restore(*denoiser, video, line);
   return denoiser;
 }
 

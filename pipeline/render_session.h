@@ -24,6 +24,7 @@
 namespace flashblock {
 
 class BlockDenoiser;
+class Followers;
 
 /// What the videos of a session have in common.
 struct SessionOptions {
@@ -37,6 +38,8 @@ struct SessionOptions {
   bool keep_pixels = false;                ///< pass the sink the decoded float frames, too
   std::shared_ptr<RenderLine> line;        ///< on `device`; null: the session makes one
   std::shared_ptr<LatentEncoder> encoder;  ///< for a context rule that encodes frames, which needs it
+  /// The other processes that denoise the videos, which have the same recipe and attention; null: this one alone.
+  std::shared_ptr<const Followers> followers;
 };
 
 /// The part of a video that an earlier run has finished.
@@ -90,8 +93,8 @@ class RenderSession {
   struct Video;
 
   /// A denoiser, and the decoder, ready for the first frame block that is not finished.
-  BlockDenoiser prepare(Video& video, RenderLine::Run& line);
-  BlockDenoiser make_denoiser(Video& video, const at::Tensor& first_prompt) const;
+  std::unique_ptr<BlockDenoiser> prepare(Video& video, RenderLine::Run& line);
+  std::unique_ptr<BlockDenoiser> make_denoiser(Video& video, const at::Tensor& first_prompt) const;
   /// Rebuilds the state of denoiser and decoder after the finished part.
   void restore(BlockDenoiser& denoiser, Video& video, RenderLine::Run& line);
   void restore_context(BlockDenoiser& denoiser, const Video& video) const;

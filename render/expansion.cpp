@@ -155,7 +155,7 @@ Expansion TimelineWriter::write(const Wish& wish, const fs::path& folder, at::De
 Expansion TimelineWriter::write(const RenderConfig& config, double seconds) {
   // A small model is fastest, and the same everywhere, on the CPU.
   const bool small = fs::exists(config.expand / "story.json");
-  const at::Device device = small ? at::Device(at::kCPU) : resolve_device(config.device);
+  const at::Device device = small ? at::Device(at::kCPU) : resolve_devices(config.device).front();
   const at::ScalarType dtype = small ? at::kFloat : resolve_dtype(config.dtype, device);
   return write({.text = config.prompt, .seconds = seconds, .seed = *config.seed}, config.expand, device, dtype);
 }

@@ -6,14 +6,24 @@
 #include "core/check.h"
 #include "core/device.h"
 #include "core/error.h"
+#include "core/process_group.h"
+#include "models/token_split.h"
 #include "pipeline/loaded_model.h"
 #include "render/cost_estimate.h"
+#include "render/device_group.h"
 #include "render/expansion.h"
 #include "render/output_check.h"
 #include "render/video_render.h"
 #include "settings/config_identity.h"
 
 namespace flashblock {
+namespace {
+
+std::vector<at::Device> devices_of(const RenderConfig& config) {
+  return resolve_devices(config.device, config.devices_per_video);
+}
+
+}  // namespace
 
 /// A model with its measurements and the checksums of its files.
 struct Renderer::ModelInUse {
@@ -22,6 +32,7 @@ struct Renderer::ModelInUse {
 
   Profile profile;  ///< of the current video
   LoadedModel model;
+  std::unique_ptr<DeviceGroup> group;  ///< started with the first video; null: one device
 
   /// Computed once for videos that are made from the same files.
   std::shared_ptr<const FileChecksums> checksums_of(const VideoIdentity& identity, const RenderConfig& config) {
@@ -29,6 +40,16 @@ struct Renderer::ModelInUse {
     if (!checksums_ || files != files_) checksums_ = start_checksums(identity, config);
     files_ = files;
     return checksums_;
+  }
+
+  /// The other processes, started if they are not; null: there are none.
+  DeviceGroup* start_group(const RenderConfig& config) {
+    const std::vector<at::Device> devices = devices_of(config);
+    if (devices.size() > 1 && !group) {
+      group = std::make_unique<DeviceGroup>(devices);
+      model.set_followers(group->followers());
+    }
+    return group.get();
   }
 
  private:
@@ -62,7 +83,7 @@ Renderer::~Renderer() = default;
 
 Renderer::ModelInUse& Renderer::find_model(const RenderConfig& config) {
   std::unique_ptr<ModelInUse>& found = models_[model_key(config)];
-  if (!found) found = std::make_unique<ModelInUse>(config, resolve_device(config.device));
+  if (!found) found = std::make_unique<ModelInUse>(config, devices_of(config).front());
   return *found;
 }
 
@@ -84,6 +105,8 @@ CheckedVideo Renderer::check(const RenderConfig& config) {
                      .model_key = model_key(config),
                      .device = model.device(),
                      .dtype = model.dtype()};
+  TokenSplit::check(std::ssize(devices_of(config)), video.setup.geometry.tokens_per_frame(),
+                    model.transformer_config().heads);
   video.identity = identify_video(video.setup, video.device, video.dtype, parts);
   return video;
 }
@@ -96,6 +119,7 @@ RenderResult Renderer::render(const RenderConfig& config, RenderObserver& observ
                               const RenderOptions& options) {
   FB_CHECK(config.seed && !config.output.empty());
   const auto start = std::chrono::steady_clock::now();
+  DeviceGroup* group = nullptr;
   try {
     CheckedVideo video = check(config);
     ModelInUse& used = keep_only(video.model_key);
@@ -109,9 +133,15 @@ RenderResult Renderer::render(const RenderConfig& config, RenderObserver& observ
     }
     check_outputs(video.setup);
     observer.begin(video.setup);
+    group = used.start_group(video.setup.config);
+    if (group) group->set_configuration(video.setup.config, video.dtype);
     return VideoRender(std::move(video), used.model, used.profile, observer, options, start).run(stop);
   } catch (const ConfigError&) {
     throw;
+  } catch (const ProcessLost& lost) {
+    const Error error = group ? group->explain(lost) : Error(lost);
+    models_.clear();
+    throw error;
   } catch (...) {
     models_.clear();
     throw;

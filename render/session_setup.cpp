@@ -60,7 +60,8 @@ SessionOptions session_options(const RenderSetup& setup, LoadedModel& model) {
           .overlap = setup.config.overlap ? Overlap::kOn : Overlap::kOff,
           .keep_pixels = !setup.config.record.empty() || !takes_rgb24(video_format(setup.config).encoding),
           .line = model.line(),
-          .encoder = setup.config.model.recipe.context_rule->encodes_frames() ? model.encoder() : nullptr};
+          .encoder = setup.config.model.recipe.context_rule->encodes_frames() ? model.encoder() : nullptr,
+          .followers = model.followers()};
 }
 
 }  // namespace flashblock

@@ -197,6 +197,8 @@ VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::Sc
                     {"device", describe_device(device)},
                     {"dtype", dtype_name(dtype)}};
   if (device.is_cpu()) identity.facts.emplace_back("threads", std::to_string(at::get_num_threads()));
+  const size_t processes = resolve_devices(config.device, config.devices_per_video).size();
+  if (processes > 1) identity.facts.emplace_back("processes", std::to_string(processes));
   identity.facts.emplace_back("frames", std::to_string(setup.plan.frames));
   for (auto& fact : identity_facts(config)) identity.facts.push_back(std::move(fact));
   add_model_choices(config.model, identity);

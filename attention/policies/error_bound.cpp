@@ -7,6 +7,7 @@
 #include "attention/refresh_policy.h"
 #include "core/check.h"
 #include "core/error.h"
+#include "core/process_group.h"
 
 namespace flashblock {
 namespace {
@@ -26,6 +27,14 @@ AttentionState reused_at(const CachedExternal& cached, const at::Tensor& index, 
 
 // Squares summed over all dimensions but the heads: [N].
 at::Tensor squares_by_head(const at::Tensor& x) { return x.square().sum({0, 1, 3}); }
+
+// The mean over all heads of the layer. `values`: [N], of this process's.
+at::Tensor mean_of_layer(const at::Tensor& values, const HeadShare& share) {
+  if (!share.group) return values.mean();
+  const at::Tensor count = at::scalar_tensor(values.numel(), values.options());
+  const at::Tensor sum_and_count = share.group->sum(at::stack({values.sum(), count}));
+  return sum_and_count[0] / sum_and_count[1];
+}
 
 class ErrorBound final : public RefreshPolicy {
  public:
@@ -62,7 +71,8 @@ at::Tensor probed_error(const CachedExternal& cached, const ExternalPass& pass, 
   const AttentionState exact = attention_with_lse(q, pass.past.keys, pass.past.values);
   const at::Tensor right = merge_by_operators(exact, internal_probes).output.to(at::kFloat);
   const at::Tensor wrong = merge_by_operators(reused, internal_probes).output.to(at::kFloat);
-  return (squares_by_head(wrong - right) / squares_by_head(right).mean().clamp_min(1e-30)).sqrt();
+  const at::Tensor norms = squares_by_head(right);
+  return (squares_by_head(wrong - right) / mean_of_layer(norms, pass.share).clamp_min(1e-30)).sqrt();
 }
 
 }  // namespace flashblock

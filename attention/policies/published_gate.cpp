@@ -1,5 +1,6 @@
 #include "attention/policies/published_gate.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/tensor.h>
 
@@ -26,7 +27,8 @@ class PublishedGate final : public RefreshPolicy {
   HeadSelection select_heads(const ExternalPass& pass, const CachedExternal&, const AttentionState&) const override {
     const RefreshGate& gate = *pass.config.gate;
     const bool clean = pass.pass.kind == Pass::Kind::kClean;
-    return HeadSelection::listed(gate.heads_of(pass.layer, clean ? gate.steps : pass.pass.step_index));
+    const at::Tensor heads = gate.heads_of(pass.layer, clean ? gate.steps : pass.pass.step_index) - pass.share.first;
+    return HeadSelection::listed(heads.masked_select((heads >= 0).logical_and(heads < pass.q.size(2))));
   }
 
   void validate(const AttentionConfig& config) const override {

@@ -36,7 +36,7 @@ class Bank final : public VideoContext {
       else if (slot < frames_)
         put(layer.kv.bank(), candidate, at::zeros({1}, candidate.keys.options().dtype(at::kLong)));
       else
-        put(layer.kv.bank(), candidate, least_fitting(layer));
+        put(layer.kv.bank(), candidate, least_fitting(layer, context.state.split()));
     }
   }
 
@@ -61,10 +61,12 @@ class Bank final : public VideoContext {
 
   /// The frame whose keys are least like those of the text: the mean of their products over text, heads and tokens.
   /// Shape: [1] int64, on the device, without a synchronization.
-  at::Tensor least_fitting(const LayerState& layer) const {
-    const at::Tensor text = layer.text.keys.to(at::kFloat).mean(1);                 // [B, N, D]
+  at::Tensor least_fitting(const LayerState& layer, const TokenSplit& split) const {
+    const at::Tensor text = layer.text.keys.to(at::kFloat).mean(1);  // [B, N, D]
+    const at::Tensor own_text = text.narrow(1, split.first_head(), split.head_count());
     const at::Tensor bank = by_frame(layer.kv.bank().keys).to(at::kFloat).mean(2);  // [B, frames, N, D]
-    return at::argmin((bank * text.unsqueeze(1)).sum(at::IntArrayRef{0, 2, 3})).view({1});
+    const at::Tensor fits = (bank * own_text.unsqueeze(1)).sum(at::IntArrayRef{0, 2, 3});
+    return at::argmin(split.is_whole() ? fits : split.group()->sum(fits)).view({1});
   }
 
   void put(const KeyRange& bank, const KeyRange& frame, const at::Tensor& place) const {

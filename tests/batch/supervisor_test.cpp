@@ -142,6 +142,19 @@ TEST_F(SupervisorTest, EachGpuHasAWorker) {
   EXPECT_EQ(host_.jobs_of(2).size(), 0U) << "two workers only";
 }
 
+TEST_F(SupervisorTest, AWorkerHasTheGpusOfOneVideo) {
+  host_.gpu_count = 5;
+  for (const char* name : {"a", "b", "c"}) add(name);
+  videos_.front().config.devices_per_video = 2;
+  run();
+  for (const auto& received : host_.jobs) {
+    EXPECT_EQ(received.share.gpu, 2 * received.worker);
+    EXPECT_EQ(received.share.gpus, 2);
+  }
+  EXPECT_THAT(host_.jobs_of(0), ElementsAre("a", "c"));
+  EXPECT_THAT(host_.jobs_of(1), ElementsAre("b"));
+}
+
 TEST_F(SupervisorTest, VideosOnTheCpuNeedNoGpuWorkers) {
   host_.gpu_count = 2;
   add("a", "", "cpu"), add("b", "", "cpu");

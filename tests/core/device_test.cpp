@@ -26,5 +26,18 @@ TEST(Device, ChoosesTheDtypeThatTheHardwareMultiplies) {
   EXPECT_THAT(error_text<ConfigError>([&] { resolve_dtype("float16", at::kCPU); }), HasSubstr("float16"));
 }
 
+TEST(Devices, SeveralComputeOneVideo) {
+  using Devices = std::vector<at::Device>;
+  EXPECT_EQ(resolve_devices("cpu"), Devices{at::kCPU});
+  EXPECT_EQ(resolve_devices("cpu", 3), (Devices{at::kCPU, at::kCPU, at::kCPU}));
+  EXPECT_EQ(resolve_devices("cpu:0,1"), (Devices{at::kCPU, at::kCPU}));
+  EXPECT_EQ(resolve_devices("cpu:0,1", 2).size(), 2U);
+  EXPECT_THROW(resolve_devices("cpu:0,1", 3), ConfigError);
+  for (const char* name : {"cpu:0,", "cpu:,0", "cpu:0,x", "cpu,0", "gpu:0,1", "auto:0,1", "cuda:0,-1", ","})
+    EXPECT_THROW(resolve_devices(name), ConfigError) << name;
+  EXPECT_THROW(resolve_devices("cuda:0,999"), DeviceError);
+  EXPECT_THROW(resolve_device("cpu:0,1"), ConfigError);
+}
+
 }  // namespace
 }  // namespace flashblock::testing

@@ -32,6 +32,7 @@ class StartedProgram {
   StartedProgram(const StartedProgram&) = delete;
   StartedProgram& operator=(const StartedProgram&) = delete;
 
+  pid_t process() const { return process_; }
   void signal(int number) const;
   /// From now on no file of the program's may grow beyond this size.
   void limit_files(uint64_t bytes) const;

@@ -46,6 +46,7 @@ class RecordedVideo {
   /// Sizes and recipe of the published implementation's run.
   const nlohmann::json& config() const { return config_; }
   const VideoTransformer& transformer() const { return *transformer_; }
+  const std::shared_ptr<const VideoTransformer>& shared_transformer() const { return transformer_; }
 
   std::shared_ptr<const WeightStore> data;
   SessionOptions options;

@@ -1,0 +1,133 @@
+// Groups of processes, here threads with sockets between them.
+#include "core/process_group.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+#include "core/child_process.h"
+#include "core/message_channel.h"
+#include "core/nccl_group.h"
+#include "core/socket_group.h"
+#include "tests/support/cuda.h"
+#include "tests/support/tensor_matchers.h"
+
+namespace flashblock {
+namespace {
+
+using ::testing::HasSubstr;
+
+enum class Sockets { kOpenToTheEnd, kClosedWithTheirGroup };
+
+/// Runs `work` as each process of a group, on a thread each.
+void run_group(size_t processes, Sockets closed, const std::function<void(std::shared_ptr<SocketGroup>)>& work) {
+  std::vector<std::vector<FileDescriptor>> sockets(processes);
+  for (auto& of_one : sockets) of_one.resize(processes);
+  for (size_t a = 0; a < processes; ++a)
+    for (size_t b = a + 1; b < processes; ++b) std::tie(sockets[a][b], sockets[b][a]) = socket_pair();
+  std::vector<std::string> names;
+  for (size_t rank = 0; rank < processes; ++rank) names.push_back("cpu:" + std::to_string(rank));
+  std::vector<std::shared_ptr<SocketGroup>> kept;
+  std::vector<std::thread> threads;
+  for (size_t rank = 0; rank < processes; ++rank) {
+    auto group = std::make_shared<SocketGroup>(int64_t(rank), std::move(sockets[rank]), names);
+    if (closed == Sockets::kOpenToTheEnd) kept.push_back(group);
+    threads.emplace_back([&work, group = std::move(group)]() mutable { work(std::move(group)); });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+/// What process a sends to b: of other sizes for each pair, one larger than the buffers of a socket, one empty.
+at::Tensor message(int64_t a, int64_t b) {
+  const int64_t count = a == 1 && b == 2 ? 0 : (a + 1) * (b == 0 ? 1 << 20 : 100);
+  return at::arange(count, at::kFloat) + double(10 * a + b);
+}
+
+TEST(ProcessGroup, ExchangesAllAtOnce) {
+  run_group(3, Sockets::kOpenToTheEnd, [](const std::shared_ptr<SocketGroup>& group) {
+    for (int round = 0; round < 3; ++round) {
+      std::vector<Transfer> sends, receives;
+      for (int64_t other = 0; other < 3; ++other) {
+        for (int twice = 0; twice < 2; ++twice) {
+          sends.push_back({other, message(group->rank(), other) + double(twice)});
+          receives.push_back({other, at::empty_like(message(other, group->rank()))});
+        }
+      }
+      group->exchange(sends, receives);
+      for (size_t i = 0; i < receives.size(); ++i)
+        EXPECT_TENSORS_IDENTICAL(receives[i].tensor, message(receives[i].rank, group->rank()) + double(i % 2));
+    }
+    int64_t bytes = 0;
+    for (int64_t other = 0; other < 3; ++other)
+      if (other != group->rank()) bytes += 3 * 2 * int64_t(message(group->rank(), other).nbytes());
+    EXPECT_EQ(group->bytes_sent(), bytes);
+  });
+}
+
+TEST(ProcessGroup, SumsToTheSameBits) {
+  std::vector<at::Tensor> sums(4);
+  run_group(4, Sockets::kOpenToTheEnd, [&](const std::shared_ptr<SocketGroup>& group) {
+    const at::Tensor own = at::arange(7, at::kFloat) / double(3 + group->rank());
+    sums[size_t(group->rank())] = group->sum(own);
+  });
+  at::Tensor expected = at::zeros({7});
+  for (int rank = 0; rank < 4; ++rank) expected += at::arange(7, at::kFloat) / double(3 + rank);
+  EXPECT_TENSORS_CLOSE(sums[0], expected, 1e-6, 1e-6);
+  for (const at::Tensor& sum : sums) EXPECT_TENSORS_IDENTICAL(sum, sums[0]);
+}
+
+TEST(ProcessGroup, NamesAProcessThatHasEnded) {
+  run_group(3, Sockets::kClosedWithTheirGroup, [](std::shared_ptr<SocketGroup> group) {
+    if (group->rank() == 2) return group.reset();  // its sockets are closed
+    const at::Tensor own = at::zeros({4});
+    try {
+      while (true) group->sum(own);
+    } catch (const ProcessLost& lost) {
+      // The other one that is left ends, too, so that either may be noticed.
+      EXPECT_THAT(lost.what(), HasSubstr("the process on cpu:" + std::to_string(lost.rank()) + " has ended"));
+      EXPECT_NE(lost.rank(), group->rank());
+    }
+  });
+}
+
+TEST(MessageChannel, CarriesTextAndTensors) {
+  auto [a, b] = socket_pair();
+  MessageChannel left(std::move(a));
+  auto right = std::make_unique<MessageChannel>(std::move(b));
+  const at::Tensor sent = at::arange(6, at::kBFloat16).view({2, 3}).t();
+  EXPECT_TRUE(left.send({.text = "first", .tensor = sent}));
+  EXPECT_TRUE(left.send({.text = ""}));
+  auto received = right->receive();
+  ASSERT_TRUE(received);
+  EXPECT_EQ(received->text, "first");
+  EXPECT_TENSORS_IDENTICAL(received->tensor, sent);
+  received = right->receive();
+  ASSERT_TRUE(received);
+  EXPECT_FALSE(received->tensor.defined());
+  right.reset();
+  EXPECT_FALSE(left.receive());
+  EXPECT_FALSE(left.send({.text = "nobody"}));
+}
+
+TEST(NcclGroup, CudaConnectsAndAborts) {
+  FLASHBLOCK_NEED_CUDA();
+  if (!has_nccl()) GTEST_SKIP() << "a build without NCCL";
+  const auto group = make_nccl_group(new_nccl_group_name(), 0, {"cuda:0"}, at::Device(at::kCUDA, 0));
+  const at::Tensor own = at::arange(5, at::TensorOptions().device(at::kCUDA));
+  EXPECT_TENSORS_IDENTICAL(group->sum(own), own);
+  group->check();
+  group->lost(0);
+  EXPECT_THROW(group->check(), ProcessLost);
+  EXPECT_THROW(group->sum(own), ProcessLost);
+}
+
+}  // namespace
+}  // namespace flashblock
