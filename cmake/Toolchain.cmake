@@ -10,6 +10,10 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 include(GNUInstallDirs)
 
+# Files are named as in the source folder, wherever that is: two builds give the same program.
+set(path_map -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:${path_map}> $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${path_map}>)
+
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
   # The source folder is left out of the hash, so that several checkouts share one cache.
