@@ -40,7 +40,7 @@ struct Request {
   std::optional<RenderRequest> render;
   std::optional<ServeRequest> serve;
   std::optional<BatchRequest> batch;
-  bool batch_worker = false;  ///< a worker that a batch has started
+  bool batch_worker = false;        ///< a worker that a batch has started
   std::vector<int> device_process;  ///< descriptors of a process that a render on several devices has started
   std::optional<FidelityRequest> fidelity;
   std::optional<BenchRequest> bench;

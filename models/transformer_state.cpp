@@ -53,11 +53,10 @@ TransformerState::TransformerState(const TransformerConfig& config, const Transf
                              .bank_frames = options.bank_frames};
   layers_.reserve(size_t(config.layers));
   for (int64_t i = 0; i < config.layers; ++i) {
-    layers_.push_back({KvCache(layout, options.batch, split_.head_count(), config.head_dim(), device, dtype),
-                       {.layer = i,
-                        .share = {.first = split_.first_head(), .group = split_.group()},
-                        .observer = options.observer},
-                       {}});
+    layers_.push_back(
+        {KvCache(layout, options.batch, split_.head_count(), config.head_dim(), device, dtype),
+         {.layer = i, .share = {.first = split_.first_head(), .group = split_.group()}, .observer = options.observer},
+         {}});
   }
 }
 
