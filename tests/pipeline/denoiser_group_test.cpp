@@ -1,12 +1,15 @@
 // Videos denoised by several processes, here threads with sockets between them, against one process.
 #include "pipeline/denoiser_group.h"
 
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "attention/policies/published_gate.h"
