@@ -36,7 +36,8 @@ class Layer {
   Layer(const TransformerConfig& config, at::TensorOptions options)
       : config_(config),
         options_(options),
-        rotation_(RopeTable(config.head_dim(), 40, kRows, kColumns, options.device()).rotation(7, kFrames)) {
+        rotation_(RopeTable(config.head_dim(), 40, kRows, kColumns, options.device()).rotation(7, kFrames)),
+        split_(nullptr, kRows * kColumns, config.heads) {
     const int64_t dim = config.dim;
     weights_ = {.self_qkv = linear("qkv", 3 * dim, dim),
                 .self_out = linear("out", dim, dim),
@@ -56,7 +57,7 @@ class Layer {
   }
 
   at::Tensor input() const { return formula_data("x", {2, kTokens, config_.dim}, 2).to(options_); }
-  LayerContext context() const { return {config_, kExact, Pass::denoise(0), rotation_, kFrames}; }
+  LayerContext context() const { return {config_, kExact, Pass::denoise(0), rotation_, kFrames, split_}; }
   const LayerWeights& weights() const { return weights_; }
   const LayerModulation& modulation() const { return modulation_; }
 
@@ -82,6 +83,7 @@ class Layer {
   TransformerConfig config_;
   at::TensorOptions options_;
   Rotation rotation_;
+  TokenSplit split_;
   LayerWeights weights_;
   LayerModulation modulation_;
 };

@@ -16,6 +16,7 @@
 #include "core/child_process.h"
 #include "core/socket_group.h"
 #include "pipeline/context_rule.h"
+#include "pipeline/render_line.h"
 #include "pipeline/render_session.h"
 #include "tests/support/recorded_video.h"
 #include "tests/support/tensor_matchers.h"
@@ -42,8 +43,10 @@ class FollowingThreads {
       auto [ours, theirs] = socket_pair();
       channels.push_back(std::make_shared<MessageChannel>(std::move(ours)));
       auto group = std::make_shared<SocketGroup>(int64_t(rank), std::move(sockets[rank]), names);
-      threads_.emplace_back(
-          [this, group, leader = std::make_shared<MessageChannel>(std::move(theirs))] { follow(*leader, group); });
+      threads_.emplace_back([this, group, leader = std::make_shared<MessageChannel>(std::move(theirs))] {
+        const ThreadLimit one(1);  // a new thread has the count that any thread set last
+        follow(*leader, group);
+      });
     }
     video_.options.followers = std::make_shared<Followers>(group_, std::move(channels));
   }
