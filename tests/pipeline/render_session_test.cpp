@@ -72,7 +72,7 @@ class ParityCuda : public LatentParity {};
 
 TEST_P(ParityCuda, LatentsAreThoseOfThePublishedLoop) {
   FLASHBLOCK_NEED_CUDA();
-  RecordedVideo video(GetParam(), at::kCUDA);
+  RecordedVideo video(GetParam(), at::Device(at::kCUDA, 0));
   KeepingSink sink;
   video.render(sink);
   EXPECT_TENSORS_CLOSE(sink.latents().cpu(), video.expected("latents"), 1e-4, 1e-4);
