@@ -24,6 +24,8 @@
 namespace flashblock {
 namespace {
 
+using testing::change_prompts;
+using testing::guide;
 using testing::KeepingSink;
 using testing::RecordedVideo;
 using testing::relative_norm_error;
@@ -84,17 +86,6 @@ struct Variant {
 void refresh_by(RecordedVideo& video, RefreshPolicyRef policy) {
   video.options.attention.mode = AttentionConfig::Mode::kFlashblock;
   video.options.attention.refresh = policy;
-}
-
-void change_prompts(RecordedVideo& video) {
-  const EncodedPrompt first = video.inputs.prompts.front();
-  video.inputs.prompts.push_back({.first_block = 1, .embedding = video.other_prompt()});
-  video.inputs.prompts.push_back({.first_block = 2, .embedding = first.embedding * 0.5});
-}
-
-void guide(RecordedVideo& video) {
-  video.options.recipe.guidance_scale = 3;
-  video.inputs.negative_embedding = video.other_prompt();
 }
 
 class DenoiserGroup : public ::testing::TestWithParam<Variant> {};

@@ -1,5 +1,6 @@
 #include "tests/support/recorded_video.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 
 #include "pipeline/context_rule.h"
@@ -92,6 +93,17 @@ void RecordedVideo::use_decoder(const WeightStore& weights) {
 
 at::Tensor RecordedVideo::other_prompt() const {
   return formula_data("another prompt", inputs.prompts.front().embedding.sizes().vec(), 1.0);
+}
+
+void change_prompts(RecordedVideo& video) {
+  const EncodedPrompt first = video.inputs.prompts.front();
+  video.inputs.prompts.push_back({.first_block = 1, .embedding = video.other_prompt()});
+  video.inputs.prompts.push_back({.first_block = 2, .embedding = first.embedding * 0.5});
+}
+
+void guide(RecordedVideo& video) {
+  video.options.recipe.guidance_scale = 3;
+  video.inputs.negative_embedding = video.other_prompt();
 }
 
 }  // namespace flashblock::testing

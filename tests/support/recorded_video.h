@@ -62,4 +62,9 @@ class RecordedVideo {
   std::shared_ptr<LatentDecoder> decoder_;
 };
 
+/// Another prompt from the second block on, and half the first one from the third on.
+void change_prompts(RecordedVideo& video);
+/// Guidance of 3 with a negative prompt.
+void guide(RecordedVideo& video);
+
 }  // namespace flashblock::testing
