@@ -1,6 +1,7 @@
 #include "render/render.h"
 
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "core/check.h"
@@ -32,7 +33,14 @@ struct Renderer::ModelInUse {
 
   Profile profile;  ///< of the current video
   LoadedModel model;
+  WeightsFileLists weights;
   std::unique_ptr<DeviceGroup> group;  ///< started with the first video; null: one device
+
+  /// Read from the headers of its weights for the first video.
+  const ModelSizes& sizes() {
+    if (!sizes_) sizes_ = model.sizes();
+    return *sizes_;
+  }
 
   /// Computed once for videos that are made from the same files.
   std::shared_ptr<const FileChecksums> checksums_of(const VideoIdentity& identity, const RenderConfig& config) {
@@ -53,6 +61,7 @@ struct Renderer::ModelInUse {
   }
 
  private:
+  std::optional<ModelSizes> sizes_;
   std::string files_;  ///< those of checksums_, with their sizes and times
   std::shared_ptr<const FileChecksums> checksums_;
 };
@@ -100,14 +109,15 @@ CheckedVideo Renderer::check(const RenderConfig& config) {
   check_output_names(config);
   const std::vector<ModelPart> parts = needed_parts(config);
   check_model_files(config.model, parts);
-  const LoadedModel& model = find_model(config).model;
-  CheckedVideo video{.setup = set_up_render(config, model.sizes(), *writer_),
+  ModelInUse& used = find_model(config);
+  const LoadedModel& model = used.model;
+  CheckedVideo video{.setup = set_up_render(config, used.sizes(), *writer_),
                      .model_key = model_key(config),
                      .device = model.device(),
                      .dtype = model.dtype()};
   TokenSplit::check(std::ssize(devices_of(config)), video.setup.geometry.tokens_per_frame(),
                     model.transformer_config().heads);
-  video.identity = identify_video(video.setup, video.device, video.dtype, parts);
+  video.identity = identify_video(video.setup, video.device, video.dtype, parts, used.weights);
   return video;
 }
 

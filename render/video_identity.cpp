@@ -142,15 +142,15 @@ FileCache checksum_cache(const RenderConfig& config) {
 
 class FileList {
  public:
-  FileList(const ModelDescription& model, const std::vector<ModelPart>& parts) : model_(model), parts_(parts) {}
+  FileList(const ModelDescription& model, const std::vector<ModelPart>& parts, WeightsFileLists& weights)
+      : model_(model), parts_(parts), weights_(weights) {}
 
   void add(const std::string& role, const fs::path& file) {
     if (!file.empty()) files.push_back(identity_file(role, file));
   }
   void add_weights(ModelPart part, const std::string& role, const WeightsFile& weights) {
     if (!needed(part)) return;
-    const auto store = WeightStore::open(weights.path, weights.entry);
-    for (const fs::path& file : store->files()) add(role, file);
+    for (const fs::path& file : weights_.files_of(weights)) add(role, file);
   }
   void add_model() {
     add_weights(ModelPart::kTransformer, "transformer", model_.transformer);
@@ -171,6 +171,7 @@ class FileList {
 
   const ModelDescription& model_;
   const std::vector<ModelPart>& parts_;
+  WeightsFileLists& weights_;
 };
 
 void add_model_choices(const ModelDescription& model, VideoIdentity& identity) {
@@ -187,8 +188,17 @@ void add_model_choices(const ModelDescription& model, VideoIdentity& identity) {
 
 const char* const kIdentityFile = "video.json";
 
+WeightsFileLists::WeightsFileLists()
+    : read_([](const WeightsFile& weights) { return WeightStore::open(weights.path, weights.entry)->files(); }) {}
+
+const std::vector<fs::path>& WeightsFileLists::files_of(const WeightsFile& weights) {
+  const std::pair key(weights.path, weights.entry);
+  const auto found = known_.find(key);
+  return found != known_.end() ? found->second : known_.emplace(key, read_(weights)).first->second;
+}
+
 VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::ScalarType dtype,
-                             const std::vector<ModelPart>& parts) {
+                             const std::vector<ModelPart>& parts, WeightsFileLists& weights) {
   const RenderConfig& config = setup.config;
   VideoIdentity identity;
   identity.facts = {{"program", "flashblock " FLASHBLOCK_VERSION},
@@ -203,7 +213,7 @@ VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::Sc
   for (auto& fact : identity_facts(config)) identity.facts.push_back(std::move(fact));
   add_model_choices(config.model, identity);
 
-  FileList list(config.model, parts);
+  FileList list(config.model, parts, weights);
   list.add_model();
   for (const auto& [key, file] : identity_files(config)) list.add(key, file);
   identity.files = std::move(list.files);

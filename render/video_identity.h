@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -40,10 +42,27 @@ struct VideoIdentity {
   std::shared_ptr<const FileChecksums> checksums;
 };
 
+/// The files that weights consist of, which their headers tell: read once for all videos of a model.
+/// Thread safety: one thread at a time.
+class WeightsFileLists {
+ public:
+  using Reader = std::function<std::vector<std::filesystem::path>(const WeightsFile&)>;
+  /// From headers on disk.
+  WeightsFileLists();
+  explicit WeightsFileLists(Reader read) : read_(std::move(read)) {}
+  /// Throws: as the reader; WeightsError.
+  const std::vector<std::filesystem::path>& files_of(const WeightsFile& weights);
+
+ private:
+  Reader read_;
+  std::map<std::pair<std::filesystem::path, std::string>, std::vector<std::filesystem::path>> known_;
+};
+
 /// The identity of a video on this machine, with the files of those `parts` of its model, without their checksums.
+/// Sizes and times of the files are those of now; which files they are may be known from an earlier video.
 /// Throws: Error for files that cannot be read.
 VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::ScalarType dtype,
-                             const std::vector<ModelPart>& parts);
+                             const std::vector<ModelPart>& parts, WeightsFileLists& weights);
 
 /// Starts to compute the checksums of its files in the background; `config.cache` says whether to use and extend the
 /// user's cache of them.

@@ -107,7 +107,8 @@ void VideoRender::shorten() {
   // Neither has what it needs of a video that ends here: a recording holds the noise of the next frame block, too.
   setup_.config.record.clear();
   setup_.config.contact_sheet.clear();
-  VideoIdentity shorter = identify_video(setup_, video_.device, video_.dtype, needed_parts(setup_.config));
+  WeightsFileLists weights;
+  VideoIdentity shorter = identify_video(setup_, video_.device, video_.dtype, needed_parts(setup_.config), weights);
   shorter.checksums = video_.identity.checksums;
   video_.identity = std::move(shorter);
 }
