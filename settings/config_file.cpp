@@ -60,9 +60,9 @@ void read_mapping(const std::string& group, const YamlValue& values, const std::
 /// The model in the box, whatever the current folder holds under its name.
 std::filesystem::path included_model() {
   constexpr const char* kName = "demo";
-  for (const std::filesystem::path& folder : model_folders())
-    if (std::filesystem::exists(folder / kName / "model.yaml")) return folder / kName;
-  return find_model(kName);
+  const auto is_model_folder = [](const std::filesystem::path& path) { return exists(path / "model.yaml"); };
+  const auto found = find_in_model_folders(kName, is_model_folder);
+  return found ? *found : find_model(kName);
 }
 
 /// The model that the layers name; the demo model if none does.

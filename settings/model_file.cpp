@@ -191,6 +191,13 @@ std::vector<fs::path> model_folders() {
   return folders;
 }
 
+std::optional<fs::path> find_in_model_folders(const std::string& name,
+                                              const std::function<bool(const fs::path&)>& wanted) {
+  for (const fs::path& folder : model_folders())
+    if (wanted(folder / name)) return folder / name;
+  return std::nullopt;
+}
+
 fs::path find_model(const std::string& name) {
   if (fs::exists(name)) return fs::absolute(name);
   std::string searched;

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,11 @@ std::vector<std::filesystem::path> model_folders();
 /// The model file or folder of that name: a path; or NAME, NAME.yaml or NAME/model.yaml in a model folder.
 /// Throws: WeightsError that lists the folders searched.
 std::filesystem::path find_model(const std::string& name);
+
+/// The first `NAME` in the model folders that is `wanted`; nothing if none is. For models of the program's own: unlike
+/// find_model it does not ask whether the current folder holds something of that name.
+std::optional<std::filesystem::path> find_in_model_folders(
+    const std::string& name, const std::function<bool(const std::filesystem::path&)>& wanted);
 
 /// Reads a model file, or `model.yaml` in a folder. Paths become absolute, and `${NAME}` is replaced by the value of
 /// that environment variable. Does not check that the files exist: see check_model_files.

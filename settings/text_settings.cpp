@@ -230,9 +230,7 @@ std::optional<fs::path> language_folder(const std::string& name) {
   const bool included = name == kIncludedLanguageModel;  // whatever the current folder holds under its name
   if (!included && is_language_model(name)) return fs::absolute(name).lexically_normal();
   if (!included && fs::exists(name)) return {};
-  for (const fs::path& folder : model_folders())
-    if (is_language_model(folder / name)) return folder / name;
-  return {};
+  return find_in_model_folders(name, is_language_model);
 }
 
 fs::path find_language_model(const std::string& name) {

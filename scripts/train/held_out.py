@@ -370,8 +370,7 @@ def folded(text):
     return re.sub(r"[^\w]+", " ", text.lower()).strip()
 
 
-SENTENCES = [_row(*row) for row in _SENTENCES]
-OPEN = [_row(*row) for row in _OPEN]
+SENTENCES, OPEN = ([_row(*row) for row in rows] for rows in (_SENTENCES, _OPEN))
 CHANGES = [dict(zip(("first", "second", "time", "weather"), row)) for row in _CHANGES]
 EARLIER = [_row(text, scene, time, weather, None, f"{color or '?'} {actor}" if actor else None, None)
            for text, scene, time, weather, actor, color in _EARLIER]
