@@ -43,8 +43,9 @@ int64_t VideoPlan::block_at(double seconds, int64_t fps, const VideoGeometry& ge
   if (frame >= frames) {
     std::ostringstream message;
     message << "the prompt at " << seconds << " s is after the end: the video has " << frames << " frames, "
-            << static_cast<double>(frames) / static_cast<double>(fps) << " s: give an earlier time";
-    throw ConfigError(message.str(), {.key = "timeline", .remedies = {{"render a longer video", "seconds", ""}}});
+            << static_cast<double>(frames) / static_cast<double>(fps) << " s";
+    throw ConfigError(message.str(), {.key = "timeline",
+                                      .remedies = {{"give an earlier time, or render a longer video", "seconds", ""}}});
   }
   const int64_t latent_frame = geometry.latent_frames_for(frame + 1) - 1;
   int64_t found = 0;

@@ -40,10 +40,11 @@ at::Tensor start_from_image(const RenderConfig& config, const VideoGeometry& geo
   const Recipe& recipe = config.model.recipe;
   if (whole_blocks(recipe, 1) != 1 && !recipe.image_in_first_block) {
     throw ConfigError("image " + config.image.string() + ": an image is one latent frame, and this model denoises " +
-                          std::to_string(recipe.frames_per_block) +
-                          " together, from the first one on: use a model with recipe.frames_per_block 1 or "
-                          "recipe.independent_first_frame true",
-                      {.key = "image", .remedies = {{"start from a video", "video", ""}}});
+                          std::to_string(recipe.frames_per_block) + " together, from the first one on",
+                      {.key = "image",
+                       .remedies = {{"use a model with recipe.frames_per_block 1 or recipe.independent_first_frame "
+                                     "true, or start from a video",
+                                     "video", ""}}});
   }
   return read_image(config.image, geometry.encoded_width(), geometry.encoded_height()).unsqueeze(0);
 }

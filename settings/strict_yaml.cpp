@@ -17,10 +17,11 @@
 namespace flashblock {
 namespace {
 
+bool is_option(const YamlPlace& place) { return place.file.starts_with("--"); }
+
 [[noreturn]] void fail_at(const YAML::Mark& mark, const YamlPlace& place, const std::string& problem) {
   std::string message = place.file;
-  const bool is_option = place.file.rfind("--", 0) == 0;
-  if (!is_option && !mark.is_null()) message += ":" + std::to_string(mark.line + 1);
+  if (!is_option(place) && !mark.is_null()) message += ":" + std::to_string(mark.line + 1);
   if (!place.key.empty()) message += ": " + place.key;
   throw ConfigError(message + ": " + problem);
 }
@@ -198,7 +199,11 @@ const YamlValue& YamlMap::require(const std::string& key) {
 void YamlMap::finish() const {
   for (const Entry& entry : entries_) {
     if (std::find(asked_.begin(), asked_.end(), entry.key) != asked_.end()) continue;
-    const std::string meant = nearest_word(entry.key, asked_);
+    std::string meant = nearest_word(entry.key, asked_);
+    if (!meant.empty() && is_option(entry.value.place())) {  // --set, where the whole key is typed
+      const std::string& whole = entry.value.place().key;
+      meant = whole.substr(0, whole.size() - entry.key.size()) + meant;
+    }
     fail_at(entry.key_node.Mark(), entry.value.place(),
             "unknown key, " + (meant.empty() ? "wanted one of " + joined(asked_) : "did you mean " + meant + "?"));
   }

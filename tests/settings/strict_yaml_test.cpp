@@ -80,6 +80,12 @@ TEST(StrictYaml, UnknownKeysNameTheNearest) {
             "video.yaml:3: recipe.sink_frame: unknown key, did you mean sink_frames?");
 }
 
+TEST(StrictYaml, UnknownKeysOfAnOptionGetTheWholeKey) {
+  YamlMap recipe(YamlValue(YAML::Load("{stepz: 1}"), {"--set", "recipe"}));
+  recipe.find("steps");
+  EXPECT_EQ(error_of([&] { recipe.finish(); }), "--set: recipe.stepz: unknown key, did you mean recipe.steps?");
+}
+
 TEST(StrictYaml, UnknownKeysListTheKnownIfNoneIsNear) {
   YamlMap map(parse("colour: red\n"));
   map.find("size");
