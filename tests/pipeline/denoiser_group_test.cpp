@@ -80,7 +80,7 @@ struct Variant {
   const char* name;
   const char* video;
   int processes;
-  void (*change)(RecordedVideo&);
+  void (*change)(RecordedVideo&) = [](RecordedVideo&) {};
 };
 
 void refresh_by(RecordedVideo& video, RefreshPolicyRef policy) {
@@ -117,59 +117,57 @@ TEST_P(DenoiserGroup, LatentsAreThoseOfOneProcess) {
 
 INSTANTIATE_TEST_SUITE_P(
     Videos, DenoiserGroup,
-    ::testing::Values(Variant{"exact_whole_past", "pipeline_full", 2, [](RecordedVideo&) {}},
-                      Variant{"exact_window_sink", "pipeline_window9_sink3", 2, [](RecordedVideo&) {}},
-                      Variant{"first_and_clean_pass", "pipeline_window9_sink3", 2,
-                              [](RecordedVideo& video) { refresh_by(video, "first_and_clean_pass"); }},
-                      Variant{"first_pass_and_prompts", "pipeline_window9_sink3", 2,
-                              [](RecordedVideo& video) {
-                                refresh_by(video, "first_pass");
-                                change_prompts(video);
-                              }},
-                      Variant{"error_bound", "pipeline_window9_sink3", 2,
-                              [](RecordedVideo& video) {
-                                refresh_by(video, "error_bound");
-                                video.options.attention.bound = 0.02;
-                              }},
-                      Variant{"published_gate", "pipeline_window9_sink3", 2,
-                              [](RecordedVideo& video) {
-                                const TransformerConfig& sizes = video.transformer().config();
-                                auto gate = std::make_shared<RefreshGate>();
-                                gate->heads = sizes.heads;
-                                gate->steps = video.options.recipe.denoising_passes();
-                                for (int64_t layer = 0; layer < sizes.layers; ++layer) {
-                                  auto& passes = gate->computes.emplace_back();
-                                  for (int64_t pass = 0; pass <= gate->steps; ++pass) {
-                                    auto& heads = passes.emplace_back();
-                                    for (int64_t head = 0; head < sizes.heads; ++head)
-                                      heads.push_back((layer + pass + head) % 3 == 0);
-                                  }
-                                }
-                                refresh_by(video, "published_gate");
-                                video.options.attention.gate = gate;
-                              }},
-                      Variant{"sparse", "pipeline_window9_sink3", 2,
-                              [](RecordedVideo& video) {
-                                refresh_by(video, "first_pass");
-                                video.options.attention.density = 0.3;
-                              }},
-                      Variant{"guidance_unipc", "pipeline_window9_sink3", 2,
-                              [](RecordedVideo& video) {
-                                guide(video);
-                                video.options.recipe.unipc_steps = 3;
-                              }},
-                      Variant{"ema_sink", "rewardforcing_ema900", 2,
-                              [](RecordedVideo& video) { video.plan.blocks = 6; }},
-                      Variant{"memory_bank", "memflow_interactive", 2,
-                              [](RecordedVideo& video) {
-                                video.plan.blocks = 6;
-                                video.options.recipe.bank_frames = 2;
-                                video.options.recipe.bank_interval = 1;
-                              }},
-                      Variant{"recomputed", "krea_recompute_block3", 2, [](RecordedVideo&) {}},
-                      Variant{"shots", "longlive2_shots", 2, [](RecordedVideo& video) { video.inputs.shots = {1}; }},
-                      Variant{"image_in_first_block", "longlive2_i2v", 2, [](RecordedVideo&) {}},
-                      Variant{"start", "pipeline_extend3_shift8", 2, [](RecordedVideo&) {}}),
+    ::testing::Values(
+        Variant{"exact_whole_past", "pipeline_full", 2}, Variant{"exact_window_sink", "pipeline_window9_sink3", 2},
+        Variant{"first_and_clean_pass", "pipeline_window9_sink3", 2,
+                [](RecordedVideo& video) { refresh_by(video, "first_and_clean_pass"); }},
+        Variant{"first_pass_and_prompts", "pipeline_window9_sink3", 2,
+                [](RecordedVideo& video) {
+                  refresh_by(video, "first_pass");
+                  change_prompts(video);
+                }},
+        Variant{"error_bound", "pipeline_window9_sink3", 2,
+                [](RecordedVideo& video) {
+                  refresh_by(video, "error_bound");
+                  video.options.attention.bound = 0.02;
+                }},
+        Variant{"published_gate", "pipeline_window9_sink3", 2,
+                [](RecordedVideo& video) {
+                  const TransformerConfig& sizes = video.transformer().config();
+                  auto gate = std::make_shared<RefreshGate>();
+                  gate->heads = sizes.heads;
+                  gate->steps = video.options.recipe.denoising_passes();
+                  for (int64_t layer = 0; layer < sizes.layers; ++layer) {
+                    auto& passes = gate->computes.emplace_back();
+                    for (int64_t pass = 0; pass <= gate->steps; ++pass) {
+                      auto& heads = passes.emplace_back();
+                      for (int64_t head = 0; head < sizes.heads; ++head)
+                        heads.push_back((layer + pass + head) % 3 == 0);
+                    }
+                  }
+                  refresh_by(video, "published_gate");
+                  video.options.attention.gate = gate;
+                }},
+        Variant{"sparse", "pipeline_window9_sink3", 2,
+                [](RecordedVideo& video) {
+                  refresh_by(video, "first_pass");
+                  video.options.attention.density = 0.3;
+                }},
+        Variant{"guidance_unipc", "pipeline_window9_sink3", 2,
+                [](RecordedVideo& video) {
+                  guide(video);
+                  video.options.recipe.unipc_steps = 3;
+                }},
+        Variant{"ema_sink", "rewardforcing_ema900", 2, [](RecordedVideo& video) { video.plan.blocks = 6; }},
+        Variant{"memory_bank", "memflow_interactive", 2,
+                [](RecordedVideo& video) {
+                  video.plan.blocks = 6;
+                  video.options.recipe.bank_frames = 2;
+                  video.options.recipe.bank_interval = 1;
+                }},
+        Variant{"recomputed", "krea_recompute_block3", 2},
+        Variant{"shots", "longlive2_shots", 2, [](RecordedVideo& video) { video.inputs.shots = {1}; }},
+        Variant{"image_in_first_block", "longlive2_i2v", 2}, Variant{"start", "pipeline_extend3_shift8", 2}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST(DenoiserGroup, StopsBetweenPassesAndRendersTheNextVideo) {
