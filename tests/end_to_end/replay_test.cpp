@@ -40,7 +40,8 @@ TEST_P(Replay, IsTheRecordedVideo) {
   const auto made = WeightStore::open(folder_ / "video.safetensors");
   EXPECT_TENSORS_CLOSE(made->tensor("latents"), expected->tensor("latents"), 1e-4, 1e-4);
   const at::Tensor reference = expected->tensor("video").to(at::kFloat);
-  EXPECT_TENSORS_CLOSE(made->tensor("video").narrow(1, 0, reference.size(1)).to(at::kFloat), reference, 2e-3, 2e-3);
+  const at::Tensor begin = made->tensor("video").narrow(1, 0, reference.size(1)).to(at::kFloat);
+  EXPECT_TENSORS_CLOSE(begin.slice(3, 0, {}, 2).slice(4, 0, {}, 2), reference, 2e-3, 2e-3);
 
   const at::Tensor video = read_video(folder_ / "video.mp4");
   const at::Tensor decoded = made->tensor("video")[0].to(at::kFloat);
