@@ -93,11 +93,11 @@ TEST(Attention, Float32IsNearTheFloat64Result) { expect_near_exact(at::kFloat); 
 TEST(Attention, Bfloat16IsNearTheFloat64Result) { expect_near_exact(at::kBFloat16); }
 TEST(AttentionCuda, Float32IsNearTheFloat64Result) {
   FLASHBLOCK_NEED_CUDA();
-  expect_near_exact(at::TensorOptions(at::kCUDA).dtype(at::kFloat));
+  expect_near_exact(at::TensorOptions(testing::kGpu).dtype(at::kFloat));
 }
 TEST(AttentionCuda, Bfloat16IsNearTheFloat64Result) {
   FLASHBLOCK_NEED_CUDA();
-  expect_near_exact(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
+  expect_near_exact(at::TensorOptions(testing::kGpu).dtype(at::kBFloat16));
 }
 
 // Keys that are cut into parts on a GPU, where queries are few or the last round of tiles is short; also as a range of
@@ -106,7 +106,7 @@ TEST(AttentionCuda, QueriesOverManyKeysAreNearTheFloat64Result) {
   FLASHBLOCK_NEED_CUDA();
   for (const auto dtype : {at::kFloat, at::kBFloat16})
     for (const auto& [queries, keys] : {std::tuple{1, 6144}, {32, 28080}, {780, 8192}, {37, 10007}, {1561, 9360}}) {
-      const Inputs all = inputs(queries, keys + 100, 12, 128, at::TensorOptions(at::kCUDA).dtype(dtype));
+      const Inputs all = inputs(queries, keys + 100, 12, 128, at::TensorOptions(testing::kGpu).dtype(dtype));
       const auto range = [&](const at::Tensor& x) { return x.narrow(0, 0, 1).narrow(1, 60, keys); };
       const Inputs x{all.q.narrow(0, 0, 1), range(all.k), range(all.v)};
       const AttentionState expected = exact(x), actual = attention_with_lse(x.q, x.k, x.v);
@@ -119,7 +119,7 @@ TEST(AttentionCuda, QueriesOverManyKeysAreNearTheFloat64Result) {
 // Few queries of several texts, as in the decoding of text: blocks and pairs of blocks with four query heads to a head.
 TEST(AttentionCuda, FewQueriesOfTextsAreNearTheFloat64Result) {
   FLASHBLOCK_NEED_CUDA();
-  const auto options = at::TensorOptions(at::kCUDA).dtype(at::kBFloat16);
+  const auto options = at::TensorOptions(testing::kGpu).dtype(at::kBFloat16);
   for (const auto& [queries, keys] :
        {std::tuple{4, 1}, {16, 4}, {16, 1028}, {32, 5003}, {64, 777}, {128, 2048}, {256, 999}, {16, 40000}}) {
     const Inputs x = inputs(queries, keys, 8, 128, options);
@@ -156,8 +156,8 @@ void expect_other_forms_equal_several_calls(at::TensorOptions options, double bo
 TEST(Attention, HiddenKeysAndMergesEqualSeveralCalls) { expect_other_forms_equal_several_calls(at::kFloat, 2e-6); }
 TEST(AttentionCuda, HiddenKeysAndMergesEqualSeveralCalls) {
   FLASHBLOCK_NEED_CUDA();
-  expect_other_forms_equal_several_calls(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16), 6e-3);
-  expect_other_forms_equal_several_calls(at::TensorOptions(at::kCUDA).dtype(at::kFloat), 2e-6);
+  expect_other_forms_equal_several_calls(at::TensorOptions(testing::kGpu).dtype(at::kBFloat16), 6e-3);
+  expect_other_forms_equal_several_calls(at::TensorOptions(testing::kGpu).dtype(at::kFloat), 2e-6);
 }
 
 void expect_masked_heads_get_their_attention(at::TensorOptions options) {
@@ -182,8 +182,8 @@ TEST(Attention, MaskedHeadsGetTheirAttention) {
 }
 TEST(AttentionCuda, MaskedHeadsGetTheirAttention) {
   FLASHBLOCK_NEED_CUDA();
-  expect_masked_heads_get_their_attention(at::TensorOptions(at::kCUDA).dtype(at::kFloat));
-  expect_masked_heads_get_their_attention(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
+  expect_masked_heads_get_their_attention(at::TensorOptions(testing::kGpu).dtype(at::kFloat));
+  expect_masked_heads_get_their_attention(at::TensorOptions(testing::kGpu).dtype(at::kBFloat16));
 }
 
 TEST(Attention, TakesRangesOfALargerBufferAndSlicesOfAJoinedProjection) {
@@ -198,18 +198,18 @@ TEST(Merge, EqualsAttentionOverAllKeysInFloat32) { expect_merge_equals_attention
 TEST(Merge, EqualsAttentionOverAllKeysInBfloat16) { expect_merge_equals_attention_over_all(at::kBFloat16); }
 TEST(MergeCuda, EqualsAttentionOverAllKeysInFloat32) {
   FLASHBLOCK_NEED_CUDA();
-  expect_merge_equals_attention_over_all(at::TensorOptions(at::kCUDA).dtype(at::kFloat));
+  expect_merge_equals_attention_over_all(at::TensorOptions(testing::kGpu).dtype(at::kFloat));
 }
 TEST(MergeCuda, EqualsAttentionOverAllKeysInBfloat16) {
   FLASHBLOCK_NEED_CUDA();
-  expect_merge_equals_attention_over_all(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
+  expect_merge_equals_attention_over_all(at::TensorOptions(testing::kGpu).dtype(at::kBFloat16));
 }
 
 TEST(Merge, ExtremeScoresSurviveInFloat32) { expect_extreme_scores_survive(at::kFloat); }
 TEST(Merge, ExtremeScoresSurviveInBfloat16) { expect_extreme_scores_survive(at::kBFloat16); }
 TEST(MergeCuda, ExtremeScoresSurviveInBfloat16) {
   FLASHBLOCK_NEED_CUDA();
-  expect_extreme_scores_survive(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
+  expect_extreme_scores_survive(at::TensorOptions(testing::kGpu).dtype(at::kBFloat16));
 }
 
 TEST(Merge, IsAssociativeOverThreeKeySets) {
@@ -247,8 +247,8 @@ TEST(Merge, EmptyStatesAreIdentity) {
 }
 TEST(MergeCuda, EmptyStatesAreIdentity) {
   FLASHBLOCK_NEED_CUDA();
-  expect_empty_states_are_identity(at::TensorOptions(at::kCUDA).dtype(at::kFloat));
-  expect_empty_states_are_identity(at::TensorOptions(at::kCUDA).dtype(at::kBFloat16));
+  expect_empty_states_are_identity(at::TensorOptions(testing::kGpu).dtype(at::kFloat));
+  expect_empty_states_are_identity(at::TensorOptions(testing::kGpu).dtype(at::kBFloat16));
 }
 
 TEST(Merge, LeavesTheExternalStateAsItWas) {

@@ -53,9 +53,9 @@ TEST(ExternalAttentionCuda, CorrectionIsLikeTheReference) {
   for (const auto dtype : {at::kFloat, at::kBFloat16})
     for (const int64_t width : {8, 64, 96, 128, 256}) {
       const auto data = [&](const char* name, int64_t tokens) {
-        return formula_data(name, {2, tokens, 5, width}, 1.7).to(at::kCUDA, dtype);
+        return formula_data(name, {2, tokens, 5, width}, 1.7).to(testing::kGpu, dtype);
       };
-      const at::Tensor q = data("q", 27), lse = formula_data("lse", {2, 5, 27}, 9.0).to(at::kCUDA);
+      const at::Tensor q = data("q", 27), lse = formula_data("lse", {2, 5, 27}, 9.0).to(testing::kGpu);
       const CachedExternal cached{.state = {data("o", 27), lse}, .query = data("b", 27), .mean_key = data("m", 9)};
       EXPECT_TENSORS_CLOSE(corrected_lse(q, cached), corrected_lse_by_operators(q, cached), 1e-6, 1e-5) << width;
     }

@@ -136,7 +136,7 @@ TEST(Int8Attention, PrecisionHasNames) {
 
 // --- On a GPU, against LibTorch's operators -------------------------------------------------------------
 
-const at::TensorOptions kOnGpu = at::TensorOptions(at::kCUDA).dtype(at::kBFloat16);
+const at::TensorOptions kOnGpu = at::TensorOptions(testing::kGpu).dtype(at::kBFloat16);
 
 // The same numbers are multiplied; the matrix units truncate sums of e4m3 products.
 void expect_like_operators(const Inputs& x, double bound) {

@@ -176,22 +176,22 @@ void expect_a_far_larger_score_takes_all(at::Device device) {
 TEST(MergeProperties, AnyRangesInAnyOrderGiveAll) { expect_any_ranges_in_any_order_give_all(at::kCPU); }
 TEST(MergePropertiesCuda, AnyRangesInAnyOrderGiveAll) {
   FLASHBLOCK_NEED_CUDA();
-  expect_any_ranges_in_any_order_give_all(at::kCUDA);
+  expect_any_ranges_in_any_order_give_all(testing::kGpu);
 }
 TEST(MergeProperties, SingleKeysGiveAll) { expect_single_keys_give_all(at::kCPU); }
 TEST(MergePropertiesCuda, SingleKeysGiveAll) {
   FLASHBLOCK_NEED_CUDA();
-  expect_single_keys_give_all(at::kCUDA);
+  expect_single_keys_give_all(testing::kGpu);
 }
 TEST(MergeProperties, MergeIsAssociative) { expect_merge_is_associative(at::kCPU); }
 TEST(MergePropertiesCuda, MergeIsAssociative) {
   FLASHBLOCK_NEED_CUDA();
-  expect_merge_is_associative(at::kCUDA);
+  expect_merge_is_associative(testing::kGpu);
 }
 TEST(MergeProperties, AFarLargerScoreTakesAll) { expect_a_far_larger_score_takes_all(at::kCPU); }
 TEST(MergePropertiesCuda, AFarLargerScoreTakesAll) {
   FLASHBLOCK_NEED_CUDA();
-  expect_a_far_larger_score_takes_all(at::kCUDA);
+  expect_a_far_larger_score_takes_all(testing::kGpu);
 }
 
 }  // namespace

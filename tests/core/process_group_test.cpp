@@ -120,8 +120,8 @@ TEST(MessageChannel, CarriesTextAndTensors) {
 TEST(NcclGroup, CudaConnectsAndAborts) {
   FLASHBLOCK_NEED_CUDA();
   if (!has_nccl()) GTEST_SKIP() << "a build without NCCL";
-  const auto group = make_nccl_group(new_nccl_group_name(), 0, {"cuda:0"}, at::Device(at::kCUDA, 0));
-  const at::Tensor own = at::arange(5, at::TensorOptions().device(at::kCUDA));
+  const auto group = make_nccl_group(new_nccl_group_name(), 0, {"cuda:0"}, testing::kGpu);
+  const at::Tensor own = at::arange(5, at::TensorOptions().device(testing::kGpu));
   EXPECT_TENSORS_IDENTICAL(group->sum(own), own);
   group->check();
   group->lost(0);

@@ -18,7 +18,7 @@ namespace {
 constexpr double kEps = 1e-6;
 
 at::Tensor some(at::IntArrayRef shape, double scale = 1) {
-  return at::randn(shape, at::TensorOptions(at::kCUDA).dtype(at::kBFloat16)) * scale;
+  return at::randn(shape, at::TensorOptions(testing::kGpu).dtype(at::kBFloat16)) * scale;
 }
 
 at::Tensor in_float32(const at::Tensor& x, const at::Tensor& weight) {
@@ -89,7 +89,7 @@ TEST(LanguageLayersCuda, NormsSumsAndSwigluEqualThoseOnTheCpu) {
 TEST(LanguageLayersCuda, HeadsAreStagedAsOnTheCpu) {
   FLASHBLOCK_NEED_CUDA();
   at::manual_seed(5);
-  const TextRopeTable angles(128, 300, 1e6, at::kCUDA);
+  const TextRopeTable angles(128, 300, 1e6, testing::kGpu);
   const at::Tensor q_norm = some({128}), k_norm = some({128});
   for (const auto& [batch, tokens, attending, heads] :
        {std::tuple{1, 4, 4, 32}, {1, 8, 4, 32}, {2, 8, 8, 16}, {1, 64, 64, 32}, {1, 4, 0, 16}}) {

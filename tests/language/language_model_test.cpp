@@ -223,12 +223,12 @@ TEST(LanguageModelCuda, PassesOfAPublishedSizeAreNearThoseInFloat32) {
   for (const auto& [name, shape] : language_shapes(sizes)) {
     const bool norm = shape.size() == 1;
     const double scale = norm ? 0.1 : 1 / std::sqrt(double(shape.back()));
-    weights[name] = (at::randn(shape, at::kCUDA) * scale + (norm ? 1 : 0)).to(at::kBFloat16).cpu();
+    weights[name] = (at::randn(shape, testing::kGpu) * scale + (norm ? 1 : 0)).to(at::kBFloat16).cpu();
   }
   const auto store = WeightStore::from_tensors(weights);
   const LanguageConfig config = language_config_from_json(sizes.dump(), "two layers");
-  const auto by_kernels = LanguageModel::load(store, config, at::kCUDA, at::kBFloat16);
-  const auto by_operators = LanguageModel::load(store, config, at::kCUDA, at::kFloat);
+  const auto by_kernels = LanguageModel::load(store, config, testing::kGpu, at::kBFloat16);
+  const auto by_operators = LanguageModel::load(store, config, testing::kGpu, at::kFloat);
   AttentionConfig rows = reuse("first_and_clean_pass");
   rows.recompute_decoded_rows = true;
   for (const int64_t batch : {1, 2})

@@ -114,12 +114,12 @@ TEST(LanguageParityCuda, PassesAsPublished) {
   FLASHBLOCK_NEED_CUDA();
   for (const std::string data : {"language_block4", "language_block8"})
     for (const AttentionConfig& attention : {kExactText, kEveryPass}) {
-      expect_published_passes({data, at::kFloat, 2e-6, attention, at::kCUDA});
-      expect_published_fused_pass({data, at::kFloat, 2e-6, attention, at::kCUDA});
-      expect_published_passes({data + "_bf16", at::kBFloat16, 0.02, attention, at::kCUDA});
-      expect_published_fused_pass({data + "_bf16", at::kBFloat16, 0.02, attention, at::kCUDA});
+      expect_published_passes({data, at::kFloat, 2e-6, attention, testing::kGpu});
+      expect_published_fused_pass({data, at::kFloat, 2e-6, attention, testing::kGpu});
+      expect_published_passes({data + "_bf16", at::kBFloat16, 0.02, attention, testing::kGpu});
+      expect_published_fused_pass({data + "_bf16", at::kBFloat16, 0.02, attention, testing::kGpu});
     }
-  expect_published_passes({"language_block4", at::kFloat, 2e-6, kExactText, at::kCUDA, LayerPlacement::kStreamed});
+  expect_published_passes({"language_block4", at::kFloat, 2e-6, kExactText, testing::kGpu, LayerPlacement::kStreamed});
 }
 
 TEST(LanguageParity, BothSidesOfAttentionAsInTheReference) {

@@ -139,7 +139,7 @@ TEST(TextDecoder, ReusesFromTheAskedTokensOn) {
 
 TEST(TextDecoderCuda, DecodesAsPublished) {
   FLASHBLOCK_NEED_CUDA();
-  expect_published_decodes(at::kCUDA);
+  expect_published_decodes(testing::kGpu);
 }
 
 const AttentionConfig kExactText{.mode = AttentionConfig::Mode::kExact};

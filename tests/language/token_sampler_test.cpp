@@ -67,7 +67,7 @@ TEST(TokenSampler, ConfidenceIsThatBeforeFiltering) {
 TEST(TokenSamplerCuda, GreedyTokensAreThoseOfTheOperators) {
   FLASHBLOCK_NEED_CUDA();
   at::manual_seed(1);
-  at::Tensor logits = (at::randn({7, 151936}, at::kCUDA) * 4).to(at::kBFloat16);
+  at::Tensor logits = (at::randn({7, 151936}, testing::kGpu) * 4).to(at::kBFloat16);
   logits[2].fill_(0.5);    // the first of equal ones
   logits[3][151935] = 60;  // the last one
   logits[4][17] = 50;      // may not be chosen

@@ -101,7 +101,7 @@ TEST(Int8Linear, NormsPrepareTheInputOfALinear) {
 
 // --- On a GPU, against LibTorch's operators -------------------------------------------------------------
 
-at::TensorOptions on_gpu(at::ScalarType dtype) { return at::TensorOptions(at::kCUDA).dtype(dtype); }
+at::TensorOptions on_gpu(at::ScalarType dtype) { return at::TensorOptions(testing::kGpu).dtype(dtype); }
 
 void expect_quantised_alike(const LinearInput& actual, const LinearInput& expected, int most, double share) {
   const at::Tensor difference = at::abs(actual.values.to(at::kInt) - expected.values.to(at::kInt));
@@ -158,7 +158,7 @@ TEST(Int8LinearCuda, NormsQuantiseInTheSamePass) {
 // Published shapes, and sizes that fill no tile; 17 columns and 24 inputs are not the kernel's.
 TEST(Int8LinearCuda, MultipliesLikeTheReference) {
   FLASHBLOCK_NEED_CUDA();
-  if (!has_int8_linear(at::Device(at::kCUDA, 0))) GTEST_SKIP() << "no kernel for this GPU: the reference is used";
+  if (!has_int8_linear(testing::kGpu)) GTEST_SKIP() << "no kernel for this GPU: the reference is used";
   std::vector<std::pair<int64_t, int64_t>> shapes(std::begin(kPublished), std::end(kPublished));
   for (const auto& shape : {std::pair<int64_t, int64_t>{32, 16}, {96, 48}, {160, 320}, {320, 1280}, {17, 24}})
     shapes.push_back(shape);

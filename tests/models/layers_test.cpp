@@ -21,7 +21,7 @@ using testing::formula_data;
 
 constexpr double kEps = 1e-6;
 
-at::TensorOptions on(c10::DeviceType device, at::ScalarType dtype) { return at::TensorOptions(device).dtype(dtype); }
+at::TensorOptions on(at::Device device, at::ScalarType dtype) { return at::TensorOptions(device).dtype(dtype); }
 
 // Sums run in another order; those of more than 1536 values have a bound that grows with their number, which is needed
 // where they run one by one (without vector instructions). In bf16 single values may round the other way: 2^-8 of them
@@ -160,20 +160,20 @@ TEST(Layers, GeluIsNearFloat64) {
 
 TEST(LayersCuda, NormsAreLikeTheReference) {
   FLASHBLOCK_NEED_CUDA();
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norms_like_reference(on(at::kCUDA, dtype));
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_norms_like_reference(on(testing::kGpu, dtype));
 }
 TEST(LayersCuda, SplitProjectionIsLikeTheReference) {
   FLASHBLOCK_NEED_CUDA();
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_splits_like_reference(on(at::kCUDA, dtype));
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_splits_like_reference(on(testing::kGpu, dtype));
 }
 TEST(LayersCuda, GatedSumIsLikeTheReference) {
   FLASHBLOCK_NEED_CUDA();
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_reference(on(at::kCUDA, dtype));
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_gated_sum_like_reference(on(testing::kGpu, dtype));
 }
 
 TEST(LayersCuda, SumsWithNormsAreLikeTheReference) {
   FLASHBLOCK_NEED_CUDA();
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_sums_with_norms_like_reference(on(at::kCUDA, dtype));
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) expect_sums_with_norms_like_reference(on(testing::kGpu, dtype));
 }
 
 void expect_linear_gelu_like_reference(at::TensorOptions options) {
@@ -208,8 +208,8 @@ TEST(Layers, LinearWithGeluIsLikeTheReference) {
 TEST(LayersCuda, LinearWithGeluIsLikeTheReference) {
   FLASHBLOCK_NEED_CUDA();
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    expect_linear_gelu_like_reference(on(at::kCUDA, dtype));
-    expect_linear_gelu_is_the_tanh_form(on(at::kCUDA, dtype));
+    expect_linear_gelu_like_reference(on(testing::kGpu, dtype));
+    expect_linear_gelu_is_the_tanh_form(on(testing::kGpu, dtype));
   }
 }
 

@@ -54,7 +54,7 @@ TEST_P(TextEncoderParity, FollowsTheReference) { expect_parity(GetParam(), at::k
 
 TEST_P(TextEncoderParity, FollowsTheReferenceOnCuda) {
   FLASHBLOCK_NEED_CUDA();
-  expect_parity(GetParam(), at::kCUDA, 1e-2);
+  expect_parity(GetParam(), testing::kGpu, 1e-2);
 }
 
 TEST(TextEncoder, ReadsItsSizesFromTheTensors) {

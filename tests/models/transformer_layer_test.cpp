@@ -131,7 +131,7 @@ void expect_layer_like_reference(int64_t heads, int64_t head_dim, at::TensorOpti
   }
 }
 
-void expect_layers_like_reference(c10::DeviceType device) {
+void expect_layers_like_reference(at::Device device) {
   for (const auto dtype : {at::kFloat, at::kBFloat16})
     for (const auto& [heads, head_dim] : {std::pair{1, 64}, std::pair{5, 64}, std::pair{12, 128}})
       expect_layer_like_reference(heads, head_dim, at::TensorOptions(device).dtype(dtype));
@@ -141,7 +141,7 @@ TEST(TransformerLayer, IsLikeTheReference) { expect_layers_like_reference(at::kC
 
 TEST(TransformerLayerCuda, IsLikeTheReference) {
   FLASHBLOCK_NEED_CUDA();
-  expect_layers_like_reference(at::kCUDA);
+  expect_layers_like_reference(testing::kGpu);
 }
 
 }  // namespace

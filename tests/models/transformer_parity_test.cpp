@@ -227,8 +227,8 @@ TEST(TransformerParitySlow, PublishedSizeAgrees) {
 TEST(TransformerParityCuda, EveryCallAgrees) {
   FLASHBLOCK_NEED_CUDA();
   for (const char* name : {"dit_full", "dit_window6_sink1", "dit_window7_sink2", "dit_1.3b"})
-    expect_agreement(name, at::kCUDA, at::kFloat, 1e-4);
-  for (const char* name : {"dit_full", "dit_1.3b"}) expect_agreement(name, at::kCUDA, at::kBFloat16, 3e-2);
+    expect_agreement(name, testing::kGpu, at::kFloat, 1e-4);
+  for (const char* name : {"dit_full", "dit_1.3b"}) expect_agreement(name, testing::kGpu, at::kBFloat16, 3e-2);
 }
 
 }  // namespace

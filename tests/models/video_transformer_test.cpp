@@ -169,13 +169,13 @@ void expect_policies(const Setting& base, double tolerance) {
 TEST(VideoTransformer, EveryPassRefreshedEqualsExactAndReuseDiffers) { expect_policies({}, 1e-5); }
 TEST(VideoTransformerCuda, EveryPassRefreshedEqualsExactAndReuseDiffers) {
   FLASHBLOCK_NEED_CUDA();
-  expect_policies({.device = at::kCUDA}, 1e-5);
+  expect_policies({.device = testing::kGpu}, 1e-5);
 }
 
 // Another device sums in another order: float32 rounding over three layers, and in bf16 the rounding of every operator.
 void expect_cuda_like_cpu(at::ScalarType dtype, AttentionConfig attention, double tolerance) {
   const auto expected = Video({.attention = attention}).run_blocks(kBlocks);
-  const auto actual = Video({.attention = attention, .device = at::kCUDA, .dtype = dtype}).run_blocks(kBlocks);
+  const auto actual = Video({.attention = attention, .device = testing::kGpu, .dtype = dtype}).run_blocks(kBlocks);
   EXPECT_LT(largest_error(actual, expected), tolerance) << at::toString(dtype);
 }
 TEST(VideoTransformerCuda, AgreesWithTheCpu) {
@@ -203,7 +203,7 @@ void expect_streamed_like_resident(at::Device device) {
 TEST(VideoTransformer, StreamedLayersGiveTheSameBits) { expect_streamed_like_resident(at::kCPU); }
 TEST(VideoTransformerCuda, StreamedLayersGiveTheSameBits) {
   FLASHBLOCK_NEED_CUDA();
-  expect_streamed_like_resident(at::kCUDA);
+  expect_streamed_like_resident(testing::kGpu);
 }
 
 // Five blocks, so that errors of cached keys and values are in it.
@@ -224,7 +224,7 @@ void expect_int8_close(at::Device device, at::ScalarType dtype) {
 TEST(VideoTransformer, Int8LinearsAreClose) { expect_int8_close(at::kCPU, at::kFloat); }
 TEST(VideoTransformerCuda, Int8LinearsAreClose) {
   FLASHBLOCK_NEED_CUDA();
-  expect_int8_close(at::kCUDA, at::kBFloat16);
+  expect_int8_close(testing::kGpu, at::kBFloat16);
 }
 
 TEST(VideoTransformer, CountsPassesAndExternalAttentions) {

@@ -1,10 +1,19 @@
-// The guard of tests that need a GPU.
+// The GPU of tests, and the guard of those that need it.
 #pragma once
 
 #include <ATen/Context.h>
+#include <c10/core/Device.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+
+namespace flashblock::testing {
+
+/// The GPU of the tests. It has its number, as devices of tensors have: one without is another device to those who
+/// compare, and is no index into a list of GPUs.
+inline const at::Device kGpu(at::kCUDA, 0);
+
+}  // namespace flashblock::testing
 
 /// Skips the test where there is no GPU; fails it instead if FLASHBLOCK_REQUIRE_CUDA=1 is set.
 #define FLASHBLOCK_NEED_CUDA()                                                           \

@@ -26,14 +26,14 @@ namespace {
 
 constexpr double kBound = 4e-3;  // docs/numerics.md, "VAE, one operation", bfloat16
 
-at::TensorOptions float_on(at::DeviceType device) { return at::TensorOptions(at::kFloat).device(device); }
+at::TensorOptions float_on(at::Device device) { return at::TensorOptions(at::kFloat).device(device); }
 
 /// Random values that are exact in bfloat16, as float32.
-at::Tensor exact_randn(const std::vector<int64_t>& sizes, double scale, at::DeviceType device) {
+at::Tensor exact_randn(const std::vector<int64_t>& sizes, double scale, at::Device device) {
   return (at::randn(sizes, float_on(device)) * scale).to(at::kBFloat16).to(at::kFloat);
 }
 
-ConvWeights random_weights(const std::vector<int64_t>& sizes, at::DeviceType device) {
+ConvWeights random_weights(const std::vector<int64_t>& sizes, at::Device device) {
   double fan_in = 1;
   for (size_t i = 1; i < sizes.size(); ++i) fan_in *= static_cast<double>(sizes[i]);
   return {exact_randn(sizes, 1 / std::sqrt(fan_in), device), at::randn({sizes[0]}, float_on(device))};
@@ -63,7 +63,7 @@ struct Size {
 };
 
 /// All ways to write a result.
-void expect_causal(const Size& size, at::DeviceType device) {
+void expect_causal(const Size& size, at::Device device) {
   SCOPED_TRACE(size.text());
   ConvWeights weights = random_weights({size.out_channels, size.in_channels, 3, 3, 3}, device);
   const at::Tensor frames = exact_randn({size.frames + 2, size.height, size.width, size.in_channels}, 1.0, device);
@@ -88,7 +88,7 @@ void expect_causal(const Size& size, at::DeviceType device) {
   EXPECT_TENSORS_NEAR_IN_NORM(result, plain_convolution_of(frames, weights), kBound);
 }
 
-void expect_doubling(const Size& size, at::DeviceType device) {
+void expect_doubling(const Size& size, at::Device device) {
   SCOPED_TRACE(size.text());
   const ConvWeights weights = random_weights({size.out_channels, size.in_channels, 1, 3, 3}, device);
   const at::Tensor frames = exact_randn({size.frames, size.height, size.width, size.in_channels}, 1.0, device);
@@ -116,37 +116,37 @@ TEST(BorderedConvolution, DoublingEqualsNearestNeighbourThenConvolution) {
 class BorderedCuda : public ::testing::Test {
  protected:
   void SetUp() override {
-    FB_SKIP_WITHOUT_GPU(at::kCUDA);
-    if (!BorderedConvolution::supports(random_weights({96, 32, 3, 3, 3}, at::kCUDA), at::kBFloat16))
+    FB_SKIP_WITHOUT_GPU(kGpu);
+    if (!BorderedConvolution::supports(random_weights({96, 32, 3, 3, 3}, kGpu), at::kBFloat16))
       GTEST_SKIP() << "not a Hopper GPU: cuDNN computes these convolutions";
   }
 };
 
 TEST_F(BorderedCuda, CausalConvolutionsOfOddSizes) {
-  for (const Size& size : kOddSizes) expect_causal(size, at::kCUDA);
+  for (const Size& size : kOddSizes) expect_causal(size, kGpu);
 }
 
 TEST_F(BorderedCuda, CausalConvolutionsOfTheWanVae) {
   for (const Size& size :
        {Size{96, 96, 4, 480, 832}, Size{96, 96, 1, 480, 832}, Size{192, 192, 4, 240, 416}, Size{384, 384, 2, 120, 208},
         Size{192, 384, 2, 120, 208}, Size{384, 384, 1, 60, 104}, Size{384, 384, 3, 36, 64}})
-    expect_causal(size, at::kCUDA);
+    expect_causal(size, kGpu);
 }
 
 TEST_F(BorderedCuda, DoublingConvolutions) {
-  for (const Size& size : kOddSizes) expect_doubling(size, at::kCUDA);
+  for (const Size& size : kOddSizes) expect_doubling(size, kGpu);
   for (const Size& size : {Size{384, 192, 2, 60, 104}, Size{384, 192, 4, 120, 208}, Size{192, 96, 4, 240, 416}})
-    expect_doubling(size, at::kCUDA);
+    expect_doubling(size, kGpu);
 }
 
 TEST_F(BorderedCuda, AVideoInAnyCallsHasTheSameBits) {
-  const ConvWeights weights = random_weights({96, 96, 3, 3, 3}, at::kCUDA);
-  const at::Tensor gamma = at::randn({96}, float_on(at::kCUDA));
-  const at::Tensor video = at::randn({13, 11, 20, 96}, float_on(at::kCUDA)).to(at::kBFloat16);
+  const ConvWeights weights = random_weights({96, 96, 3, 3, 3}, kGpu);
+  const at::Tensor gamma = at::randn({96}, float_on(kGpu));
+  const at::Tensor video = at::randn({13, 11, 20, 96}, float_on(kGpu)).to(at::kBFloat16);
   const CausalConv3d convolution("slot", weights, at::kBFloat16);
   FeatureCache whole_cache;
   const at::Tensor whole = convolution.forward_normalised({video, {}}, gamma, whole_cache).frames;
-  const at::Tensor normalised = at::cat({at::zeros({2, 11, 20, 96}, float_on(at::kCUDA)),
+  const at::Tensor normalised = at::cat({at::zeros({2, 11, 20, 96}, float_on(kGpu)),
                                          reference::rms_norm({video, {}}, gamma, Activation::kSilu).to(at::kFloat)});
   EXPECT_TENSORS_NEAR_IN_NORM(whole, plain_convolution_of(normalised, weights), 2 * kBound);  // two roundings
   for (const std::vector<int64_t>& calls : {std::vector<int64_t>{1, 4, 4, 4}, {1, 1, 1, 8, 1, 1}, {6, 7}}) {
@@ -163,7 +163,7 @@ TEST_F(BorderedCuda, AVideoInAnyCallsHasTheSameBits) {
 
 TEST_F(BorderedCuda, OtherWeightsAreLeftToConvolution) {
   const auto supports = [](std::vector<int64_t> sizes, at::ScalarType dtype = at::kBFloat16) {
-    return BorderedConvolution::supports({at::zeros(sizes, float_on(at::kCUDA)), {}}, dtype);
+    return BorderedConvolution::supports({at::zeros(sizes, float_on(kGpu)), {}}, dtype);
   };
   EXPECT_TRUE(supports({192, 64, 3, 3, 3}));
   EXPECT_FALSE(supports({192, 64, 3, 3, 3}, at::kFloat));

@@ -187,8 +187,7 @@ INSTANTIATE_TEST_SUITE_P(Cpu, FrameOps,
                          ::testing::Values(DeviceCase{at::kCPU, at::kFloat, 2e-6},
                                            DeviceCase{at::kCPU, at::kBFloat16, 4e-3}));
 INSTANTIATE_TEST_SUITE_P(Cuda, FrameOps,
-                         ::testing::Values(DeviceCase{at::kCUDA, at::kFloat, 2e-6},
-                                           DeviceCase{at::kCUDA, at::kBFloat16, 4e-3}));
+                         ::testing::Values(DeviceCase{kGpu, at::kFloat, 2e-6}, DeviceCase{kGpu, at::kBFloat16, 4e-3}));
 
 TEST(LatentStats, RoundsBeforeItInvertsInBfloat16) {
   const LatentStats exact(16, at::kCPU, at::kFloat), rounded(16, at::kCPU, at::kBFloat16);

@@ -96,10 +96,10 @@ TEST_P(Parity, TaehvDecoder) {
 }
 
 // Bounds: docs/numerics.md, "VAE".
-constexpr DeviceCase kCpu{at::kCPU, at::kFloat, 1e-5};
-constexpr DeviceCase kCpuBfloat16{at::kCPU, at::kBFloat16, 3e-2};
-constexpr DeviceCase kCuda{at::kCUDA, at::kFloat, 1e-5};
-constexpr DeviceCase kCudaBfloat16{at::kCUDA, at::kBFloat16, 3e-2};
+const DeviceCase kCpu{at::kCPU, at::kFloat, 1e-5};
+const DeviceCase kCpuBfloat16{at::kCPU, at::kBFloat16, 3e-2};
+const DeviceCase kCuda{kGpu, at::kFloat, 1e-5};
+const DeviceCase kCudaBfloat16{kGpu, at::kBFloat16, 3e-2};
 INSTANTIATE_TEST_SUITE_P(Cpu, Parity, ::testing::Values(kCpu, kCpuBfloat16));
 INSTANTIATE_TEST_SUITE_P(Cuda, Parity, ::testing::Values(kCuda, kCudaBfloat16));
 INSTANTIATE_TEST_SUITE_P(Cpu, PublishedParity, ::testing::Values(kCpu));

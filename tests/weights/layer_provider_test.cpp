@@ -75,7 +75,7 @@ TEST(LayerProviderCuda, ReadsEachLayerOnceAndCopiesIt) {
   FLASHBLOCK_NEED_CUDA();
   int64_t reads = 0;
   Provider provider(
-      5, [&](int64_t layer) { return ++reads, numbered(layer); }, at::kCUDA);
+      5, [&](int64_t layer) { return ++reads, numbered(layer); }, testing::kGpu);
   for (int walk = 0; walk < 20; ++walk) {
     Provider::Walk layer = provider.walk();
     for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(number(layer.layer(i)), i);
