@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "models/tensor_copies.h"
 
 namespace flashblock {
 
@@ -36,6 +37,8 @@ at::Tensor TokenSplit::tokens_of(int64_t rank, const at::Tensor& all) const {
   return all.unflatten(1, {-1, tokens_per_frame_}).narrow(2, tokens.begin, tokens.count);
 }
 
+at::Tensor TokenSplit::by_frame(const at::Tensor& own) const { return own.unflatten(1, {-1, tokens_of(rank()).count}); }
+
 at::Tensor TokenSplit::own_tokens(const at::Tensor& all) const {
   return is_whole() ? all : tokens_of(rank(), all).flatten(1, 2).contiguous();
 }
@@ -45,21 +48,40 @@ Rotation TokenSplit::own_tokens(const Rotation& all) const {
   return {own_tokens(all.cosine.unsqueeze(0)).squeeze(0), own_tokens(all.sine.unsqueeze(0)).squeeze(0)};
 }
 
-at::Tensor TokenSplit::all_tokens(const at::Tensor& own) const {
-  if (is_whole()) return own;
-  const int64_t frames = own.size(1) / tokens_of(rank()).count;
-  const at::Tensor all = at::empty({own.size(0), frames * tokens_per_frame_, own.size(2)}, own.options());
+void TokenSplit::exchange(const std::vector<std::vector<Move>>& moves) const {
+  std::vector<TensorCopy> out, in;
   std::vector<Transfer> sends, receives;
   for (int64_t process = 0; process < processes(); ++process) {
-    const int64_t tokens = frames * tokens_of(process).count;
-    sends.push_back({process, own.contiguous()});
-    receives.push_back({process, at::empty({own.size(0), tokens, own.size(2)}, own.options())});
+    const std::vector<Move>& its = moves[static_cast<size_t>(process)];
+    if (process == rank()) {
+      for (const Move& move : its) out.push_back({move.place, move.sent});
+      continue;
+    }
+    const auto room = [&](const at::Tensor& one) {
+      std::vector<int64_t> sizes = one.sizes().vec();
+      sizes.insert(sizes.begin(), std::ssize(its));
+      return at::empty(sizes, one.options());
+    };
+    sends.push_back({process, room(its.front().sent)});
+    receives.push_back({process, room(its.front().place)});
+    for (size_t i = 0; i < its.size(); ++i) {
+      const auto index = static_cast<int64_t>(i);
+      out.push_back({sends.back().tensor.select(0, index), its[i].sent});
+      in.push_back({its[i].place, receives.back().tensor.select(0, index)});
+    }
   }
+  copy_tensors(out);
   group_->exchange(sends, receives);
-  for (const Transfer& received : receives) {
-    at::Tensor place = tokens_of(received.rank, all);
-    place.copy_(received.tensor.view(place.sizes()));
-  }
+  copy_tensors(in);
+}
+
+at::Tensor TokenSplit::all_tokens(const at::Tensor& own) const {
+  if (is_whole()) return own;
+  const at::Tensor sent = by_frame(own);
+  const at::Tensor all = at::empty({own.size(0), sent.size(1) * tokens_per_frame_, own.size(2)}, own.options());
+  std::vector<std::vector<Move>> moves;
+  for (int64_t process = 0; process < processes(); ++process) moves.push_back({{sent, tokens_of(process, all)}});
+  exchange(moves);
   return all;
 }
 
@@ -70,34 +92,25 @@ at::Tensor TokenSplit::empty_tokens(const at::Tensor& heads) const {
 
 void TokenSplit::tokens_to_heads(at::ArrayRef<at::Tensor> tokens, at::ArrayRef<at::Tensor> heads) const {
   FB_CHECK(tokens.size() == heads.size());
-  std::vector<Transfer> sends, receives;
-  std::vector<at::Tensor> places;
+  std::vector<std::vector<Move>> moves(static_cast<size_t>(processes()));
   for (int64_t process = 0; process < processes(); ++process) {
     const Part its_heads = heads_of(process);
-    for (size_t i = 0; i < tokens.size(); ++i) {
-      sends.push_back({process, tokens[i].narrow(2, its_heads.begin, its_heads.count).contiguous()});
-      places.push_back(tokens_of(process, heads[i]));
-      receives.push_back({process, at::empty(places.back().sizes(), tokens[i].options())});
-    }
+    for (size_t i = 0; i < tokens.size(); ++i)
+      moves[static_cast<size_t>(process)].push_back(
+          {by_frame(tokens[i]).narrow(3, its_heads.begin, its_heads.count), tokens_of(process, heads[i])});
   }
-  group_->exchange(sends, receives);
-  for (size_t i = 0; i < places.size(); ++i) places[i].copy_(receives[i].tensor);
+  exchange(moves);
 }
 
 at::Tensor TokenSplit::heads_to_tokens(const at::Tensor& heads) const {
   if (is_whole()) return heads;
   const at::Tensor tokens = empty_tokens(heads);
-  std::vector<Transfer> sends, receives;
+  std::vector<std::vector<Move>> moves;
   for (int64_t process = 0; process < processes(); ++process) {
-    sends.push_back({process, tokens_of(process, heads).contiguous()});
-    receives.push_back({process, at::empty({tokens.size(0), tokens.size(1), heads_of(process).count, tokens.size(3)},
-                                           tokens.options())});
+    const Part its_heads = heads_of(process);
+    moves.push_back({{tokens_of(process, heads), by_frame(tokens).narrow(3, its_heads.begin, its_heads.count)}});
   }
-  group_->exchange(sends, receives);
-  for (const Transfer& received : receives) {
-    const Part its_heads = heads_of(received.rank);
-    tokens.narrow(2, its_heads.begin, its_heads.count).copy_(received.tensor);
-  }
+  exchange(moves);
   return tokens;
 }
 

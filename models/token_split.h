@@ -5,7 +5,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <utility>
+#include <vector>
 
 #include "attention/rope.h"
 #include "core/process_group.h"
@@ -56,6 +56,16 @@ class TokenSplit {
   Part heads_of(int64_t rank) const { return part(heads_, rank, processes()); }
   /// The tokens of a process among all: a view [B, F, its tokens of a frame, ...].
   at::Tensor tokens_of(int64_t rank, const at::Tensor& all) const;
+  /// Own tokens, as a view [B, F, own tokens of a frame, ...].
+  at::Tensor by_frame(const at::Tensor& own) const;
+
+  /// What a process is sent, and where that goes which it sends: views, of as many elements as the other's.
+  struct Move {
+    at::Tensor sent, place;
+  };
+  /// By process, then by tensor; those of a process have the same sizes. One message to each process, copies in one
+  /// kernel before it and one after it.
+  void exchange(const std::vector<std::vector<Move>>& moves) const;
 
   std::shared_ptr<const ProcessGroup> group_;
   int64_t tokens_per_frame_, heads_;
