@@ -88,8 +88,7 @@ void check_folder(const fs::path& folder, int64_t needed_bytes) {
   const fs::space_info space = fs::space(folder, error);
   if (!error && space.available < static_cast<uintmax_t>(needed_bytes)) {
     throw MediaError("the disk of " + folder.string() + " has " + std::to_string(space.available >> 20) +
-                         " MiB free, this video may need " + std::to_string((needed_bytes >> 20) + 1) +
-                         " MiB",
+                         " MiB free, this video may need " + std::to_string((needed_bytes >> 20) + 1) + " MiB",
                      {.key = "output", .remedies = {{"free some space, or choose another place", "output", ""}}});
   }
 }

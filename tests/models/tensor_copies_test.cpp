@@ -37,11 +37,10 @@ TEST(TensorCopies, AreThoseOfLibTorch) { expect_copies(at::kCPU, at::kFloat, 4, 
 
 TEST(TensorCopies, CudaAreThoseOfLibTorch) {
   FLASHBLOCK_NEED_CUDA();
-  const at::Device device(at::kCUDA, 0);
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    expect_copies(device, dtype, 128, 3);  // the kernel
-    expect_copies(device, dtype, 3, 3);    // rows of no whole vector: LibTorch
-    expect_copies(device, dtype, 64, 37);  // more than one launch
+    expect_copies(testing::kGpu, dtype, 128, 3);  // the kernel
+    expect_copies(testing::kGpu, dtype, 3, 3);    // rows of no whole vector: LibTorch
+    expect_copies(testing::kGpu, dtype, 64, 37);  // more than one launch
   }
 }
 
