@@ -3,6 +3,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <vector>
+
 #include "attention/kv_cache.h"
 #include "attention/rope.h"
 #include "language/language_weights.h"
@@ -12,21 +15,35 @@ namespace flashblock {
 // An operator with a parameter `reused` may put its result into that tensor, if it has the right shape, and else leaves
 // its result there. So the layers of a pass, one after the other, need not allocate.
 
+/// Rows of a table, by number. Shape: table [N, width]; returns [rows, width].
+at::Tensor select_rows(const at::Tensor& table, const std::vector<int64_t>& rows);
+
 // Products of at most 16 rows are bound by reading the weight: on a GPU in bfloat16 our own kernel computes them
 // (kernels/few_row_product), others LibTorch.
 
+/// The weight of the product that follows one of few rows, which reads it ahead into the L2 cache as soon as its own
+/// is on its way: else memory would be idle until the kernels in between have ended.
+struct NextWeight {
+  const at::Tensor* weight = nullptr;  ///< null: unknown
+  int64_t bytes = 0;                   ///< that are read ahead at most
+  bool halves = false;                 ///< from the beginning of both halves, as project_swiglu begins
+};
+
 /// x weight^T. Shape: x [..., in], weight [out, in].
-at::Tensor project(const at::Tensor& x, const at::Tensor& weight, at::Tensor* reused = nullptr);
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight, at::Tensor* reused = nullptr,
+                   const NextWeight& next = {});
 
 /// All projections of x, one after the other: [..., sum of their rows].
-at::Tensor project(const at::Tensor& x, const Projections& weights, at::Tensor* reused = nullptr);
+at::Tensor project(const at::Tensor& x, const Projections& weights, at::Tensor* reused = nullptr,
+                   const NextWeight& next = {});
 
 /// project of attention outputs. Shape: attended [B, L * group, K, D], grouped (group_queries); returns [B, L, out].
 at::Tensor project_heads(const at::Tensor& attended, const at::Tensor& weight, int64_t group,
-                         at::Tensor* reused = nullptr);
+                         at::Tensor* reused = nullptr, const NextWeight& next = {});
 
 /// swiglu of both projections of x, gate first.
-at::Tensor project_swiglu(const at::Tensor& x, const Projections& gate_up, at::Tensor* reused = nullptr);
+at::Tensor project_swiglu(const at::Tensor& x, const Projections& gate_up, at::Tensor* reused = nullptr,
+                          const NextWeight& next = {});
 
 /// What a layer adds to its input. Default-constructed: nothing.
 struct Update {
@@ -35,7 +52,8 @@ struct Update {
 };
 
 /// project, for add_text_norm: of a long inner dimension sums over its slices.
-Update project_update(const at::Tensor& x, const at::Tensor& weight, at::Tensor* reused = nullptr);
+Update project_update(const at::Tensor& x, const at::Tensor& weight, at::Tensor* reused = nullptr,
+                      const NextWeight& next = {});
 
 /// A sum, and its norm.
 struct NormedSum {

@@ -30,6 +30,21 @@ struct Call {
   int64_t staged_tokens = 0;  // all
 };
 
+// Read ahead behind a product, of the weight of the next one; measured (docs/measurements/h200.md).
+constexpr int64_t kOutAhead = 34'000'000, kGateUpAhead = 16'000'000, kDownAhead = 8'000'000;
+
+// The weight of projections that are one product.
+const at::Tensor* joined_weight(const Projections& weights) { return weights.size() == 1 ? &weights.front() : nullptr; }
+
+// Shape: ids [B, L], on any device; returns [B, L, width].
+at::Tensor embedded(const at::Tensor& table, const at::Tensor& ids) {
+  constexpr int64_t kFew = 32;
+  if (table.is_cpu() || !ids.is_cpu() || ids.numel() > kFew) return at::embedding(table, ids.to(table.device()));
+  const at::Tensor row = ids.contiguous();
+  const auto* first = row.const_data_ptr<int64_t>();
+  return select_rows(table, {first, first + row.numel()}).view({ids.size(0), ids.size(1), table.size(1)});
+}
+
 // Outputs of a layer's operators, which the next layer's overwrite.
 struct LayerOutputs {
   NormedSum input, behind_attention;
@@ -39,9 +54,10 @@ struct LayerOutputs {
 // The sum behind attention. Shape: x [B, L, width], attended [B, rows, K, D], grouped, of the first tokens.
 NormedSum behind_attention(const at::Tensor& x, const at::Tensor& attended, const LanguageLayer& layer,
                            const LanguageConfig& config, LayerOutputs& reused) {
+  const NextWeight next{joined_weight(layer.gate_up), kGateUpAhead, /*halves=*/true};
   const int64_t tokens = attended.size(1) / config.group();
   const at::Tensor of_tokens = tokens == x.size(1) ? x : x.narrow(1, 0, tokens).contiguous();
-  const Update update{project_heads(attended, layer.out, config.group(), &reused.heads), {}};
+  const Update update{project_heads(attended, layer.out, config.group(), &reused.heads, next), {}};
   return add_text_norm(of_tokens, update, layer.ffn_norm, config.eps, &reused.behind_attention);
 }
 
@@ -58,14 +74,15 @@ at::Tensor run_layers(at::Tensor x, LayerProvider<LanguageLayer>& provider, cons
     const LanguageLayer& layer = layers.layer(i);
     const int64_t attending = i + 1 == config.layers ? call.attending : call.staged_tokens;
     const NormedSum input = add_text_norm(x, update, layer.attention_norm, config.eps, &reused.input);
-    const at::Tensor q = stage_heads(project(input.normed, layer.qkv, &reused.projected),
+    const at::Tensor q = stage_heads(project(input.normed, layer.qkv, &reused.projected, {&layer.out, kOutAhead}),
                                      {layer.q_norm, layer.k_norm, config.eps, call.rotation}, attending,
                                      state.layer(i).kv.stage(call.staged_tokens));
     if (attending == 0) return {};
     const NormedSum behind = behind_attention(input.sum, attend(i, q), layer, config, reused);
     x = behind.sum;
-    update =
-        project_update(project_swiglu(behind.normed, layer.gate_up, &reused.activated), layer.down, &reused.update);
+    const at::Tensor activated =
+        project_swiglu(behind.normed, layer.gate_up, &reused.activated, {&layer.down, kDownAhead});
+    update = project_update(activated, layer.down, &reused.update);
   }
   return add_text_norm(x, update, call.last_norm, config.eps).normed;
 }
@@ -126,7 +143,7 @@ at::Tensor LanguageModel::prefill(LanguageState& state, const at::Tensor& ids, O
     const int64_t tokens = std::min(most, length - first);
     const Call call{config_, ends_.norm, state.rotation(state.tokens(), tokens), output == Output::kHidden ? tokens : 0,
                     tokens};
-    const at::Tensor x = at::embedding(ends_.embedding, ids.narrow(1, first, tokens).to(state.device()));
+    const at::Tensor x = embedded(ends_.embedding, ids.narrow(1, first, tokens));
     const at::Tensor last = run_layers(x, *layers_, call, state, [&](int64_t layer, const at::Tensor& q) {
       return block_causal_attention(q, state.layer(layer).kv, block);
     });
@@ -154,7 +171,7 @@ at::Tensor LanguageModel::run_pass(LanguageState& state, const at::Tensor& ids, 
   const Pass pass = state.begin_pass(kind, tokens);
   const Call call{config_, ends_.norm, state.rotation(state.tokens(), tokens), output == Output::kHidden ? tokens : 0,
                   tokens};
-  const at::Tensor x = at::embedding(ends_.embedding, ids.to(state.device()));
+  const at::Tensor x = embedded(ends_.embedding, ids);
   const at::Tensor last = run_layers(x, *layers_, call, state, [&](int64_t i, const at::Tensor& q) {
     LanguageLayerState& layer = state.layer(i);
     return block_attention(q, layer.kv, layer.external, state.attention(), pass);
@@ -174,12 +191,12 @@ at::Tensor LanguageModel::fused_pass(LanguageState& state, const at::Tensor& fin
   const int64_t start = state.tokens();
   const Call call{config_, ends_.norm, joined(state.rotation(start + block, block), state.rotation(start, block)),
                   block, 2 * block};
-  const at::Tensor ids = at::cat({next, finished}, 1).to(state.device());
+  const at::Tensor ids = at::cat({next, finished}, 1);
   const FusedBlocks blocks{.next_rows = block * config_.group(), .finished_tokens = block, .clean = clean};
   bool refreshed = true;
   std::vector<std::optional<CachedExternal>> external(static_cast<size_t>(config_.layers));
   const at::Tensor last =
-      run_layers(at::embedding(ends_.embedding, ids), *layers_, call, state, [&](int64_t i, const at::Tensor& q) {
+      run_layers(embedded(ends_.embedding, ids), *layers_, call, state, [&](int64_t i, const at::Tensor& q) {
         LanguageLayerState& layer = state.layer(i);
         FusedAttention fused = fused_clean_attention(q, blocks, layer.kv, layer.external, state.attention());
         external[static_cast<size_t>(i)] = std::move(fused.next);
