@@ -46,14 +46,6 @@ at::Tensor output_rows(const at::Tensor& x, int64_t width, at::Tensor* reused) {
   return output(shape, x.options(), reused);
 }
 
-UpcomingRead upcoming_read(const NextWeight& next) {
-  if (!next.weight || !kernels_take(*next.weight)) return {};
-  const int64_t bytes = static_cast<int64_t>(next.weight->nbytes()), ahead = std::min(next.bytes, bytes);
-  UpcomingRead read{.data = next.weight->const_data_ptr(), .bytes = ahead};
-  if (next.halves) read = {read.data, ahead / 2, bytes / 2};
-  return read;
-}
-
 void launch_product(FewRowProduct product, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& out) {
   product.x = x.const_data_ptr();
   product.weight = weight.const_data_ptr();
@@ -63,11 +55,10 @@ void launch_product(FewRowProduct product, const at::Tensor& x, const at::Tensor
   launch(launch_few_row_product, product, x, "few_row_product");
 }
 
-at::Tensor few_row_product(const at::Tensor& x, const at::Tensor& weight, ProductOutput form, at::Tensor* reused,
-                           const NextWeight& next) {
+at::Tensor few_row_product(const at::Tensor& x, const at::Tensor& weight, ProductOutput form, at::Tensor* reused) {
   const int64_t columns = form == ProductOutput::kSwiglu ? weight.size(0) / 2 : weight.size(0);
   at::Tensor out = output_rows(x, columns, reused);
-  launch_product({.output = form, .rows = rows_of(x), .next = upcoming_read(next)}, x, weight, out);
+  launch_product({.output = form, .rows = rows_of(x)}, x, weight, out);
   return out;
 }
 
@@ -154,18 +145,17 @@ at::Tensor select_rows(const at::Tensor& table, const std::vector<int64_t>& rows
   return table.index_select(0, at::tensor(rows, at::kLong).to(table.device()));
 }
 
-at::Tensor project(const at::Tensor& x, const at::Tensor& weight, [[maybe_unused]] at::Tensor* reused,
-                   [[maybe_unused]] const NextWeight& next) {
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight, [[maybe_unused]] at::Tensor* reused) {
   RECORD_USER_SCOPE(kLinearScope);
 #ifdef FLASHBLOCK_CUDA
   if (product_slices(weight.size(1)) == 1 && is_few_row_product(x, rows_of(x), weight))
-    return few_row_product(x, weight, ProductOutput::kRounded, reused, next);
+    return few_row_product(x, weight, ProductOutput::kRounded, reused);
 #endif
   return at::linear(x, weight);
 }
 
-at::Tensor project(const at::Tensor& x, const Projections& weights, at::Tensor* reused, const NextWeight& next) {
-  if (weights.size() == 1) return project(x, weights.front(), reused, next);
+at::Tensor project(const at::Tensor& x, const Projections& weights, at::Tensor* reused) {
+  if (weights.size() == 1) return project(x, weights.front(), reused);
   std::vector<at::Tensor> parts;
   parts.reserve(weights.size());
   for (const at::Tensor& weight : weights) parts.push_back(project(x, weight));
@@ -173,18 +163,14 @@ at::Tensor project(const at::Tensor& x, const Projections& weights, at::Tensor* 
 }
 
 at::Tensor project_heads(const at::Tensor& attended, const at::Tensor& weight, int64_t group,
-                         [[maybe_unused]] at::Tensor* reused, [[maybe_unused]] const NextWeight& next) {
+                         [[maybe_unused]] at::Tensor* reused) {
 #ifdef FLASHBLOCK_CUDA
   const int64_t rows = attended.size(0) * attended.size(1) / group;
   if (attended.size(3) == kTextHeadWidth && product_slices(weight.size(1)) == 1 &&
       is_few_row_product(attended, rows, weight)) {
     RECORD_USER_SCOPE(kLinearScope);
     at::Tensor out = output({attended.size(0), attended.size(1) / group, weight.size(0)}, attended.options(), reused);
-    launch_product({.output = ProductOutput::kRounded,
-                    .rows = rows,
-                    .kv_heads = attended.size(2),
-                    .group = group,
-                    .next = upcoming_read(next)},
+    launch_product({.output = ProductOutput::kRounded, .rows = rows, .kv_heads = attended.size(2), .group = group},
                    attended, weight, out);
     return out;
   }
@@ -192,19 +178,18 @@ at::Tensor project_heads(const at::Tensor& attended, const at::Tensor& weight, i
   return project(ungroup_queries(attended, group).flatten(2), weight);
 }
 
-at::Tensor project_swiglu(const at::Tensor& x, const Projections& gate_up, [[maybe_unused]] at::Tensor* reused,
-                          [[maybe_unused]] const NextWeight& next) {
+at::Tensor project_swiglu(const at::Tensor& x, const Projections& gate_up, [[maybe_unused]] at::Tensor* reused) {
 #ifdef FLASHBLOCK_CUDA
   if (gate_up.size() == 1 && product_slices(gate_up.front().size(1)) == 1 &&
       is_few_row_product(x, rows_of(x), gate_up.front())) {
     RECORD_USER_SCOPE(kLinearScope);
-    return few_row_product(x, gate_up.front(), ProductOutput::kSwiglu, reused, next);
+    return few_row_product(x, gate_up.front(), ProductOutput::kSwiglu, reused);
   }
 #endif
   return swiglu(project(x, gate_up));
 }
 
-Update project_update(const at::Tensor& x, const at::Tensor& weight, at::Tensor* reused, const NextWeight& next) {
+Update project_update(const at::Tensor& x, const at::Tensor& weight, at::Tensor* reused) {
 #ifdef FLASHBLOCK_CUDA
   const int64_t slices = product_slices(weight.size(1));
   if (slices > 1 && is_few_row_product(x, rows_of(x), weight)) {
@@ -213,12 +198,11 @@ Update project_update(const at::Tensor& x, const at::Tensor& weight, at::Tensor*
     shape.insert(shape.begin(), slices);
     shape.back() = weight.size(0);
     Update update{{}, output(shape, x.options().dtype(at::kFloat), reused)};
-    launch_product({.output = ProductOutput::kSums, .rows = rows_of(x), .next = upcoming_read(next)}, x, weight,
-                   update.sums);
+    launch_product({.output = ProductOutput::kSums, .rows = rows_of(x)}, x, weight, update.sums);
     return update;
   }
 #endif
-  return {project(x, weight, reused, next), {}};
+  return {project(x, weight, reused), {}};
 }
 
 NormedSum add_text_norm(const at::Tensor& x, const Update& update, const at::Tensor& weight, double eps,

@@ -21,29 +21,18 @@ at::Tensor select_rows(const at::Tensor& table, const std::vector<int64_t>& rows
 // Products of at most 16 rows are bound by reading the weight: on a GPU in bfloat16 our own kernel computes them
 // (kernels/few_row_product), others LibTorch.
 
-/// The weight of the product that follows one of few rows, which reads it ahead into the L2 cache as soon as its own
-/// is on its way: else memory would be idle until the kernels in between have ended.
-struct NextWeight {
-  const at::Tensor* weight = nullptr;  ///< null: unknown
-  int64_t bytes = 0;                   ///< that are read ahead at most
-  bool halves = false;                 ///< from the beginning of both halves, as project_swiglu begins
-};
-
 /// x weight^T. Shape: x [..., in], weight [out, in].
-at::Tensor project(const at::Tensor& x, const at::Tensor& weight, at::Tensor* reused = nullptr,
-                   const NextWeight& next = {});
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight, at::Tensor* reused = nullptr);
 
 /// All projections of x, one after the other: [..., sum of their rows].
-at::Tensor project(const at::Tensor& x, const Projections& weights, at::Tensor* reused = nullptr,
-                   const NextWeight& next = {});
+at::Tensor project(const at::Tensor& x, const Projections& weights, at::Tensor* reused = nullptr);
 
 /// project of attention outputs. Shape: attended [B, L * group, K, D], grouped (group_queries); returns [B, L, out].
 at::Tensor project_heads(const at::Tensor& attended, const at::Tensor& weight, int64_t group,
-                         at::Tensor* reused = nullptr, const NextWeight& next = {});
+                         at::Tensor* reused = nullptr);
 
 /// swiglu of both projections of x, gate first.
-at::Tensor project_swiglu(const at::Tensor& x, const Projections& gate_up, at::Tensor* reused = nullptr,
-                          const NextWeight& next = {});
+at::Tensor project_swiglu(const at::Tensor& x, const Projections& gate_up, at::Tensor* reused = nullptr);
 
 /// What a layer adds to its input. Default-constructed: nothing.
 struct Update {
@@ -52,8 +41,7 @@ struct Update {
 };
 
 /// project, for add_text_norm: of a long inner dimension sums over its slices.
-Update project_update(const at::Tensor& x, const at::Tensor& weight, at::Tensor* reused = nullptr,
-                      const NextWeight& next = {});
+Update project_update(const at::Tensor& x, const at::Tensor& weight, at::Tensor* reused = nullptr);
 
 /// A sum, and its norm.
 struct NormedSum {

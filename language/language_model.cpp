@@ -30,13 +30,7 @@ struct Call {
   int64_t staged_tokens = 0;  // all
 };
 
-// Read ahead behind a product, of the weight of the next one; measured (docs/measurements/h200.md).
-constexpr int64_t kOutAhead = 34'000'000, kGateUpAhead = 16'000'000, kDownAhead = 8'000'000;
-
-// The weight of projections that are one product.
-const at::Tensor* joined_weight(const Projections& weights) { return weights.size() == 1 ? &weights.front() : nullptr; }
-
-// Shape: ids [B, L], on any device; returns [B, L, width].
+// Few numbers go to the GPU with the launch instead of a copy. Shape: ids [B, L], on any device; returns [B, L, width].
 at::Tensor embedded(const at::Tensor& table, const at::Tensor& ids) {
   constexpr int64_t kFew = 32;
   if (table.is_cpu() || !ids.is_cpu() || ids.numel() > kFew) return at::embedding(table, ids.to(table.device()));
@@ -54,10 +48,9 @@ struct LayerOutputs {
 // The sum behind attention. Shape: x [B, L, width], attended [B, rows, K, D], grouped, of the first tokens.
 NormedSum behind_attention(const at::Tensor& x, const at::Tensor& attended, const LanguageLayer& layer,
                            const LanguageConfig& config, LayerOutputs& reused) {
-  const NextWeight next{joined_weight(layer.gate_up), kGateUpAhead, /*halves=*/true};
   const int64_t tokens = attended.size(1) / config.group();
   const at::Tensor of_tokens = tokens == x.size(1) ? x : x.narrow(1, 0, tokens).contiguous();
-  const Update update{project_heads(attended, layer.out, config.group(), &reused.heads, next), {}};
+  const Update update{project_heads(attended, layer.out, config.group(), &reused.heads), {}};
   return add_text_norm(of_tokens, update, layer.ffn_norm, config.eps, &reused.behind_attention);
 }
 
@@ -74,15 +67,14 @@ at::Tensor run_layers(at::Tensor x, LayerProvider<LanguageLayer>& provider, cons
     const LanguageLayer& layer = layers.layer(i);
     const int64_t attending = i + 1 == config.layers ? call.attending : call.staged_tokens;
     const NormedSum input = add_text_norm(x, update, layer.attention_norm, config.eps, &reused.input);
-    const at::Tensor q = stage_heads(project(input.normed, layer.qkv, &reused.projected, {&layer.out, kOutAhead}),
+    const at::Tensor q = stage_heads(project(input.normed, layer.qkv, &reused.projected),
                                      {layer.q_norm, layer.k_norm, config.eps, call.rotation}, attending,
                                      state.layer(i).kv.stage(call.staged_tokens));
     if (attending == 0) return {};
     const NormedSum behind = behind_attention(input.sum, attend(i, q), layer, config, reused);
     x = behind.sum;
-    const at::Tensor activated =
-        project_swiglu(behind.normed, layer.gate_up, &reused.activated, {&layer.down, kDownAhead});
-    update = project_update(activated, layer.down, &reused.update);
+    update =
+        project_update(project_swiglu(behind.normed, layer.gate_up, &reused.activated), layer.down, &reused.update);
   }
   return add_text_norm(x, update, call.last_norm, config.eps).normed;
 }

@@ -54,14 +54,6 @@ __device__ __forceinline__ void begin_streamed_copy(uint4* to, const void* from,
                : "memory");
 }
 
-/// Begins to read memory into the L2 cache; on devices before compute capability 9.0 does nothing. Address and size are
-/// multiples of 16.
-__device__ __forceinline__ void begin_prefetch([[maybe_unused]] const void* from, [[maybe_unused]] uint32_t bytes) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
-#endif
-}
-
 /// Ends a group of copies of this thread; a group may be empty.
 __device__ __forceinline__ void end_copy_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 

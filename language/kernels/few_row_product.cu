@@ -85,17 +85,6 @@ __device__ inline void store_tile(const FewRowProduct& a, const float* sums, int
   }
 }
 
-// Begins to read this thread block's share. All thread blocks together go through it from the front.
-__device__ inline void prefetch_share(const UpcomingRead& next) {
-  constexpr int64_t kChunk = 4096;  // bytes
-  const int64_t chunks = next.bytes / kChunk;
-  const char* data = static_cast<const char*>(next.data);
-  for (int64_t at = int64_t(threadIdx.x) * gridDim.x + blockIdx.x; at < chunks; at += int64_t(kThreads) * gridDim.x) {
-    begin_prefetch(data + at * kChunk, kChunk);
-    if (next.second) begin_prefetch(data + next.second + at * kChunk, kChunk);
-  }
-}
-
 template <int kRows, ProductOutput kOutput>
 __global__ void __launch_bounds__(kThreads, 1)
     few_row_product_kernel(const __grid_constant__ FewRowProduct a, int slices) {
@@ -156,7 +145,6 @@ __global__ void __launch_bounds__(kThreads, 1)
 
   const __nv_bfloat16* own_x = x + g * stride + own_column;
   int stage = 0, column_step = first_step;
-  int until_prefetch = max(total - kRing, 0);  // steps
   for (int tile = first_tile; tile < tiles; tile += tile_stride) {
     float own[kGroups][4] = {};
     for (int step = 0; step < slice.steps; ++step) {
@@ -168,7 +156,6 @@ __global__ void __launch_bounds__(kThreads, 1)
         multiply_add(own[group], low, high, activations);
       }
       fetch(stage);
-      if (until_prefetch-- == 0) prefetch_share(a.next);
       stage = stage + 1 == kRing ? 0 : stage + 1;
       if (++column_step == slice.steps) column_step = 0;
     }

@@ -14,13 +14,6 @@ enum class ProductOutput {
   kSwiglu,   ///< [rows, columns / 2] bf16: silu(first half) * second half, rounded as swiglu. Requires: one slice
 };
 
-/// Memory that a later kernel reads: `bytes` from `data` on and, unless `second` is 0, as many from `second` bytes
-/// behind it on. Addresses are multiples of 16.
-struct UpcomingRead {
-  const void* data = nullptr;  ///< null: nothing
-  int64_t bytes = 0, second = 0;
-};
-
 /// x weight^T. x [rows, depth] and weight [columns, depth] bf16, contiguous and 16-byte aligned.
 struct FewRowProduct {
   ProductOutput output;
@@ -30,8 +23,6 @@ struct FewRowProduct {
   int64_t rows, depth, columns;
   /// Of attention outputs: x is stored as [rows * group, kv_heads, 128], depth = kv_heads * group * 128. 0: as above.
   int64_t kv_heads = 0, group = 1;
-  /// Read into the L2 cache when the weight has been fetched, so that memory is not idle behind the product.
-  UpcomingRead next{};
 };
 
 inline constexpr int64_t kMostProductRows = 16;

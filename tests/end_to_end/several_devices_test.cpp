@@ -134,7 +134,7 @@ TEST_F(SeveralDevices, ADryRunNamesTheMemoryOfEach) {
   for (const std::string process : {"cpu:0, ", "cpu:1, "}) {
     EXPECT_EQ(megabytes_of(two, process + "weights of the transformer"),
               megabytes_of(one, "weights of the transformer"));
-    EXPECT_GT(megabytes_of(two, process + "exchanged with the others"), 0);
+    EXPECT_THAT(two, HasSubstr(process + "exchanged with the others: "));
   }
   EXPECT_THAT(two, HasSubstr("cpu:0, weights of the decoder: "));
   EXPECT_THAT(two, Not(HasSubstr("cpu:1, weights of the decoder: ")));

@@ -59,24 +59,6 @@ TEST(LanguageLayersCuda, SumsOfLongProductsAreNearThoseInFloat32) {
   }
 }
 
-TEST(LanguageLayersCuda, ReadingTheNextWeightAheadChangesNothing) {
-  FLASHBLOCK_NEED_CUDA();
-  at::manual_seed(3);
-  const at::Tensor x = some({1, 4, 4096}), weight = some({4096, 4096}, 0.02), long_weight = some({4096, 12288}, 0.01);
-  const at::Tensor gate_up = some({8192, 4096}, 0.02), expected = project(x, weight);
-  for (const int64_t bytes : {int64_t(0), int64_t(1), int64_t(5'000'001), int64_t(1) << 40}) {
-    for (const bool halves : {false, true}) {
-      const NextWeight next{&gate_up, bytes, halves};
-      EXPECT_TENSORS_IDENTICAL(project(x, weight, nullptr, next), expected) << bytes;
-      EXPECT_TENSORS_IDENTICAL(project_swiglu(x, {gate_up}, nullptr, next), project_swiglu(x, {gate_up})) << bytes;
-      const at::Tensor wide = at::cat({x, x, x}, -1);
-      EXPECT_TENSORS_IDENTICAL(project_update(wide, long_weight, nullptr, next).sums,
-                               project_update(wide, long_weight).sums)
-          << bytes;
-    }
-  }
-}
-
 TEST(LanguageLayersCuda, FewRowsAreSelectedAsMany) {
   FLASHBLOCK_NEED_CUDA();
   const at::Tensor table = some({1000, 4096});
