@@ -90,11 +90,12 @@ void add_memory(const std::filesystem::path& model_file, const std::string& size
                     {"device", video.device.str()},
                     {"dtype", dtype_name(video.dtype)},
                     {"host_bytes", memory.host_bytes},
-                    {"device_bytes", memory.device_bytes},
+                    {"device_bytes", memory.devices.empty() ? 0 : memory.devices.front().bytes},
                     {"host_parts", Json::object()},
                     {"device_parts", Json::object()}};
   for (const MemoryPart& part : memory.host) json["memory"]["host_parts"][part.name] = part.bytes;
-  for (const MemoryPart& part : memory.device) json["memory"]["device_parts"][part.name] = part.bytes;
+  if (memory.devices.empty()) return;
+  for (const MemoryPart& part : memory.devices.front().parts) json["memory"]["device_parts"][part.name] = part.bytes;
 }
 
 int print_model_file(const std::filesystem::path& file, const InfoRequest& request) {
@@ -132,14 +133,18 @@ std::string megabytes(int64_t bytes) {
 }
 
 std::string memory_text(const MemoryEstimate& memory, const std::string& front) {
+  const auto where = [&](const DeviceMemory& device) {
+    return memory.devices.size() == 1 ? std::string("the GPU") : device.name;
+  };
   std::string text = front + "expected memory: " + megabytes(memory.host_bytes);
-  if (!memory.device.empty()) text += ", and " + megabytes(memory.device_bytes) + " on the GPU";
+  for (const DeviceMemory& device : memory.devices) text += ", and " + megabytes(device.bytes) + " on " + where(device);
   text += "\n";
-  const auto add = [&](const char* where, const MemoryPart& part) {
-    text += front + "  " + where + part.name + ": " + megabytes(part.bytes) + "\n";
+  const auto add = [&](const std::string& place, const MemoryPart& part) {
+    text += front + "  " + place + part.name + ": " + megabytes(part.bytes) + "\n";
   };
   for (const MemoryPart& part : memory.host) add("", part);
-  for (const MemoryPart& part : memory.device) add("on the GPU, ", part);
+  for (const DeviceMemory& device : memory.devices)
+    for (const MemoryPart& part : device.parts) add("on " + where(device) + ", ", part);
   return text;
 }
 

@@ -24,6 +24,11 @@ void check_video(BatchVideo& video, Renderer& renderer) {
                           "', but a batch assigns GPUs: wanted devices_per_video, the number of them for each video",
                       {.key = "device"});
   }
+  if (video.config.decoder_device.starts_with("cuda")) {
+    throw ConfigError("decoder_device is '" + video.config.decoder_device +
+                          "', but a batch assigns GPUs: wanted auto, the first GPU of each video, or cpu",
+                      {.key = "decoder_device"});
+  }
   CheckedVideo checked = renderer.check(video.config);
   video.config = std::move(checked.setup.config);
   video.model_key = std::move(checked.model_key);
@@ -50,7 +55,8 @@ void find_conflicting_files(std::vector<BatchVideo>& videos) {
 
 /// The identity without the facts that matter only for resuming: a finished video may come from another machine.
 VideoIdentity portable_part(VideoIdentity identity, bool any_dtype) {
-  constexpr std::array kMachine = {"program", "libtorch", "media libraries", "device", "threads", "processes"};
+  constexpr std::array kMachine = {"program",        "libtorch", "media libraries", "device",
+                                   "decoder device", "threads",  "processes"};
   std::erase_if(identity.facts, [&](const auto& fact) {
     const bool of_machine = std::find(kMachine.begin(), kMachine.end(), fact.first) != kMachine.end();
     return of_machine || (any_dtype && fact.first == "dtype");

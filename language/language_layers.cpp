@@ -5,6 +5,8 @@
 #include <ATen/record_function.h>
 #include <c10/util/DimVector.h>
 
+#include <algorithm>
+
 #include "attention/grouped_heads.h"
 #include "core/work_scopes.h"
 
@@ -128,6 +130,20 @@ at::Tensor rotated_queries(const at::Tensor& x, const HeadNorms& norms, const Ro
 }
 
 }  // namespace
+
+at::Tensor select_rows(const at::Tensor& table, const std::vector<int64_t>& rows) {
+#ifdef FLASHBLOCK_CUDA
+  const auto count = static_cast<int64_t>(rows.size());
+  if (kernels_take(table) && count <= kMostGatheredRows) {
+    at::Tensor out = at::empty({count, table.size(1)}, table.options());
+    GatherRowsArguments arguments{table.const_data_ptr(), out.data_ptr(), count, table.size(1), {}};
+    std::ranges::copy(rows, arguments.from);
+    launch(launch_gather_rows, arguments, table, "gather_rows");
+    return out;
+  }
+#endif
+  return table.index_select(0, at::tensor(rows, at::kLong).to(table.device()));
+}
 
 at::Tensor project(const at::Tensor& x, const at::Tensor& weight, [[maybe_unused]] at::Tensor* reused) {
   RECORD_USER_SCOPE(kLinearScope);

@@ -3,6 +3,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <vector>
+
 #include "attention/kv_cache.h"
 #include "attention/rope.h"
 #include "language/language_weights.h"
@@ -11,6 +14,9 @@ namespace flashblock {
 
 // An operator with a parameter `reused` may put its result into that tensor, if it has the right shape, and else leaves
 // its result there. So the layers of a pass, one after the other, need not allocate.
+
+/// Rows of a table, by number. Shape: table [N, width]; returns [rows, width].
+at::Tensor select_rows(const at::Tensor& table, const std::vector<int64_t>& rows);
 
 // Products of at most 16 rows are bound by reading the weight: on a GPU in bfloat16 our own kernel computes them
 // (kernels/few_row_product), others LibTorch.

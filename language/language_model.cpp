@@ -30,6 +30,15 @@ struct Call {
   int64_t staged_tokens = 0;  // all
 };
 
+// Few numbers go to the GPU with the launch instead of a copy. Shape: ids [B, L], on any device; returns [B, L, width].
+at::Tensor embedded(const at::Tensor& table, const at::Tensor& ids) {
+  constexpr int64_t kFew = 32;
+  if (table.is_cpu() || !ids.is_cpu() || ids.numel() > kFew) return at::embedding(table, ids.to(table.device()));
+  const at::Tensor row = ids.contiguous();
+  const auto* first = row.const_data_ptr<int64_t>();
+  return select_rows(table, {first, first + row.numel()}).view({ids.size(0), ids.size(1), table.size(1)});
+}
+
 // Outputs of a layer's operators, which the next layer's overwrite.
 struct LayerOutputs {
   NormedSum input, behind_attention;
@@ -126,7 +135,7 @@ at::Tensor LanguageModel::prefill(LanguageState& state, const at::Tensor& ids, O
     const int64_t tokens = std::min(most, length - first);
     const Call call{config_, ends_.norm, state.rotation(state.tokens(), tokens), output == Output::kHidden ? tokens : 0,
                     tokens};
-    const at::Tensor x = at::embedding(ends_.embedding, ids.narrow(1, first, tokens).to(state.device()));
+    const at::Tensor x = embedded(ends_.embedding, ids.narrow(1, first, tokens));
     const at::Tensor last = run_layers(x, *layers_, call, state, [&](int64_t layer, const at::Tensor& q) {
       return block_causal_attention(q, state.layer(layer).kv, block);
     });
@@ -154,7 +163,7 @@ at::Tensor LanguageModel::run_pass(LanguageState& state, const at::Tensor& ids, 
   const Pass pass = state.begin_pass(kind, tokens);
   const Call call{config_, ends_.norm, state.rotation(state.tokens(), tokens), output == Output::kHidden ? tokens : 0,
                   tokens};
-  const at::Tensor x = at::embedding(ends_.embedding, ids.to(state.device()));
+  const at::Tensor x = embedded(ends_.embedding, ids);
   const at::Tensor last = run_layers(x, *layers_, call, state, [&](int64_t i, const at::Tensor& q) {
     LanguageLayerState& layer = state.layer(i);
     return block_attention(q, layer.kv, layer.external, state.attention(), pass);
@@ -174,12 +183,12 @@ at::Tensor LanguageModel::fused_pass(LanguageState& state, const at::Tensor& fin
   const int64_t start = state.tokens();
   const Call call{config_, ends_.norm, joined(state.rotation(start + block, block), state.rotation(start, block)),
                   block, 2 * block};
-  const at::Tensor ids = at::cat({next, finished}, 1).to(state.device());
+  const at::Tensor ids = at::cat({next, finished}, 1);
   const FusedBlocks blocks{.next_rows = block * config_.group(), .finished_tokens = block, .clean = clean};
   bool refreshed = true;
   std::vector<std::optional<CachedExternal>> external(static_cast<size_t>(config_.layers));
   const at::Tensor last =
-      run_layers(at::embedding(ends_.embedding, ids), *layers_, call, state, [&](int64_t i, const at::Tensor& q) {
+      run_layers(embedded(ends_.embedding, ids), *layers_, call, state, [&](int64_t i, const at::Tensor& q) {
         LanguageLayerState& layer = state.layer(i);
         FusedAttention fused = fused_clean_attention(q, blocks, layer.kv, layer.external, state.attention());
         external[static_cast<size_t>(i)] = std::move(fused.next);

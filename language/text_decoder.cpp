@@ -12,6 +12,7 @@
 #include "attention/refresh_policy.h"
 #include "core/check.h"
 #include "core/error.h"
+#include "language/language_layers.h"
 
 namespace flashblock {
 namespace {
@@ -93,8 +94,7 @@ class TextRun {
       if (stop.stop_requested()) return false;
       DecodedPass pass{.block = block, .ids = block_ids(block)};
       const at::Tensor hidden = hidden_states(block, step, pass);
-      const at::Tensor rows = at::tensor(open, at::kLong).to(hidden.device());
-      choose(model_.logits(*state_, hidden[0].index_select(0, rows)), open, step, pass);
+      choose(model_.logits(*state_, select_rows(hidden[0], open)), open, step, pass);
       observer_.pass(pass);
     }
     return true;

@@ -41,7 +41,7 @@ at::Tensor filtered(at::Tensor logits, const SamplingConfig& sampling) {
   return logits;
 }
 
-// [3, rows] fp64 on the device of the logits: token ids are exact in it.
+// [3, rows] fp64 in host memory: token ids are exact in it.
 at::Tensor results_by_operators(const at::Tensor& logits, const SamplingConfig& sampling, int64_t never,
                                 const std::vector<double>& uniform) {
   const at::Tensor wide = scaled(logits, sampling);
@@ -61,7 +61,8 @@ at::Tensor results_by_operators(const at::Tensor& logits, const SamplingConfig& 
   }
   const at::Tensor entropy = (probabilities * log_probabilities.clamp_min(-1e4)).sum(-1).neg();
   return at::stack({tokens.squeeze(-1).to(at::kDouble), probabilities.gather(-1, tokens).squeeze(-1).to(at::kDouble),
-                    entropy.to(at::kDouble)});
+                    entropy.to(at::kDouble)})
+      .cpu();  // one read of all
 }
 
 #ifdef FLASHBLOCK_CUDA
@@ -72,7 +73,8 @@ bool kernel_takes(const at::Tensor& logits, const SamplingConfig& sampling) {
 
 at::Tensor greedy_by_kernel(const at::Tensor& logits, const SamplingConfig& sampling, int64_t never) {
   const at::Tensor partial = at::empty({logits.size(0), kGreedyPartialBytes}, logits.options().dtype(at::kByte));
-  const at::Tensor results = at::empty({3, logits.size(0)}, logits.options().dtype(at::kDouble));
+  // Written over the bus by the kernel itself, which saves a copy behind it.
+  const at::Tensor results = at::empty({3, logits.size(0)}, at::TensorOptions().dtype(at::kDouble).pinned_memory(true));
   launch(launch_greedy_tokens,
          GreedyTokens{.logits = logits.const_data_ptr(),
                       .partial = partial.data_ptr(),
@@ -82,6 +84,7 @@ at::Tensor greedy_by_kernel(const at::Tensor& logits, const SamplingConfig& samp
                       .never = never,
                       .temperature = sampling.temperature == 0 ? 1.0f : float(sampling.temperature)},
          logits, "greedy_tokens");
+  c10::cuda::getCurrentCUDAStream(logits.device().index()).synchronize();
   return results;
 }
 #endif
@@ -110,7 +113,7 @@ at::Tensor filtered_probabilities(const at::Tensor& logits, const SamplingConfig
 SampledTokens sample_tokens(const at::Tensor& logits, const SamplingConfig& sampling, int64_t never,
                             const std::vector<double>& uniform) {
   FB_CHECK(logits.dim() == 2, "logits ", logits.sizes());
-  const at::Tensor results = sampled_results(logits, sampling, never, uniform).cpu();  // one read of all
+  const at::Tensor results = sampled_results(logits, sampling, never, uniform);
   SampledTokens sampled;
   const auto all = results.accessor<double, 2>();
   for (int64_t row = 0; row < logits.size(0); ++row) {

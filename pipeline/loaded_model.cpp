@@ -127,7 +127,7 @@ std::shared_ptr<const VideoTransformer> LoadedModel::transformer() {
 std::shared_ptr<LatentDecoder> LoadedModel::decoder() {
   if (!decoder_) {
     const auto scope = profile_.measure("load");
-    decoder_ = load_latent_decoder(*open_vae(), device_, dtype_);
+    decoder_ = load_latent_decoder(*open_vae(), decoder_device(), dtype_);
   }
   return decoder_;
 }
@@ -141,7 +141,7 @@ std::shared_ptr<LatentEncoder> LoadedModel::encoder() {
 }
 
 std::shared_ptr<RenderLine> LoadedModel::line() {
-  if (!line_) line_ = std::make_shared<RenderLine>(device_);
+  if (!line_) line_ = std::make_shared<RenderLine>(device_, decoder_device());
   return line_;
 }
 

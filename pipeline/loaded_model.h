@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +36,8 @@ struct ModelOptions {
   LayerPlacement placement = LayerPlacement::kResident;
   /// Arithmetic of their linears.
   LinearPrecision linears = LinearPrecision::kNative;
+  /// Of the decoder; none: where the transformer is.
+  std::optional<at::Device> decoder_device;
   /// Folder of encoded prompts (EmbeddingCache); empty: not cached.
   std::filesystem::path embedding_cache;
   /// Null: the files that the description names.
@@ -47,10 +50,10 @@ struct ModelSizes {
   VaeStrides strides;
 };
 
-/// One model on one device. The text encoder and, but for encoder(), the VAE encoder are in memory only while they
-/// work; the transformer, the decoder and the render line stay, for any number of videos. Thread safety: tokenize() and
-/// encode() may be called from any thread at any time; the other members from one thread. Throws, all members:
-/// WeightsError for files that are missing or do not fit; DeviceError.
+/// One model on one device, or with its decoder on another. The text encoder and, but for encoder(), the VAE encoder
+/// are in memory only while they work; the transformer, the decoder and the render line stay, for any number of videos.
+/// Thread safety: tokenize() and encode() may be called from any thread at any time; the other members from one thread.
+/// Throws, all members: WeightsError for files that are missing or do not fit; DeviceError.
 class LoadedModel {
  public:
   /// Reads no tensors yet. `profile` gets the stages `load`, `encode prompt` and `encode start`.
@@ -63,6 +66,7 @@ class LoadedModel {
   /// With the strides of the VAE, read from its file. Throws: WeightsError, also if the two do not belong together.
   ModelSizes sizes() const;
   at::Device device() const { return device_; }
+  at::Device decoder_device() const { return options_.decoder_device.value_or(device_); }
   at::ScalarType dtype() const { return dtype_; }
   const ModelOptions& options() const { return options_; }
 

@@ -106,11 +106,14 @@ void StageThread::run() {
   }
 }
 
-RenderLine::RenderLine(at::Device device) : device_(device) {
-  if (device.is_cpu()) return;
-  const VirtualGuardImpl guard(device.type());
-  denoise_stream_ = guard.getStreamFromGlobalPool(device);
-  decode_stream_ = guard.getStreamFromGlobalPool(device);
+RenderLine::RenderLine(at::Device device, std::optional<at::Device> decoder_device)
+    : device_(device), decoder_device_(decoder_device.value_or(device)) {
+  const auto stream_on = [](at::Device on) -> std::optional<c10::Stream> {
+    if (on.is_cpu()) return {};
+    return VirtualGuardImpl(on.type()).getStreamFromGlobalPool(on);
+  };
+  denoise_stream_ = stream_on(device_);
+  decode_stream_ = stream_on(decoder_device_);
 }
 
 RenderLine::Run::Run(RenderLine& line, Overlap overlap, int decoder_parts, Profile& profile)
@@ -118,10 +121,12 @@ RenderLine::Run::Run(RenderLine& line, Overlap overlap, int decoder_parts, Profi
       overlap_(overlap),
       profile_(profile),
       all_threads_(at::get_num_threads()),
-      threads_(threads_per_stage(line.device_)),
-      halves_(overlap == Overlap::kOn && decoder_stages(line.device_, threads_, decoder_parts) == 2),
+      // Stages share the processor where both compute on it.
+      threads_(threads_per_stage(line.device_.is_cpu() ? line.decoder_device_ : line.device_)),
+      halves_(overlap == Overlap::kOn && decoder_stages(line.decoder_device_, threads_, decoder_parts) == 2),
       one_video_(line.in_use_) {
   synchronize(line.device_);
+  synchronize(line.decoder_device_);
   denoising_.emplace(threads_, line.denoise_stream_);
 }
 

@@ -158,21 +158,22 @@ class Stage {
   std::function<void()> finish_next_;
 };
 
-/// Threads and streams of the stages on one device, for one video after another. LibTorch keeps cuDNN's plan for a
-/// shape per thread, and freed memory per stream: the next video on the line finds both.
+/// Threads and streams of the stages on one device, or two, for one video after another. LibTorch keeps cuDNN's plan
+/// for a shape per thread, and freed memory per stream: the next video on the line finds both.
 class RenderLine {
  public:
   /// Where a stage works. Denoising is on the caller's thread.
   enum class Lane { kDecode, kFinishDecoding, kWrite };
 
-  explicit RenderLine(at::Device device);
+  /// `decoder_device`: if not the same.
+  explicit RenderLine(at::Device device, std::optional<at::Device> decoder_device = {});
 
   /// One video on the line. The thread that makes it is the denoising stage while the object lives: a StageScope on the
   /// denoiser's stream. A second video waits in the constructor; two that took turns on the threads would wait for each
   /// other forever.
   class Run {
    public:
-    /// Also synchronizes the device: weights may still be on their way, on another stream. Without overlap all stages
+    /// Also synchronizes the devices: weights may still be on their way, on another stream. Without overlap all stages
     /// work on the caller's thread, with the same result. `decoder_parts`: see LatentDecoder::parts. `profile`
     /// outlives the run.
     Run(RenderLine& line, Overlap overlap, int decoder_parts, Profile& profile);
@@ -221,7 +222,7 @@ class RenderLine {
   };
 
  private:
-  const at::Device device_;
+  const at::Device device_, decoder_device_;
   std::mutex in_use_;
   std::optional<c10::Stream> denoise_stream_, decode_stream_;  ///< none on the CPU
   std::array<StageThread, 3> threads_;

@@ -331,7 +331,7 @@ void RenderSession::restore(BlockDenoiser& denoiser, Video& video, RenderLine::R
   auto decoder = line.stage<Latents>(Lane::kDecode, nullptr, [&](const Latents& all) {
     if (!pixels) return decoder_->restore(all);
     if (all.size() > 1) decoder_->restore({all.begin(), all.end() - 1});
-    pixels->set_value(CrossStreamTensor(decoder_->decode(all.back().to(options_.device))));
+    pixels->set_value(CrossStreamTensor(decoder_->decode(all.back())));
   });
   if (std::ssize(latents) < video.all_blocks()) decoder.put(latents);
   restore_context(denoiser, video);

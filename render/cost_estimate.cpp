@@ -4,7 +4,11 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "core/device.h"
 #include "core/memory_meter.h"
 #include "media/video_writer.h"
 #include "models/text_encoder.h"
@@ -79,64 +83,139 @@ int64_t encoder_bytes(const LoadedModel& model) {
   return bytes;
 }
 
-/// Adds up the measurements of `probe` and what follows from the sizes of model and video. Reads no weights.
-/// `program_bytes`: memory of the program before the probe.
-MemoryEstimate estimate_memory(const RenderSetup& setup, const LoadedModel& model, const CostProbe& probe,
-                               int64_t program_bytes) {
+/// The largest part of the heads that one of `processes` has.
+double largest_share(const TransformerConfig& config, int64_t processes) {
+  return static_cast<double>((config.heads + processes - 1) / processes) / static_cast<double>(config.heads);
+}
+
+/// Tensors of a process, or of a decoder on a device of its own.
+struct TensorMemory {
+  at::Device device;
+  std::vector<MemoryPart> parts;
+  int64_t loading = 0;  ///< while weights are read: one tensor at a time
+};
+
+/// Of each process, in order of their ranks, then of the decoder, if it is elsewhere. Reads no weights.
+std::vector<TensorMemory> tensor_memory(const RenderSetup& setup, const LoadedModel& model, const CostProbe& probe,
+                                        const std::vector<at::Device>& devices) {
   const TransformerConfig& config = model.transformer_config();
   const Recipe& recipe = setup.config.model.recipe;
-  const bool on_gpu = !model.device().is_cpu(), streamed = model.options().placement == LayerPlacement::kStreamed;
-  const int64_t contexts = recipe.guidance_scale == 1.0 ? 1 : 2;
+  const auto processes = static_cast<int64_t>(devices.size());
+  const auto share = [part = largest_share(config, processes)](int64_t bytes) {
+    return static_cast<int64_t>(static_cast<double>(bytes) * part);
+  };
+  const auto size = static_cast<int64_t>(c10::elementSize(model.dtype()));
   const TransformerBytes weights = transformer_bytes(*model.open_transformer(), model);
-  const int64_t all_layers = weights.layer * config.layers;
-  const int64_t layers = streamed ? 2 * weights.layer : all_layers;
-  const int64_t state =
-      contexts * (probe.layer_state_bytes * config.layers + text_and_modulation_bytes(config, recipe, model.dtype()));
-  const bool both = setup.config.overlap;
-  std::vector<MemoryPart> tensors = {
-      {"weights of the transformer", layers + weights.ends},
-      {"keys, values and cached attention", state},
-      {"denoising", both ? probe.denoise_bytes : std::max<int64_t>(0, probe.denoise_bytes - probe.decode_bytes)},
-      {"weights of the decoder", probe.decoder_bytes + probe.decoder_state_bytes},
-      {"decoding", probe.decode_bytes}};
-  if (recipe.context_rule->encodes_frames()) tensors.push_back({"weights of the encoder", encoder_bytes(model)});
-
-  MemoryEstimate estimate;
-  estimate.host = {{"the program", program_bytes + kProgramBytes},
-                   {"the H.264 encoder", kEncoderPlanes * setup.config.width * setup.config.height}};
+  const bool streamed = model.options().placement == LayerPlacement::kStreamed;
+  const int64_t all_weights = weights.ends + weights.layer * (streamed ? 2 : config.layers);
+  const int64_t contexts = recipe.guidance_scale == 1.0 ? 1 : 2;
+  const int64_t state = contexts * (share(probe.layer_state_bytes * config.layers) +
+                                    text_and_modulation_bytes(config, recipe, model.dtype()));
+  std::vector<TensorMemory> all;
+  for (const at::Device& device : devices) {
+    all.push_back({device,
+                   {{"weights of the transformer", all_weights},
+                    {"keys, values and cached attention", state},
+                    {"denoising", share(probe.denoise_bytes)}},
+                   all_weights + weights.largest_tensor});
+    // Queries, keys, values and output of all tokens for the heads of one process.
+    const int64_t tokens = setup.geometry.tokens_per_frame() * recipe.frames_per_block;
+    if (processes > 1) all.back().parts.push_back({"exchanged with the others", share(4 * tokens * config.dim * size)});
+  }
+  const bool elsewhere = model.decoder_device() != model.device();
+  if (elsewhere) all.push_back({.device = model.decoder_device()});
+  TensorMemory& decoder = elsewhere ? all.back() : all.front();
+  decoder.loading = std::max(decoder.loading, (elsewhere ? 0 : all_weights) + probe.decoder_load_bytes);
+  if (!elsewhere && !setup.config.overlap) {  // one after the other, in the same memory
+    int64_t& denoising = decoder.parts[2].bytes;
+    denoising = std::max<int64_t>(0, denoising - probe.decode_bytes);
+  }
+  decoder.parts.push_back({"weights of the decoder", probe.decoder_bytes + probe.decoder_state_bytes});
+  decoder.parts.push_back({"decoding", probe.decode_bytes});
+  if (recipe.context_rule->encodes_frames())
+    all.front().parts.push_back({"weights of the encoder", encoder_bytes(model)});
   // Freed tensors that the C library keeps: about as much again as is in use, since the sizes of tensors vary.
-  if (!on_gpu) tensors.push_back({"kept by the allocator", probe.denoise_small_bytes + probe.decode_small_bytes});
-  if (on_gpu && streamed) estimate.host.push_back({"layers of the transformer, pinned", all_layers});
-  std::vector<MemoryPart>& parts = on_gpu ? estimate.device : estimate.host;
-  parts.insert(parts.end(), tensors.begin(), tensors.end());
-  // Earlier stages: prompts are encoded with nothing else loaded; weights are read one tensor at a time.
+  for (int64_t i = 0; i < std::ssize(all); ++i) {
+    TensorMemory& memory = all[static_cast<size_t>(i)];
+    const int64_t small =
+        (i < processes ? share(probe.denoise_small_bytes) : 0) + (&memory == &decoder ? probe.decode_small_bytes : 0);
+    if (memory.device.is_cpu()) memory.parts.push_back({"kept by the allocator", small});
+  }
+  return all;
+}
+
+/// Adds the tensors of one device to what others have there already.
+void add_device(std::vector<DeviceMemory>& devices, const TensorMemory& memory) {
+  auto found = std::ranges::find(devices, memory.device.str(), &DeviceMemory::name);
+  if (found == devices.end()) found = devices.insert(devices.end(), {.name = memory.device.str()});
+  found->bytes += memory.loading;
+  for (const MemoryPart& part : memory.parts) {
+    const auto same = std::ranges::find(found->parts, part.name, &MemoryPart::name);
+    if (same == found->parts.end())
+      found->parts.push_back(part);
+    else
+      same->bytes += part.bytes;
+  }
+}
+
+/// Adds up the measurements of `probe` and what follows from the sizes of model and video. `program_bytes`: memory of
+/// the program before the probe.
+MemoryEstimate estimate_memory(const RenderSetup& setup, const LoadedModel& model, const CostProbe& probe,
+                               int64_t program_bytes) {
+  const std::vector<at::Device> devices = resolve_devices(setup.config.device, setup.config.devices_per_video);
+  const auto processes = static_cast<int64_t>(devices.size());
+  const std::string several = processes > 1 ? ", " + std::to_string(processes) + " processes" : "";
+  const int64_t program = processes * (program_bytes + kProgramBytes);
+  const TransformerBytes weights = transformer_bytes(*model.open_transformer(), model);
+  MemoryEstimate estimate;
+  estimate.host = {{"the program" + several, program},
+                   {"the H.264 encoder", kEncoderPlanes * setup.config.width * setup.config.height}};
+  if (!model.device().is_cpu() && model.options().placement == LayerPlacement::kStreamed)
+    estimate.host.push_back(
+        {"layers of the transformer, pinned", processes * weights.layer * model.transformer_config().layers});
+  int64_t loading_on_host = 0, process = 0;
+  for (const TensorMemory& memory : tensor_memory(setup, model, probe, devices)) {
+    if (memory.device.is_cpu()) {
+      const std::string name = processes > 1 && process < processes ? "cpu:" + std::to_string(process) + ", " : "";
+      for (const MemoryPart& part : memory.parts) estimate.host.push_back({name + part.name, part.bytes});
+      loading_on_host += memory.loading;
+    } else {
+      add_device(estimate.devices, memory);
+      loading_on_host += process < processes ? weights.largest_tensor : 0;
+    }
+    ++process;
+  }
+  // Prompts are encoded with nothing else loaded.
   const int64_t text = text_encoder_bytes(model);
-  const int64_t loading = layers + weights.ends + std::max(weights.largest_tensor, probe.decoder_load_bytes);
-  const int64_t before = std::max(text, loading);
-  const int64_t program = program_bytes + kProgramBytes;
-  estimate.host_bytes =
-      std::max(sum(estimate.host), program + (on_gpu ? std::max(text, weights.largest_tensor) : before));
-  estimate.device_bytes = on_gpu ? std::max(sum(estimate.device), before) : 0;
+  estimate.host_bytes = std::max(sum(estimate.host), program + std::max(text, loading_on_host));
+  for (DeviceMemory& device : estimate.devices) {
+    const int64_t before = device.name == model.device().str() ? std::max(text, device.bytes) : device.bytes;
+    device.bytes = std::max(sum(device.parts), before);
+  }
   return estimate;
 }
 
 }  // namespace
 
-double overlapped_seconds(const CostProbe& probe, at::Device device) {
-  const int decoders = decoder_stages(device, threads_per_stage(device), probe.decoder_parts);
+double overlapped_seconds(const CostProbe& probe, at::Device device, at::Device decoder_device) {
+  const int decoders = decoder_stages(decoder_device, threads_per_stage(device), probe.decoder_parts);
   const double slowest = std::max(probe.denoise_seconds, probe.decode_seconds / decoders);
-  if (!device.is_cpu()) return slowest;
+  if (!device.is_cpu() || !decoder_device.is_cpu()) return slowest;
   return std::max(slowest,
                   (probe.denoise_seconds + probe.decode_seconds) / std::min(at::get_num_threads(), 1 + decoders));
 }
 
 CostEstimate estimate_cost(const RenderSetup& setup, const LoadedModel& model) {
   const int64_t program_bytes = memory_bytes();
-  const CostProbe probe = probe_cost(setup, model);
-  const double per_block =
-      setup.config.overlap ? overlapped_seconds(probe, model.device()) : probe.denoise_seconds + probe.decode_seconds;
+  CostProbe probe = probe_cost(setup, model);
+  MemoryEstimate memory = estimate_memory(setup, model, probe, program_bytes);
+  const auto devices = resolve_devices(setup.config.device, setup.config.devices_per_video);
+  if (!model.device().is_cpu())  // processes on the CPU share its cores
+    probe.denoise_seconds *= largest_share(model.transformer_config(), std::ssize(devices));
+  const double per_block = setup.config.overlap ? overlapped_seconds(probe, model.device(), model.decoder_device())
+                                                : probe.denoise_seconds + probe.decode_seconds;
   return {.seconds = per_block * static_cast<double>(setup.plan.blocks + 1),  // one more until the last is written
-          .memory = estimate_memory(setup, model, probe, program_bytes),
+          .memory = std::move(memory),
           .disk_bytes = estimated_bytes(video_format(setup.config), setup.plan.frames)};
 }
 

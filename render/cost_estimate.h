@@ -17,11 +17,17 @@ struct MemoryPart {
   int64_t bytes = 0;
 };
 
+/// Memory of one GPU.
+struct DeviceMemory {
+  std::string name;               ///< such as "cuda:1"
+  std::vector<MemoryPart> parts;  ///< while the video is rendered
+  int64_t bytes = 0;              ///< peak: while the model is loaded or while the video is rendered
+};
+
 struct MemoryEstimate {
-  std::vector<MemoryPart> host;    ///< while the video is rendered; on the CPU, tensors too
-  std::vector<MemoryPart> device;  ///< on the GPU; empty on the CPU
-  int64_t host_bytes = 0;          ///< peak: while prompts are encoded or while it is rendered
-  int64_t device_bytes = 0;
+  std::vector<MemoryPart> host;       ///< while the video is rendered; of processes on the CPU, tensors too
+  std::vector<DeviceMemory> devices;  ///< GPUs, each once; none on the CPU
+  int64_t host_bytes = 0;             ///< peak: while prompts are encoded or while it is rendered
 };
 
 struct CostEstimate {
@@ -32,9 +38,10 @@ struct CostEstimate {
 
 /// Seconds per frame block while denoising and decoding overlap: those of the slowest stage, or of all of them on fewer
 /// cores than stages.
-double overlapped_seconds(const CostProbe& probe, at::Device device);
+double overlapped_seconds(const CostProbe& probe, at::Device device, at::Device decoder_device);
 
 /// Runs one layer and the decoder, with synthetic weights, on a small frame (cost_probe.h), and scales the result up.
+/// Of several processes each is taken to have the largest share of the heads; what they send takes no time here.
 /// Throws: WeightsError, DeviceError.
 CostEstimate estimate_cost(const RenderSetup& setup, const LoadedModel& model);
 

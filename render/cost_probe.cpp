@@ -93,10 +93,10 @@ std::pair<ProbeRun, VideoGeometry> extrapolate(const RenderSetup& setup, double 
 }
 
 /// Noise in place of latents. Shape: [1, frames, channels, H, W].
-at::Tensor noise_of(int64_t frames, int64_t channels, const VideoGeometry& geometry, const LoadedModel& model) {
+at::Tensor noise_of(int64_t frames, int64_t channels, const VideoGeometry& geometry, const at::TensorOptions& options) {
   return SeededNoise(0)
       .noise(0, 0, {1, frames, channels, geometry.latent_height(), geometry.latent_width()})
-      .to(model.device(), model.dtype());
+      .to(options);
 }
 
 /// Fills the window, then times the passes of one frame block.
@@ -110,7 +110,8 @@ ProbeRun run_layer(const VideoTransformer& transformer, const RenderSetup& setup
                          device, model.dtype());
   const auto rule = recipe.context_rule->begin(recipe, state, {});
   transformer.set_prompt(state, at::zeros({1, config.text_len, config.text_dim}));
-  const at::Tensor latents = noise_of(frames, config.in_channels, geometry, model);
+  const auto options = at::TensorOptions().device(device).dtype(model.dtype());
+  const at::Tensor latents = noise_of(frames, config.in_channels, geometry, options);
   MemoryMeter meter(device, small_tensor(setup, geometry));
   int64_t start = 0;
   const int64_t window = recipe.window_frames < 0 ? kEnoughFrames : recipe.window_frames;
@@ -174,8 +175,9 @@ int64_t frames_decoded_together(const RenderSetup& setup) {
 
 ProbeRun run_decoder(LatentDecoder& decoder, const RenderSetup& setup, const VideoGeometry& geometry,
                      const LoadedModel& model) {
-  const at::Device device = model.device();
-  const at::Tensor latents = noise_of(frames_decoded_together(setup), decoder.latent_channels(), geometry, model);
+  const at::Device device = model.decoder_device();
+  const auto options = at::TensorOptions().device(device).dtype(model.dtype());
+  const at::Tensor latents = noise_of(frames_decoded_together(setup), decoder.latent_channels(), geometry, options);
   MemoryMeter meter(device, small_tensor(setup, geometry));
   decoder.reset();
   const auto decode = [&] { to_rgb24(decoder.decode(latents)).cpu(); };
@@ -205,8 +207,8 @@ void probe_decoder(const RenderSetup& setup, const LoadedModel& model, CostProbe
   const auto weights = synthetic_weights(*store, [](const std::string&) { return true; });
   std::unique_ptr<LatentDecoder> decoder;
   {
-    const MemoryMeter loading(model.device());
-    decoder = load_latent_decoder(*weights, model.device(), model.dtype());
+    const MemoryMeter loading(model.decoder_device());
+    decoder = load_latent_decoder(*weights, model.decoder_device(), model.dtype());
     probe.decoder_bytes = loading.held();
     probe.decoder_load_bytes = loading.peak();
   }
@@ -215,7 +217,7 @@ void probe_decoder(const RenderSetup& setup, const LoadedModel& model, CostProbe
   const double pixels_per_token = static_cast<double>(setup.geometry.width * setup.geometry.height) /
                                   static_cast<double>(setup.geometry.tokens_per_frame());
   const auto [run, larger] =
-      extrapolate(setup, work_on(model.device(), kDecoderWork) / count / pixels_per_token,
+      extrapolate(setup, work_on(model.decoder_device(), kDecoderWork) / count / pixels_per_token,
                   [&](const VideoGeometry& geometry) { return run_decoder(*decoder, setup, geometry, model); });
   probe.decoder_state_bytes = run.state_bytes;
   // While the last frames of a block are decoded, the others exist as float32.

@@ -7,6 +7,7 @@
 
 #include "attention/refresh_policy.h"
 #include "core/check.h"
+#include "core/device.h"
 #include "core/error.h"
 #include "core/file_cache.h"
 #include "media/image_reader.h"
@@ -315,6 +316,8 @@ void end_after(RenderSetup& setup, int64_t blocks, int64_t frames) {
 ModelOptions model_options(const RenderConfig& config) {
   return {.placement = config.offload ? LayerPlacement::kStreamed : LayerPlacement::kResident,
           .linears = config.precision.linears,
+          .decoder_device =
+              config.decoder_device == "auto" ? std::nullopt : std::optional(resolve_device(config.decoder_device)),
           .embedding_cache = config.cache ? user_cache_folder("embeddings") : std::filesystem::path()};
 }
 

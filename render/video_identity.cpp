@@ -206,7 +206,11 @@ VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::Sc
                     {"media libraries", media_library_versions()},
                     {"device", describe_device(device)},
                     {"dtype", dtype_name(dtype)}};
-  if (device.is_cpu()) identity.facts.emplace_back("threads", std::to_string(at::get_num_threads()));
+  const at::Device decoder_device = config.decoder_device == "auto" ? device : resolve_device(config.decoder_device);
+  if (describe_device(decoder_device) != describe_device(device))
+    identity.facts.emplace_back("decoder device", describe_device(decoder_device));
+  if (device.is_cpu() || decoder_device.is_cpu())
+    identity.facts.emplace_back("threads", std::to_string(at::get_num_threads()));
   const size_t processes = resolve_devices(config.device, config.devices_per_video).size();
   if (processes > 1) identity.facts.emplace_back("processes", std::to_string(processes));
   identity.facts.emplace_back("frames", std::to_string(setup.plan.frames));

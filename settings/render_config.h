@@ -59,10 +59,11 @@ struct RenderConfig : VideoDefaults {
   std::filesystem::path image;
   std::filesystem::path video;
 
-  AttentionConfig attention;      ///< how the external attention is obtained. Source: arXiv 2602.05305
-  std::string device = "auto";    ///< see resolve_device; several: resolve_devices
-  int64_t devices_per_video = 1;  ///< that compute it together, unless `device` names several. Range: 1 and up
-  std::string dtype = "auto";     ///< of transformer, text encoder and VAE: see resolve_dtype
+  AttentionConfig attention;            ///< how the external attention is obtained. Source: arXiv 2602.05305
+  std::string device = "auto";          ///< see resolve_device; several: resolve_devices
+  int64_t devices_per_video = 1;        ///< that compute it together, unless `device` names several. Range: 1 and up
+  std::string decoder_device = "auto";  ///< of the VAE's decoder: see resolve_device; auto: the first of `device`
+  std::string dtype = "auto";           ///< of transformer, text encoder and VAE: see resolve_dtype
   PrecisionConfig precision;
   bool cache = true;     ///< keep encoded prompts and checksums of weights in the user's cache folder
   bool offload = false;  ///< LayerPlacement::kStreamed

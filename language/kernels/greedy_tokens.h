@@ -11,7 +11,7 @@ namespace flashblock {
 struct GreedyTokens {
   const void* logits;  ///< [rows, vocabulary]
   void* partial;       ///< kGreedyPartialBytes a row, 16-byte aligned
-  double* results;     ///< [3, rows]: token, its probability, entropy (natural log)
+  double* results;     ///< [3, rows], perhaps in pinned host memory: token, its probability, entropy (natural log)
   int64_t rows, vocabulary;
   int64_t never;      ///< a token that is not chosen, but counts; below 0: none
   float temperature;  ///< divides the logits

@@ -100,6 +100,18 @@ __global__ void __launch_bounds__(kNormThreads) add_norm_kernel(const __grid_con
   });
 }
 
+constexpr int kGatherThreads = 256;
+
+// One thread block a row.
+__global__ void __launch_bounds__(kGatherThreads) gather_rows_kernel(const __grid_constant__ GatherRowsArguments a) {
+  const int64_t vectors = a.width / 8, row = blockIdx.x;
+  const auto* from = static_cast<const uint4*>(a.table) + a.from[row] * vectors;
+  auto* to = static_cast<uint4*>(a.out) + row * vectors;
+  allow_next_kernel();
+  wait_for_kernels_in_front();
+  for (int64_t vector = threadIdx.x; vector < vectors; vector += kGatherThreads) to[vector] = from[vector];
+}
+
 constexpr int kHeadThreads = 256;
 
 // One warp a head of a token: lane l has elements 2 l, 2 l + 1, and those 64 further on.
@@ -167,6 +179,10 @@ unsigned blocks_for(int64_t threads, int per_block) {
 
 cudaError_t launch_add_norm(const AddNormArguments& a, cudaStream_t stream) {
   return launch_dependent(add_norm_kernel, dim3(static_cast<unsigned>(a.rows)), kNormThreads, 0, stream, a);
+}
+
+cudaError_t launch_gather_rows(const GatherRowsArguments& a, cudaStream_t stream) {
+  return launch_dependent(gather_rows_kernel, dim3(static_cast<unsigned>(a.rows)), kGatherThreads, 0, stream, a);
 }
 
 cudaError_t launch_text_heads(const TextHeadsArguments& a, cudaStream_t stream) {

@@ -39,6 +39,16 @@ struct TextHeadsArguments {
   float eps;
 };
 
+/// Rows of a table, by number: few, which go with the launch. bf16, contiguous and 16-byte aligned; width a multiple
+/// of 8.
+inline constexpr int64_t kMostGatheredRows = 32;
+struct GatherRowsArguments {
+  const void* table;  ///< [any, width]
+  void* out;          ///< [rows, width]
+  int64_t rows, width;
+  int64_t from[kMostGatheredRows];  ///< rows of the table
+};
+
 /// silu(first half) * second half of rows, bf16. Requires: width, of the result, a multiple of 8.
 struct SwigluArguments {
   const void* gate_up;  ///< [rows, 2 * width]
@@ -47,6 +57,7 @@ struct SwigluArguments {
 };
 
 /// Each queues its kernel; returns the status of the launch.
+cudaError_t launch_gather_rows(const GatherRowsArguments& arguments, cudaStream_t stream);
 cudaError_t launch_add_norm(const AddNormArguments& arguments, cudaStream_t stream);
 cudaError_t launch_text_heads(const TextHeadsArguments& arguments, cudaStream_t stream);
 cudaError_t launch_swiglu(const SwigluArguments& arguments, cudaStream_t stream);

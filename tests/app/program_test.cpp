@@ -9,6 +9,7 @@
 
 #include "app/command_line.h"
 #include "app/config_options.h"
+#include "app/info_command.h"
 #include "app/interrupt.h"
 #include "app/progress.h"
 #include "core/error.h"
@@ -225,6 +226,19 @@ TEST(Progress, NoneIsSilentAndTheBarNamesTheStage) {
   EXPECT_EQ(shown(ProgressStyle::kNone), "");
   EXPECT_THAT(shown(ProgressStyle::kBar), HasSubstr("block 2/4"));
   EXPECT_EQ(shown(ProgressStyle::kAuto), "") << "standard error is no terminal here";
+}
+
+TEST(MemoryText, NamesEachDevice) {
+  MemoryEstimate memory{.host = {{"the program", 1'000'000}}, .host_bytes = 2'000'000};
+  EXPECT_EQ(memory_text(memory, "# "), "# expected memory: 2.0 MB\n#   the program: 1.0 MB\n");
+  memory.devices = {{"cuda:0", {{"denoising", 3'000'000}, {"decoding", 1'000'000}}, 4'000'000}};
+  EXPECT_EQ(memory_text(memory, ""),
+            "expected memory: 2.0 MB, and 4.0 MB on the GPU\n  the program: 1.0 MB\n"
+            "  on the GPU, denoising: 3.0 MB\n  on the GPU, decoding: 1.0 MB\n");
+  memory.devices.push_back({"cuda:2", {{"denoising", 3'000'000}}, 3'000'000});
+  EXPECT_EQ(memory_text(memory, ""),
+            "expected memory: 2.0 MB, and 4.0 MB on cuda:0, and 3.0 MB on cuda:2\n  the program: 1.0 MB\n"
+            "  on cuda:0, denoising: 3.0 MB\n  on cuda:0, decoding: 1.0 MB\n  on cuda:2, denoising: 3.0 MB\n");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
+#include <c10/core/DeviceGuard.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "core/child_process.h"
+#include "core/device.h"
 #include "core/message_channel.h"
 #include "core/nccl_group.h"
 #include "core/socket_group.h"
@@ -115,6 +117,28 @@ TEST(MessageChannel, CarriesTextAndTensors) {
   right.reset();
   EXPECT_FALSE(left.receive());
   EXPECT_FALSE(left.send({.text = "nobody"}));
+}
+
+TEST(NcclGroup, CudaTwoGpusExchange) {
+  FLASHBLOCK_NEED_CUDA();
+  if (!has_nccl()) GTEST_SKIP() << "a build without NCCL";
+  if (gpu_count() < 2) GTEST_SKIP() << "one GPU";
+  const std::string name = new_nccl_group_name();
+  const auto work = [&name](int64_t rank) {
+    const at::Device device(at::kCUDA, static_cast<at::DeviceIndex>(rank));
+    const c10::DeviceGuard guard(device);
+    const auto group = make_nccl_group(name, rank, {"cuda:0", "cuda:1"}, device);
+    const int64_t other = 1 - rank;
+    const at::Tensor received = at::empty_like(message(other, rank).to(device));
+    group->exchange({{other, message(rank, other).to(device)}}, {{other, received}});
+    EXPECT_TENSORS_IDENTICAL(received.cpu(), message(other, rank));
+    const at::Tensor own = at::arange(5, at::TensorOptions().device(device)) + rank;
+    EXPECT_TENSORS_IDENTICAL(group->sum(own).cpu(), 2 * at::arange(5) + 1);
+    group->check();
+  };
+  std::thread second(work, 1);
+  work(0);
+  second.join();
 }
 
 TEST(NcclGroup, CudaConnectsAndAborts) {

@@ -1,4 +1,4 @@
-// `flashblock serve` as a process that is stopped during a render and resumes it after a restart.
+// `flashblock serve` as a process: stopped during a render, which it resumes after a restart; with several devices.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -21,8 +21,8 @@ using Json = nlohmann::json;
 /// The server as a process on a folder of videos.
 class ServerProcess {
  public:
-  ServerProcess(const TemporaryFolder& folder, const std::string& name)
-      : program_({"serve", "127.0.0.1:0", "--data", folder / "videos", "--model", folder / "model", "--device", "cpu"},
+  ServerProcess(const TemporaryFolder& folder, const std::string& name, const std::string& device = "cpu")
+      : program_({"serve", "127.0.0.1:0", "--data", folder / "videos", "--model", folder / "model", "--device", device},
                  folder / (name + ".err"), folder / (name + ".out")),
         port_(printed_port(folder / (name + ".out"))) {}
 
@@ -101,6 +101,26 @@ TEST_P(ServeRestart, ResumesASteeredVideoAndItsQueue) {
 
 INSTANTIATE_TEST_SUITE_P(Ends, ServeRestart, ::testing::Values(End{SIGKILL, 128 + SIGKILL}, End{SIGTERM, 0}),
                          [](const auto& end) { return end.param.signal == SIGKILL ? "Killed" : "Ended"; });
+
+TEST(ServeSeveralDevices, GivesTheVideosOfARender) {
+  const TemporaryFolder folder;
+  write_prompted_model(folder / "model");
+  std::string first, second;
+  {
+    ServerProcess server(folder, "server", "cpu:0,1");
+    first = server.post("/v1/videos", {{"prompt", "a red hill"}, {"seconds", 1}, {"seed", 7}}).at("id");
+    second = server.post("/v1/videos", {{"prompt", "a lake"}, {"seconds", 2}, {"seed", 8}}).at("id");
+    const auto completed = [](const Json& video) { return video.at("status") == "completed"; };
+    for (const std::string& id : {first, second}) EXPECT_TRUE(completed(server.wait_for(id, completed)));
+    EXPECT_EQ(server.end(SIGTERM), 0);
+  }
+  // The second video is computed by processes that have computed another one.
+  StartedProgram render({"render", "a lake", "--model", folder / "model", "--device", "cpu:0,1", "--seconds", "2",
+                         "--seed", "8", "--output", folder / "alone.mp4", "--quiet"},
+                        folder / "render.err");
+  ASSERT_EQ(render.wait(), 0);
+  EXPECT_TENSORS_IDENTICAL(read_video(folder / "videos" / second / "content.mp4"), read_video(folder / "alone.mp4"));
+}
 
 }  // namespace
 }  // namespace flashblock

@@ -11,6 +11,7 @@
 
 #include "core/device.h"
 #include "tests/end_to_end/unfinished_video.h"
+#include "tests/support/cuda.h"
 #include "tests/support/tensor_matchers.h"
 #include "tests/support/test_data.h"
 #include "weights/weight_store.h"
@@ -114,6 +115,48 @@ TEST_F(SeveralDevices, AnInterruptedVideoIsResumed) {
   expect_same("cut", "whole");
 }
 
+TEST_F(SeveralDevices, ADryRunNamesTheMemoryOfEach) {
+  const auto dry = [&](const Words& more) {
+    Words all = words("video", more);
+    all.push_back("--dry-run");
+    const ProgramRun run = run_program(all);
+    EXPECT_EQ(run.status, 0) << run.err;
+    return run.out;
+  };
+  const auto megabytes_of = [](const std::string& text, const std::string& part) {
+    const size_t at = text.find(part + ": ");
+    EXPECT_NE(at, text.npos) << part << " in " << text;
+    return at == text.npos ? 0 : std::stod(text.substr(at + part.size() + 2));
+  };
+  const std::string one = dry({"--device", "cpu"}), two = dry({"--device", "cpu:0,1"});
+  EXPECT_THAT(one, Not(HasSubstr("cpu:0")));
+  EXPECT_THAT(two, HasSubstr("the program, 2 processes: "));
+  for (const std::string process : {"cpu:0, ", "cpu:1, "}) {
+    EXPECT_EQ(megabytes_of(two, process + "weights of the transformer"),
+              megabytes_of(one, "weights of the transformer"));
+    EXPECT_THAT(two, HasSubstr(process + "exchanged with the others: "));
+  }
+  EXPECT_THAT(two, HasSubstr("cpu:0, weights of the decoder: "));
+  EXPECT_THAT(two, Not(HasSubstr("cpu:1, weights of the decoder: ")));
+}
+
+TEST_F(SeveralDevices, CudaDecoderOnTheProcessor) {
+  FLASHBLOCK_NEED_CUDA();
+  const auto recorded = [&](const std::string& name, const Words& more) {
+    Words all = words(name, {"--device", "cuda", "--record", folder_ / (name + ".safetensors"), "--seconds", "2"});
+    all.insert(all.end(), more.begin(), more.end());
+    const ProgramRun run = run_program(all);
+    EXPECT_EQ(run.status, 0) << run.err;
+    return WeightStore::open(folder_ / (name + ".safetensors"));
+  };
+  const auto together = recorded("together", {}), apart = recorded("apart", {"--decoder-device", "cpu"});
+  EXPECT_TENSORS_IDENTICAL(apart->tensor("latents"), together->tensor("latents"));
+  EXPECT_TENSORS_CLOSE(apart->tensor("video"), together->tensor("video"), 1e-3, 1e-3);
+  const ProgramRun other = run_program(words("apart", {"--device", "cuda", "--seconds", "2", "--resume"}));
+  EXPECT_EQ(other.status, 2);
+  EXPECT_THAT(other.err, HasSubstr("decoder device: "));
+}
+
 TEST_F(SeveralDevices, ErrorsAreOneLine) {
   const auto error_of = [&](const Words& more, int status) {
     const ProgramRun run = run_program(words("video", more));
@@ -123,6 +166,8 @@ TEST_F(SeveralDevices, ErrorsAreOneLine) {
   };
   EXPECT_THAT(error_of({"--device", "cpu:0,x"}, 2), HasSubstr("device 'cpu:0,x' is unknown"));
   EXPECT_THAT(error_of({"--device", "gpu:0,1"}, 2), HasSubstr("device 'gpu:0,1' is unknown"));
+  EXPECT_THAT(error_of({"--decoder-device", "gpu"}, 2), HasSubstr("device 'gpu' is unknown"));
+  EXPECT_THAT(error_of({"--decoder-device", "cuda:63"}, 4), HasSubstr("device 'cuda:63' is not available"));
   EXPECT_THAT(error_of({"--device", "cpu:0,"}, 2), HasSubstr("is unknown"));
   EXPECT_THAT(error_of({"--device", "cpu:0,1,2"}, 2),
               HasSubstr("3 processes for one video are too many: the model has 2 attention heads"));

@@ -59,6 +59,17 @@ TEST(LanguageLayersCuda, SumsOfLongProductsAreNearThoseInFloat32) {
   }
 }
 
+TEST(LanguageLayersCuda, FewRowsAreSelectedAsMany) {
+  FLASHBLOCK_NEED_CUDA();
+  const at::Tensor table = some({1000, 4096});
+  for (const int64_t count : {1, 4, 32, 33}) {
+    std::vector<int64_t> rows;
+    for (int64_t i = 0; i < count; ++i) rows.push_back(i * 637 % 1000);
+    const at::Tensor index = at::tensor(rows, at::kLong).to(at::kCUDA);
+    EXPECT_TENSORS_IDENTICAL(select_rows(table, rows), table.index_select(0, index)) << count;
+  }
+}
+
 TEST(LanguageLayersCuda, GroupedHeadsAreProjectedInTheirOwnOrder) {
   FLASHBLOCK_NEED_CUDA();
   at::manual_seed(3);

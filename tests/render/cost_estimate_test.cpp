@@ -9,7 +9,7 @@ namespace {
 
 double seconds_on(int cores, const CostProbe& probe, at::Device device = at::kCPU) {
   const ThreadLimit all(cores);
-  return overlapped_seconds(probe, device);
+  return overlapped_seconds(probe, device, device);
 }
 
 TEST(OverlappedSeconds, AreOfTheSlowestStageOrOfAllOnFewCores) {
