@@ -15,6 +15,7 @@
 #include "models/video_transformer.h"
 #include "pipeline/recipe.h"
 #include "pipeline/session_inputs.h"
+#include "vae/decoder_precision.h"
 #include "vae/latent_decoder.h"
 
 namespace flashblock {
@@ -35,6 +36,8 @@ struct ModelOptions {
   LayerPlacement placement = LayerPlacement::kResident;
   /// Arithmetic of their linears.
   LinearPrecision linears = LinearPrecision::kNative;
+  /// Arithmetic of the decoder.
+  DecoderPrecision decoder = DecoderPrecision::kNative;
   /// Folder of encoded prompts (EmbeddingCache); empty: not cached.
   std::filesystem::path embedding_cache;
   /// Null: the files that the description names.
