@@ -17,7 +17,7 @@
 namespace flashblock::kernels {
 namespace {
 
-constexpr int kPlaneBytes = 16, kTaps = 3, kLines = 9, kGroupRows = 128;
+constexpr int kPlaneBytes = 16, kTaps = 3, kGroupRows = 128;
 constexpr int kMaxShared = 227 * 1024, kAlignment = 128, kBarrierBytes = 256;
 
 /// One step of a tile in shared memory: positions, then weights.
@@ -51,11 +51,6 @@ struct Tile {
   int columns;           ///< first channel
 };
 
-__device__ __forceinline__ Tile tile_at(const Shape& s, int index, int rows, int columns) {
-  const int column_tile = index % s.column_tiles, rest = index / s.column_tiles;
-  return {rest / s.tiles_per_frame, s.row + 1 + rest % s.tiles_per_frame * rows, column_tile * columns};
-}
-
 /// The positions that are loaded for a line of taps: `count` from `start` on, the first tap's first one `skipped`
 /// later.
 struct Window {
@@ -70,6 +65,13 @@ __device__ __forceinline__ Window window_of(const Shape& s, const Tile& tile, in
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+constexpr int kLines = 9;
+
+__device__ __forceinline__ Tile tile_at(const Shape& s, int index, int rows, int columns) {
+  const int column_tile = index % s.column_tiles, rest = index / s.column_tiles;
+  return {rest / s.tiles_per_frame, s.row + 1 + rest % s.tiles_per_frame * rows, column_tile * columns};
+}
 
 /// By one warp: a lane for each copy of a step.
 template <int kColumns, int kPlanes, int kGroups>
@@ -139,14 +141,14 @@ __device__ __forceinline__ void normalise(const Shape& s, int32_t (&sums)[kColum
   }
   squares += __shfl_xor_sync(0xffffffffu, squares, 1);
   squares += __shfl_xor_sync(0xffffffffu, squares, 2);
-  const float factor = sqrtf(static_cast<float>(kColumns)) / fmaxf(sqrtf(squares), 1e-12f);
+  const float factor = 0.5f * sqrtf(static_cast<float>(kColumns)) / fmaxf(sqrtf(squares), 1e-12f);
 #pragma unroll
   for (int g = 0; g < kColumns / 32; ++g) {
     const Eight gamma = load_eight(s.gamma + g * 32 + lane_column);
 #pragma unroll
     for (int k = 0; k < 8; ++k) {
       int32_t& x = sums[4 * (4 * g + k / 2) + k % 2 + 2 * h];
-      x = __float_as_int(silu(__int_as_float(x) * (factor * gamma.v[k])));
+      x = __float_as_int(silu_of_twice(__int_as_float(x) * (factor * gamma.v[k])));
     }
   }
 }

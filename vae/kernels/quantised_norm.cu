@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kThreads) quantised_norm_kernel(QuantisedNormA
 #pragma unroll
   for (int offset = kGroup / 2; offset > 0; offset /= 2) squares += __shfl_xor_sync(0xffffffffu, squares, offset);
   if (column >= columns) return;
-  const float factor = border ? 0.0f : sqrtf(static_cast<float>(kChannels)) / fmaxf(sqrtf(squares), 1e-12f);
+  const float factor = border ? 0.0f : 0.5f * sqrtf(static_cast<float>(kChannels)) / fmaxf(sqrtf(squares), 1e-12f);
   const int64_t plane = (a.height + 2) * columns, place = (y + 1) * columns + column;
   auto* out = static_cast<uint8_t*>(a.out) + frame * kChannels * plane + place * kPlaneChannels;
 #pragma unroll
@@ -49,10 +49,10 @@ __global__ void __launch_bounds__(kThreads) quantised_norm_kernel(QuantisedNormA
       const float4 gamma = __ldg(reinterpret_cast<const float4*>(a.gamma + c + k));
       const float4 inverse = __ldg(reinterpret_cast<const float4*>(a.inverse_steps + c + k));
       const float4 zeros = __ldg(reinterpret_cast<const float4*>(a.zeros + c + k));
-      q[k] = fmaf(silu(x[i][k] * (factor * gamma.x)), inverse.x, zeros.x);
-      q[k + 1] = fmaf(silu(x[i][k + 1] * (factor * gamma.y)), inverse.y, zeros.y);
-      q[k + 2] = fmaf(silu(x[i][k + 2] * (factor * gamma.z)), inverse.z, zeros.z);
-      q[k + 3] = fmaf(silu(x[i][k + 3] * (factor * gamma.w)), inverse.w, zeros.w);
+      q[k] = fmaf(silu_of_twice(x[i][k] * (factor * gamma.x)), inverse.x, zeros.x);
+      q[k + 1] = fmaf(silu_of_twice(x[i][k + 1] * (factor * gamma.y)), inverse.y, zeros.y);
+      q[k + 2] = fmaf(silu_of_twice(x[i][k + 2] * (factor * gamma.z)), inverse.z, zeros.z);
+      q[k + 3] = fmaf(silu_of_twice(x[i][k + 3] * (factor * gamma.w)), inverse.w, zeros.w);
     }
     *reinterpret_cast<uint2*>(out + c / kPlaneChannels * plane * kPlaneChannels + c % kPlaneChannels) = {
         pack_four(q[0], q[1], q[2], q[3]), pack_four(q[4], q[5], q[6], q[7])};
