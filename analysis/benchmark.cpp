@@ -24,7 +24,8 @@ BenchFrames load_decoders(const BenchContext& bench, VideoBenchmark& result) {
   const int64_t channels = model.transformer_config().out_channels;
   const auto other = small ? random_wan_vae(channels, /*width=*/0, model.device(), model.dtype())
                            : random_taehv(channels, model.device(), model.dtype());
-  const std::shared_ptr<LatentDecoder> synthetic = load_latent_decoder(*other, model.device(), model.dtype());
+  const std::shared_ptr<LatentDecoder> synthetic =
+      load_latent_decoder(*other, model.device(), model.dtype(), model.options().decoder);
   BenchFrames frames{.full = small ? synthetic : model.decoder(), .small = small ? model.decoder() : synthetic};
   result.full_vae = (small ? other : store)->path().filename().string();
   result.small_vae = (small ? store : other)->path().filename().string();

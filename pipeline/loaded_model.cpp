@@ -127,7 +127,7 @@ std::shared_ptr<const VideoTransformer> LoadedModel::transformer() {
 std::shared_ptr<LatentDecoder> LoadedModel::decoder() {
   if (!decoder_) {
     const auto scope = profile_.measure("load");
-    decoder_ = load_latent_decoder(*open_vae(), decoder_device(), dtype_);
+    decoder_ = load_latent_decoder(*open_vae(), decoder_device(), dtype_, options_.decoder);
   }
   return decoder_;
 }

@@ -16,6 +16,7 @@
 #include "models/video_transformer.h"
 #include "pipeline/recipe.h"
 #include "pipeline/session_inputs.h"
+#include "vae/decoder_precision.h"
 #include "vae/latent_decoder.h"
 
 namespace flashblock {
@@ -36,6 +37,8 @@ struct ModelOptions {
   LayerPlacement placement = LayerPlacement::kResident;
   /// Arithmetic of their linears.
   LinearPrecision linears = LinearPrecision::kNative;
+  /// Arithmetic of the decoder.
+  DecoderPrecision decoder = DecoderPrecision::kNative;
   /// Of the decoder; none: where the transformer is.
   std::optional<at::Device> decoder_device;
   /// Folder of encoded prompts (EmbeddingCache); empty: not cached.

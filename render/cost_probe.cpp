@@ -208,7 +208,7 @@ void probe_decoder(const RenderSetup& setup, const LoadedModel& model, CostProbe
   std::unique_ptr<LatentDecoder> decoder;
   {
     const MemoryMeter loading(model.decoder_device());
-    decoder = load_latent_decoder(*weights, model.decoder_device(), model.dtype());
+    decoder = load_latent_decoder(*weights, model.decoder_device(), model.dtype(), model.options().decoder);
     probe.decoder_bytes = loading.held();
     probe.decoder_load_bytes = loading.peak();
   }

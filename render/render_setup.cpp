@@ -316,6 +316,7 @@ void end_after(RenderSetup& setup, int64_t blocks, int64_t frames) {
 ModelOptions model_options(const RenderConfig& config) {
   return {.placement = config.offload ? LayerPlacement::kStreamed : LayerPlacement::kResident,
           .linears = config.precision.linears,
+          .decoder = config.precision.decoder,
           .decoder_device =
               config.decoder_device == "auto" ? std::nullopt : std::optional(resolve_device(config.decoder_device)),
           .embedding_cache = config.cache ? user_cache_folder("embeddings") : std::filesystem::path()};

@@ -14,6 +14,7 @@
 #include "media/video_writer.h"
 #include "models/transformer_weights.h"
 #include "pipeline/recipe.h"
+#include "vae/decoder_precision.h"
 
 namespace flashblock {
 
@@ -26,7 +27,8 @@ struct PromptChange {
 
 /// Arithmetic of the model's parts.
 struct PrecisionConfig {
-  LinearPrecision linears = LinearPrecision::kNative;  ///< of the transformer's layers
+  LinearPrecision linears = LinearPrecision::kNative;    ///< of the transformer's layers
+  DecoderPrecision decoder = DecoderPrecision::kNative;  ///< of Wan's decoders
 };
 
 /// How a video is encoded and where else it goes.

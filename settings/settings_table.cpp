@@ -169,6 +169,11 @@ std::vector<Setting> machine_settings() {
           "int8 is faster on Hopper GPUs only, with heads of width 128"),
       row("precision.external", choice(attention(&AttentionConfig::external), parse_attention_precision),
           "The same of external attention; mean keys and attention to selected keys are native"),
+      row("precision.decoder",
+          choice(field(&RenderConfig::precision, &PrecisionConfig::decoder), parse_decoder_precision),
+          "Arithmetic of the convolutions after a norm in the full VAE's decoder: native is dtype; int8 is faster on "
+          "Hopper GPUs with bfloat16 and widths of Wan2.1 only. Small decoders are native",
+          {}, {.belongs_to_model = true}),
       row("cache", boolean(field(&RenderConfig::cache)),
           "Keep encoded prompts and checksums of weights in the user's cache folder",
           {{"--no-cache"}, kModel, "", "false", "Do not cache encoded prompts and checksums of weights"},

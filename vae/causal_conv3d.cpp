@@ -16,7 +16,11 @@ CausalConv3d::CausalConv3d(std::string slot, const ConvWeights& weights, at::Sca
       convolution_(bordered_ ? Convolution()
                              : Convolution(weights, dtype, {.padding = (weights.weight.size(-1) - 1) / 2})) {}
 
+CausalConv3d::CausalConv3d(std::string slot, const ConvWeights& weights, at::ScalarType dtype, const at::Tensor& gamma)
+    : slot_(std::move(slot)), int8_(std::make_unique<const Int8Convolution>(weights, gamma, dtype)) {}
+
 BorderedConvolution::History CausalConv3d::exchange_history(const at::Tensor& frames, FeatureCache& cache) const {
+  if (int8_ && !cache.contains(slot_)) cache.start_frames(slot_, history(), int8_->frame_before_video(frames));
   const auto last = cache.last_frames(slot_, history(), frames.sizes().slice(1), frames.options());
   cache.keep_frames(slot_, frames);
   return {last[0], last[1]};
@@ -31,7 +35,7 @@ at::Tensor CausalConv3d::window(const at::Tensor& frames, FeatureCache& cache) c
 
 at::Tensor CausalConv3d::normalised_window(const BiasedFrames& frames, const at::Tensor& gamma,
                                            FeatureCache& cache) const {
-  FB_CHECK(!bordered_);
+  FB_CHECK(!bordered_ && !int8_);
   const at::Tensor& x = frames.frames;
   at::Tensor window = cache.open_window(slot_, history(), x.size(0), x.sizes().slice(1), x.options());
   rms_norm(frames, gamma, Activation::kSilu, window.narrow(0, history(), x.size(0)));
@@ -45,20 +49,31 @@ at::Tensor CausalConv3d::forward(const at::Tensor& frames, FeatureCache& cache) 
   return result.frames;
 }
 
-template <typename BorderedPart>
+template <typename PreparedPart>
 at::Tensor CausalConv3d::forward_in_parts(const at::Tensor& frames, FeatureCache& cache,
-                                          const BorderedPart& bordered_part) const {
-  at::Tensor result =
-      at::empty({frames.size(0), frames.size(1), frames.size(2), bordered_->out_channels()}, frames.options());
+                                          const PreparedPart& prepared_part) const {
+  const int64_t out_channels = int8_ ? int8_->out_channels() : bordered_->out_channels();
+  at::Tensor result = at::empty({frames.size(0), frames.size(1), frames.size(2), out_channels}, frames.options());
   for (int64_t first = 0; first < frames.size(0); first += kPart) {
     const int64_t count = std::min(kPart, frames.size(0) - first);
-    const at::Tensor bordered = bordered_part(frames.narrow(0, first, count));
-    bordered_->forward(exchange_history(bordered, cache), bordered, result.narrow(0, first, count));
+    const at::Tensor prepared = prepared_part(frames.narrow(0, first, count));
+    const BorderedConvolution::History history = exchange_history(prepared, cache);
+    if (int8_)
+      int8_->forward(history, prepared, result.narrow(0, first, count));
+    else
+      bordered_->forward(history, prepared, result.narrow(0, first, count));
   }
   return result;
 }
 
+at::Tensor CausalConv3d::prepare(const BiasedFrames& frames, const at::Tensor& gamma) const {
+  if (!int8_) return rms_norm_bordered(frames, gamma, Activation::kSilu);
+  FB_CHECK(!frames.bias.defined());
+  return int8_->quantise(frames.frames);
+}
+
 BiasedFrames CausalConv3d::forward_biased(const at::Tensor& frames, FeatureCache& cache) const {
+  FB_CHECK(!int8_);
   if (!bordered_) return convolution_.forward_biased(window(frames, cache));
   const auto with_border = [](const at::Tensor& part) { return add_border({part, {}}); };
   return {forward_in_parts(frames, cache, with_border), {}};
@@ -66,36 +81,39 @@ BiasedFrames CausalConv3d::forward_biased(const at::Tensor& frames, FeatureCache
 
 BiasedFrames CausalConv3d::forward_normalised(const BiasedFrames& frames, const at::Tensor& gamma,
                                               FeatureCache& cache) const {
-  if (!bordered_) return convolution_.forward_biased(normalised_window(frames, gamma, cache));
-  const auto normalised = [&](const at::Tensor& part) {
-    return rms_norm_bordered({part, frames.bias}, gamma, Activation::kSilu);
-  };
+  if (!bordered_ && !int8_) return convolution_.forward_biased(normalised_window(frames, gamma, cache));
+  const auto normalised = [&](const at::Tensor& part) { return prepare({part, frames.bias}, gamma); };
   return {forward_in_parts(frames.frames, cache, normalised), {}};
 }
 
 at::Tensor CausalConv3d::forward_between_norms(const at::Tensor& frames, const at::Tensor& gamma,
-                                               const at::Tensor& next_gamma, FeatureCache& cache) const {
-  const at::Tensor bordered = rms_norm_bordered({frames, {}}, gamma, Activation::kSilu);
-  return bordered_->forward_normalised(exchange_history(bordered, cache), bordered, next_gamma);
+                                               const at::Tensor& next_gamma, const CausalConv3d& next,
+                                               FeatureCache& cache) const {
+  const at::Tensor prepared = prepare({frames, {}}, gamma);
+  const BorderedConvolution::History history = exchange_history(prepared, cache);
+  return int8_ ? int8_->forward_quantised(history, prepared, *next.int8_)
+               : bordered_->forward_normalised(history, prepared, next_gamma);
 }
 
-void CausalConv3d::add_bordered_to(at::Tensor sum, const at::Tensor& bordered, FeatureCache& cache) const {
-  FB_CHECK(bordered_);
-  bordered_->add_to(sum, exchange_history(bordered, cache), bordered);
+void CausalConv3d::add_prepared_to(at::Tensor sum, const at::Tensor& prepared, FeatureCache& cache) const {
+  FB_CHECK(bordered_ || int8_);
+  const BorderedConvolution::History history = exchange_history(prepared, cache);
+  int8_ ? int8_->add_to(sum, history, prepared) : bordered_->add_to(sum, history, prepared);
 }
 
 void CausalConv3d::add_normalised_to(at::Tensor& sum, const BiasedFrames& frames, const at::Tensor& gamma,
                                      FeatureCache& cache) const {
-  if (!bordered_) return convolution_.add_to(sum, normalised_window(frames, gamma, cache));
+  if (!bordered_ && !int8_) return convolution_.add_to(sum, normalised_window(frames, gamma, cache));
   for (int64_t first = 0; first < sum.size(0); first += kPart) {
     const int64_t count = std::min(kPart, sum.size(0) - first);
     const BiasedFrames part{frames.frames.narrow(0, first, count), frames.bias};
-    add_bordered_to(sum.narrow(0, first, count), rms_norm_bordered(part, gamma, Activation::kSilu), cache);
+    add_prepared_to(sum.narrow(0, first, count), prepare(part, gamma), cache);
   }
 }
 
 void CausalConv3d::start_history(at::IntArrayRef frame_sizes, const at::TensorOptions& options,
                                  FeatureCache& cache) const {
+  FB_CHECK(!int8_);
   if (!bordered_) {
     cache.open_window(slot_, history(), 0, frame_sizes, options);
     return;

@@ -10,18 +10,24 @@
 #include "vae/convolution.h"
 #include "vae/feature_cache.h"
 #include "vae/frame_ops.h"
+#include "vae/int8_convolution.h"
 #include "vae/layer_memory.h"
 
 namespace flashblock {
 
 /// Kernel (kt, kh, kw), zero padding (k - 1) / 2 on each side in space, kt - 1 frames of history in front in time.
-/// Where BorderedConvolution supports the weights, it computes the convolution; Convolution elsewhere.
+/// Where BorderedConvolution supports the weights, it computes the convolution; Convolution elsewhere; Int8Convolution
+/// if it was made for the norm in front.
 /// Source: Self-Forcing `wan/modules/vae.py`, CausalConv3d, in the exact streaming form (note in FeatureCache).
 class CausalConv3d {
  public:
   CausalConv3d() = default;
   /// `slot` names its history in the feature cache. Weights as Convolution takes them.
   CausalConv3d(std::string slot, const ConvWeights& weights, at::ScalarType dtype);
+
+  /// In 8 bits, of frames that a norm with this gamma is in front of: only functions that take a gamma may be called,
+  /// with this one. Weights as Int8Convolution takes them.
+  CausalConv3d(std::string slot, const ConvWeights& weights, at::ScalarType dtype, const at::Tensor& gamma);
 
   /// Shape: frames [T, H, W, Cin]; result [T, H, W, Cout].
   at::Tensor forward(const at::Tensor& frames, FeatureCache& cache) const;
@@ -33,14 +39,15 @@ class CausalConv3d {
   BiasedFrames forward_normalised(const BiasedFrames& frames, const at::Tensor& gamma, FeatureCache& cache) const;
 
   /// Whether forward_between_norms() is one pass with the convolution; only then it may be called.
-  bool fuses_norms() const { return bordered_ && bordered_->normalises(); }
+  bool fuses_norms() const { return int8_ ? int8_->quantises() : bordered_ && bordered_->normalises(); }
 
-  /// SiLU(RMS(conv(SiLU(RMS(frames; gamma))); next_gamma)), the input of a next convolution, as bordered frames.
+  /// SiLU(RMS(conv(SiLU(RMS(frames; gamma))); next_gamma)), the input of `next`, prepared for its add_prepared_to.
   at::Tensor forward_between_norms(const at::Tensor& frames, const at::Tensor& gamma, const at::Tensor& next_gamma,
-                                   FeatureCache& cache) const;
+                                   const CausalConv3d& next, FeatureCache& cache) const;
 
-  /// sum += conv(bordered), in place. Requires: the result of another one's forward_between_norms.
-  void add_bordered_to(at::Tensor sum, const at::Tensor& bordered, FeatureCache& cache) const;
+  /// sum += conv(prepared), in place. Requires: the result of another one's forward_between_norms: bordered frames, or
+  /// quantised ones.
+  void add_prepared_to(at::Tensor sum, const at::Tensor& prepared, FeatureCache& cache) const;
 
   /// sum += conv(SiLU(RMS(frames; gamma))), in place.
   void add_normalised_to(at::Tensor& sum, const BiasedFrames& frames, const at::Tensor& gamma,
@@ -60,18 +67,21 @@ class CausalConv3d {
   LayerMemory memory() const { return {.history_frames = history()}; }
 
  private:
-  int64_t history() const { return bordered_ ? BorderedConvolution::kHistory : convolution_.time_taps() - 1; }
+  int64_t history() const { return bordered_ || int8_ ? BorderedConvolution::kHistory : convolution_.time_taps() - 1; }
   at::Tensor window(const at::Tensor& frames, FeatureCache& cache) const;
-  /// The convolution of normalised or plain frames, a part of them at a time: what `bordered_part` gives for a range
+  /// The convolution of normalised or plain frames, a part of them at a time: what `prepared_part` gives for a range
   /// of frames stays in memory as history, and no more than that should.
-  template <typename BorderedPart>
-  at::Tensor forward_in_parts(const at::Tensor& frames, FeatureCache& cache, const BorderedPart& bordered_part) const;
-  /// The slot's history before `frames` [T, H + 2, W + 2, Cin], which become its latest.
+  template <typename PreparedPart>
+  at::Tensor forward_in_parts(const at::Tensor& frames, FeatureCache& cache, const PreparedPart& prepared_part) const;
+  /// Normalised frames with a border, or quantised.
+  at::Tensor prepare(const BiasedFrames& frames, const at::Tensor& gamma) const;
+  /// The slot's history before `frames` [T, ...], bordered or quantised, which become its latest.
   BorderedConvolution::History exchange_history(const at::Tensor& frames, FeatureCache& cache) const;
 
   std::string slot_;
   std::unique_ptr<const BorderedConvolution> bordered_;
-  Convolution convolution_;  ///< empty with bordered_
+  std::unique_ptr<const Int8Convolution> int8_;
+  Convolution convolution_;  ///< empty with one of these
 };
 
 }  // namespace flashblock

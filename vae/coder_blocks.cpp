@@ -44,13 +44,20 @@ at::Tensor split_channels(BiasedFrames frames, int64_t frames_per_frame) {
   return at::stack(frames.frames.chunk(frames_per_frame, 3), 1).flatten(0, 1);
 }
 
+CausalConv3d after_norm(const std::string& slot, const ConvWeights& weights, at::ScalarType dtype,
+                        const at::Tensor& gamma, DecoderPrecision precision) {
+  return precision == DecoderPrecision::kInt8 ? CausalConv3d(slot, weights, dtype, gamma)
+                                              : CausalConv3d(slot, weights, dtype);
+}
+
 }  // namespace
 
-ResidualBlock::ResidualBlock(const std::string& name, const ResidualWeights& weights, at::ScalarType dtype)
+ResidualBlock::ResidualBlock(const std::string& name, const ResidualWeights& weights, at::ScalarType dtype,
+                             DecoderPrecision precision)
     : norm1_(weights.norm1),
       norm2_(weights.norm2),
-      conv1_(name + ".residual.2", weights.conv1, dtype),
-      conv2_(name + ".residual.6", weights.conv2, dtype) {
+      conv1_(after_norm(name + ".residual.2", weights.conv1, dtype, weights.norm1, precision)),
+      conv2_(after_norm(name + ".residual.6", weights.conv2, dtype, weights.norm2, precision)) {
   if (weights.shortcut.weight.defined()) shortcut_.emplace(weights.shortcut, dtype, ConvGeometry{});
 }
 
@@ -66,8 +73,9 @@ at::Tensor ResidualBlock::forward_in_parts(const at::Tensor& frames, FeatureCach
   const at::Tensor sum = shortcut_ ? shortcut_->forward(frames) : frames;
   for (int64_t first = 0; first < frames.size(0); first += CausalConv3d::kPart) {
     const int64_t count = std::min(CausalConv3d::kPart, frames.size(0) - first);
-    const at::Tensor inner = conv1_.forward_between_norms(frames.narrow(0, first, count), norm1_, norm2_, cache);
-    conv2_.add_bordered_to(sum.narrow(0, first, count), inner, cache);
+    const at::Tensor part = frames.narrow(0, first, count);
+    const at::Tensor inner = conv1_.forward_between_norms(part, norm1_, norm2_, conv2_, cache);
+    conv2_.add_prepared_to(sum.narrow(0, first, count), inner, cache);
   }
   return sum;
 }

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "vae/causal_conv3d.h"
+#include "vae/decoder_precision.h"
 #include "vae/feature_cache.h"
 #include "vae/vae_weights.h"
 
@@ -17,7 +18,8 @@ namespace flashblock {
 /// x + conv(SiLU(RMS(conv(SiLU(RMS(x)))))), with a 1x1x1 shortcut for x where the widths differ. Source: ResidualBlock.
 class ResidualBlock {
  public:
-  ResidualBlock(const std::string& name, const ResidualWeights& weights, at::ScalarType dtype);
+  ResidualBlock(const std::string& name, const ResidualWeights& weights, at::ScalarType dtype,
+                DecoderPrecision precision = DecoderPrecision::kNative);
 
   /// Consumes `frames`: the sum is computed in place. Shape: [T, H, W, Cin] to [T, H, W, Cout].
   at::Tensor forward(at::Tensor frames, FeatureCache& cache) const;

@@ -35,9 +35,14 @@ class FeatureCache {
   void keep_last(const std::string& slot, int64_t history_frames, const at::Tensor& window);
 
   /// For a convolution that reads its history where it is: the last `count` frames that keep_frames was given, oldest
-  /// first; zeros at the start of a video. Shape: [H, W, C] each.
+  /// first; at the start of a video those of start_frames, else zeros. Shape: frame_sizes each.
   std::vector<at::Tensor> last_frames(const std::string& slot, int64_t count, at::IntArrayRef frame_sizes,
                                       const at::TensorOptions& options);
+
+  /// Before a slot's first last_frames(), the frames that it gives instead of zeros: `count` times this one.
+  void start_frames(const std::string& slot, int64_t count, const at::Tensor& frame) {
+    frames_[slot].assign(static_cast<size_t>(count), frame);
+  }
 
   /// Adds the slot's next frames and forgets those before its last ones. As many as the slot holds, or fewer, are not
   /// copied, and must not change. Shape: frames [T, H, W, C].

@@ -63,7 +63,8 @@ at::Tensor LatentDecoder::decode(const at::Tensor& latents) { return decode_uncl
 
 at::Tensor LatentDecoder::finish(const HalfDecoded& half) { return finish_unclamped(half).clamp_(0.0, 1.0); }
 
-std::unique_ptr<LatentDecoder> load_latent_decoder(const WeightStore& store, at::Device device, at::ScalarType dtype) {
+std::unique_ptr<LatentDecoder> load_latent_decoder(const WeightStore& store, at::Device device, at::ScalarType dtype,
+                                                   DecoderPrecision precision) {
   switch (store.contains("decoder.conv1.weight") ? VaeNetwork::kWan : read_vae_layout(store).network) {
     case VaeNetwork::kTaehv:
       return std::make_unique<TaehvDecoder>(store, device, dtype);
@@ -72,7 +73,7 @@ std::unique_ptr<LatentDecoder> load_latent_decoder(const WeightStore& store, at:
     case VaeNetwork::kWan:
       break;
   }
-  return std::make_unique<WanDecoder>(load_decoder_weights(store, device), dtype);
+  return std::make_unique<WanDecoder>(load_decoder_weights(store, device), dtype, precision);
 }
 
 }  // namespace flashblock

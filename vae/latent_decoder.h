@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "vae/decoder_precision.h"
 #include "vae/layer_memory.h"
 
 namespace flashblock {
@@ -90,6 +91,8 @@ int64_t latent_frames_together(int64_t latent_height, int64_t latent_width);
 /// from the tensors' shapes. On CPU, float32 and bfloat16 are both supported; bfloat16 is faster on processors with
 /// bfloat16 arithmetic (AMX, avx512_bf16). Throws: WeightsError if the file contains no decoder, or if tensors are
 /// missing, unexpected or mis-shaped.
-std::unique_ptr<LatentDecoder> load_latent_decoder(const WeightStore& store, at::Device device, at::ScalarType dtype);
+/// `precision`: of Wan's decoders; the small ones are native.
+std::unique_ptr<LatentDecoder> load_latent_decoder(const WeightStore& store, at::Device device, at::ScalarType dtype,
+                                                   DecoderPrecision precision = DecoderPrecision::kNative);
 
 }  // namespace flashblock

@@ -11,16 +11,17 @@
 namespace flashblock {
 namespace {
 
-std::vector<ResidualBlock> residual_blocks(const ShortcutStageWeights& weights, at::ScalarType dtype) {
+std::vector<ResidualBlock> residual_blocks(const ShortcutStageWeights& weights, at::ScalarType dtype,
+                                           DecoderPrecision precision) {
   std::vector<ResidualBlock> blocks;
-  for (const auto& [name, residual] : weights.blocks) blocks.emplace_back(name, residual, dtype);
+  for (const auto& [name, residual] : weights.blocks) blocks.emplace_back(name, residual, dtype, precision);
   return blocks;
 }
 
 }  // namespace
 
-UpStage::UpStage(const ShortcutStageWeights& weights, at::ScalarType dtype)
-    : blocks_(residual_blocks(weights, dtype)),
+UpStage::UpStage(const ShortcutStageWeights& weights, at::ScalarType dtype, DecoderPrecision precision)
+    : blocks_(residual_blocks(weights, dtype, precision)),
       resampler_(weights.resampler, weights.resample, dtype),
       inner_channels_(weights.resample.spatial.weight.size(1)),
       out_channels_(weights.out_channels) {}
@@ -45,7 +46,7 @@ LayerMemory UpStage::memory() const {
 }
 
 DownStage::DownStage(const ShortcutStageWeights& weights, at::ScalarType dtype)
-    : blocks_(residual_blocks(weights, dtype)), out_channels_(weights.out_channels) {
+    : blocks_(residual_blocks(weights, dtype, DecoderPrecision::kNative)), out_channels_(weights.out_channels) {
   if (!weights.resampler.empty()) resampler_.emplace(weights.resampler, weights.resample, dtype);
 }
 

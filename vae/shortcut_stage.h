@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "vae/coder_blocks.h"
+#include "vae/decoder_precision.h"
 #include "vae/feature_cache.h"
 #include "vae/vae_weights.h"
 
@@ -18,7 +19,7 @@ namespace flashblock {
 class UpStage {
  public:
   /// Requires: weights with a resampler.
-  UpStage(const ShortcutStageWeights& weights, at::ScalarType dtype);
+  UpStage(const ShortcutStageWeights& weights, at::ScalarType dtype, DecoderPrecision precision);
 
   /// The video's first frame is not doubled in time, by the resampler or by the shortcut. Consumes `frames`.
   /// Shape: [T, H, W, Cin] to [T', 2H, 2W, Cout], T' as Upsampler.

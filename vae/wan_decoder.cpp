@@ -9,32 +9,34 @@
 
 namespace flashblock {
 
-WanDecoder::WanDecoder(const CoderWeights& weights, at::ScalarType dtype)
+WanDecoder::WanDecoder(const CoderWeights& weights, at::ScalarType dtype, DecoderPrecision precision)
     : layout_(weights.layout),
       dtype_(dtype),
+      precision_(precision),
       device_(weights.output_norm.device()),
       stats_(layout_.latent_channels, device_, dtype),
       latent_conv_(weights.latent_conv, dtype, {}),
       input_("conv1", weights.input, dtype),
       output_norm_(weights.output_norm),
       output_("head.2", weights.output, dtype) {
-  stages_.emplace_back(ResidualBlock("middle.0", weights.middle0, dtype));
+  stages_.emplace_back(ResidualBlock("middle.0", weights.middle0, dtype, precision));
   stages_.emplace_back(SpatialAttention(weights.attention, dtype));
-  stages_.emplace_back(ResidualBlock("middle.2", weights.middle2, dtype));
+  stages_.emplace_back(ResidualBlock("middle.2", weights.middle2, dtype, precision));
   for (const StageWeights& stage : weights.stages) add_stage(stage);
 }
 
 void WanDecoder::add_stage(const StageWeights& stage) {
   if (const auto* residual = std::get_if<ResidualWeights>(&stage.module)) {
-    stages_.emplace_back(ResidualBlock(stage.name, *residual, dtype_));
+    stages_.emplace_back(ResidualBlock(stage.name, *residual, dtype_, precision_));
     return;
   }
   if (const auto* whole = std::get_if<ShortcutStageWeights>(&stage.module)) {
     if (whole->resampler.empty()) {  // the last stage has no shortcut, either
-      for (const auto& [name, block] : whole->blocks) stages_.emplace_back(ResidualBlock(name, block, dtype_));
+      for (const auto& [name, block] : whole->blocks)
+        stages_.emplace_back(ResidualBlock(name, block, dtype_, precision_));
       return;
     }
-    stages_.emplace_back(UpStage(*whole, dtype_));
+    stages_.emplace_back(UpStage(*whole, dtype_, precision_));
   } else {
     stages_.emplace_back(Upsampler(stage.name, std::get<ResampleWeights>(stage.module), dtype_));
   }

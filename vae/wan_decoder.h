@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "vae/coder_blocks.h"
+#include "vae/decoder_precision.h"
 #include "vae/head_convolution.h"
 #include "vae/latent_decoder.h"
 #include "vae/latent_stats.h"
@@ -24,7 +25,7 @@ namespace flashblock {
 /// `demo_utils`); Wan2.2 `wan/modules/vae2_2.py`.
 class WanDecoder final : public LatentDecoder {
  public:
-  WanDecoder(const CoderWeights& weights, at::ScalarType dtype);
+  WanDecoder(const CoderWeights& weights, at::ScalarType dtype, DecoderPrecision precision = DecoderPrecision::kNative);
 
   at::Tensor decode_unclamped(const at::Tensor& latents) override;
   HalfDecoded begin(const at::Tensor& latents) override;
@@ -57,6 +58,7 @@ class WanDecoder final : public LatentDecoder {
 
   VaeLayout layout_;
   at::ScalarType dtype_;
+  DecoderPrecision precision_;  ///< of the residual blocks
   at::Device device_;
   LatentStats stats_;
   Convolution latent_conv_;

@@ -2,7 +2,7 @@
 #include "core/kernels/dependent_launch.cuh"
 
 namespace flashblock {
-namespace {
+inline namespace cache_copy_cu {
 
 using namespace kernels;
 
@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(kCopyThreads) cache_copy_kernel(CacheCopyArgum
   static_cast<uint4*>(values ? a.to_values : a.to_keys)[at] = static_cast<const uint4*>(values ? a.values : a.keys)[at];
 }
 
-}  // namespace
+}  // namespace cache_copy_cu
 
 cudaError_t launch_cache_copy(const CacheCopyArguments& a, cudaStream_t stream) {
   const dim3 blocks(static_cast<unsigned>((a.vectors + kCopyThreads - 1) / kCopyThreads),

@@ -8,7 +8,7 @@
 #include "core/kernels/tensor_core.cuh"
 
 namespace flashblock {
-namespace {
+inline namespace few_query_attention_cu {
 
 using namespace kernels;
 
@@ -348,7 +348,7 @@ cudaError_t launch_tiles(const FewQueryAttention& a, cudaStream_t stream) {
   return launch_dependent(kKernel, grid, kThreads, shared_bytes(kTiles), stream, a, blocks);
 }
 
-}  // namespace
+}  // namespace few_query_attention_cu
 
 int few_query_parts(int64_t batch, int64_t heads, int64_t queries, int64_t keys, int processors) {
   constexpr int64_t kLeastKeys = 64;  // of a part: a stage of each warp

@@ -16,7 +16,7 @@
 // channels: of 32 rows, row 8 j + 2 q + e is channel 8 q + 2 j + e.
 
 namespace flashblock {
-namespace {
+inline namespace hopper_attention_cu {
 
 namespace hopper = kernels::hopper;
 
@@ -767,7 +767,7 @@ cudaError_t attend(const Plan& plan, cudaStream_t stream) {
   return cudaGetLastError();
 }
 
-}  // namespace
+}  // namespace hopper_attention_cu
 
 int64_t int8_attention_workspace(const Int8AttentionArguments& a) { return plan_of(a).bytes; }
 

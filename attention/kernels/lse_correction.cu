@@ -3,7 +3,7 @@
 #include "attention/kernels/vector_launch.cuh"
 
 namespace flashblock {
-namespace {
+inline namespace lse_correction_cu {
 
 // width / 8 neighboring threads of a warp, a power of two, share a query and head. Divisions are 32-bit: 64-bit ones
 // take longer than the memory accesses.
@@ -39,7 +39,7 @@ __global__ void lse_correction_kernel(LseCorrectionArguments a, uint32_t vectors
   }
 }
 
-}  // namespace
+}  // namespace lse_correction_cu
 
 cudaError_t launch_lse_correction(const LseCorrectionArguments& a, cudaStream_t stream) {
   return launch_over_vectors(lse_correction_kernel<float>, lse_correction_kernel<__nv_bfloat16>, a, stream);

@@ -3,7 +3,7 @@
 #include "attention/kernels/vector_launch.cuh"
 
 namespace flashblock {
-namespace {
+inline namespace merge_cu {
 
 // Each thread merges kVectors vectors of eight values, each of one query and head. Divisions are 32-bit: 64-bit ones
 // take longer than the memory accesses.
@@ -48,7 +48,7 @@ __global__ void merge_kernel(MergeArguments a, uint32_t vectors) {
   }
 }
 
-}  // namespace
+}  // namespace merge_cu
 
 cudaError_t launch_merge(const MergeArguments& a, cudaStream_t stream) {
   return launch_over_vectors(merge_kernel<float>, merge_kernel<__nv_bfloat16>, a, stream);

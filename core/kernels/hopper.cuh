@@ -125,111 +125,74 @@ __device__ __forceinline__ void take_registers() {
 template <int N>
 struct MatrixProduct;
 
-// The first operands of a product: the sums.
-// clang-format off
-#define FB_REGISTERS48 \
-  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15" \
-  ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31" \
-  ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
-#define FB_REGISTERS64 \
-  FB_REGISTERS48 \
-  ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
-#define FB_REGISTERS96 \
-  FB_REGISTERS64 \
-  ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79" \
-  ", %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
-#define FB_REGISTERS128 \
-  FB_REGISTERS96 \
-  ", %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111" \
-  ", %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
-// clang-format on
-
 #define FB_SUMS4(i) "+f"(d[i]), "+f"(d[(i) + 1]), "+f"(d[(i) + 2]), "+f"(d[(i) + 3])
 #define FB_SUMS16(i) FB_SUMS4(i), FB_SUMS4((i) + 4), FB_SUMS4((i) + 8), FB_SUMS4((i) + 12)
+#define FB_SUMS64 FB_SUMS16(0), FB_SUMS16(16), FB_SUMS16(32), FB_SUMS16(48)
+#define FB_INTS4(i) "+r"(d[i]), "+r"(d[(i) + 1]), "+r"(d[(i) + 2]), "+r"(d[(i) + 3])
+#define FB_INTS16(i) FB_INTS4(i), FB_INTS4((i) + 4), FB_INTS4((i) + 8), FB_INTS4((i) + 12)
+#define FB_INTS64 FB_INTS16(0), FB_INTS16(16), FB_INTS16(32), FB_INTS16(48)
 
 // clang-format off
+#define FB_D48 \
+  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
+  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+#define FB_D64 FB_D48 ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define FB_D96 FB_D64 \
+  ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, " \
+  "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
+#define FB_D128 FB_D96 \
+  ", %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, " \
+  "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
+
 template <>
 struct MatrixProduct<96> {
   __device__ static __forceinline__ void add(float (&d)[48], uint64_t a, uint64_t b, int keep) {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 {"
-        FB_REGISTERS48 "}, %48, %49, p, 1, 1, 0, 0;\n}\n"
-        : FB_SUMS16(0), FB_SUMS16(16), FB_SUMS16(32)
-        : "l"(a), "l"(b), "r"(keep));
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 " FB_D48 "}, %48, %49, p, 1, 1, 0, 0;\n}\n"
+                 : FB_SUMS16(0), FB_SUMS16(16), FB_SUMS16(32)
+                 : "l"(a), "l"(b), "r"(keep));
   }
 };
 
 template <>
 struct MatrixProduct<192> {
   __device__ static __forceinline__ void add(float (&d)[96], uint64_t a, uint64_t b, int keep) {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {"
-        FB_REGISTERS96 "}, %96, %97, p, 1, 1, 0, 0;\n}\n"
-        : FB_SUMS16(0), FB_SUMS16(16), FB_SUMS16(32), FB_SUMS16(48), FB_SUMS16(64), FB_SUMS16(80)
-        : "l"(a), "l"(b), "r"(keep));
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 " FB_D96 "}, %96, %97, p, 1, 1, 0, 0;\n}\n"
+                 : FB_SUMS64, FB_SUMS16(64), FB_SUMS16(80)
+                 : "l"(a), "l"(b), "r"(keep));
   }
 };
-// clang-format on
 
-/// The same for int8 A [64, 32] and B [N, 32], summed in int32.
+/// The same for 8-bit A [64, 32] and B [N, 32], summed in int32: signed; and A unsigned, B signed.
 template <int N>
 struct Int8Product;
+template <int N>
+struct UInt8Product;
 
-#define FB_INTS4(i) "+r"(d[i]), "+r"(d[(i) + 1]), "+r"(d[(i) + 2]), "+r"(d[(i) + 3])
-#define FB_INTS16(i) FB_INTS4(i), FB_INTS4((i) + 4), FB_INTS4((i) + 8), FB_INTS4((i) + 12)
-
-// clang-format off
-template <>
-struct Int8Product<96> {
-  __device__ static __forceinline__ void add(int32_t (&d)[48], uint64_t a, uint64_t b, int keep) {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n96k32.s32.s8.s8 {"
-        FB_REGISTERS48 "}, %48, %49, p;\n}\n"
-        : FB_INTS16(0), FB_INTS16(16), FB_INTS16(32)
-        : "l"(a), "l"(b), "r"(keep));
-  }
-};
-
-template <>
-struct Int8Product<128> {
-  __device__ static __forceinline__ void add(int32_t (&d)[64], uint64_t a, uint64_t b, int keep) {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 {"
-        FB_REGISTERS64 "}, %64, %65, p;\n}\n"
-        : FB_INTS16(0), FB_INTS16(16), FB_INTS16(32), FB_INTS16(48)
-        : "l"(a), "l"(b), "r"(keep));
-  }
-};
-
-template <>
-struct Int8Product<192> {
-  __device__ static __forceinline__ void add(int32_t (&d)[96], uint64_t a, uint64_t b, int keep) {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %98, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n192k32.s32.s8.s8 {"
-        FB_REGISTERS96 "}, %96, %97, p;\n}\n"
-        : FB_INTS16(0), FB_INTS16(16), FB_INTS16(32), FB_INTS16(48), FB_INTS16(64), FB_INTS16(80)
-        : "l"(a), "l"(b), "r"(keep));
-  }
-};
-
-template <>
-struct Int8Product<256> {
-  __device__ static __forceinline__ void add(int32_t (&d)[128], uint64_t a, uint64_t b, int keep) {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n256k32.s32.s8.s8 {"
-        FB_REGISTERS128 "}, %128, %129, p;\n}\n"
-        : FB_INTS16(0), FB_INTS16(16), FB_INTS16(32), FB_INTS16(48), FB_INTS16(64), FB_INTS16(80),
-          FB_INTS16(96), FB_INTS16(112)
-        : "l"(a), "l"(b), "r"(keep));
-  }
-};
-// clang-format on
+#define FB_BYTE_PRODUCT(Name, types, N, registers, next, after, last, sums)                            \
+  template <>                                                                                          \
+  struct Name<N> {                                                                                     \
+    __device__ static __forceinline__ void add(int32_t (&d)[N / 2], uint64_t a, uint64_t b, int keep) { \
+      asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #last ", 0;\n"                                 \
+                   "wgmma.mma_async.sync.aligned.m64n" #N "k32.s32." types " " registers               \
+                   "}, %" #next ", %" #after ", p;\n}\n"                                               \
+                   : sums                                                                              \
+                   : "l"(a), "l"(b), "r"(keep));                                                       \
+    }                                                                                                  \
+  };
+#define FB_LIST(...) __VA_ARGS__
+FB_BYTE_PRODUCT(Int8Product, "s8.s8", 96, FB_D48, 48, 49, 50, FB_LIST(FB_INTS16(0), FB_INTS16(16), FB_INTS16(32)))
+FB_BYTE_PRODUCT(Int8Product, "s8.s8", 128, FB_D64, 64, 65, 66, FB_LIST(FB_INTS64))
+FB_BYTE_PRODUCT(Int8Product, "s8.s8", 192, FB_D96, 96, 97, 98, FB_LIST(FB_INTS64, FB_INTS16(64), FB_INTS16(80)))
+FB_BYTE_PRODUCT(Int8Product, "s8.s8", 256, FB_D128, 128, 129, 130,
+                FB_LIST(FB_INTS64, FB_INTS16(64), FB_INTS16(80), FB_INTS16(96), FB_INTS16(112)))
+FB_BYTE_PRODUCT(UInt8Product, "u8.s8", 96, FB_D48, 48, 49, 50, FB_LIST(FB_INTS16(0), FB_INTS16(16), FB_INTS16(32)))
+FB_BYTE_PRODUCT(UInt8Product, "u8.s8", 128, FB_D64, 64, 65, 66, FB_LIST(FB_INTS64))
+FB_BYTE_PRODUCT(UInt8Product, "u8.s8", 192, FB_D96, 96, 97, 98, FB_LIST(FB_INTS64, FB_INTS16(64), FB_INTS16(80)))
+#undef FB_LIST
+#undef FB_BYTE_PRODUCT
 
 /// d += A B^T for e4m3 A [64, 32] in registers and B [N, 32] by descriptor, summed in fp32 of reduced precision: what
 /// is far below the sum so far is truncated. With warp w and lane l, byte i of a[2 h + g] is row 16 w + 8 g + l / 4,
@@ -237,26 +200,26 @@ struct Int8Product<256> {
 template <int N>
 struct Float8Product;
 
-// clang-format off
 template <>
 struct Float8Product<128> {
   __device__ static __forceinline__ void add(float (&d)[64], const uint32_t* a, uint64_t b) {
-    asm volatile(
-        "wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 {"
-        FB_REGISTERS64 "}, {%64, %65, %66, %67}, %68, 1, 1, 1;\n"
-        : FB_SUMS16(0), FB_SUMS16(16), FB_SUMS16(32), FB_SUMS16(48)
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 " FB_D64
+                 "}, {%64, %65, %66, %67}, %68, 1, 1, 1;\n"
+                 : FB_SUMS64
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
   }
 };
 // clang-format on
 
-#undef FB_REGISTERS128
-#undef FB_REGISTERS96
-#undef FB_REGISTERS64
-#undef FB_REGISTERS48
+#undef FB_D128
+#undef FB_D96
+#undef FB_D64
+#undef FB_D48
+#undef FB_INTS64
 #undef FB_INTS16
 #undef FB_INTS4
 #undef FB_SUMS4
+#undef FB_SUMS64
 #undef FB_SUMS16
 
 }  // namespace flashblock::kernels::hopper

@@ -7,7 +7,7 @@
 #include "language/kernels/few_row_product.h"
 
 namespace flashblock {
-namespace {
+inline namespace few_row_product_cu {
 
 using namespace kernels;
 
@@ -195,7 +195,7 @@ cudaError_t launch_with_output(const FewRowProduct& product, cudaStream_t stream
   return cudaErrorInvalidValue;
 }
 
-}  // namespace
+}  // namespace few_row_product_cu
 
 int64_t product_slices(int64_t depth) { return (depth + kMostSliceSteps * kStep - 1) / (kMostSliceSteps * kStep); }
 

@@ -7,7 +7,7 @@
 #include "language/kernels/greedy_tokens.h"
 
 namespace flashblock {
-namespace {
+inline namespace greedy_tokens_cu {
 
 using namespace kernels;
 
@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(32) merge_found_kernel(GreedyTokens a) {
   a.results[2 * a.rows + row] = logf(all.total) - all.moment / all.total;
 }
 
-}  // namespace
+}  // namespace greedy_tokens_cu
 
 cudaError_t launch_greedy_tokens(const GreedyTokens& a, cudaStream_t stream) {
   const dim3 blocks(kGreedyParts, static_cast<unsigned>(a.rows));

@@ -7,7 +7,7 @@
 #include "language/kernels/text_layer_kernels.h"
 
 namespace flashblock {
-namespace {
+inline namespace text_layer_kernels_cu {
 
 using namespace kernels;
 
@@ -175,7 +175,7 @@ unsigned blocks_for(int64_t threads, int per_block) {
   return static_cast<unsigned>((threads + per_block - 1) / per_block);
 }
 
-}  // namespace
+}  // namespace text_layer_kernels_cu
 
 cudaError_t launch_add_norm(const AddNormArguments& a, cudaStream_t stream) {
   return launch_dependent(add_norm_kernel, dim3(static_cast<unsigned>(a.rows)), kNormThreads, 0, stream, a);

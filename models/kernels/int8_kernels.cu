@@ -13,7 +13,7 @@
 // 8 q + 2 j + e. No lanes exchange anything, and the weight lies in memory as it is.
 
 namespace flashblock {
-namespace {
+inline namespace int8_kernels_cu {
 
 // --- Quantisation of rows ---------------------------------------------------------------------------
 
@@ -258,7 +258,7 @@ cudaError_t run_product(const Int8LinearArguments& a, cudaStream_t stream) {
   return cudaGetLastError();
 }
 
-}  // namespace
+}  // namespace int8_kernels_cu
 
 cudaError_t launch_quantise_rows(const QuantiseRowsArguments& a, cudaStream_t stream) {
   if (a.rows == 0) return cudaSuccess;

@@ -2,7 +2,7 @@
 #include "models/kernels/row.cuh"
 
 namespace flashblock {
-namespace {
+inline namespace layer_kernels_cu {
 
 // Cosines and sines of the four pairs that begin at a column.
 struct Turn {
@@ -179,7 +179,7 @@ unsigned thread_blocks(int64_t rows) {
   return unsigned((rows + Layout::kRows - 1) / Layout::kRows);
 }
 
-}  // namespace
+}  // namespace layer_kernels_cu
 
 cudaError_t launch_norm_rope(const NormRopeParts& parts, cudaStream_t stream) {
   const NormRopeArguments& first = parts.part[0];

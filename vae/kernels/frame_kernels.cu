@@ -4,7 +4,7 @@
 #include "vae/kernels/frame_kernels.h"
 
 namespace flashblock::kernels {
-namespace {
+inline namespace frame_kernels_cu {
 
 constexpr int kThreads = 256;
 constexpr int kVectorBytes = 16;
@@ -244,7 +244,7 @@ void run_interleave_phases(const PhaseArguments& p, cudaStream_t stream) {
   interleave_phases_kernel<T><<<grid_of_lines(packs, lines), kThreads, 0, stream>>>(p);
 }
 
-}  // namespace
+}  // namespace frame_kernels_cu
 
 cudaError_t launch_rms_norm(const NormArguments& arguments, Element element, cudaStream_t stream) {
   const Range range("vae rms_norm");

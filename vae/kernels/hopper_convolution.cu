@@ -15,7 +15,7 @@
 // 128 rows each compute; thread blocks take tiles in turn.
 
 namespace flashblock::kernels {
-namespace {
+inline namespace hopper_convolution_cu {
 
 constexpr int kTileRows = 256, kBoxRows = 88, kLoadedRows = 3 * kBoxRows, kChannels = kInChannelsMultiple;
 constexpr int kThreads = 3 * 128, kRowBytes = kChannels * 2;
@@ -352,7 +352,7 @@ Shape shape_of(const Arguments& a) {
   return shape;
 }
 
-}  // namespace
+}  // namespace hopper_convolution_cu
 
 cudaError_t launch_causal_convolution(const CausalArguments& a, int multiprocessors, cudaStream_t stream) {
   const Range range("vae causal_convolution");
