@@ -21,9 +21,9 @@ inline namespace hopper_attention_cu {
 namespace hopper = kernels::hopper;
 
 constexpr int kWidth = kInt8AttentionWidth, kUnitQueries = 64, kSlices = 8;
-constexpr int kGroups = 3;        ///< warpgroups that compute
-constexpr int kKeys = 96;         ///< of a block; 128 in two groups, or 192, take longer
-constexpr int kStepsSummed = 16;  ///< by the matrix units, before their sums are added in fp32
+constexpr int kGroups = 3;                         ///< warpgroups that compute
+constexpr int kKeys = 96;                          ///< of a block; 128 in two groups, or 192, take longer
+[[maybe_unused]] constexpr int kStepsSummed = 16;  ///< by the matrix units, before their sums are added in fp32
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
