@@ -29,9 +29,9 @@ struct Int8Rounding {
 };
 
 /// conv(y), 3x3x3, y SiLU(RMS(x; gamma)) as q - zero (Int8Rounding), weights times steps as int8 with one scale per
-/// output channel. Sums of integers are exact on Hopper GPUs in bfloat16, where kernels compute widths that are
-/// multiples of 96; elsewhere LibTorch's operators, more slowly than the compute dtype, which sum in float32 and round
-/// to the dtype before they scale.
+/// output channel. Sums of integers are exact on Hopper GPUs in bfloat16, where kernels compute convolutions of 96, 192
+/// or 384 channels to multiples of 96; elsewhere LibTorch's operators, more slowly than the compute dtype, which sum in
+/// float32 and round to the dtype before they scale.
 class Int8Convolution {
  public:
   static constexpr int64_t kHistory = 2;
