@@ -2,6 +2,7 @@
 import json
 import os
 import sys
+import threading
 import time
 
 import numpy as np
@@ -13,8 +14,30 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 DTYPE = torch.bfloat16 if DEVICE.type == "cuda" else torch.float32
 
 
+class Suspensions(threading.Thread):
+    """Counts the seconds that the process was stopped (SIGSTOP), of `most` at most."""
+
+    def __init__(self, most=150.0, tick=0.5):
+        super().__init__(daemon=True)
+        self.most, self.tick, self.seconds = most, tick, 0.0
+
+    def run(self):
+        last = time.time()
+        while True:
+            time.sleep(self.tick)
+            now = time.time()
+            if now - last > 4 + self.tick:
+                self.seconds = min(self.most, self.seconds + now - last - self.tick)
+            last = now
+
+
+SUSPENSIONS = Suspensions()
+SUSPENSIONS.start()
+
+
 def elapsed():
-    return time.time() - START
+    """Seconds since the start, without those that the process was stopped."""
+    return time.time() - START - SUSPENSIONS.seconds
 
 
 def synchronize():

@@ -4,6 +4,7 @@ import json
 import sys
 import tempfile
 import unittest
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -191,7 +192,8 @@ class ShippedModel(unittest.TestCase):
         sea = first[:, 125:, :].mean((1, 2))
         self.assertGreater(float(red[0] - red[1:].amax()), 0.2)
         self.assertGreater(float(sea[2] - sea[0]), 0.1)
-        self.assertEqual(geometry_from_checkpoint(json.loads((self.DEMO / "config.json").read_text())), Geometry())
+        shipped = geometry_from_checkpoint(json.loads((self.DEMO / "config.json").read_text()))
+        self.assertEqual(replace(shipped, ffn_dim=Geometry().ffn_dim), Geometry())
 
 
 class TextEncoder(unittest.TestCase):
@@ -253,7 +255,8 @@ class Vocabulary(unittest.TestCase):
             tokenizer = Tokenizer()
         except ImportError as error:
             self.skipTest(f"a Python package is not installed: {error}")
-        model = train_transformer.Model(Geometry(), tokenizer.vocabulary)
+        geometry = geometry_from_checkpoint(json.loads((folder / "config.json").read_text()))
+        model = train_transformer.Model(geometry, tokenizer.vocabulary)
         train_transformer.load(model, str(folder))
         old = Tokenizer(str(folder / "spiece.model"))
         shipped = umt5.build_from_state_dict(load_file(str(folder / "umt5.safetensors")))
@@ -261,6 +264,37 @@ class Vocabulary(unittest.TestCase):
         rows = [m.token_embedding.weight[t.pieces.piece_to_id(piece)]
                 for m, t in ((model.text, tokenizer), (shipped, old))]
         self.assertLess(relative(rows[0], rows[1].float()), 1e-6)
+
+
+class Narrowing(unittest.TestCase):
+    @torch.no_grad()
+    def test_hidden_units_that_repeat_others_are_cut_and_their_share_is_given_to_those(self):
+        torch.manual_seed(0)
+        wide, tokenizer = WanTransformer(SMALL), lambda sentences: torch.randint(1, 50, (len(sentences), 8))
+        text = umt5.UMT5Encoder(50, SMALL.text_dim, 4, 48, 2)
+        for block in wide.blocks:
+            inside, outside = block.ffn["0"], block.ffn["2"]
+            inside.weight[48:], inside.bias[48:] = inside.weight[:48], inside.bias[:48]
+            outside.weight[:, 48:] *= 0.05
+        torch.nn.init.normal_(wide.head.head.weight, std=0.1)
+        state = wide.state_dict()
+        products = train_transformer.hidden_products(wide, text, tokenizer, videos=3, blocks=2)
+        self.assertEqual([p.shape for p in products], 3 * [(97, 97)])
+        cut = {k: v[:, :48] if "ffn.2.weight" in k else v[:48] if ".ffn.0." in k else v for k, v in state.items()}
+        state = dict(state)
+        for layer, sums in enumerate(products):
+            train_transformer.narrow(state, layer, 48, sums)
+
+        def flow(weights):
+            model = WanTransformer(replace(SMALL, ffn_dim=len(weights["blocks.0.ffn.0.bias"])))
+            model.load_state_dict(weights)
+            torch.manual_seed(2)
+            x, rows = torch.randn(2, 3, 16, 6, 8), torch.randn(2, 8, 24)
+            return model.cached(x, 700.0, torch.zeros(2).long(), model.text_keys(rows), [[] for _ in model.blocks])[0]
+
+        whole = flow(wide.state_dict())
+        self.assertGreater(relative(flow(cut), whole), 2e-3)
+        self.assertLess(relative(flow(state), whole), 5e-4)
 
 
 class Levels(unittest.TestCase):
