@@ -26,9 +26,10 @@ from videos import FramePool, draw_parameters, frames, paint_tables, start_paint
 from optim import Trainer, rate_factor
 from wan_vae import DECODER_WIDTHS, CausalConv3d, WanVAE
 
-# until which part of the time, clips x frames x height x width of a step (as the encoder sees them)
-PHASES = [(0.45, 24, 17, 96, 128), (0.75, 3, 49, 144, 256), (1.0, 1, 121, 144, 256)]
-TOY_PHASES = [(0.5, 1, 5, 48, 64), (1.0, 1, 9, 48, 64)]
+# until which part of the time, in turn: clips x frames x height x width of a step (as the encoder sees them)
+CROPS, LONG, LONGEST = (16, 13, 96, 128), (3, 49, 144, 256), (1, 121, 144, 256)
+PHASES = [(0.35, [CROPS]), (0.6, [CROPS, LONG]), (1.0, [CROPS, LONG, LONGEST])]
+TOY_PHASES = [(0.5, [(1, 5, 48, 64)]), (1.0, [(1, 5, 48, 64), (1, 9, 48, 64)])]
 KL_WEIGHT = 2e-4
 ACTOR_WEIGHT = 3.0
 
@@ -180,8 +181,8 @@ def judge(vae, generator, videos, length, log, out):
     log("PSNR on", videos, "unseen videos of", length, "frames: mean", rounded(psnr.mean(), 2), "first",
         rounded(psnr[:, 0].mean(), 2), "last", rounded(psnr[:, -1].mean(), 2), "by eighths", rounded(parts, 2),
         "worst video", rounded(psnr.mean(1).min(), 2))
-    by_scene = {name: rounded(psnr[params["scene"] == i].mean(), 1) for i, name in enumerate(world.SCENES)}
-    log("PSNR by landscape", by_scene)
+    for key, names in (("scene", world.SCENES), ("weather", world.WEATHER), ("time", world.TIMES)):
+        log("PSNR by", key, {name: rounded(psnr[params[key] == i].mean(), 1) for i, name in enumerate(names)})
     edges = torch.tensor(edges).mean(0)
     log("sharpness of true videos and of reconstructions", rounded(edges, 4), "ratio", rounded(edges[1] / edges[0]))
     save_image(f"{out}/vae.jpg", grid(rows))
@@ -207,6 +208,7 @@ def main():
     parser.add_argument("--hold", type=float, default=0.4, help="part of the schedule with the full rate")
     parser.add_argument("--decoder-only", action="store_true")
     parser.add_argument("--clips", type=int, default=384, help="drawn at first")
+    parser.add_argument("--no-classifier", action="store_true")
     parser.add_argument("--toy", action="store_true")
     options = parser.parse_args()
     painting = None if options.toy else start_painting()
@@ -223,14 +225,15 @@ def main():
     log("parameters", count)
     if DEVICE.type == "cuda":
         use_fused_norm(log)
-        _, clips, *shape = phases[0]
+        clips, *shape = CROPS
         choose_convolutions(vae, channels_last(torch.rand(clips, 3, *shape, device=DEVICE)), log)
         log("convolutions chosen")
     if painting:
         paint_tables(painting)
         log("painted the world's tables")
     began = elapsed()
-    pool = FramePool(3 if options.toy else options.clips, phases[-1][2], generator, 2 if options.toy else 8)
+    longest = max(shape[1] for _, shapes in phases for shape in shapes)
+    pool = FramePool(3 if options.toy else options.clips, longest, generator, 2 if options.toy else 8)
     synchronize()
     shades = pool.clips[:, ::10, :3, ::4, ::4].float()
     log("drew", pool.n, "clips of", pool.length, "frames,", pool.n * pool.length / (elapsed() - began),
@@ -246,10 +249,10 @@ def main():
     result = averaged(vae, trainer, pool, 2 if options.toy else 128)
     save(result, options.out)
     log("saved after", trainer.steps, "steps,", trainer.restored, "restored")
-    if options.part[1] < 1:
-        return
     toy = options.toy
     seen = judge(result, torch.Generator().manual_seed(99), 1 if toy else 24, 17 if toy else 241, log, options.out)
+    if options.part[1] < 1 or options.no_classifier:
+        return
     judge_of = classifier.train(64 if toy else 12000, 4 if toy else 900, torch.Generator().manual_seed(3), log)
     classifier.save(judge_of, f"{options.out}/classifier.safetensors")
     read_back(judge_of, *seen, log)
@@ -257,17 +260,17 @@ def main():
 
 
 def train(vae, trainer, pool, phases, options, log):
-    start, saved, drawing, errors = elapsed(), elapsed(), 0.0, []
-    while elapsed() < options.seconds:
+    start = saved = told = elapsed()
+    drawing, errors = 0.0, []
+    while (now := elapsed()) < options.seconds:
         low, high = options.part
-        progress = low + (high - low) * (elapsed() - start) / (options.seconds - start)
-        shape = next(p[1:] for p in phases if progress < p[0])
-        before = elapsed()
-        if DEVICE.type == "cuda" and drawing < 0.12 * (before - start):
+        progress = low + (high - low) * (now - start) / (options.seconds - start)
+        shapes = next(p[1] for p in phases if progress < p[0])
+        if DEVICE.type == "cuda" and drawing < 0.08 * (now - start):
             pool.refresh()
             synchronize()
-            drawing += elapsed() - before
-        loss, error, kl = vae_step(vae, *pool.batch(*shape))
+            drawing += elapsed() - now
+        loss, error, kl = vae_step(vae, *pool.batch(*shapes[trainer.steps % len(shapes)]))
         norm = trainer.step(loss, rate_factor(trainer.steps, progress, options.hold))
         if not math.isfinite(norm):
             log("step", trainer.steps, "was not finite: back to the last good state")
@@ -278,10 +281,9 @@ def train(vae, trainer, pool, phases, options, log):
             mean = torch.stack(errors).nanmean().item()
             memory = torch.cuda.max_memory_allocated() / 2 ** 30 if DEVICE.type == "cuda" else 0.0
             log("step", trainer.steps, "progress", progress, "loss", loss.item(), "PSNR", 10 * math.log10(4 / mean),
-                "KL", kl.item(),
-                "gradient", norm, "ms/step %.0f" % (1000 * (elapsed() - start) / max(1, trainer.steps)),
-                "of them drawing %.0f" % (1000 * drawing / max(1, trainer.steps)), "GiB %.0f" % memory)
-            errors = []
+                "KL", kl.item(), "gradient", norm, "ms/step %.0f" % (1000 * (elapsed() - told) / len(errors)),
+                "drawing %.0f s" % drawing, "GiB %.0f" % memory)
+            told, errors = elapsed(), []
         if elapsed() - saved > 90:
             save(averaged(vae, trainer, pool, 16), options.out)
             saved = elapsed()
