@@ -1,6 +1,7 @@
 """Trains the demo model's transformer and text encoder on latents of the drawn world, then judges minute-long videos.
 
     python3 train_transformer.py OUT --vae FOLDER --seconds 560 [--resume FOLDER] [--part 0 0.5]     one GPU of 80 GB
+    torchrun --nproc-per-node 4 train_transformer.py OUT ...                                         four of them
     python3 train_transformer.py OUT --vae FOLDER --seconds 60 --toy                                 a check on a CPU
 
 FOLDER of `--vae` is train_vae.py's output, or exported files. Writes transformer-0 and -1, umt5 (averaged weights,
@@ -25,7 +26,7 @@ import evaluate
 import train_vae
 import umt5
 import world
-from common import DEVICE, DTYPE, elapsed, rounded, set_up, synchronize
+from common import DEVICE, DTYPE, RANK, RANKS, broadcast, elapsed, rounded, set_up, shared, synchronize
 from videos import draw_parameters, paint_tables, start_painting
 from latents import ALTERNATIVES, FRAMES, SLOTS, VARIANTS, FirstPool, VideoPool
 from own_videos import OwnFirsts, make_own_context
@@ -268,23 +269,23 @@ def train(model, average, pools, layout, options, log):
     drawing, rolling, records, own_error, turn, began_own = 0.0, 0.0, [], float("nan"), 0, None
     own_from = OWN_FROM if options.own_from is None else options.own_from
     own_store = OwnFirsts((2, 1) if options.toy else (48, 16), 4)
-    while elapsed() < options.seconds:
-        now = elapsed()
+    while (now := shared(elapsed())) < options.seconds:
         low, high = options.part
         progress = low + (high - low) * (now - begin) / (options.seconds - begin)
         if drawing < 0.10 * (now - begin):
+            before = elapsed()
             pools[turn % 4].refresh()
             synchronize()
             turn += 1
-            drawing += elapsed() - now
-        now = elapsed()
+            drawing = shared(drawing + elapsed() - before)
         if progress > own_from and began_own is None:
             began_own = now
         if progress > own_from and rolling < 0.12 * (now - began_own):
+            before = elapsed()
             pool = (starts, middles, middles)[turn % 3]
             own_error = make_own_context(average, pool, min(pool.n, options.rollouts))
             turn += 1
-            rolling += elapsed() - now
+            rolling = shared(rolling + elapsed() - before)
         own_share, own_firsts = 0, None
         if progress > own_from:
             if own_store.left() < layout.firsts // 2:
@@ -307,7 +308,7 @@ def train(model, average, pools, layout, options, log):
                 "own first blocks", own_store.error, "places", own_store.places,
                 "ms/step %.0f" % (1000 * (elapsed() - begin) / max(1, trainer.steps)), "GiB %.0f" % memory)
             records = []
-        if elapsed() - saved > 60:
+        if RANK == 0 and elapsed() - saved > 60:
             save(average, options.out)
             saved = elapsed()
     log("trained", trainer.steps, "steps,", trainer.restored, "restored; drawing", drawing, "s, own videos", rolling,
@@ -327,7 +328,7 @@ def main():
     parser.add_argument("--judge", type=int, nargs=2, default=(72, 80), help="held-out sentences, blocks of each")
     parser.add_argument("--toy", action="store_true")
     options = parser.parse_args()
-    toy, share = options.toy, options.pools
+    toy, share = options.toy, options.pools / RANKS
     painting = None if toy else start_painting()
     options.rollouts = 2 if toy else 64
     log = set_up(2, options.out)
@@ -336,10 +337,11 @@ def main():
         train_vae.use_fused_norm(log)
         torch.backends.cudnn.benchmark = False  # many clip shapes, each drawn only now and then
     tokenizer = Tokenizer()
-    if painting:
+    if not toy:
         paint_tables(painting)
         log("painted the world's tables")
     seed = int(1e6 * elapsed()) if options.resume else 11
+    seed += 7919 * RANK
     pool_options = [(vae, tokenizer, torch.Generator().manual_seed(seed + i)) for i in range(4)]
     starts = VideoPool(2 if toy else int(320 * share), 2 if toy else 16, True, *pool_options[0])
     middles = VideoPool(2 if toy else int(640 * share), 2 if toy else 16, False, *pool_options[1])
@@ -356,12 +358,16 @@ def main():
     if options.resume:
         load(model, options.resume)
     log("parameters", {n: sum(p.numel() for p in m.parameters()) for n, m in model.named_children()})
+    broadcast(p.data for p in model.parameters())
+    torch.manual_seed(6 + RANK)
     average = copy.deepcopy(model)
     average.transformer.run_blocks = None  # bound to the trained copy; the average only generates
     if DEVICE.type == "cuda":
         model.transformer.compile_blocks()
-    layout = Layout(3, 2, 1, 2) if toy else Layout(windows=18, copies=2, starts=8, firsts=112)
+    layout = Layout(3, 2, 1, 2) if toy else Layout(copies=2, **{k: -(-n // RANKS) for k, n in dict(windows=18, starts=8, firsts=112).items()})
     train(model, average, (starts, middles, firsts, opens), layout, options, log)
+    if RANK > 0:
+        return
     save(average, options.out)
     log("saved")
     if options.part[1] < 1:

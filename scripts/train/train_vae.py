@@ -2,6 +2,7 @@
 (float32, latent statistics folded in), classifier.safetensors, log.txt and vae.jpg.
 
     python3 train_vae.py OUT_FOLDER --seconds 560 [--resume FOLDER] [--part 0 0.6]      one GPU of 80 GB or more
+    torchrun --nproc-per-node 4 train_vae.py OUT_FOLDER ...                              four of them
     python3 train_vae.py OUT_FOLDER --seconds 60 --toy                                   a check on a CPU
 
 The encoder sees videos at 256x144, the means of 2x2 pixels; the decoder is trained to give the 512x288 of the drawing.
@@ -21,7 +22,8 @@ from safetensors.torch import load_file, save_file
 import classifier
 import wan_vae
 import world
-from common import DEVICE, DTYPE, elapsed, grid, rounded, save_image, set_up, synchronize
+from common import (DEVICE, DTYPE, RANK, RANKS, broadcast, elapsed, grid, rounded, save_image, set_up, shared,
+                    synchronize)
 from videos import FramePool, draw_parameters, frames, paint_tables, start_painting, truth
 from optim import Trainer, rate_factor
 from wan_vae import DECODER_WIDTHS, CausalConv3d, WanVAE
@@ -89,7 +91,7 @@ def reconstruction_loss(output, target, mask):
     edges = (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean() \
         + 0.5 * (d[:, :, 1:] - d[:, :, :-1]).abs().mean()
     chroma = ((d - d.mean(1, keepdim=True)).abs() * weight).mean()
-    return (d.abs() * weight).mean() + 8 * (d.square() * weight).mean() + 0.4 * edges + 0.5 * chroma, d.square().mean()
+    return (d.abs() * weight).mean() + 8 * (d.square() * weight).mean() + 0.6 * edges + 0.5 * chroma, d.square().mean()
 
 
 def halved(x):
@@ -213,7 +215,7 @@ def main():
     options = parser.parse_args()
     painting = None if options.toy else start_painting()
     log = set_up(1, options.out)
-    generator = torch.Generator().manual_seed(int(1000 * elapsed()) if options.resume else 1)
+    generator = torch.Generator().manual_seed((int(1000 * elapsed()) if options.resume else 1) + 7919 * RANK)
     phases = TOY_PHASES if options.toy else PHASES
 
     vae = WanVAE(decoder_widths=tuple(options.decoder))
@@ -228,7 +230,7 @@ def main():
         clips, *shape = CROPS
         choose_convolutions(vae, channels_last(torch.rand(clips, 3, *shape, device=DEVICE)), log)
         log("convolutions chosen")
-    if painting:
+    if not options.toy:
         paint_tables(painting)
         log("painted the world's tables")
     began = elapsed()
@@ -242,10 +244,13 @@ def main():
     if options.decoder_only:
         vae.encoder.requires_grad_(False)
         vae.conv1.requires_grad_(False)
+    broadcast(p.data for p in vae.parameters())
     trained = [(n, p) for n, p in vae.named_parameters() if p.requires_grad]
     trainer = Trainer(trained, [n for n, p in trained if is_matrix(n, p)], muon_rate=options.rate,
                       adam_rate=options.rate * 2 / 7, weight_decay=0.1, clip=0.5, average_span=250)
     train(vae, trainer, pool, phases, options, log)
+    if RANK > 0:
+        return
     result = averaged(vae, trainer, pool, 2 if options.toy else 128)
     save(result, options.out)
     log("saved after", trainer.steps, "steps,", trainer.restored, "restored")
@@ -262,15 +267,16 @@ def main():
 def train(vae, trainer, pool, phases, options, log):
     start = saved = told = elapsed()
     drawing, errors = 0.0, []
-    while (now := elapsed()) < options.seconds:
+    while (now := shared(elapsed())) < options.seconds:
         low, high = options.part
         progress = low + (high - low) * (now - start) / (options.seconds - start)
         shapes = next(p[1] for p in phases if progress < p[0])
         if DEVICE.type == "cuda" and drawing < 0.08 * (now - start):
             pool.refresh()
             synchronize()
-            drawing += elapsed() - now
-        loss, error, kl = vae_step(vae, *pool.batch(*shapes[trainer.steps % len(shapes)]))
+            drawing = shared(drawing + elapsed() - now)
+        clips, *shape = shapes[trainer.steps % len(shapes)]
+        loss, error, kl = vae_step(vae, *pool.batch(-(-clips // RANKS), *shape))
         norm = trainer.step(loss, rate_factor(trainer.steps, progress, options.hold))
         if not math.isfinite(norm):
             log("step", trainer.steps, "was not finite: back to the last good state")
@@ -284,7 +290,7 @@ def train(vae, trainer, pool, phases, options, log):
                 "KL", kl.item(), "gradient", norm, "ms/step %.0f" % (1000 * (elapsed() - told) / len(errors)),
                 "drawing %.0f s" % drawing, "GiB %.0f" % memory)
             told, errors = elapsed(), []
-        if elapsed() - saved > 90:
+        if RANK == 0 and elapsed() - saved > 90:
             save(averaged(vae, trainer, pool, 16), options.out)
             saved = elapsed()
 

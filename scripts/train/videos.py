@@ -9,7 +9,7 @@ import tempfile
 import torch
 
 import world
-from common import DEVICE
+from common import DEVICE, RANK, shared
 
 TASKS = {"scene": len(world.SCENES), "time": len(world.TIMES), "weather": len(world.WEATHER),
          "season": len(world.SEASONS), "actor": len(world.ACTORS), "color": len(world.COLORS),
@@ -18,7 +18,10 @@ VIEWS = ["centre", "actor on the right", "actor on the left", "near"]  # where a
 
 
 def start_painting():
-    """Starts painting all of the world's tables in other processes; `paint_tables` waits for them."""
+    """Starts painting all of the world's tables in other processes; `paint_tables` waits for them. Of several trainers
+    one paints, and WORLD_TABLES must name the folder."""
+    if RANK > 0:
+        return None
     if "WORLD_TABLES" not in os.environ:
         os.environ["WORLD_TABLES"] = tempfile.mkdtemp()
         atexit.register(shutil.rmtree, os.environ["WORLD_TABLES"], True)
@@ -28,7 +31,9 @@ def start_painting():
 
 def paint_tables(painting):
     """Loads the tables; those that `painting` did not leave are painted. Without this each is painted on first use."""
-    painting.wait()
+    if painting:
+        painting.wait()
+    shared(0)
     world.paint_all(torch.zeros(1, device=DEVICE).device, max(1, min(16, os.cpu_count())))
 
 
