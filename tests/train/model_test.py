@@ -1,6 +1,8 @@
 """Tests of the demo model's PyTorch side: python -m unittest discover -s tests/train -p "*_test.py"."""
 
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -173,6 +175,44 @@ class Optimisation(unittest.TestCase):
         trainer.step(net(torch.full((1, 6), float("nan"))).sum(), 1.0)
         self.assertEqual(trainer.restored, 1)
         self.assertTrue(torch.equal(net.weight, before))
+
+
+PROCESS = """
+import sys
+sys.path.insert(0, "scripts/train")
+import torch
+from common import RANK, RANKS, broadcast, set_up, shared
+from optim import Trainer
+set_up(1, sys.argv[1])
+torch.manual_seed(RANK)
+net = torch.nn.Linear(6, 4)
+broadcast(p.data for p in net.parameters())
+trainer = Trainer(net.named_parameters(), ["weight"], 0.02, 0.02, 0.0, clip=1.0, average_span=5)
+torch.manual_seed(9)
+x = torch.randn(3, 8, 6)
+assert shared(RANK + 5) == 5
+for batch in x:
+    part = batch.chunk(RANKS)[RANK]
+    trainer.step((net(part).square().mean(1) + net(part).sum(1)).mean(), 1.0)
+torch.save([p.detach() for p in net.parameters()], f"{sys.argv[1]}/{RANKS}-{RANK}.pt")
+"""
+
+
+class SeveralProcesses(unittest.TestCase):
+    def test_they_take_the_steps_of_one_that_sees_all(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for ranks in (1, 2):
+                started = []
+                for rank in range(ranks):
+                    names = dict(RANK=rank, WORLD_SIZE=ranks, MASTER_ADDR="127.0.0.1", MASTER_PORT=29517)
+                    env = os.environ | {k: str(v) for k, v in names.items()} | {"CUDA_VISIBLE_DEVICES": ""}
+                    started.append(subprocess.Popen([sys.executable, "-c", PROCESS, folder], cwd=ROOT, env=env,
+                                                    stdout=subprocess.DEVNULL))
+                self.assertEqual([p.wait(300) for p in started], [0] * ranks)
+            alone, first, second = (torch.load(f"{folder}/{n}.pt") for n in ("1-0", "2-0", "2-1"))
+            for a, b, c in zip(alone, first, second):
+                self.assertTrue(torch.equal(b, c))
+                self.assertLess(relative(b, a), 1e-5)
 
 
 class ShippedModel(unittest.TestCase):
