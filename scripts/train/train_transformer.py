@@ -265,7 +265,8 @@ def train(model, average, pools, layout, options, log):
     trainer.average = dict(average.named_parameters())
     for p in trainer.average.values():
         p.requires_grad_(False)
-    begin = saved = elapsed()
+    begin = shared(elapsed())  # of several processes all decide alike, by the first one's clock
+    saved = elapsed()
     drawing, rolling, records, own_error, turn, began_own = 0.0, 0.0, [], float("nan"), 0, None
     own_from = OWN_FROM if options.own_from is None else options.own_from
     own_store = OwnFirsts((2, 1) if options.toy else (48, 16), 4)
@@ -346,7 +347,7 @@ def main():
     starts = VideoPool(2 if toy else int(320 * share), 2 if toy else 16, True, *pool_options[0])
     middles = VideoPool(2 if toy else int(640 * share), 2 if toy else 16, False, *pool_options[1])
     log("drew", starts.n, "video starts and", middles.n, "videos from the middle")
-    firsts = FirstPool(4 if toy else int(512 * share), 2 if toy else 8, 1, *pool_options[2])
+    firsts = FirstPool(4 if toy else int(512 * share), 2 if toy else 16, 1, *pool_options[2])
     opens = FirstPool(1 if toy else int(64 * share), 1, 2 if toy else ALTERNATIVES, *pool_options[3])
     synchronize()
     log("drew the first blocks of", firsts.n, "captions; latents' mean and standard deviation",
@@ -364,7 +365,8 @@ def main():
     average.transformer.run_blocks = None  # bound to the trained copy; the average only generates
     if DEVICE.type == "cuda":
         model.transformer.compile_blocks()
-    layout = Layout(3, 2, 1, 2) if toy else Layout(copies=2, **{k: -(-n // RANKS) for k, n in dict(windows=18, starts=8, firsts=112).items()})
+    windows, starts_each, firsts_each = (-(-n // RANKS) for n in (18, 8, 112))
+    layout = Layout(3, 2, 1, 2) if toy else Layout(windows, 2, starts_each, firsts_each)
     train(model, average, (starts, middles, firsts, opens), layout, options, log)
     if RANK > 0:
         return

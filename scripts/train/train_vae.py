@@ -265,13 +265,14 @@ def main():
 
 
 def train(vae, trainer, pool, phases, options, log):
-    start = saved = told = elapsed()
+    start = shared(elapsed())  # of several processes all decide alike, by the first one's clock
+    saved = told = elapsed()
     drawing, errors = 0.0, []
     while (now := shared(elapsed())) < options.seconds:
         low, high = options.part
         progress = low + (high - low) * (now - start) / (options.seconds - start)
         shapes = next(p[1] for p in phases if progress < p[0])
-        if DEVICE.type == "cuda" and drawing < 0.08 * (now - start):
+        if drawing < 0.08 * (now - start):
             pool.refresh()
             synchronize()
             drawing = shared(drawing + elapsed() - now)

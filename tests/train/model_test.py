@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,9 @@ from wan_vae import WanVAE, adopt
 
 SMALL = Geometry(dim=64, num_heads=2, num_layers=3, ffn_dim=96, freq_dim=256, text_dim=24, text_len=8, height=3,
                  width=4)
+
+
+LIMIT = 300  # seconds that processes may take together
 
 
 def relative(a, b):
@@ -179,40 +183,128 @@ class Optimisation(unittest.TestCase):
 
 PROCESS = """
 import sys
+import time
+from argparse import Namespace
+
 sys.path.insert(0, "scripts/train")
 import torch
+import common
 from common import RANK, RANKS, broadcast, set_up, shared
-from optim import Trainer
-set_up(1, sys.argv[1])
+
+folder = sys.argv[1]
+log = set_up(1, folder)
+common.START -= 1.5 * RANK  # the processes' clocks differ
 torch.manual_seed(RANK)
+"""
+STEPS = PROCESS + """
+from optim import Trainer
 net = torch.nn.Linear(6, 4)
 broadcast(p.data for p in net.parameters())
 trainer = Trainer(net.named_parameters(), ["weight"], 0.02, 0.02, 0.0, clip=1.0, average_span=5)
 torch.manual_seed(9)
-x = torch.randn(3, 8, 6)
 assert shared(RANK + 5) == 5
-for batch in x:
+for batch in torch.randn(3, 8, 6):
     part = batch.chunk(RANKS)[RANK]
     trainer.step((net(part).square().mean(1) + net(part).sum(1)).mean(), 1.0)
-torch.save([p.detach() for p in net.parameters()], f"{sys.argv[1]}/{RANKS}-{RANK}.pt")
+torch.save([p.detach() for p in net.parameters()], f"{folder}/{RANKS}-{RANK}.pt")
+"""
+AUTOENCODER = PROCESS + """
+import train_vae
+from optim import Trainer
+from wan_vae import WanVAE
+
+class Clips:
+    refreshed = 0
+
+    def refresh(self):
+        time.sleep(0.02 + 0.05 * RANK)
+        self.refreshed += 1
+
+    def batch(self, clips, length, height, width):
+        frames = torch.rand(clips, 4, length, 2 * height, 2 * width)
+        return frames[:, :3], frames[:, 3:]
+
+vae = WanVAE((8, 8, 8, 8), (8, 8, 8, 8))
+broadcast(p.data for p in vae.parameters())
+trainer = Trainer(vae.named_parameters(), [], 0.001, 0.001, 0.0, clip=1.0, average_span=5)
+pool = Clips()
+options = Namespace(seconds=shared(common.elapsed()) + 4, part=(0, 1), hold=0.5, out=folder)
+train_vae.train(vae, trainer, pool, [(0.5, [(2, 5, 16, 16)]), (1.0, [(2, 5, 16, 16), (1, 9, 16, 16)])], options, log)
+torch.save([[p.detach() for p in vae.parameters()], [trainer.steps, pool.refreshed]], f"{folder}/{RANKS}-{RANK}.pt")
+"""
+TRANSFORMER = PROCESS + """
+import copy
+import latents
+import train_transformer
+from wan_transformer import Geometry, Layout
+
+def draw_videos(self, count):
+    time.sleep(0.02 + 0.05 * RANK)
+    z = torch.randn(count, latents.SLOTS, 3, 16, 6, 8)
+    ids = torch.randint(2, 50, (count, 2, latents.VARIANTS, 6))
+    return dict(latents=z, context=z, mask=z[:, :, :, 0].abs(), begin=torch.full((count,), 6), ids=ids,
+                own=torch.zeros(count) > 1, changed=torch.zeros(count, latents.SLOTS).long())
+
+def draw_firsts(self, count):
+    z = torch.randn(count, 16 * self.alternatives, 3, 16, 6, 8)
+    ids = torch.randint(2, 50, (count, latents.VARIANTS, 6))
+    return dict(latents=z, mask=z[:, :, :, 0].abs(), ids=ids, complete_ids=ids)
+
+latents.VideoPool.draw, latents.FirstPool.draw = draw_videos, draw_firsts
+rest = (None, None, torch.Generator().manual_seed(RANK))
+pools = [latents.VideoPool(3, 2, True, *rest), latents.VideoPool(3, 2, False, *rest),
+         latents.FirstPool(3, 2, 1, *rest), latents.FirstPool(1, 1, 2, *rest)]
+model = train_transformer.Model(Geometry(dim=32, num_heads=1, num_layers=2, ffn_dim=32, height=3, width=4), 50)
+broadcast(p.data for p in model.parameters())
+average = copy.deepcopy(model)
+average.transformer.run_blocks = None
+options = Namespace(seconds=shared(common.elapsed()) + 5, part=(0, 1), rate=1e-3, own_from=0.2, toy=True, rollouts=2,
+                    out=folder)
+train_transformer.train(model, average, pools, Layout(3, 2, 1, 2), options, log)
+torch.save([[p.detach() for p in model.parameters()], []], f"{folder}/{RANKS}-{RANK}.pt")
 """
 
 
 class SeveralProcesses(unittest.TestCase):
+    def run_processes(self, script, folder, ranks):
+        started = []
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        for rank in range(ranks):
+            names = dict(RANK=rank, WORLD_SIZE=ranks, MASTER_ADDR="127.0.0.1", MASTER_PORT=port, OMP_NUM_THREADS=1)
+            env = os.environ | {k: str(v) for k, v in names.items()} | {"CUDA_VISIBLE_DEVICES": ""}
+            started.append(subprocess.Popen([sys.executable, "-c", script, folder], cwd=ROOT, env=env,
+                                            stdout=subprocess.DEVNULL))
+        try:
+            self.assertEqual([p.wait(LIMIT) for p in started], [0] * ranks)
+        finally:
+            for p in started:
+                p.kill()
+                p.wait()
+        return [torch.load(f"{folder}/{ranks}-{rank}.pt") for rank in range(ranks)]
+
     def test_they_take_the_steps_of_one_that_sees_all(self):
         with tempfile.TemporaryDirectory() as folder:
-            for ranks in (1, 2):
-                started = []
-                for rank in range(ranks):
-                    names = dict(RANK=rank, WORLD_SIZE=ranks, MASTER_ADDR="127.0.0.1", MASTER_PORT=29517)
-                    env = os.environ | {k: str(v) for k, v in names.items()} | {"CUDA_VISIBLE_DEVICES": ""}
-                    started.append(subprocess.Popen([sys.executable, "-c", PROCESS, folder], cwd=ROOT, env=env,
-                                                    stdout=subprocess.DEVNULL))
-                self.assertEqual([p.wait(300) for p in started], [0] * ranks)
-            alone, first, second = (torch.load(f"{folder}/{n}.pt") for n in ("1-0", "2-0", "2-1"))
-            for a, b, c in zip(alone, first, second):
-                self.assertTrue(torch.equal(b, c))
-                self.assertLess(relative(b, a), 1e-5)
+            (alone,), (first, second) = (self.run_processes(STEPS, folder, ranks) for ranks in (1, 2))
+        for a, b, c in zip(alone, first, second):
+            self.assertTrue(torch.equal(b, c))
+            self.assertLess(relative(b, a), 1e-5)
+
+    def expect_to_stay_together(self, script):
+        with tempfile.TemporaryDirectory() as folder:
+            (first, counts), (second, other_counts) = self.run_processes(script, folder, 2)
+        self.assertEqual(counts, other_counts)
+        for a, b in zip(first, second):
+            self.assertTrue(torch.equal(a, b))
+        return counts
+
+    def test_the_autoencoders_trainers_stay_together_though_their_clocks_differ(self):
+        steps, refreshed = self.expect_to_stay_together(AUTOENCODER)
+        self.assertGreater(steps, 2)
+        self.assertGreater(refreshed, 1)
+
+    def test_the_transformers_trainers_stay_together_though_their_clocks_differ(self):
+        self.expect_to_stay_together(TRANSFORMER)
 
 
 class ShippedModel(unittest.TestCase):
