@@ -120,7 +120,7 @@ class FirstPool(Pool):
         every["start"] = torch.arange(world.STARTS).expand_as(every["start"])
         every = world.to({k: v.flatten() for k, v in every.items()}, DEVICE)
         parts = [encode(self.vae, clips, torch.zeros_like(clips["start"]), 4 * FRAMES - 3)
-                 for clips in (world.take(every, part) for part in chunks(len(every["start"]), 128))]
+                 for clips in (world.take(every, part) for part in chunks(len(every["start"]), 256))]
         z, mask = (torch.cat(t).unflatten(0, (count, -1)).to(DTYPE) for t in zip(*parts))
         complete = frozenset([left_out]) if left_out else True
         return dict(latents=z, mask=mask, ids=self.captions(params),

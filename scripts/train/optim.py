@@ -1,7 +1,10 @@
 """Optimisation shared by the trainers: Muon for matrices, AdamW for the rest, a moving average, and a guard that goes
-back to the last good state when a step is not finite. Muon: Jordan et al. 2024, with the update scale of Liu et al.
-2025 (arXiv 2502.16982), 0.2 sqrt(max side), so that both optimisers take comparable steps."""
+back to the last good state when a step is not finite. Gradients are the means over all processes. Muon: Jordan et al.
+2024, with the update scale of Liu et al. 2025 (arXiv 2502.16982), 0.2 sqrt(max side), so that both optimisers take
+comparable steps."""
 import torch
+
+from common import broadcast, mean_over_processes
 
 
 class Muon:
@@ -70,6 +73,7 @@ class Trainer:
             self.keep_good_state()
         loss.backward()
         parameters = list(self.parameters.values())
+        mean_over_processes([p.grad for p in parameters])
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.clip))
         if norm == norm and norm < float("inf"):
             for group in self.adam.param_groups:
@@ -80,6 +84,7 @@ class Trainer:
             keep = min(1 - 1 / self.average_span, (self.steps + 1) / (self.steps + 10))
             torch._foreach_lerp_(list(self.average.values()), [p.data for p in parameters], 1 - keep)
             if self.steps % 50 == 0:
+                broadcast(self.state())  # the same on all processes; rounding must not lead them apart
                 self.keep_good_state()
         else:
             self.restore()

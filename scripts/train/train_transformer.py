@@ -1,6 +1,7 @@
 """Trains the demo model's transformer and text encoder on latents of the drawn world, then judges minute-long videos.
 
     python3 train_transformer.py OUT --vae FOLDER --seconds 560 [--resume FOLDER] [--part 0 0.5]     one GPU of 80 GB
+    torchrun --nproc-per-node 4 train_transformer.py OUT ...                                         four of them
     python3 train_transformer.py OUT --vae FOLDER --seconds 60 --toy                                 a check on a CPU
 
 FOLDER of `--vae` is train_vae.py's output, or exported files. Writes transformer-0 and -1, umt5 (averaged weights,
@@ -12,9 +13,12 @@ import argparse
 import copy
 import math
 import os
+import random
+from dataclasses import replace
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 import classifier
@@ -22,13 +26,13 @@ import evaluate
 import train_vae
 import umt5
 import world
-from common import DEVICE, DTYPE, elapsed, rounded, set_up, synchronize
-from videos import paint_tables
+from common import DEVICE, DTYPE, RANK, RANKS, broadcast, elapsed, rounded, set_up, shared, synchronize
+from videos import draw_parameters, paint_tables, start_painting
 from latents import ALTERNATIVES, FRAMES, SLOTS, VARIANTS, FirstPool, VideoPool
 from own_videos import OwnFirsts, make_own_context
 from optim import Trainer, rate_factor
-from prompts import Tokenizer
-from rollout import SHIFT, SIGMAS
+from prompts import Tokenizer, caption_ids
+from rollout import SHIFT, SIGMAS, Rollout
 from wan_transformer import Geometry, Layout, WanTransformer
 
 TOY = Geometry(dim=64, num_heads=1, num_layers=2, ffn_dim=128)
@@ -189,15 +193,66 @@ def adopt_pieces(rows, old_rows, old, new):
         rows[i] = old_rows[spelled].mean(0) if spelled else old_rows[old.unk_id()]
 
 
+@torch.no_grad()
+def hidden_products(transformer, text, tokenizer, videos=8, blocks=2):
+    """Mean products of what the feed-forward layers' hidden units give, and a 1 behind them, while the model makes
+    videos of captions: [layers][inner + 1, inner + 1]."""
+    sums = [0.0] * len(transformer.blocks)
+
+    def add(layer, rows):
+        h = F.pad(rows.flatten(0, -2).float(), (0, 1), value=1.0)
+        sums[layer] = sums[layer] + h.T @ h / len(h)
+    hooks = [block.ffn["2"].register_forward_pre_hook(lambda _, inputs, layer=i: add(layer, inputs[0]))
+             for i, block in enumerate(transformer.blocks)]
+    g, device = transformer.geometry, transformer.head.modulation.device
+    ids = caption_ids(draw_parameters(videos, torch.Generator().manual_seed(1)), tokenizer, random.Random(1), 1)[:, 0]
+    rollout = Rollout(transformer, text(ids.to(device)), generator=torch.Generator(device=device).manual_seed(1))
+    for block in range(blocks):
+        start = torch.full((videos,), g.frames_per_block * block, dtype=torch.long, device=device)
+        noise = torch.randn(videos, g.frames_per_block, g.in_dim, 2 * g.height, 2 * g.width, device=device,
+                            generator=rollout.generator)
+        rollout.commit(rollout.denoise(noise, start), start)
+    for hook in hooks:
+        hook.remove()
+    return sums
+
+
+@torch.no_grad()
+def narrow(state, layer, width, products):
+    """Cuts a layer's feed-forward in `state` to `width` hidden units: those whose output has the largest mean square
+    stay, and what they give is refitted to what all gave."""
+    names = [f"blocks.{layer}.ffn.{n}" for n in ("0.weight", "0.bias", "2.weight", "2.bias")]
+    inside, inner_bias, outside, bias = (state[n] for n in names)
+    products = products.double().to(inside.device)
+    power = products.diagonal()[:-1] * outside.double().square().sum(0)
+    kept = power.topk(width).indices.sort().values
+    units = torch.cat([kept, kept.new_tensor([len(power)])])  # and the bias
+    square = products[units][:, units]
+    square = square + 1e-4 * square.diagonal().mean() * torch.eye(len(units)).to(square)
+    fitted = torch.linalg.solve(square, products[units] @ torch.cat([outside, bias[:, None]], 1).double().T).T.float()
+    for name, value in zip(names, (inside[kept], inner_bias[kept], fitted[:, :-1], fitted[:, -1])):
+        state[name] = value.contiguous()
+
+
 def load(model, folder):
-    """A run's files or exported ones; a text encoder of another vocabulary (spiece.model in the folder) is adapted."""
+    """A run's files or exported ones. A text encoder of another vocabulary (spiece.model in the folder) is adapted, a
+    wider feed-forward narrowed."""
     parts = [f"{folder}/transformer-{i}.safetensors" for i in (0, 1)]
     parts = parts if os.path.exists(parts[0]) else [f"{folder}/transformer.safetensors"]
-    model.transformer.load_state_dict({k: v.float() for p in parts for k, v in load_file(p).items()})
+    state = {k: v.float() for p in parts for k, v in load_file(p).items()}
     text = {k: v.float() for k, v in load_file(f"{folder}/umt5.safetensors").items()}
+    own_pieces = f"{folder}/spiece.model" if os.path.exists(f"{folder}/spiece.model") else None
+    inner, wanted = len(state["blocks.0.ffn.0.bias"]), model.transformer.geometry.ffn_dim
+    if inner > wanted:
+        wide = WanTransformer(replace(model.transformer.geometry, ffn_dim=inner))
+        wide.load_state_dict(state)
+        products = hidden_products(wide.to(DEVICE), umt5.build_from_state_dict(text).to(DEVICE), Tokenizer(own_pieces))
+        for layer, sums in enumerate(products):
+            narrow(state, layer, wanted, sums.cpu())
+    model.transformer.load_state_dict(state)
     key, own = "token_embedding.weight", model.text.state_dict()
-    if os.path.exists(f"{folder}/spiece.model"):
-        old, rows = Tokenizer(f"{folder}/spiece.model").pieces, own[key].clone()
+    if own_pieces:
+        old, rows = Tokenizer(own_pieces).pieces, own[key].clone()
         adopt_pieces(rows, text[key].to(rows), old, Tokenizer().pieces)
         text[key] = rows
     model.text.load_state_dict(text)
@@ -210,27 +265,28 @@ def train(model, average, pools, layout, options, log):
     trainer.average = dict(average.named_parameters())
     for p in trainer.average.values():
         p.requires_grad_(False)
-    begin = saved = elapsed()
+    begin = shared(elapsed())  # of several processes all decide alike, by the first one's clock
+    saved = elapsed()
     drawing, rolling, records, own_error, turn, began_own = 0.0, 0.0, [], float("nan"), 0, None
     own_from = OWN_FROM if options.own_from is None else options.own_from
     own_store = OwnFirsts((2, 1) if options.toy else (48, 16), 4)
-    while elapsed() < options.seconds:
-        now = elapsed()
+    while (now := shared(elapsed())) < options.seconds:
         low, high = options.part
         progress = low + (high - low) * (now - begin) / (options.seconds - begin)
         if drawing < 0.10 * (now - begin):
+            before = elapsed()
             pools[turn % 4].refresh()
             synchronize()
             turn += 1
-            drawing += elapsed() - now
-        now = elapsed()
+            drawing = shared(drawing + elapsed() - before)
         if progress > own_from and began_own is None:
             began_own = now
         if progress > own_from and rolling < 0.12 * (now - began_own):
+            before = elapsed()
             pool = (starts, middles, middles)[turn % 3]
             own_error = make_own_context(average, pool, min(pool.n, options.rollouts))
             turn += 1
-            rolling += elapsed() - now
+            rolling = shared(rolling + elapsed() - before)
         own_share, own_firsts = 0, None
         if progress > own_from:
             if own_store.left() < layout.firsts // 2:
@@ -253,7 +309,7 @@ def train(model, average, pools, layout, options, log):
                 "own first blocks", own_store.error, "places", own_store.places,
                 "ms/step %.0f" % (1000 * (elapsed() - begin) / max(1, trainer.steps)), "GiB %.0f" % memory)
             records = []
-        if elapsed() - saved > 60:
+        if RANK == 0 and elapsed() - saved > 60:
             save(average, options.out)
             saved = elapsed()
     log("trained", trainer.steps, "steps,", trainer.restored, "restored; drawing", drawing, "s, own videos", rolling,
@@ -269,26 +325,30 @@ def main():
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--part", type=float, nargs=2, default=(0.0, 1.0), help="of the schedule")
     parser.add_argument("--own-from", type=float, help="part of the schedule after which own videos are seen")
+    parser.add_argument("--pools", type=float, default=1.0, help="share of the usual number of videos in the pools")
+    parser.add_argument("--judge", type=int, nargs=2, default=(72, 80), help="held-out sentences, blocks of each")
     parser.add_argument("--toy", action="store_true")
     options = parser.parse_args()
-    toy = options.toy
+    toy, share = options.toy, options.pools / RANKS
+    painting = None if toy else start_painting()
     options.rollouts = 2 if toy else 64
     log = set_up(2, options.out)
-    if not toy:
-        paint_tables()
-        log("painted the world's tables")
     vae = train_vae.load(options.vae).to(DEVICE).eval().requires_grad_(False)
     if DEVICE.type == "cuda":
         train_vae.use_fused_norm(log)
         torch.backends.cudnn.benchmark = False  # many clip shapes, each drawn only now and then
     tokenizer = Tokenizer()
+    if not toy:
+        paint_tables(painting)
+        log("painted the world's tables")
     seed = int(1e6 * elapsed()) if options.resume else 11
+    seed += 7919 * RANK
     pool_options = [(vae, tokenizer, torch.Generator().manual_seed(seed + i)) for i in range(4)]
-    starts = VideoPool(2 if toy else 320, 2 if toy else 16, True, *pool_options[0])
-    middles = VideoPool(2 if toy else 640, 2 if toy else 16, False, *pool_options[1])
+    starts = VideoPool(2 if toy else int(320 * share), 2 if toy else 16, True, *pool_options[0])
+    middles = VideoPool(2 if toy else int(640 * share), 2 if toy else 16, False, *pool_options[1])
     log("drew", starts.n, "video starts and", middles.n, "videos from the middle")
-    firsts = FirstPool(4 if toy else 512, 2 if toy else 8, 1, *pool_options[2])
-    opens = FirstPool(1 if toy else 64, 1, 2 if toy else ALTERNATIVES, *pool_options[3])
+    firsts = FirstPool(4 if toy else int(512 * share), 2 if toy else 16, 1, *pool_options[2])
+    opens = FirstPool(1 if toy else int(64 * share), 1, 2 if toy else ALTERNATIVES, *pool_options[3])
     synchronize()
     log("drew the first blocks of", firsts.n, "captions; latents' mean and standard deviation",
         rounded(middles.data["latents"].float().mean()),
@@ -299,20 +359,25 @@ def main():
     if options.resume:
         load(model, options.resume)
     log("parameters", {n: sum(p.numel() for p in m.parameters()) for n, m in model.named_children()})
+    broadcast(p.data for p in model.parameters())
+    torch.manual_seed(6 + RANK)
     average = copy.deepcopy(model)
     average.transformer.run_blocks = None  # bound to the trained copy; the average only generates
     if DEVICE.type == "cuda":
         model.transformer.compile_blocks()
-    layout = Layout(3, 2, 1, 2) if toy else Layout(windows=18, copies=2, starts=8, firsts=112)
+    windows, starts_each, firsts_each = (-(-n // RANKS) for n in (18, 8, 112))
+    layout = Layout(3, 2, 1, 2) if toy else Layout(windows, 2, starts_each, firsts_each)
     train(model, average, (starts, middles, firsts, opens), layout, options, log)
+    if RANK > 0:
+        return
     save(average, options.out)
     log("saved")
     if options.part[1] < 1:
         return
     del model, starts, middles, firsts, opens
     judge_of = classifier.load_or_train(options.vae, log)
-    evaluate.judge(average, vae, tokenizer, judge_of, log, options.out, videos=2 if toy else 72, blocks=3 if toy
-                   else 80)
+    videos, blocks = (2, 3) if toy else options.judge
+    evaluate.judge(average, vae, tokenizer, judge_of, log, options.out, videos, blocks)
 
 
 if __name__ == "__main__":

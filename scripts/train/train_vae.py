@@ -1,12 +1,14 @@
 """Trains the demo model's video autoencoder on the drawn world; writes encoder.safetensors, decoder.safetensors
-(float32, latent statistics folded in), classifier.safetensors, log.txt and vae.png.
+(float32, latent statistics folded in), classifier.safetensors, log.txt and vae.jpg.
 
     python3 train_vae.py OUT_FOLDER --seconds 560 [--resume FOLDER] [--part 0 0.6]      one GPU of 80 GB or more
+    torchrun --nproc-per-node 4 train_vae.py OUT_FOLDER ...                              four of them
     python3 train_vae.py OUT_FOLDER --seconds 60 --toy                                   a check on a CPU
 
 The encoder sees videos at 256x144, the means of 2x2 pixels; the decoder is trained to give the 512x288 of the drawing.
 `--resume` continues from an earlier run's folder, or from exported files such as assets/demo, also of smaller widths or
-the plain head. `--part` says which part of the whole schedule this process is. Recipe: docs/demo-model.md.
+the plain head. `--part` says which part of the whole schedule this process is; only the last part is judged.
+`--decoder-only` leaves the encoder, and so the latents, as they are. Recipe: docs/demo-model.md.
 """
 import argparse
 import copy
@@ -20,14 +22,16 @@ from safetensors.torch import load_file, save_file
 import classifier
 import wan_vae
 import world
-from common import DEVICE, DTYPE, elapsed, grid, rounded, save_image, set_up, synchronize
-from videos import FramePool, draw_parameters, frames, paint_tables, truth
+from common import (DEVICE, DTYPE, RANK, RANKS, broadcast, elapsed, grid, rounded, save_image, set_up, shared,
+                    synchronize)
+from videos import FramePool, draw_parameters, frames, paint_tables, start_painting, truth
 from optim import Trainer, rate_factor
 from wan_vae import DECODER_WIDTHS, CausalConv3d, WanVAE
 
-# until which part of the time, clips x frames x height x width of a step (as the encoder sees them)
-PHASES = [(0.45, 24, 17, 96, 128), (0.75, 3, 49, 144, 256), (1.0, 1, 121, 144, 256)]
-TOY_PHASES = [(0.5, 1, 5, 48, 64), (1.0, 1, 9, 48, 64)]
+# until which part of the time, in turn: clips x frames x height x width of a step (as the encoder sees them)
+CROPS, LONG, LONGEST = (16, 13, 96, 128), (3, 49, 144, 256), (1, 121, 144, 256)
+PHASES = [(0.35, [CROPS]), (0.6, [CROPS, LONG]), (1.0, [CROPS, LONG, LONGEST])]
+TOY_PHASES = [(0.5, [(1, 5, 48, 64)]), (1.0, [(1, 5, 48, 64), (1, 9, 48, 64)])]
 KL_WEIGHT = 2e-4
 ACTOR_WEIGHT = 3.0
 
@@ -37,10 +41,13 @@ def channels_last(x):
 
 
 def use_fused_norm(log):
-    """Replaces the norm and SiLU by the GPU kernel, after holding it against the formula."""
-    import fused_norm  # needs Triton
-    log("fused norm and SiLU: worst relative error %.1e" % fused_norm.check())
-    wan_vae.Kernels.norm_silu = staticmethod(fused_norm.norm_silu)
+    """Replaces the norm and SiLU by the GPU kernel, after holding it against the formula; not where Triton fails."""
+    try:
+        import fused_norm
+        log("fused norm and SiLU: worst relative error %.1e" % fused_norm.check())
+        wan_vae.Kernels.norm_silu = staticmethod(fused_norm.norm_silu)
+    except Exception as error:  # slower, and the same function
+        log("without the fused norm and SiLU:", repr(error))
 
 
 def timed(function, repeats=4):
@@ -84,7 +91,7 @@ def reconstruction_loss(output, target, mask):
     edges = (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean() \
         + 0.5 * (d[:, :, 1:] - d[:, :, :-1]).abs().mean()
     chroma = ((d - d.mean(1, keepdim=True)).abs() * weight).mean()
-    return (d.abs() * weight).mean() + 8 * (d.square() * weight).mean() + 0.4 * edges + 0.5 * chroma, d.square().mean()
+    return (d.abs() * weight).mean() + 8 * (d.square() * weight).mean() + 0.6 * edges + 0.5 * chroma, d.square().mean()
 
 
 def halved(x):
@@ -118,11 +125,13 @@ def latent_statistics(vae, pool, clips):
 
 
 def averaged(vae, trainer, pool, clips):
-    """A copy with the averaged weights and the latent statistics folded in."""
+    """A copy with the averaged weights and, if the encoder was trained, the latent statistics folded in."""
     result = copy.deepcopy(vae).eval().requires_grad_(False)
     for name, p in result.named_parameters():
-        p.data.copy_(trainer.average[name])
-    result.fold_statistics(*latent_statistics(result, pool, clips))
+        if name in trainer.average:
+            p.data.copy_(trainer.average[name])
+    if "conv1.weight" in trainer.average:
+        result.fold_statistics(*latent_statistics(result, pool, clips))
     return result
 
 
@@ -153,8 +162,8 @@ def sharpness(frames):
 
 
 @torch.no_grad()
-def judge(vae, judge_of, generator, videos, length, log, out):
-    """PSNR and sharpness along unseen videos and what the classifier reads off their reconstructions."""
+def judge(vae, generator, videos, length, log, out):
+    """PSNR and sharpness along unseen videos, a sheet of them. Returns what `read_back` takes."""
     params = world.to(draw_parameters(videos, generator), DEVICE)
     psnr, true, made, rows, edges = [], [], [], [], []
     moments = sorted({0, min(40, length // 3), length // 2, length - 6})
@@ -167,22 +176,27 @@ def judge(vae, judge_of, generator, videos, length, log, out):
         edges.append([sharpness(t[::8]) for t in (x, y)])
         for kept, clip in ((true, x), (made, y)):
             kept.append(torch.stack([clip[m:m + classifier.GAP + 1] for m in moments]))
-        if i < 10:
+        if i < 12:
             rows.append([x[0], y[0], x[length - 1], y[length - 1]])
     psnr = torch.stack(psnr)
     parts = torch.stack([p.mean() for p in psnr.mean(0).chunk(8)])
     log("PSNR on", videos, "unseen videos of", length, "frames: mean", rounded(psnr.mean(), 2), "first",
-        rounded(psnr[:, 0].mean(), 2),
-        "last", rounded(psnr[:, -1].mean(), 2), "by eighths", rounded(parts, 2), "worst video",
-        rounded(psnr.mean(1).min(), 2))
+        rounded(psnr[:, 0].mean(), 2), "last", rounded(psnr[:, -1].mean(), 2), "by eighths", rounded(parts, 2),
+        "worst video", rounded(psnr.mean(1).min(), 2))
+    for key, names in (("scene", world.SCENES), ("weather", world.WEATHER), ("time", world.TIMES)):
+        log("PSNR by", key, {name: rounded(psnr[params[key] == i].mean(), 1) for i, name in enumerate(names)})
     edges = torch.tensor(edges).mean(0)
     log("sharpness of true videos and of reconstructions", rounded(edges, 4), "ratio", rounded(edges[1] / edges[0]))
+    save_image(f"{out}/vae.jpg", grid(rows))
+    return params, moments, true, made
+
+
+def read_back(judge_of, params, moments, true, made, log):
+    """What the classifier reads off true videos and their reconstructions."""
     for name, clips in (("true videos", true), ("reconstructions", made)):
-        clips = torch.stack(clips, 1)
-        for moment, clip in zip(moments, clips):
-            seen = truth(params, torch.full((videos,), moment, device=DEVICE))
+        for moment, clip in zip(moments, torch.stack(clips, 1)):
+            seen = truth(params, torch.full((len(clip),), moment, device=DEVICE))
             log("classifier on", name, "frame", moment, rounded(classifier.read(judge_of, clip, seen)))
-    save_image(f"{out}/vae.png", grid(rows))
 
 
 def main():
@@ -192,18 +206,17 @@ def main():
     parser.add_argument("--resume")
     parser.add_argument("--part", type=float, nargs=2, default=(0.0, 1.0), help="of the schedule")
     parser.add_argument("--decoder", type=int, nargs=4, default=DECODER_WIDTHS, help="widths, highest resolution first")
+    parser.add_argument("--rate", type=float, default=7e-3)
+    parser.add_argument("--hold", type=float, default=0.4, help="part of the schedule with the full rate")
+    parser.add_argument("--decoder-only", action="store_true")
+    parser.add_argument("--clips", type=int, default=384, help="drawn at first")
+    parser.add_argument("--no-classifier", action="store_true")
     parser.add_argument("--toy", action="store_true")
     options = parser.parse_args()
+    painting = None if options.toy else start_painting()
     log = set_up(1, options.out)
-    generator = torch.Generator().manual_seed(int(1000 * elapsed()) if options.resume else 1)
-    if not options.toy:
-        paint_tables()
-        log("painted the world's tables")
+    generator = torch.Generator().manual_seed((int(1000 * elapsed()) if options.resume else 1) + 7919 * RANK)
     phases = TOY_PHASES if options.toy else PHASES
-    pool = FramePool(3 if options.toy else 384, phases[-1][2], generator, 2 if options.toy else 8)
-    synchronize()
-    per_refresh = elapsed() / pool.n * pool.chunk
-    log("drew", pool.n, "clips; one refresh of", pool.chunk, "clips takes about", per_refresh, "s")
 
     vae = WanVAE(decoder_widths=tuple(options.decoder))
     if options.resume:
@@ -214,35 +227,58 @@ def main():
     log("parameters", count)
     if DEVICE.type == "cuda":
         use_fused_norm(log)
-        choose_convolutions(vae, channels_last(halved(pool.batch(*phases[0][1:])[0])), log)
+        clips, *shape = CROPS
+        choose_convolutions(vae, channels_last(torch.rand(clips, 3, *shape, device=DEVICE)), log)
         log("convolutions chosen")
-    trainer = Trainer(vae.named_parameters(), [n for n, p in vae.named_parameters() if is_matrix(n, p)],
-                      muon_rate=7e-3, adam_rate=2e-3, weight_decay=0.1, clip=0.5, average_span=250)
+    if not options.toy:
+        paint_tables(painting)
+        log("painted the world's tables")
+    began = elapsed()
+    longest = max(shape[1] for _, shapes in phases for shape in shapes)
+    pool = FramePool(3 if options.toy else options.clips, longest, generator, 2 if options.toy else 8)
+    synchronize()
+    shades = pool.clips[:, ::10, :3, ::4, ::4].float()
+    log("drew", pool.n, "clips of", pool.length, "frames,", pool.n * pool.length / (elapsed() - began),
+        "frames a second; mean and deviation", rounded(shades.mean(), 2), rounded(shades.std(), 2))
+
+    if options.decoder_only:
+        vae.encoder.requires_grad_(False)
+        vae.conv1.requires_grad_(False)
+    broadcast(p.data for p in vae.parameters())
+    trained = [(n, p) for n, p in vae.named_parameters() if p.requires_grad]
+    trainer = Trainer(trained, [n for n, p in trained if is_matrix(n, p)], muon_rate=options.rate,
+                      adam_rate=options.rate * 2 / 7, weight_decay=0.1, clip=0.5, average_span=250)
     train(vae, trainer, pool, phases, options, log)
+    if RANK > 0:
+        return
     result = averaged(vae, trainer, pool, 2 if options.toy else 128)
     save(result, options.out)
     log("saved after", trainer.steps, "steps,", trainer.restored, "restored")
-    if options.part[1] < 1:
-        return
     toy = options.toy
+    seen = judge(result, torch.Generator().manual_seed(99), 1 if toy else 24, 17 if toy else 241, log, options.out)
+    if options.part[1] < 1 or options.no_classifier:
+        return
     judge_of = classifier.train(64 if toy else 12000, 4 if toy else 900, torch.Generator().manual_seed(3), log)
     classifier.save(judge_of, f"{options.out}/classifier.safetensors")
-    judge(result, judge_of, torch.Generator().manual_seed(99), 1 if toy else 24, 17 if toy else 241, log, options.out)
+    read_back(judge_of, *seen, log)
+    log("judged")
 
 
 def train(vae, trainer, pool, phases, options, log):
-    start, saved, drawing, errors = elapsed(), elapsed(), 0.0, []
-    while elapsed() < options.seconds:
+    start = shared(elapsed())  # of several processes all decide alike, by the first one's clock
+    saved = told = elapsed()
+    drawing, errors = 0.0, []
+    while (now := shared(elapsed())) < options.seconds:
         low, high = options.part
-        progress = low + (high - low) * (elapsed() - start) / (options.seconds - start)
-        shape = next(p[1:] for p in phases if progress < p[0])
-        before = elapsed()
-        if DEVICE.type == "cuda" and drawing < 0.12 * (before - start):
+        progress = low + (high - low) * (now - start) / (options.seconds - start)
+        shapes = next(p[1] for p in phases if progress < p[0])
+        if drawing < 0.08 * (now - start):
             pool.refresh()
             synchronize()
-            drawing += elapsed() - before
-        loss, error, kl = vae_step(vae, *pool.batch(*shape))
-        norm = trainer.step(loss, rate_factor(trainer.steps, progress, hold=0.4))
+            drawing = shared(drawing + elapsed() - now)
+        clips, *shape = shapes[trainer.steps % len(shapes)]
+        loss, error, kl = vae_step(vae, *pool.batch(-(-clips // RANKS), *shape))
+        norm = trainer.step(loss, rate_factor(trainer.steps, progress, options.hold))
         if not math.isfinite(norm):
             log("step", trainer.steps, "was not finite: back to the last good state")
             if trainer.restored > 30:
@@ -250,11 +286,12 @@ def train(vae, trainer, pool, phases, options, log):
         errors.append(error)
         if trainer.steps % 50 == 0 or trainer.steps in (1, 2, 5, 20):
             mean = torch.stack(errors).nanmean().item()
+            memory = torch.cuda.max_memory_allocated() / 2 ** 30 if DEVICE.type == "cuda" else 0.0
             log("step", trainer.steps, "progress", progress, "loss", loss.item(), "PSNR", 10 * math.log10(4 / mean),
-                "KL", kl.item(),
-                "gradient", norm, "ms/step", 1000 * (elapsed() - start) / max(1, trainer.steps))
-            errors = []
-        if elapsed() - saved > 90:
+                "KL", kl.item(), "gradient", norm, "ms/step %.0f" % (1000 * (elapsed() - told) / len(errors)),
+                "drawing %.0f s" % drawing, "GiB %.0f" % memory)
+            told, errors = elapsed(), []
+        if RANK == 0 and elapsed() - saved > 90:
             save(averaged(vae, trainer, pool, 16), options.out)
             saved = elapsed()
 

@@ -1,10 +1,15 @@
 """Videos of the drawn world as tensors: parameters with prompt changes, frames, actor masks, what is seen in them."""
+import atexit
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 
 import torch
 
 import world
-from common import DEVICE
+from common import DEVICE, RANK, shared
 
 TASKS = {"scene": len(world.SCENES), "time": len(world.TIMES), "weather": len(world.WEATHER),
          "season": len(world.SEASONS), "actor": len(world.ACTORS), "color": len(world.COLORS),
@@ -12,8 +17,23 @@ TASKS = {"scene": len(world.SCENES), "time": len(world.TIMES), "weather": len(wo
 VIEWS = ["centre", "actor on the right", "actor on the left", "near"]  # where a movement of the camera has led
 
 
-def paint_tables():
-    """Paints all of the world's tables in parallel; otherwise each is painted on first use."""
+def start_painting():
+    """Starts painting all of the world's tables in other processes; `paint_tables` waits for them. Of several trainers
+    one paints, and WORLD_TABLES must name the folder."""
+    if RANK > 0:
+        return None
+    if "WORLD_TABLES" not in os.environ:
+        os.environ["WORLD_TABLES"] = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, os.environ["WORLD_TABLES"], True)
+    script = f"import world; world.paint_to({os.environ['WORLD_TABLES']!r}, {max(1, min(16, os.cpu_count()))})"
+    return subprocess.Popen([sys.executable, "-c", script], cwd=os.path.dirname(os.path.abspath(world.__file__)))
+
+
+def paint_tables(painting):
+    """Loads the tables; those that `painting` did not leave are painted. Without this each is painted on first use."""
+    if painting:
+        painting.wait()
+    shared(0)
     world.paint_all(torch.zeros(1, device=DEVICE).device, max(1, min(16, os.cpu_count())))
 
 

@@ -18,7 +18,7 @@ class Geometry:
     dim: int = 320
     num_heads: int = 5
     num_layers: int = 8
-    ffn_dim: int = 960
+    ffn_dim: int = 640
     freq_dim: int = 256
     text_dim: int = 256
     text_len: int = 64

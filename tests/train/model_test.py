@@ -1,9 +1,13 @@
 """Tests of the demo model's PyTorch side: python -m unittest discover -s tests/train -p "*_test.py"."""
 
 import json
+import os
+import socket
+import subprocess
 import sys
 import tempfile
 import unittest
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,6 +26,9 @@ from wan_vae import WanVAE, adopt
 
 SMALL = Geometry(dim=64, num_heads=2, num_layers=3, ffn_dim=96, freq_dim=256, text_dim=24, text_len=8, height=3,
                  width=4)
+
+
+LIMIT = 300  # seconds that processes may take together
 
 
 def relative(a, b):
@@ -174,6 +181,132 @@ class Optimisation(unittest.TestCase):
         self.assertTrue(torch.equal(net.weight, before))
 
 
+PROCESS = """
+import sys
+import time
+from argparse import Namespace
+
+sys.path.insert(0, "scripts/train")
+import torch
+import common
+from common import RANK, RANKS, broadcast, set_up, shared
+
+folder = sys.argv[1]
+log = set_up(1, folder)
+common.START -= 1.5 * RANK  # the processes' clocks differ
+torch.manual_seed(RANK)
+"""
+STEPS = PROCESS + """
+from optim import Trainer
+net = torch.nn.Linear(6, 4)
+broadcast(p.data for p in net.parameters())
+trainer = Trainer(net.named_parameters(), ["weight"], 0.02, 0.02, 0.0, clip=1.0, average_span=5)
+torch.manual_seed(9)
+assert shared(RANK + 5) == 5
+for batch in torch.randn(3, 8, 6):
+    part = batch.chunk(RANKS)[RANK]
+    trainer.step((net(part).square().mean(1) + net(part).sum(1)).mean(), 1.0)
+torch.save([p.detach() for p in net.parameters()], f"{folder}/{RANKS}-{RANK}.pt")
+"""
+AUTOENCODER = PROCESS + """
+import train_vae
+from optim import Trainer
+from wan_vae import WanVAE
+
+class Clips:
+    refreshed = 0
+
+    def refresh(self):
+        time.sleep(0.02 + 0.05 * RANK)
+        self.refreshed += 1
+
+    def batch(self, clips, length, height, width):
+        frames = torch.rand(clips, 4, length, 2 * height, 2 * width)
+        return frames[:, :3], frames[:, 3:]
+
+vae = WanVAE((8, 8, 8, 8), (8, 8, 8, 8))
+broadcast(p.data for p in vae.parameters())
+trainer = Trainer(vae.named_parameters(), [], 0.001, 0.001, 0.0, clip=1.0, average_span=5)
+pool = Clips()
+options = Namespace(seconds=shared(common.elapsed()) + 4, part=(0, 1), hold=0.5, out=folder)
+train_vae.train(vae, trainer, pool, [(0.5, [(2, 5, 16, 16)]), (1.0, [(2, 5, 16, 16), (1, 9, 16, 16)])], options, log)
+torch.save([[p.detach() for p in vae.parameters()], [trainer.steps, pool.refreshed]], f"{folder}/{RANKS}-{RANK}.pt")
+"""
+TRANSFORMER = PROCESS + """
+import copy
+import latents
+import train_transformer
+from wan_transformer import Geometry, Layout
+
+def draw_videos(self, count):
+    time.sleep(0.02 + 0.05 * RANK)
+    z = torch.randn(count, latents.SLOTS, 3, 16, 6, 8)
+    ids = torch.randint(2, 50, (count, 2, latents.VARIANTS, 6))
+    return dict(latents=z, context=z, mask=z[:, :, :, 0].abs(), begin=torch.full((count,), 6), ids=ids,
+                own=torch.zeros(count) > 1, changed=torch.zeros(count, latents.SLOTS).long())
+
+def draw_firsts(self, count):
+    z = torch.randn(count, 16 * self.alternatives, 3, 16, 6, 8)
+    ids = torch.randint(2, 50, (count, latents.VARIANTS, 6))
+    return dict(latents=z, mask=z[:, :, :, 0].abs(), ids=ids, complete_ids=ids)
+
+latents.VideoPool.draw, latents.FirstPool.draw = draw_videos, draw_firsts
+rest = (None, None, torch.Generator().manual_seed(RANK))
+pools = [latents.VideoPool(3, 2, True, *rest), latents.VideoPool(3, 2, False, *rest),
+         latents.FirstPool(3, 2, 1, *rest), latents.FirstPool(1, 1, 2, *rest)]
+model = train_transformer.Model(Geometry(dim=32, num_heads=1, num_layers=2, ffn_dim=32, height=3, width=4), 50)
+broadcast(p.data for p in model.parameters())
+average = copy.deepcopy(model)
+average.transformer.run_blocks = None
+options = Namespace(seconds=shared(common.elapsed()) + 5, part=(0, 1), rate=1e-3, own_from=0.2, toy=True, rollouts=2,
+                    out=folder)
+train_transformer.train(model, average, pools, Layout(3, 2, 1, 2), options, log)
+torch.save([[p.detach() for p in model.parameters()], []], f"{folder}/{RANKS}-{RANK}.pt")
+"""
+
+
+class SeveralProcesses(unittest.TestCase):
+    def run_processes(self, script, folder, ranks):
+        started = []
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        for rank in range(ranks):
+            names = dict(RANK=rank, WORLD_SIZE=ranks, MASTER_ADDR="127.0.0.1", MASTER_PORT=port, OMP_NUM_THREADS=1)
+            env = os.environ | {k: str(v) for k, v in names.items()} | {"CUDA_VISIBLE_DEVICES": ""}
+            started.append(subprocess.Popen([sys.executable, "-c", script, folder], cwd=ROOT, env=env,
+                                            stdout=subprocess.DEVNULL))
+        try:
+            self.assertEqual([p.wait(LIMIT) for p in started], [0] * ranks)
+        finally:
+            for p in started:
+                p.kill()
+                p.wait()
+        return [torch.load(f"{folder}/{ranks}-{rank}.pt") for rank in range(ranks)]
+
+    def test_they_take_the_steps_of_one_that_sees_all(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (alone,), (first, second) = (self.run_processes(STEPS, folder, ranks) for ranks in (1, 2))
+        for a, b, c in zip(alone, first, second):
+            self.assertTrue(torch.equal(b, c))
+            self.assertLess(relative(b, a), 1e-5)
+
+    def expect_to_stay_together(self, script):
+        with tempfile.TemporaryDirectory() as folder:
+            (first, counts), (second, other_counts) = self.run_processes(script, folder, 2)
+        self.assertEqual(counts, other_counts)
+        for a, b in zip(first, second):
+            self.assertTrue(torch.equal(a, b))
+        return counts
+
+    def test_the_autoencoders_trainers_stay_together_though_their_clocks_differ(self):
+        steps, refreshed = self.expect_to_stay_together(AUTOENCODER)
+        self.assertGreater(steps, 2)
+        self.assertGreater(refreshed, 1)
+
+    def test_the_transformers_trainers_stay_together_though_their_clocks_differ(self):
+        self.expect_to_stay_together(TRANSFORMER)
+
+
 class ShippedModel(unittest.TestCase):
     DEMO = ROOT / "assets" / "demo"
 
@@ -191,7 +324,8 @@ class ShippedModel(unittest.TestCase):
         sea = first[:, 125:, :].mean((1, 2))
         self.assertGreater(float(red[0] - red[1:].amax()), 0.2)
         self.assertGreater(float(sea[2] - sea[0]), 0.1)
-        self.assertEqual(geometry_from_checkpoint(json.loads((self.DEMO / "config.json").read_text())), Geometry())
+        shipped = geometry_from_checkpoint(json.loads((self.DEMO / "config.json").read_text()))
+        self.assertEqual(replace(shipped, ffn_dim=Geometry().ffn_dim), Geometry())
 
 
 class TextEncoder(unittest.TestCase):
@@ -253,7 +387,8 @@ class Vocabulary(unittest.TestCase):
             tokenizer = Tokenizer()
         except ImportError as error:
             self.skipTest(f"a Python package is not installed: {error}")
-        model = train_transformer.Model(Geometry(), tokenizer.vocabulary)
+        geometry = geometry_from_checkpoint(json.loads((folder / "config.json").read_text()))
+        model = train_transformer.Model(geometry, tokenizer.vocabulary)
         train_transformer.load(model, str(folder))
         old = Tokenizer(str(folder / "spiece.model"))
         shipped = umt5.build_from_state_dict(load_file(str(folder / "umt5.safetensors")))
@@ -261,6 +396,37 @@ class Vocabulary(unittest.TestCase):
         rows = [m.token_embedding.weight[t.pieces.piece_to_id(piece)]
                 for m, t in ((model.text, tokenizer), (shipped, old))]
         self.assertLess(relative(rows[0], rows[1].float()), 1e-6)
+
+
+class Narrowing(unittest.TestCase):
+    @torch.no_grad()
+    def test_hidden_units_that_repeat_others_are_cut_and_their_share_is_given_to_those(self):
+        torch.manual_seed(0)
+        wide, tokenizer = WanTransformer(SMALL), lambda sentences: torch.randint(1, 50, (len(sentences), 8))
+        text = umt5.UMT5Encoder(50, SMALL.text_dim, 4, 48, 2)
+        for block in wide.blocks:
+            inside, outside = block.ffn["0"], block.ffn["2"]
+            inside.weight[48:], inside.bias[48:] = inside.weight[:48], inside.bias[:48]
+            outside.weight[:, 48:] *= 0.05
+        torch.nn.init.normal_(wide.head.head.weight, std=0.1)
+        state = wide.state_dict()
+        products = train_transformer.hidden_products(wide, text, tokenizer, videos=3, blocks=2)
+        self.assertEqual([p.shape for p in products], 3 * [(97, 97)])
+        cut = {k: v[:, :48] if "ffn.2.weight" in k else v[:48] if ".ffn.0." in k else v for k, v in state.items()}
+        state = dict(state)
+        for layer, sums in enumerate(products):
+            train_transformer.narrow(state, layer, 48, sums)
+
+        def flow(weights):
+            model = WanTransformer(replace(SMALL, ffn_dim=len(weights["blocks.0.ffn.0.bias"])))
+            model.load_state_dict(weights)
+            torch.manual_seed(2)
+            x, rows = torch.randn(2, 3, 16, 6, 8), torch.randn(2, 8, 24)
+            return model.cached(x, 700.0, torch.zeros(2).long(), model.text_keys(rows), [[] for _ in model.blocks])[0]
+
+        whole = flow(wide.state_dict())
+        self.assertGreater(relative(flow(cut), whole), 2e-3)
+        self.assertLess(relative(flow(state), whole), 5e-4)
 
 
 class Levels(unittest.TestCase):

@@ -155,7 +155,8 @@ class RenderTest(unittest.TestCase):
                 change, own = (frames[0] - frames[changed]).abs().amax(0), torch.zeros_like(mask)
                 own[:, side] = mask[:, side]
                 self.assertGreater(own.mean().item(), 0.02)
-                self.assertLess(change[mask == 0].max().item(), 1e-6)
+                around = torch.nn.functional.max_pool2d(mask[None], 3, 1, 1)[0]  # the lens takes a pixel more
+                self.assertLess(change[around == 0].max().item(), 1e-6)
                 self.assertGreater((change * own).sum().item() / own.sum().item(), 0.2, (actor, other))
 
     def test_colours_stay_apart_at_every_hour(self):
