@@ -65,7 +65,7 @@ TEST(LanguageLayersCuda, FewRowsAreSelectedAsMany) {
   for (const int64_t count : {1, 4, 32, 33}) {
     std::vector<int64_t> rows;
     for (int64_t i = 0; i < count; ++i) rows.push_back(i * 637 % 1000);
-    const at::Tensor index = at::tensor(rows, at::kLong).to(at::kCUDA);
+    const at::Tensor index = at::tensor(rows, at::kLong).to(testing::kGpu);
     EXPECT_TENSORS_IDENTICAL(select_rows(table, rows), table.index_select(0, index)) << count;
   }
 }

@@ -32,7 +32,7 @@ namespace {
 
 constexpr double kKernelBound = 4e-3;  // docs/numerics.md, "VAE", bfloat16
 
-at::TensorOptions floats_on(at::DeviceType device) { return at::TensorOptions(at::kFloat).device(device); }
+at::TensorOptions floats_on(at::Device device) { return at::TensorOptions(at::kFloat).device(device); }
 
 struct Int8Size {
   int64_t in_channels, out_channels, frames, height, width;
@@ -40,7 +40,7 @@ struct Int8Size {
 
 /// A convolution of random frames, and the same in float64 from its formula.
 struct Int8Case {
-  Int8Case(const Int8Size& size, at::DeviceType device, at::ScalarType dtype)
+  Int8Case(const Int8Size& size, at::Device device, at::ScalarType dtype)
       : gamma(at::randn({size.in_channels}, floats_on(device))),
         weights{at::randn({size.out_channels, size.in_channels, 3, 3, 3}, floats_on(device)),
                 at::randn({size.out_channels}, floats_on(device))},
@@ -132,7 +132,7 @@ TEST(Int8Convolution, IsNearTheConvolution) {
 }
 
 /// A video through one convolution, in calls of several lengths.
-void expect_same_video_in_any_calls(const Int8Size& size, at::DeviceType device, at::ScalarType dtype) {
+void expect_same_video_in_any_calls(const Int8Size& size, at::Device device, at::ScalarType dtype) {
   const Int8Case c(size, device, dtype);
   const CausalConv3d convolution("slot", c.weights, dtype, c.gamma);
   FeatureCache whole_cache;
@@ -193,8 +193,8 @@ TEST(Int8Decoder, PrecisionsAreReadByName) {
 class Int8Cuda : public ::testing::Test {
  protected:
   void SetUp() override {
-    FB_SKIP_WITHOUT_GPU(at::kCUDA);
-    const Int8Case c({96, 96, 1, 2, 2}, at::kCUDA, at::kBFloat16);
+    FB_SKIP_WITHOUT_GPU(kGpu);
+    const Int8Case c({96, 96, 1, 2, 2}, kGpu, at::kBFloat16);
     if (!c.convolution.quantises()) GTEST_SKIP() << "not a Hopper GPU: LibTorch's operators compute these convolutions";
   }
 };
@@ -212,7 +212,7 @@ void expect_nearly_equal(const at::Tensor& actual, const at::Tensor& expected) {
 void expect_kernels(const Int8Size& size) {
   SCOPED_TRACE(::testing::PrintToString(
       std::vector<int64_t>{size.in_channels, size.out_channels, size.frames, size.height, size.width}));
-  const Int8Case c(size, at::kCUDA, at::kBFloat16);
+  const Int8Case c(size, kGpu, at::kBFloat16);
   const Int8Rounding rounding(c.gamma);
   spoil(reference::to_planes(c.x.to(at::kFloat), rounding));
   const at::Tensor planes = c.convolution.quantise(c.x);
@@ -221,7 +221,7 @@ void expect_kernels(const Int8Size& size) {
   const at::Tensor quantised = reference::from_planes(planes, rounding);
   const Int8Convolution plain(c.weights, c.gamma, at::kFloat);
   const at::Tensor latest = quantised.narrow(0, 2, size.frames);
-  at::Tensor expected = at::zeros({size.frames, size.height, size.width, size.out_channels}, floats_on(at::kCUDA));
+  at::Tensor expected = at::zeros({size.frames, size.height, size.width, size.out_channels}, floats_on(kGpu));
   plain.forward({quantised[0], quantised[1]}, latest, expected);
   EXPECT_TENSORS_NEAR_IN_NORM(forward(c, planes), expected, kKernelBound);
   at::Tensor sum = at::randn(expected.sizes(), c.x.options()) * 10;
@@ -230,8 +230,8 @@ void expect_kernels(const Int8Size& size) {
   c.convolution.add_to(sum, history, planes.narrow(0, 2, size.frames));
   EXPECT_TENSORS_NEAR_IN_NORM(sum, expected_sum, kKernelBound);
   if (!c.convolution.quantises()) return;
-  const at::Tensor next_gamma = at::randn({size.out_channels}, floats_on(at::kCUDA));
-  const Int8Convolution next({at::randn({96, size.out_channels, 3, 3, 3}, floats_on(at::kCUDA)), {}}, next_gamma,
+  const at::Tensor next_gamma = at::randn({size.out_channels}, floats_on(kGpu));
+  const Int8Convolution next({at::randn({96, size.out_channels, 3, 3, 3}, floats_on(kGpu)), {}}, next_gamma,
                              at::kBFloat16);
   const Int8Rounding next_rounding(next_gamma);
   const at::Tensor expected_planes =
@@ -263,12 +263,12 @@ TEST_F(Int8Cuda, ConvolutionsOfTheWanVae) {
 }
 
 TEST_F(Int8Cuda, AVideoInAnyCallsHasTheSameBits) {
-  expect_same_video_in_any_calls({96, 96, 11, 11, 20}, at::kCUDA, at::kBFloat16);
+  expect_same_video_in_any_calls({96, 96, 11, 11, 20}, kGpu, at::kBFloat16);
 }
 
 TEST_F(Int8Cuda, OtherWidthsAreComputedByOperators) {
   for (const Int8Size& size : {Int8Size{32, 96, 2, 5, 6}, {96, 32, 2, 5, 6}, {288, 96, 2, 4, 4}}) {
-    const Int8Case c(size, at::kCUDA, at::kBFloat16);
+    const Int8Case c(size, kGpu, at::kBFloat16);
     EXPECT_FALSE(c.convolution.quantises());
     const at::Tensor quantised = c.convolution.quantise(c.x);
     EXPECT_EQ(quantised.dim(), 4);
@@ -279,9 +279,9 @@ TEST_F(Int8Cuda, OtherWidthsAreComputedByOperators) {
 /// At the published widths, with formula weights. Bounds in norm: docs/numerics.md, "The decoder in 8-bit integers".
 TEST_F(Int8Cuda, DecoderIsNearTheExactOne) {
   const auto store = formula_store(vae_shapes(96));
-  const at::Tensor latents = formula_data("latents", {1, 3, 16, 12, 16}, 1.7).to(at::kCUDA);
-  const at::Tensor exact = load_latent_decoder(*store, at::kCUDA, at::kFloat)->decode_unclamped(latents);
-  const auto int8 = load_latent_decoder(*store, at::kCUDA, at::kBFloat16, DecoderPrecision::kInt8);
+  const at::Tensor latents = formula_data("latents", {1, 3, 16, 12, 16}, 1.7).to(kGpu);
+  const at::Tensor exact = load_latent_decoder(*store, kGpu, at::kFloat)->decode_unclamped(latents);
+  const auto int8 = load_latent_decoder(*store, kGpu, at::kBFloat16, DecoderPrecision::kInt8);
   const at::Tensor frames = int8->decode_unclamped(latents);
   const double error = relative_norm_error(frames, exact);
   RecordProperty("error", std::to_string(error));
