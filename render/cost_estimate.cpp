@@ -97,7 +97,7 @@ struct TensorMemory {
 
 /// Of each process, in order of their ranks, then of the decoder, if it is elsewhere. Reads no weights.
 std::vector<TensorMemory> tensor_memory(const RenderSetup& setup, const LoadedModel& model, const CostProbe& probe,
-                                        const std::vector<at::Device>& devices) {
+                                        const TransformerBytes& weights, const std::vector<at::Device>& devices) {
   const TransformerConfig& config = model.transformer_config();
   const Recipe& recipe = setup.config.model.recipe;
   const auto processes = static_cast<int64_t>(devices.size());
@@ -105,7 +105,6 @@ std::vector<TensorMemory> tensor_memory(const RenderSetup& setup, const LoadedMo
     return static_cast<int64_t>(static_cast<double>(bytes) * part);
   };
   const auto size = static_cast<int64_t>(c10::elementSize(model.dtype()));
-  const TransformerBytes weights = transformer_bytes(*model.open_transformer(), model);
   const bool streamed = model.options().placement == LayerPlacement::kStreamed;
   const int64_t all_weights = weights.ends + weights.layer * (streamed ? 2 : config.layers);
   const int64_t contexts = recipe.guidance_scale == 1.0 ? 1 : 2;
@@ -161,8 +160,7 @@ void add_device(std::vector<DeviceMemory>& devices, const TensorMemory& memory) 
 /// Adds up the measurements of `probe` and what follows from the sizes of model and video. `program_bytes`: memory of
 /// the program before the probe.
 MemoryEstimate estimate_memory(const RenderSetup& setup, const LoadedModel& model, const CostProbe& probe,
-                               int64_t program_bytes) {
-  const std::vector<at::Device> devices = resolve_devices(setup.config.device, setup.config.devices_per_video);
+                               const std::vector<at::Device>& devices, int64_t program_bytes) {
   const auto processes = static_cast<int64_t>(devices.size());
   const std::string several = processes > 1 ? ", " + std::to_string(processes) + " processes" : "";
   const int64_t program = processes * (program_bytes + kProgramBytes);
@@ -174,7 +172,7 @@ MemoryEstimate estimate_memory(const RenderSetup& setup, const LoadedModel& mode
     estimate.host.push_back(
         {"layers of the transformer, pinned", processes * weights.layer * model.transformer_config().layers});
   int64_t loading_on_host = 0, process = 0;
-  for (const TensorMemory& memory : tensor_memory(setup, model, probe, devices)) {
+  for (const TensorMemory& memory : tensor_memory(setup, model, probe, weights, devices)) {
     if (memory.device.is_cpu()) {
       const std::string name = processes > 1 && process < processes ? "cpu:" + std::to_string(process) + ", " : "";
       for (const MemoryPart& part : memory.parts) estimate.host.push_back({name + part.name, part.bytes});
@@ -208,8 +206,8 @@ double overlapped_seconds(const CostProbe& probe, at::Device device, at::Device 
 CostEstimate estimate_cost(const RenderSetup& setup, const LoadedModel& model) {
   const int64_t program_bytes = memory_bytes();
   CostProbe probe = probe_cost(setup, model);
-  MemoryEstimate memory = estimate_memory(setup, model, probe, program_bytes);
   const auto devices = resolve_devices(setup.config.device, setup.config.devices_per_video);
+  MemoryEstimate memory = estimate_memory(setup, model, probe, devices, program_bytes);
   if (!model.device().is_cpu())  // processes on the CPU share its cores
     probe.denoise_seconds *= largest_share(model.transformer_config(), std::ssize(devices));
   const double per_block = setup.config.overlap ? overlapped_seconds(probe, model.device(), model.decoder_device())

@@ -206,7 +206,7 @@ VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::Sc
                     {"media libraries", media_library_versions()},
                     {"device", describe_device(device)},
                     {"dtype", dtype_name(dtype)}};
-  const at::Device decoder_device = config.decoder_device == "auto" ? device : resolve_device(config.decoder_device);
+  const at::Device decoder_device = model_options(config).decoder_device.value_or(device);
   if (describe_device(decoder_device) != describe_device(device))
     identity.facts.emplace_back("decoder device", describe_device(decoder_device));
   if (device.is_cpu() || decoder_device.is_cpu())
