@@ -36,7 +36,7 @@ class Muon:
         x = x / (x.float().norm(dim=(1, 2), keepdim=True) + 1e-7).to(x.dtype)
         for _ in range(5):
             y = x @ x.transpose(1, 2)
-            x = 3.4445 * x + (-4.7750 * y + 2.0315 * (y @ y)) @ x
+            x = torch.baddbmm(x, torch.baddbmm(y, y, y, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
         return x.transpose(1, 2) if tall else x
 
 

@@ -1,5 +1,5 @@
 """Trains the demo model's video autoencoder on the drawn world; writes encoder.safetensors, decoder.safetensors
-(float32, latent statistics folded in), classifier.safetensors, log.txt and vae.jpg.
+(float16, latent statistics folded in), classifier.safetensors, log.txt and vae.jpg.
 
     python3 train_vae.py OUT_FOLDER --seconds 560 [--resume FOLDER] [--part 0 0.6]      one GPU of 80 GB or more
     torchrun --nproc-per-node 4 train_vae.py OUT_FOLDER ...                              four of them
@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 import classifier
+import pack
 import wan_vae
 import world
 from common import (DEVICE, DTYPE, RANK, RANKS, broadcast, elapsed, grid, rounded, save_image, set_up, shared,
@@ -34,6 +35,7 @@ PHASES = [(0.35, [CROPS]), (0.6, [CROPS, LONG]), (1.0, [CROPS, LONG, LONGEST])]
 TOY_PHASES = [(0.5, [(1, 5, 48, 64)]), (1.0, [(1, 5, 48, 64), (1, 9, 48, 64)])]
 KL_WEIGHT = 2e-4
 ACTOR_WEIGHT = 3.0
+SHARPNESS, SHARPNESS_FROM, MOST_SHARPENING = 0.92, 0.3, 0.3  # wanted of true videos'; from that part of the schedule on
 
 
 def channels_last(x):
@@ -85,13 +87,48 @@ def choose_convolutions(vae, x, log):
         p.grad = None
 
 
-def reconstruction_loss(output, target, mask):
+def steepness(x, side=16):
+    """Mean differences between neighbours in squares of frames [B, T, H, W]."""
+    return F.avg_pool2d((x[..., :-1, 1:] - x[..., :-1, :-1]).abs() + (x[..., 1:, :-1] - x[..., :-1, :-1]).abs(), side)
+
+
+def reconstruction_loss(output, target, mask, sharpening):
+    """The loss over frames [B, 3, T, H, W], the mean square error, and how steep the frames are against true ones.
+
+    What the latents leave uncertain comes out blurred, at the median of the differences between neighbours;
+    `sharpening` (a tensor, below the weight of these differences) moves it until squares are as steep as true ones."""
+    output = output.float()
     d = output - target
     weight = 1 + ACTOR_WEIGHT * mask
     edges = (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean() \
         + 0.5 * (d[:, :, 1:] - d[:, :, :-1]).abs().mean()
     chroma = ((d - d.mean(1, keepdim=True)).abs() * weight).mean()
-    return (d.abs() * weight).mean() + 8 * (d.square() * weight).mean() + 0.6 * edges + 0.5 * chroma, d.square().mean()
+    made, true = (steepness(x.mean(1)) for x in (output, target))
+    loss = (d.abs() * weight).mean() + 8 * (d.square() * weight).mean() + 0.6 * edges + 0.5 * chroma \
+        + sharpening * (made - true).abs().mean()
+    return loss, d.square().mean(), made.mean() / true.mean().clamp(min=1e-6)
+
+
+class Loss:
+    """The loss as a trainer computes it: compiled on a GPU."""
+    function = staticmethod(reconstruction_loss)
+
+    @classmethod
+    def compile(cls):
+        torch._dynamo.config.suppress_errors = True  # then it is slower, and the same
+        cls.function = staticmethod(torch.compile(reconstruction_loss, dynamic=False))
+
+
+class Sharpening:
+    """Turns the weight of steepness up while frames are less steep than wanted, down while they are steeper."""
+
+    def __init__(self):
+        self.weight, self.ratio = torch.zeros((), device=DEVICE), torch.ones((), device=DEVICE)
+
+    def update(self, ratio, on):
+        self.ratio = torch.where(ratio.isfinite(), self.ratio.lerp(ratio, 0.02), self.ratio)
+        if on:
+            self.weight = (self.weight + 0.005 * (SHARPNESS - self.ratio)).clamp(0, MOST_SHARPENING)
 
 
 def halved(x):
@@ -99,15 +136,15 @@ def halved(x):
     return F.avg_pool2d(x.transpose(1, 2).flatten(0, 1), 2).unflatten(0, (x.shape[0], -1)).transpose(1, 2)
 
 
-def vae_step(vae, target, mask):
-    """One training pass over frames [B, 3, T, 2H, 2W]."""
+def vae_step(vae, target, mask, sharpening):
+    """One training pass over frames [B, 3, T, 2H, 2W]: loss, and for the log mean square error, KL and steepness."""
     mean, log_variance = (t.float() for t in vae.posterior(channels_last(halved(target))))
     log_variance = log_variance.clamp(-12, 2)
     raw = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-    output = vae.decode_raw(channels_last(raw)).float()
+    output = vae.decode_raw(channels_last(raw))
     kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-    loss, error = reconstruction_loss(output, target, mask)
-    return loss + KL_WEIGHT * kl, error.detach(), kl.detach()
+    loss, error, ratio = Loss.function(output, target, mask, sharpening)
+    return loss + KL_WEIGHT * kl, error.detach(), kl.detach(), ratio.detach()
 
 
 def is_matrix(name, p):
@@ -139,13 +176,14 @@ def save(vae, out):
     state = {k: v.detach().cpu().contiguous() for k, v in vae.state_dict().items()}
     for part in ("encoder", "decoder"):
         own = {k: v for k, v in state.items() if k.startswith((part, "conv1." if part == "encoder" else "conv2."))}
-        own = {k: v.half() if part == "decoder" and sum(t.numel() for t in own.values()) > 3.5e6 else v
-               for k, v in own.items()}  # a file stays below 16 MiB
-        save_file(own, f"{out}/{part}.safetensors")
+        save_file({k: v.half() for k, v in own.items()}, f"{out}/{part}.new")
+        os.replace(f"{out}/{part}.new", f"{out}/{part}.safetensors")
 
 
 def load_state(folder):
-    """Of a training run's two files, or of the exported wan_vae.safetensors."""
+    """Of a training run's two files, of the exported wan_vae.safetensors, or of a file that pack.py made."""
+    if os.path.isfile(folder):
+        return pack.load(folder)
     parts = [f"{folder}/{part}.safetensors" for part in ("encoder", "decoder")]
     parts = parts if os.path.exists(parts[0]) else [f"{folder}/wan_vae.safetensors"]
     return {k: v for part in parts for k, v in load_file(part).items()}
@@ -226,6 +264,7 @@ def main():
     count = {part: sum(p.numel() for p in getattr(vae, part).parameters()) for part in ("encoder", "decoder")}
     log("parameters", count)
     if DEVICE.type == "cuda":
+        Loss.compile()
         use_fused_norm(log)
         clips, *shape = CROPS
         choose_convolutions(vae, channels_last(torch.rand(clips, 3, *shape, device=DEVICE)), log)
@@ -267,17 +306,18 @@ def main():
 def train(vae, trainer, pool, phases, options, log):
     start = shared(elapsed())  # of several processes all decide alike, by the first one's clock
     saved = told = elapsed()
-    drawing, errors = 0.0, []
+    drawing, errors, sharpening = 0.0, [], Sharpening()
     while (now := shared(elapsed())) < options.seconds:
         low, high = options.part
         progress = low + (high - low) * (now - start) / (options.seconds - start)
         shapes = next(p[1] for p in phases if progress < p[0])
-        if drawing < 0.08 * (now - start):
+        if drawing < 0.05 * (now - start):
             pool.refresh()
             synchronize()
             drawing = shared(drawing + elapsed() - now)
         clips, *shape = shapes[trainer.steps % len(shapes)]
-        loss, error, kl = vae_step(vae, *pool.batch(-(-clips // RANKS), *shape))
+        loss, error, kl, ratio = vae_step(vae, *pool.batch(-(-clips // RANKS), *shape), sharpening.weight)
+        sharpening.update(ratio, progress > SHARPNESS_FROM)
         norm = trainer.step(loss, rate_factor(trainer.steps, progress, options.hold))
         if not math.isfinite(norm):
             log("step", trainer.steps, "was not finite: back to the last good state")
@@ -288,11 +328,11 @@ def train(vae, trainer, pool, phases, options, log):
             mean = torch.stack(errors).nanmean().item()
             memory = torch.cuda.max_memory_allocated() / 2 ** 30 if DEVICE.type == "cuda" else 0.0
             log("step", trainer.steps, "progress", progress, "loss", loss.item(), "PSNR", 10 * math.log10(4 / mean),
-                "KL", kl.item(), "gradient", norm, "ms/step %.0f" % (1000 * (elapsed() - told) / len(errors)),
+                "KL", kl.item(), "steepness", sharpening.ratio.item(), "for", sharpening.weight.item(), "gradient", norm, "ms/step %.0f" % (1000 * (elapsed() - told) / len(errors)),
                 "drawing %.0f s" % drawing, "GiB %.0f" % memory)
             told, errors = elapsed(), []
         if RANK == 0 and elapsed() - saved > 90:
-            save(averaged(vae, trainer, pool, 16), options.out)
+            save(averaged(vae, trainer, pool, 32), options.out)
             saved = elapsed()
 
 

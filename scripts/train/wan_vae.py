@@ -20,7 +20,7 @@ LATENT_MEAN = [-0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.55
 LATENT_STD = [2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743,
               3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160]
 ENCODER_WIDTHS = (16, 32, 64, 64)  # of the demo model, highest resolution first
-DECODER_WIDTHS = (16, 32, 96, 64)
+DECODER_WIDTHS = (16, 32, 96, 96)
 HEAD_OUTPUTS = 12  # of the demo model's decoder: twice the size
 
 
@@ -290,7 +290,8 @@ def build_from_state_dict(state):
 @torch.no_grad()
 def adopt(vae, state):
     """Starts `vae` from a checkpoint of the same or smaller widths, or of the plain head: what exists there is copied,
-    what is new reads nothing at first. Returns the number of tensors that had another shape."""
+    what is new is small and nothing reads it at first, so the frames stay almost the same. Returns the number of
+    tensors that had another shape."""
     other = 0
     for name, p in vae.state_dict().items():
         if name not in state:  # a shortcut where there was none: what it carries on
@@ -302,12 +303,19 @@ def adopt(vae, state):
         old = state[name].to(p)
         if name.startswith("decoder.head.2") and len(old) == 3 and len(p) == 12:
             old = old.repeat_interleave(4, 0)  # every pixel of 2x2 as the one that they replace
-        if old.shape != p.shape:
-            other += 1
-            place = tuple(slice(0, n) for n in old.shape)
-            if p.ndim >= 4:
-                p[:, old.shape[1]:] = 0
-            p[place] = old
-        else:
+        if old.shape == p.shape:
             p.copy_(old)
+            continue
+        other += 1
+        parts = 3 if ".to_qkv." in name else 2 if "decoder" in name and ".time_conv." in name else 1  # side by side
+        new, old = p.unflatten(0, (parts, -1)), old.unflatten(0, (parts, -1))
+        if ".to_qkv." in name:
+            old[0] *= (new.shape[1] / old.shape[1]) ** 0.5  # scores are divided by the root of the width
+        if name.endswith("gamma"):
+            old *= (old.shape[1] / new.shape[1]) ** 0.5  # norms multiply by it
+        else:
+            new *= 0.01
+            if new.ndim > 2:
+                new[:, :, old.shape[2]:] = 0
+        new[tuple(slice(0, n) for n in old.shape)] = old
     return other
