@@ -1,10 +1,11 @@
-"""Writes the demo model's files in the published format: bfloat16 safetensors with the published names, and their
-settings.
+"""Writes the demo model's files with the published names and their settings: the transformer as GGUF of 8 bits, the
+others as bfloat16 safetensors.
 
     python3 export.py --vae FOLDER --model FOLDER --output assets/demo
 
-FOLDERs are the outputs of train_vae.py and train_transformer.py; without --vae the autoencoder in the output folder
-stays. Written: wan_vae, transformer and umt5 .safetensors, config.json, spiece.model, words.txt.
+FOLDERs are the outputs of train_vae.py (or a file of pack.py) and train_transformer.py; without --vae the autoencoder
+in the output folder stays. Written: transformer.gguf, wan_vae.safetensors, umt5.safetensors, config.json, model.yaml,
+spiece.model, words.txt.
 """
 import argparse
 import json
@@ -14,6 +15,7 @@ import shutil
 import torch
 from safetensors.torch import load_file, save_file
 
+import gguf
 import known_words
 import prompts
 import train_vae
@@ -32,10 +34,6 @@ def write(state, path):
     print(f"{path}: {len(state)} tensors, {os.path.getsize(path) / 1e6:.2f} MB")
 
 
-def gather(folder, *names):
-    return {k: v for name in names for k, v in load_file(f"{folder}/{name}.safetensors").items()}
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vae")
@@ -47,14 +45,17 @@ def main():
         vae = train_vae.load_state(options.vae)
         wan_vae.build_from_state_dict(vae)  # a strict check of names and shapes
         write(vae, f"{options.output}/wan_vae.safetensors")
-    transformer = gather(options.model, "transformer-0", "transformer-1")
+    transformer = wan_transformer.load_state(options.model)
     wan_transformer.WanTransformer(GEOMETRY).load_state_dict(transformer)
-    write(transformer, f"{options.output}/transformer.safetensors")
-    write(gather(options.model, "umt5"), f"{options.output}/umt5.safetensors")
+    path = f"{options.output}/transformer.gguf"
+    gguf.save(transformer, path)
+    print(f"{path}: {len(transformer)} tensors, {os.path.getsize(path) / 1e6:.2f} MB")
+    write(load_file(f"{options.model}/umt5.safetensors"), f"{options.output}/umt5.safetensors")
     with open(f"{options.output}/config.json", "w") as file:
         json.dump(GEOMETRY.config(), file, indent=2)
         file.write("\n")
     shutil.copyfile(prompts.DEFAULT, f"{options.output}/spiece.model")
+    shutil.copyfile(os.path.join(os.path.dirname(__file__), "model.yaml"), f"{options.output}/model.yaml")
     with open(f"{options.output}/words.txt", "w") as file:
         file.write(known_words.file_text())
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 import umt5
 import wan_vae
 from rollout import SIGMAS, Rollout
-from wan_transformer import WanTransformer, geometry_from_checkpoint
+from wan_transformer import WanTransformer, geometry_from_checkpoint, load_state
 
 DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "assets", "demo")
 
@@ -27,7 +27,7 @@ def load(model):
     with open(f"{model}/config.json") as file:
         geometry = geometry_from_checkpoint(json.load(file))
     transformer = WanTransformer(geometry)
-    transformer.load_state_dict({k: v.float() for k, v in load_file(f"{model}/transformer.safetensors").items()})
+    transformer.load_state_dict(load_state(model))
     vae = wan_vae.build_from_state_dict(load_file(f"{model}/wan_vae.safetensors"))
     vae.set_stacked(True)
     text = umt5.build_from_state_dict(load_file(f"{model}/umt5.safetensors"))

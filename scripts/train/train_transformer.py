@@ -33,7 +33,7 @@ from own_videos import OwnFirsts, make_own_context
 from optim import Trainer, rate_factor
 from prompts import Tokenizer, caption_ids
 from rollout import SHIFT, SIGMAS, Rollout
-from wan_transformer import Geometry, Layout, WanTransformer
+from wan_transformer import Geometry, Layout, WanTransformer, load_state
 
 TOY = Geometry(dim=64, num_heads=1, num_layers=2, ffn_dim=128)
 ACTOR_WEIGHT = 2.0
@@ -237,9 +237,7 @@ def narrow(state, layer, width, products):
 def load(model, folder):
     """A run's files or exported ones. A text encoder of another vocabulary (spiece.model in the folder) is adapted, a
     wider feed-forward narrowed."""
-    parts = [f"{folder}/transformer-{i}.safetensors" for i in (0, 1)]
-    parts = parts if os.path.exists(parts[0]) else [f"{folder}/transformer.safetensors"]
-    state = {k: v.float() for p in parts for k, v in load_file(p).items()}
+    state = load_state(folder)
     text = {k: v.float() for k, v in load_file(f"{folder}/umt5.safetensors").items()}
     own_pieces = f"{folder}/spiece.model" if os.path.exists(f"{folder}/spiece.model") else None
     inner, wanted = len(state["blocks.0.ffn.0.bias"]), model.transformer.geometry.ffn_dim

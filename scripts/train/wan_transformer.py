@@ -4,12 +4,15 @@ blocks, and a cached pass that generates block by block. Both compute the same f
 Parameter names are those of the published checkpoint. Sources: Self-Forcing, wan/modules/causal_model.py and model.py.
 A frame block is `frames_per_block` latent frames `[F, 16, H, W]`; N = F h w tokens with h = H / 2, w = W / 2.
 """
+import os
 from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
+import gguf
 from umt5 import Linear, RMSNorm
 
 
@@ -18,7 +21,7 @@ class Geometry:
     dim: int = 320
     num_heads: int = 5
     num_layers: int = 8
-    ffn_dim: int = 640
+    ffn_dim: int = 960
     freq_dim: int = 256
     text_dim: int = 256
     text_len: int = 64
@@ -299,6 +302,16 @@ class WanTransformer(nn.Module):
             h, entry = block.cached(h, e0, rope, keys, past)
             entries.append(entry)
         return self.scatter_patches(self.head(h, e)).float(), entries
+
+
+def load_state(folder):
+    """Weights of a training run's two files, or of an exported one."""
+    parts = [f"{folder}/transformer-{i}.safetensors" for i in (0, 1)]
+    if os.path.exists(parts[0]):
+        return {k: v.float() for part in parts for k, v in load_file(part).items()}
+    if os.path.exists(f"{folder}/transformer.gguf"):
+        return gguf.load(f"{folder}/transformer.gguf")
+    return {k: v.float() for k, v in load_file(f"{folder}/transformer.safetensors").items()}
 
 
 def geometry_from_checkpoint(config, height=9, width=16):

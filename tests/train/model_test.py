@@ -16,13 +16,14 @@ from safetensors.torch import load_file
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "train"))
 
+import gguf
 import pack
 import train_transformer
 import train_vae
 import umt5
 from optim import Trainer
 from rollout import SIGMAS
-from wan_transformer import Geometry, Layout, WanTransformer, geometry_from_checkpoint
+from wan_transformer import Geometry, Layout, WanTransformer, geometry_from_checkpoint, load_state
 from wan_vae import WanVAE, adopt
 
 SMALL = Geometry(dim=64, num_heads=2, num_layers=3, ffn_dim=96, freq_dim=256, text_dim=24, text_len=8, height=3,
@@ -373,7 +374,7 @@ class ShippedModel(unittest.TestCase):
 
     @torch.no_grad()
     def test_the_exported_files_render_the_prompt(self):
-        if not (self.DEMO / "transformer.safetensors").exists():
+        if not (self.DEMO / "config.json").exists():
             self.skipTest("no weights in assets/demo")
         import reference_render
         record, _ = reference_render.render(str(self.DEMO), "a red balloon over the sea at noon, clear sky", 1, seed=1)
@@ -485,6 +486,20 @@ class Narrowing(unittest.TestCase):
         whole = flow(wide.state_dict())
         self.assertGreater(relative(flow(cut), whole), 2e-3)
         self.assertLess(relative(flow(state), whole), 5e-4)
+
+
+class Gguf(unittest.TestCase):
+    def test_matrices_keep_8_bits_and_the_rest_everything(self):
+        state = WanTransformer(SMALL).state_dict()
+        with tempfile.TemporaryDirectory() as folder:
+            gguf.save(state, f"{folder}/transformer.gguf")
+            read = load_state(folder)
+        self.assertEqual(read.keys(), state.keys())
+        for name, value in state.items():
+            self.assertEqual(read[name].shape, value.shape)
+            error = relative(read[name], value) if value.any() else float(read[name].abs().amax())
+            packed = value.ndim == 2 and value.shape[1] % gguf.BLOCK == 0
+            self.assertLess(error, 0.01 if packed else 1e-9, name)
 
 
 class Levels(unittest.TestCase):
