@@ -14,11 +14,11 @@ FILE = Path(__file__).resolve().parents[2] / "assets" / "demo" / "words.txt"
 BETWEEN = """
     a about again all also an and any are as at be been behind before below beneath beside between but by can color
     colored colour coloured come comes coming completely do does down during each even ever every few for from get
-    gets glow glowing glows goes going gone has have he her here his i in inside into is it its just like little made
-    many may me more most move moves moving much my near no not object of off on one only onto or our out over painted
-    same she so some somebody something somewhere stay stays still than that the their them then there they thing this
-    through to together too toward towards traveller turn turned turning turns under until up upon very was watch we
-    were what when where which while who will with without yet you your
+    gets glow glowing glows goes going gone has have he her here his i in inside into is it its just like little
+    made many may me more most move moves moving much my near no not object of off on one only onto or our out over
+    painted same she so some somebody someone something somewhere stay stays still than that the their them then
+    there they thing this through to together too toward towards traveller turn turned turning turns under until up
+    upon very was watch we were what when where which while who will with without yet you your
 """.split()
 
 

@@ -1,8 +1,8 @@
 """Weights in small files: int8 rows, each with a scale; small tensors as they are.
 
-    python3 pack.py FOLDER FILE         the autoencoder in train_vae.py's folder; `--resume FILE` and `--vae FILE` read it
+    python3 pack.py FOLDER FILE      of an autoencoder in train_vae.py's folder
 
-A packed autoencoder's frames differ from those of the original by 55 dB.
+`--resume FILE` and `--vae FILE` read it. A packed autoencoder's frames differ from those of the original by 55 dB.
 """
 import sys
 

@@ -328,7 +328,8 @@ def train(vae, trainer, pool, phases, options, log):
             mean = torch.stack(errors).nanmean().item()
             memory = torch.cuda.max_memory_allocated() / 2 ** 30 if DEVICE.type == "cuda" else 0.0
             log("step", trainer.steps, "progress", progress, "loss", loss.item(), "PSNR", 10 * math.log10(4 / mean),
-                "KL", kl.item(), "steepness", sharpening.ratio.item(), "for", sharpening.weight.item(), "gradient", norm, "ms/step %.0f" % (1000 * (elapsed() - told) / len(errors)),
+                "KL", kl.item(), "steepness", sharpening.ratio.item(), "by", sharpening.weight.item(), "gradient", norm,
+                "ms/step %.0f" % (1000 * (elapsed() - told) / len(errors)),
                 "drawing %.0f s" % drawing, "GiB %.0f" % memory)
             told, errors = elapsed(), []
         if RANK == 0 and elapsed() - saved > 90:

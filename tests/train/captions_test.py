@@ -52,6 +52,13 @@ class KnownWordsTest(unittest.TestCase):
         self.assertLess(sum(unknown.values()) / sum(words.values()), 0.05, unknown)  # chosen to be unusual
         self.assertFalse(known & {"cat", "sofa", "sleeping", "dog", "man"})
 
+    def test_sentences_about_other_things_have_words_that_are_not_known_and_open_ones_have_none(self):
+        known = set(known_words.known_words())
+        for text in held_out.UNKNOWN:
+            self.assertTrue(set(folded(text).split()) - known, text)
+        for row in held_out.OPEN:
+            self.assertFalse(set(re.findall("[a-z]{2,}", row["text"].lower())) - known, row["text"])
+
 
 class CaptionTest(unittest.TestCase):
     def test_captions_are_clean_and_varied(self):
