@@ -2,8 +2,9 @@
 
 `caption` draws one sentence for one clip. A clip's attributes are turned into phrases (noun, adverbial, clause,
 adjective), which are put together in one of many orders; words that say nothing, omissions, missing articles and typing
-errors are mixed in. What is left unsaid: no weather means clear or cloudy, no time of day mostly means day, no season
-mostly means summer, no camera movement means none, no colour, actor or landscape means any.
+errors are mixed in. What is left unsaid: no weather means clear, no time of day day, no season summer (winter in
+snowfall), no camera movement none. Landscape, actor, colours and direction that a sentence leaves open, and the place
+that the video begins at, are told in phrases behind it (choices.py).
 """
 
 import re
@@ -183,6 +184,19 @@ PREPOSITIONS = {
 }
 KIND = {"ball": "land", "balloon": "air", "boat": "water", "bird": "air", "car": "land", "train": "land", "kite": "air",
         "plane": "air", "rabbit": "land", "duck": "water", "lantern": "air"}
+
+# Behind a sentence: what it leaves open, and which of eight places a video begins at.
+SCENE_PHRASES = dict(zip(SCENES, ["at sea", "in the hills", "in the desert", "in the mountains", "in the city",
+                                  "in the forest", "at the lake", "in the canyon"]))
+ACTOR_PHRASES = {actor: f"a {actor}" for actor in ACTORS}
+DIRECTION_PHRASES = {"left": "heading left", "right": "heading right"}
+VIEW_PHRASES = [f"view {number}" for number in "one two three four five six seven eight".split()]
+
+
+def color_phrase(color, other):
+    """Of the one actor, or of the first and the second that a sentence names."""
+    return f"in {color}, another in {other}"
+
 
 TIME_PHRASES = {
     "dawn": dict(
@@ -508,6 +522,7 @@ TELLING = set("""
     storm stream street summer sun sunflower sunlight surf swan swim thunder tiger today tonight tower town traffic
     tram tree truck tulip tunnel turtle twinkle umbrella valley van village volcano wagon water waterfall wave
     weather whale wheat white wind winter wood wooden yard yellow black ball balloon boat bird car train kite shadow
+    view two three four five six seven eight another
     shine spring station field flower floating float engine rocket steep clock east west north south toy zoo wing
     fairy not no none never without
 """.split())
@@ -746,14 +761,22 @@ def _two_clauses(s):
     return f"{_join(s.rng, rest)}, {text}" if rest and s.chance(0.35) else f"{text} {_join(s.rng, rest)}"
 
 
+def _no_actor(s):
+    """Landscape and conditions alone: "A rainy night in the woods"."""
+    words, used = s.adjectives()
+    parts = s.conditions(s.rng.choice(["adverb", "noun", "noun"]), used)
+    parts.insert(s.rng.randrange(len(parts) + 1), s.place(s.chance(0.6), words))
+    text = _join(s.rng, [p for p in parts if p]) or s.rng.choice(["anything", "something nice", "a short film"])
+    return f"{s.rng.choice(OPENERS)} {text}" if s.chance(0.2) else text
+
+
 _FORMS = [(_plain, 26), (_fronted, 14), (_opened, 14), (_there, 6), (_sentences, 13), (_scene_first, 11),
           (_conditions_first, 8), (_fragments, 10), (_compound, 6), (_noun_phrase, 8)]
 
 
-def _mentioned(params, rng, second, complete):
-    """What this caption states: labels of _Sentence, season, second actor with its colour, camera; None where it leaves
-    one out. A complete caption leaves out the direction at most; `complete` may also be a set of attributes to leave
-    out besides."""
+def _mentioned(params, rng, second):
+    """What this caption's sentence states: labels of _Sentence, season, second actor with its colour, camera; None
+    where it leaves one out."""
     time = TIMES[params["time2" if second else "time"]]
     weather = WEATHER[params["weather2" if second else "weather"]]
     scene, actor, color = SCENES[params["scene"]], ACTORS[params["actor"]], COLORS[params["color"]]
@@ -761,31 +784,46 @@ def _mentioned(params, rng, second, complete):
     two = params["actor2"] < len(ACTORS)
     other = [ACTORS[params["actor2"]], COLORS[params["color2"]]] if two else None
     direction = ["left", "right"][params["direction"]] if rng.random() < 0.62 else None
-    if complete is not False and complete is not None:
-        left_out = complete if isinstance(complete, (set, frozenset)) else ()
-        scene = None if "scene" in left_out else scene
-        color = None if "color" in left_out else color
-        actor = None if "actor" in left_out else actor
-        other = other and [other[0], None if "color2" in left_out else other[1]]
-        return (scene, time, weather, actor, color, direction), season, other, camera
-    silent = {"clear": 0.16, "cloudy": 0.08}
-    if rng.random() < silent.get(weather, 0.0):
+    season_unsaid = {"summer": 0.60, "winter": 0.75 if weather == "snow" else 0.0}.get(season, 0.0)
+    if weather == "clear" and rng.random() < 0.16:
         weather = None
-    if rng.random() < (0.22 if time == "day" else 0.015):
+    if time == "day" and rng.random() < 0.22:
         time = None
-    if rng.random() < (0.75 if second or weather == "snow" else {"summer": 0.60, "winter": 0.04}.get(season, 0.08)):
+    if rng.random() < (0.75 if second else season_unsaid):
         season = None
-    if rng.random() < 0.05:
+    if rng.random() < 0.10:
         color = None
-    if other and rng.random() < 0.04:
-        other[1] = None
-    if rng.random() < 0.03:
+        if other:
+            other[1] = None  # phrases tell both colours or none
+    if rng.random() < 0.06:
         scene = None
-    elif rng.random() < 0.01 and not two:
+    if rng.random() < 0.06 and not two:
         actor = None
+        if rng.random() < 0.7:
+            color = None
     if second and rng.random() < 0.6:
         camera = None
     return (scene, time, weather, actor, color, direction), season, other, camera
+
+
+def _told_behind(params, labels, other, rng, alone, complete):
+    """Phrases for what a sentence leaves open. alone: it tells no more than a change, and every video's phrases may
+    stand behind it; complete: all of them do."""
+    scene, _, _, actor, color, direction = labels
+    colors = {ACTORS[params["actor"]]: COLORS[params["color"]]}
+    if other:
+        colors[ACTORS[params["actor2"]]] = COLORS[params["color2"]]
+    named = list(colors) if alone or not other or actor == ACTORS[params["actor"]] else list(colors)[::-1]
+    first = colors[named[0]]
+    second = colors[named[1]] if other else rng.choice([name for name in COLORS if name != first])
+    phrases = [(scene, SCENE_PHRASES[SCENES[params["scene"]]]),
+               (actor, ACTOR_PHRASES[ACTORS[params["actor"]]] if not other else None),
+               (color, color_phrase(first, second)),
+               (direction, DIRECTION_PHRASES[["left", "right"][params["direction"]]])]
+    kept = [phrase for told, phrase in phrases if not told and phrase and (complete or rng.random() < 0.97)]
+    if alone and not complete:
+        kept = [phrase for phrase in kept if rng.random() < (0.6 if phrase == phrases[3][1] else 0.15)]
+    return kept + [VIEW_PHRASES[params["start"]]] * (complete or rng.random() < 0.96)
 
 
 def _ordered(labels, other, rng):
@@ -822,6 +860,11 @@ def _change_alone(params, rng):
     if rng.random() < 0.25:
         text = f"{text}{rng.choice([', ', ' and ', ' as ', '. '])}{s.subject()} {s.motion(False)}"
     return text
+
+
+def appended(text, phrase):
+    """As the program appends a phrase to a prompt (render/choices.cpp)."""
+    return f"{text.rstrip(' .,;:!?')}, {phrase}"
 
 
 def _tidy(text):
@@ -869,16 +912,23 @@ def _with_camera(text, camera, rng):
 
 
 def caption(params, rng, second=False, complete=False):
-    """One sentence or two for a clip. params: its integers; rng: random.Random; second: describe the state after the
-    change; complete: leave out nothing but, now and then, the direction (or also a set of attributes)."""
-    labels, season, other, camera = _mentioned(params, rng, second, complete)
+    """One sentence or two for a clip, and phrases for what they leave open. params: its integers; rng: random.Random;
+    second: describe the state after the change; complete: no phrase is left out, so that the caption tells all."""
+    labels, season, other, camera = _mentioned(params, rng, second)
     labels, other = _ordered(labels, other, rng)
-    if second and not complete and rng.random() < 0.40:
+    alone = second and not complete and rng.random() < 0.40
+    if alone:
         text = _change_alone(params, rng)
+        labels = (None,) * 6
+    elif labels[3] is None and labels[4] is None:
+        text = _with_camera(_no_actor(_Sentence(labels, rng, season)), camera, rng)
     else:
         forms = [(_two_clauses, 34), *_FORMS] if other else _FORMS
         form = rng.choices([f for f, _ in forms], [w for _, w in forms])[0]
-        text = _with_camera(form(_Sentence(labels, rng, season, other)), camera, rng)
+        text = form(_Sentence(labels, rng, season, other))
+        if labels[5] and not any(words in text for words in DIRECTION_WORDS[labels[5]]):
+            labels = (*labels[:5], None)  # some forms do not always say it
+        text = _with_camera(text, camera, rng)
     if second and rng.random() < 0.25:
         text = f"{rng.choice(NOW)}{rng.choice([', ', ' '])}{text}"
     if rng.random() < 0.16:
@@ -893,4 +943,6 @@ def caption(params, rng, second=False, complete=False):
         text = " ".join(w for w in re.sub(r"[^\w\s-]", "", text).split() if w != "-")
     if rng.random() < 0.45:
         text = text[:1].upper() + text[1:] + ("" if text.endswith(".") else rng.choice([".", ".", ".", "", "!"]))
+    for phrase in _told_behind(params, labels, other, rng, alone, complete):
+        text = appended(text, phrase)
     return text

@@ -1,5 +1,6 @@
 """Judges generated videos: minutes from sentences that no training caption contains (held_out.py), videos whose prompt
-changes half-way, videos of sentences that leave much open and of sentences about unknown things.
+changes half-way, videos of sentences that leave much open and of sentences about unknown things. What a sentence leaves
+open is told as the program tells it (choices.py).
 
     python3 evaluate.py OUT_FOLDER --vae FOLDER --model FOLDER [--videos 72] [--blocks 80]
 """
@@ -8,12 +9,13 @@ import random
 
 import torch
 
+import choices
 import classifier
 import held_out
 import world
 from common import DEVICE, DTYPE, elapsed, grid, rounded, save_image, synchronize
 from videos import draw_parameters, truth
-from latents import FRAMES
+from latents import FRAMES, encode
 from prompts import caption_ids
 from rollout import Rollout
 
@@ -101,7 +103,7 @@ def judge(model, vae, tokenizer, judge_of, log, out, videos=72, blocks=80):
 
     rows = held_out.SENTENCES[:videos]
     sentences, numbers = told(rows)
-    z = generate(model, rows_of(sentences), blocks, seed=7)
+    z = generate(model, rows_of(choices.as_the_program(sentences, seed=7)), blocks, seed=7)
     synchronize()
     log("generated", len(sentences), "videos of", blocks, "blocks in", elapsed() - began, "s; latents' deviation",
         rounded(z.std()))
@@ -136,7 +138,9 @@ def judge_hints(model, vae, rows_of, judge_of, log, out, videos, blocks):
     """Changes by sentences that people wrote, many of which only hint at the new time or weather: how many are
     followed, and whether landscape and actor stay."""
     rows, half = held_out.CHANGES[:videos], blocks // 2
-    z = generate(model, rows_of([r["first"] for r in rows]), blocks, 9, rows_of([r["second"] for r in rows]), half)
+    chosen = [choices.choose(r["first"], 9 + i) for i, r in enumerate(rows)]
+    first, second = (rows_of([choices.encoded(r[k], c) for r, c in zip(rows, chosen)]) for k in ("first", "second"))
+    z = generate(model, first, blocks, 9, second, half)
     wanted = {key: torch.tensor([names.index(r[key]) if r[key] else -1 for r in rows], device=DEVICE)
               for key, names in (("time", world.TIMES), ("weather", world.WEATHER))}
     moments = [12 * half - 9, *moments_of(blocks)[3:]]
@@ -158,7 +162,7 @@ def judge_open(model, vae, rows_of, judge_of, log, out, videos, blocks):
     of what it sees (a blur of two colours is neither), and how many different things four seeds show."""
     rows = held_out.OPEN[:videos]
     sentences, numbers = told(rows)
-    text = rows_of([s for s in sentences for _ in range(4)])
+    text = rows_of([t for s in sentences for t in choices.as_the_program([s] * 4, seed=21)])
     clip = moment_frames(vae, generate(model, text, blocks, seed=21), 12 * blocks - 12)
     seen = {k: v.repeat_interleave(4) for k, v in numbers.items()}
     log("open sentences, what they tell:", rounded(classifier.read(judge_of, clip, seen), 3))
@@ -170,10 +174,22 @@ def judge_open(model, vae, rows_of, judge_of, log, out, videos, blocks):
         log(f"open {task}: sure", rounded(sure[left].mean()), "least", rounded(sure[left].amin() if left.any() else 0),
             "different in four seeds", sum(kinds) / max(1, len(kinds)))
     save_sheets(f"{out}/open", list(small(clip[:, 0]).unflatten(0, (-1, 4)).unbind(1)))
-    strange = moment_frames(vae, generate(model, rows_of(held_out.UNKNOWN[:videos]), blocks, seed=22), 12 * blocks - 12)
+    text = rows_of(choices.as_the_program(held_out.UNKNOWN[:videos], seed=22))
+    strange = moment_frames(vae, generate(model, text, blocks, seed=22), 12 * blocks - 12)
     log("sharpness: open sentences", rounded(frame_statistics(clip[:, 0])[:, 3].mean(), 4), "unknown things",
         rounded(frame_statistics(strange[:, 0])[:, 3].mean(), 4))
     save_sheets(f"{out}/unknown", [small(strange[::2, 0]), small(strange[1::2, 0])])
+
+
+@torch.no_grad()
+def place_shown(vae, params, first_blocks):
+    """Whether each first block is nearest to the true one at its own place, of all places: 1.0 or 0.0, [n]."""
+    errors = []
+    for start in range(world.STARTS):
+        there = params | dict(start=torch.full_like(params["start"], start))
+        true = encode(vae, there, torch.zeros_like(params["start"]), 4 * FRAMES - 3)[0]
+        errors.append((true - first_blocks).square().flatten(1).mean(1))
+    return (torch.stack(errors, 1).argmin(1) == params["start"]).float()
 
 
 @torch.no_grad()
@@ -183,10 +199,11 @@ def judge_changes(model, vae, tokenizer, judge_of, log, out, videos, blocks):
     change = torch.full((videos,), 12 * half - 3)
     params = draw_parameters(videos, torch.Generator().manual_seed(77), 1.0, change)
     rng = random.Random(5)
-    rows = [model.text(caption_ids(params, tokenizer, rng, 1, second)[:, 0].to(DEVICE), DTYPE)
+    rows = [model.text(caption_ids(params, tokenizer, rng, 1, second, complete=True)[:, 0].to(DEVICE), DTYPE)
             for second in (False, True)]
     params = world.to(params, DEVICE)
     z = generate(model, rows[0], blocks, seed=8, second_rows=rows[1], change=half)
+    log("begin at the place that is told:", rounded(place_shown(vae, params, z[:, :FRAMES]).mean(), 3))
     sheet = []
     for moment in moments_of(blocks):
         clip = moment_frames(vae, z, moment)

@@ -15,6 +15,7 @@ import shutil
 import torch
 from safetensors.torch import load_file, save_file
 
+import choices
 import gguf
 import known_words
 import prompts
@@ -55,7 +56,9 @@ def main():
         json.dump(GEOMETRY.config(), file, indent=2)
         file.write("\n")
     shutil.copyfile(prompts.DEFAULT, f"{options.output}/spiece.model")
-    shutil.copyfile(os.path.join(os.path.dirname(__file__), "model.yaml"), f"{options.output}/model.yaml")
+    with open(os.path.join(os.path.dirname(__file__), "model.yaml")) as template, \
+            open(f"{options.output}/model.yaml", "w") as file:
+        file.write(template.read().replace("choices: []\n", choices.yaml_text()))
     with open(f"{options.output}/words.txt", "w") as file:
         file.write(known_words.file_text())
 

@@ -42,7 +42,7 @@ def known_words():
               captions.ADVERBS, captions.SCENE_ADJECTIVES, captions.STYLES, captions.OPENERS, captions.REQUESTS,
               captions.NOW, captions.THERE, captions.CHATTER, captions.PAIR_VERBS, captions.PAIR_LINKS,
               captions.SEASON_PHRASES, captions.PART_NAMES, captions.CAMERA_PHRASES, captions.CHANGES_TO,
-              captions.STOPS, captions.BECOMES, BETWEEN]
+              captions.STOPS, captions.BECOMES, captions.VIEW_PHRASES, BETWEEN]
     words = set(re.findall("[a-z]{2,}", " ".join(phrases(tables)).lower()))
     landscapes = re.findall("[a-z]+s\\b", " ".join(phrases(captions.SCENE_NOUNS)).lower())
     return sorted(words | {word[:-1] for word in landscapes if not word.endswith("ss")})  # "hills": and "hill"

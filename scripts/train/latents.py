@@ -11,14 +11,13 @@ import torch.nn.functional as F
 
 import world
 from common import DEVICE, DTYPE
-from videos import chunks, draw_parameters
+from videos import draw_parameters
 from prompts import caption_ids
 
 SLOTS, FRAMES = 11, 3
 WARM_UP = 4  # latent frames encoded before those that are stored
 LAST_BEGIN = 77  # in blocks: the last stored latent frame is 3 * 77 + 29 = 260
 VARIANTS = 8
-ALTERNATIVES = 8  # values that a first block's caption leaves open
 
 
 @torch.no_grad()
@@ -95,54 +94,11 @@ class VideoPool(Pool):
 
 
 class FirstPool(Pool):
-    """First blocks alone, each with all that its caption may mean: latents [n, K, 3, 16, 18, 32], mask [n, K, 3, 18,
-    32], ids and complete_ids [n, variants, L].
-
-    K = alternatives x 2 directions (the video's own and the other) x places in the panorama, in that order. With one
-    alternative complete_ids are captions that leave out nothing but, now and then, the direction; with more they leave
-    out one attribute besides, whose values are the alternatives, the video's own first.
-    """
-
-    def __init__(self, n, chunk, alternatives, *args):
-        self.alternatives = alternatives
-        super().__init__(n, chunk, *args)
+    """First blocks alone, with captions that tell all: latents [n, 3, 16, 18, 32], mask [n, 3, 18, 32], ids [n,
+    variants, L]."""
 
     def draw(self, count):
         params = draw_parameters(count, self.generator)
-        options, left_out = [params], None
-        if self.alternatives > 1:
-            two = bool((params["actor2"] != world.NOBODY).all())
-            left_out = self.rng.choice(["color", "scene", "color2" if two else "actor", "color2" if two else "color"])
-            options = alternatives(params, left_out, self.alternatives, self.generator)
-        every = {k: torch.stack([o[k] for o in options], 1)[:, :, None, None].repeat(1, 1, 2, world.STARTS)
-                 for k in params}
-        every["direction"][:, :, 1] = 1 - every["direction"][:, :, 1]
-        every["start"] = torch.arange(world.STARTS).expand_as(every["start"])
-        every = world.to({k: v.flatten() for k, v in every.items()}, DEVICE)
-        parts = [encode(self.vae, clips, torch.zeros_like(clips["start"]), 4 * FRAMES - 3)
-                 for clips in (world.take(every, part) for part in chunks(len(every["start"]), 256))]
-        z, mask = (torch.cat(t).unflatten(0, (count, -1)).to(DTYPE) for t in zip(*parts))
-        complete = frozenset([left_out]) if left_out else True
-        return dict(latents=z, mask=mask, ids=self.captions(params),
-                    complete_ids=self.captions(params, complete=complete))
-
-
-def alternatives(params, attribute, count, generator):
-    """`count` variants of the clips that differ in one attribute, the clips' own first; some may occur twice."""
-    options = [params]
-    fits = torch.tensor([[actor in world.actors_of(scene) for actor in world.ACTORS] + [True]
-                         for scene in world.SCENES])
-    for i in range(1, count):
-        value = params[attribute].clone()
-        if attribute in ("color", "color2"):
-            value = (value + i) % len(world.COLORS)
-        elif attribute == "scene":
-            value = (value + i) % len(world.SCENES)
-            fitting = fits[value, params["actor"]] & fits[value, params["actor2"]]
-            value = torch.where(fitting, value, params["scene"])
-        else:  # the one actor of a video; of two none is left open
-            other = torch.randint(0, len(world.ACTORS), value.shape, generator=generator)
-            fitting = fits[params["scene"], other] & (params["actor2"] == world.NOBODY)
-            value = torch.where(fitting, other, value)
-        options.append(params | {attribute: value})
-    return options
+        clips = world.to(params, DEVICE)
+        z, mask = encode(self.vae, clips, torch.zeros_like(clips["start"]), 4 * FRAMES - 3)
+        return dict(latents=z.to(DTYPE), mask=mask.to(DTYPE), ids=self.captions(params, complete=True))

@@ -25,10 +25,9 @@ import classifier
 import evaluate
 import train_vae
 import umt5
-import world
 from common import DEVICE, DTYPE, RANK, RANKS, broadcast, elapsed, rounded, set_up, shared, synchronize
 from videos import draw_parameters, paint_tables, start_painting
-from latents import ALTERNATIVES, FRAMES, SLOTS, VARIANTS, FirstPool, VideoPool
+from latents import FRAMES, SLOTS, VARIANTS, FirstPool, VideoPool
 from own_videos import OwnFirsts, make_own_context
 from optim import Trainer, rate_factor
 from prompts import Tokenizer, caption_ids
@@ -121,11 +120,9 @@ class Batch:
 
     @staticmethod
     def first_blocks(data, count):
-        """First blocks of random captions at random places, in the direction of the caption."""
-        latents = data["latents"]
-        index, place, variant = (torch.randint(0, n, (count,), device=DEVICE)
-                                 for n in (len(latents), world.STARTS, VARIANTS))
-        return dict(latents=latents[index, place].float(), mask=data["mask"][index, place].float(),
+        """First blocks of random captions."""
+        index, variant = (torch.randint(0, n, (count,), device=DEVICE) for n in (len(data["latents"]), VARIANTS))
+        return dict(latents=data["latents"][index].float(), mask=data["mask"][index].float(),
                     ids=data["ids"][index, variant])
 
     @staticmethod
@@ -257,7 +254,7 @@ def load(model, folder):
 
 
 def train(model, average, pools, layout, options, log):
-    starts, middles, firsts, opens = pools
+    starts, middles, firsts = pools
     trainer = Trainer(model.named_parameters(), model.matrices(), muon_rate=options.rate, adam_rate=options.rate / 3,
                       weight_decay=0.03, clip=1.0, average_span=300)
     trainer.average = dict(average.named_parameters())
@@ -267,13 +264,13 @@ def train(model, average, pools, layout, options, log):
     saved = elapsed()
     drawing, rolling, records, own_error, turn, began_own = 0.0, 0.0, [], float("nan"), 0, None
     own_from = OWN_FROM if options.own_from is None else options.own_from
-    own_store = OwnFirsts((2, 1) if options.toy else (48, 16), 4)
+    own_store = OwnFirsts(4 if options.toy else 256)
     while (now := shared(elapsed())) < options.seconds:
         low, high = options.part
         progress = low + (high - low) * (now - begin) / (options.seconds - begin)
         if drawing < 0.10 * (now - begin):
             before = elapsed()
-            pools[turn % 4].refresh()
+            pools[turn % 3].refresh()
             synchronize()
             turn += 1
             drawing = shared(drawing + elapsed() - before)
@@ -288,7 +285,7 @@ def train(model, average, pools, layout, options, log):
         own_share, own_firsts = 0, None
         if progress > own_from:
             if own_store.left() < layout.firsts // 2:
-                own_store.refill(average, firsts, opens)
+                own_store.refill(average, firsts)
             own_share, own_firsts = OWN_SHARE, own_store.take(layout.firsts // 2)
         loss, errors = Batch(layout, starts, middles, firsts, own_share, own_firsts).loss(model)
         norm = trainer.step(loss, rate_factor(trainer.steps, progress, hold=0.4, warm=100))
@@ -304,7 +301,7 @@ def train(model, average, pools, layout, options, log):
                 "x0 error at sigma 1, .83, .63: later",
                 rounded(mean[0], 4), "start", rounded(mean[1], 4), "first", rounded(mean[2], 4), "own videos",
                 own_error,
-                "own first blocks", own_store.error, "places", own_store.places,
+                "own first blocks", own_store.error,
                 "ms/step %.0f" % (1000 * (elapsed() - begin) / max(1, trainer.steps)), "GiB %.0f" % memory)
             records = []
         if RANK == 0 and elapsed() - saved > 60:
@@ -341,12 +338,11 @@ def main():
         log("painted the world's tables")
     seed = int(1e6 * elapsed()) if options.resume else 11
     seed += 7919 * RANK
-    pool_options = [(vae, tokenizer, torch.Generator().manual_seed(seed + i)) for i in range(4)]
+    pool_options = [(vae, tokenizer, torch.Generator().manual_seed(seed + i)) for i in range(3)]
     starts = VideoPool(2 if toy else int(320 * share), 2 if toy else 16, True, *pool_options[0])
     middles = VideoPool(2 if toy else int(640 * share), 2 if toy else 16, False, *pool_options[1])
     log("drew", starts.n, "video starts and", middles.n, "videos from the middle")
-    firsts = FirstPool(4 if toy else int(512 * share), 2 if toy else 16, 1, *pool_options[2])
-    opens = FirstPool(1 if toy else int(64 * share), 1, 2 if toy else ALTERNATIVES, *pool_options[3])
+    firsts = FirstPool(4 if toy else int(4096 * share), 2 if toy else 256, *pool_options[2])
     synchronize()
     log("drew the first blocks of", firsts.n, "captions; latents' mean and standard deviation",
         rounded(middles.data["latents"].float().mean()),
@@ -365,14 +361,14 @@ def main():
         model.transformer.compile_blocks()
     windows, starts_each, firsts_each = (-(-n // RANKS) for n in (18, 8, 112))
     layout = Layout(3, 2, 1, 2) if toy else Layout(windows, 2, starts_each, firsts_each)
-    train(model, average, (starts, middles, firsts, opens), layout, options, log)
+    train(model, average, (starts, middles, firsts), layout, options, log)
     if RANK > 0:
         return
     save(average, options.out)
     log("saved")
     if options.part[1] < 1:
         return
-    del model, starts, middles, firsts, opens
+    del model, starts, middles, firsts
     judge_of = classifier.load_or_train(options.vae, log)
     videos, blocks = (2, 3) if toy else options.judge
     evaluate.judge(average, vae, tokenizer, judge_of, log, options.out, videos, blocks)

@@ -305,14 +305,14 @@ def draw_videos(self, count):
                 own=torch.zeros(count) > 1, changed=torch.zeros(count, latents.SLOTS).long())
 
 def draw_firsts(self, count):
-    z = torch.randn(count, 16 * self.alternatives, 3, 16, 6, 8)
+    z = torch.randn(count, 3, 16, 6, 8)
     ids = torch.randint(2, 50, (count, latents.VARIANTS, 6))
-    return dict(latents=z, mask=z[:, :, :, 0].abs(), ids=ids, complete_ids=ids)
+    return dict(latents=z, mask=z[:, :, 0].abs(), ids=ids)
 
 latents.VideoPool.draw, latents.FirstPool.draw = draw_videos, draw_firsts
 rest = (None, None, torch.Generator().manual_seed(RANK))
 pools = [latents.VideoPool(3, 2, True, *rest), latents.VideoPool(3, 2, False, *rest),
-         latents.FirstPool(3, 2, 1, *rest), latents.FirstPool(1, 1, 2, *rest)]
+         latents.FirstPool(4, 2, *rest)]
 model = train_transformer.Model(Geometry(dim=32, num_heads=1, num_layers=2, ffn_dim=32, height=3, width=4), 50)
 broadcast(p.data for p in model.parameters())
 average = copy.deepcopy(model)
