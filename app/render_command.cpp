@@ -178,9 +178,11 @@ int print_dry_run(const RenderConfig& config) {
   check_outputs(video.setup);
   print_warnings(video.setup);
   const CostEstimate cost = renderer.estimate(video);
-  std::cout << config_yaml(video.setup.config) << "# video: " << video.setup.plan.frames << " frames in "
-            << video.setup.plan.blocks << " frame blocks, on " << video.device.str() << " in "
-            << dtype_name(video.dtype) << "\n"
+  std::cout << config_yaml(video.setup.config);
+  if (const auto& choices = video.setup.choices; !choices.empty())
+    std::cout << "# chosen for what the prompt leaves open: " << joined(choices) << "\n";
+  std::cout << "# video: " << video.setup.plan.frames << " frames in " << video.setup.plan.blocks
+            << " frame blocks, on " << video.device.str() << " in " << dtype_name(video.dtype) << "\n"
             << "# expected time: " << clock_text(cost.seconds) << " to render, after loading\n"
             << memory_text(cost.memory, "# ") << "# expected disk: " << megabytes(cost.disk_bytes) << "\n";
   return 0;

@@ -119,6 +119,13 @@ struct LoraFile {
   double scale = 1.0;
 };
 
+/// Something that a prompt may leave open, and the phrases of which the seed then chooses one (render/choices.h).
+struct Choice {
+  std::vector<std::string> phrases;  ///< at least one
+  std::set<std::string> unless;      ///< lower-case words of prompts that tell it already; empty: none does
+  std::set<std::string> when;        ///< lower-case words of prompts that it belongs to; empty: to every one
+};
+
 /// A parsed model file: paths are absolute, or empty where the file has none.
 struct ModelDescription {
   std::filesystem::path file;  ///< the model file itself
@@ -133,6 +140,7 @@ struct ModelDescription {
   std::vector<LoraFile> lora;
   std::string about;            ///< what it was trained on, as a noun phrase; empty: not stated
   std::set<std::string> knows;  ///< the words of its prompts, lower-case; empty: not stated
+  std::vector<Choice> choices;  ///< in the order in which they are made
   bool has_sources = false;     ///< it has download sources, for scripts/download-models
   Recipe recipe;
   VideoDefaults defaults;

@@ -13,6 +13,7 @@
 #include "media/image_reader.h"
 #include "media/video_reader.h"
 #include "pipeline/context_rule.h"
+#include "render/choices.h"
 #include "render/expansion.h"
 #include "render/timeline_text.h"
 
@@ -196,6 +197,17 @@ void place_prompts(RenderSetup& setup) {
   }
 }
 
+/// A start shows what its prompt leaves open, and a recording's prompts are encoded as they were.
+void make_choices(RenderSetup& setup) {
+  const RenderConfig& config = setup.config;
+  if (setup.replay && !setup.replay->prompts().empty()) return;
+  if (config.choices) {
+    setup.choices = *config.choices;
+  } else if (start_frames(setup) == 0) {
+    setup.choices = choose_phrases(config.model.choices, without_cut(config.prompt), config.seed.value_or(0));
+  }
+}
+
 void check_replayed_prompts(const RenderSetup& setup) {
   for (const EncodedPrompt& prompt : setup.replay->prompts()) {
     if (prompt.first_block < setup.plan.blocks) continue;
@@ -256,6 +268,7 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, T
   place_prompts(setup);
   place_shots(setup);
   if (setup.replay) check_replayed_prompts(setup);
+  make_choices(setup);
   std::string prompts;
   for (const PlannedPrompt& prompt : planned_prompts(setup)) prompts += without_cut(prompt.text) + "\n";
   for (std::string& warning : prompt_warnings(setup.config.model, prompts))
@@ -265,6 +278,10 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, T
 
 std::string without_cut(const std::string& prompt) {
   return prompt.starts_with(kShotPrefix) ? prompt.substr(kShotPrefix.size()) : prompt;
+}
+
+std::string encoded_text(const RenderSetup& setup, const std::string& prompt) {
+  return with_phrases(prompt, left_open(setup.choices, prompt, setup.config.model.choices));
 }
 
 std::vector<PlannedPrompt> planned_prompts(const RenderSetup& setup) {
@@ -286,6 +303,7 @@ std::vector<PlannedPrompt> planned_prompts(const RenderSetup& setup) {
 void place_prompt(RenderSetup& setup, int64_t block, const std::string& prompt) {
   if (block == 0) {
     setup.config.prompt = prompt;
+    if (!setup.config.model.choices.empty()) setup.config.choices = setup.choices;
     return;
   }
   std::vector<int64_t>& blocks = setup.change_blocks;

@@ -30,6 +30,7 @@ struct RenderSetup {
                             ///< to start from
   std::vector<int64_t> change_blocks;  ///< the frame block at which each entry of config.timeline takes effect
   std::vector<int64_t> shots;          ///< rising: the frame blocks that begin a shot, of timeline and recording
+  std::vector<std::string> choices;    ///< phrases for what the first prompt leaves open; see encoded_text
   std::vector<std::string> warnings;   ///< what a wish asks for and the prompts do not have; see prompt_warnings
 };
 
@@ -48,7 +49,7 @@ void check_attention(const AttentionConfig& attention, const Recipe& recipe, con
 /// One line about the words of a prompt that the model was not trained on, if its file tells which words it was.
 std::vector<std::string> prompt_warnings(const ModelDescription& model, const std::string& text);
 
-/// A text that is encoded, and the frame block at which it takes effect.
+/// A prompt, and the frame block at which it takes effect.
 struct PlannedPrompt {
   int64_t block = 0;
   std::string text;
@@ -58,11 +59,14 @@ struct PlannedPrompt {
 /// unless it has a prompt of its own.
 std::vector<PlannedPrompt> planned_prompts(const RenderSetup& setup);
 
+/// What is encoded of a prompt of this video: the prompt with the video's choices, as far as it leaves them open.
+std::string encoded_text(const RenderSetup& setup, const std::string& prompt);
+
 /// The text of a shot's later blocks: `prompt` without kShotPrefix, if it begins with it.
 std::string without_cut(const std::string& prompt);
 
-/// Makes `prompt` take effect at frame block `block`, in place of one planned there. Setting up a video from the
-/// resulting configuration, with the times of its timeline, gives the same blocks.
+/// Makes `prompt` take effect at frame block `block`, in place of one planned there; the choices stay. Setting up a
+/// video from the resulting configuration, with the times of its timeline, gives the same blocks.
 void place_prompt(RenderSetup& setup, int64_t block, const std::string& prompt);
 
 /// Makes the video end after `blocks` frame blocks, which have `frames` frames with the given start; what the timeline

@@ -80,7 +80,8 @@ Json video_summary(const CheckedVideo& video, const RenderResult& result) {
           {"frame_blocks", video.setup.plan.blocks},
           {"resumed_frame_blocks", result.resumed_blocks},
           {"seed", *config.seed},
-          {"model", config.model.name}};
+          {"model", config.model.name},
+          {"choices", video.setup.choices}};
 }
 
 }  // namespace

@@ -118,13 +118,30 @@ bool one_error_apart(const std::string& a, const std::string& b) {
 }
 
 bool is_known(const std::string& word, const std::set<std::string>& known) {
-  if (word.size() < 2 || known.contains(word)) return true;
+  if (known.contains(word)) return true;
   for (const std::string_view ending : {"s", "es", "ing", "ed", "y"})
     if (word.ends_with(ending) && known.contains(word.substr(0, word.size() - ending.size()))) return true;
   if (word.size() < kTypedWord) return false;
   return std::any_of(known.begin(), known.end(), [&](const std::string& other) {
     return other.size() >= kTypedWord - 1 && one_error_apart(word, other);
   });
+}
+
+/// Lower-case words of letters alone; parts of words of other scripts and what follows an apostrophe are left out.
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = at;
+    while (end < text.size() && is_letter(text[end])) ++end;
+    std::string word(text.substr(at, end - at));
+    // What follows an apostrophe, as in "dog's", belongs to no word; nor do parts of words of other scripts.
+    const auto foreign = [&](size_t place) { return place < text.size() && static_cast<signed char>(text[place]) < 0; };
+    const bool part = foreign(end) || (at > 0 && (foreign(at - 1) || text[at - 1] == '\''));
+    std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (!part && !word.empty()) words.push_back(std::move(word));
+    at = std::max(end, at + 1);
+  }
+  return words;
 }
 
 }  // namespace
@@ -144,19 +161,16 @@ std::vector<PromptChange> parse_timeline(std::string_view text) {
 
 std::vector<std::string> unknown_words(std::string_view text, const std::set<std::string>& known) {
   std::vector<std::string> unknown;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = at;
-    while (end < text.size() && is_letter(text[end])) ++end;
-    std::string word(text.substr(at, end - at));
-    // What follows an apostrophe, as in "dog's", belongs to no word; nor do parts of words of other scripts.
-    const auto foreign = [&](size_t place) { return place < text.size() && static_cast<signed char>(text[place]) < 0; };
-    const bool part = foreign(end) || (at > 0 && (foreign(at - 1) || text[at - 1] == '\''));
-    std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return std::tolower(c); });
+  for (std::string& word : words_of(text)) {
     const bool is_new = std::find(unknown.begin(), unknown.end(), word) == unknown.end();
-    if (!part && is_new && !is_known(word, known)) unknown.push_back(word);
-    at = std::max(end, at + 1);
+    if (is_new && word.size() > 1 && !is_known(word, known)) unknown.push_back(std::move(word));
   }
   return unknown;
+}
+
+bool has_word_of(std::string_view text, const std::set<std::string>& words) {
+  const std::vector<std::string> all = words_of(text);
+  return std::any_of(all.begin(), all.end(), [&](const std::string& word) { return is_known(word, words); });
 }
 
 std::string quoted(const std::vector<std::string>& words) {

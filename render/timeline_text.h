@@ -19,6 +19,9 @@ std::vector<PromptChange> parse_timeline(std::string_view text);
 /// letters on, one typing error away from a word in it. Each once, in order. Words of other scripts are passed over.
 std::vector<std::string> unknown_words(std::string_view text, const std::set<std::string>& known);
 
+/// Whether one of the `words` is in `text`, or what unknown_words takes for one of them.
+bool has_word_of(std::string_view text, const std::set<std::string>& words);
+
 /// For messages: 'a', 'b' and 'c'; 'a', 'b', 'c', 'd', 'e' and 3 others.
 std::string quoted(const std::vector<std::string>& words);
 

@@ -174,6 +174,14 @@ class FileList {
   WeightsFileLists& weights_;
 };
 
+/// The phrases that each prompt is encoded with, which the model file decides.
+std::string added_phrases(const RenderSetup& setup) {
+  Json added = Json::array();
+  for (const PlannedPrompt& prompt : planned_prompts(setup))
+    added.push_back(left_open(setup.choices, prompt.text, setup.config.model.choices));
+  return added.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 void add_model_choices(const ModelDescription& model, VideoIdentity& identity) {
   const auto add = [&](const char* name, const std::string& value) {
     if (!value.empty()) identity.facts.emplace_back(name, value);
@@ -213,6 +221,7 @@ VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::Sc
     identity.facts.emplace_back("threads", std::to_string(at::get_num_threads()));
   const size_t processes = resolve_devices(config.device, config.devices_per_video).size();
   if (processes > 1) identity.facts.emplace_back("processes", std::to_string(processes));
+  if (!setup.choices.empty()) identity.facts.emplace_back("choices", added_phrases(setup));
   identity.facts.emplace_back("frames", std::to_string(setup.plan.frames));
   for (auto& fact : identity_facts(config)) identity.facts.push_back(std::move(fact));
   add_model_choices(config.model, identity);

@@ -59,7 +59,9 @@ void VideoRender::open_sink() { sink_ = std::make_unique<SegmentSink>(setup_, vi
 std::shared_ptr<PromptSource> VideoRender::live_prompts() {
   const auto encode = [this](const std::string& text) {
     const bool cut = setup_.config.model.recipe.shot_offset_frames > 0 && text.starts_with(kShotPrefix);
-    std::vector<EncodedPrompt> prompts = cut ? model_.tokenize({text, without_cut(text)}) : model_.tokenize({text});
+    std::vector<std::string> texts = {encoded_text(setup_, text)};
+    if (cut) texts.push_back(encoded_text(setup_, without_cut(text)));
+    std::vector<EncodedPrompt> prompts = model_.tokenize(texts);
     std::vector<EncodedPrompt*> all;
     for (EncodedPrompt& prompt : prompts) all.push_back(&prompt);
     model_.encode(all);

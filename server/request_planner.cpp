@@ -149,6 +149,7 @@ Video RequestPlanner::plan(const RequestJson& document) const {
     video.timeline = planned_timeline(setup);
     video.prompt = setup.config.prompt;
     video.wish = setup.config.wish;
+    video.choices = setup.choices;
     video.warnings = setup.warnings;
     return video;
   } catch (const ConfigError& error) {

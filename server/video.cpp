@@ -86,6 +86,7 @@ void visit_stored(AnyVideo& video, const Visit& visit) {
   visit("fps", video.fps);
   visit("frames", video.frames);
   visit("seed", video.seed);
+  visit("choices", video.choices);
   visit("warnings", video.warnings);
   visit("error_code", video.error_code);
   visit("error_message", video.error_message);
@@ -150,6 +151,7 @@ Json video_object(const Video& video, int64_t queue_position) {
           {"size", std::to_string(video.width) + "x" + std::to_string(video.height)},
           {"remixed_from_video_id", nullptr},
           {"error", failed ? Json{{"code", video.error_code}, {"message", video.error_message}} : Json()},
+          {"choices", video.choices},
           {"warnings", video.warnings},
           {"seed", video.seed},
           {"fps", video.fps},
@@ -179,7 +181,8 @@ Video read_stored_video(const Json& document) {
   try {
     Video video;
     visit_stored(video, [&](const char* key, auto& member) {
-      const bool newer = std::string_view(key) == "wish" || std::string_view(key) == "warnings";  // than 0.1.0
+      constexpr std::array<std::string_view, 3> kNewer = {"wish", "choices", "warnings"};  // than 0.1.0
+      const bool newer = std::find(kNewer.begin(), kNewer.end(), key) != kNewer.end();
       if (!newer || document.contains(key)) read_member(document.at(key), member);
     });
     video.status = parse_status(document.at("status"));

@@ -56,6 +56,7 @@ struct Video {
   int64_t fps = 0;
   int64_t frames = 0;
   uint64_t seed = 0;
+  std::vector<std::string> choices;   ///< as RenderSetup has them
   std::vector<std::string> warnings;  ///< of its prompts, as RenderSetup has them
 
   VideoStatus status = VideoStatus::kQueued;

@@ -1,6 +1,7 @@
 #include "settings/model_file.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -122,18 +123,41 @@ void read_parts(YamlMap& map, const fs::path& folder, ModelDescription& model) {
   if (fs::is_directory(model.tokenizer, unknown)) model.tokenizer /= "spiece.model";
 }
 
-/// A list of words, or a file of words with white space between them.
+/// A list of words, or a file of words with white space between them, in lower case.
 std::set<std::string> read_words(const YamlValue& value, const fs::path& folder) {
   std::set<std::string> words;
+  const auto add = [&](std::string word) {
+    std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return std::tolower(c); });
+    words.insert(std::move(word));
+  };
   if (value.is_list()) {
-    for (const YamlValue& word : value.list()) words.insert(word.text());
+    for (const YamlValue& word : value.list()) add(word.text());
     return words;
   }
   const fs::path file = read_path(value, folder);
   std::ifstream stream(file);
-  for (std::string word; stream >> word;) words.insert(word);
+  for (std::string word; stream >> word;) add(word);
   if (words.empty()) value.fail("no words can be read from " + file.string());
   return words;
+}
+
+std::vector<Choice> read_choices(const YamlValue& value, const fs::path& folder) {
+  std::vector<Choice> choices;
+  for (const YamlValue& entry : value.list()) {
+    YamlMap map(entry);
+    Choice choice;
+    const YamlValue& phrases = map.require("phrases");
+    for (const YamlValue& phrase : phrases.list()) {
+      choice.phrases.push_back(phrase.text());
+      if (choice.phrases.back().empty()) phrase.fail("found nothing, wanted a phrase");
+    }
+    if (choice.phrases.empty()) phrases.fail("found an empty list, wanted at least one phrase");
+    if (const YamlValue* unless = map.find("unless")) choice.unless = read_words(*unless, folder);
+    if (const YamlValue* when = map.find("when")) choice.when = read_words(*when, folder);
+    map.finish();
+    choices.push_back(std::move(choice));
+  }
+  return choices;
 }
 
 /// Throws: ConfigError unless all steps are whole numbers.
@@ -247,6 +271,7 @@ ModelDescription load_model_file(const fs::path& file_or_folder) {
   read_parts(map, folder, model);
   if (const auto* value = map.find("about")) model.about = value->text();
   if (const auto* value = map.find("knows")) model.knows = read_words(*value, folder);
+  if (const auto* value = map.find("choices")) model.choices = read_choices(*value, folder);
   if (const auto* value = map.find("sources")) {
     check_sources(*value);
     model.has_sources = true;

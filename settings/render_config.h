@@ -45,7 +45,9 @@ struct RenderConfig : VideoDefaults {
   std::vector<PromptChange> timeline;  ///< changes of the prompt
   std::filesystem::path expand;        ///< folder of a language model that writes both, the prompt being a wish
   std::string wish;                    ///< what a language model has written both from; empty: none has
-  ModelDescription model;              ///< with the recipe as this video uses it
+  /// Phrases that are added to the prompts; unset: those of the model's choices that the seed makes.
+  std::optional<std::vector<std::string>> choices;
+  ModelDescription model;  ///< with the recipe as this video uses it
 
   std::filesystem::path output;  ///< NAME.mp4 or the like; NAME.json and NAME.parts go beside it
   /// `-` or `-.y4m`: the video goes to standard output, `output` ends in kStreamEnding, and no file is left.

@@ -207,6 +207,14 @@ SettingField expand() {
   return result;
 }
 
+SettingField choices() {
+  return make_field(kText, "a list of phrases", field(&RenderConfig::choices), [](const YamlValue& value, const auto&) {
+    std::vector<std::string> phrases;
+    for (const YamlValue& phrase : value.list()) phrases.push_back(phrase.text());
+    return phrases;
+  });
+}
+
 SettingField seconds() {
   SettingField result = positive_number(field(&RenderConfig::seconds));
   result.read = [](const YamlValue& value, const fs::path&, RenderConfig& config) {

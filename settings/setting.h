@@ -201,6 +201,7 @@ SettingField timeline();
 SettingValue collect_changes(const std::vector<std::string>& changes);
 std::vector<std::string> spread_changes(const SettingValue& timeline);  ///< the inverse
 SettingField expand();
+SettingField choices();
 SettingField output();  ///< a file, or `-` or `-.y4m` for standard output
 SettingField tee();
 SettingValue collect_words(const std::vector<std::string>& words);  ///< a list of all occurrences

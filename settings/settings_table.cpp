@@ -72,6 +72,10 @@ std::vector<Setting> video_settings() {
            .default_words = "false"}),
       row("wish", text(field(&RenderConfig::wish)), "What prompt and timeline were written from", {},
           {.identity = kNone, .secret = true}),
+      row("choices", choices(),
+          "Phrases added to every prompt for what the first one leaves open, in place of those that the seed chooses "
+          "from the model file's `choices`; an empty list: the prompts as they are",
+          {}, {.identity = kResolved, .written_if_empty = true, .default_words = "chosen by the seed"}),
       row("seconds", seconds(), "Length of what is rendered: rounded up to whole frame blocks, then cut",
           {{"--seconds"}, kVideo, "S"}, {.identity = kResolved, .model_default = true, .is_in_use = has_no_frames}),
       row("frames", integer(field(&RenderConfig::frames), 1, 10'000'000), "The length in frames",

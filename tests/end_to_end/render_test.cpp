@@ -409,6 +409,38 @@ TEST_F(Render, InfoOfAModelWhosePartIsAFolderFindsNothingMissing) {
   EXPECT_THAT(run.out, Not(HasSubstr("missing")));
 }
 
+TEST_F(Render, WhatAPromptLeavesOpenIsChosenBySeedAndToldAndResumed) {
+  const std::filesystem::path choosing = folder_ / "choosing";
+  std::filesystem::copy(model(), choosing);
+  std::ofstream(choosing / "model.yaml", std::ios::app)
+      << "choices:\n- {phrases: [in the sun, in the rain], unless: [sun, rain]}\n"
+         "- phrases: [view one, view two, view three, view four]\n";
+  const Words change = {"--prompt-at", "0.8=rain"};
+  ASSERT_EQ(render_with(choosing, "video", change).status, 0);
+  const auto choices = read_json(sidecar("video"))["video"]["choices"].get<Words>();
+  ASSERT_EQ(choices.size(), 2u);
+  const std::string told = "a red hill, " + choices[0] + ", " + choices[1];
+  ASSERT_EQ(render("whole", {"--prompt", told, "--prompt-at", "0.8=rain, " + choices[1]}).status, 0);
+  EXPECT_TRUE(at::equal(frames("video"), frames("whole"))) << "as if the prompts had told it";
+  EXPECT_NE(read_json(sidecar("whole"))["identity"]["facts"], read_json(sidecar("video"))["identity"]["facts"]);
+
+  const ProgramRun dry = render_with(choosing, "dry", {"--dry-run"});
+  EXPECT_THAT(dry.out, HasSubstr("# chosen for what the prompt leaves open: " + choices[0] + ", " + choices[1]));
+  EXPECT_THAT(dry.out, Not(HasSubstr("choices:"))) << "another seed chooses anew";
+  EXPECT_THAT(render("plain", {"--dry-run"}).out, Not(HasSubstr("chosen")));
+
+  Words again = change;
+  again.push_back("--resume");
+  EXPECT_EQ(render_with(choosing, "video", again).status, 0);
+  std::ofstream(choosing / "model.yaml", std::ios::app) << "- phrases: [at last]\n";
+  const ProgramRun other = render_with(choosing, "video", again);
+  EXPECT_EQ(other.status, 2);
+  EXPECT_THAT(other.err, HasSubstr("choices: "));
+  ASSERT_EQ(render_with(choosing, "as_it_is", {"--set", "choices=[]"}).status, 0);
+  ASSERT_EQ(render("same").status, 0);
+  EXPECT_TRUE(at::equal(frames("as_it_is"), frames("same")));
+}
+
 TEST_F(Render, InfoNamesWhatIsMissing) {
   std::filesystem::copy(model(), folder_ / "cut");
   std::filesystem::remove(folder_ / "cut/umt5.safetensors");

@@ -119,6 +119,18 @@ TEST_F(RequestPlannerTest, TakesShotsWhereTheModelHasThem) {
   EXPECT_THAT(error_of(request(true)).message, HasSubstr("has no shots"));
 }
 
+TEST_F(RequestPlannerTest, ChoicesAreStoredAndShown) {
+  Video video = planner().plan({{"prompt", "a hill"}});
+  video.id = draw_video_id();
+  EXPECT_TRUE(video.choices.empty()) << "the model lists none";
+  video.choices = {"in red", "view one"};
+  EXPECT_EQ(video_object(video, 0).at("choices"), Json(video.choices));
+  Json stored = stored_video(video);
+  EXPECT_EQ(read_stored_video(stored).choices, video.choices);
+  stored.erase("choices");
+  EXPECT_TRUE(read_stored_video(stored).choices.empty()) << "as version 0.1.0 has stored it";
+}
+
 TEST_F(RequestPlannerTest, TellsWhichWordsTheModelDoesNotKnow) {
   Video video = planner().plan({{"prompt", "a cat on a hill"}});
   video.id = draw_video_id();

@@ -134,6 +134,24 @@ TEST_F(ModelFile, TellsWhatItsModelKnows) {
   EXPECT_THAT(error_of("transformer: a.pt\nknows: none.txt\n"), HasSubstr("demo.yaml:2: knows: no words can be read"));
 }
 
+TEST_F(ModelFile, ListsPhrasesForWhatPromptsLeaveOpen) {
+  const std::string begin = "transformer: a.pt\nchoices:\n";
+  const std::vector<Choice> choices =
+      load(begin + "- {phrases: [in red, in blue], unless: [Red, blue], when: [ball]}\n- phrases: [view one]\n")
+          .choices;
+  ASSERT_EQ(choices.size(), 2u);
+  EXPECT_THAT(choices[0].phrases, ElementsAre("in red", "in blue"));
+  EXPECT_THAT(choices[0].unless, ElementsAre("blue", "red"));
+  EXPECT_THAT(choices[0].when, ElementsAre("ball"));
+  EXPECT_TRUE(choices[1].unless.empty() && choices[1].when.empty());
+  EXPECT_TRUE(load("transformer: a.pt\n").choices.empty());
+  EXPECT_THAT(error_of(begin + "- {unless: [red]}\n"), HasSubstr("choices[0]: the key phrases is missing"));
+  EXPECT_THAT(error_of(begin + "- {phrases: []}\n"),
+              HasSubstr("choices[0].phrases: found an empty list, wanted at least one phrase"));
+  EXPECT_THAT(error_of(begin + "- {phrases: [a, '']}\n"), HasSubstr("phrases[1]: found nothing, wanted a phrase"));
+  EXPECT_THAT(error_of(begin + "- {phrases: [a], unles: [b]}\n"), HasSubstr("did you mean unless?"));
+}
+
 TEST_F(ModelFile, RefusesWhatItDoesNotKnow) {
   const std::string begin = "transformer: a.pt\n";
   EXPECT_THAT(error_of(begin + "text_encodr: b.pt\n"),
