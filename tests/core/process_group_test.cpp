@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -134,10 +135,46 @@ TEST(NcclGroup, CudaTwoGpusExchange) {
     EXPECT_TENSORS_IDENTICAL(received.cpu(), message(other, rank));
     const at::Tensor own = at::arange(5, at::TensorOptions().device(device)) + rank;
     EXPECT_TENSORS_IDENTICAL(group->sum(own).cpu(), 2 * at::arange(5) + 1);
+    // In rooms of both rounds, with others between them; the last size has no room.
+    for (const int64_t count : {1 << 20, 7, 1 << 10, 1 << 21, 1 << 23, 1 << 26}) {
+      const auto options = at::TensorOptions(at::kFloat).device(device);
+      const at::Tensor sent = group->room_to(other, {count}, options);
+      const at::Tensor place = group->room_from(other, {count}, options);
+      sent.copy_(at::arange(count, at::kFloat));
+      sent.add_(double(rank));
+      group->exchange({{other, sent}}, {{other, place}});
+      EXPECT_TENSORS_IDENTICAL(place.cpu(), at::arange(count, at::kFloat) + double(other));
+      if (count == 7) group->sum(own);
+    }
     group->check();
   };
   std::thread second(work, 1);
   work(0);
+  second.join();
+}
+
+TEST(NcclGroup, CudaTwoGpusOneOfThemLost) {
+  FLASHBLOCK_NEED_CUDA();
+  if (!has_nccl()) GTEST_SKIP() << "a build without NCCL";
+  if (gpu_count() < 2) GTEST_SKIP() << "one GPU";
+  const std::string name = new_nccl_group_name();
+  std::promise<void> connected;
+  std::thread second([&] {
+    const at::Device device(at::kCUDA, 1);
+    const c10::DeviceGuard guard(device);
+    const auto group = make_nccl_group(name, 1, {"cuda:0", "cuda:1"}, device);
+    connected.get_future().wait();  // and never exchanges
+  });
+  const c10::DeviceGuard guard(testing::kGpu);
+  const auto group = make_nccl_group(name, 0, {"cuda:0", "cuda:1"}, testing::kGpu);
+  const auto options = at::TensorOptions(at::kFloat).device(testing::kGpu);
+  const at::Tensor sent = group->room_to(1, {100}, options), place = group->room_from(1, {100}, options);
+  group->exchange({{1, sent}}, {{1, place}});  // queued; it would wait for ever
+  group->lost(1);
+  static_cast<void>(place.cpu());
+  EXPECT_THROW(group->check(), ProcessLost);
+  EXPECT_THROW(group->exchange({{1, sent}}, {{1, place}}), ProcessLost);
+  connected.set_value();
   second.join();
 }
 
