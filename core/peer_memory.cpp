@@ -2,13 +2,11 @@
 
 #ifdef FLASHBLOCK_CUDA
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <map>
@@ -28,14 +26,6 @@ constexpr int64_t kCounterBytes = 256;  // apart, so that rooms begin at such a 
 constexpr int64_t kMemoryBytes = kCounterBytes + 2 * kRoundBytes;
 
 static_assert(kCounterBytes >= PeerSignal::kMost * int64_t{sizeof(uint32_t)});
-
-/// Where a process's memory is, for the others.
-struct Address {
-  int64_t process;
-  int device;    ///< within the process
-  char* memory;  ///< null: none
-  cudaIpcMemHandle_t handle;
-};
 
 /// Memory of a GPU, kept for the next group when one has ended: other processes may still have it mapped, so that it
 /// must not be freed.
@@ -77,12 +67,6 @@ bool succeeded(cudaError_t status) {
   return status == cudaSuccess;
 }
 
-at::Tensor bytes_of(const Address& address) {
-  at::Tensor bytes = at::empty({sizeof address}, at::kByte);
-  std::memcpy(bytes.data_ptr(), &address, sizeof address);
-  return bytes;
-}
-
 }  // namespace
 
 PeerMemory::PeerMemory(int64_t rank, int64_t count, at::Device device)
@@ -107,32 +91,26 @@ std::unique_ptr<PeerMemory> PeerMemory::connect(int64_t rank, int64_t count, at:
   if (count > PeerSignal::kMost) return nullptr;
   std::unique_ptr<PeerMemory> peers(new PeerMemory(rank, count, device));
   char* own = peers->memory_[static_cast<size_t>(rank)];
-  Address address{.process = getpid(), .device = device.index(), .memory = own, .handle = {}};
-  bool reached = own && succeeded(cudaIpcGetMemHandle(&address.handle, own)) &&
+  const at::Tensor handle = at::zeros({sizeof(cudaIpcMemHandle_t)}, at::kByte);  // opens nothing
+  bool reached = own && succeeded(cudaIpcGetMemHandle(static_cast<cudaIpcMemHandle_t*>(handle.data_ptr()), own)) &&
                  succeeded(cudaHostAlloc(&peers->given_up_, sizeof *peers->given_up_, cudaHostAllocDefault));
   if (reached) *peers->given_up_ = 0;
-  const std::vector<at::Tensor> addresses = share(bytes_of(address));
+  const std::vector<at::Tensor> handles = share(handle);
   for (int64_t other = 0; other < count; ++other)
-    reached = reached && (other == rank || peers->open(other, addresses[static_cast<size_t>(other)]));
+    reached = reached && (other == rank || peers->open(other, handles[static_cast<size_t>(other)]));
   at::Tensor all_reached = at::zeros({1}, at::kByte);
   all_reached.fill_(reached);
   for (const at::Tensor& of_one : share(all_reached)) reached = reached && of_one.item<uint8_t>() != 0;
   return reached ? std::move(peers) : nullptr;
 }
 
-bool PeerMemory::open(int64_t rank, const at::Tensor& bytes) {
-  Address address;
-  std::memcpy(&address, bytes.const_data_ptr(), sizeof address);
-  void* memory = address.memory;
-  if (!memory) return false;
-  if (address.process == getpid()) {
-    const cudaError_t status = cudaDeviceEnablePeerAccess(address.device, 0);
-    if (!succeeded(status) && status != cudaErrorPeerAccessAlreadyEnabled) return false;
-  } else {
-    if (!succeeded(cudaIpcOpenMemHandle(&memory, address.handle, cudaIpcMemLazyEnablePeerAccess))) return false;
-    opened_.push_back(static_cast<char*>(memory));
-  }
-  memory_[static_cast<size_t>(rank)] = static_cast<char*>(memory);
+bool PeerMemory::open(int64_t rank, const at::Tensor& handle) {
+  cudaIpcMemHandle_t its;
+  std::memcpy(&its, handle.const_data_ptr(), sizeof its);
+  void* memory = nullptr;
+  if (!succeeded(cudaIpcOpenMemHandle(&memory, its, cudaIpcMemLazyEnablePeerAccess))) return false;
+  opened_.push_back(static_cast<char*>(memory));
+  memory_[static_cast<size_t>(rank)] = opened_.back();
   return true;
 }
 
@@ -142,11 +120,11 @@ char* PeerMemory::room(int64_t in, int64_t from) const {
 }
 
 at::Tensor PeerMemory::room_to(int64_t rank, at::IntArrayRef sizes, const at::TensorOptions& options) const {
-  return at::from_blob(room(rank, rank_), sizes, options, device_);
+  return at::for_blob(room(rank, rank_), sizes).options(options).target_device(device_).make_tensor();
 }
 
 at::Tensor PeerMemory::room_from(int64_t rank, at::IntArrayRef sizes, const at::TensorOptions& options) const {
-  return at::from_blob(room(rank_, rank), sizes, options, device_);
+  return at::for_blob(room(rank_, rank), sizes).options(options).target_device(device_).make_tensor();
 }
 
 bool PeerMemory::holds(const at::Tensor& tensor) const {

@@ -22,7 +22,8 @@ class PeerMemory {
   /// Gives all processes some bytes and returns those of each, by rank. Both on the CPU, all of one size.
   using Share = std::function<std::vector<at::Tensor>(const at::Tensor& own)>;
 
-  /// Null in all processes if one of them cannot reach another's memory. `count` processes, this one is `rank`.
+  /// Null in all processes if one of them cannot reach another's memory; a GPU of the same process cannot, since two
+  /// that wait for each other must not share what the driver locks. `count` processes, this one is `rank`.
   static std::unique_ptr<PeerMemory> connect(int64_t rank, int64_t count, at::Device device, const Share& share);
   ~PeerMemory();
   PeerMemory(const PeerMemory&) = delete;
@@ -45,7 +46,7 @@ class PeerMemory {
  private:
   PeerMemory(int64_t rank, int64_t count, at::Device device);
   /// Whether the memory of the process `rank` can be reached; then it is in memory_.
-  bool open(int64_t rank, const at::Tensor& address);
+  bool open(int64_t rank, const at::Tensor& handle);
   char* room(int64_t in, int64_t from) const;
 
   int64_t rank_, room_bytes_;
