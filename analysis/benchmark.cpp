@@ -102,6 +102,7 @@ std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedMode
   VideoBenchmark result{.modes = benchmark_modes(setup.config.attention),
                         .passes = setup.config.model.recipe.denoising_passes(),
                         .threads = threads_per_stage(model.device())};
+  if (!options.exact) result.modes.erase(result.modes.begin());
   BenchFrames stages;
   for (const BenchmarkWindow& window : options.windows) {
     const RenderSetup its_setup = with_window(setup, window);

@@ -246,6 +246,7 @@ BenchCommand::BenchCommand(CLI::App& app)
   add_list("--context", request_.contexts, "Tokens before the text that is decoded; repeatable [1024]");
   add_list("--batch", request_.batches, "Texts decoded in step; repeatable [1]");
   add_list("--block-size", request_.block_sizes, "Tokens decoded together; repeatable [the model's]");
+  leave_out("--no-exact", request_.exact, "Leave out exact attention, and the speedups over it");
   leave_out("--no-video", request_.videos, "Leave out whole videos: time frame blocks only");
   leave_out("--no-text", request_.text, "Leave out the text encoder");
   leave_out("--no-small-vae", request_.small_vae, "Leave out the small decoder, TAEHV");
@@ -292,6 +293,7 @@ int run_bench(const BenchRequest& asked) {
   const BenchmarkOptions options{.windows = windows,
                                  .rounds = request.rounds,
                                  .video_rounds = request.video_rounds > 0 ? request.video_rounds : request.rounds,
+                                 .exact = request.exact,
                                  .videos = request.videos,
                                  .text = request.text,
                                  .small_vae = request.small_vae,

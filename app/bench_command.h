@@ -21,6 +21,7 @@ struct BenchRequest {
   std::vector<std::string> windows;  ///< FRAMES or FRAMES:SINK; empty: the model's
   int64_t rounds = 5;
   int64_t video_rounds = 0;  ///< 0: as many as `rounds`
+  bool exact = true;
   bool videos = true;
   bool text = true;
   bool small_vae = true;

@@ -33,6 +33,7 @@ class RecordingNoise : public NoiseSource {
     (*draws_)[{frame_block, draw}] = drawn;
     return drawn;
   }
+  std::optional<uint64_t> seed() const override { return source_->seed(); }
 
  private:
   std::shared_ptr<const NoiseSource> source_;
