@@ -112,8 +112,7 @@ std::optional<DeviceBenchmark> run_device_benchmark(const RenderSetup& setup, Lo
       times.together_denoise.push_back(denoise);
       times.together_clean.push_back(clean);
     }
-    times.sent_bytes =
-        static_cast<double>(followers->group()->bytes_sent() - before) / static_cast<double>(2 * rounds);
+    times.sent_bytes = static_cast<double>(followers->group()->bytes_sent() - before) / static_cast<double>(2 * rounds);
     result.modes.push_back(std::move(times));
   }
   const std::shared_ptr<LatentDecoder> decoder = model.decoder();
