@@ -69,7 +69,8 @@ std::vector<NamedAttention> benchmark_modes(const AttentionConfig& attention) {
     const AttentionConfig first{.refresh = "first_pass",
                                 .correction = attention.correction,
                                 .internal = attention.internal,
-                                .external = attention.external};
+                                .external = attention.external,
+                                .kv_cache = attention.kv_cache};
     modes.push_back({.name = to_string(first.refresh), .attention = first});
   }
   return modes;

@@ -110,25 +110,24 @@ std::vector<TensorMemory> tensor_memory(const RenderSetup& setup, const LoadedMo
   const int64_t contexts = recipe.guidance_scale == 1.0 ? 1 : 2;
   const int64_t state = contexts * (share(probe.layer_state_bytes * config.layers) +
                                     text_and_modulation_bytes(config, recipe, model.dtype()));
+  const bool elsewhere = model.decoder_device() != model.device();
+  // One after the other, denoising and decoding have the same memory.
+  const int64_t lent = elsewhere || setup.config.overlap ? 0 : probe.decode_bytes;
   std::vector<TensorMemory> all;
   for (const at::Device& device : devices) {
+    const int64_t denoising = std::max<int64_t>(0, share(probe.denoise_bytes) - (all.empty() ? lent : 0));
     all.push_back({device,
                    {{"weights of the transformer", all_weights},
                     {"keys, values and cached attention", state},
-                    {"denoising", share(probe.denoise_bytes)}},
+                    {"denoising", denoising}},
                    all_weights + weights.largest_tensor});
     // Queries, keys, values and output of all tokens for the heads of one process.
     const int64_t tokens = setup.geometry.tokens_per_frame() * recipe.frames_per_block;
     if (processes > 1) all.back().parts.push_back({"exchanged with the others", share(4 * tokens * config.dim * size)});
   }
-  const bool elsewhere = model.decoder_device() != model.device();
   if (elsewhere) all.push_back({.device = model.decoder_device()});
   TensorMemory& decoder = elsewhere ? all.back() : all.front();
   decoder.loading = std::max(decoder.loading, (elsewhere ? 0 : all_weights) + probe.decoder_load_bytes);
-  if (!elsewhere && !setup.config.overlap) {  // one after the other, in the same memory
-    int64_t& denoising = decoder.parts[2].bytes;
-    denoising = std::max<int64_t>(0, denoising - probe.decode_bytes);
-  }
   decoder.parts.push_back({"weights of the decoder", probe.decoder_bytes + probe.decoder_state_bytes});
   decoder.parts.push_back({"decoding", probe.decode_bytes});
   if (recipe.context_rule->encodes_frames())

@@ -169,6 +169,9 @@ std::vector<Setting> machine_settings() {
           "int8 is faster on Hopper GPUs only, with heads of width 128"),
       row("precision.external", choice(attention(&AttentionConfig::external), parse_attention_precision),
           "The same of external attention; mean keys and attention to selected keys are native"),
+      row("precision.kv_cache", choice(attention(&AttentionConfig::kv_cache), parse_attention_precision),
+          "How keys and values of recent latent frames are kept: native is dtype; int8 halves their memory in "
+          "bfloat16"),
       row("precision.decoder",
           choice(field(&RenderConfig::precision, &PrecisionConfig::decoder), parse_decoder_precision),
           "Arithmetic of the convolutions after a norm in the full VAE's decoder: native is dtype; int8 is faster on "

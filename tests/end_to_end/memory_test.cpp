@@ -88,7 +88,11 @@ constexpr auto kCaseName = [](const ::testing::TestParamInfo<Case>& info) { retu
 INSTANTIATE_TEST_SUITE_P(Sizes, Memory,
                          ::testing::Values(Case{"small", "--size 48x32 --frames 21 --dtype float32"},
                                            Case{"small_bfloat16", "--size 48x32 --frames 21 --dtype bfloat16"},
-                                           Case{"offload", "--size 128x64 --frames 33 --dtype float32 --offload"}),
+                                           Case{"offload", "--size 128x64 --frames 33 --dtype float32 --offload"},
+                                           Case{"whole_past_in_8_bits",
+                                                "--size 128x64 --frames 81 --dtype float32 --set "
+                                                "recipe.window_frames=-1 --set recipe.sink_frames=0 --set "
+                                                "precision.kv_cache=int8"}),
                          kCaseName);
 
 // A CPU without AVX-512 has no fast bfloat16 convolution: ten minutes and more for "medium_bfloat16".

@@ -81,8 +81,8 @@ TEST(SettingsTable, PrecisionOfPartsThatDoNotExistIsRefusedByName) {
   EXPECT_EQ(read("precision: int8").precision.linears, LinearPrecision::kInt8);
   EXPECT_THAT(error_text<ConfigError>([] { read("precision: fp8"); }),
               HasSubstr("'fp8' is unknown; possible are native"));
-  EXPECT_THAT(error_text<ConfigError>([] { read("precision: {kv_cache: int8}"); }),
-              HasSubstr("video.yaml:1: precision.kv_cache: unknown key"));
+  EXPECT_THAT(error_text<ConfigError>([] { read("precision: {text: int8}"); }),
+              HasSubstr("video.yaml:1: precision.text: unknown key"));
 }
 
 TEST(SettingsTable, ResetGivesTheDefault) {
@@ -117,6 +117,7 @@ TEST(ConfigIdentity, StatesWhatAltersTheVideo) {
       {"precision.linears", "int8"},
       {"precision.internal", "native"},
       {"precision.external", "int8"},
+      {"precision.kv_cache", "native"},
       {"precision.decoder", "native"},
       {"attention.mode", "exact"},
       {"attention.refresh", "every_nth"},
