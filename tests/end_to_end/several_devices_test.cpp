@@ -4,7 +4,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -18,7 +17,6 @@
 namespace flashblock {
 namespace {
 
-namespace fs = std::filesystem;
 using namespace testing;
 using ::testing::HasSubstr;
 using Words = std::vector<std::string>;
