@@ -38,11 +38,21 @@ AccessCommandOptions::AccessCommandOptions(CLI::App& command) {
   group.add("--host", access_.hosts, "NAME",
             "A name that browsers call this server by, for a reverse proxy; repeatable. localhost, addresses and the "
             "machine's name are known");
+  group.add("--origin", origins_, "URL",
+            "Pages of this origin may use the server too, such as http://localhost:3000; repeatable");
 }
 
 AccessOptions AccessCommandOptions::access() const {
   AccessOptions access = access_;
   if (!access.without_token) access.token = resolve_token(token_, token_file_);
+  access.drawn_token = token_ == "auto" && !access.without_token;
+  for (const std::string& origin : origins_) {
+    try {
+      access.origins.push_back(parse_origin(origin));
+    } catch (const ConfigError& error) {
+      throw ConfigError(std::string("--origin: ") + error.what());
+    }
+  }
   return access;
 }
 

@@ -2,8 +2,12 @@
 
 #include <ATen/ops/ones.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -18,6 +22,10 @@
 #include "models/lora.h"
 #include "models/model_config.h"
 #include "models/text_cleaning.h"
+#include "server/connection.h"
+#include "server/file_answer.h"
+#include "server/form_data.h"
+#include "server/request_json.h"
 #include "settings/model_file.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/torch_file_writer.h"
@@ -164,6 +172,45 @@ void info(Bytes file) {
 void prompt_text(Bytes prompt) {
   const std::string cleaned = clean_prompt(text_of(prompt));
   if (!cleaned.empty() && (cleaned.front() == ' ' || cleaned.back() == ' ')) stop("white space at an end");
+}
+
+void http_request(Bytes bytes) {
+  using std::chrono::milliseconds;
+  constexpr RequestLimits kLimits;
+  constexpr ConnectionTimes kTimes{.request = milliseconds(100), .idle = milliseconds(100), .write = milliseconds(10)};
+  constexpr int kMostRequests = 16;
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) != 0) stop("there are no sockets");
+  const FileDescriptor client(ends[0]);
+  std::atomic<int64_t> sent{0};
+  Connection connection(FileDescriptor(ends[1]), kLimits, kTimes, sent);
+  (void)::send(client.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  ::shutdown(client.get(), SHUT_WR);
+  for (int i = 0; i < kMostRequests; ++i) {
+    const auto request = connection.receive();
+    if (!request) return;
+    if (request->body.size() > kLimits.body_bytes) stop("the body is larger than its limit");
+    if (request->path.empty() || request->path.front() != '/') stop("the path does not begin with /");
+    HttpResponse response;
+    send_fixed_text("0123456789", "text/plain", *request, response);
+    if (!connection.respond(std::move(response))) return;
+  }
+}
+
+void request_json(Bytes body) {
+  try {
+    (void)parse_request_json(text_of(body)).dump();
+  } catch (const ApiError& error) {
+    if (error.error().status != 400) stop("another status than 400");
+  }
+}
+
+void form(Bytes body) {
+  try {
+    (void)parse_form("multipart/form-data; boundary=x", text_of(body));
+  } catch (const ApiError& error) {
+    if (error.error().status != 400) stop("another status than 400");
+  }
 }
 
 }  // namespace flashblock::fuzz

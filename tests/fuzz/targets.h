@@ -22,6 +22,9 @@ void lora(Bytes file);            ///< models/lora, an adapter in safetensors or
 void adapter_config(Bytes file);  ///< models/lora, the text of an adapter_config.json
 void info(Bytes file);            ///< pipeline/checkpoint_info, weights in safetensors or a torch.save container
 void prompt_text(Bytes prompt);   ///< models/text_cleaning; the tokenizer behind it is sentencepiece's
+void http_request(Bytes bytes);   ///< server/connection and what answers by a request's headers: what a client sends
+void request_json(Bytes body);    ///< server/request_json
+void form(Bytes body);            ///< server/form_data, with the boundary x
 
 struct Target {
   const char* name;  ///< also of its folder in corpus/
@@ -39,6 +42,9 @@ inline constexpr std::array kTargets = {
     Target{"adapter_config", adapter_config},
     Target{"info", info},
     Target{"prompt_text", prompt_text},
+    Target{"http_request", http_request},
+    Target{"request_json", request_json},
+    Target{"form", form},
 };
 
 }  // namespace flashblock::fuzz

@@ -57,7 +57,7 @@ def check(server, browser):
     origin = {"Origin": f"https://{NAME}:{browser.port}", "Content-Type": "application/json"}
     assert browser.open("GET", "/").status == 401
     welcome = browser.open("GET", "/?token=" + TOKEN)
-    assert welcome.status == 303 and welcome.getheader("Location") == "/", welcome.status
+    assert welcome.status == 303 and welcome.getheader("Location") == "./", welcome.status
     cookie = welcome.getheader("Set-Cookie")
     assert all(word in cookie for word in ("Secure", "HttpOnly", "SameSite=Strict")), cookie
     browser.cookie = cookie.partition(";")[0]
