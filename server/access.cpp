@@ -3,11 +3,12 @@
 #include <arpa/inet.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <optional>
+#include <sstream>
 
 #include "core/error.h"
 #include "core/parse_number.h"
+#include "core/plain_text.h"
 #include "server/request_guard.h"
 
 namespace flashblock {
@@ -55,8 +56,8 @@ std::string resolve_token(const std::string& token, const std::string& token_fil
   std::string result = token;
   if (token == "auto") return draw_token();
   if (!token_file.empty()) {
-    std::ifstream stream(token_file);
-    if (!(stream >> result)) throw ConfigError("cannot read a token from the file " + token_file);
+    std::istringstream text(read_text_file(token_file, "a token"));
+    if (!(text >> result)) throw ConfigError("cannot read a token from the file " + token_file);
   }
   if (const char* variable = std::getenv("FLASHBLOCK_TOKEN"); variable && result.empty()) result = variable;
   if (!result.empty() && result.size() < kShortestToken) {

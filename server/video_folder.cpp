@@ -12,6 +12,7 @@
 
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/html_page.h"
 
 namespace flashblock {
 namespace fs = std::filesystem;
@@ -66,7 +67,7 @@ void VideoFolder::save(const Video& video) const {
   std::error_code fault;
   fs::create_directory(path(video.id), fault);
   if (fault) throw MediaError("cannot create the folder " + path(video.id).string() + ": " + fault.message());
-  write_file_atomically(path(video.id) / kVideoFile, stored_video(video).dump(2) + "\n");
+  write_file_atomically(path(video.id) / kVideoFile, json_text(stored_video(video), 2));
 }
 
 void VideoFolder::mark_deleted(const std::string& id) const {

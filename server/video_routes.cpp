@@ -5,6 +5,7 @@
 
 #include "core/html_page.h"
 #include "core/parse_number.h"
+#include "core/plain_text.h"
 #include "render/render_setup.h"
 #include "server/api_error.h"
 #include "server/file_answer.h"
@@ -33,6 +34,8 @@ Json object(const ListedVideo& listed) { return video_object(listed.video, liste
 
 nlohmann::json parsed(const std::string& text) {
   nlohmann::json document = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (const std::string fault = text_fault(text); !fault.empty())
+    throw ApiError({400, "invalid_json", "the body " + fault});
   if (document.is_discarded()) throw ApiError({400, "invalid_json", "the body is not JSON"});
   return document;
 }
@@ -47,12 +50,11 @@ nlohmann::json document_of(const HttpRequest& request) {
   nlohmann::json document = nlohmann::json::object();
   for (const FormPart& part : parse_form(type, request.body)) {
     if (part.is_file) throw ApiError({400, "invalid_value", "files are not accepted here", part.name});
+    for (const std::string& text : {part.name, part.content}) {
+      if (const std::string fault = text_fault(text); !fault.empty())
+        throw ApiError({400, "invalid_value", "a field of the form " + fault});
+    }
     document[part.name] = part.content;
-  }
-  try {
-    (void)document.dump();
-  } catch (const nlohmann::json::exception&) {
-    throw ApiError({400, "invalid_value", "the form holds text that is not UTF-8"});
   }
   return document;
 }
@@ -168,7 +170,7 @@ void add_video_routes(HttpServer& server, const VideoService& service) {
   add("POST", "/v1/videos/{id}/prompt", [=](const auto& request) {
     const std::string prompt = requested_prompt(request);
     Json video = object(service.catalog.change_prompt(id_of(request), prompt));
-    if (service.planner) video["warnings"] = prompt_warnings(service.planner->defaults().model, prompt);
+    if (service.planner) video["warnings"] = service.planner->warnings_of(prompt);
     return video;
   });
   add("DELETE", "/v1/videos/{id}", [=](const auto& request) -> Json {

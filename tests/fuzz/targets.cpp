@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/html_page.h"
 #include "core/mapped_file.h"
+#include "core/plain_text.h"
 #include "models/checkpoint_info.h"
 #include "models/checkpoint_info_text.h"
 #include "models/lora.h"
@@ -164,6 +166,16 @@ void info(Bytes file) {
 void prompt_text(Bytes prompt) {
   const std::string cleaned = clean_prompt(text_of(prompt));
   if (!cleaned.empty() && (cleaned.front() == ' ' || cleaned.back() == ' ')) stop("white space at an end");
+}
+
+void plain_text(Bytes bytes) {
+  const std::string text = text_of(bytes), line = on_one_line(text);
+  if (text_fault(text).empty()) {
+    (void)nlohmann::json(text).dump();  // throws for what is not UTF-8
+    if (!text_fault(text_beginning(text, text.size() / 2)).empty()) stop("a text cut within a character");
+  }
+  if (!text_fault(line).empty()) stop("a message that is no text");
+  (void)json_line({text});
 }
 
 }  // namespace flashblock::fuzz

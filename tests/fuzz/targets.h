@@ -22,6 +22,7 @@ void lora(Bytes file);            ///< models/lora, an adapter in safetensors or
 void adapter_config(Bytes file);  ///< models/lora, the text of an adapter_config.json
 void info(Bytes file);            ///< pipeline/checkpoint_info, weights in safetensors or a torch.save container
 void prompt_text(Bytes prompt);   ///< models/text_cleaning; the tokenizer behind it is sentencepiece's
+void plain_text(Bytes text);      ///< core/plain_text: what counts as text, and what messages make of the rest
 
 struct Target {
   const char* name;  ///< also of its folder in corpus/
@@ -39,6 +40,7 @@ inline constexpr std::array kTargets = {
     Target{"adapter_config", adapter_config},
     Target{"info", info},
     Target{"prompt_text", prompt_text},
+    Target{"plain_text", plain_text},
 };
 
 }  // namespace flashblock::fuzz
