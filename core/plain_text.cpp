@@ -30,7 +30,12 @@ size_t character_length(std::string_view text) {
   return overlong || surrogate || too_large ? 0 : length;
 }
 
-bool is_control(unsigned char c) { return (c < ' ' && c != '\t' && c != '\n' && c != '\r') || c == 0x7F; }
+/// Whether `text` begins with a control character that is no tab and no line end, of which CR LF is one.
+bool begins_with_control(std::string_view text) {
+  const unsigned char c = byte_at(text, 0);
+  if (c == '\r') return text.size() > 1 && text[1] != '\n';
+  return (c < ' ' && c != '\t' && c != '\n') || c == 0x7F;
+}
 
 /// Name of the encoding that a byte order mark states, or that every other byte being null suggests; empty: neither.
 std::string other_unicode(std::string_view bytes) {
@@ -67,7 +72,8 @@ std::string text_fault(std::string_view bytes) {
     const std::string byte = hexadecimal(byte_at(bytes, at));
     if (length == 0)
       return "is not UTF-8: " + line_at(at) + " has the byte " + byte + ", as in Latin-1 and Windows-1252";
-    if (is_control(byte_at(bytes, at))) return "is no text: " + line_at(at) + " has the control character " + byte;
+    if (begins_with_control(bytes.substr(at)))
+      return "is no text: " + line_at(at) + " has the control character " + byte;
     at += length;
   }
   return "";

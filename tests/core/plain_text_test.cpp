@@ -44,6 +44,7 @@ TEST(PlainText, NamesTheByteAndItsLine) {
        {"\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "a\xc3", "\x80"})
     EXPECT_THAT(text_fault(text), HasSubstr("is not UTF-8")) << "overlong, surrogate, too large, cut short";
   EXPECT_EQ(text_fault("a\x1b[31m"), "is no text: it has the control character 1B");
+  EXPECT_THAT(text_fault("a\rb"), HasSubstr("control character 0D")) << "a line end is LF or CR LF";
   EXPECT_THAT(text_fault(bytes("a\0b", 3)), HasSubstr("control character 00"));
   EXPECT_THAT(text_fault("a\nb\x7f\n"), HasSubstr("line 2 has the control character 7F"));
 }
