@@ -31,8 +31,7 @@ class UserFiles : public ::testing::Test {
   Words command(Words words, const std::string& frames = "9") const {
     words.insert(words.begin(), "render");
     for (const std::string& word :
-         {std::string("--model"), model().string(), std::string("--frames"), frames, std::string("--device"),
-          std::string("cpu"), std::string("--dtype"), std::string("float32"), std::string("--seed"), std::string("7")})
+         Words{"--model", model(), "--frames", frames, "--device", "cpu", "--dtype", "float32", "--seed", "7"})
       words.push_back(word);
     return words;
   }
@@ -123,7 +122,7 @@ TEST_F(UserFiles, WhatTheTextEncoderCutsOffIsTold) {
   const Words words = {prompt + "then a castle",  "--prompt-at", "1=" + prompt + "at night",         "--set",
                        "recipe.guidance_scale=2", "--set",       "recipe.negative_prompt=" + prompt, "-o",
                        folder_ / "t.mp4"};
-  const ProgramRun run = render(words);
+  const ProgramRun run = render(words, "21");
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.err, AllOf(HasSubstr("warning: prompt: the text has "), HasSubstr("the text encoder takes 15"),
                              HasSubstr("warning: timeline at 1 s: "), HasSubstr("warning: negative_prompt: ")));
