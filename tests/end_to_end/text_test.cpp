@@ -247,7 +247,7 @@ TEST_F(TextWithTokenizer, WhatCannotBeEndsWithItsStatus) {
   EXPECT_THAT(run_program({"text", "a", "-m", model(), "--device", "tpu"}).err, HasSubstr("device 'tpu' is unknown"));
   EXPECT_THAT(refusal({"a", "--raw", "--system", "S"}, 2), HasSubstr("--raw leaves no place"));
   EXPECT_THAT(refusal({"a", "--max-tokens", "40000"}, 2), HasSubstr("the model was trained for 32768"));
-  EXPECT_THAT(refusal({"a", "--stats", folder_ / "nowhere/s.json"}, 5), HasSubstr("nowhere does not exist"));
+  EXPECT_THAT(refusal({"a", "--stats", folder_ / "nowhere/s.json"}, 5), HasSubstr("nowhere: there is no such folder"));
   EXPECT_THAT(refusal({"a"}, 3), HasSubstr(model().string()));
   std::filesystem::remove(model() / "vocab.json");
   EXPECT_THAT(refusal({"a"}, 3), HasSubstr("has no tokenizer.json"));
