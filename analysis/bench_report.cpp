@@ -322,7 +322,7 @@ std::string bench_table(const BenchReport& report) {
 ordered_json bench_json(const BenchReport& report) {
   const VideoBenchmark& measured = report.measured;
   const RenderConfig& config = report.setup.config;
-  ordered_json json = {{"program", FLASHBLOCK_VERSION},
+  ordered_json json = {{"program", "flashblock " FLASHBLOCK_VERSION},
                        {"model", config.model.name},
                        {"device", report.model.device().str()},
                        {"device_name", describe_device(report.model.device())},

@@ -29,6 +29,7 @@ struct BenchRequest {
   std::vector<int64_t> batches;      ///< empty: 1
   std::vector<int64_t> block_sizes;  ///< empty: decoding.block_size, or the model's
   std::filesystem::path json;        ///< where all times are written, and a page beside it; empty: nowhere
+  bool overwrite = false;            ///< both of them, if they exist
 };
 
 /// The command line of `bench`.

@@ -11,6 +11,7 @@
 #include "app/config_options.h"
 #include "app/serve_command.h"
 #include "core/error.h"
+#include "core/plain_text.h"
 #include "language/language_config.h"
 #include "settings/strict_yaml.h"
 
@@ -57,6 +58,19 @@ class RenderCommand {
   std::string address_;
   CLI::Option* preview_ = nullptr;
 };
+
+/// Throws: ConfigError for an argument that is no text, before it is taken for a name or a prompt.
+void check_arguments(int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i], before = argv[i - 1];
+    const std::string fault = text_fault(word);
+    if (fault.empty()) continue;
+    std::string name = "argument " + std::to_string(i);
+    if (before.starts_with("-")) name += ", after " + before + ",";
+    if (word.starts_with("--")) name = word.substr(0, word.find('='));
+    throw ConfigError(name + " " + fault + ", in '" + std::string(text_beginning(word, 60)) + "'");
+  }
+}
 
 /// The words of the command line, `--preview ADDRESS:PORT` as `--preview=ADDRESS:PORT`, and `--expand MODEL` likewise
 /// where MODEL is one: after both, the prompt may follow.
@@ -121,6 +135,7 @@ std::string what_is_wrong(const CLI::ParseError& error, const CLI::App& app) {
 }  // namespace
 
 Request parse_command_line(int argc, const char* const* argv) {
+  check_arguments(argc, argv);
   CLI::App app("Renders minute-long videos from text prompts.", "flashblock");
   app.require_subcommand(1);
   RenderCommand render(app);

@@ -8,6 +8,7 @@
 
 #include "app/option_group.h"
 #include "core/error.h"
+#include "core/html_page.h"
 
 namespace flashblock {
 namespace {
@@ -154,8 +155,7 @@ std::string resume_command(const RenderConfig& config) {
     if (!setting.traits.secret || is_empty(value)) continue;
     const std::string option = option_name(setting);
     if (option.empty()) {
-      command += " --set " +
-                 shell_word(setting.name + "=" + value.dump(-1, ' ', false, SettingValue::error_handler_t::replace));
+      command += " --set " + shell_word(setting.name + "=" + json_line(value));
     } else if (setting.option.spread) {
       for (const std::string& text : setting.option.spread(value)) command += " " + option + " " + shell_word(text);
     } else {

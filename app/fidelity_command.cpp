@@ -13,6 +13,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/html_page.h"
+#include "render/own_file.h"
 #include "render/sidecar.h"
 
 namespace flashblock {
@@ -55,6 +56,7 @@ int run_fidelity(const FidelityRequest& request) {
   const CheckedVideo checked = check_analysis(analysis, renderer);
   const RenderSetup& setup = checked.setup;
   if (request.video != VideoPlace::kNone) {
+    check_report_file(setup.config.output, setup.config.overwrite, analysis.inputs);
     check_video_can_be_written(
         setup.config.output, existing(setup.config),
         static_cast<int64_t>(runs.size()) * estimated_bytes(video_format(setup.config), setup.plan.frames));

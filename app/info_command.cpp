@@ -10,6 +10,7 @@
 
 #include "core/device.h"
 #include "core/error.h"
+#include "core/html_page.h"
 #include "models/checkpoint_info.h"
 #include "models/checkpoint_info_text.h"
 #include "render/cost_estimate.h"
@@ -38,11 +39,6 @@ std::vector<NamedPart> parts_of(const ModelDescription& model) {
                                   {"vae", model.vae.path, model.vae.entry}};
   for (const LoraFile& lora : model.lora) parts.push_back({"lora", lora.path, lora.entry});
   return parts;
-}
-
-/// Names and paths may hold any bytes.
-std::string json_text(const auto& json) {
-  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 bool is_damaged(const ModelInfo& info) {
@@ -120,7 +116,7 @@ int print_model_file(const std::filesystem::path& file, const InfoRequest& reque
     if (info) words += describe(*info);
   }
   if (whole && !request.size.empty()) add_memory(file, request.size, words, json);
-  std::cout << (request.json ? json_text(json) : words);
+  std::cout << (request.json ? json_text(json, 2) : words);
   return whole ? 0 : static_cast<int>(ExitStatus::kWeights);
 }
 
@@ -160,7 +156,7 @@ int run_info(const InfoRequest& request) {
     options.size->validate();
   }
   const ModelInfo info = inspect_model(path, options);
-  std::cout << (request.json ? json_text(to_json(info)) : describe(info));
+  std::cout << (request.json ? json_text(to_json(info), 2) : describe(info));
   return is_damaged(info) ? static_cast<int>(ExitStatus::kWeights) : 0;
 }
 

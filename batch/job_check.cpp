@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "media/video_writer.h"
+#include "render/output_check.h"
 #include "render/render.h"
 #include "settings/config_identity.h"
 
@@ -42,7 +43,8 @@ void find_conflicting_files(std::vector<BatchVideo>& videos) {
   std::map<std::filesystem::path, const BatchVideo*> owners;
   for (BatchVideo& video : videos) {
     if (video.fault) continue;
-    for (const std::filesystem::path& file : output_files(video.config)) {
+    for (const WrittenFile& written : written_files(video.config)) {
+      const std::filesystem::path& file = written.path;
       const auto [owner, is_new] = owners.emplace(file, &video);
       if (is_new) continue;
       video.fault = fault_at(video.place, ExitStatus::kConfig,

@@ -1,10 +1,9 @@
 #include "batch/prompt_list.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "core/error.h"
+#include "core/plain_text.h"
 
 namespace flashblock {
 namespace {
@@ -19,12 +18,7 @@ struct CsvRecord {
 }
 
 std::string read_file(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!std::filesystem::is_regular_file(file) || !stream) {
-    throw ConfigError(file.string() + ": cannot be read; wanted a prompt list, a text or CSV file");
-  }
-  std::string text(std::istreambuf_iterator<char>(stream), {});
-  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
+  std::string text = read_text_file(file, "a prompt list, a text or CSV file");
   text.erase(std::remove(text.begin(), text.end(), '\r'), text.end());
   return text;
 }

@@ -1,6 +1,7 @@
 #include "models/lora.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/matmul.h>
 
 #include <algorithm>
@@ -130,6 +131,10 @@ class AdapterReader {
                                                      : change.bias_diff;
     if (place.defined()) return fault("'" + name + "' occurs twice under different names");
     place = adapter_.weights->tensor(name);
+    if (at::isFloatingType(place.scalar_type()) && !at::isfinite(place.to(at::kFloat)).all().item<bool>())
+      throw WeightsError(adapter_.weights->path().string() + ": '" + name +
+                         "' has numbers that are not finite; the training of this adapter diverged, or the file is "
+                         "damaged: take another checkpoint of it");
     if (*role != Role::kAlpha && !at::isFloatingType(place.scalar_type()))
       fault("'" + name + "' has the dtype " + toString(place.scalar_type()) + ", wanted a floating-point type");
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/plain_text.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
@@ -110,7 +111,7 @@ TransformerConfig transformer_config_from_weights(const WeightStore& weights) {
 TransformerConfig transformer_config_from_json(const std::string& text, const std::string& origin,
                                                TransformerConfig base) {
   const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) throw ConfigError(origin + ": not a JSON object");
+  if (!object.is_object()) throw ConfigError(origin + json_fault(text));
   TransformerConfig config = base;
   int64_t head_dim = 0;
   take(object, {"num_heads", "num_attention_heads"}, origin, config.heads);

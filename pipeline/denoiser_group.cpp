@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "core/html_page.h"
 #include "core/socket_group.h"
 
 namespace flashblock {
@@ -16,7 +17,7 @@ using Json = nlohmann::json;
 
 ChannelMessage message(const char* command, Json values = Json::object(), at::Tensor tensor = {}) {
   values["do"] = command;
-  return {.text = values.dump(), .tensor = std::move(tensor)};
+  return {.text = json_line(values), .tensor = std::move(tensor)};
 }
 
 ChannelMessage message(const char* command, const FrameBlock& block, double timestep = 0, at::Tensor tensor = {}) {

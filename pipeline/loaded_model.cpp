@@ -41,7 +41,8 @@ LoadedModel::LoadedModel(ModelDescription description, at::Device device, at::Sc
       dtype_(dtype),
       profile_(profile),
       options_(std::move(options)),
-      transformer_config_(read_transformer_config(*open_transformer(), description_.transformer_config)) {}
+      transformer_config_(read_transformer_config(*open_transformer(), description_.transformer_config)),
+      tokenizer_(std::make_shared<LazyTokenizer>(description_.tokenizer)) {}
 
 ModelSizes LoadedModel::sizes() const {
   const auto vae = open_vae();
@@ -54,7 +55,8 @@ ModelSizes LoadedModel::sizes() const {
   }
   const int64_t stride = layout.pixel_stride();
   return {.transformer = transformer_config_,
-          .strides = {.height = stride, .width = stride, .upscale = layout.upscale}};
+          .strides = {.height = stride, .width = stride, .upscale = layout.upscale},
+          .tokenizer = std::filesystem::is_regular_file(description_.tokenizer) ? tokenizer_ : nullptr};
 }
 
 std::shared_ptr<const WeightStore> LoadedModel::open_transformer() const {
@@ -74,7 +76,7 @@ std::shared_ptr<const WeightStore> LoadedModel::open_vae() const {
 
 std::vector<EncodedPrompt> LoadedModel::tokenize(const std::vector<std::string>& prompts) const {
   const auto scope = profile_.measure("encode prompt");
-  const Tokenizer tokenizer = Tokenizer::load(description_.tokenizer);
+  const Tokenizer& tokenizer = tokenizer_->get();
   std::vector<EncodedPrompt> result;
   for (const std::string& prompt : prompts) {
     const TokenIds tokens = tokenizer.encode(prompt, transformer_config_.text_len);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "core/file_cache.h"
 #include "media/image_reader.h"
 #include "media/video_reader.h"
+#include "models/tokenizer.h"
 #include "pipeline/context_rule.h"
 #include "render/expansion.h"
 #include "render/timeline_text.h"
@@ -23,8 +25,15 @@ namespace {
 /// models. Source: Self-Forcing `configs/default_config.yaml`, 21 latent frames.
 constexpr int64_t kStartFrames = 21;
 
-void take_size_from_noise(RenderSetup& setup) {
+void take_size_from_noise(RenderSetup& setup, const TransformerConfig& model) {
   const at::Tensor& noise = setup.replay->noise();
+  const PatchSize& patch = model.patch;
+  if (noise.size(2) != model.in_channels || noise.size(3) % patch.height != 0 || noise.size(4) % patch.width != 0)
+    throw ConfigError(setup.config.replay.string() + ": noise has shape " + c10::str(noise.sizes()) + ", wanted [1, " +
+                          "frames, " + std::to_string(model.in_channels) + ", height, width], a height that is a " +
+                          "multiple of " + std::to_string(patch.height) + " and a width of " +
+                          std::to_string(patch.width) + ": the recording is of another model",
+                      {.key = "replay"});
   setup.config.height = noise.size(3) * setup.geometry.strides.height;
   setup.config.width = noise.size(4) * setup.geometry.strides.width;
 }
@@ -223,6 +232,54 @@ std::vector<std::string> prompt_warnings(const ModelDescription& model, const st
           (model.about.empty() ? "" : "; it knows " + model.about)};
 }
 
+std::vector<TruncatedPrompt> find_truncated_prompts(const std::string& text, double seconds, const ModelSizes& model) {
+  if (!model.tokenizer || text.empty()) return {};
+  const TokenIds tokens = model.tokenizer->get().encode(text, model.transformer.text_len);
+  if (tokens.used_tokens == tokens.prompt_tokens) return {};
+  return {{.key = seconds > 0 ? "timeline" : "prompt",
+           .seconds = seconds,
+           .tokens = tokens.prompt_tokens,
+           .used = tokens.used_tokens,
+           .unseen = tokens.unseen}};
+}
+
+std::vector<TruncatedPrompt> find_truncated_prompts(const RenderSetup& setup, const ModelSizes& model) {
+  const RenderConfig& config = setup.config;
+  const Recipe& recipe = config.model.recipe;
+  std::vector<TruncatedPrompt> truncated;
+  const auto add = [&](const std::string& text, double seconds) {
+    for (TruncatedPrompt& prompt : find_truncated_prompts(text, seconds, model)) truncated.push_back(std::move(prompt));
+  };
+  if (!setup.replay || setup.replay->prompts().empty()) {
+    add(config.prompt, 0);
+    for (const PromptChange& change : config.timeline) add(change.prompt, change.seconds);
+  }
+  if (recipe.guidance_scale != 1.0 && !(setup.replay && setup.replay->negative_embedding().defined())) {
+    const size_t before = truncated.size();
+    add(recipe.negative_prompt, 0);
+    if (truncated.size() > before) truncated.back().key = "negative_prompt";
+  }
+  return truncated;
+}
+
+std::string truncation_warning(const TruncatedPrompt& prompt) {
+  std::ostringstream text;
+  text << prompt.key;
+  if (prompt.seconds > 0) text << " at " << prompt.seconds << " s";
+  text << ": the text has " << prompt.tokens << " tokens, and the text encoder takes " << prompt.used
+       << ": it does not see the end, which begins '" << prompt.unseen << "'";
+  return text.str();
+}
+
+nlohmann::ordered_json truncation_json(const std::vector<TruncatedPrompt>& prompts, bool metadata) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const TruncatedPrompt& prompt : prompts) {
+    list.push_back({{"key", prompt.key}, {"at", prompt.seconds}, {"tokens", prompt.tokens}, {"used", prompt.used}});
+    if (metadata) list.back()["unseen"] = prompt.unseen;
+  }
+  return list;
+}
+
 void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer) {
   validate(attention);
   if (attention.refresh->text().text_only)
@@ -244,7 +301,7 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model) {
 RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, TimelineWriter& writer) {
   RenderSetup setup{.config = config, .geometry = {.strides = model.strides, .patch = model.transformer.patch}};
   if (!config.replay.empty()) setup.replay.emplace(config.replay);
-  if (setup.replay && setup.replay->noise().defined()) take_size_from_noise(setup);
+  if (setup.replay && setup.replay->noise().defined()) take_size_from_noise(setup, model.transformer);
   setup.geometry.width = setup.config.width;
   setup.geometry.height = setup.config.height;
   setup.geometry.validate();
@@ -255,7 +312,12 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, T
   write_prompts(setup, writer);
   place_prompts(setup);
   place_shots(setup);
-  if (setup.replay) check_replayed_prompts(setup);
+  if (setup.replay) {
+    check_replayed_prompts(setup);
+    setup.replay->check_fits(setup.plan, setup.geometry, model.transformer, setup.config.model.recipe);
+  }
+  setup.truncated_prompts = find_truncated_prompts(setup, model);
+  for (const TruncatedPrompt& prompt : setup.truncated_prompts) setup.warnings.push_back(truncation_warning(prompt));
   std::string prompts;
   for (const PlannedPrompt& prompt : planned_prompts(setup)) prompts += without_cut(prompt.text) + "\n";
   for (std::string& warning : prompt_warnings(setup.config.model, prompts))

@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <optional>
+#include <sstream>
 
 #include "core/error.h"
 #include "core/parse_number.h"
+#include "core/plain_text.h"
 #include "server/http_message.h"
 #include "server/request_guard.h"
 
@@ -75,8 +76,8 @@ std::string resolve_token(const std::string& token, const std::string& token_fil
   std::string result = token;
   if (token == "auto") return draw_token();
   if (!token_file.empty()) {
-    std::ifstream stream(token_file);
-    if (!(stream >> result)) throw ConfigError("cannot read a token from the file " + token_file);
+    std::istringstream text(read_text_file(token_file, "a token"));
+    if (!(text >> result)) throw ConfigError("cannot read a token from the file " + token_file);
   }
   if (const char* variable = std::getenv("FLASHBLOCK_TOKEN"); variable && result.empty()) result = variable;
   if (!result.empty() && result.size() < kShortestToken) {

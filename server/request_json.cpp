@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/plain_text.h"
 #include "server/api_error.h"
 
 namespace flashblock {
@@ -50,8 +51,7 @@ class DocumentBuilder {
       too_large_ = token;
       return false;
     }
-    const bool utf8 = std::string_view(error.what()).find("UTF-8") != std::string_view::npos;
-    refuse(utf8 ? "the body is not UTF-8" : "the body is not JSON: see its byte " + std::to_string(position));
+    refuse("the body is not JSON: see its byte " + std::to_string(position));
   }
 
  private:
@@ -84,7 +84,7 @@ class DocumentBuilder {
 }  // namespace
 
 nlohmann::json parse_request_json(const std::string& text) {
-  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) refuse("the body is UTF-16, wanted UTF-8");
+  if (const std::string fault = text_fault(text); !fault.empty()) refuse("the body " + fault);
   constexpr int kMostReplaced = 16;
   std::string readable = text;
   for (int i = 0; i < kMostReplaced; ++i) {

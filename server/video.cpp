@@ -82,6 +82,7 @@ void visit_stored(AnyVideo& video, const Visit& visit) {
   visit("frames", video.frames);
   visit("seed", video.seed);
   visit("warnings", video.warnings);
+  visit("truncated_prompts", video.truncated_prompts);
   visit("error_code", video.error_code);
   visit("error_message", video.error_message);
   visit("block", video.progress.block);
@@ -159,6 +160,7 @@ Json video_object(const Video& video, int64_t queue_position, const std::string&
           {"remixed_from_video_id", nullptr},
           {"error", failed ? Json{{"code", video.error_code}, {"message", video.error_message}} : Json()},
           {"warnings", video.warnings},
+          {"truncated_prompts", video.truncated_prompts},
           {"seed", video.seed},
           {"fps", video.fps},
           {"frames", video.frames},
@@ -190,7 +192,8 @@ Video read_stored_video(const Json& document) {
   try {
     Video video;
     visit_stored(video, [&](const char* key, auto& member) {
-      const bool newer = std::string_view(key) == "wish" || std::string_view(key) == "warnings";  // than 0.1.0
+      constexpr std::array<std::string_view, 3> kNewer = {"wish", "warnings", "truncated_prompts"};  // than 0.1.0
+      const bool newer = std::ranges::find(kNewer, key) != kNewer.end();
       if (!newer || document.contains(key)) read_member(document.at(key), member);
     });
     video.status = parse_status(document.at("status"));

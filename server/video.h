@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -66,6 +66,7 @@ struct Video {
   int64_t frames = 0;
   uint64_t seed = 0;
   std::vector<std::string> warnings;  ///< of its prompts, as RenderSetup has them
+  nlohmann::ordered_json truncated_prompts = nlohmann::ordered_json::array();  ///< as truncation_json() writes them
 
   VideoStatus status = VideoStatus::kQueued;
   std::string error_code, error_message;

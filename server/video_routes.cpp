@@ -5,6 +5,7 @@
 
 #include "core/html_page.h"
 #include "core/parse_number.h"
+#include "core/plain_text.h"
 #include "render/render_setup.h"
 #include "server/api_error.h"
 #include "server/file_answer.h"
@@ -48,12 +49,11 @@ nlohmann::json document_of(const HttpRequest& request) {
     if (document.contains(part.name)) {
       throw ApiError({400, "invalid_form", part.name + ": the field is given twice", part.name});
     }
+    for (const std::string& text : {part.name, part.content}) {
+      if (const std::string fault = text_fault(text); !fault.empty())
+        throw ApiError({400, "invalid_value", "a field of the form " + fault});
+    }
     document[part.name] = part.content;
-  }
-  try {
-    (void)document.dump();
-  } catch (const nlohmann::json::exception&) {
-    throw ApiError({400, "invalid_value", "the form holds text that is not UTF-8"});
   }
   return document;
 }
@@ -191,7 +191,7 @@ void add_video_routes(HttpServer& server, const VideoService& service) {
   add("POST", "/v1/videos/{id}/prompt", [=](const auto& request) {
     const std::string prompt = requested_prompt(request);
     Json video = object(service, service.catalog.change_prompt(id_of(request), prompt));
-    if (service.planner) video["warnings"] = prompt_warnings(service.planner->defaults().model, prompt);
+    if (service.planner) video["warnings"] = service.planner->warnings_of(prompt);
     return video;
   });
   add("DELETE", "/v1/videos/{id}", [=](const auto& request) -> Json {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/html_page.h"
 #include "settings/model_file.h"
 #include "settings/settings_table.h"
 
@@ -81,12 +82,23 @@ std::filesystem::path named_model(const std::vector<ConfigLayer>& layers) {
 /// JSON as YAML without places.
 YAML::Node to_yaml(const Json& json) {
   if (json.is_null()) return YAML::Node();
-  if (!json.is_structured()) return YAML::Node(json.is_string() ? json.get<std::string>() : json.dump());
+  if (!json.is_structured()) return YAML::Node(json.is_string() ? json.get<std::string>() : json_line(json));
   YAML::Node node(json.is_object() ? YAML::NodeType::Map : YAML::NodeType::Sequence);
   for (const auto& [key, value] : json.items()) {
     json.is_object() ? node.force_insert(key, to_yaml(value)) : node.push_back(to_yaml(value));
   }
   return node;
+}
+
+/// The file that a layer was read from, a line of it perhaps; empty: an option or a request.
+std::filesystem::path source_of(const ConfigLayer& layer) {
+  std::string place = layer.values.place().file;
+  const size_t colon = place.rfind(':');
+  const bool has_line = colon != std::string::npos && place.find_first_not_of("0123456789", colon + 1) == place.npos;
+  if (has_line && !std::filesystem::exists(place)) place.erase(colon);
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(place, error)) return {};
+  return std::filesystem::absolute(place).lexically_normal();
 }
 
 uint64_t draw_seed() { return std::random_device{}(); }
@@ -129,7 +141,7 @@ void emit(YAML::Emitter& out, const SettingValue& value, SettingKind kind) {
   } else if (value.is_string() && kind != SettingKind::kPlain) {
     out << YAML::DoubleQuoted << value.get<std::string>();
   } else {
-    out << (value.is_string() ? value.get<std::string>() : value.dump());
+    out << (value.is_string() ? value.get<std::string>() : json_line(value));
   }
 }
 
@@ -215,7 +227,10 @@ RenderConfig resolve_config(const std::vector<ConfigLayer>& layers, ModelDescrip
   RenderConfig config;
   config.model = std::move(model);
   static_cast<VideoDefaults&>(config) = config.model.defaults;
-  for (const ConfigLayer& layer : layers) read_settings(layer, config);
+  for (const ConfigLayer& layer : layers) {
+    read_settings(layer, config);
+    if (const auto source = source_of(layer); !source.empty()) config.sources.push_back(source);
+  }
   if (!config.seed) config.seed = draw_seed();
   if (config.output.empty()) {
     config.output =

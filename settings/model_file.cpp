@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <sstream>
 
 #include "core/error.h"
+#include "core/plain_text.h"
 #include "pipeline/context_rule.h"
 #include "settings/config_file.h"
 
@@ -45,6 +45,8 @@ std::string expand_variables(const YamlValue& value) {
     const std::string name = text.substr(begin + 2, end - begin - 2);
     const char* const found = std::getenv(name.c_str());
     if (!found) value.fail("the environment variable " + name + " is not set");
+    if (const std::string fault = text_fault(found); !fault.empty())
+      value.fail("the environment variable " + name + " " + fault);
     text.replace(begin, end + 1 - begin, found);
     begin += std::string(found).size();
   }
@@ -130,8 +132,13 @@ std::set<std::string> read_words(const YamlValue& value, const fs::path& folder)
     return words;
   }
   const fs::path file = read_path(value, folder);
-  std::ifstream stream(file);
-  for (std::string word; stream >> word;) words.insert(word);
+  std::istringstream text;
+  try {
+    text.str(read_text_file(file, "a file of words"));
+  } catch (const ConfigError& error) {
+    value.fail(error.what());
+  }
+  for (std::string word; text >> word;) words.insert(word);
   if (words.empty()) value.fail("no words can be read from " + file.string());
   return words;
 }

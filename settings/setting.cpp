@@ -1,11 +1,12 @@
 #include "settings/setting.h"
 
 #include <charconv>
-#include <fstream>
 #include <sstream>
 #include <tuple>
 
 #include "attention/policies/published_gate.h"
+#include "core/html_page.h"
+#include "core/plain_text.h"
 #include "language/language_config.h"
 #include "media/stream_output.h"
 #include "settings/gate_file.h"
@@ -29,7 +30,7 @@ std::vector<PromptChange> read_timeline(const YamlValue& value) {
   if (value.is_null()) return timeline;
   for (const YamlValue& entry : value.list()) {
     YamlMap change(entry);
-    PromptChange read{.seconds = change.require("at").positive_number()};
+    PromptChange read{.seconds = change.require("at").positive_number_to(kMostSeconds)};
     if (const YamlValue* shot = change.find("shot")) read.shot = shot->boolean();
     const YamlValue* prompt = read.shot ? change.find("prompt") : &change.require("prompt");
     if (prompt) read.prompt = prompt->text();
@@ -106,13 +107,10 @@ SettingField prompt_file() {
   result.kind = kInputFile;
   result.values = "a path";
   result.read = [](const YamlValue& value, const fs::path& folder, RenderConfig& config) {
-    const fs::path path = folder / value.text();
-    std::ifstream stream(path);
-    std::ostringstream text;
-    if (!stream || !(text << stream.rdbuf())) {
-      value.fail("cannot read the prompt from " + path.string() + ": wanted a text file that is not empty");
-    }
-    config.prompt = checked_prompt(value, text.str());
+    const fs::path path = fs::absolute(folder / value.text()).lexically_normal();
+    const std::string text = parse_at(value, [&](const auto&) { return read_text_file(path, "a text file"); });
+    config.prompt = checked_prompt(value, text);
+    config.sources.push_back(path);
   };
   result.write = [](const RenderConfig&) { return SettingValue(); };
   return result;
@@ -145,7 +143,7 @@ SettingValue collect_changes(const std::vector<std::string>& changes) {
 std::vector<std::string> spread_changes(const SettingValue& timeline) {
   std::vector<std::string> changes;
   for (const SettingValue& change : timeline) {
-    changes.push_back(change.at("at").dump() + "=" + change.value("prompt", std::string(kShotPrefix)));
+    changes.push_back(json_line(change.at("at")) + "=" + change.value("prompt", std::string(kShotPrefix)));
   }
   return changes;
 }
@@ -209,8 +207,9 @@ SettingField expand() {
 
 SettingField seconds() {
   SettingField result = positive_number(field(&RenderConfig::seconds));
+  result.values = "a number above 0, to " + std::to_string(kMostSeconds);
   result.read = [](const YamlValue& value, const fs::path&, RenderConfig& config) {
-    config.seconds = value.positive_number();
+    config.seconds = value.positive_number_to(kMostSeconds);
     config.frames.reset();
   };
   return result;
@@ -252,7 +251,7 @@ SettingField window_frames() {
   return make_field(kPlain, "-1, or `sink_frames` + `frames_per_block` or more",
                     field(&RenderConfig::model, &ModelDescription::recipe, &Recipe::window_frames),
                     [](const YamlValue& value, const auto&) {
-                      const int64_t frames = value.integer(-1);
+                      const int64_t frames = value.integer(-1, kMostFrames);
                       if (frames == 0) value.fail("found \"0\", wanted -1 for all frames, or 1 or more");
                       return frames;
                     });

@@ -92,6 +92,9 @@ struct Setting {
 /// What rows are made of. `field` is access to a field as field() below gives it.
 namespace fields {
 
+/// Frames of the longest video.
+constexpr int64_t kMostFrames = 10'000'000;
+
 /// Access to a field of RenderConfig, or of a struct within it: one pointer to member per level.
 template <typename... Members>
 auto field(Members... members) {

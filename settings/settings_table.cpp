@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "attention/refresh_policy.h"
+#include "core/html_page.h"
 #include "pipeline/context_rule.h"
 
 namespace flashblock {
@@ -74,7 +75,7 @@ std::vector<Setting> video_settings() {
           {.identity = kNone, .secret = true}),
       row("seconds", seconds(), "Length of what is rendered: rounded up to whole frame blocks, then cut",
           {{"--seconds"}, kVideo, "S"}, {.identity = kResolved, .model_default = true, .is_in_use = has_no_frames}),
-      row("frames", integer(field(&RenderConfig::frames), 1, 10'000'000), "The length in frames",
+      row("frames", integer(field(&RenderConfig::frames), 1, kMostFrames), "The length in frames",
           {{"--frames"}, kVideo, "N"},
           {.identity = kResolved,
            .excludes = "seconds",
@@ -227,9 +228,9 @@ std::vector<Setting> recipe_settings() {
           "frames together"),
       row("recipe.window_frames", window_frames(),
           "Latent frames attended to, the block and the sink included; -1: all"),
-      row("recipe.sink_frames", integer(recipe(&Recipe::sink_frames), 0),
+      row("recipe.sink_frames", integer(recipe(&Recipe::sink_frames), 0, kMostFrames),
           "First latent frames of the video, which are never evicted"),
-      row("recipe.position_frames", integer(recipe(&Recipe::position_frames), 1),
+      row("recipe.position_frames", integer(recipe(&Recipe::position_frames), 1, kMostFrames),
           "Positions in time that the model knows; a sink further away than that moves along. Never less than the "
           "window"),
       row("recipe.context_rule", choice(recipe(&Recipe::context_rule), parse_context_rule),
@@ -319,7 +320,7 @@ std::string default_words(const Setting& setting) {
   if (!setting.traits.default_words.empty()) return setting.traits.default_words;
   const SettingValue value = setting.field.write(RenderConfig());
   if (is_empty(value)) return "";
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return value.is_string() ? value.get<std::string>() : json_line(value);
 }
 
 AddedSetting::AddedSetting(Setting setting) { rows().push_back(std::move(setting)); }

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/mapped_file.h"
+#include "core/plain_text.h"
 #include "weights/gguf_reader.h"
 #include "weights/safetensors_reader.h"
 #include "weights/scaled_float8.h"
@@ -62,7 +63,9 @@ CheckpointContents read_file(const fs::path& path) {
 std::map<std::string, std::string> read_index(const fs::path& path) {
   std::ifstream stream(path);
   if (!stream) throw WeightsError(path.string() + ": cannot be opened");
-  const auto index = nlohmann::json::parse(stream, nullptr, /*allow_exceptions=*/false);
+  const std::string text(std::istreambuf_iterator<char>(stream), {});
+  const auto index = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (const std::string fault = file_text_fault(text); !fault.empty()) throw WeightsError(path.string() + " " + fault);
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (map == index.end() || !map->is_object() || map->empty() ||
       !std::all_of(map->begin(), map->end(), [](const auto& file) { return file.is_string(); }))

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "weights/pickle_calls.h"
 #include "weights/pickle_opcodes.h"
 
 namespace flashblock {
@@ -220,6 +221,7 @@ class Unpickler {
     if (!arguments) refuse("a call without a tuple of arguments");
     const auto* global = as<Graph::Global>(callable);
     if (!global) return Graph::Opaque{};
+    if (global->name == "getattr") check_attribute(*arguments);
     if (global->module == "collections" && global->name == "OrderedDict" && arguments->items.empty())
       return Graph::Dict{};
     if (global->module != "torch._utils") return Graph::Opaque{};
@@ -228,6 +230,12 @@ class Unpickler {
     if (global->name == "_rebuild_parameter" && !arguments->items.empty())
       if (const auto* tensor = as<at::Tensor>(arguments->items[0])) return *tensor;
     return Graph::Opaque{};
+  }
+
+  // getattr(object, name), of which torch.save makes nested classes.
+  void check_attribute(const Graph::Tuple& arguments) {
+    const auto* name = arguments.items.size() > 1 ? as<std::string>(arguments.items[1]) : nullptr;
+    if (name && leads_to_code(*name)) refuse_code("getattr(..., '" + *name + "')");
   }
 
   // ("storage", torch.FloatStorage, key, location, numel)
@@ -244,8 +252,14 @@ class Unpickler {
   }
 
   Graph::Value global() {
-    std::string module = line();
-    return Graph::Global{std::move(module), line()};
+    std::string module = line(), name = line();
+    if (runs_code(module, name)) refuse_code(module + "." + name);
+    return Graph::Global{std::move(module), std::move(name)};
+  }
+
+  [[noreturn]] void refuse_code(const std::string& what) const {
+    throw WeightsError(file_ + ": its pickle names " + what + ", which would run code in a Python that loads it; " +
+                       "nothing of the file is used: delete it, and take a safetensors release");
   }
 
   // Executes one opcode; returns false after the last one.

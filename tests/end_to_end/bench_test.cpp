@@ -27,7 +27,8 @@ constexpr const char* kSmall = "width=128,layers=2,heads=2,ffn=128,text=64,text_
 class Bench : public ::testing::Test {
  protected:
   ProgramRun bench(const Words& more) const {
-    Words words = {"bench", "--device", "cpu", "--dtype", "float32", "--rounds", "2", "--json", folder_ / "bench.json"};
+    Words words = {"bench",    "--device", "cpu",         "--dtype", "float32",
+                   "--rounds", "2",        "--overwrite", "--json",  folder_ / "bench.json"};
     words.insert(words.end(), more.begin(), more.end());
     return run_program(words);
   }

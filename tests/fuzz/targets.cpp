@@ -16,7 +16,9 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/html_page.h"
 #include "core/mapped_file.h"
+#include "core/plain_text.h"
 #include "models/checkpoint_info.h"
 #include "models/checkpoint_info_text.h"
 #include "models/lora.h"
@@ -211,6 +213,16 @@ void form(Bytes body) {
   } catch (const ApiError& error) {
     if (error.error().status != 400) stop("another status than 400");
   }
+}
+
+void plain_text(Bytes bytes) {
+  const std::string text = text_of(bytes), line = on_one_line(text);
+  if (text_fault(text).empty()) {
+    (void)nlohmann::json(text).dump();  // throws for what is not UTF-8
+    if (!text_fault(text_beginning(text, text.size() / 2)).empty()) stop("a text cut within a character");
+  }
+  if (!text_fault(line).empty()) stop("a message that is no text");
+  (void)json_line({text});
 }
 
 }  // namespace flashblock::fuzz

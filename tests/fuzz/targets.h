@@ -25,6 +25,7 @@ void prompt_text(Bytes prompt);   ///< models/text_cleaning; the tokenizer behin
 void http_request(Bytes bytes);   ///< server/connection and what answers by a request's headers: what a client sends
 void request_json(Bytes body);    ///< server/request_json
 void form(Bytes body);            ///< server/form_data, with the boundary x
+void plain_text(Bytes text);      ///< core/plain_text: what counts as text, and what messages make of the rest
 
 struct Target {
   const char* name;  ///< also of its folder in corpus/
@@ -45,6 +46,7 @@ inline constexpr std::array kTargets = {
     Target{"http_request", http_request},
     Target{"request_json", request_json},
     Target{"form", form},
+    Target{"plain_text", plain_text},
 };
 
 }  // namespace flashblock::fuzz

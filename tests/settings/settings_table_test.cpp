@@ -170,10 +170,14 @@ TEST(ConfigIdentity, OnlyWhatBelongsToTheModelIsInItsKey) {
   EXPECT_NE(model_key(adapted), key);
 }
 
-TEST(ConfigIdentity, NamesTheFilesThatAVideoLeaves) {
-  EXPECT_THAT(output_files(read(kEveryKey)),
-              ::testing::ElementsAre("/videos/x.mp4", "/videos/c.png", "/videos/r.safetensors"));
-  EXPECT_THAT(output_files(read("prompt: a")), ::testing::IsEmpty());
+TEST(ConfigIdentity, NamesTheFilesThatAVideoIsMadeFrom) {
+  RenderConfig config = read("{prompt: a, replay: r.safetensors, output_options: {audio: a.wav}}");
+  config.sources = {"/videos/job.yaml"};
+  config.model.vae.path = "/models/vae.pth";
+  std::vector<std::string> files;
+  for (const auto& [key, file] : input_files(config)) files.push_back(key + " " + file.string());
+  EXPECT_THAT(files, ::testing::ElementsAre("replay /videos/r.safetensors", "output_options.audio /videos/a.wav",
+                                            "settings /videos/job.yaml", "vae /models/vae.pth"));
 }
 
 TEST(ConfigYaml, HasNoFoldersInTheMetadataOfAVideo) {
