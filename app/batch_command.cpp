@@ -92,6 +92,19 @@ int print_check(const BatchRequest& request, const std::vector<BatchVideo>& vide
   return exit_status_of(statuses, shown);
 }
 
+void save(const BatchFolder& folder, const std::string& video, JobStatus status) {
+  status.changed_ms = now_ms();
+  if (const auto lock = FileLock::take(folder.lock_file(video))) folder.write(video, status);
+}
+
+/// Corrects saved statuses, of other shards too: videos that are no longer done, or done already.
+void correct_statuses(const std::vector<BatchVideo>& videos, const BatchFolder& folder) {
+  for (const BatchVideo& video : videos) {
+    const JobStatus saved = folder.read(video.name), now = current_status(video, saved);
+    if (!video.fault && now.state != saved.state) save(folder, video.name, now);
+  }
+}
+
 /// Reports and saves the faults that were found before rendering. Returns the videos that can be rendered.
 std::vector<size_t> report_faults(const std::vector<BatchVideo>& videos, const std::vector<size_t>& order,
                                   const BatchFolder& folder) {
@@ -103,11 +116,9 @@ std::vector<size_t> report_faults(const std::vector<BatchVideo>& videos, const s
       continue;
     }
     printer.print(*videos[video].fault);
-    const auto lock = FileLock::take(folder.lock_file(videos[video].name));
     JobStatus status = failed_status(*videos[video].fault);
     status.started = status.ended = utc_now();
-    status.changed_ms = now_ms();
-    if (lock) folder.write(videos[video].name, status);
+    save(folder, videos[video].name, status);
   }
   return renderable;
 }
@@ -126,6 +137,7 @@ int run(const BatchRequest& request, const std::vector<BatchVideo>& videos, cons
   const BatchFolder folder(request.jobs_file);
   Reporter reporter(request.jobs_file, request.report, videos, folder);
   folder.create();
+  correct_statuses(videos, folder);
   ProcessHost host;
   Supervisor supervisor(videos, report_faults(videos, order, folder), folder, request.supervisor, host);
   int signal = 0;

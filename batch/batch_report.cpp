@@ -85,8 +85,12 @@ BatchCounts count_states(const std::vector<JobStatus>& records) {
 Json report_json(const BatchAccount& account) {
   const BatchCounts counts = count_states(account.records);
   Json videos = Json::array();
-  for (size_t i = 0; i < account.videos.size(); ++i)
+  double duration = 0, seconds = 0;
+  for (size_t i = 0; i < account.videos.size(); ++i) {
     videos.push_back(video_json(account.videos[i], account.records[i]));
+    seconds += account.records[i].seconds;
+    if (account.records[i].state == JobState::kDone) duration += videos.back().value("duration_seconds", 0.0);
+  }
   return {{"program", "flashblock " FLASHBLOCK_VERSION},
           {"jobs_file", fs::proximate(account.jobs_file, account.report.parent_path()).string()},
           {"updated", utc_now()},
@@ -97,6 +101,7 @@ Json report_json(const BatchAccount& account) {
             {"running", counts.running},
             {"interrupted", counts.interrupted},
             {"waiting", counts.waiting}}},
+          {"totals", {{"duration_seconds", duration}, {"seconds", seconds}}},
           {"videos", videos}};
 }
 

@@ -150,7 +150,9 @@ bool is_video_finished(const BatchVideo& video) {
                      read_unfinished_identity(output));
     if (state != VideoState::kComplete) return false;
     refuse_another(output.string() + " exists and", video, read_complete_identity(output));
-    return is_whole(output, video.config.cache);
+    if (!is_whole(output, video.config.cache)) return false;
+    check_other_outputs_exist(video.config);
+    return true;
   } catch (const ConfigError&) {
     if (video.config.overwrite) return false;
     throw;
@@ -169,7 +171,8 @@ JobStatus current_status(const BatchVideo& video, JobStatus saved) {
     saved.state = JobState::kDone;
     saved.fault.reset();
     if (saved.frames == 0) saved.frames = video.frames;
-  } else if (!video.fault && saved.state == JobState::kDone) {
+  } else if (saved.state == JobState::kDone &&
+             (!video.fault || inspect_finished_video(video.config.output).state != FinishedState::kWhole)) {
     return {};
   }
   return saved;

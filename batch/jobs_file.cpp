@@ -98,11 +98,12 @@ class JobReader {
       for (size_t j = 0; j < seeds.size(); ++j) {
         BatchVideo video{.job = name.text(), .place = place, .layers = base_layers(job)};
         VideoName video_name{.job = name.text(), .seed = seeds[j].text};
-        std::string position = seeds[j].fault ? "seed " + std::to_string(j + 1) : "";
+        std::string position = "job " + std::to_string(number_);
+        if (seeds.size() > 1) position = "seed " + std::to_string(j + 1);
         if (prompts) {
           video.place = list_ + ":" + std::to_string(rows[i].line);
           video_name.row = padded_number(i + 1, rows.size());
-          position = "row " + std::to_string(i + 1) + (position.empty() ? "" : ", " + position);
+          position = "row " + std::to_string(i + 1) + (seeds.size() > 1 ? ", " + position : "");
         }
         try {
           if (prompts) add_row(video, video_name, rows[i]);
@@ -337,7 +338,12 @@ JobFault current_fault_at(const std::string& place) {
 
 std::vector<BatchVideo> read_jobs_file(const fs::path& file) {
   const YamlValue document = load_yaml(file);
+  if (document.is_scalar())
+    document.fail("wanted a jobs file; a list of prompts is named in one: {name: walk, prompts: " +
+                  file.filename().string() + "}");
   YamlMap map(document);
+  if (!map.find("jobs") && map.find("prompt"))
+    document.fail("the key jobs is missing: this is the configuration of one video, for flashblock render -c");
   const YamlValue& jobs = map.require("jobs");
   JobReader reader(file.string(), read_defaults(map, fs::absolute(file).parent_path()));
   map.finish();

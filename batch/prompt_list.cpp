@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "core/error.h"
+#include "core/file_kind.h"
 #include "settings/settings_table.h"
 #include "settings/strict_yaml.h"
 
@@ -43,6 +44,8 @@ std::string lower_case_extension(const std::filesystem::path& file) {
 }
 
 std::string read_file(const std::filesystem::path& file) {
+  if (const KnownFile found = known_file(file); found.kind != FileKind::kUnknown)
+    throw ConfigError(file.string() + " is " + found.words + "; wanted a prompt list, a text or CSV file");
   std::ifstream stream(file, std::ios::binary);
   if (!std::filesystem::is_regular_file(file) || !stream) {
     throw ConfigError(file.string() + ": cannot be read; wanted a prompt list, a text or CSV file");

@@ -18,6 +18,7 @@
 #include "media/video_writer.h"
 #include "render/sidecar.h"
 #include "render/video_identity.h"
+#include "settings/config_identity.h"
 
 namespace flashblock {
 namespace {
@@ -122,6 +123,14 @@ FinishedVideo inspect_finished_video(const fs::path& video, bool use_cache) {
   }
   if (!good) problem += (noted ? ", and it" : "it") + std::string(" does not play to its end");
   return {good ? FinishedState::kReplaced : FinishedState::kDamaged, problem};
+}
+
+void check_other_outputs_exist(const RenderConfig& config) {
+  for (const fs::path& file : output_files(config)) {
+    if (file == config.output || fs::exists(file)) continue;
+    throw ConfigError(config.output.string() + " is complete, but " + file.string() + " is missing",
+                      {.key = "output", .remedies = {{"render both again", "overwrite", "true"}}});
+  }
 }
 
 bool is_whole(const fs::path& video, bool use_cache) {

@@ -79,7 +79,10 @@ bool is_complete(CheckedVideo& video, ExistingFiles existing) {
   if (resume_or_replace) config.resume = true;
   try {
     if (!config.resume || find_video(config.output, video.identity) != VideoState::kComplete) return false;
-    if (is_whole(config.output, config.cache)) return true;
+    if (is_whole(config.output, config.cache)) {
+      check_other_outputs_exist(config);
+      return true;
+    }
     config.overwrite = true;
     config.resume = false;
     return false;

@@ -28,7 +28,7 @@ class VideoFolder {
   void remove(const std::string& id) const;
 
   std::filesystem::path path(const std::string& id) const { return folder_ / id; }
-  std::filesystem::path video(const std::string& id) const { return path(id) / "content.mp4"; }
+  std::filesystem::path video(const std::string& id) const;
   std::filesystem::path contact_sheet(const std::string& id) const { return path(id) / "sheet.png"; }
   std::filesystem::path thumbnail(const std::string& id) const { return path(id) / "thumbnail.jpg"; }
 

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "core/file_kind.h"
 
 namespace flashblock {
 namespace {
@@ -213,6 +214,8 @@ YamlValue load_yaml(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
   if (!std::filesystem::is_regular_file(file) || !stream)
     throw ConfigError(file.string() + ": cannot be read; wanted a YAML file");
+  if (const KnownFile found = known_file(file); found.kind != FileKind::kUnknown)
+    throw ConfigError(file.string() + " is " + found.words + "; wanted a YAML file");
   return parse_yaml(std::string(std::istreambuf_iterator<char>(stream), {}), file.string());
 }
 
