@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "analysis/report_json.h"
 #include "core/check.h"
 #include "core/device.h"
 
@@ -335,6 +336,7 @@ ordered_json bench_json(const BenchReport& report) {
                        {"video_frame_blocks", report.setup.plan.blocks},
                        {"video_frames", report.setup.plan.frames},
                        {"refresh", to_string(config.attention.refresh)},
+                       {"policies_in_words", policies_in_words()},
                        {"full_vae", measured.full_vae},
                        {"small_vae", measured.small_vae},
                        {"text_tokens", measured.text_tokens},

@@ -41,6 +41,7 @@ VideoInfo describe(const AVFormatContext& input, const AVStream& stream) {
   info.width = codec.width;
   info.height = codec.height;
   info.fps = av_q2d(stream.avg_frame_rate);
+  info.frames = stream.nb_frames;
   info.start_seconds = stream.start_time == AV_NOPTS_VALUE ? 0 : stream.start_time * av_q2d(stream.time_base);
   info.codec = text(avcodec_get_name(codec.codec_id));
   info.pixel_format = text(av_get_pix_fmt_name(static_cast<AVPixelFormat>(codec.format)));

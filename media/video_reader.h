@@ -17,6 +17,7 @@ struct VideoInfo {
   int64_t width = 0;         ///< pixels
   int64_t height = 0;        ///< pixels
   double fps = 0;            ///< average frames per second
+  int64_t frames = 0;        ///< as the container states them; 0: it does not
   double start_seconds = 0;  ///< time of the first frame
   std::string codec;         ///< "h264"
   std::string pixel_format;  ///< "yuv420p"

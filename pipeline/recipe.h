@@ -117,6 +117,7 @@ struct LoraFile {
   std::filesystem::path path;
   std::string entry;  ///< as in WeightsFile
   double scale = 1.0;
+  bool of_video = false;  ///< not of the model file: the configuration of a video adds it
 };
 
 /// A parsed model file: paths are absolute, or empty where the file has none.

@@ -11,6 +11,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/file_cache.h"
+#include "core/file_kind.h"
 #include "media/image_reader.h"
 #include "media/video_reader.h"
 #include "models/tokenizer.h"
@@ -47,6 +48,10 @@ int64_t whole_blocks(const Recipe& recipe, int64_t frames) {
 }
 
 at::Tensor start_from_image(const RenderConfig& config, const VideoGeometry& geometry) {
+  if (const KnownFile found = known_file(config.image); found.kind == FileKind::kVideo) {
+    throw ConfigError("image " + config.image.string() + " is " + found.words,
+                      {.key = "image", .remedies = {{"continue it", "video", ""}}});
+  }
   const Recipe& recipe = config.model.recipe;
   if (whole_blocks(recipe, 1) != 1 && !recipe.image_in_first_block) {
     throw ConfigError("image " + config.image.string() + ": an image is one latent frame, and this model denoises " +
@@ -62,6 +67,10 @@ at::Tensor start_from_image(const RenderConfig& config, const VideoGeometry& geo
 /// Frames at the end of the video that the model can see, as whole frame blocks.
 at::Tensor start_from_video(const RenderConfig& config, const VideoGeometry& geometry) {
   const std::string where = "video " + config.video.string() + ": ";
+  if (const KnownFile found = known_file(config.video); found.kind == FileKind::kImage) {
+    throw ConfigError("video " + config.video.string() + " is " + found.words,
+                      {.key = "video", .remedies = {{"start from it", "image", ""}}});
+  }
   const Recipe& recipe = config.model.recipe;
   const double fps = VideoReader(config.video).info().fps;
   if (std::abs(fps - static_cast<double>(config.fps)) > 0.01) {
@@ -177,6 +186,13 @@ void write_prompts(RenderSetup& setup, TimelineWriter& writer) {
   config.timeline = std::move(expansion.timeline);
   config.expand.clear();
   setup.warnings = std::move(expansion.warnings);
+}
+
+/// What is given and has no effect.
+void warn_of_unused_settings(RenderSetup& setup) {
+  const Recipe& recipe = setup.config.model.recipe;
+  if (recipe.guidance_scale == 1 && !recipe.negative_prompt.empty())
+    setup.warnings.emplace_back("recipe.negative_prompt is not used: recipe.guidance_scale is 1, without guidance");
 }
 
 void place_prompts(RenderSetup& setup) {
@@ -310,6 +326,7 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, T
   read_start(setup);
   plan_video(setup);
   write_prompts(setup, writer);
+  warn_of_unused_settings(setup);
   place_prompts(setup);
   place_shots(setup);
   if (setup.replay) {

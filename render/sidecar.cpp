@@ -14,6 +14,7 @@
 #include "core/memory_meter.h"
 #include "media/video_format.h"
 #include "media/video_writer.h"
+#include "render/finished_video.h"
 #include "render/own_file.h"
 #include "settings/config_file.h"
 #include "settings/config_identity.h"
@@ -73,16 +74,18 @@ Json public_files(const VideoIdentity& identity) {
 
 Json video_summary(const CheckedVideo& video, const RenderResult& result) {
   const RenderConfig& config = result.config;
-  return {{"file", config.output.filename().string()},
-          {"frames", result.frames},
-          {"seconds", static_cast<double>(result.frames) / static_cast<double>(config.fps)},
-          {"fps", config.fps},
-          {"width", config.width},
-          {"height", config.height},
-          {"frame_blocks", video.setup.plan.blocks},
-          {"resumed_frame_blocks", result.resumed_blocks},
-          {"seed", *config.seed},
-          {"model", config.model.name}};
+  Json summary = {{"file", config.output.filename().string()},
+                  {"frames", result.frames},
+                  {"seconds", static_cast<double>(result.frames) / static_cast<double>(config.fps)},
+                  {"fps", config.fps},
+                  {"width", config.width},
+                  {"height", config.height},
+                  {"frame_blocks", video.setup.plan.blocks},
+                  {"resumed_frame_blocks", result.resumed_blocks},
+                  {"seed", *config.seed},
+                  {"model", config.model.name}};
+  summary.update(written_video_json(config.output, result.frames));
+  return summary;
 }
 
 }  // namespace

@@ -13,9 +13,9 @@
 
 #include "core/atomic_file.h"
 #include "core/error.h"
-#include "core/html_page.h"
 #include "media/segment_note.h"
 #include "media/video_writer.h"
+#include "render/finished_video.h"
 
 namespace flashblock {
 namespace fs = std::filesystem;
@@ -23,6 +23,7 @@ namespace {
 
 constexpr const char* kVideoFile = "video.json";
 constexpr size_t kProbeBytes = 64 * 1024;
+constexpr const char* kContentFile = "content.mp4";
 
 FileDescriptor lock_folder(const fs::path& folder) {
   FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -37,6 +38,13 @@ Video read_kept_video(const fs::path& folder) {
   std::ifstream stream(folder / kVideoFile);
   Video video = read_stored_video(nlohmann::ordered_json::parse(stream, nullptr, /*allow_exceptions=*/false));
   if (video.id != folder.filename()) throw ConfigError("it is for " + video.id);
+  const bool damaged = video.status == VideoStatus::kCompleted &&
+                       inspect_finished_video(folder / kContentFile).state != FinishedState::kWhole;
+  if (damaged) {
+    video.status = VideoStatus::kFailed;
+    video.error_code = "file_damaged";
+    video.error_message = "the video's file was damaged or removed after it was rendered";
+  }
   return video;
 }
 
@@ -66,6 +74,8 @@ std::vector<Video> VideoFolder::load(std::vector<std::string>& warnings) const {
   std::sort(videos.begin(), videos.end(), [](const Video& a, const Video& b) { return a.number < b.number; });
   return videos;
 }
+
+fs::path VideoFolder::video(const std::string& id) const { return path(id) / kContentFile; }
 
 void VideoFolder::save(const Video& video) const {
   std::error_code fault;

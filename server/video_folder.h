@@ -30,7 +30,7 @@ class VideoFolder {
   void remove(const std::string& id) const;
 
   std::filesystem::path path(const std::string& id) const { return folder_ / id; }
-  std::filesystem::path video(const std::string& id) const { return path(id) / "content.mp4"; }
+  std::filesystem::path video(const std::string& id) const;
   /// What there is of a video that is not complete: its init segment and finished segments, which play one after
   /// another; no files if there is no segment.
   struct Unfinished {

@@ -145,13 +145,12 @@ void emit(YAML::Emitter& out, const SettingValue& value, SettingKind kind) {
   }
 }
 
-/// What a path is written as in the metadata of a video.
-std::string public_name(const Setting& setting, const SettingValue& path, const RenderConfig& config) {
+/// What a value is written as in the metadata of a video.
+SettingValue public_value(const Setting& setting, const SettingValue& value, const RenderConfig& config) {
   if (setting.field.public_name) return setting.field.public_name(config);
-  return std::filesystem::path(path.get<std::string>()).filename().string();
+  const bool is_path = setting.field.kind == SettingKind::kInputFile || setting.field.kind == SettingKind::kOutputFile;
+  return is_path ? SettingValue(std::filesystem::path(value.get<std::string>()).filename().string()) : value;
 }
-
-bool is_path(SettingKind kind) { return kind == SettingKind::kInputFile || kind == SettingKind::kOutputFile; }
 
 /// `keys`: those that are written; null: all.
 std::string written_yaml(const RenderConfig& config, PathStyle paths, const std::vector<std::string>* keys) {
@@ -167,8 +166,7 @@ std::string written_yaml(const RenderConfig& config, PathStyle paths, const std:
           open = group;
         }
         out << YAML::Key << key << YAML::Value;
-        const bool named = paths == PathStyle::kPublic && is_path(setting.field.kind);
-        emit(out, named ? SettingValue(public_name(setting, value, config)) : value, setting.field.kind);
+        emit(out, paths == PathStyle::kPublic ? public_value(setting, value, config) : value, setting.field.kind);
       });
   if (!open.empty()) out << YAML::EndMap;
   out << YAML::EndMap;

@@ -64,6 +64,15 @@ std::vector<std::pair<std::string, std::filesystem::path>> input_files(const Ren
   return files;
 }
 
+std::vector<std::filesystem::path> output_files(const RenderConfig& config) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& [key, file] :
+       files_if(config, [](const Setting& setting) { return setting.field.kind == SettingKind::kOutputFile; })) {
+    files.push_back(file);
+  }
+  return files;
+}
+
 RenderConfig without_secrets(RenderConfig config) {
   if (config.metadata) return config;
   for (const Setting& setting : settings_table()) {

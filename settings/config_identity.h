@@ -25,6 +25,9 @@ std::string model_key(const RenderConfig& config);
 /// that the settings were read from.
 std::vector<std::pair<std::string, std::filesystem::path>> input_files(const RenderConfig& config);
 
+/// The files that the configuration names for output.
+std::vector<std::filesystem::path> output_files(const RenderConfig& config);
+
 /// The configuration without its secrets if `metadata` is off.
 RenderConfig without_secrets(RenderConfig config);
 

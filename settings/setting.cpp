@@ -10,6 +10,7 @@
 #include "language/language_config.h"
 #include "media/stream_output.h"
 #include "settings/gate_file.h"
+#include "settings/model_file.h"
 #include "settings/text_settings.h"
 
 namespace flashblock::fields {
@@ -184,6 +185,55 @@ SettingField tee() {
 SettingValue collect_words(const std::vector<std::string>& words) { return words; }
 
 std::vector<std::string> spread_words(const SettingValue& list) { return list.get<std::vector<std::string>>(); }
+
+SettingField lora() {
+  using Loras = std::vector<LoraFile>;
+  const auto added = [](const RenderConfig& config) {
+    Loras loras;
+    for (const LoraFile& lora : config.model.lora)
+      if (lora.of_video) loras.push_back(lora);
+    return loras;
+  };
+  const auto write = [added](const RenderConfig& config, bool names) {
+    SettingValue list = SettingValue::array();
+    for (const LoraFile& lora : added(config)) {
+      SettingValue entry = {{"file", names ? lora.path.filename().string() : lora.path.string()},
+                            {"scale", setting_value(lora.scale)}};
+      if (!lora.entry.empty()) entry["weights"] = lora.entry;
+      list.push_back(std::move(entry));
+    }
+    return list;
+  };
+  const auto replace = [](RenderConfig& config, Loras loras) {
+    Loras& all = config.model.lora;
+    std::erase_if(all, [](const LoraFile& lora) { return lora.of_video; });
+    for (LoraFile& lora : loras) {
+      lora.of_video = true;
+      all.push_back(std::move(lora));
+    }
+  };
+  return {.kind = kText,
+          .values = "`PATH`, `PATH=SCALE`, `{file, weights, scale}` with `scale` from -100 to 100, or a list of them",
+          .read =
+              [replace](const YamlValue& value, const fs::path& folder, RenderConfig& config) {
+                const fs::path whole = fs::absolute(folder).lexically_normal();
+                Loras loras;
+                if (value.is_scalar() || value.is_map()) loras.push_back(read_lora(value, whole));
+                if (loras.empty() && !value.is_null())
+                  for (const YamlValue& entry : value.list()) loras.push_back(read_lora(entry, whole));
+                replace(config, std::move(loras));
+              },
+          .write = [write](const RenderConfig& config) { return write(config, false); },
+          .reset = [replace](RenderConfig& config) { replace(config, {}); },
+          .public_name = [write](const RenderConfig& config) { return write(config, true); }};
+}
+
+std::vector<std::string> spread_loras(const SettingValue& list) {
+  std::vector<std::string> words;
+  for (const SettingValue& lora : list)
+    words.push_back(lora.at("file").get<std::string>() + "=" + lora.at("scale").dump());
+  return words;
+}
 
 SettingField expand() {
   SettingField result = file(field(&RenderConfig::expand), kInputFile);

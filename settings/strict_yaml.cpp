@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "core/file_kind.h"
 #include "core/plain_text.h"
 
 namespace flashblock {
@@ -212,6 +213,8 @@ void YamlMap::finish() const {
 }
 
 YamlValue load_yaml(const std::filesystem::path& file) {
+  if (const KnownFile found = known_file(file); found.kind != FileKind::kUnknown)
+    throw ConfigError(file.string() + " is " + found.words + "; wanted a YAML file");
   return parse_yaml(read_text_file(file, "a YAML file"), file.string());
 }
 

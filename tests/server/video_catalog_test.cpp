@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "render/finished_video.h"
 #include "server/api_error.h"
 #include "tests/support/temporary_folder.h"
 
@@ -55,6 +56,15 @@ class VideoCatalogTest : public ::testing::Test {
       video.progress.frames = 32;
     });
     catalog_->release(id);
+  }
+  /// The files of a finished video.
+  fs::path leave_content(const std::string& id) const {
+    const fs::path content = file(id).parent_path() / "content.mp4";
+    std::ofstream(content) << "frames";
+    nlohmann::ordered_json written = written_video_json(content, 32);
+    written["frames"] = 32;
+    std::ofstream(fs::path(content).replace_extension(".json")) << nlohmann::ordered_json{{"video", written}};
+    return content;
   }
   fs::path file(const std::string& id) const { return folder_ / "videos" / id / "video.json"; }
   std::vector<std::string> queue() const {
@@ -147,10 +157,31 @@ TEST_F(VideoCatalogTest, DeletedVideoOfAServerThatWasKilledIsRemoved) {
   EXPECT_FALSE(fs::exists(file(a).parent_path()));
 }
 
+TEST_F(VideoCatalogTest, AVideoWhoseFileIsNotWholeIsNotCompleted) {
+  VideoCatalog* catalog = &start();
+  std::vector<std::string> ids;
+  for (const char* prompt : {"whole", "cut", "gone"}) {
+    ids.push_back(catalog->add(video(prompt)).video.id);
+    take();
+    leave_content(ids.back());
+    finish(ids.back(), VideoStatus::kCompleted);
+  }
+  fs::resize_file(file(ids[1]).parent_path() / "content.mp4", 3);
+  fs::remove(file(ids[2]).parent_path() / "content.mp4");
+  catalog = &start();
+  EXPECT_EQ(catalog->get(ids[0]).video.status, VideoStatus::kCompleted);
+  for (const std::string& id : {ids[1], ids[2]}) {
+    const Video video = catalog->get(id).video;
+    EXPECT_EQ(video.status, VideoStatus::kFailed);
+    EXPECT_EQ(video.error_code, "file_damaged");
+  }
+}
+
 TEST_F(VideoCatalogTest, RestartsWithItsVideosRunningOneFirst) {
   VideoCatalog* catalog = &start();
   const std::string done = catalog->add(video("done")).video.id;
   take();
+  leave_content(done);
   finish(done, VideoStatus::kCompleted);
   const std::string running = catalog->add(video("running")).video.id;
   catalog->add(video("queued"));

@@ -8,12 +8,14 @@
 
 #include "core/error.h"
 #include "settings/config_file.h"
+#include "tests/support/error_text.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flashblock {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::error_text;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -102,6 +104,26 @@ TEST_F(ModelFile, NeedsNoMoreThanATransformer) {
   EXPECT_TRUE(model.vae.path.empty());
   EXPECT_EQ(model.recipe.steps, Recipe().steps);
   EXPECT_THAT(error_of("name: x\n"), HasSubstr("the key transformer is missing"));
+}
+
+TEST_F(ModelFile, OtherFilesAreCalledWhatTheyAre) {
+  const auto error = [&](const std::string& name, std::string_view bytes) {
+    std::ofstream(folder_ / name, std::ios::binary) << bytes;
+    return error_text<ConfigError>([&] { load_model_file(folder_ / name); });
+  };
+  const std::string safetensors = std::string("\x40\0\0\0\0\0\0\0", 8) + "{\"a\":{}}";
+  EXPECT_THAT(error("w.safetensors", safetensors),
+              ::testing::AllOf(HasSubstr("w.safetensors is a weights file (safetensors); wanted a model file (YAML)"),
+                               HasSubstr("`transformer: w.safetensors`"), HasSubstr("flashblock info")));
+  EXPECT_THAT(error("w.pt", "PK\x03\x04...."), HasSubstr("torch.save"));
+  EXPECT_THAT(error("w.gguf", "GGUF...."), HasSubstr("(GGUF)"));
+  EXPECT_THAT(error("w.png", "\x89PNG\r\n\x1a\n"), HasSubstr("is an image (PNG); wanted a model file (YAML)"));
+  std::filesystem::create_directory(folder_ / "pipeline");
+  const auto folder = [&] { return error_text<WeightsError>([&] { load_model_file(folder_ / "pipeline"); }); };
+  EXPECT_THAT(folder(), HasSubstr("is a folder without model.yaml; wanted a model file"));
+  std::ofstream(folder_ / "pipeline/model_index.json") << "{}";
+  EXPECT_THAT(folder(), HasSubstr("`diffusers: "));
+  EXPECT_THAT(error_text<ConfigError>([&] { load_yaml(folder_ / "w.gguf"); }), HasSubstr("wanted a YAML file"));
 }
 
 TEST_F(ModelFile, AFolderHoldsModelYaml) {
