@@ -1,5 +1,7 @@
 #include "render/render_setup.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cmath>
 #include <sstream>
@@ -90,7 +92,9 @@ void read_start(RenderSetup& setup) {
   const int64_t peak = peak_memory_bytes();
   if (!config.image.empty()) setup.start_pixels = start_from_image(config, setup.geometry);
   if (!config.video.empty()) setup.start_pixels = start_from_video(config, setup.geometry);
-  if (setup.start_pixels.defined() && peak_memory_bytes() > peak) setup.start_peak_bytes = peak_memory_bytes();
+  if (!setup.start_pixels.defined()) return;
+  if (peak_memory_bytes() > peak) setup.start_peak_bytes = peak_memory_bytes();
+  ::malloc_trim(0);  // the memory of large frames goes back to the system, in a dry run as in a render
 }
 
 /// Latent frames of the start.
