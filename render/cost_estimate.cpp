@@ -83,6 +83,13 @@ int64_t encoder_bytes(const LoadedModel& model) {
   return bytes;
 }
 
+/// The VAE's encoder, the frames of a start, and its work memory: about that of the decoder, which it mirrors.
+int64_t start_encoding_bytes(const RenderSetup& setup, const LoadedModel& model, const CostProbe& probe) {
+  const int64_t upscale = setup.geometry.strides.upscale;
+  return encoder_bytes(model) + static_cast<int64_t>(setup.start_pixels.nbytes()) +
+         probe.decode_bytes / (upscale * upscale);
+}
+
 /// The largest part of the heads that one of `processes` has.
 double largest_share(const TransformerConfig& config, int64_t processes) {
   return static_cast<double>((config.heads + processes - 1) / processes) / static_cast<double>(config.heads);
@@ -182,11 +189,14 @@ MemoryEstimate estimate_memory(const RenderSetup& setup, const LoadedModel& mode
     }
     ++process;
   }
-  // Prompts are encoded with nothing else loaded.
+  // A start is read, then prompts and the start are encoded, with nothing else loaded.
   const int64_t text = text_encoder_bytes(model);
-  estimate.host_bytes = std::max(sum(estimate.host), program + std::max(text, loading_on_host));
+  const int64_t start = setup.start_pixels.defined() ? start_encoding_bytes(setup, model, probe) : 0;
+  const int64_t start_on_host = model.device().is_cpu() ? start : 0;
+  estimate.host_bytes = std::max(
+      {sum(estimate.host), program + std::max({text, loading_on_host, start_on_host}), setup.start_peak_bytes});
   for (DeviceMemory& device : estimate.devices) {
-    const int64_t before = device.name == model.device().str() ? std::max(text, device.bytes) : device.bytes;
+    const int64_t before = device.name == model.device().str() ? std::max({text, start, device.bytes}) : device.bytes;
     device.bytes = std::max(sum(device.parts), before);
   }
   return estimate;

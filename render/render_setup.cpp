@@ -1,5 +1,7 @@
 #include "render/render_setup.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -12,6 +14,7 @@
 #include "core/error.h"
 #include "core/file_cache.h"
 #include "core/file_kind.h"
+#include "core/memory_meter.h"
 #include "media/image_reader.h"
 #include "media/video_reader.h"
 #include "models/tokenizer.h"
@@ -82,7 +85,8 @@ at::Tensor start_from_video(const RenderConfig& config, const VideoGeometry& geo
   const int64_t visible = recipe.window_frames < 0 ? kStartFrames : recipe.window_frames - recipe.frames_per_block;
   const int64_t least = recipe.independent_first_frame ? 1 : recipe.frames_per_block;
   const int64_t most = std::max(whole_blocks(recipe, visible), least);
-  const at::Tensor clip = read_video(config.video, geometry.frames_of(most));
+  const at::Tensor clip =
+      read_video(config.video, geometry.encoded_width(), geometry.encoded_height(), geometry.frames_of(most));
   const int64_t clip_frames = clip.size(0);
   const int64_t frames = clip_frames == 0 ? 0 : whole_blocks(recipe, 1 + (clip_frames - 1) / geometry.strides.time);
   if (frames == 0) {
@@ -92,7 +96,7 @@ at::Tensor start_from_video(const RenderConfig& config, const VideoGeometry& geo
                       {.key = "video"});
   }
   const int64_t used = geometry.frames_of(frames);
-  return fill_size(clip.narrow(0, clip_frames - used, used), geometry.encoded_width(), geometry.encoded_height());
+  return clip.narrow(0, clip_frames - used, used);
 }
 
 void read_start(RenderSetup& setup) {
@@ -103,8 +107,12 @@ void read_start(RenderSetup& setup) {
         "a video starts from an image, a video or the initial_latent of a replayed recording, not from two",
         {.key = config.image.empty() ? "video" : "image"});
   }
+  const int64_t peak = peak_memory_bytes();
   if (!config.image.empty()) setup.start_pixels = start_from_image(config, setup.geometry);
   if (!config.video.empty()) setup.start_pixels = start_from_video(config, setup.geometry);
+  if (!setup.start_pixels.defined()) return;
+  if (peak_memory_bytes() > peak) setup.start_peak_bytes = peak_memory_bytes();
+  ::malloc_trim(0);  // the memory of large frames goes back to the system, in a dry run as in a render
 }
 
 /// Latent frames of the start.

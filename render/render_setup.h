@@ -38,6 +38,7 @@ struct RenderSetup {
   std::optional<Replay> replay;
   at::Tensor start_pixels;  ///< [T, 3, H, W] in [0, 1] at the size to encode, T = 1 + 4 k; undefined: no image or video
                             ///< to start from
+  int64_t start_peak_bytes = 0;        ///< of this process, if it was while the start was read
   std::vector<int64_t> change_blocks;  ///< the frame block at which each entry of config.timeline takes effect
   std::vector<int64_t> shots;          ///< rising: the frame blocks that begin a shot, of timeline and recording
   std::vector<TruncatedPrompt> truncated_prompts;

@@ -16,10 +16,11 @@
 #include "core/error.h"
 #include "core/html_page.h"
 #include "core/sha256.h"
+#include "models/lora_strength.h"
 #include "render/sidecar.h"
 #include "settings/config_file.h"
 #include "settings/config_identity.h"
-#include "weights/weight_store.h"
+#include "weights/checkpoint_files.h"
 
 namespace flashblock {
 namespace {
@@ -155,7 +156,10 @@ class FileList {
     add_weights(ModelPart::kTextEncoder, "text_encoder", model_.text_encoder);
     if (needed(ModelPart::kTokenizer)) add("tokenizer", model_.tokenizer);
     add_weights(ModelPart::kVae, "vae", model_.vae);
-    for (const LoraFile& lora : model_.lora) add_weights(ModelPart::kTransformer, "lora", {lora.path, lora.entry});
+    for (const LoraFile& lora : model_.lora) {
+      add_weights(ModelPart::kTransformer, "lora", {lora.path, lora.entry});
+      if (needed(ModelPart::kTransformer)) add("lora.config", lora_config_file(lora.path));
+    }
   }
 
   std::vector<IdentityFile> files;
@@ -188,7 +192,7 @@ FileCache checksum_cache(bool use) {
 }
 
 WeightsFileLists::WeightsFileLists()
-    : read_([](const WeightsFile& weights) { return WeightStore::open(weights.path, weights.entry)->files(); }) {}
+    : read_([](const WeightsFile& weights) { return read_checkpoint(weights.path).files; }) {}
 
 const std::vector<fs::path>& WeightsFileLists::files_of(const WeightsFile& weights) {
   const std::pair key(weights.path, weights.entry);

@@ -19,6 +19,7 @@
 #include "core/html_page.h"
 #include "core/mapped_file.h"
 #include "core/plain_text.h"
+#include "media/orientation.h"
 #include "models/checkpoint_info.h"
 #include "models/checkpoint_info_text.h"
 #include "models/lora.h"
@@ -96,6 +97,7 @@ void write_shards(const std::filesystem::path& folder) {
 void merge(const std::shared_ptr<const WeightStore>& adapter) {
   static const auto model = WeightStore::from_tensors({{"blocks.0.ffn.0.weight", at::ones({3, 2})},
                                                        {"blocks.0.ffn.0.bias", at::ones({3})},
+                                                       {"blocks.0.modulation", at::ones({1, 6, 2})},
                                                        {"patch_embedding.weight", at::ones({3, 2, 1, 2, 2})}});
   const auto merged = with_lora(model, {{adapter, 0.5}});
   for (const std::string& name : merged->names()) touch(merged->tensor(name));
@@ -161,6 +163,18 @@ void adapter_config(Bytes file) {
   testing::write_bytes(folder / "adapter_config.json", text_of(file));
   attempt([&] { merge(WeightStore::open(adapter)); });
 }
+
+void lora_header(Bytes text) {
+  attempt([&] {
+    const auto adapter = WeightStore::from_tensors(
+        {{"blocks.0.ffn.0.lora_A.weight", at::ones({1, 2})}, {"blocks.0.ffn.0.lora_B.weight", at::ones({3, 1})}},
+        "adapter", {{"lora_adapter_metadata", text_of(text)}});
+    merge(adapter);
+    describe_lora(*adapter);
+  });
+}
+
+void image_orientation(Bytes file) { orientation_of_image(text_of(file)); }
 
 void info(Bytes file) {
   const MemoryFile memory(file);
