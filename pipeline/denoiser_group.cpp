@@ -36,7 +36,7 @@ ChannelMessage message(const char* command, const FrameBlock& block, double time
   if (const auto seed = noise.seed()) {
     Json values = Json::parse(result.text);
     values["seed"] = *seed;
-    result.text = values.dump();
+    result.text = json_line(values);
   }
   return result;
 }

@@ -231,7 +231,7 @@ SettingField lora() {
 std::vector<std::string> spread_loras(const SettingValue& list) {
   std::vector<std::string> words;
   for (const SettingValue& lora : list)
-    words.push_back(lora.at("file").get<std::string>() + "=" + lora.at("scale").dump());
+    words.push_back(lora.at("file").get<std::string>() + "=" + json_line(lora.at("scale")));
   return words;
 }
 
