@@ -23,19 +23,6 @@ struct CsvRecord {
   throw ConfigError(file.string() + ":" + std::to_string(line) + ": " + problem);
 }
 
-/// Lines may end as on Windows (CR LF) or as on old Macs (CR).
-std::string with_newlines(const std::string& text) {
-  std::string lines;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\r') {
-      lines += text[i];
-    } else if (i + 1 == text.size() || text[i + 1] != '\n') {
-      lines += '\n';
-    }
-  }
-  return lines;
-}
-
 std::string lower_case_extension(const std::filesystem::path& file) {
   std::string extension = file.extension().string();
   for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -46,7 +33,7 @@ std::string read_file(const std::filesystem::path& file) {
   constexpr const char* kWanted = "a prompt list, a text or CSV file";
   if (const KnownFile found = known_file(file); found.kind != FileKind::kUnknown)
     throw ConfigError(file.string() + " is " + found.words + "; wanted " + kWanted);
-  return with_newlines(read_text_file(file, kWanted));
+  return read_text_file(file, kWanted);
 }
 
 /// Cells between separators, records on lines; a cell in double quotes may hold separators, lines and doubled quotes.

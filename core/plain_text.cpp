@@ -98,8 +98,13 @@ std::string read_text_file(const std::filesystem::path& file, const std::string&
     throw ConfigError(file.string() + ": cannot be read; wanted " + wanted);
   std::string text(std::istreambuf_iterator<char>(stream), {});
   if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+  std::string lines;
+  for (size_t at = 0; at < text.size(); ++at)
+    if (text[at] != '\r' || text.substr(at + 1, 1) != "\n") lines += text[at];
+  std::ranges::replace(text, '\r', '\n');  // of the same length, for the encodings that have two bytes a character
   if (const std::string fault = file_text_fault(text); !fault.empty()) throw ConfigError(file.string() + " " + fault);
-  return text;
+  std::ranges::replace(lines, '\r', '\n');
+  return lines;
 }
 
 std::string on_one_line(std::string_view bytes) {

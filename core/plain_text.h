@@ -17,7 +17,8 @@ std::string file_text_fault(std::string_view bytes);
 /// Why a file's content is no JSON object: its encoding, if that is the reason, or ": not a JSON object".
 std::string json_fault(std::string_view bytes);
 
-/// The text of a file, without a byte order mark. `wanted`: what the file should be, "a prompt list" say.
+/// The text of a file, without a byte order mark; its lines end in LF, whether they did so in the file, in CR LF as on
+/// Windows or in CR as on old Macs. `wanted`: what the file should be, "a prompt list" say.
 /// Throws: ConfigError that names the file, for one that cannot be read or is no text.
 std::string read_text_file(const std::filesystem::path& file, const std::string& wanted);
 

@@ -110,8 +110,10 @@ class FinishedVideo : public JobCheck {
     std::filesystem::create_directories(video.config.output.parent_path());
     std::ofstream(video.config.output) << "a video";
     std::filesystem::path sidecar = video.config.output;
-    std::ofstream(sidecar.replace_extension(".json")) << nlohmann::ordered_json{
-        {"identity", nlohmann::ordered_json::parse(identity_json(identity))}, {"video", written(video.config.output)}};
+    std::ofstream(sidecar.replace_extension(".json"))
+        << nlohmann::ordered_json{{"program", "flashblock 0.1.0"},
+                                  {"identity", nlohmann::ordered_json::parse(identity_json(identity))},
+                                  {"video", written(video.config.output)}};
   }
   static nlohmann::ordered_json written(const std::filesystem::path& video) {
     nlohmann::ordered_json json = written_video_json(video, 32);

@@ -131,7 +131,7 @@ TEST_F(Fidelity, LeavesExistingFilesAlone) {
   std::ofstream(page()) << "mine";
   const ProgramRun run = analyze({});
   EXPECT_EQ(run.status, 2);
-  EXPECT_THAT(run.err, HasSubstr("exists already"));
+  EXPECT_THAT(run.err, HasSubstr("report.html exists and was not written by flashblock"));
   EXPECT_EQ(read_text(page()), "mine");
 }
 

@@ -49,7 +49,8 @@ TEST(RequestJson, KeysThatAreGivenTwiceAreNamed) {
 }
 
 TEST(RequestJson, SaysWhatIsWrong) {
-  EXPECT_EQ(error_of("{\"prompt\": \"\xff\"}").first, "the body is not UTF-8");
+  EXPECT_EQ(error_of("{\"prompt\": \"\xff\"}").first,
+            "the body is not UTF-8: it has the byte FF, as in Latin-1 and Windows-1252");
   EXPECT_EQ(error_of(std::string("\xff\xfe{\0", 4)).first, "the body is UTF-16, wanted UTF-8");
   EXPECT_EQ(error_of(R"({"a": 1,})").first, "the body is not JSON: see its byte 9");
   for (const char* text : {"", "{", "{} {}", "nan", "{'a': 1}", "[1 2]", "{\"a\"}", "\"\\ud800\"", "[1e400"}) {
