@@ -117,6 +117,7 @@ class FinishedVideo : public JobCheck {
   }
   static nlohmann::ordered_json written(const std::filesystem::path& video) {
     nlohmann::ordered_json json = written_video_json(video, 32);
+    json["file"] = video.filename().string();
     json["frames"] = 32;
     return json;
   }
