@@ -198,7 +198,9 @@ std::vector<VideoPrompt> RequestPlanner::timeline(const RequestJson& list) const
     if (!entry.is_object() || !entry.contains("at") || !entry.contains("prompt")) refuse_value("timeline", wanted);
     check_keys(entry, "the timeline", {"at", "prompt", "shot"});
     const double seconds = number("timeline.at", entry.at("at"), "seconds after the beginning");
-    if (seconds <= 0) refuse_value("timeline.at", "seconds after the beginning, more than 0");
+    if (seconds <= 0 || seconds > static_cast<double>(kMostSeconds))
+      refuse_value("timeline.at",
+                   "seconds after the beginning, more than 0 and at most " + std::to_string(kMostSeconds));
     timeline.push_back({.seconds = seconds,
                         .text = checked_prompt(entry.at("prompt"), limits_.prompt_characters),
                         .shot = entry.contains("shot") && flag("timeline.shot", entry.at("shot"))});

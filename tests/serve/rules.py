@@ -52,7 +52,7 @@ def check_requests(ask, video):
     assert order(iter([b'{"prompt": "', b"a" * 70000, b'"}']))[1]["error"]["code"] == "body_too_large"
     for body, param in (('{"prompt": "x", "seconds": 1e400}', "seconds"), ('{"prompt": "x", "seed": 1e400}', "seed"),
                         ('{"prompt": "x", "prompt": "y"}', "prompt"),
-                        ('{"prompt": "x", "timeline": [{"at": 1e999, "prompt": "y"}]}', "timeline")):
+                        ('{"prompt": "x", "timeline": [{"at": 1e999, "prompt": "y"}]}', "timeline.at")):
         status, refusal = order(body)
         assert status == 400 and refusal["error"]["param"] == param, (body, refusal)
         assert "not JSON" not in refusal["error"]["message"], refusal
