@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "analysis/report_json.h"
 #include "core/check.h"
 #include "core/device.h"
 
@@ -80,8 +81,15 @@ BenchFigure block_jitter(const WindowTimes& times, const std::string& kind) {
   return jitter;
 }
 
+/// Whether a mode has a speedup over exact attention: another mode, and exact attention was timed.
+bool is_compared(const std::vector<NamedAttention>& modes, size_t mode) {
+  return mode > 0 && modes.front().attention.mode == AttentionConfig::Mode::kExact;
+}
+
 /// The speedup of `mode` over exact in a row of WindowTimes::work, the median of the ratios.
-std::optional<double> exact_over(const std::vector<WorkTimes>& rows, const std::string& work, size_t mode) {
+std::optional<double> exact_over(const std::vector<NamedAttention>& modes, const std::vector<WorkTimes>& rows,
+                                 const std::string& work, size_t mode) {
+  if (!is_compared(modes, mode)) return {};
   for (const WorkTimes& times : rows) {
     if (times.work != work || times.seconds[mode].empty() || times.seconds.front().empty()) continue;
     return median_ratio(times.seconds.front(), times.seconds[mode]);
@@ -90,9 +98,10 @@ std::optional<double> exact_over(const std::vector<WorkTimes>& rows, const std::
 }
 
 /// The same for whole videos of a kind, to disk.
-std::optional<double> video_exact_over(const WindowTimes& times, const std::string& kind, size_t mode) {
+std::optional<double> video_exact_over(const std::vector<NamedAttention>& modes, const WindowTimes& times,
+                                       const std::string& kind, size_t mode) {
   const VideoTimes* videos = videos_of(times, kind);
-  if (!videos) return {};
+  if (!videos || !is_compared(modes, mode)) return {};
   return median_ratio(run_seconds(videos->runs.front()), run_seconds(videos->runs[mode]));
 }
 
@@ -136,7 +145,7 @@ std::string milliseconds(double seconds) { return format("%.1f ms", 1e3 * second
 
 std::string ratio_text(std::optional<double> ratio) { return ratio ? format("%.2fx", *ratio) : ""; }
 
-std::string rows_text(const std::vector<WorkTimes>& rows) {
+std::string rows_text(const std::vector<NamedAttention>& modes, const std::vector<WorkTimes>& rows) {
   std::string text;
   for (const WorkTimes& times : rows) {
     if (times.seconds.back().empty()) continue;
@@ -145,7 +154,7 @@ std::string rows_text(const std::vector<WorkTimes>& rows) {
       const bool measured = !times.seconds[mode].empty();
       const bool stable = measured && median(times.seconds[mode]) > 0;
       line.add(measured ? milliseconds(median(times.seconds[mode])) : "",
-               stable ? ratio_text(exact_over(rows, times.work, mode)) : "");
+               stable ? ratio_text(exact_over(modes, rows, times.work, mode)) : "");
     }
     text += line.take();
   }
@@ -159,7 +168,7 @@ std::string figure_text(const BenchFigure& figure, const char* pattern) {
   return figure.values.empty() ? "" : line.take();
 }
 
-std::string videos_text(const WindowTimes& times, int64_t frames) {
+std::string videos_text(const std::vector<NamedAttention>& modes, const WindowTimes& times, int64_t frames) {
   if (times.videos.empty()) return "";
   std::string text = format("fps, a video of %lld\n", static_cast<long long>(frames));
   for (const BenchFigure& rate : frame_rates(times, frames)) text += figure_text(rate, "%.2f");
@@ -169,7 +178,7 @@ std::string videos_text(const WindowTimes& times, int64_t frames) {
     const auto seconds = video_medians(times, kind, [](const VideoRun& run) { return run.seconds; });
     if (seconds.empty()) continue;
     for (size_t mode = 0; mode < seconds.size(); ++mode)
-      line.add(format("%.2f s", *seconds[mode]), ratio_text(video_exact_over(times, kind, mode)));
+      line.add(format("%.2f s", *seconds[mode]), ratio_text(video_exact_over(modes, times, kind, mode)));
     text += line.take();
   }
   BenchFigure pace = block_jitter(times, "transformer");
@@ -185,6 +194,9 @@ std::string videos_text(const WindowTimes& times, int64_t frames) {
     pace.name = "block p99/median" + with;
     text += figure_text(pace, "%.3f");
     text += figure_text({.name = "growth" + with, .values = growth}, "%.1f MB");
+    const auto peak = video_medians(
+        times, kind, [](const VideoRun& run) { return static_cast<double>(run.peak_memory_bytes) / 1e9; });
+    if (!peak.empty() && *peak.front() > 0) text += figure_text({.name = "peak" + with, .values = peak}, "%.2f GB");
   }
   return text;
 }
@@ -198,13 +210,26 @@ std::string window_text(const VideoBenchmark& measured, const WindowTimes& times
   Line passes("external attention, passes");
   for (const double count : times.external_passes) passes.add(format("%.3g", count));
   text += passes.take();
-  text += "a frame block, window full\n" + rows_text(times.work);
-  text += "where the time goes (instrumented runs)\n" + rows_text(times.split) + videos_text(times, frames);
+  text += "a frame block, window full\n" + rows_text(measured.modes, times.work);
+  text += "where the time goes (instrumented runs)\n" + rows_text(measured.modes, times.split) +
+          videos_text(measured.modes, times, frames);
   const size_t once = once_per_block(measured);
+  if (!is_compared(measured.modes, once)) return text;
   text += format("attention, exact over R=1: %s; transformer, exact over R=1: %s\n",
-                 ratio_text(exact_over(times.work, "attention", once)).c_str(),
-                 ratio_text(exact_over(times.work, "frame block", once)).c_str());
+                 ratio_text(exact_over(measured.modes, times.work, "attention", once)).c_str(),
+                 ratio_text(exact_over(measured.modes, times.work, "frame block", once)).c_str());
   return text;
+}
+
+ordered_json seconds_json(const std::vector<double>& seconds) {
+  return {{"seconds", seconds}, {"median", median(seconds)}};
+}
+
+/// Of work that does not depend on the mode.
+ordered_json stages_json(const std::vector<WorkTimes>& rows) {
+  ordered_json all = ordered_json::object();
+  for (const WorkTimes& times : rows) all[times.work] = seconds_json(times.seconds.front());
+  return all;
 }
 
 ordered_json times_json(const std::vector<WorkTimes>& rows, const std::vector<NamedAttention>& modes) {
@@ -214,11 +239,9 @@ ordered_json times_json(const std::vector<WorkTimes>& rows, const std::vector<Na
     for (size_t mode = 0; mode < times.seconds.size(); ++mode) {
       const std::vector<double>& seconds = times.seconds[mode];
       if (seconds.empty()) continue;
-      ordered_json& its = times.seconds.size() == 1 ? row : row[modes[mode].name];
-      its["seconds"] = seconds;
-      its["median"] = median(seconds);
-      if (mode > 0 && median(seconds) > 0)
-        if (const auto ratio = exact_over(rows, times.work, mode)) its["exact_over"] = *ratio;
+      ordered_json& its = row[modes[mode].name] = seconds_json(seconds);
+      if (median(seconds) > 0)
+        if (const auto ratio = exact_over(modes, rows, times.work, mode)) its["exact_over"] = *ratio;
     }
   }
   return all;
@@ -230,6 +253,7 @@ ordered_json run_json(const VideoRun& run) {
   json["decoded_seconds"] = run.decoded_seconds;
   json["first_frame_seconds"] = run.first_frame_seconds;
   json["memory_growth_bytes"] = run.memory_growth_bytes;
+  if (run.peak_memory_bytes > 0) json["peak_memory_bytes"] = run.peak_memory_bytes;
   json["external_attentions_computed_share"] = run.external_share;
   json["stages"] = run.stages;
   return json;
@@ -250,7 +274,7 @@ ordered_json videos_json(const WindowTimes& times, const std::vector<NamedAttent
     for (size_t mode = 0; mode < modes.size(); ++mode) {
       ordered_json& its = kind[modes[mode].name];
       for (const VideoRun& run : videos.runs[mode]) its["runs"].push_back(run_json(run));
-      if (mode > 0) its["exact_over"] = *video_exact_over(times, videos.kind, mode);
+      if (const auto ratio = video_exact_over(modes, times, videos.kind, mode)) its["exact_over"] = *ratio;
     }
     kind["block_p99_over_median"] = by_mode(block_jitter(times, videos.kind).values, modes);
   }
@@ -264,8 +288,9 @@ ordered_json window_json(const VideoBenchmark& measured, const WindowTimes& time
     json["external_passes"][modes[mode].name] = times.external_passes[mode];
   json["work"] = times_json(times.work, modes);
   json["split"] = times_json(times.split, modes);
-  json["attention_exact_over_r1"] = *exact_over(times.work, "attention", once_per_block(measured));
-  json["transformer_exact_over_r1"] = *exact_over(times.work, "frame block", once_per_block(measured));
+  const size_t once = once_per_block(measured);
+  if (const auto ratio = exact_over(modes, times.work, "attention", once)) json["attention_exact_over_r1"] = *ratio;
+  if (const auto ratio = exact_over(modes, times.work, "frame block", once)) json["transformer_exact_over_r1"] = *ratio;
   if (times.videos.empty()) return json;
   for (const BenchFigure& rate : frame_rates(times, frames))
     if (!rate.values.empty()) json["frames_per_second"][rate.name] = by_mode(rate.values, modes);
@@ -283,9 +308,11 @@ std::string bench_table(const BenchReport& report) {
              static_cast<long long>(config.width), static_cast<long long>(config.height),
              static_cast<long long>(measured.passes), describe_device(report.model.device()).c_str(),
              dtype_name(report.model.dtype()).c_str(), measured.threads);
-  text += format("medians of %zu runs, taking turns; after reused attention: its speedup over exact\n\n",
-                 measured.windows.front().work.front().seconds.front().size());
-  text += rows_text(measured.stages);
+  const bool compared = is_compared(measured.modes, once_per_block(measured));
+  text +=
+      format("medians of %zu runs, taking turns%s\n\n", measured.windows.front().work.front().seconds.front().size(),
+             compared ? "; after reused attention: its speedup over exact" : "");
+  text += rows_text(measured.modes, measured.stages);
   text += format("  full VAE: %s; small VAE: %s", measured.full_vae.c_str(), measured.small_vae.c_str());
   text += measured.text_tokens > 0 ? format("; prompt of %lld tokens\n", static_cast<long long>(measured.text_tokens))
                                    : "\n";
@@ -296,7 +323,7 @@ std::string bench_table(const BenchReport& report) {
 ordered_json bench_json(const BenchReport& report) {
   const VideoBenchmark& measured = report.measured;
   const RenderConfig& config = report.setup.config;
-  ordered_json json = {{"program", FLASHBLOCK_VERSION},
+  ordered_json json = {{"program", "flashblock " FLASHBLOCK_VERSION},
                        {"model", config.model.name},
                        {"device", report.model.device().str()},
                        {"device_name", describe_device(report.model.device())},
@@ -308,11 +335,12 @@ ordered_json bench_json(const BenchReport& report) {
                        {"denoising_passes", measured.passes},
                        {"video_frame_blocks", report.setup.plan.blocks},
                        {"video_frames", report.setup.plan.frames},
-                       {"refresh", measured.modes[1].name},
+                       {"refresh", to_string(config.attention.refresh)},
+                       {"policies_in_words", policies_in_words()},
                        {"full_vae", measured.full_vae},
                        {"small_vae", measured.small_vae},
                        {"text_tokens", measured.text_tokens},
-                       {"stages", times_json(measured.stages, measured.modes)},
+                       {"stages", stages_json(measured.stages)},
                        {"windows", ordered_json::array()}};
   for (const WindowTimes& times : measured.windows)
     json["windows"].push_back(window_json(measured, times, report.setup.plan.frames));

@@ -69,7 +69,8 @@ std::vector<NamedAttention> benchmark_modes(const AttentionConfig& attention) {
     const AttentionConfig first{.refresh = "first_pass",
                                 .correction = attention.correction,
                                 .internal = attention.internal,
-                                .external = attention.external};
+                                .external = attention.external,
+                                .kv_cache = attention.kv_cache};
     modes.push_back({.name = to_string(first.refresh), .attention = first});
   }
   return modes;
@@ -102,6 +103,7 @@ std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedMode
   VideoBenchmark result{.modes = benchmark_modes(setup.config.attention),
                         .passes = setup.config.model.recipe.denoising_passes(),
                         .threads = threads_per_stage(model.device())};
+  if (!options.exact) result.modes.erase(result.modes.begin());
   BenchFrames stages;
   for (const BenchmarkWindow& window : options.windows) {
     const RenderSetup its_setup = with_window(setup, window);

@@ -28,6 +28,7 @@ struct BenchmarkOptions {
   std::vector<BenchmarkWindow> windows;
   int64_t rounds = 5;             ///< runs of each mode
   int64_t video_rounds = 5;       ///< videos of each mode and kind
+  bool exact = true;              ///< exact attention, with the speedups over it
   bool videos = true;             ///< whole videos too, from noise to segments on disk
   bool text = true;               ///< the text encoder
   bool small_vae = true;          ///< the small decoder, on its own and in videos
@@ -49,6 +50,7 @@ struct VideoRun {
   double seconds = 0;  ///< until the last segment was on disk; without a decoder, until the last block was denoised
   std::vector<double> block_seconds;  ///< from frame block to frame block, with a full window
   int64_t memory_growth_bytes = 0;    ///< of the device's memory, from the first block with a full window to the last
+  int64_t peak_memory_bytes = 0;      ///< of tensors on a GPU, weights included; 0 on the CPU
   double external_share = 0;          ///< share of the external attentions that were computed; 0..1
   std::map<std::string, double> stages;  ///< seconds of `denoise`, `clean pass`, `decode` and `write`
 };

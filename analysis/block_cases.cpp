@@ -30,7 +30,8 @@ class AttentionCase {
                 .frames_per_block = bench.recipe().frames_per_block,
                 .window_frames = bench.window.frames,
                 .sink_frames = bench.window.sink_frames},
-               1, sizes().heads, sizes().head_dim(), bench.device(), bench.model.dtype()),
+               1, sizes().heads, sizes().head_dim(), bench.device(), bench.model.dtype(),
+               bench.modes.front().attention.kv_cache),
         tokens_(bench.setup.geometry.tokens_per_frame() * bench.recipe().frames_per_block) {
     // Of two passes in a row: cached attention is corrected by how far queries have moved.
     for (at::Tensor& q : q_) q = bench.random({1, tokens_, sizes().heads, sizes().head_dim()});

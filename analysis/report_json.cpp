@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "attention/refresh_policy.h"
 #include "core/device.h"
 #include "render/sidecar.h"
 #include "settings/config_file.h"
@@ -24,7 +25,14 @@ nlohmann::ordered_json report_head(const std::string& analysis, const CheckedVid
           {"fps", config.fps},
           {"frames", video.setup.plan.frames},
           {"frame_blocks", video.setup.plan.blocks},
-          {"configuration", config_yaml(config, PathStyle::kPublic)}};
+          {"configuration", config_yaml(config, PathStyle::kPublic)},
+          {"policies_in_words", policies_in_words()}};
+}
+
+nlohmann::ordered_json policies_in_words() {
+  nlohmann::ordered_json words = nlohmann::ordered_json::object();
+  for (const RefreshPolicy* policy : refresh_policies()) words[std::string(policy->text().name)] = policy->text().help;
+  return words;
 }
 
 nlohmann::ordered_json rounded(double value, int digits) {

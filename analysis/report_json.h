@@ -11,6 +11,9 @@ namespace flashblock {
 /// The first entries of a report: program, analysis, video and configuration, without prompts if `metadata` is off.
 nlohmann::ordered_json report_head(const std::string& analysis, const CheckedVideo& video);
 
+/// What each refresh policy refreshes, by its name: reports name policies, and their pages say what the names mean.
+nlohmann::ordered_json policies_in_words();
+
 /// A measure, rounded to `digits` significant digits; null for what is not finite.
 nlohmann::ordered_json rounded(double value, int digits);
 

@@ -16,13 +16,27 @@ at::Tensor thumbnail_at(const MeasuredRun& run, int64_t frame) {
   return {};
 }
 
+namespace {
+
+FrameGrid grid_of(const Fidelity& fidelity) {
+  std::vector<std::string> names;
+  for (const MeasuredRun& measured : fidelity.runs) names.push_back(measured.run.name);
+  const at::Tensor& first = fidelity.runs.front().thumbnails.front();
+  return {std::move(names), first.size(2), first.size(1)};
+}
+
+}  // namespace
+
+at::Tensor side_by_side_frame(const Fidelity& fidelity, int64_t frame) {
+  std::vector<at::Tensor> row;
+  for (const MeasuredRun& measured : fidelity.runs) row.push_back(thumbnail_at(measured, frame));
+  return grid_of(fidelity).draw(row);
+}
+
 void write_side_by_side(const Fidelity& fidelity, const std::filesystem::path& video, VideoFormat format,
                         ExistingVideo existing, const std::map<std::string, std::string>& tags) {
   const MeasuredRun& exact = fidelity.runs.front();
-  std::vector<std::string> names;
-  for (const MeasuredRun& measured : fidelity.runs) names.push_back(measured.run.name);
-  const at::Tensor& first = exact.thumbnails.front();
-  const FrameGrid grid(std::move(names), first.size(2), first.size(1));
+  const FrameGrid grid = grid_of(fidelity);
   format.width = grid.width();
   format.height = grid.height();
   VideoWriter writer(video, format, existing);

@@ -11,6 +11,9 @@
 
 namespace flashblock {
 
+/// The runs' frames at one time beside each other, with their names, as the video shows them. Shape: [H, W, 3] uint8.
+at::Tensor side_by_side_frame(const Fidelity& fidelity, int64_t frame);
+
 /// Frame number `frame` of a run, scaled down. Shape: [h, w, 3] uint8.
 at::Tensor thumbnail_at(const MeasuredRun& run, int64_t frame);
 

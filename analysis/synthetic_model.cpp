@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/html_page.h"
 #include "weights/published_shapes.h"
 #include "weights/weight_store.h"
 
@@ -167,7 +168,7 @@ ModelDescription random_description(const ModelGeometry& geometry) {
 
 ModelWeights random_weights(const ModelGeometry& geometry, at::Device device, at::ScalarType dtype) {
   const nlohmann::json sizes = transformer_sizes(geometry);
-  return {.transformer = random_store(transformer_shapes(sizes), geometry.name, device, dtype, sizes.dump()),
+  return {.transformer = random_store(transformer_shapes(sizes), geometry.name, device, dtype, json_line(sizes)),
           .text_encoder = random_store(umt5_shapes(text_encoder_sizes(geometry)), geometry.name, device, dtype),
           .vae = random_wan_vae(geometry.latent_channels, geometry.vae_width, device, dtype)};
 }

@@ -60,11 +60,9 @@ ordered_json text_fidelity_json(const TextFidelity& fidelity) {
   ordered_json policies = ordered_json::array(), tokens = ordered_json::array();
   for (const TextPolicyMeasures& policy : fidelity.policies) policies.push_back(policy_json(fidelity, policy));
   for (const auto& text : fidelity.texts) tokens.push_back(text.size());
-  return {{"texts", fidelity.texts.size()},
-          {"tokens", std::move(tokens)},
-          {"passes", fidelity.passes},
-          {"open_places", fidelity.places},
-          {"policies", std::move(policies)}};
+  return {{"texts", fidelity.texts.size()},  {"tokens", std::move(tokens)},
+          {"passes", fidelity.passes},       {"open_places", fidelity.places},
+          {"policies", std::move(policies)}, {"policies_in_words", policies_in_words()}};
 }
 
 }  // namespace flashblock

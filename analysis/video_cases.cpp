@@ -30,10 +30,11 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-/// The beginning of the video, up to a few blocks with a full window: every shape occurs in it.
+/// The beginning of the video, up to a few blocks with a full window: every shape occurs in it. Without a window no
+/// shape occurs twice.
 VideoPlan beginning(const BenchContext& bench) {
   VideoPlan plan = bench.setup.plan;
-  plan.blocks = std::min(plan.blocks, bench.first_full_block() + 3);
+  plan.blocks = std::min(plan.blocks, (bench.recipe().window_frames < 0 ? 0 : bench.first_full_block()) + 3);
   plan.frames = std::min(plan.frames, bench.setup.geometry.frames_of(plan.latent_frames()));
   return plan;
 }
@@ -96,12 +97,14 @@ class WrittenVideos {
     profile_.clear();
     TimedVideo sink(bench_, plan, drawn_);
     synchronize(bench_.device());
+    reset_peak_device_memory(bench_.device());
     const auto begin = Clock::now();
     const RenderCounts counts = session_.render(plan, inputs_, sink, bench_.stop).counts;
     const auto end = Clock::now();
     if (counts.blocks_written < plan.blocks) return {};
     VideoRun run = sink.run(begin);
     run.seconds = seconds_between(begin, end);
+    run.peak_memory_bytes = peak_device_memory_bytes(bench_.device());
     const TransformerCounters& work = counts.transformer;
     const int64_t all = work.external_computed + work.external_reused;
     run.external_share = all == 0 ? 0 : static_cast<double>(work.external_computed) / static_cast<double>(all);

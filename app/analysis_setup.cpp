@@ -1,10 +1,10 @@
 #include "app/analysis_setup.h"
 
-#include <unistd.h>
-
 #include "core/device.h"
 #include "core/error.h"
 #include "pipeline/loaded_model.h"
+#include "render/own_file.h"
+#include "settings/config_identity.h"
 
 namespace flashblock {
 namespace {
@@ -23,6 +23,12 @@ std::vector<NamedAttention> choose_policies(const AnalysisRequest& request, cons
     policies.back().attention.mode = AttentionConfig::Mode::kFlashblock;
   }
   return policies;
+}
+
+std::vector<fs::path> paths_of(const std::vector<std::pair<std::string, fs::path>>& files) {
+  std::vector<fs::path> paths;
+  for (const auto& [key, path] : files) paths.push_back(path);
+  return paths;
 }
 
 }  // namespace
@@ -47,19 +53,6 @@ std::vector<ConfigLayer> policy_layers(const std::string& words) {
   return layers;
 }
 
-void check_analysis_file(const fs::path& file, bool overwrite) {
-  const fs::path folder = file.parent_path();
-  if (!fs::is_directory(folder))
-    throw MediaError(file.string() + ": the folder " + folder.string() + " does not exist");
-  if (access(folder.c_str(), W_OK) != 0) {
-    throw MediaError(file.string() + ": the folder " + folder.string() + " is not writable");
-  }
-  if (fs::is_directory(file)) throw ConfigError(file.string() + " is a folder: choose another name");
-  if (!overwrite && fs::exists(file)) {
-    throw ConfigError(file.string() + " exists already: choose another name, or use --overwrite");
-  }
-}
-
 AnalysisSetup set_up_analysis(const AnalysisRequest& request, const std::string& kind) {
   AnalysisSetup setup{.config = resolve_config(request.layers)};
   RenderConfig& config = setup.config;
@@ -74,10 +67,12 @@ AnalysisSetup set_up_analysis(const AnalysisRequest& request, const std::string&
     }
   }
   setup.json = fs::path(setup.page).replace_extension(".json");
-  config.output = fs::path(setup.page).replace_extension(".mp4");
+  config.output = fs::path(setup.page).replace_extension(kind == "fidelity" ? ".mp4" : kStreamEnding);
+  config.standard_output = kind == "fidelity" ? "" : "-";  // it leaves no video
   config.contact_sheet.clear();
   config.record.clear();
-  for (const fs::path& file : {setup.page, setup.json}) check_analysis_file(file, config.overwrite);
+  setup.inputs = paths_of(input_files(config));
+  for (const fs::path& file : {setup.page, setup.json}) check_report_file(file, config.overwrite, setup.inputs);
   return setup;
 }
 

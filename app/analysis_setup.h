@@ -17,13 +17,11 @@ struct AnalysisSetup {
   RenderConfig config;                   ///< its output is the side-by-side video
   std::vector<NamedAttention> policies;  ///< named as on the command line
   std::filesystem::path page, json;
+  std::vector<std::filesystem::path> inputs;  ///< files that it reads
 };
 
 /// NAME[,KEY=VALUE]..., a refresh policy and keys of `attention`, as settings. Throws: ConfigError.
 std::vector<ConfigLayer> policy_layers(const std::string& words);
-
-/// Throws: ConfigError for a file that exists and may not be replaced; MediaError for a folder that cannot be written.
-void check_analysis_file(const std::filesystem::path& file, bool overwrite);
 
 /// `kind`: fidelity or redundancy, for the names of files. Throws: ConfigError for wrong settings, and for files that
 /// exist and may not be replaced; MediaError for a folder that cannot be written.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <set>
 #include <utility>
 
 #include "app/interrupt.h"
@@ -12,8 +13,6 @@
 
 namespace flashblock {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr int kUnfinished = 6;  // exit status of --status: not all videos are done, none has failed
 
@@ -41,29 +40,50 @@ int exit_status_of(const std::vector<JobStatus>& statuses, const std::vector<siz
 }
 
 int print_status(const BatchRequest& request) {
-  const std::vector<BatchVideo> videos = read_jobs_file(request.jobs_file);
+  std::vector<BatchVideo> videos = read_jobs_file(request.jobs_file);
+  check_videos(videos);
   const BatchFolder folder(request.jobs_file);
   std::vector<JobStatus> statuses;
   std::vector<size_t> shown;
-  for (size_t i = 0; i < videos.size(); ++i) {
-    shown.push_back(i);
-    statuses.push_back(folder.read(videos[i].name));
-    if (statuses[i].state == JobState::kDone && !fs::exists(statuses[i].output)) statuses[i] = {};
-    if (videos[i].fault) {
-      statuses[i].state = JobState::kFailed;
-      statuses[i].fault = videos[i].fault;
-    }
+  for (const BatchVideo& video : videos) {
+    shown.push_back(shown.size());
+    statuses.push_back(current_status(video, folder.read(video.name)));
   }
   std::cout << board_table(videos, statuses, shown);
   return exit_status_of(statuses, shown);
 }
 
-int print_check(const std::vector<BatchVideo>& videos, const std::vector<size_t>& shown) {
+/// Prints faults. One that many videos share, because it is in their job, is printed once.
+class FaultPrinter {
+ public:
+  void print(const JobFault& fault) {
+    print_once(fault.message);
+    for (const std::string& message : fault.more) print_once(message);
+  }
+
+ private:
+  void print_once(const std::string& message) {
+    if (printed_.insert(message).second) std::cerr << "flashblock: error: " << message << '\n';
+  }
+
+  std::set<std::string> printed_;
+};
+
+int print_check(const BatchRequest& request, const std::vector<BatchVideo>& videos, const std::vector<size_t>& shown) {
+  const BatchFolder folder(request.jobs_file);
+  const Reporter reporter(request.jobs_file, request.report, videos, folder);
+  folder.check();
+  ProcessHost host;
+  const Supervisor supervisor(videos, shown, folder, request.supervisor, host);
   std::vector<JobStatus> statuses(videos.size());
+  FaultPrinter printer;
   for (const size_t video : shown) {
-    if (videos[video].fault) {
-      statuses[video] = failed_status(*videos[video].fault);
-      std::cerr << "flashblock: error: " << videos[video].fault->message << '\n';
+    const auto fault = videos[video].fault ? videos[video].fault : supervisor.placing_fault(video);
+    for (const std::string& warning : videos[video].warnings)
+      if (!request.quiet) std::cerr << "flashblock: warning: " << videos[video].name << ": " << warning << '\n';
+    if (fault) {
+      statuses[video] = failed_status(*fault);
+      printer.print(*fault);
     } else {
       std::cout << videos[video].name << '\t' << videos[video].config.output.string() << '\n';
       statuses[video].state = JobState::kDone;
@@ -72,21 +92,33 @@ int print_check(const std::vector<BatchVideo>& videos, const std::vector<size_t>
   return exit_status_of(statuses, shown);
 }
 
+void save(const BatchFolder& folder, const std::string& video, JobStatus status) {
+  status.changed_ms = now_ms();
+  if (const auto lock = FileLock::take(folder.lock_file(video))) folder.write(video, status);
+}
+
+/// Corrects saved statuses, of other shards too: videos that are no longer done, or done already.
+void correct_statuses(const std::vector<BatchVideo>& videos, const BatchFolder& folder) {
+  for (const BatchVideo& video : videos) {
+    const JobStatus saved = folder.read(video.name), now = current_status(video, saved);
+    if (!video.fault && now.state != saved.state) save(folder, video.name, now);
+  }
+}
+
 /// Reports and saves the faults that were found before rendering. Returns the videos that can be rendered.
 std::vector<size_t> report_faults(const std::vector<BatchVideo>& videos, const std::vector<size_t>& order,
                                   const BatchFolder& folder) {
   std::vector<size_t> renderable;
+  FaultPrinter printer;
   for (const size_t video : order) {
     if (!videos[video].fault) {
       renderable.push_back(video);
       continue;
     }
-    std::cerr << "flashblock: error: " << videos[video].fault->message << '\n';
-    const auto lock = FileLock::take(folder.lock_file(videos[video].name));
+    printer.print(*videos[video].fault);
     JobStatus status = failed_status(*videos[video].fault);
     status.started = status.ended = utc_now();
-    status.changed_ms = now_ms();
-    if (lock) folder.write(videos[video].name, status);
+    save(folder, videos[video].name, status);
   }
   return renderable;
 }
@@ -103,9 +135,9 @@ int run(const BatchRequest& request, const std::vector<BatchVideo>& videos, cons
   std::vector<size_t> shown = order;
   std::sort(shown.begin(), shown.end());
   const BatchFolder folder(request.jobs_file);
-  const fs::path beside = fs::absolute(request.jobs_file).lexically_normal().parent_path() / "report.json";
-  Reporter reporter(request.jobs_file, request.report.empty() ? beside : fs::absolute(request.report), videos, folder);
+  Reporter reporter(request.jobs_file, request.report, videos, folder);
   folder.create();
+  correct_statuses(videos, folder);
   ProcessHost host;
   Supervisor supervisor(videos, report_faults(videos, order, folder), folder, request.supervisor, host);
   int signal = 0;
@@ -155,7 +187,7 @@ int run_batch(const BatchRequest& request) {
   std::vector<BatchVideo> videos = read_jobs_file(request.jobs_file);
   check_videos(videos);
   const std::vector<size_t> order = videos_of_shard(videos, request.shard);
-  if (request.action == BatchRequest::Action::kCheck) return print_check(videos, order);
+  if (request.action == BatchRequest::Action::kCheck) return print_check(request, videos, order);
   return run(request, videos, order);
 }
 

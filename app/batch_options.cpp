@@ -76,7 +76,7 @@ BatchOptions::BatchOptions(CLI::App& app)
       ->group(group);
   command_
       .add_option("--report", request_.report,
-                  "The report, with report.html beside it [report.json beside the jobs file]")
+                  "The report, with a page NAME.html beside it [report.json beside the jobs file]")
       ->type_name("FILE.json")
       ->group(group);
   command_.add_flag("--quiet", request_.quiet, "Print errors only")->group(group);

@@ -15,7 +15,6 @@
 #include "analysis/device_benchmark.h"
 #include "analysis/synthetic_model.h"
 #include "analysis/text_benchmark.h"
-#include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
@@ -24,7 +23,9 @@
 #include "core/process_group.h"
 #include "language/language_folder.h"
 #include "render/device_group.h"
+#include "render/own_file.h"
 #include "settings/model_file.h"
+#include "settings/setting.h"
 #include "settings/text_settings.h"
 
 namespace flashblock {
@@ -58,7 +59,8 @@ BenchmarkWindow read_window(const std::string& text) {
   auto read = std::from_chars(text.data(), end, window.frames);
   if (read.ec == std::errc() && read.ptr != end && *read.ptr == ':')
     read = std::from_chars(read.ptr + 1, end, window.sink_frames);
-  if (read.ec != std::errc() || read.ptr != end || (window.frames < 1 && window.frames != -1) || window.sink_frames < 0)
+  if (read.ec != std::errc() || read.ptr != end || (window.frames < 1 && window.frames != -1) ||
+      window.frames > fields::kMostFrames || window.sink_frames < 0 || window.sink_frames > fields::kMostFrames)
     throw ConfigError("--window: found '" + text +
                       "', wanted FRAMES or FRAMES:SINK in latent frames, such as 21 or 12:3; -1 for the whole video");
   return window;
@@ -137,7 +139,6 @@ int run_language_bench(const BenchRequest& request, const BenchedLanguageModel& 
   exact.mode = AttentionConfig::Mode::kExact;
   if (config.attention.mode == exact.mode)
     throw ConfigError("the benchmark compares exact with reused attention: leave out --attention exact");
-  if (!request.json.empty()) check_analysis_file(std::filesystem::absolute(request.json), /*overwrite=*/true);
   const at::Device device = resolve_device(config.device);
   const at::ScalarType dtype = resolve_dtype(config.dtype, device);
   const int64_t block = config.decoding.block_size > 0 ? config.decoding.block_size : benched.config.block_size;
@@ -155,9 +156,12 @@ int run_language_bench(const BenchRequest& request, const BenchedLanguageModel& 
   std::cout << benched.name << ", " << describe_device(device) << ", " << dtype_name(dtype) << "\n"
             << text_bench_table(*measured);
   if (request.json.empty()) return 0;
-  nlohmann::ordered_json json = {{"program", FLASHBLOCK_VERSION}, {"model", benched.name},
-                                 {"device", device.str()},        {"device_name", describe_device(device)},
-                                 {"dtype", dtype_name(dtype)},    {"steps", options.steps},
+  nlohmann::ordered_json json = {{"program", "flashblock " FLASHBLOCK_VERSION},
+                                 {"model", benched.name},
+                                 {"device", device.str()},
+                                 {"device_name", describe_device(device)},
+                                 {"dtype", dtype_name(dtype)},
+                                 {"steps", options.steps},
                                  {"blocks", options.blocks}};
   json.update(text_bench_json(*measured));
   write_file_atomically(request.json, json_text(json, 2));
@@ -171,7 +175,7 @@ int run_several_devices(const BenchRequest& request, const RenderConfig& config,
   DeviceGroup group(devices);
   std::cout << config.model.name << ", " << devices.size() << " x " << describe_device(devices.front()) << ", "
             << dtype_name(model.dtype()) << "\n";
-  nlohmann::ordered_json json = {{"program", FLASHBLOCK_VERSION},
+  nlohmann::ordered_json json = {{"program", "flashblock " FLASHBLOCK_VERSION},
                                  {"model", config.model.name},
                                  {"device_name", describe_device(devices.front())},
                                  {"dtype", dtype_name(model.dtype())},
@@ -197,6 +201,15 @@ int run_several_devices(const BenchRequest& request, const RenderConfig& config,
   }
   if (!request.json.empty()) write_file_atomically(request.json, json_text(json, 2));
   return 0;
+}
+
+/// Before anything is measured.
+void check_report_files(const BenchRequest& request) {
+  if (request.json.empty()) return;
+  if (request.json.extension() != ".json")
+    throw ConfigError("--json " + request.json.string() + ": wanted a name that ends in .json; the page has .html");
+  const std::filesystem::path page = std::filesystem::path(request.json).replace_extension(".html");
+  for (const std::filesystem::path& file : {request.json, page}) check_report_file(file, request.overwrite);
 }
 
 }  // namespace
@@ -246,12 +259,14 @@ BenchCommand::BenchCommand(CLI::App& app)
   add_list("--context", request_.contexts, "Tokens before the text that is decoded; repeatable [1024]");
   add_list("--batch", request_.batches, "Texts decoded in step; repeatable [1]");
   add_list("--block-size", request_.block_sizes, "Tokens decoded together; repeatable [the model's]");
+  leave_out("--no-exact", request_.exact, "Leave out exact attention, and the speedups over it");
   leave_out("--no-video", request_.videos, "Leave out whole videos: time frame blocks only");
   leave_out("--no-text", request_.text, "Leave out the text encoder");
   leave_out("--no-small-vae", request_.small_vae, "Leave out the small decoder, TAEHV");
   command_.add_option("--json", json_, "Write all times to this file, and a page, FILE.html, beside it")
       ->type_name("FILE.json")
       ->group(group);
+  command_.add_flag("--overwrite", request_.overwrite, "Replace these files if they exist")->group(group);
   for (const char* key : {"seconds", "frames", "size"}) options_.add_key(key);
   options_.add_group("Model");
   geometry->excludes(command_.get_option("--model"));
@@ -268,6 +283,7 @@ std::optional<BenchRequest> BenchCommand::request() {
 }
 
 int run_bench(const BenchRequest& asked) {
+  check_report_files(asked);
   if (const auto language = language_model_of(asked)) return run_language_bench(asked, *language);
   if (!asked.contexts.empty() || !asked.batches.empty() || !asked.block_sizes.empty())
     throw ConfigError(
@@ -276,10 +292,6 @@ int run_bench(const BenchRequest& asked) {
   request.layers.push_back(make_config_layer("bench", "prompt", YAML::Node("random numbers")));
   const RenderConfig config = configuration(request);
   benchmark_modes(config.attention);  // throws before anything is loaded
-  if (!request.json.empty() && request.json.extension() == ".html") {
-    throw ConfigError("--json " + request.json.string() +
-                      ": that is the name of the page; give one that ends in .json");
-  }
   const std::vector<BenchmarkWindow> windows = read_windows(request, config.model.recipe);
   const std::vector<at::Device> devices = resolve_devices(config.device, config.devices_per_video);
   const at::Device device = devices.front();
@@ -292,6 +304,7 @@ int run_bench(const BenchRequest& asked) {
   const BenchmarkOptions options{.windows = windows,
                                  .rounds = request.rounds,
                                  .video_rounds = request.video_rounds > 0 ? request.video_rounds : request.rounds,
+                                 .exact = request.exact,
                                  .videos = request.videos,
                                  .text = request.text,
                                  .small_vae = request.small_vae,

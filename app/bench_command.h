@@ -21,6 +21,7 @@ struct BenchRequest {
   std::vector<std::string> windows;  ///< FRAMES or FRAMES:SINK; empty: the model's
   int64_t rounds = 5;
   int64_t video_rounds = 0;  ///< 0: as many as `rounds`
+  bool exact = true;
   bool videos = true;
   bool text = true;
   bool small_vae = true;
@@ -28,6 +29,7 @@ struct BenchRequest {
   std::vector<int64_t> batches;      ///< empty: 1
   std::vector<int64_t> block_sizes;  ///< empty: decoding.block_size, or the model's
   std::filesystem::path json;        ///< where all times are written, and a page beside it; empty: nowhere
+  bool overwrite = false;            ///< both of them, if they exist
 };
 
 /// The command line of `bench`.

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <optional>
 #include <regex>
 #include <sstream>
@@ -11,6 +12,7 @@
 #include "app/config_options.h"
 #include "app/serve_command.h"
 #include "core/error.h"
+#include "core/plain_text.h"
 #include "language/language_config.h"
 #include "settings/strict_yaml.h"
 
@@ -58,6 +60,19 @@ class RenderCommand {
   CLI::Option* preview_ = nullptr;
 };
 
+/// Throws: ConfigError for an argument that is no text, before it is taken for a name or a prompt.
+void check_arguments(int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i], before = argv[i - 1];
+    const std::string fault = text_fault(word);
+    if (fault.empty()) continue;
+    std::string name = "argument " + std::to_string(i);
+    if (before.starts_with("-")) name += ", after " + before + ",";
+    if (word.starts_with("--")) name = word.substr(0, word.find('='));
+    throw ConfigError(name + " " + fault + ", in '" + std::string(text_beginning(word, 60)) + "'");
+  }
+}
+
 /// The words of the command line, `--preview ADDRESS:PORT` as `--preview=ADDRESS:PORT`, and `--expand MODEL` likewise
 /// where MODEL is one: after both, the prompt may follow.
 std::vector<std::string> join_addresses(int argc, const char* const* argv) {
@@ -102,25 +117,43 @@ std::string no_command(const CLI::App& app, const std::vector<std::string>& word
   return unknown.back() == '?' ? unknown : unknown + ", wanted one of " + list;
 }
 
+bool has_option(const CLI::App& app, const std::string& name) { return app.get_option_no_throw(name) != nullptr; }
+
+std::string unknown_option(const std::string& word, const CLI::App& app) {
+  const std::string front = "unknown option '" + word + "'";
+  const std::string name = word.substr(std::min(word.find_first_not_of('-'), word.size()));
+  const bool configures = has_option(app, "--set") && has_option(app, "--config");
+  if (configures) {
+    std::string instead;
+    for (const std::string& setting : settings_called(name)) instead += (instead.empty() ? "" : ", or ") + setting;
+    if (!instead.empty()) return front + ", wanted " + instead;
+  }
+  if (app.get_name() == "batch" && !settings_called(name).empty())
+    return front + ": what videos are like stands in the jobs file, for all of them under `defaults`";
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& known : option->get_lnames()) names.push_back("--" + known);
+  }
+  return unknown_word("option", word, names);
+}
+
 std::string what_is_wrong(const CLI::ParseError& error, const CLI::App& app) {
   const std::vector<std::string> words = app.remaining();
   if (dynamic_cast<const CLI::RequiredError*>(&error) && app.get_subcommands().empty() &&
       app.get_require_subcommand_min() > 0) {
     return no_command(app, words);
   }
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) && !words.empty() && words.front().rfind("--", 0) == 0) {
-    std::vector<std::string> names;
-    for (const CLI::Option* option : app.get_options()) {
-      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-    }
-    return unknown_word("option", words.front().substr(0, words.front().find('=')), names);
-  }
-  return error.what();
+  const auto unknown = std::find_if(words.begin(), words.end(), [](const std::string& word) {
+    return word.size() > 1 && word[0] == '-' && (std::isalpha(static_cast<unsigned char>(word[1])) || word[1] == '-');
+  });
+  if (!dynamic_cast<const CLI::ExtrasError*>(&error) || unknown == words.end()) return error.what();
+  return unknown_option(unknown->substr(0, unknown->find('=')), app);
 }
 
 }  // namespace
 
 Request parse_command_line(int argc, const char* const* argv) {
+  check_arguments(argc, argv);
   CLI::App app("Renders minute-long videos from text prompts.", "flashblock");
   app.require_subcommand(1);
   RenderCommand render(app);

@@ -8,6 +8,7 @@
 
 #include "app/option_group.h"
 #include "core/error.h"
+#include "core/html_page.h"
 
 namespace flashblock {
 namespace {
@@ -135,6 +136,24 @@ std::string option_of(const Remedy& remedy) {
   return remedy.value.empty() || !flag_value.empty() ? option : option + " " + remedy.value;
 }
 
+std::vector<std::string> settings_called(const std::string& word) {
+  std::string key = word, other = word;
+  std::replace(key.begin(), key.end(), '-', '_');
+  std::replace(other.begin(), other.end(), '_', '-');
+  std::vector<std::string> ways;
+  for (const Setting& setting : settings_table()) {
+    const std::vector<std::string>& others = setting.option.also_called;
+    const bool called = setting.name == key || split_key(setting.name).second == key ||
+                        std::find(others.begin(), others.end(), other) != others.end();
+    if (!called) continue;
+    const std::string option = option_of({.action = "", .key = setting.name, .value = ""});
+    const bool has_one = !option_name(setting).empty();
+    const std::string& type = setting.option.type;
+    ways.push_back(option + (!has_one ? " (" + setting.field.values + ")" : type.empty() ? "" : " " + type));
+  }
+  return ways;
+}
+
 std::string shell_word(const std::string& text) {
   const std::string plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-";
   if (!text.empty() && text.find_first_not_of(plain) == std::string::npos) return text;
@@ -154,8 +173,7 @@ std::string resume_command(const RenderConfig& config) {
     if (!setting.traits.secret || is_empty(value)) continue;
     const std::string option = option_name(setting);
     if (option.empty()) {
-      command += " --set " +
-                 shell_word(setting.name + "=" + value.dump(-1, ' ', false, SettingValue::error_handler_t::replace));
+      command += " --set " + shell_word(setting.name + "=" + json_line(value));
     } else if (setting.option.spread) {
       for (const std::string& text : setting.option.spread(value)) command += " " + option + " " + shell_word(text);
     } else {

@@ -46,6 +46,9 @@ ConfigLayer yaml_layer(const std::string& option, const std::string& key, const 
 /// that is none of the configuration is an option of the command itself: `--token auto`.
 std::string option_of(const Remedy& remedy);
 
+/// How settings are given that another program, or a slip, calls `--word`: `--size WxH`, `--set recipe.steps=...`.
+std::vector<std::string> settings_called(const std::string& word);
+
 /// The command that resumes this video, for a shell; with the secrets if they are not stored with the video.
 std::string resume_command(const RenderConfig& config);
 

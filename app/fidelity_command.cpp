@@ -1,5 +1,7 @@
 #include "app/fidelity_command.h"
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -13,6 +15,8 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/html_page.h"
+#include "media/jpeg_encoder.h"
+#include "render/own_file.h"
 #include "render/sidecar.h"
 
 namespace flashblock {
@@ -55,6 +59,7 @@ int run_fidelity(const FidelityRequest& request) {
   const CheckedVideo checked = check_analysis(analysis, renderer);
   const RenderSetup& setup = checked.setup;
   if (request.video != VideoPlace::kNone) {
+    check_report_file(setup.config.output, setup.config.overwrite, analysis.inputs);
     check_video_can_be_written(
         setup.config.output, existing(setup.config),
         static_cast<int64_t>(runs.size()) * estimated_bytes(video_format(setup.config), setup.plan.frames));
@@ -71,6 +76,10 @@ int run_fidelity(const FidelityRequest& request) {
   write_file_atomically(analysis.json, json_text(report, 1));
   report["stills"] = fidelity_stills(*fidelity, request.stills, setup.config.fps);
   report["video"] = video;
+  if (!video.empty()) {
+    const at::Tensor middle = side_by_side_frame(*fidelity, setup.plan.frames / 2);
+    report["poster"] = data_uri("image/jpeg", encode_jpeg(middle));
+  }
   write_page(analysis.page, fidelity_page(), report);
   if (request.analysis.quiet) return 0;
   for (const MeasuredRun& run : fidelity->runs) {

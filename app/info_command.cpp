@@ -10,12 +10,14 @@
 
 #include "core/device.h"
 #include "core/error.h"
+#include "core/html_page.h"
 #include "models/checkpoint_info.h"
 #include "models/checkpoint_info_text.h"
 #include "render/cost_estimate.h"
 #include "render/render.h"
 #include "settings/config_file.h"
 #include "settings/model_file.h"
+#include "weights/model_component.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
@@ -27,28 +29,35 @@ using Json = nlohmann::ordered_json;
 struct NamedPart {
   std::string name;
   std::filesystem::path path;
-  std::string entry;    ///< the set of weights that is used, where the file holds several
-  bool weights = true;  ///< whether it is a file of tensors
+  std::string entry;                        ///< the set of weights that is used, where the file holds several
+  bool weights = true;                      ///< whether it is a file of tensors
+  std::optional<ModelComponent> component;  ///< which of several models in the file it is
+  std::filesystem::path config;             ///< of the transformer, where the model file names one
+  double scale = 1;                         ///< of an adapter
 };
 
 std::vector<NamedPart> parts_of(const ModelDescription& model) {
-  std::vector<NamedPart> parts = {{"transformer", model.transformer.path, model.transformer.entry},
-                                  {"text_encoder", model.text_encoder.path, model.text_encoder.entry},
-                                  {"tokenizer", model.tokenizer, "", false},
-                                  {"vae", model.vae.path, model.vae.entry}};
-  for (const LoraFile& lora : model.lora) parts.push_back({"lora", lora.path, lora.entry});
+  std::vector<NamedPart> parts = {
+      {.name = "transformer",
+       .path = model.transformer.path,
+       .entry = model.transformer.entry,
+       .component = ModelComponent::kTransformer,
+       .config = model.transformer_config},
+      {.name = "text_encoder",
+       .path = model.text_encoder.path,
+       .entry = model.text_encoder.entry,
+       .component = ModelComponent::kTextEncoder},
+      {.name = "tokenizer", .path = model.tokenizer, .weights = false},
+      {.name = "vae", .path = model.vae.path, .entry = model.vae.entry, .component = ModelComponent::kVae}};
+  for (const LoraFile& lora : model.lora)
+    parts.push_back({.name = "lora", .path = lora.path, .entry = lora.entry, .scale = lora.scale});
   return parts;
 }
 
-/// Names and paths may hold any bytes.
-std::string json_text(const auto& json) {
-  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
 bool is_damaged(const ModelInfo& info) {
-  const auto quantized = [](const WeightSetInfo& set) { return !set.quantized.empty(); };
+  const auto unusable = [](const WeightSetInfo& set) { return !set.quantized.empty() || !set.problem.empty(); };
   const auto damaged = [&](const CheckpointInfo& checkpoint) {
-    return !checkpoint.problem.empty() || std::ranges::any_of(checkpoint.sets, quantized);
+    return !checkpoint.problem.empty() || std::ranges::any_of(checkpoint.sets, unusable);
   };
   return !info.missing_parts.empty() || std::ranges::any_of(info.checkpoints, damaged);
 }
@@ -60,9 +69,9 @@ std::optional<ModelInfo> inspect_part(const NamedPart& part, std::string& proble
   if (!problem.empty() || !part.weights) return {};
   std::optional<ModelInfo> info;
   try {
-    info = inspect_model(part.path, {.sampling = SamplingKnown::kYes});
+    info = inspect_model(part.path, {.sampling = SamplingKnown::kYes, .transformer_config = part.config});
     info->missing_parts.clear();  // a folder that holds one part is no incomplete model
-    WeightStore::open(part.path, part.entry);
+    WeightStore::open(part.path, part.entry, part.component);
   } catch (const WeightsError& error) {
     problem = error.what();
   }
@@ -115,12 +124,14 @@ int print_model_file(const std::filesystem::path& file, const InfoRequest& reque
     if (info) entry["content"] = to_json(*info);
     json["parts"].push_back(entry);
     if (!part.entry.empty()) entry["weights"] = part.entry;
+    if (part.name == "lora") entry["scale"] = part.scale;
     words += "\n" + part.name + (part.entry.empty() ? "" : " (" + part.entry + ")") + ": ";
+    if (part.scale != 1) words += "times " + YAML::Dump(YAML::Node(part.scale)) + ", ";
     words += !problem.empty() ? problem + "\n" : info ? "" : part.path.string() + "\n";
     if (info) words += describe(*info);
   }
   if (whole && !request.size.empty()) add_memory(file, request.size, words, json);
-  std::cout << (request.json ? json_text(json) : words);
+  std::cout << (request.json ? json_text(json, 2) : words);
   return whole ? 0 : static_cast<int>(ExitStatus::kWeights);
 }
 
@@ -160,7 +171,7 @@ int run_info(const InfoRequest& request) {
     options.size->validate();
   }
   const ModelInfo info = inspect_model(path, options);
-  std::cout << (request.json ? json_text(to_json(info)) : describe(info));
+  std::cout << (request.json ? json_text(to_json(info), 2) : describe(info));
   return is_damaged(info) ? static_cast<int>(ExitStatus::kWeights) : 0;
 }
 

@@ -1,5 +1,11 @@
 #include "app/program.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <exception>
 #include <iostream>
 
@@ -15,11 +21,32 @@
 #include "app/text_analysis_command.h"
 #include "app/text_command.h"
 #include "batch/worker_main.h"
+#include "core/error.h"
 #include "core/error_report.h"
 #include "render/device_group.h"
 
 namespace flashblock {
 namespace {
+
+/// Standard streams that the caller closed become ones that refuse: files opened later would take their numbers, and
+/// get what is printed.
+void keep_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) >= 0) continue;
+    [[maybe_unused]] const int opened = ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+/// Throws: MediaError if what was printed could not be written.
+void finish_standard_output() {
+  errno = 0;
+  std::cout.flush();
+  const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout;
+  if (!failed) return;
+  if (errno == 0) [[maybe_unused]]
+    const ssize_t again = ::write(STDOUT_FILENO, "\n", 1);  // for the reason
+  throw MediaError(std::string("cannot write to standard output: ") + std::strerror(errno));
+}
 
 int run(const Request& request) {
   if (request.text) std::cout << *request.text;
@@ -49,8 +76,11 @@ int run(const Request& request) {
 }  // namespace
 
 int run_program(int argc, const char* const* argv) {
+  keep_standard_streams();
   try {
-    return run(parse_command_line(argc, argv));
+    const int status = run(parse_command_line(argc, argv));
+    finish_standard_output();
+    return status;
   } catch (...) {
     const ErrorReport report = report_error(std::current_exception());
     std::cerr << "flashblock: error: " << error_line(report.message, report.remedies, option_of) << std::endl;

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/html_page.h"
+
 namespace flashblock {
 namespace {
 
@@ -66,7 +68,7 @@ class JsonProgress : public ShownProgress {
       line["frames_per_second"] = pace_.frames_per_second(so_far);
       line["eta_seconds"] = pace_.seconds_left(so_far);
     }
-    std::fputs((line.dump() + "\n").c_str(), stderr);
+    std::fputs(json_text(line, -1).c_str(), stderr);
     std::fflush(stderr);
   }
 

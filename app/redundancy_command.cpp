@@ -8,13 +8,14 @@
 #include "app/interrupt.h"
 #include "core/atomic_file.h"
 #include "core/html_page.h"
+#include "render/own_file.h"
 #include "settings/gate_file.h"
 
 namespace flashblock {
 
 int run_redundancy(const RedundancyRequest& request) {
   const AnalysisSetup analysis = set_up_analysis(request.analysis, "redundancy");
-  if (!request.gate.empty()) check_analysis_file(std::filesystem::absolute(request.gate), analysis.config.overwrite);
+  if (!request.gate.empty()) check_report_file(request.gate, analysis.config.overwrite, analysis.inputs);
   Renderer renderer;
   const CheckedVideo video = check_analysis(analysis, renderer);
   int status = 0;

@@ -38,11 +38,21 @@ AccessCommandOptions::AccessCommandOptions(CLI::App& command) {
   group.add("--host", access_.hosts, "NAME",
             "A name that browsers call this server by, for a reverse proxy; repeatable. localhost, addresses and the "
             "machine's name are known");
+  group.add("--origin", origins_, "URL",
+            "Pages of this origin may use the server too, such as http://localhost:3000; repeatable");
 }
 
 AccessOptions AccessCommandOptions::access() const {
   AccessOptions access = access_;
   if (!access.without_token) access.token = resolve_token(token_, token_file_);
+  access.drawn_token = token_ == "auto" && !access.without_token;
+  for (const std::string& origin : origins_) {
+    try {
+      access.origins.push_back(parse_origin(origin));
+    } catch (const ConfigError& error) {
+      throw ConfigError(std::string("--origin: ") + error.what());
+    }
+  }
   return access;
 }
 
@@ -55,7 +65,8 @@ ServeCommandOptions::ServeCommandOptions(CLI::App& app)
   group.add("ADDRESS:PORT", address_, "TEXT", "Where to listen [127.0.0.1:8080]");
   group.add("--data", data_, "FOLDER", "The folder in which videos are kept, and found again after a restart");
   group.add("--max-queue", request_.most_queued, "N", "Videos that may wait")->check(CLI::Range(0, 10'000));
-  group.add("--max-seconds", request_.most_seconds, "S", "Length of one video")->check(CLI::PositiveNumber);
+  group.add("--max-seconds", request_.most_seconds, "S", "Length of one video")
+      ->check(CLI::PositiveNumber & CLI::Range(0.0, static_cast<double>(kMostSeconds)));
   group.add("--max-connections", request_.most_connections, "N", "Open connections, viewers included")
       ->check(CLI::Range(1, 10'000));
   video_.add_group("Model");

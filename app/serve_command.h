@@ -23,15 +23,16 @@ struct ServeRequest {
   double most_seconds = 0;  ///< of one video
 };
 
-/// --token, --token-file, --no-token, --host. Lives as long as the command it adds to is parsed.
+/// --token, --token-file, --no-token, --host, --origin. Lives as long as the command it adds to is parsed.
 class AccessCommandOptions {
  public:
   explicit AccessCommandOptions(CLI::App& command);
-  /// Throws: ConfigError for a token that is none.
+  /// Throws: ConfigError for a token or an origin that is none.
   AccessOptions access() const;
 
  private:
   std::string token_, token_file_;
+  std::vector<std::string> origins_;
   AccessOptions access_;
 };
 

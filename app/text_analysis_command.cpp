@@ -1,8 +1,8 @@
 #include "app/text_analysis_command.h"
 
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <utility>
 
 #include "analysis/text_fidelity_report.h"
@@ -14,6 +14,8 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/html_page.h"
+#include "core/plain_text.h"
+#include "render/own_file.h"
 
 namespace flashblock {
 namespace {
@@ -58,11 +60,12 @@ NamedAttention read_policy(const std::string& words, TextConfig config) {
 
 /// The lines of a file that are not empty.
 std::vector<std::string> lines_of(const std::string& file) {
-  std::ifstream stream(file);
+  std::istringstream text(read_text_file(file, "prompts, one a line"));
   std::vector<std::string> lines;
-  for (std::string line; std::getline(stream, line);)
+  for (std::string line; std::getline(text, line);) {
+    if (line.ends_with('\r')) line.pop_back();
     if (!line.empty()) lines.push_back(line);
-  if (!stream.eof()) throw MediaError("--prompts " + file + ": the file cannot be read");
+  }
   return lines;
 }
 
@@ -138,7 +141,7 @@ int run_text_analysis(const TextAnalysisRequest& request) {
   const fs::path page =
       fs::absolute(request.page.empty() ? fs::path(folder.path.filename().string() + "-text.html") : request.page);
   const fs::path json = fs::path(page).replace_extension(".json");
-  for (const fs::path& file : {page, json}) check_analysis_file(file, request.overwrite);
+  for (const fs::path& file : {page, json}) check_report_file(file, request.overwrite);
   TextFidelityOptions options{.policies = request.policies, .decoding = config.decoding};
   options.decoding.reuse_from = 0;  // policies are measured on texts of any length
   for (const std::string& prompt : request.prompts) {

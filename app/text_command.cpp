@@ -7,15 +7,16 @@
 #include <random>
 #include <utility>
 
-#include "app/analysis_setup.h"
 #include "app/interrupt.h"
 #include "app/option_group.h"
 #include "core/atomic_file.h"
 #include "core/device.h"
 #include "core/error.h"
 #include "core/html_page.h"
+#include "core/output_path.h"
 #include "language/language_folder.h"
 #include "language/text_decoder.h"
+#include "render/own_file.h"
 #include "weights/tensor_file.h"
 #include "weights/weight_store.h"
 
@@ -79,7 +80,7 @@ class RecordingPrinter : public TextPrinter {
   void write(const fs::path& path, const std::vector<int64_t>& ids) {
     if (!record_) return;
     tensors_.emplace_back("ids", at::tensor(ids, at::kLong));
-    write_tensor_file(path, tensors_);
+    write_tensor_file(path, tensors_, {{"program", "flashblock " FLASHBLOCK_VERSION}});
   }
 
  private:
@@ -112,7 +113,8 @@ std::string end_name(TextEnd end) {
 void write_stats(const TextRequest& request, const LanguageModel& model, const DecodedText& text, int64_t prompt) {
   const auto tokens = static_cast<int64_t>(text.tokens.size());
   const LanguageCounters& work = text.counters;
-  const nlohmann::ordered_json stats = {{"model", request.language.model},
+  const nlohmann::ordered_json stats = {{"program", "flashblock " FLASHBLOCK_VERSION},
+                                        {"model", request.language.model},
                                         {"device", model.device().str()},
                                         {"dtype", dtype_name(model.dtype())},
                                         {"seed", *request.language.config.seed},
@@ -151,6 +153,7 @@ TextCommand::TextCommand(CLI::App& app)
   const OptionGroup run(command_, "Run");
   run.add("--stats", stats_, "FILE.json", "Write tokens, times, and work to this file");
   run.add("--record", record_, "FILE.safetensors", "Write all tokens and passes to this file");
+  run.add_flag("--overwrite", request_.overwrite, "Replace these files if they exist");
   options_.add_set();
 }
 
@@ -174,7 +177,9 @@ int run_text(const TextRequest& asked) {
   const at::Device device = resolve_device(config.device);
   const at::ScalarType dtype = resolve_dtype(config.dtype, device);
   for (const fs::path& file : {request.stats, request.record})
-    if (!file.empty()) check_analysis_file(fs::absolute(file), /*overwrite=*/true);
+    if (!file.empty()) check_report_file(file, request.overwrite, {request.replay});
+  if (!request.stats.empty() && real_path(request.stats) == real_path(request.record))
+    throw ConfigError("--stats and --record name one file: choose another name for one of them");
   const LanguageFolder folder = open_language_folder(request.language);
   const std::vector<int64_t> prompt =
       request.replay.empty() ? prompt_ids(request.language, folder, request.prompt) : replayed_prompt(request.replay);

@@ -17,6 +17,7 @@ struct TextRequest {
   std::filesystem::path replay;  ///< prompt as token ids; empty: none
   std::filesystem::path stats;   ///< empty: none
   std::filesystem::path record;  ///< empty: none
+  bool overwrite = false;        ///< both of them, if they exist
 };
 
 /// The command and what it collects.

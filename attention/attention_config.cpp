@@ -76,9 +76,7 @@ AttentionConfig::Correction parse_correction(std::string_view name) {
 AttentionConfig::Residual parse_residual(std::string_view name) {
   return parse(kResiduals, "attention.residual", name);
 }
-AttentionPrecision parse_attention_precision(std::string_view name) {
-  return parse(kPrecisions, "precision of attention", name);
-}
+AttentionPrecision parse_attention_precision(std::string_view name) { return parse(kPrecisions, "precision", name); }
 std::string to_string(AttentionConfig::Mode mode) { return name_of(kModes, mode); }
 std::string to_string(RefreshPolicyRef policy) { return std::string(policy->text().name); }
 std::string to_string(AttentionConfig::Correction correction) { return name_of(kCorrections, correction); }

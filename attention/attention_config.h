@@ -90,6 +90,9 @@ struct AttentionConfig {
   /// Of flashblock mode, where there are external keys. Mean keys and attention to selected keys are native.
   AttentionPrecision internal = AttentionPrecision::kNative;
   AttentionPrecision external = AttentionPrecision::kNative;
+
+  /// How keys and values of recent frames are kept. Of both modes.
+  AttentionPrecision kv_cache = AttentionPrecision::kNative;
 };
 
 /// Throws: ConfigError that names the value found and all values possible.

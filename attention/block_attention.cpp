@@ -20,11 +20,11 @@ AttentionState internal_attention(const at::Tensor& q, const KeyRange& block, At
 
 }  // namespace
 
-ExternalPass external_pass(const at::Tensor& q, const KeyRange& past, const KvCache& kv, const LayerExternal& external,
+ExternalPass external_pass(const at::Tensor& q, KeyParts past, const KvCache& kv, const LayerExternal& external,
                            const AttentionConfig& config, const Pass& pass) {
   const bool each = external.mean_key_per_query;
   return {q,
-          past,
+          std::move(past),
           config,
           pass,
           each ? q.size(1) : kv.tokens_per_frame(),
@@ -46,7 +46,7 @@ at::Tensor flashblock_attention(const at::Tensor& q, const KvCache& kv, LayerExt
                                 const AttentionConfig& config, const Pass& pass) {
   // Internal attention (A_int, L_int). The block's own keys change with every denoising pass: computed in each; for few
   // queries together with the merge, unless the policy or an observer wants it by itself.
-  const KeyRange block = kv.block(), past = kv.past();
+  const KeyRange block = kv.block();
   const bool by_itself = external.observer || config.refresh->decides_by_head() ||
                          config.internal != AttentionPrecision::kNative ||
                          !merges_in_one_pass(q, block.keys, block.values);
@@ -58,7 +58,7 @@ at::Tensor flashblock_attention(const at::Tensor& q, const KvCache& kv, LayerExt
   {
     RECORD_USER_SCOPE(kExternalScope);
     const HeadSelection refreshed =
-        refresh_external(external, external_pass(q, past, kv, external, config, pass), internal);
+        refresh_external(external, external_pass(q, KeyParts(kv), kv, external, config, pass), internal);
     cached = reused_external(q, external.cache.state());
     if (external.observer) {
       external.observer->observe({.layer = external.layer,
@@ -86,8 +86,10 @@ at::Tensor block_attention(const at::Tensor& q, const KvCache& kv, LayerExternal
   if (has_past && config.mode == AttentionConfig::Mode::kFlashblock)
     return flashblock_attention(q, kv, external, config, pass);
   if (has_past) external.work.count(HeadSelection::all(), q.size(2));
-  const KeyRange all = kv.all();
   RECORD_USER_SCOPE(kWholeScope);
+  if (has_past && !kv.is_native())
+    return merge(attention_to_parts(q, KeyParts(kv)), attention_with_lse(q, kv.block().keys, kv.block().values)).output;
+  const KeyRange all = kv.all();
   return attention(q, all.keys, all.values);
 }
 

@@ -40,7 +40,7 @@ at::Tensor flashblock_attention(const at::Tensor& q, const KvCache& kv, LayerExt
 /// The parts of flashblock_attention that other combinations of the two sides are made of.
 
 /// What external attention is computed from. Everything given must outlive the result.
-ExternalPass external_pass(const at::Tensor& q, const KeyRange& past, const KvCache& kv, const LayerExternal& external,
+ExternalPass external_pass(const at::Tensor& q, KeyParts past, const KvCache& kv, const LayerExternal& external,
                            const AttentionConfig& config, const Pass& pass);
 
 /// Refreshes external.cache as the policy decides, or else its changed rows, and counts the work. Returns the heads

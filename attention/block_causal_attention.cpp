@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "attention/attention.h"
+#include "attention/external_attention.h"
 #include "core/check.h"
 
 namespace flashblock {
@@ -38,15 +39,14 @@ AttentionState masked_attention(const at::Tensor& q, const KeyRange& staged, con
 }  // namespace
 
 at::Tensor block_causal_attention(const at::Tensor& q, const KvCache& kv, int64_t block_tokens) {
-  const KeyRange staged = kv.block(), past = kv.past();
+  const KeyRange staged = kv.block();
   const int64_t rows = q.size(1), tokens = staged.tokens();
   FB_CHECK(tokens % block_tokens == 0 && rows % tokens == 0, rows, " rows for ", tokens, " tokens in blocks of ",
            block_tokens);
   AttentionState own = tokens == block_tokens
                            ? attention_with_lse(q, staged.keys, staged.values)
                            : masked_attention(q, staged, later_blocks(rows, tokens, block_tokens, q));
-  if (past.empty()) return own.output;
-  return merge(attention_with_lse(q, past.keys, past.values), std::move(own)).output;
+  return merge(attention_to_parts(q, KeyParts(kv)), std::move(own)).output;
 }
 
 }  // namespace flashblock

@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 
 #include <cmath>
+#include <utility>
 
 #include "attention/attention.h"
 #include "attention/int8_attention.h"
@@ -75,7 +76,8 @@ at::Tensor corrected_lse_by_kernel(const at::Tensor& q, const CachedExternal& ca
 void refresh_listed(CachedExternal& cached, const at::Tensor& index, const ExternalPass& pass) {
   if (index.numel() == 0) return;
   const at::Tensor heads = index.to(pass.q.device(), /*non_blocking=*/true);
-  const KeyRange keys{pass.past.keys.index_select(2, heads), pass.past.values.index_select(2, heads)};
+  const KeyRange past = pass.past.whole();
+  const KeyRange keys{past.keys.index_select(2, heads), past.values.index_select(2, heads)};
   const at::Tensor q = pass.q.index_select(2, heads);
   ExternalPass of_heads{q, keys, pass.config, pass.pass, pass.tokens_per_frame};
   of_heads.mean_key_step = pass.mean_key_step;
@@ -89,23 +91,44 @@ void refresh_listed(CachedExternal& cached, const at::Tensor& index, const Exter
 
 }  // namespace
 
+AttentionState attention_to_parts(const at::Tensor& q, const KeyParts& keys, AttentionPrecision precision) {
+  AttentionState state;
+  for (int64_t i = 0; i < keys.count(); ++i) {
+    const KeyRange part = keys.part(i);
+    state = merge(attention_with_lse(q, part.keys, part.values, precision), std::move(state));
+  }
+  return state;
+}
+
 bool wants_mean_key(const ExternalPass& pass) {
   return pass.config.correction == AttentionConfig::Correction::kMeanKey && reused_later(pass.config, pass.pass);
 }
 
 CachedExternal compute_external(const ExternalPass& pass) {
   CachedExternal cached;
-  KeyRange keys = pass.past;
+  KeyParts keys = pass.past;
   if (pass.config.density > 0) {
-    KeySplit split = split_by_relevance(pass.q, pass.past, pass.config.density);
+    KeySplit split = split_by_relevance(pass.q, pass.past.whole(), pass.config.density);
     cached.selected = std::move(split.selected);
     keys = std::move(split.residual);
     if (keys.empty() || pass.config.residual == AttentionConfig::Residual::kDropped) return cached;
   }
-  cached.state = attention_with_lse(pass.q, keys.keys, keys.values, pass.config.external);
-  if (wants_mean_key(pass)) {
+  const bool corrected = wants_mean_key(pass);
+  const at::Tensor mean_key_q = corrected ? mean_key_queries(pass) : at::Tensor();
+  AttentionState mean_keys;
+  for (int64_t i = 0; i < keys.count(); ++i) {
+    const KeyRange part = keys.part(i);
+    cached.state =
+        merge(attention_with_lse(pass.q, part.keys, part.values, pass.config.external), std::move(cached.state));
+    if (!corrected) continue;
+    if (keys.count() == 1)
+      mean_keys.output = attention(mean_key_q, part.keys, part.keys);
+    else
+      mean_keys = merge(attention_with_lse(mean_key_q, part.keys, part.keys), std::move(mean_keys));
+  }
+  if (corrected) {
     cached.query = pass.q;
-    cached.mean_key = for_whole_frame(attention(mean_key_queries(pass), keys.keys, keys.keys), pass);
+    cached.mean_key = for_whole_frame(mean_keys.output, pass);
   }
   return cached;
 }
@@ -151,7 +174,7 @@ void refresh_rows(CachedExternal& cached, const at::Tensor& rows, const External
 
 void refresh_masked(CachedExternal& cached, const at::Tensor& mask, const ExternalPass& pass) {
   const at::Tensor per_query = mask.view({1, 1, -1, 1});
-  const KeyRange& past = pass.past;
+  const KeyRange past = pass.past.whole();
   const AttentionState recomputed = pass.config.external == AttentionPrecision::kInt8
                                         ? int8_attention_with_lse(pass.q, past.keys, past.values)
                                         : attention_of_masked_heads(pass.q, past.keys, past.values, mask);

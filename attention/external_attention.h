@@ -18,7 +18,7 @@ inline constexpr int64_t kMeanKeyStep = 2;
 /// The queries of a pass, the external keys, and the configuration of their attention.
 struct ExternalPass {
   const at::Tensor& q;  ///< [B, L, N, D], L a whole number of latent frames
-  KeyRange past;        ///< not empty
+  KeyParts past;        ///< not empty
   const AttentionConfig& config;
   Pass pass;
   int64_t tokens_per_frame = 0;
@@ -26,6 +26,10 @@ struct ExternalPass {
   int64_t mean_key_step = kMeanKeyStep;
   HeadShare share = {};
 };
+
+/// attention_with_lse of q to all of `keys`, part by part, merged. Numerics: rounded to the dtype after each part.
+AttentionState attention_to_parts(const at::Tensor& q, const KeyParts& keys,
+                                  AttentionPrecision precision = AttentionPrecision::kNative);
 
 /// Whether a later pass over the same keys may need mean keys, for the correction of what `pass` computes.
 bool wants_mean_key(const ExternalPass& pass);

@@ -1,6 +1,7 @@
 #include "attention/kv_cache.h"
 
 #include <ATen/ops/as_strided.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
@@ -20,7 +21,7 @@
 namespace flashblock {
 
 KvCache::KvCache(const KvCacheLayout& layout, int64_t batch, int64_t heads, int64_t head_dim, at::Device device,
-                 at::ScalarType dtype)
+                 at::ScalarType dtype, AttentionPrecision recent)
     : layout_(layout) {
   const int64_t least = layout.frames_per_block + layout.sink_frames;
   if (layout.window_frames < least)
@@ -30,7 +31,9 @@ KvCache::KvCache(const KvCacheLayout& layout, int64_t batch, int64_t heads, int6
                       std::to_string(layout.frames_per_block) + "): at least " + std::to_string(least) +
                       ", or -1 for all");
   const auto options = at::TensorOptions().device(device).dtype(dtype);
-  const int64_t frames = layout.window_frames + layout.bank_frames;
+  const bool native = recent == AttentionPrecision::kNative;
+  const int64_t frames = native ? layout.window_frames + layout.bank_frames : ring_slot();
+  if (!native) ring_codes_.emplace(ring_frames(), layout.tokens_per_frame, options, batch, heads, head_dim);
   keys_ = at::empty({batch, frames * layout.tokens_per_frame, heads, head_dim}, options);
   values_ = at::empty_like(keys_);
 }
@@ -60,6 +63,20 @@ KeyRange KvCache::all() const {
   return range(past_slot() - staged_frames_, staged_frames_ + bank_count_ + past_frames_);
 }
 
+int64_t KvCache::past_parts() const {
+  if (is_native()) return bank_count_ + past_frames_ > 0 ? 1 : 0;
+  const int64_t kept = std::min(past_frames_, layout_.sink_frames), recent = past_frames_ - kept;
+  return (bank_count_ + kept > 0 ? 1 : 0) + (recent + kPartFrames - 1) / kPartFrames;
+}
+
+KeyRange KvCache::past_part(int64_t index) const {
+  FB_CHECK(index >= 0 && index < past_parts(), "part ", index, " of ", past_parts());
+  if (is_native()) return past();
+  const int64_t kept = std::min(past_frames_, layout_.sink_frames), recent = past_frames_ - kept;
+  if (bank_count_ + kept > 0 && index-- == 0) return native_range(past_slot(), bank_count_ + kept);
+  return ring_codes_->load(index * kPartFrames, std::min(kPartFrames, recent - index * kPartFrames));
+}
+
 KeyRange KvCache::sink() const { return range(sink_slot(), std::min(committed_frames_, layout_.sink_frames)); }
 
 void KvCache::commit(int64_t pinned) {
@@ -82,7 +99,7 @@ void KvCache::commit(int64_t pinned) {
       ring_[static_cast<size_t>(slot + run)] = frame + run;
       ++run;
     } while (frame + run < end && oldest_slot() == slot + run);
-    copy_frames(block_begin + frame - first, sink_slot() + layout_.sink_frames + slot, run);
+    copy_frames(block_begin + frame - first, ring_slot() + slot, run);
     frame += run;
   }
   committed_frames_ = end;
@@ -107,13 +124,21 @@ KeyRange KvCache::leaving() const {
   if (frames <= 0) return range(0, 0);
   const int64_t slot = oldest_slot();
   FB_CHECK(pinned_frames_ == 0 && slot + frames <= ring_frames(), "the ring is no multiple of the frame block");
-  return range(sink_slot() + layout_.sink_frames + slot, frames);
+  return range(ring_slot() + slot, frames);
 }
 
+int64_t KvCache::pinned_slot() const { return std::find(ring_.begin(), ring_.end(), first_pinned_) - ring_.begin(); }
+
 KeyRange KvCache::pinned() const {
-  const auto found = std::find(ring_.begin(), ring_.end(), first_pinned_);
-  if (pinned_frames_ == 0 || found == ring_.end()) return range(0, 0);
-  return range(sink_slot() + layout_.sink_frames + (found - ring_.begin()), pinned_frames_);
+  if (pinned_frames_ == 0 || pinned_slot() == std::ssize(ring_)) return range(0, 0);
+  return range(ring_slot() + pinned_slot(), pinned_frames_);
+}
+
+void KvCache::replace_pinned_keys(const at::Tensor& keys) {
+  if (ring_codes_)
+    ring_codes_->store_keys(pinned_slot(), keys);
+  else
+    pinned().keys.copy_(keys);
 }
 
 KeyRange KvCache::bank() const { return range(past_slot(), bank_count_); }
@@ -148,9 +173,20 @@ void KvCache::reset() {
   bank_count_ = 0;
 }
 
-int64_t KvCache::bytes() const { return int64_t(keys_.nbytes() + values_.nbytes()); }
+int64_t KvCache::bytes() const {
+  return int64_t(keys_.nbytes() + values_.nbytes()) + (ring_codes_ ? ring_codes_->bytes() : 0);
+}
 
 KeyRange KvCache::range(int64_t first_frame, int64_t frames) const {
+  const int64_t native = is_native() ? frames : std::clamp<int64_t>(ring_slot() - first_frame, 0, frames);
+  if (native == frames) return native_range(first_frame, frames);
+  const KeyRange recent = ring_codes_->load(first_frame + native - ring_slot(), frames - native);
+  if (native == 0) return recent;
+  const KeyRange before = native_range(first_frame, native);
+  return {at::cat({before.keys, recent.keys}, 1), at::cat({before.values, recent.values}, 1)};
+}
+
+KeyRange KvCache::native_range(int64_t first_frame, int64_t frames) const {
   const int64_t start = first_frame * layout_.tokens_per_frame, length = frames * layout_.tokens_per_frame;
   const std::array<int64_t, 4> shape = {keys_.size(0), length, keys_.size(2), keys_.size(3)};
   const auto part = [&](const at::Tensor& x) { return x.as_strided(shape, x.strides(), start * x.stride(1)); };
@@ -159,6 +195,7 @@ KeyRange KvCache::range(int64_t first_frame, int64_t frames) const {
 
 void KvCache::copy_frames(int64_t from_slot, int64_t to_slot, int64_t frames) {
   if (frames == 0) return;
+  if (ring_codes_ && to_slot >= ring_slot()) return ring_codes_->store(to_slot - ring_slot(), range(from_slot, frames));
   const KeyRange from = range(from_slot, frames), to = range(to_slot, frames);
 #ifdef FLASHBLOCK_CUDA
   const int64_t token_bytes = keys_.stride(1) * int64_t(keys_.element_size());

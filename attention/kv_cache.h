@@ -5,7 +5,13 @@
 #include <c10/core/Device.h>
 
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
+
+#include "attention/attention_config.h"
+#include "attention/key_range.h"
+#include "attention/quantised_frames.h"
 
 namespace flashblock {
 
@@ -18,28 +24,19 @@ struct KvCacheLayout {
   int64_t bank_frames = 0;       ///< frames besides the window, put in and replaced by the owner
 };
 
-/// A contiguous view of keys and values, [B, S, N, D] each. Not in order of time: softmax is invariant to the order of
-/// the keys, and keys carry their position in their rotation.
-struct KeyRange {
-  at::Tensor keys;
-  at::Tensor values;
-
-  int64_t tokens() const { return keys.size(1); }
-  bool empty() const { return tokens() == 0; }
-};
-
 /// Cache of one layer. Every pass over a frame block stages it and overwrites its keys and values; the clean pass
 /// commits it, once.
 ///
 /// Layout, in frames:  [ staged block | bank | sink | ring of recent frames ]  so that the block, the past, and both
 /// together are one contiguous range each. A commit copies the block into sink and ring, over the oldest frames of the
 /// ring that are not pinned; nothing else is moved or cloned. A bank that is not full lies directly before the sink.
+/// With `recent` in 8 bits the ring is QuantisedFrames: what is read of it is converted, in new memory, each time.
 /// See docs/kv_cache.md.
 class KvCache {
  public:
-  /// Throws: ConfigError unless window_frames >= frames_per_block + sink_frames.
+  /// `recent`: how the ring is kept. Throws: ConfigError unless window_frames >= frames_per_block + sink_frames.
   KvCache(const KvCacheLayout& layout, int64_t batch, int64_t heads, int64_t head_dim, at::Device device,
-          at::ScalarType dtype);
+          at::ScalarType dtype, AttentionPrecision recent = AttentionPrecision::kNative);
 
   /// Opens the slot of the current frame block, of at most frames_per_block frames; the caller writes into the views.
   /// A pass over the same block stages it again and overwrites it.
@@ -51,6 +48,18 @@ class KvCache {
   KeyRange past() const;  ///< bank, sink and recent frames: the external keys; empty for the first block
   KeyRange all() const;   ///< both
   KeyRange sink() const;  ///< the sink frames committed so far
+
+  /// The past in parts of at most kPartFrames frames, so that not all of it need be converted at once. A ring in the
+  /// dtype makes one part, without a copy.
+  static constexpr int64_t kPartFrames = 18;
+  int64_t past_parts() const;
+  KeyRange past_part(int64_t index) const;
+  /// Whether all() and past() are views.
+  bool is_native() const { return !ring_codes_; }
+
+  /// Writes other keys for frames that keep their values. Shape: that of the keys of sink() or pinned().
+  void replace_sink_keys(const at::Tensor& keys) { sink().keys.copy_(keys); }
+  void replace_pinned_keys(const at::Tensor& keys);
 
   /// Makes the staged block part of the past, evicting the oldest frames of the ring where room is needed. Its first
   /// `pinned` frames are pinned in place of those that were: they stay in the ring, if it has room for others, until
@@ -90,18 +99,41 @@ class KvCache {
   int64_t sink_slot() const { return layout_.frames_per_block + layout_.bank_frames; }
   int64_t past_slot() const { return sink_slot() - bank_count_; }  // where the staged block ends
   int64_t oldest_slot() const;
+  int64_t pinned_slot() const;  // of the ring
+  /// Slots are counted from the staged block on, those of the ring last.
+  int64_t ring_slot() const { return sink_slot() + layout_.sink_frames; }
   KeyRange range(int64_t first_frame, int64_t frames) const;
+  KeyRange native_range(int64_t first_frame, int64_t frames) const;
   void copy_frames(int64_t from_slot, int64_t to_slot, int64_t frames);
 
   KvCacheLayout layout_;
-  at::Tensor keys_;               // [B, window and bank tokens, N, D]
-  at::Tensor values_;             // [B, window and bank tokens, N, D]
+  at::Tensor keys_;    // [B, window and bank tokens, N, D]; without the ring if that is in 8 bits
+  at::Tensor values_;  // the same
+  std::optional<QuantisedFrames> ring_codes_;
   int64_t staged_frames_ = 0;     // of the current block; ends where the past begins
   int64_t past_frames_ = 0;       // frames in sink and ring
   int64_t committed_frames_ = 0;  // frames since the last eviction of all
   int64_t bank_count_ = 0;
   std::vector<int64_t> ring_;                     // by slot of the ring: the frame in it, counted as committed
   int64_t first_pinned_ = 0, pinned_frames_ = 0;  // counted as in ring_
+};
+
+/// External keys in parts: those of a cache, each converted when it is asked for, or a range.
+class KeyParts {
+ public:
+  KeyParts(KeyRange range) : range_(std::move(range)) {}
+  /// The past of `cache`, which outlives this.
+  explicit KeyParts(const KvCache& cache) : cache_(&cache) {}
+
+  int64_t count() const { return cache_ ? cache_->past_parts() : range_.empty() ? 0 : 1; }
+  KeyRange part(int64_t index) const { return cache_ ? cache_->past_part(index) : range_; }
+  /// All of them at once.
+  KeyRange whole() const { return cache_ ? cache_->past() : range_; }
+  bool empty() const { return count() == 0; }
+
+ private:
+  const KvCache* cache_ = nullptr;
+  KeyRange range_;
 };
 
 }  // namespace flashblock

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -55,8 +56,19 @@ bool FileLock::is_taken(const fs::path& file) {
   return descriptor && ::flock(descriptor.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
-BatchFolder::BatchFolder(const fs::path& jobs_file)
-    : folder_(fs::absolute(jobs_file).lexically_normal().replace_extension(".batch")) {}
+fs::path batch_stem(const fs::path& jobs_file) {
+  const fs::path file = fs::absolute(jobs_file).lexically_normal();
+  return file.extension() == ".yaml" ? fs::path(file).replace_extension() : file;
+}
+
+BatchFolder::BatchFolder(const fs::path& jobs_file) : folder_(batch_stem(jobs_file) += ".batch") {}
+
+void BatchFolder::check() const {
+  const bool exists = fs::exists(folder_);
+  if (exists && !fs::is_directory(folder_)) throw MediaError(folder_.string() + " is not a folder: rename it");
+  const fs::path written = exists ? folder_ : folder_.parent_path();
+  if (::access(written.c_str(), W_OK | X_OK) != 0) fail(written, "cannot be written", errno);
+}
 
 void BatchFolder::create() const {
   std::error_code error;

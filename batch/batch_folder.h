@@ -1,5 +1,5 @@
-// The folder that all runs of a batch share: JOBS.batch beside JOBS.yaml. For each video it holds NAME.lock, NAME.json
-// (its job status) and NAME.jpg (its preview).
+// The folder that all runs of a batch share: JOBS.batch beside JOBS.yaml (batch_stem). For each video it holds
+// NAME.lock, NAME.json (its job status) and NAME.jpg (its preview).
 #pragma once
 
 #include <filesystem>
@@ -27,10 +27,16 @@ class FileLock {
   FileDescriptor file_;
 };
 
+/// What the files beside a jobs file are named by: JOBS of JOBS.yaml, the whole name of any other file, so that two
+/// jobs files in one folder share none.
+std::filesystem::path batch_stem(const std::filesystem::path& jobs_file);
+
 class BatchFolder {
  public:
   explicit BatchFolder(const std::filesystem::path& jobs_file);
 
+  /// Throws: MediaError if create() would.
+  void check() const;
   /// Creates the folder. Throws: MediaError.
   void create() const;
 

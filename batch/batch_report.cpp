@@ -1,5 +1,7 @@
 #include "batch/batch_report.h"
 
+#include <unistd.h>
+
 #include <array>
 #include <fstream>
 #include <iterator>
@@ -53,9 +55,18 @@ Json video_json(const BatchVideo& video, const JobStatus& record) {
   return json;
 }
 
+fs::path page_of(fs::path report) { return report.replace_extension(".html"); }
+
 std::string read_bytes(const fs::path& file) {
   std::ifstream stream(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+}
+
+/// Whether a file is a page of some batch.
+bool is_batch_page(const fs::path& file) {
+  constexpr size_t kHead = 4096;
+  return fs::is_regular_file(file) &&
+         read_bytes(file).substr(0, kHead).find("<title>flashblock batch</title>") != std::string::npos;
 }
 
 }  // namespace
@@ -74,10 +85,14 @@ BatchCounts count_states(const std::vector<JobStatus>& records) {
 Json report_json(const BatchAccount& account) {
   const BatchCounts counts = count_states(account.records);
   Json videos = Json::array();
-  for (size_t i = 0; i < account.videos.size(); ++i)
+  double duration = 0, seconds = 0;
+  for (size_t i = 0; i < account.videos.size(); ++i) {
     videos.push_back(video_json(account.videos[i], account.records[i]));
+    seconds += account.records[i].seconds;
+    if (account.records[i].state == JobState::kDone) duration += videos.back().value("duration_seconds", 0.0);
+  }
   return {{"program", "flashblock " FLASHBLOCK_VERSION},
-          {"jobs_file", account.jobs_file.string()},
+          {"jobs_file", fs::proximate(account.jobs_file, account.report.parent_path()).string()},
           {"updated", utc_now()},
           {"counts",
            {{"videos", counts.videos},
@@ -86,6 +101,7 @@ Json report_json(const BatchAccount& account) {
             {"running", counts.running},
             {"interrupted", counts.interrupted},
             {"waiting", counts.waiting}}},
+          {"totals", {{"duration_seconds", duration}, {"seconds", seconds}}},
           {"videos", videos}};
 }
 
@@ -110,23 +126,42 @@ Json report_page_json(const BatchAccount& account, size_t embedded_bytes) {
 
 Reporter::Reporter(std::filesystem::path jobs_file, std::filesystem::path report, const std::vector<BatchVideo>& videos,
                    const BatchFolder& folder)
-    : jobs_file_(std::filesystem::absolute(jobs_file).lexically_normal()),
-      report_(std::move(report)),
+    : jobs_file_(fs::absolute(jobs_file).lexically_normal()),
+      given_(report.empty() ? report : fs::absolute(report).lexically_normal()),
+      report_(choose_report()),
       videos_(videos),
       folder_(folder) {
-  std::ifstream stream(report_);
-  if (!stream) return;
-  const Json old = Json::parse(stream, nullptr, /*allow_exceptions=*/false);
-  const bool ours = old.is_object() && old.value("jobs_file", "") == jobs_file_.string();
-  if (ours) return;
-  throw ConfigError(report_.string() + " exists and is not the report of " + jobs_file_.string() +
-                    "; choose another name, or remove it");
+  const fs::path place = report_.parent_path();
+  if (!fs::is_directory(place))
+    throw MediaError("the report " + report_.string() + ": there is no folder " + place.string() + "; create it first");
+  if (::access(place.c_str(), W_OK | X_OK) != 0)
+    throw MediaError("the report " + report_.string() + ": the folder " + place.string() + " cannot be written");
 }
 
-std::filesystem::path Reporter::page() const {
-  std::filesystem::path page = report_;
-  return page.replace_extension(".html");
+bool Reporter::may_write(const fs::path& report) const {
+  const fs::path page = page_of(report);
+  if (fs::exists(page) && !is_batch_page(page)) return false;
+  if (!fs::exists(report)) return true;
+  std::ifstream stream(report);
+  const Json old = fs::is_regular_file(report) ? Json::parse(stream, nullptr, /*allow_exceptions=*/false) : Json();
+  const Json owner = old.is_object() && old.contains("counts") ? old.value("jobs_file", Json()) : Json();
+  if (!owner.is_string()) return false;
+  const fs::path file = (report.parent_path() / owner.get<std::string>()).lexically_normal();
+  return file == jobs_file_ || !fs::exists(file);
 }
+
+fs::path Reporter::choose_report() const {
+  const std::vector<fs::path> places =
+      given_.empty() ? std::vector{jobs_file_.parent_path() / "report.json", batch_stem(jobs_file_) += ".report.json"}
+                     : std::vector{given_};
+  for (const fs::path& place : places)
+    if (may_write(place)) return place;
+  throw ConfigError(places.back().string() + " or " + page_of(places.back()).filename().string() +
+                        " exists and is not the report of " + jobs_file_.string() + "; remove it",
+                    {.key = "report", .remedies = {{"choose another name", "report", ""}}});
+}
+
+std::filesystem::path Reporter::page() const { return page_of(report_); }
 
 void Reporter::write_in_passing() {
   if (stale_ && Clock::now() >= next_) write();
@@ -137,7 +172,11 @@ void Reporter::write() {
   next_ = start + std::chrono::seconds(1);
   const FileLock lock = FileLock::wait(folder_.report_lock());
   std::vector<JobStatus> records;
-  for (const BatchVideo& video : videos_) records.push_back(folder_.read(video.name));
+  for (const BatchVideo& video : videos_) {
+    records.push_back(folder_.read(video.name));
+    records.back().output = video.config.output.string();  // its folder may have been moved since
+  }
+  report_ = choose_report();
   const BatchAccount account{jobs_file_, report_, videos_, records, folder_};
   write_file_atomically(report_, json_text(report_json(account), 2));
   write_page(page(), batch_page(), report_page_json(account));

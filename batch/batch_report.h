@@ -42,7 +42,9 @@ nlohmann::ordered_json report_page_json(const BatchAccount& account, size_t embe
 /// Keeps both files up to date with the records that all runs of the batch keep in its folder.
 class Reporter {
  public:
-  /// Throws: ConfigError if `report` exists and is not the report of this jobs file.
+  /// `report`: NAME.json, with NAME.html beside it; empty: report.json beside the jobs file, or JOBS.report.json where
+  /// another jobs file of its folder has that one. Throws: ConfigError if other files have these names; MediaError if
+  /// the folder cannot be written.
   Reporter(std::filesystem::path jobs_file, std::filesystem::path report, const std::vector<BatchVideo>& videos,
            const BatchFolder& folder);
 
@@ -59,7 +61,12 @@ class Reporter {
  private:
   using Clock = std::chrono::steady_clock;
 
-  std::filesystem::path jobs_file_, report_;
+  /// Whether report and page do not exist, or are those of this jobs file, or of one that is gone.
+  bool may_write(const std::filesystem::path& report) const;
+  /// Decided anew each time: another batch of the folder may have started, or this one may have been moved.
+  std::filesystem::path choose_report() const;
+
+  std::filesystem::path jobs_file_, given_, report_;
   const std::vector<BatchVideo>& videos_;
   const BatchFolder& folder_;
   bool stale_ = true;

@@ -1,5 +1,7 @@
 #include "batch/job_check.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <map>
@@ -7,11 +9,45 @@
 
 #include "core/error.h"
 #include "media/video_writer.h"
+#include "render/finished_video.h"
+#include "render/output_check.h"
 #include "render/render.h"
+#include "render/sidecar.h"
 #include "settings/config_identity.h"
 
 namespace flashblock {
 namespace {
+
+namespace fs = std::filesystem;
+
+/// Throws: MediaError unless missing folders above `file` can be created.
+void check_folder_above(const fs::path& file) {
+  fs::path folder = file.parent_path();
+  std::error_code unreadable;
+  while (!fs::exists(folder, unreadable) && folder.has_relative_path()) folder = folder.parent_path();
+  if (!fs::is_directory(folder, unreadable))
+    throw MediaError(file.string() + ": " + folder.string() + " is not a folder", {.key = "output"});
+  if (::access(folder.c_str(), W_OK | X_OK) != 0)
+    throw MediaError(file.string() + ": the folder " + folder.string() + " cannot be written", {.key = "output"});
+}
+
+/// Whether the video is done; if it is not, checks the files that rendering it leaves, as its worker will.
+void check_files(BatchVideo& video, RenderSetup setup) {
+  RenderConfig& config = setup.config;
+  video.finished = is_video_finished(video);
+  if (video.finished) return;
+  config.overwrite = video_state(config.output) == VideoState::kComplete;  // what is there may be replaced
+  config.resume = !config.overwrite;
+  const FinishedVideo left = config.overwrite ? inspect_finished_video(config.output, config.cache) : FinishedVideo();
+  if (left.state == FinishedState::kDamaged)
+    video.warnings.push_back(config.output.string() + " is damaged, and is rendered again: " + left.problem);
+  bool missing = false;
+  for (const fs::path& file : output_files(config)) {
+    check_folder_above(file);
+    missing = missing || !fs::exists(file.parent_path());
+  }
+  if (!missing) check_outputs(setup);  // missing folders are created
+}
 
 void check_video(BatchVideo& video, Renderer& renderer) {
   video.config = resolve_config(video.layers);
@@ -30,19 +66,29 @@ void check_video(BatchVideo& video, Renderer& renderer) {
                       {.key = "decoder_device"});
   }
   CheckedVideo checked = renderer.check(video.config);
-  video.config = std::move(checked.setup.config);
+  video.config = checked.setup.config;
   video.model_key = std::move(checked.model_key);
   video.identity = std::move(checked.identity);
   video.blocks = checked.setup.plan.blocks;
   video.frames = checked.setup.plan.frames;
-  video.warnings = std::move(checked.setup.warnings);
+  video.warnings = checked.setup.warnings;
+  check_files(video, std::move(checked.setup));
+}
+
+/// Adds what else is wrong with its settings to a video's fault.
+void add_further_faults(BatchVideo& video) {
+  for (const std::string& problem : setting_faults(video.layers)) {
+    const std::string message = fault_at(video.place, ExitStatus::kConfig, problem).message;
+    if (message != video.fault->message) video.fault->more.push_back(message);
+  }
 }
 
 void find_conflicting_files(std::vector<BatchVideo>& videos) {
-  std::map<std::filesystem::path, const BatchVideo*> owners;
+  std::map<fs::path, const BatchVideo*> owners;
   for (BatchVideo& video : videos) {
     if (video.fault) continue;
-    for (const std::filesystem::path& file : output_files(video.config)) {
+    for (const WrittenFile& written : written_files(video.config)) {
+      const std::filesystem::path& file = written.path;
       const auto [owner, is_new] = owners.emplace(file, &video);
       if (is_new) continue;
       video.fault = fault_at(video.place, ExitStatus::kConfig,
@@ -64,40 +110,71 @@ VideoIdentity portable_part(VideoIdentity identity, bool any_dtype) {
   return identity;
 }
 
+/// Throws: ConfigError, beginning with `what`, if the video of that identity is another one.
+void refuse_another(const std::string& what, const BatchVideo& video, const VideoIdentity& stated) {
+  const bool any_dtype = video.config.dtype == "auto";
+  const VideoIdentity existing = portable_part(stated, any_dtype);
+  VideoIdentity wanted = portable_part(video.identity, any_dtype);
+  if (difference(existing, wanted).empty()) return;
+  wanted.checksums =
+      start_checksums(wanted, video.config);  // files with a new time of change may have the same content
+  const std::string differences = difference(existing, wanted);
+  if (differences.empty()) return;
+  throw ConfigError(
+      what + " was made with other settings (" + differences + ")",
+      {.key = "output", .remedies = {{"choose another name", "output", ""}, {"replace it", "overwrite", "true"}}});
+}
+
 }  // namespace
 
 void check_videos(std::vector<BatchVideo>& videos) {
   Renderer renderer;
   for (BatchVideo& video : videos) {
-    if (video.fault) continue;
     try {
-      check_video(video, renderer);
+      if (!video.fault) check_video(video, renderer);
     } catch (...) {
       video.fault = current_fault_at(video.place);
     }
+    if (video.fault && video.fault->status == static_cast<int>(ExitStatus::kConfig)) add_further_faults(video);
   }
   find_conflicting_files(videos);
 }
 
 bool is_video_finished(const BatchVideo& video) {
-  const RenderConfig& config = video.config;
-  if (video_state(config.output) != VideoState::kComplete) return false;
+  const fs::path& output = video.config.output;
+  const VideoState state = video_state(output);
   try {
-    const bool any_dtype = config.dtype == "auto";
-    const VideoIdentity existing = portable_part(read_complete_identity(config.output), any_dtype);
-    VideoIdentity wanted = portable_part(video.identity, any_dtype);
-    std::string differences = difference(existing, wanted);
-    if (differences.empty()) return true;
-    wanted.checksums = start_checksums(wanted, config);  // files with a new modification time may have the same content
-    differences = difference(existing, wanted);
-    if (differences.empty()) return true;
-    throw ConfigError(
-        config.output.string() + " exists and was made with other settings (" + differences + ")",
-        {.key = "output", .remedies = {{"choose another name", "output", ""}, {"replace it", "overwrite", "true"}}});
+    if (state == VideoState::kUnfinished && is_begun(output))
+      refuse_another(parts_folder(output).string() + " holds an unfinished video that", video,
+                     read_unfinished_identity(output));
+    if (state != VideoState::kComplete) return false;
+    refuse_another(output.string() + " exists and", video, read_complete_identity(output));
+    if (!is_whole(output, video.config.cache)) return false;
+    check_other_outputs_exist(video.config);
+    return true;
   } catch (const ConfigError&) {
-    if (config.overwrite) return false;
+    if (video.config.overwrite) return false;
     throw;
   }
+}
+
+JobStatus current_status(const BatchVideo& video, JobStatus saved) {
+  if (saved.state == JobState::kRunning) return saved;
+  saved.output = video.config.output.string();
+  const auto status = static_cast<ExitStatus>(video.fault ? video.fault->status : 0);
+  const bool elsewhere = status == ExitStatus::kDevice || status == ExitStatus::kWeights;
+  if (video.fault && !elsewhere) {
+    saved.state = JobState::kFailed;
+    saved.fault = video.fault;
+  } else if (video.finished) {
+    saved.state = JobState::kDone;
+    saved.fault.reset();
+    if (saved.frames == 0) saved.frames = video.frames;
+  } else if (saved.state == JobState::kDone &&
+             (!video.fault || inspect_finished_video(video.config.output).state != FinishedState::kWhole)) {
+    return {};
+  }
+  return saved;
 }
 
 std::vector<size_t> render_order(const std::vector<BatchVideo>& videos) {

@@ -31,8 +31,10 @@ nlohmann::ordered_json to_json(const JobStatus& status) {
   }
   json["error"] = nullptr;
   if (status.fault) {
-    json["error"] = {
-        {"kind", status.fault->kind}, {"status", status.fault->status}, {"message", status.fault->message}};
+    json["error"] = {{"kind", status.fault->kind},
+                     {"status", status.fault->status},
+                     {"message", status.fault->message},
+                     {"more", status.fault->more}};
   }
   json["output"] = status.output;
   json["changed_ms"] = status.changed_ms;
@@ -54,7 +56,7 @@ JobStatus job_status_from_json(const nlohmann::ordered_json& json) {
   status.seconds_left = json.value("eta_seconds", 0.0);
   if (const auto& error = json.at("error"); !error.is_null()) {
     status.fault = {error.at("kind").get<std::string>(), error.at("status").get<int>(),
-                    error.at("message").get<std::string>()};
+                    error.at("message").get<std::string>(), error.value("more", std::vector<std::string>())};
   }
   return status;
 }

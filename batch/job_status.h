@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace flashblock {
 
@@ -19,9 +20,10 @@ enum class JobState {
 
 /// Why a video failed.
 struct JobFault {
-  std::string kind;     ///< configuration, model, memory, media, internal, crash or hang
-  int status = 0;       ///< the exit status for it
-  std::string message;  ///< one line
+  std::string kind;               ///< configuration, model, memory, media, internal, crash or hang
+  int status = 0;                 ///< the exit status for it
+  std::string message;            ///< one line, FILE:LINE: PROBLEM
+  std::vector<std::string> more;  ///< further faults that were found with it, in the same form
 };
 
 struct JobStatus {

@@ -3,6 +3,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <cctype>
 #include <exception>
 #include <map>
 
@@ -36,63 +37,118 @@ ConfigLayer layer_of(const std::string& place, const std::string& key, const std
   return layer;
 }
 
+/// A seed of a job's list; `fault`: why it is none.
+struct ListedSeed {
+  std::string text;
+  std::optional<JobFault> fault;
+};
+
+/// `text` as a file name.
+std::string as_name(const std::string& text) {
+  constexpr size_t kLongest = 100;  // bytes
+  std::string name;
+  for (const char c : text) {
+    const bool bad =
+        std::iscntrl(static_cast<unsigned char>(c)) != 0 || std::string_view("/\\{}").find(c) != std::string_view::npos;
+    name += bad || (name.empty() && c == '.') ? '_' : c;
+  }
+  size_t end = std::min(name.size(), kLongest);
+  while (end < name.size() && end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) --end;
+  return name.substr(0, end);
+}
+
 /// Makes the jobs of one file into videos.
 class JobReader {
  public:
   JobReader(std::string file, std::optional<ConfigLayer> defaults)
       : file_(std::move(file)), folder_(fs::absolute(file_).parent_path()), defaults_(std::move(defaults)) {}
 
-  /// Never throws for what is wrong in the job.
+  /// The next job of the file. Never throws for what is wrong in it.
   void read(const YamlValue& job) {
-    const size_t before = videos_.size();
+    ++number_;
+    list_.clear();
     const std::string place = file_ + ":" + std::to_string(job.node().Mark().line + 1);
     try {
       read_job(job, place);
-    } catch (const ConfigError&) {
-      videos_.resize(before);
-      videos_.push_back({.name = name_for_a_wrong_job(job), .place = place, .fault = current_fault_at(place)});
-      videos_.back().job = videos_.back().name;
+    } catch (const ConfigError& error) {
+      const std::string own = "job " + std::to_string(number_), given = given_name(job);
+      add_faulty({.name = given.empty() ? own : given, .place = place_of(error, place), .layers = base_layers(job)},
+                 given.empty() ? "" : own);
     }
-    for (size_t i = before; i < videos_.size(); ++i) taken_.emplace(videos_[i].name, videos_[i].place);
   }
 
-  std::vector<BatchVideo> videos() && { return std::move(videos_); }
+  std::vector<BatchVideo> videos() && {
+    name_the_faulty();
+    return std::move(videos_);
+  }
 
  private:
   void read_job(const YamlValue& job, const std::string& place) {
     YamlMap map(job);
     const YamlValue& name = map.require("name");
     check_name(name.text(), name);
-    std::vector<std::string> seeds = {""};
+    std::vector<ListedSeed> seeds(1);
     if (const YamlValue* list = map.find("seeds")) seeds = read_seeds(map, *list);
     const YamlValue* prompts = map.find("prompts");
-    std::vector<PromptRow> rows(1);
-    const fs::path list = prompts ? folder_ / prompts->text() : fs::path();
     if (prompts && map.find("prompt")) prompts->fail("found prompts and prompt, wanted one of them");
-    if (prompts) rows = read_rows(*prompts, list);
+    std::vector<PromptRow> rows(1);
+    if (prompts) rows = read_rows(*prompts);
+    check_templates(job, {.job = name.text(), .row = prompts ? "1" : ""});
     for (size_t i = 0; i < rows.size(); ++i) {
-      for (const std::string& seed : seeds) {
+      for (size_t j = 0; j < seeds.size(); ++j) {
         BatchVideo video{.job = name.text(), .place = place, .layers = base_layers(job)};
-        VideoName video_name{.job = name.text(), .seed = seed};
-        if (prompts)
-          add_row(video, video_name, list, rows[i], std::to_string(i + 1), std::to_string(rows.size()).size());
-        finish(video, video_name, name);
+        VideoName video_name{.job = name.text(), .seed = seeds[j].text};
+        std::string position = "job " + std::to_string(number_);
+        if (seeds.size() > 1) position = "seed " + std::to_string(j + 1);
+        if (prompts) {
+          video.place = list_ + ":" + std::to_string(rows[i].line);
+          video_name.row = padded_number(i + 1, rows.size());
+          position = "row " + std::to_string(i + 1) + (seeds.size() > 1 ? ", " + position : "");
+        }
+        try {
+          if (prompts) add_row(video, video_name, rows[i]);
+          if (seeds[j].fault) {
+            add_faulty(std::move(video), position, seeds[j].fault);
+          } else {
+            finish(video, video_name, prompts || seeds.size() > 1 ? nullptr : &name);
+          }
+        } catch (const ConfigError& error) {
+          video.name = video_name.whole();
+          video.place = place_of(error, video.place);
+          add_faulty(std::move(video), position);
+        }
       }
     }
   }
 
-  static std::vector<PromptRow> read_rows(const YamlValue& prompts, const fs::path& list) {
+  static std::string padded_number(size_t number, size_t most) {
+    std::string text = std::to_string(number);
+    return text.insert(0, std::to_string(most).size() - text.size(), '0');
+  }
+
+  std::vector<PromptRow> read_rows(const YamlValue& prompts) {
+    const fs::path list = fs::path(file_).parent_path() / prompts.text();
+    list_ = list.string();
     try {
       return read_prompt_list(list);
     } catch (const ConfigError& error) {
-      prompts.fail(error.what());
+      if (place_of(error, "").empty()) prompts.fail(error.what());
+      throw;
     }
   }
 
-  static std::vector<std::string> read_seeds(YamlMap& map, const YamlValue& list) {
+  static std::vector<ListedSeed> read_seeds(YamlMap& map, const YamlValue& list) {
     if (const YamlValue* seed = map.find("seed")) seed->fail("found seed and seeds, wanted one of them");
-    std::vector<std::string> seeds;
-    for (const YamlValue& seed : list.list()) seeds.push_back(std::to_string(seed.integer(0)));
+    std::vector<ListedSeed> seeds;
+    for (const YamlValue& seed : list.list()) {
+      try {
+        seeds.push_back({.text = std::to_string(seed.integer(0)), .fault = {}});
+      } catch (const ConfigError&) {
+        seeds.push_back(
+            {.text = "",
+             .fault = current_fault_at(seed.place().file + ":" + std::to_string(seed.node().Mark().line + 1))});
+      }
+    }
     if (seeds.empty()) list.fail("found an empty list, wanted seeds, one for each video");
     return seeds;
   }
@@ -100,40 +156,46 @@ class JobReader {
   std::vector<ConfigLayer> base_layers(const YamlValue& job) const {
     std::vector<ConfigLayer> layers;
     if (defaults_) layers.push_back(*defaults_);
-    layers.push_back({.values = settings_of(job), .folder = folder_});
+    if (job.is_map()) layers.push_back({.values = settings_of(job), .folder = folder_});
     return layers;
   }
 
-  static void add_row(BatchVideo& video, VideoName& name, const fs::path& list, const PromptRow& row,
-                      std::string number, size_t digits) {
-    video.place = list.string() + ":" + std::to_string(row.line);
-    number.insert(0, digits - number.size(), '0');
-    name.row = number;
-    for (const auto& [key, text] : row.settings) {
-      if (key == "name") {
-        check_name(text, YamlValue(YAML::Node(text), {video.place, "name"}));
-        name.row = text;
-      } else {
-        video.layers.push_back(layer_of(video.place, key, text, list.parent_path()));
-      }
-    }
+  /// Their faults concern all videos of the job.
+  void check_templates(const YamlValue& job, const VideoName& name) const {
+    BatchVideo video{.place = file_, .layers = base_layers(job)};
+    add_paths(video, name, "0");
   }
 
-  /// Name, seed and files.
-  void finish(BatchVideo& video, const VideoName& name, const YamlValue& place) {
+  void add_row(BatchVideo& video, VideoName& name, const PromptRow& row) const {
+    if (!row.fault.empty()) throw ConfigError(video.place + ": " + row.fault);
+    std::optional<ConfigError> fault;
+    for (const auto& [key, text] : row.settings) {
+      if (key != "name") {
+        video.layers.push_back(layer_of(video.place, key, text, fs::absolute(list_).parent_path()));
+        continue;
+      }
+      name.row = text;
+      try {
+        check_name(text, YamlValue(YAML::Node(text), {video.place, "name"}));
+      } catch (const ConfigError& error) {
+        fault = error;
+      }
+    }
+    if (fault) throw *fault;  // with all layers in place, in which there may be more faults
+  }
+
+  /// Name, seed and files. `given`: where the name is said, if not at the video's place.
+  void finish(BatchVideo& video, const VideoName& name, const YamlValue* given) {
     video.name = name.whole();
-    const auto taken = taken_.find(video.name);
-    const auto has_its_name = [&](const BatchVideo& other) { return other.name == video.name; };
-    if (taken != taken_.end() || std::any_of(videos_.begin(), videos_.end(), has_its_name)) {
-      place.fail("the name " + video.name + " is already used by " +
-                 (taken == taken_.end() ? "another video of this job" : "the video at " + taken->second));
+    if (const auto taken = taken_.find(video.name); taken != taken_.end()) {
+      const YamlValue place(YAML::Node(), {video.place, ""});
+      (given ? *given : place).fail("the name " + video.name + " is already used by the video at " + taken->second);
     }
     std::string seed = name.seed.empty() ? last_text(video, "seed") : name.seed;
     if (seed.empty()) seed = std::to_string(seed_from_name(video.name));
     video.layers.push_back(layer_of(video.place, "seed", seed, folder_));
-    for (const Setting& setting : settings_table()) {
-      if (setting.field.kind == SettingKind::kOutputFile) add_path(video, setting.name, name, seed);
-    }
+    add_paths(video, name, seed);
+    taken_.emplace(video.name, video.place);
     videos_.push_back(std::move(video));
   }
 
@@ -147,6 +209,12 @@ class JobReader {
   }
 
   /// Paths of files that a video leaves are templates, expanded for each video.
+  void add_paths(BatchVideo& video, const VideoName& name, const std::string& seed) const {
+    for (const Setting& setting : settings_table()) {
+      if (setting.field.kind == SettingKind::kOutputFile) add_path(video, setting.name, name, seed);
+    }
+  }
+
   void add_path(BatchVideo& video, const std::string& key, const VideoName& name, const std::string& seed) const {
     std::optional<ConfigLayer> last;
     for (const ConfigLayer& layer : video.layers) {
@@ -161,23 +229,61 @@ class JobReader {
     if (last) video.layers.push_back(std::move(*last));
   }
 
-  std::string name_for_a_wrong_job(const YamlValue& job) const {
+  /// The place that an error names in this job's prompt list; otherwise `otherwise`.
+  std::string place_of(const ConfigError& error, const std::string& otherwise) const {
+    const std::string message = error.what(), front = list_ + ":";
+    if (list_.empty() || !message.starts_with(front)) return otherwise;
+    const size_t end = message.find_first_not_of("0123456789", front.size());
+    return end > front.size() ? message.substr(0, end) : otherwise;
+  }
+
+  /// The name that a wrong job gives; empty: none.
+  static std::string given_name(const YamlValue& job) {
     try {
       YamlMap map(job);
-      const YamlValue& given = map.require("name");
-      check_name(given.text(), given);
-      if (!taken_.contains(given.text())) return given.text();
+      return as_name(map.require("name").text());
     } catch (const ConfigError&) {
+      return "";
     }
-    return job.place().key;  // jobs[3]
+  }
+
+  /// A video that cannot be rendered, for the error that is being handled or `fault`. `position` in the file or list
+  /// tells it from another video of its name.
+  void add_faulty(BatchVideo video, const std::string& position, std::optional<JobFault> fault = {}) {
+    video.fault = fault ? std::move(fault) : current_fault_at(video.place);
+    if (video.name.empty()) video.name = video.job;
+    if (video.job.empty()) video.job = video.name;
+    faulty_.emplace_back(videos_.size(), position);
+    videos_.push_back(std::move(video));
+  }
+
+  /// When all names are known: those of good videos are theirs, whatever comes before them.
+  void name_the_faulty() {
+    for (const auto& [index, position] : faulty_) {
+      const std::string name = as_name(videos_[index].name);
+      std::string free = name;
+      if (taken_.contains(free) && !position.empty()) free += " (" + position + ")";
+      for (int64_t i = 2; taken_.contains(free); ++i) free = name + " (" + std::to_string(i) + ")";
+      videos_[index].name = free;
+      taken_.emplace(free, videos_[index].place);
+    }
   }
 
   std::string file_;
   fs::path folder_;
   std::optional<ConfigLayer> defaults_;
   std::vector<BatchVideo> videos_;
-  std::map<std::string, std::string> taken_;  ///< names, and where they were given
+  std::map<std::string, std::string> taken_;            ///< names, and where they were given
+  std::vector<std::pair<size_t, std::string>> faulty_;  ///< of videos_, and their positions in file or list
+  int64_t number_ = 0;                                  ///< of the job
+  std::string list_;                                    ///< the job's prompt list; empty: it has none
 };
+
+std::string joined_faults(const std::vector<std::string>& faults) {
+  std::string text;
+  for (const std::string& fault : faults) text += (text.empty() ? "" : "; ") + fault;
+  return text;
+}
 
 std::optional<ConfigLayer> read_defaults(YamlMap& map, const fs::path& folder) {
   const YamlValue* value = map.find("defaults");
@@ -187,12 +293,36 @@ std::optional<ConfigLayer> read_defaults(YamlMap& map, const fs::path& folder) {
     if (const YamlValue* found = keys.find(key)) found->fail("belongs to a job, not to the defaults");
   }
   ConfigLayer layer{.values = *value, .folder = folder};
-  RenderConfig ignored;
-  read_settings(layer, ignored);
+  const std::vector<std::string> faults = setting_faults({layer});
+  if (!faults.empty()) throw ConfigError(joined_faults(faults));
   return layer;
 }
 
 }  // namespace
+
+std::vector<std::string> setting_faults(const std::vector<ConfigLayer>& layers) {
+  std::vector<std::string> faults;
+  const auto read = [&](const ConfigLayer& layer) {
+    try {
+      RenderConfig ignored;
+      read_settings(layer, ignored);
+    } catch (const ConfigError& error) {
+      if (std::find(faults.begin(), faults.end(), error.what()) == faults.end()) faults.emplace_back(error.what());
+    }
+  };
+  for (const ConfigLayer& layer : layers) {
+    const size_t before = faults.size();
+    if (layer.values.is_map()) {
+      for (const auto& pair : layer.values.node()) {
+        YAML::Node one(YAML::NodeType::Map);
+        one.force_insert(pair.first, pair.second);
+        read({.values = YamlValue(one, layer.values.place()), .folder = layer.folder});
+      }
+    }
+    if (faults.size() == before) read(layer);  // keys that contradict each other
+  }
+  return faults;
+}
 
 JobFault fault_at(const std::string& place, ExitStatus status, const std::string& message) {
   const std::string file = place.substr(0, place.rfind(':'));
@@ -208,7 +338,12 @@ JobFault current_fault_at(const std::string& place) {
 
 std::vector<BatchVideo> read_jobs_file(const fs::path& file) {
   const YamlValue document = load_yaml(file);
+  if (document.is_scalar())
+    document.fail("wanted a jobs file; a list of prompts is named in one: {name: walk, prompts: " +
+                  file.filename().string() + "}");
   YamlMap map(document);
+  if (!map.find("jobs") && map.find("prompt"))
+    document.fail("the key jobs is missing: this is the configuration of one video, for flashblock render -c");
   const YamlValue& jobs = map.require("jobs");
   JobReader reader(file.string(), read_defaults(map, fs::absolute(file).parent_path()));
   map.finish();

@@ -29,12 +29,16 @@ struct BatchVideo {
   VideoIdentity identity;  ///< on this machine, without checksums
   int64_t blocks = 0;
   int64_t frames = 0;
-  std::vector<std::string> warnings;  ///< of its prompts, as RenderSetup has them
+  bool finished = false;              ///< nothing is left to do
+  std::vector<std::string> warnings;  ///< of its prompts, as RenderSetup has them; and of a damaged video
 };
 
 /// Reads a jobs file and the prompt lists that it names. A wrong job becomes a video with a fault. Throws: ConfigError
 /// if the file as a whole is wrong: not YAML, unknown top-level keys, wrong defaults, no jobs.
 std::vector<BatchVideo> read_jobs_file(const std::filesystem::path& file);
+
+/// Everything that is wrong with settings, key by key; one line each, with its place.
+std::vector<std::string> setting_faults(const std::vector<ConfigLayer>& layers);
 
 /// A fault with the given message, preceded by the video's place unless the message names a place in that file.
 JobFault fault_at(const std::string& place, ExitStatus status, const std::string& message);

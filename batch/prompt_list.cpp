@@ -1,10 +1,14 @@
 #include "batch/prompt_list.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
+#include <array>
+#include <cctype>
 
 #include "core/error.h"
+#include "core/file_kind.h"
+#include "core/plain_text.h"
+#include "settings/settings_table.h"
+#include "settings/strict_yaml.h"
 
 namespace flashblock {
 namespace {
@@ -12,37 +16,43 @@ namespace {
 struct CsvRecord {
   int64_t line = 0;
   std::vector<std::string> cells;
+  std::string fault;  // empty: none
 };
 
 [[noreturn]] void fail(const std::filesystem::path& file, int64_t line, const std::string& problem) {
   throw ConfigError(file.string() + ":" + std::to_string(line) + ": " + problem);
 }
 
-std::string read_file(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!std::filesystem::is_regular_file(file) || !stream) {
-    throw ConfigError(file.string() + ": cannot be read; wanted a prompt list, a text or CSV file");
-  }
-  std::string text(std::istreambuf_iterator<char>(stream), {});
-  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
-  text.erase(std::remove(text.begin(), text.end(), '\r'), text.end());
-  return text;
+std::string lower_case_extension(const std::filesystem::path& file) {
+  std::string extension = file.extension().string();
+  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return extension;
 }
 
-/// Cells between commas, records on lines; a cell in double quotes may hold commas, lines and doubled quotes.
-/// Source: RFC 4180, section 2.
+std::string read_file(const std::filesystem::path& file) {
+  constexpr const char* kWanted = "a prompt list, a text or CSV file";
+  if (const KnownFile found = known_file(file); found.kind != FileKind::kUnknown)
+    throw ConfigError(file.string() + " is " + found.words + "; wanted " + kWanted);
+  return read_text_file(file, kWanted);
+}
+
+/// Cells between separators, records on lines; a cell in double quotes may hold separators, lines and doubled quotes.
+/// Blanks around a cell do not belong to it. Source: RFC 4180, section 2, but for the blanks.
 class CsvParser {
  public:
-  CsvParser(const std::filesystem::path& file, std::string text) : file_(file), text_(std::move(text)) {}
+  CsvParser(std::string text, char separator) : text_(std::move(text)), separator_(separator) {}
 
   std::vector<CsvRecord> records() {
     std::vector<CsvRecord> records;
     while (at_ < text_.size()) {
       CsvRecord record{.line = line_};
-      do record.cells.push_back(cell());
-      while (take(','));
-      if (at_ < text_.size() && !take('\n')) fail(file_, line_, "text after a closing quote; wanted a comma");
-      const bool empty = record.cells.size() == 1 && record.cells[0].empty();
+      do record.cells.push_back(cell(record));
+      while (take(separator_));
+      if (at_ < text_.size() && !take('\n')) {
+        record.fault = "text after a closing quote; wanted a comma";
+        skip_line();
+      }
+      const bool empty = record.cells.size() == 1 && record.cells[0].empty() && record.fault.empty();
       if (!empty) records.push_back(std::move(record));
     }
     return records;
@@ -56,54 +66,107 @@ class CsvParser {
     return true;
   }
 
-  std::string cell() {
-    if (take('"')) return quoted_cell();
-    const size_t end = std::min(text_.find_first_of(",\n", at_), text_.size());
+  void skip_line() {
+    while (at_ < text_.size() && !take('\n')) ++at_;
+  }
+
+  void skip_blanks() {
+    while (at_ < text_.size() && text_[at_] != separator_ && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
+  }
+
+  std::string cell(CsvRecord& record) {
+    skip_blanks();
+    if (take('"')) return quoted_cell(record);
+    const size_t end = std::min(text_.find_first_of(std::string{separator_, '\n'}, at_), text_.size());
     std::string cell = text_.substr(at_, end - at_);
+    cell.erase(cell.find_last_not_of(" \t") + 1);
     at_ = end;
     return cell;
   }
 
-  std::string quoted_cell() {
-    const int64_t first_line = line_;
+  /// Without its closing quote the cell may end anywhere, so that all rows from here on are in doubt.
+  std::string quoted_cell(CsvRecord& record) {
     for (std::string cell;;) {
-      if (at_ >= text_.size()) fail(file_, first_line, "a cell begins with a quote and has no closing quote");
+      if (at_ >= text_.size()) {
+        record.fault = "a cell begins with a quote and has no closing quote; the rows from here on are left out";
+        return cell;
+      }
       if (take('"')) {
-        if (!take('"')) return cell;
+        if (!take('"')) {
+          skip_blanks();
+          return cell;
+        }
         cell += '"';
       } else {
-        cell += text_[at_];
-        take(text_[at_]);
+        const char c = text_[at_];
+        cell += c;
+        take(c);
       }
     }
   }
 
-  const std::filesystem::path& file_;
   std::string text_;
+  char separator_;
   size_t at_ = 0;
   int64_t line_ = 1;
 };
 
-std::vector<PromptRow> read_csv(const std::filesystem::path& file) {
-  const std::vector<CsvRecord> records = CsvParser(file, read_file(file)).records();
-  if (records.empty()) fail(file, 1, "the list is empty; wanted a first row that names the columns");
-  const std::vector<std::string>& columns = records[0].cells;
+/// Whether a cell may set it.
+bool is_column(const std::string& name) {
+  if (name == "name" || find_setting(name)) return true;
+  const auto stands_for_it = [&](const Setting& setting) {
+    return setting.traits.stands_for_group && split_key(setting.name).first == name;
+  };
+  return std::any_of(settings_table().begin(), settings_table().end(), stands_for_it);
+}
+
+std::string column_fault(const std::string& column) {
+  std::vector<std::string> known = {"name"};
+  for (const Setting& setting : settings_table()) known.push_back(setting.name);
+  const std::string meant = nearest_word(column, known);
+  if (!meant.empty()) return "did you mean " + meant + "?";
+  for (const auto& [separator, word] : {std::pair(';', "semicolons"), std::pair('\t', "tabs")}) {
+    if (column.find(separator) != column.npos)
+      return std::string("the cells are separated by ") + word + ", wanted commas";
+  }
+  return "the first row names the columns, such as prompt,seed";
+}
+
+void check_columns(const std::filesystem::path& file, const CsvRecord& first) {
+  const std::vector<std::string>& columns = first.cells;
+  std::vector<std::string> faults;
+  if (!first.fault.empty()) faults.push_back(first.fault);
   for (size_t i = 0; i < columns.size(); ++i) {
-    if (columns[i].empty()) fail(file, records[0].line, "column " + std::to_string(i + 1) + " has no name");
-    if (std::count(columns.begin(), columns.end(), columns[i]) > 1) {
-      fail(file, records[0].line, "column " + columns[i] + " appears twice");
+    const bool again = std::find(columns.begin(), columns.begin() + static_cast<std::ptrdiff_t>(i), columns[i]) !=
+                       columns.begin() + static_cast<std::ptrdiff_t>(i);
+    if (columns[i].empty()) {
+      faults.push_back("column " + std::to_string(i + 1) + " has no name");
+    } else if (again) {
+      faults.push_back("column " + columns[i] + " appears twice");
+    } else if (!is_column(columns[i])) {
+      faults.push_back("unknown column " + columns[i] + ": " + column_fault(columns[i]));
     }
   }
+  if (faults.empty()) return;
+  std::string problem;
+  for (const std::string& fault : faults) problem += (problem.empty() ? "" : "; ") + fault;
+  fail(file, first.line, problem);
+}
+
+std::vector<PromptRow> read_csv(const std::filesystem::path& file, char separator) {
+  const std::vector<CsvRecord> records = CsvParser(read_file(file), separator).records();
+  if (records.empty()) fail(file, 1, "the list is empty; wanted a first row that names the columns");
+  check_columns(file, records[0]);
+  const std::vector<std::string>& columns = records[0].cells;
   std::vector<PromptRow> rows;
   for (size_t r = 1; r < records.size(); ++r) {
     const CsvRecord& record = records[r];
-    if (record.cells.size() != columns.size()) {
-      fail(file, record.line,
-           "found " + std::to_string(record.cells.size()) + " cells, wanted " + std::to_string(columns.size()) +
-               ", as in the first row; text with commas needs double quotes");
+    PromptRow row{.line = record.line, .fault = record.fault};
+    if (row.fault.empty() && record.cells.size() != columns.size()) {
+      row.fault = "found " + std::to_string(record.cells.size()) + " cells, wanted " + std::to_string(columns.size()) +
+                  ", as in the first row; text with commas needs double quotes";
     }
-    PromptRow row{.line = record.line};
-    for (size_t i = 0; i < columns.size(); ++i) {
+    for (size_t i = 0; i < std::min(record.cells.size(), columns.size()); ++i) {
       if (!record.cells[i].empty()) row.settings.emplace_back(columns[i], record.cells[i]);
     }
     rows.push_back(std::move(row));
@@ -130,7 +193,12 @@ std::vector<PromptRow> read_lines(const std::filesystem::path& file) {
 }  // namespace
 
 std::vector<PromptRow> read_prompt_list(const std::filesystem::path& file) {
-  std::vector<PromptRow> rows = file.extension() == ".csv" ? read_csv(file) : read_lines(file);
+  constexpr std::array kOthers = {".json", ".jsonl", ".yaml", ".yml", ".xlsx", ".xls", ".ods"};
+  const std::string extension = lower_case_extension(file);
+  if (std::find(kOthers.begin(), kOthers.end(), extension) != kOthers.end())
+    throw ConfigError(file.string() + ": wanted a prompt list, a text file with one prompt per line or a .csv file");
+  const bool tabs = extension == ".tsv";
+  std::vector<PromptRow> rows = tabs || extension == ".csv" ? read_csv(file, tabs ? '\t' : ',') : read_lines(file);
   if (rows.empty()) throw ConfigError(file.string() + ": the list is empty, wanted prompts");
   return rows;
 }

@@ -12,6 +12,7 @@
 #include "batch/job_check.h"
 #include "core/error.h"
 #include "render/pace.h"
+#include "settings/config_identity.h"
 
 namespace flashblock {
 namespace {
@@ -106,14 +107,19 @@ bool Supervisor::can_run(size_t video, const Slot& slot) const {
   return !gpu || *gpu == slot.share.gpu;  // the first of several: devices_per_video
 }
 
+std::optional<JobFault> Supervisor::placing_fault(size_t video) const {
+  const auto fits = [&](const auto& slot) { return can_run(video, *slot); };
+  if (std::any_of(slots_.begin(), slots_.end(), fits)) return {};
+  return fault_at(videos_[video].place, ExitStatus::kDevice,
+                  "found device " + videos_[video].config.device + ", which none of the " +
+                      std::to_string(slots_.size()) + " workers uses; wanted device: auto, or more workers");
+}
+
 void Supervisor::fail_videos_without_slot() {
   std::erase_if(waiting_, [&](size_t video) {
-    const auto fits = [&](const auto& slot) { return can_run(video, *slot); };
-    if (std::any_of(slots_.begin(), slots_.end(), fits)) return false;
-    statuses_[video].fault =
-        fault_at(videos_[video].place, ExitStatus::kDevice,
-                 "found device " + videos_[video].config.device + ", which none of the " +
-                     std::to_string(slots_.size()) + " workers uses; wanted device: auto, or more workers");
+    const auto fault = placing_fault(video);
+    if (!fault) return false;
+    statuses_[video].fault = fault;
     set_state(video, JobState::kFailed);
     return true;
   });
@@ -244,7 +250,8 @@ void Supervisor::start(Slot& slot, size_t video) {
             .output = job.config.output.string(),
             .started = is_retry ? status.started : utc_now()};
   std::error_code ignored;  // the worker reports a missing folder
-  std::filesystem::create_directories(job.config.output.parent_path(), ignored);
+  for (const std::filesystem::path& file : output_files(job.config))
+    std::filesystem::create_directories(file.parent_path(), ignored);
   if (!slot.worker) slot.worker = host_.start(slot.share);  // the first one, or again after a crash
   slot.video = video;
   slot.model_key = job.model_key;

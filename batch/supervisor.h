@@ -42,6 +42,9 @@ class Supervisor {
   /// Called when a status cannot be written, which does not stop the rendering.
   std::function<void(const std::string& problem)> on_unsaved = [](const std::string&) {};
 
+  /// Why no worker can render a video; nothing if one can.
+  std::optional<JobFault> placing_fault(size_t video) const;
+
   /// Returns when all videos are done or failed. When `stop` is requested, workers write their finished frame blocks,
   /// and run() returns within five seconds. Throws: MediaError if a lock file cannot be created; DeviceError if a
   /// worker cannot be started.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/output_path.h"
 
 namespace flashblock {
 namespace {
@@ -23,8 +24,8 @@ std::string reason(int error) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)), part_(path_.string() + ".part") {
-  file_ = FileDescriptor(::open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)), part_(unfinished_name(path_)) {
+  file_ = FileDescriptor(::open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666));
   if (!file_) fail("cannot be written");
 }
 

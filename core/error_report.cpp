@@ -2,16 +2,17 @@
 
 #include <c10/util/Exception.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <new>
+
+#include "core/plain_text.h"
 
 namespace flashblock {
 namespace {
 
-/// Any text as one line.
-std::string one_line(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
+/// Any text as one line that a terminal and JSON take.
+std::string one_line(const std::string& any) {
+  std::string text = on_one_line(any);
   const auto last = text.find_last_not_of(' ');
   text.erase(last == std::string::npos ? 0 : last + 1);
   return text;

@@ -25,6 +25,12 @@ std::string json_text(const nlohmann::ordered_json& data, int indent) {
   return data.dump(indent, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
+std::string json_line(const nlohmann::ordered_json& data) {
+  std::string text = json_text(data, -1);
+  text.pop_back();
+  return text;
+}
+
 std::string html_page(std::string_view page, const nlohmann::ordered_json& data) {
   constexpr std::string_view kPlace = "<script type=\"application/json\" id=\"data\">";
   const size_t place = page.find(kPlace);

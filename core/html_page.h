@@ -14,8 +14,11 @@ std::string base64(std::string_view bytes);
 /// `bytes` as a data URI of the type `media_type`, such as image/jpeg.
 std::string data_uri(std::string_view media_type, std::string_view bytes);
 
-/// `data` as the text of a JSON file, `indent` spaces a level, -1 for one line; bytes that are not UTF-8 are replaced.
+/// `data` as the text of a JSON file, `indent` spaces a level, -1 for one line. All JSON of the program is written by
+/// this and the next function, since it cannot fail: bytes that are not UTF-8 are replaced.
 std::string json_text(const nlohmann::ordered_json& data, int indent);
+/// The same on one line without a line end, for messages.
+std::string json_line(const nlohmann::ordered_json& data);
 
 /// `page` with `data` in its element `<script type="application/json" id="data">`. Nothing in `data` can end the
 /// element; bytes that are not UTF-8 are replaced. Requires: a page with that element.

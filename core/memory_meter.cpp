@@ -40,6 +40,10 @@ int64_t peak_device_memory_bytes(at::Device device) {
   return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
 }
 
+void reset_peak_device_memory(at::Device device) {
+  if (!device.is_cpu()) at::getDeviceAllocator(device.type())->resetPeakStats(device.index());
+}
+
 int64_t held_memory_bytes(at::Device device) {
   if (device.is_cpu()) return memory_bytes();
   const auto stats = at::getDeviceAllocator(device.type())->getDeviceStats(device.index());

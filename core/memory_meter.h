@@ -17,6 +17,8 @@ int64_t available_memory_bytes();
 int64_t peak_memory_bytes();
 /// The peak of tensor memory on the device, in bytes; 0 for the CPU.
 int64_t peak_device_memory_bytes(at::Device device);
+/// From here on that is the peak since this call.
+void reset_peak_device_memory(at::Device device);
 /// Memory that tensors can use without further allocation: on a GPU what LibTorch has reserved, in use or cached;
 /// on the CPU memory_bytes().
 int64_t held_memory_bytes(at::Device device);

@@ -4,15 +4,18 @@
 
 #ifdef FLASHBLOCK_NCCL
 #include <ATen/cuda/CUDAContextLight.h>
+#include <ATen/ops/empty_like.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <dlfcn.h>
 #include <nccl.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 
+#include "core/peer_memory.h"
 #include "core/socket_group.h"
 #endif
 
@@ -62,6 +65,8 @@ class NcclGroup final : public ProcessGroup {
     const c10::DeviceGuard guard(device_);
     check_nccl(nccl().ncclCommInitRank(&communicator_, static_cast<int>(names_.size()), id, static_cast<int>(rank)),
                "connect the GPUs");
+    if (size() > 1)
+      peers_ = PeerMemory::connect(rank, size(), device_, [&](const at::Tensor& own) { return share(own); });
   }
   ~NcclGroup() override {
     if (communicator_) nccl().ncclCommAbort(communicator_);
@@ -69,6 +74,7 @@ class NcclGroup final : public ProcessGroup {
 
   void lost(int64_t rank) override {
     lost_ = rank;  // before the kernels that wait for it end
+    if (peers_) peers_->give_up();
     const std::lock_guard lock(mutex_);
     if (communicator_) nccl().ncclCommAbort(std::exchange(communicator_, nullptr));
   }
@@ -78,29 +84,67 @@ class NcclGroup final : public ProcessGroup {
     if (rank >= 0) throw ProcessLost(rank, lost_process_text(names_[static_cast<size_t>(rank)]));
   }
 
+  at::Tensor room_to(int64_t rank, at::IntArrayRef sizes, const at::TensorOptions& options) const override {
+    return has_room(sizes, options) ? peers_->room_to(rank, sizes, options)
+                                    : ProcessGroup::room_to(rank, sizes, options);
+  }
+  at::Tensor room_from(int64_t rank, at::IntArrayRef sizes, const at::TensorOptions& options) const override {
+    return has_room(sizes, options) ? peers_->room_from(rank, sizes, options)
+                                    : ProcessGroup::room_from(rank, sizes, options);
+  }
+
  protected:
   void exchange_with_others(const std::vector<Transfer>& sends, const std::vector<Transfer>& receives) const override {
     const std::lock_guard lock(mutex_);
     check();
     const c10::DeviceGuard guard(device_);
-    const cudaStream_t stream = c10::cuda::getCurrentCUDAStream(device_.index());
-    check_nccl(nccl().ncclGroupStart(), "begin an exchange");
-    for (const Transfer& send : sends)
-      check_nccl(nccl().ncclSend(send.tensor.const_data_ptr(), send.tensor.nbytes(), ncclInt8,
-                                 static_cast<int>(send.rank), communicator_, stream),
-                 "send");
-    for (const Transfer& receive : receives)
-      check_nccl(nccl().ncclRecv(receive.tensor.data_ptr(), receive.tensor.nbytes(), ncclInt8,
-                                 static_cast<int>(receive.rank), communicator_, stream),
-                 "receive");
-    check_nccl(nccl().ncclGroupEnd(), "exchange");
+    const auto in_a_room = [&](const Transfer& transfer) { return peers_ && peers_->holds(transfer.tensor); };
+    if (!std::ranges::all_of(sends, in_a_room) || !std::ranges::all_of(receives, in_a_room)) {
+      const cudaStream_t stream = c10::cuda::getCurrentCUDAStream(device_.index());
+      check_nccl(nccl().ncclGroupStart(), "begin an exchange");
+      for (const Transfer& send : sends) {
+        if (in_a_room(send)) continue;
+        check_nccl(nccl().ncclSend(send.tensor.const_data_ptr(), send.tensor.nbytes(), ncclInt8,
+                                   static_cast<int>(send.rank), communicator_, stream),
+                   "send");
+      }
+      for (const Transfer& receive : receives) {
+        if (in_a_room(receive)) continue;
+        check_nccl(nccl().ncclRecv(receive.tensor.data_ptr(), receive.tensor.nbytes(), ncclInt8,
+                                   static_cast<int>(receive.rank), communicator_, stream),
+                   "receive");
+      }
+      check_nccl(nccl().ncclGroupEnd(), "exchange");
+    }
+    if (peers_) peers_->signal();  // in every exchange, so that all count alike
   }
 
  private:
+  bool has_room(at::IntArrayRef sizes, const at::TensorOptions& options) const {
+    return peers_ &&
+           c10::multiply_integers(sizes) * static_cast<int64_t>(options.dtype().itemsize()) <= peers_->room_bytes();
+  }
+
+  /// The bytes of all processes, by rank.
+  std::vector<at::Tensor> share(const at::Tensor& own) const {
+    const at::Tensor sent = own.to(device_);
+    std::vector<Transfer> sends, receives;
+    std::vector<at::Tensor> all;
+    for (int64_t other = 0; other < size(); ++other) {
+      all.push_back(at::empty_like(sent));
+      sends.push_back({other, sent});
+      receives.push_back({other, all.back()});
+    }
+    exchange(sends, receives);
+    for (at::Tensor& of_one : all) of_one = of_one.cpu();
+    return all;
+  }
+
   std::vector<std::string> names_;
   at::Device device_;
   mutable std::mutex mutex_;  // of communicator_
   ncclComm_t communicator_ = nullptr;
+  std::unique_ptr<PeerMemory> peers_;  // null: they cannot write to each other's memory
   std::atomic<int64_t> lost_ = -1;
 };
 

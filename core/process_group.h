@@ -45,6 +45,11 @@ class ProcessGroup {
   /// Throws: ProcessLost.
   void exchange(const std::vector<Transfer>& sends, const std::vector<Transfer>& receives) const;
 
+  /// Memory for a message to another process, and from it: as good as any other for exchange(), or better, as nothing
+  /// needs to be sent which was written there. It may be used until the second exchange from now.
+  virtual at::Tensor room_to(int64_t rank, at::IntArrayRef sizes, const at::TensorOptions& options) const;
+  virtual at::Tensor room_from(int64_t rank, at::IntArrayRef sizes, const at::TensorOptions& options) const;
+
   /// The sum over all processes: the same bits in each. `x` has the same shape in all of them. Virtual, so that the
   /// attention library, which is installed without core's sources, can call it.
   virtual at::Tensor sum(const at::Tensor& x) const;

@@ -43,6 +43,17 @@ function clock(seconds) {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(all % 60)}` : `${minutes}:${two(all % 60)}`;
 }
 
+/** A time in a video of `length` seconds: in tenths where whole seconds would not tell frames apart. */
+function moment(seconds, length) {
+  return length < 10 ? number(seconds, 1) + " s" : clock(Math.floor(seconds));
+}
+
+/** What a refresh policy does, as half a sentence; "" for what is no policy. */
+function policyInWords(name) {
+  const words = (data.policies_in_words ?? {})[name.split(/[^a-z_]/)[0]];
+  return words ? "refreshes " + words.replaceAll("`", "") : "";
+}
+
 /** A list of names with values; entries without a value are left out. */
 function facts(entries) {
   const given = entries.filter(([, value]) => value !== null && value !== undefined && value !== "");
@@ -229,3 +240,15 @@ function heatMap({title, note, rowName, columnName, columns, values, low = 0, hi
     h("div", {className: "scale"}, h("span", null, number(low, decimals)), h("i"),
       h("span", null, number(high, decimals)), h("span", null, "columns: " + columnName)));
 }
+
+// ---- what goes on at the right ----
+
+/** The style sheet fades the edge of a box behind which there is more to see. */
+function markOverflow(box) {
+  const update = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  box.addEventListener("scroll", update, {passive: true});
+  const sizes = new ResizeObserver(update);
+  for (const element of [box, ...box.children]) sizes.observe(element);
+}
+
+addEventListener("load", () => document.querySelectorAll(".scroll").forEach(markOverflow));

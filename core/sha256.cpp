@@ -1,6 +1,7 @@
 #include "core/sha256.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include <array>
 #include <fstream>
@@ -11,6 +12,17 @@
 #include "core/html_page.h"
 
 namespace flashblock {
+namespace {
+
+std::string hexadecimal(const std::array<unsigned char, 32>& bytes) {
+  std::string text;
+  for (const unsigned char byte : bytes) {
+    for (const int shift : {4, 0}) text += "0123456789abcdef"[byte >> shift & 15];
+  }
+  return text;
+}
+
+}  // namespace
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
   FB_CHECK(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr));
@@ -23,17 +35,20 @@ void Sha256::update(std::span<const std::byte> bytes) {
 std::string Sha256::finish() {
   std::array<unsigned char, 32> bytes;
   FB_CHECK(EVP_DigestFinal_ex(context_.get(), bytes.data(), nullptr));
-  std::string digest;
-  for (const unsigned char byte : bytes) {
-    for (const int shift : {4, 0}) digest += "0123456789abcdef"[byte >> shift & 15];
-  }
-  return digest;
+  return hexadecimal(bytes);
 }
 
 std::string sha256(std::string_view text) {
   Sha256 hash;
   hash.update(text);
   return hash.finish();
+}
+
+std::string hmac_sha256(std::string_view key, std::string_view text) {
+  std::array<unsigned char, 32> code;
+  FB_CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+                reinterpret_cast<const unsigned char*>(text.data()), text.size(), code.data(), nullptr));
+  return hexadecimal(code);
 }
 
 std::string sha256_base64(std::string_view text) {

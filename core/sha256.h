@@ -29,6 +29,9 @@ class Sha256 {
 /// The digest of a text in hexadecimal.
 std::string sha256(std::string_view text);
 
+/// The message authentication code of a text, in hexadecimal. Source: RFC 2104, with SHA-256.
+std::string hmac_sha256(std::string_view key, std::string_view text);
+
 /// The digest of a text in base64, as in a Content-Security-Policy.
 std::string sha256_base64(std::string_view text);
 

@@ -8,6 +8,8 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "core/html_page.h"
+#include "core/plain_text.h"
 
 namespace flashblock {
 namespace {
@@ -30,7 +32,7 @@ class ConfigObject {
  public:
   ConfigObject(const std::string& text, std::string origin)
       : object_(json::parse(text, nullptr, /*allow_exceptions=*/false)), origin_(std::move(origin)) {
-    if (!object_.is_object()) throw ConfigError(origin_ + ": not a JSON object");
+    if (!object_.is_object()) throw ConfigError(origin_ + json_fault(text));
   }
 
   /// Null where the key is missing.
@@ -47,12 +49,12 @@ class ConfigObject {
   double number(const char* key, double otherwise) const {
     const json& value = at(key);
     if (value.is_null()) return otherwise;
-    if (!value.is_number()) fail(key, "is " + value.dump(), "a number");
+    if (!value.is_number()) fail(key, "is " + json_line(value), "a number");
     return value.get<double>();
   }
   bool flag(const char* key) const {
     const json& value = at(key);
-    if (!value.is_null() && !value.is_boolean()) fail(key, "is " + value.dump(), "true or false");
+    if (!value.is_null() && !value.is_boolean()) fail(key, "is " + json_line(value), "true or false");
     return !value.is_null() && value.get<bool>();
   }
   /// A token or a list of tokens; none where the key is missing.
@@ -72,7 +74,7 @@ class ConfigObject {
  private:
   int64_t whole(const char* key, const json& value) const {
     if (!value.is_number_integer() || value < 0 || value > kLargestSize)
-      fail(key, "is " + value.dump(), "a whole number up to " + std::to_string(kLargestSize));
+      fail(key, "is " + json_line(value), "a whole number up to " + std::to_string(kLargestSize));
     return value.get<int64_t>();
   }
 
@@ -85,12 +87,12 @@ void refuse_others(const ConfigObject& config) {
   const auto want = [&](const char* key, const json& wanted) {
     const json& value = config.at(key);
     if (!value.is_null() && value != wanted)
-      config.fail(key, "is " + value.dump() + ", which is not supported", wanted.dump());
+      config.fail(key, "is " + json_line(value) + ", which is not supported", json_line(wanted));
   };
   if (config.at("model_type") != kModelType) {
     const json& type = config.at("model_type");
-    config.fail("model_type", type.is_null() ? "is missing" : "is " + type.dump() + ", which is not supported",
-                json(kModelType).dump());
+    config.fail("model_type", type.is_null() ? "is missing" : "is " + json_line(type) + ", which is not supported",
+                json_line(kModelType));
   }
   want("hidden_act", "silu");
   want("attention_bias", false);

@@ -8,6 +8,8 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "core/html_page.h"
+#include "core/plain_text.h"
 #include "language/text_split.h"
 #include "language/unicode_classes.h"
 
@@ -27,8 +29,9 @@ std::string text_of(const fs::path& path) {
 }
 
 json object_of(const fs::path& path) {
-  json object = json::parse(text_of(path), nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) throw WeightsError(path.string() + ": not a JSON object");
+  const std::string text = text_of(path);
+  json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) throw WeightsError(path.string() + json_fault(text));
   return object;
 }
 
@@ -41,11 +44,11 @@ class Faults {
     if (!good) fail(what);
   }
   int64_t id(const json& value) const {
-    if (!value.is_number_integer() || value < 0 || value >= kMostTokens) fail("a token's id is " + value.dump());
+    if (!value.is_number_integer() || value < 0 || value >= kMostTokens) fail("a token's id is " + json_line(value));
     return value.get<int64_t>();
   }
   std::string text(const json& value) const {
-    if (!value.is_string()) fail("found " + value.dump() + ", wanted a text");
+    if (!value.is_string()) fail("found " + json_line(value) + ", wanted a text");
     return value.get<std::string>();
   }
 
@@ -70,7 +73,7 @@ class ByteAlphabet {
     std::string bytes;
     for (const char32_t character : characters_of(token)) {
       const int byte = character < bytes_.size() ? bytes_[character] : -1;
-      if (byte < 0) faults.fail("the token " + json(token).dump() + " has a character that stands for no byte");
+      if (byte < 0) faults.fail("the token " + json_line(token) + " has a character that stands for no byte");
       bytes += static_cast<char>(byte);
     }
     return bytes;
@@ -111,7 +114,7 @@ void read_merges(const json& merges, const Faults& faults, TokenizerFiles& files
       add_merge(std::string_view(merge.get_ref<const std::string&>()), faults, files);
       continue;
     }
-    if (!merge.is_array() || merge.size() != 2) faults.fail("the merge " + merge.dump() + " is not two tokens");
+    if (!merge.is_array() || merge.size() != 2) faults.fail("the merge " + json_line(merge) + " is not two tokens");
     add_merge(faults.text(merge[0]), faults.text(merge[1]), faults, files);
   }
 }
@@ -148,19 +151,19 @@ void check_steps(const json& object, const Faults& faults) {
     return step.is_object() && step.contains("type") ? step["type"] : json("none");
   };
   visit_steps(object.value("normalizer", json()), "normalizers", [&](const json& step) {
-    faults.want(type_of(step) == "NFC", "the normalizer is " + type_of(step).dump() + ", wanted \"NFC\"");
+    faults.want(type_of(step) == "NFC", "the normalizer is " + json_line(type_of(step)) + ", wanted \"NFC\"");
   });
   bool splits = false;
   visit_steps(object.value("pre_tokenizer", json()), "pretokenizers", [&](const json& step) {
     const json type = type_of(step);
-    faults.want(type == "Split" || type == "ByteLevel", "the pre-tokenizer is " + type.dump() + ", not supported");
+    faults.want(type == "Split" || type == "ByteLevel", "the pre-tokenizer is " + json_line(type) + ", not supported");
     if (type == "ByteLevel")
       return faults.want(
           step.value("add_prefix_space", json(false)) == false && step.value("use_regex", json(false)) == false,
           "the pre-tokenizer adds a space or splits by itself, which is not supported");
     const json pattern =
         step.contains("pattern") && step["pattern"].is_object() ? step["pattern"].value("Regex", json()) : json();
-    faults.want(pattern == kSplitPattern, "the split pattern is " + pattern.dump() + ", which is not supported");
+    faults.want(pattern == kSplitPattern, "the split pattern is " + json_line(pattern) + ", which is not supported");
     splits = true;
   });
   faults.want(splits, "has no split pattern; wanted that of Qwen");
@@ -172,7 +175,7 @@ TokenizerFiles read_tokenizer_json(const fs::path& path) {
   faults.want(object.contains("model") && object["model"].is_object(), "has no model");
   const json& model = object["model"];
   faults.want(model.value("type", json("BPE")) == "BPE",
-              "the model is " + model.value("type", json()).dump() + ", wanted \"BPE\"");
+              "the model is " + json_line(model.value("type", json())) + ", wanted \"BPE\"");
   check_steps(object, faults);
   TokenizerFiles files;
   read_vocabulary(model.value("vocab", json()), faults, files);
@@ -193,7 +196,7 @@ void read_added_tokens(const fs::path& folder, TokenizerFiles& files) {
     const json object = object_of(config);
     const json kind = object.value("tokenizer_class", json("Qwen2Tokenizer"));
     faults.want(kind == "Qwen2Tokenizer" || kind == "Qwen2TokenizerFast",
-                "tokenizer_class is " + kind.dump() + ", wanted \"Qwen2Tokenizer\"");
+                "tokenizer_class is " + json_line(kind) + ", wanted \"Qwen2Tokenizer\"");
     const json tokens = object.value("added_tokens_decoder", json());
     if (tokens.is_object()) {
       for (const auto& [id, token] : tokens.items()) {

@@ -127,6 +127,21 @@ std::string encode_image(AVCodecContext& encoder, const std::string& name, const
   return {reinterpret_cast<const char*>(packet->data), static_cast<size_t>(packet->size)};
 }
 
+const int32_t* display_matrix(const AVStream& stream, const AVFrame& frame) {
+  constexpr size_t kMatrixBytes = 9 * sizeof(int32_t);
+  const AVFrameSideData* own = av_frame_get_side_data(&frame, AV_FRAME_DATA_DISPLAYMATRIX);
+  if (own && static_cast<size_t>(own->size) >= kMatrixBytes) return reinterpret_cast<const int32_t*>(own->data);
+#if LIBAVCODEC_VERSION_MAJOR >= 61
+  const AVPacketSideData* found = av_packet_side_data_get(
+      stream.codecpar->coded_side_data, stream.codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+  return found && found->size >= kMatrixBytes ? reinterpret_cast<const int32_t*>(found->data) : nullptr;
+#else
+  size_t size = 0;
+  const uint8_t* found = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+  return found && size >= kMatrixBytes ? reinterpret_cast<const int32_t*>(found) : nullptr;
+#endif
+}
+
 std::string ffmpeg_url(const std::filesystem::path& file) { return "file:" + file.string(); }
 
 void silence_ffmpeg_log() {

@@ -116,6 +116,9 @@ CodecContextPtr make_image_encoder(AVCodecID codec, const std::string& name, con
 /// Opens the encoder and encodes one image; returns the bytes of its file. Throws: MediaError.
 std::string encode_image(AVCodecContext& encoder, const std::string& name, const AVFrame& image);
 
+/// The display matrix [3, 3] of a frame, else of its stream; null if neither has one.
+const int32_t* display_matrix(const AVStream& stream, const AVFrame& frame);
+
 /// A file name for FFmpeg that is never parsed as a protocol or an option.
 std::string ffmpeg_url(const std::filesystem::path& file);
 

@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "core/check.h"
@@ -49,6 +50,8 @@ AVPixelFormat without_range(AVPixelFormat format) {
 
 bool is_rgb(AVPixelFormat format) { return av_pix_fmt_desc_get(format)->flags & AV_PIX_FMT_FLAG_RGB; }
 
+bool has_alpha(AVPixelFormat format) { return av_pix_fmt_desc_get(format)->flags & AV_PIX_FMT_FLAG_ALPHA; }
+
 int matrix_of(const AVFrame& frame) {
   // swscale converts some RGB formats via YUV: with the same matrix in both directions nothing changes.
   if (is_rgb(static_cast<AVPixelFormat>(frame.format))) return SWS_CS_ITU709;
@@ -61,9 +64,31 @@ int matrix_of(const AVFrame& frame) {
     case AVCOL_SPC_BT2020_NCL:
     case AVCOL_SPC_BT2020_CL:
       return SWS_CS_BT2020;
-    default:
-      return frame.height >= 720 ? SWS_CS_ITU709 : SWS_CS_ITU601;
+    case AVCOL_SPC_FCC:
+      return SWS_CS_FCC;
+    case AVCOL_SPC_SMPTE240M:
+      return SWS_CS_SMPTE240M;
+    case AVCOL_SPC_UNSPECIFIED:
+    case AVCOL_SPC_RESERVED:
+    case AVCOL_SPC_RGB:  // a wrong tag on YUV
+      // Source: mpv `video/mp_image.c`, mp_csp_guess_colorspace.
+      return frame.width >= 1280 || frame.height > 576 ? SWS_CS_ITU709 : SWS_CS_ITU601;
+    default: {
+      const char* name = av_color_space_name(frame.colorspace);
+      throw MediaError(std::string("its colour matrix is ") + (name ? name : "unknown") +
+                       ", wanted bt709, bt601 or bt2020; convert it first");
+    }
   }
+}
+
+/// Lays RGB with alpha on white. Shape: [H, W, 4] uint8 -> [H, W, 3].
+at::Tensor on_white(const at::Tensor& rgba) {
+  at::Tensor rgb = at::empty({rgba.size(0), rgba.size(1), 3}, at::kByte);
+  const uint8_t* from = rgba.const_data_ptr<uint8_t>();
+  uint8_t* to = rgb.mutable_data_ptr<uint8_t>();
+  for (int64_t pixel = 0; pixel < rgba.size(0) * rgba.size(1); ++pixel, from += 4, to += 3)
+    for (int c = 0; c < 3; ++c) to[c] = static_cast<uint8_t>((from[c] * from[3] + 255 * (255 - from[3]) + 127) / 255);
+  return rgb;
 }
 
 /// Every second column, where chroma is sited, averaged with half of its neighbours. Shape: [H, W] -> [H, W / 2].
@@ -145,18 +170,24 @@ void FrameConverter::convert(const at::Tensor& rgb, AVFrame& frame) {
                "cannot convert a frame");
 }
 
-at::Tensor frame_to_rgb24(const AVFrame& frame) {
+at::Tensor frame_to_rgb24(const AVFrame& frame) { return frame_to_rgb24(frame, {}); }
+
+at::Tensor frame_to_rgb24(const AVFrame& frame, at::Tensor&& memory) {
   const auto tagged = static_cast<AVPixelFormat>(frame.format);
   const AVPixelFormat format = without_range(tagged);
   const bool full_range = is_rgb(format) || tagged != format || frame.color_range == AVCOL_RANGE_JPEG;
+  const bool alpha = has_alpha(format);
+  const int channels = alpha ? 4 : 3;
   const SwsContextPtr context = make_converter(frame.width, frame.height, format, matrix_of(frame), full_range,
-                                               AV_PIX_FMT_RGB24, SWS_CS_ITU709, true);
-  at::Tensor rgb = at::empty({frame.height, frame.width, 3}, at::kByte);
+                                               alpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24, SWS_CS_ITU709, true);
+  const std::vector<int64_t> shape = {frame.height, frame.width, channels};
+  const bool fits = memory.defined() && memory.use_count() == 1 && memory.sizes() == shape;
+  const at::Tensor rgb = fits ? std::move(memory) : at::empty(shape, at::kByte);
   uint8_t* const planes[] = {rgb.mutable_data_ptr<uint8_t>()};
-  const int strides[] = {3 * frame.width};
+  const int strides[] = {channels * frame.width};
   check_ffmpeg(sws_scale(context.get(), frame.data, frame.linesize, 0, frame.height, planes, strides),
                "cannot convert a frame to RGB");
-  return rgb;
+  return alpha ? on_white(rgb) : rgb;
 }
 
 }  // namespace flashblock

@@ -41,9 +41,11 @@ class FrameConverter {
   std::unique_ptr<SwsContext, Deleter> context_;
 };
 
-/// Converts a decoded frame of any pixel format to RGB, according to its colour matrix and range tags
-/// (untagged: BT.601 limited below 720 rows, BT.709 from there on, as players do).
-/// Shape: returns [H, W, 3] uint8. Throws: MediaError.
+/// Converts a decoded frame of any pixel format to RGB, according to its colour matrix and range tags (untagged:
+/// limited range, and BT.709 from 1280 columns or more than 576 rows on, else BT.601, as mpv does). What is transparent
+/// lies on white. `memory` is filled if it has the right shape and nobody else holds it. Shape: returns [H, W, 3]
+/// uint8. Throws: MediaError; also for a colour matrix that is not known.
+at::Tensor frame_to_rgb24(const AVFrame& frame, at::Tensor&& memory);
 at::Tensor frame_to_rgb24(const AVFrame& frame);
 
 }  // namespace flashblock

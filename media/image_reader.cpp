@@ -5,10 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -17,6 +15,7 @@
 #include "media/ffmpeg_handles.h"
 #include "media/frame_conversion.h"
 #include "media/image_view.h"
+#include "media/orientation.h"
 
 namespace flashblock {
 namespace {
@@ -62,39 +61,7 @@ FramePtr decode(std::string_view bytes, AVCodecID codec_id, const std::string& w
   return frame;
 }
 
-/// Rotates and flips an image according to its EXIF orientation. Source: EXIF 2.32, tag 0x0112; rows 1 to 8 of its
-/// table.
-cv::Mat upright(const cv::Mat& image, const AVFrame& frame) {
-  const AVDictionaryEntry* entry = av_dict_get(frame.metadata, "Orientation", nullptr, 0);
-  const int orientation = entry ? std::atoi(entry->value) : 1;
-  if (orientation < 2 || orientation > 8) return image;
-  cv::Mat transposed = image, turned;
-  if (orientation > 4) cv::transpose(image, transposed);
-  if (orientation == 5) return transposed;
-  constexpr int kFlips[] = {1, -1, 0};  // of columns, of both, of rows
-  cv::flip(transposed, turned, kFlips[orientation > 4 ? orientation - 6 : orientation - 2]);
-  return turned;
-}
-
-at::Tensor as_tensor(const cv::Mat& image) {
-  at::Tensor rgb = at::empty({image.rows, image.cols, 3}, at::kByte);
-  image.copyTo(image_view(rgb));
-  return rgb;
-}
-
-/// The largest centred part of the wanted aspect ratio, resized.
-cv::Mat fill(const cv::Mat& image, int64_t width, int64_t height) {
-  const double scale = std::max(static_cast<double>(width) / image.cols, static_cast<double>(height) / image.rows);
-  const int kept_width = std::clamp(static_cast<int>(std::lround(width / scale)), 1, image.cols);
-  const int kept_height = std::clamp(static_cast<int>(std::lround(height / scale)), 1, image.rows);
-  const cv::Rect kept((image.cols - kept_width) / 2, (image.rows - kept_height) / 2, kept_width, kept_height);
-  cv::Mat resized;
-  cv::resize(image(kept), resized, cv::Size(static_cast<int>(width), static_cast<int>(height)), 0, 0,
-             scale < 1 ? cv::INTER_AREA : cv::INTER_LANCZOS4);
-  return resized;
-}
-
-cv::Mat read_upright(const std::filesystem::path& file) {
+at::Tensor read_upright(const std::filesystem::path& file) {
   silence_ffmpeg_log();
   const std::string bytes = read_file(file);
   const AVCodecID codec = codec_of(bytes);
@@ -103,27 +70,30 @@ cv::Mat read_upright(const std::filesystem::path& file) {
   }
   const std::string what = "cannot read the image " + file.string() + ": a damaged " +
                            (codec == AV_CODEC_ID_PNG ? "PNG" : "JPEG") + " file, wanted a complete one";
-  const FramePtr frame = decode(bytes, codec, what);
-  return upright(image_view(frame_to_rgb24(*frame)), *frame).clone();
+  return turned(frame_to_rgb24(*decode(bytes, codec, what)), orientation_of_image(bytes));
 }
 
 }  // namespace
 
-at::Tensor read_image(const std::filesystem::path& file) {
-  return from_rgb24(as_tensor(read_upright(file)).unsqueeze(0))[0];
-}
+at::Tensor read_image(const std::filesystem::path& file) { return from_rgb24(read_upright(file).unsqueeze(0))[0]; }
 
 at::Tensor read_image(const std::filesystem::path& file, int64_t width, int64_t height) {
-  return from_rgb24(as_tensor(fill(read_upright(file), width, height)).unsqueeze(0))[0];
+  return from_rgb24(fill_size(read_upright(file), width, height).unsqueeze(0))[0];
 }
 
-at::Tensor fill_size(const at::Tensor& frames, int64_t width, int64_t height) {
-  const at::Tensor images = to_rgb24(frames);
-  at::Tensor filled = at::empty({images.size(0), height, width, 3}, at::kByte);
-  for (int64_t i = 0; i < images.size(0); ++i) {
-    fill(image_view(images[i]), width, height).copyTo(image_view(filled[i]));
-  }
-  return from_rgb24(filled);
+at::Tensor fill_size(const at::Tensor& rgb, int64_t width, int64_t height, double pixel_aspect) {
+  const cv::Mat image = image_view(rgb);
+  // Stored pixels per pixel of the result, in each direction.
+  const double x = std::min(static_cast<double>(image.cols) / static_cast<double>(width),
+                            static_cast<double>(image.rows) / static_cast<double>(height) / pixel_aspect);
+  const double y = x * pixel_aspect;
+  const int kept_width = std::clamp(static_cast<int>(std::lround(static_cast<double>(width) * x)), 1, image.cols);
+  const int kept_height = std::clamp(static_cast<int>(std::lround(static_cast<double>(height) * y)), 1, image.rows);
+  const cv::Rect kept((image.cols - kept_width) / 2, (image.rows - kept_height) / 2, kept_width, kept_height);
+  at::Tensor filled = at::empty({height, width, 3}, at::kByte);
+  cv::Mat target = image_view(filled);
+  cv::resize(image(kept), target, target.size(), 0, 0, x * y > 1 ? cv::INTER_AREA : cv::INTER_LANCZOS4);
+  return filled;
 }
 
 }  // namespace flashblock

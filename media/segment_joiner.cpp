@@ -12,6 +12,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/file_descriptor.h"
+#include "core/output_path.h"
 #include "media/ffmpeg_handles.h"
 #include "media/segment_reader.h"
 #include "media/video_codec.h"
@@ -29,7 +30,7 @@ namespace {
 /// The video under its temporary name; the file is removed unless the video is finished.
 class VideoFile {
  public:
-  explicit VideoFile(const std::filesystem::path& video) : video_(video), unfinished_(video.string() + ".part") {}
+  explicit VideoFile(const std::filesystem::path& video) : video_(video), unfinished_(unfinished_name(video)) {}
   ~VideoFile() {
     avio_closep(&bytes_);
     std::error_code ignored;
@@ -130,7 +131,7 @@ void join_segments(const SegmentFiles& segments, const std::filesystem::path& vi
   file.finish();
 }
 
-void write_images(const SegmentFiles& segments, const std::filesystem::path& pattern) {
+void write_images(const SegmentFiles& segments, const std::filesystem::path& pattern, int64_t replaced) {
   int number = 0;
   for_each_packet(segments, [&](const AVPacket& packet) {
     AtomicFile image(image_file(pattern, ++number));
@@ -138,8 +139,7 @@ void write_images(const SegmentFiles& segments, const std::filesystem::path& pat
     image.commit(FolderSync::kLater);
   });
   std::error_code error;
-  while (std::filesystem::remove(image_file(pattern, ++number), error)) {  // of a longer video that is replaced
-  }
+  while (++number <= replaced) std::filesystem::remove(image_file(pattern, number), error);
   sync_folder(pattern.parent_path());
 }
 

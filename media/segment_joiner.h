@@ -1,6 +1,7 @@
 // Copies the segments on disk into one video. Private to media/.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -20,9 +21,9 @@ struct SegmentFiles {
 void join_segments(const SegmentFiles& segments, const std::filesystem::path& video,
                    const std::map<std::string, std::string>& metadata, const std::filesystem::path& audio = {});
 
-/// Writes the frames of segments, whose codec is PNG, as images, and removes those of a longer video. Throws:
-/// MediaError.
-void write_images(const SegmentFiles& segments, const std::filesystem::path& pattern);
+/// Writes the frames of segments, whose codec is PNG, as images, and deletes what is left of the `replaced` images of a
+/// longer video. Throws: MediaError.
+void write_images(const SegmentFiles& segments, const std::filesystem::path& pattern, int64_t replaced);
 
 /// FOLDER/000001.png of FOLDER/%06d.png.
 std::filesystem::path image_file(const std::filesystem::path& pattern, int number);

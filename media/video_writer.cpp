@@ -12,10 +12,12 @@
 #include <cstring>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "core/atomic_file.h"
 #include "core/check.h"
 #include "core/error.h"
+#include "core/output_path.h"
 #include "core/sha256.h"
 #include "media/frame_conversion.h"
 #include "media/segment_encoder.h"
@@ -38,31 +40,71 @@ fs::path segment_name(size_t index) {
   return name;
 }
 
+/// The name of `NAME.parts` while it is deleted.
+fs::path leftovers(const fs::path& video) { return companion_file(video, ".parts-done"); }
+
 fs::path note_of(const fs::path& segment) { return fs::path(segment).replace_extension(".safetensors"); }
 
 [[noreturn]] void fail(const std::string& action, const fs::path& path, int error) {
   throw MediaError("cannot " + action + " " + path.string() + ": " + std::strerror(error));
 }
 
-void remove_tree(const fs::path& path) {
+bool is_segment_name(const fs::path& name) {
+  const std::string stem = name.stem().string();
+  const bool number = stem.size() >= 6 && stem.find_first_not_of("0123456789") == std::string::npos;
+  return number && (name.extension() == ".m4s" || name.extension() == ".safetensors");
+}
+
+/// Whether `NAME.parts` may hold a file of this name: one that a run writes, or begins to.
+bool is_own_name(fs::path name) {
+  if (name.extension() == ".part") name = name.stem();
+  const bool kept = name == kInitSegment || name == "video.json" || name == "configuration.yaml" ||
+                    name == "prompts.json";  // of keep_file()
+  return kept || is_segment_name(name);
+}
+
+/// Removes what a run writes into the folder, and the folder if nothing else is in it.
+void remove_own_files(const fs::path& folder) {
   std::error_code error;
-  fs::remove_all(path, error);
-  if (error) fail("remove", path, error.value());
+  if (!fs::is_directory(folder, error)) return;
+  std::vector<fs::path> own;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    if (is_own_name(entry.path().filename())) own.push_back(entry.path());
+  for (const fs::path& file : own)
+    if (!fs::remove(file, error) && error) fail("remove", file, error.value());
+  fs::remove(folder, error);
+  if (error && error != std::errc::directory_not_empty) fail("remove", folder, error.value());
+}
+
+/// Throws: ConfigError if the name of a folder of segments is taken by something that no run has written.
+void check_is_own_folder(const fs::path& folder) {
+  std::error_code error;
+  const fs::file_status status = fs::symlink_status(folder, error);
+  if (!fs::exists(status)) return;
+  std::string found = fs::is_directory(status) ? "" : "is no folder";
+  if (fs::is_symlink(status)) found = "is a link";
+  if (fs::is_directory(status)) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+      if (!is_own_name(entry.path().filename())) found = "holds " + entry.path().filename().string();
+  }
+  if (!found.empty())
+    throw ConfigError(folder.string() + " " + found + ", which flashblock did not write, and the video's segments " +
+                          "would go there",
+                      {.key = "output", .remedies = {another_name()}});
 }
 
 /// False if the folder holds only what a run leaves that ends before its first segment.
 bool holds_work(const fs::path& parts) {
   if (!fs::is_directory(parts)) return true;
   for (const fs::directory_entry& entry : fs::directory_iterator(parts)) {
-    const fs::path name = entry.path().filename(), extension = name.extension();
-    const bool early = name == kInitSegment || extension == ".json" || extension == ".yaml" || extension == ".part" ||
-                       extension == ".safetensors";  // a segment's note is renamed just before the segment
-    if (!early) return true;
+    if (entry.path().extension() == ".m4s") return true;  // a segment's note is renamed just before the segment
   }
   return false;
 }
 
 void check_nothing_in_the_way(const fs::path& video, ExistingVideo existing) {
+  check_is_own_folder(parts_folder(video));
+  check_is_own_folder(leftovers(video));
   const VideoState state = video_state(video);
   if (existing == ExistingVideo::kReplace || (existing == ExistingVideo::kResume && state != VideoState::kComplete))
     return;
@@ -80,10 +122,7 @@ void check_nothing_in_the_way(const fs::path& video, ExistingVideo existing) {
 }
 
 void check_folder(const fs::path& folder, int64_t needed_bytes) {
-  if (!fs::is_directory(folder)) {
-    throw MediaError("cannot write to " + folder.string() + ": there is no such folder; create it first");
-  }
-  if (::access(folder.c_str(), W_OK | X_OK) != 0) fail("write to", folder, errno);
+  check_folder_is_writable(folder, {.key = "output"});
   std::error_code error;
   const fs::space_info space = fs::space(folder, error);
   if (!error && space.available < static_cast<uintmax_t>(needed_bytes)) {
@@ -92,9 +131,6 @@ void check_folder(const fs::path& folder, int64_t needed_bytes) {
                      {.key = "output", .remedies = {{"free some space, or choose another place", "output", ""}}});
   }
 }
-
-/// The name of `NAME.parts` while it is deleted.
-fs::path leftovers(const fs::path& video) { return companion_file(video, ".parts-done"); }
 
 bool is_images(const fs::path& video) {
   return video.extension() != kStreamEnding && container_of(video) == Container::kImages;
@@ -160,7 +196,11 @@ VideoState video_state(const fs::path& video) {
   return fs::exists(first_file(video)) ? VideoState::kComplete : VideoState::kAbsent;
 }
 
-void remove_leftovers(const fs::path& video) { remove_tree(leftovers(video)); }
+void remove_leftovers(const fs::path& video) { remove_own_files(leftovers(video)); }
+
+std::vector<fs::path> segment_folders(const fs::path& video) { return {parts_folder(video), leftovers(video)}; }
+
+void remove_segment_folder(const fs::path& video) { remove_own_files(parts_folder(video)); }
 
 void check_video_can_be_written(const fs::path& video, ExistingVideo existing, int64_t needed_bytes) {
   const fs::path folder = folder_of(video);
@@ -235,19 +275,23 @@ void VideoWriter::keep_segments(int64_t count) {
   FB_CHECK(count >= 0 && count <= static_cast<int64_t>(segments_.size()), count, " of ", segments_.size(), " segments");
   segments_.resize(static_cast<size_t>(count));
   next_frame_ = frames();
+  std::vector<fs::path> surplus;
   for (const fs::directory_entry& entry : fs::directory_iterator(parts_)) {
     const fs::path name = entry.path().filename();
-    const fs::path extension = name.extension();
-    const bool ours = extension == ".m4s" || extension == ".safetensors" || extension == ".part";
-    if (ours && name.string() >= segment_name(segments_.size()).string()) remove_tree(entry.path());
+    const bool segment = is_segment_name(name) || (name.extension() == ".part" && is_own_name(name));
+    if (segment && name.string() >= segment_name(segments_.size()).string()) surplus.push_back(entry.path());
   }
+  std::error_code error;
+  for (const fs::path& file : surplus)
+    if (!fs::remove(file, error) && error) fail("remove", file, error.value());
 }
 
-void VideoWriter::join(const std::map<std::string, std::string>& metadata, const fs::path& audio) {
+void VideoWriter::join(const std::map<std::string, std::string>& metadata, const fs::path& audio,
+                       int64_t replaced_images) {
   if (segments_.empty()) throw MediaError("cannot write " + video_.string() + ": the video has no frames");
   SegmentFiles segments{.init_segment = init_segment(), .files = {}};
   for (const Segment& segment : segments_) segments.files.push_back(segment.file);
-  if (is_images(video_)) return write_images(segments, video_);
+  if (is_images(video_)) return write_images(segments, video_, replaced_images);
   join_segments(segments, video_, metadata, audio);
 }
 

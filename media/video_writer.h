@@ -53,11 +53,18 @@ std::filesystem::path first_file(const std::filesystem::path& video);
 
 VideoState video_state(const std::filesystem::path& video);
 
+/// The folders that a render makes beside `video`: `NAME.parts`, and its name while it is deleted.
+std::vector<std::filesystem::path> segment_folders(const std::filesystem::path& video);
+
+/// Deletes `NAME.parts`, but for files that no run has written.
+void remove_segment_folder(const std::filesystem::path& video);
+
 /// Deletes what is left over if a run was killed while it deleted `NAME.parts` of the finished video.
 void remove_leftovers(const std::filesystem::path& video);
 
 /// Checks early, before any model is loaded, that `video` can be written.
-/// Throws: ConfigError if its ending is not known (container_of), or if it exists and `existing` forbids that;
+/// Throws: ConfigError if its ending is not known (container_of), if it exists and `existing` forbids that, or if the
+/// name of its folder of segments is taken by something that no run has written;
 /// MediaError if its folder is missing, cannot be written, or has less than `needed_bytes` free.
 void check_video_can_be_written(const std::filesystem::path& video, ExistingVideo existing, int64_t needed_bytes = 0);
 
@@ -98,9 +105,11 @@ class VideoWriter {
   void keep_segments(int64_t count);
 
   /// Copies the segments into the video, with `metadata` as its tags, and the sound of `audio`, cut or padded, if there
-  /// is one. Written under a temporary name, synced, renamed. Images have no metadata. Throws: MediaError; then nothing
-  /// is under the final name, and the segments remain.
-  void join(const std::map<std::string, std::string>& metadata, const std::filesystem::path& audio = {});
+  /// is one. Written under a temporary name, synced, renamed. Images have no metadata; of the `replaced_images` of an
+  /// earlier video those that this one does not replace are deleted. Throws: MediaError; then nothing is under the
+  /// final name, and the segments remain.
+  void join(const std::map<std::string, std::string>& metadata, const std::filesystem::path& audio = {},
+            int64_t replaced_images = 0);
 
   /// Writes another file into `NAME.parts`, atomically and synced. Throws: MediaError.
   void keep_file(const std::string& name, std::string_view text);

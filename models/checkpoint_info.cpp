@@ -9,6 +9,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "models/known_checkpoints.h"
+#include "models/lora.h"
 #include "models/model_config.h"
 #include "weights/checkpoint_files.h"
 #include "weights/quantized_names.h"
@@ -31,7 +32,7 @@ bool any_name_contains(const std::vector<std::string>& names, const std::string&
 
 CheckpointKind kind_of(const WeightStore& weights) {
   const auto names = weights.names();
-  if (any_name_contains(names, ".lora_") || any_name_contains(names, ".lora.")) return CheckpointKind::kLora;
+  if (is_lora(weights)) return CheckpointKind::kLora;
   if (weights.contains("patch_embedding.weight") && weights.contains("blocks.0.self_attn.q.weight"))
     return any_name_contains(names, "k_img") || any_name_contains(names, "img_emb.")
                ? CheckpointKind::kWanImageTransformer
@@ -111,9 +112,9 @@ int64_t size_of(const WeightStore& weights, const std::string& name, size_t axis
   return axis < shape.size() ? shape[axis] : 0;
 }
 
-Geometry transformer_geometry(const WeightStore& weights) {
+Geometry transformer_geometry(const WeightStore& weights, const fs::path& config_file) {
   try {
-    const TransformerConfig config = read_transformer_config(weights);
+    const TransformerConfig config = read_transformer_config(weights, config_file);
     return {{"dim", config.dim},
             {"heads", config.heads},
             {"layers", config.layers},
@@ -142,21 +143,11 @@ Geometry vae_geometry(const WeightStore& weights, int64_t width, bool encoder) {
   return geometry;
 }
 
-Geometry lora_geometry(const WeightStore& weights) {
-  int64_t rank = 0, targets = 0;
-  for (const std::string& name : weights.names()) {
-    if (!contains(name, "lora_A") && !contains(name, "lora_down")) continue;
-    ++targets;
-    rank = std::max(rank, size_of(weights, name, 0));
-  }
-  return {{"rank", rank}, {"targets", targets}};
-}
-
-Geometry geometry_of(const WeightStore& weights, CheckpointKind kind) {
+Geometry geometry_of(const WeightStore& weights, CheckpointKind kind, const fs::path& config_file) {
   switch (kind) {
     case CheckpointKind::kWanTransformer:
     case CheckpointKind::kWanImageTransformer:
-      return transformer_geometry(weights);
+      return transformer_geometry(weights, config_file);
     case CheckpointKind::kTextEncoder:
       return {{"vocabulary", size_of(weights, "token_embedding.weight", 0)},
               {"dim", size_of(weights, "token_embedding.weight", 1)},
@@ -169,7 +160,6 @@ Geometry geometry_of(const WeightStore& weights, CheckpointKind kind) {
     case CheckpointKind::kTinyVae:
       return vae_geometry(weights, size_of(weights, "decoder.22.weight", 1), weights.contains("encoder.0.weight"));
     case CheckpointKind::kLora:
-      return lora_geometry(weights);
     case CheckpointKind::kUnknown:
       return {};
   }
@@ -197,6 +187,23 @@ TransformerMemory transformer_memory(const WeightSetInfo& set, VideoGeometry geo
           .cache_bytes = keys_and_values * kTrainedFrames * geometry.tokens_per_frame() * kBytesOfBfloat16};
 }
 
+/// What an adapter is; one that cannot be used says why.
+void describe_adapter(const WeightStore& weights, WeightSetInfo& info) {
+  try {
+    info.lora = describe_lora(weights);
+    const auto rank = static_cast<int64_t>(info.lora->rank.largest);
+    info.geometry = {{"rank", rank}, {"targets", info.lora->products + info.lora->differences}};
+  } catch (const Error& error) {
+    info.problem = error.what();
+  }
+}
+
+std::string unread_text(const TensorSet& set) {
+  std::string text;
+  for (const auto& [name, maker] : set.unread) text += (text.empty() ? "" : ", ") + name + " (" + maker + ")";
+  return text.empty() ? text : "tensors of kinds that are not supported: " + text;
+}
+
 WeightSetInfo describe_set(const TensorSet& set, const CheckpointContents& contents, const fs::path& path,
                            const InspectOptions& options) {
   const auto weights = WeightStore::from_stored(set.tensors, path, contents.metadata);
@@ -208,7 +215,10 @@ WeightSetInfo describe_set(const TensorSet& set, const CheckpointContents& conte
     dtypes.insert(tensor.packing.empty() ? dtype_name(tensor.dtype) : tensor.packing);
   }
   for (const std::string& dtype : dtypes) info.dtypes += (info.dtypes.empty() ? "" : ", ") + dtype;
-  info.geometry = geometry_of(*weights, info.kind);
+  info.geometry = geometry_of(*weights, info.kind, options.transformer_config);
+  info.extras = weights->extras();
+  info.problem = unread_text(set);
+  if (info.kind == CheckpointKind::kLora) describe_adapter(*weights, info);
   info.quantized = quantization_tensor(weights->names());
   if (info.quantized.empty()) info.missing = missing_tensors(*weights, info.kind);
   info.layout = weights->layout();
@@ -238,8 +248,13 @@ void add_notes(CheckpointInfo& info, SamplingKnown sampling) {
     info.notes.push_back(
         "Image-to-video weights with CLIP tokens cannot run block by block; use a text-to-video model.");
   if (find(CheckpointKind::kLora)) info.notes.push_back("A LoRA adapter: list it under `lora:` in the model file.");
-  if (info.sets.size() > 1 && sampling == SamplingKnown::kNo)
-    info.notes.push_back("Contains several sets of weights: select one with `transformer: {file: ..., weights: ...}`.");
+  if (info.sets.size() < 2 || sampling == SamplingKnown::kYes) return;
+  std::set<CheckpointKind> kinds;
+  for (const WeightSetInfo& set : info.sets) kinds.insert(set.kind);
+  info.notes.push_back(
+      kinds.size() == info.sets.size()
+          ? "Holds several models in one file: name it in the model file for each of them."
+          : "Contains several sets of weights: select one with `transformer: {file: ..., weights: ...}`.");
 }
 
 int64_t bytes_of(const std::vector<fs::path>& files) {
@@ -264,12 +279,6 @@ CheckpointInfo inspect_checkpoint(const fs::path& path, const InspectOptions& op
 }
 
 bool is_index(const fs::path& path) { return path.extension() == ".json" && path.stem().extension() == ".index"; }
-
-bool is_weights_file(const fs::path& path) {
-  for (const char* ending : {".safetensors", ".pt", ".pth", ".bin", ".gguf"})
-    if (path.extension() == ending) return true;
-  return is_index(path);
-}
 
 // Weight files below `folder`: indices first, so that their shards can be skipped, then by name.
 std::vector<fs::path> weight_files(const fs::path& folder) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/lora.h"
 #include "models/video_geometry.h"
 #include "weights/name_layout.h"
 
@@ -45,7 +46,10 @@ struct WeightSetInfo {
   std::vector<std::pair<std::string, int64_t>> geometry;  ///< such as {"dim", 1536}, {"layers", 30}
   NameLayout layout = NameLayout::kPublished;             ///< naming scheme of the tensors
   std::vector<std::string> missing;                       ///< required tensors that the set lacks
-  std::string quantized;  ///< a tensor that only quantized weights have; those cannot be loaded. Else empty
+  std::string quantized;            ///< a tensor that only quantized weights have; those cannot be loaded. Else empty
+  std::vector<std::string> extras;  ///< tensors that are no weights and are passed over
+  std::string problem;              ///< why the set cannot be used, besides what is missing; else empty
+  std::optional<LoraSummary> lora;  ///< of an adapter
   std::optional<TransformerMemory> memory;  ///< if a size was requested and the set is a text-to-video transformer
 };
 
@@ -72,7 +76,8 @@ enum class SamplingKnown { kNo, kYes };
 
 struct InspectOptions {
   SamplingKnown sampling = SamplingKnown::kNo;
-  std::optional<VideoGeometry> size;  ///< of frames, to report the memory for
+  std::optional<VideoGeometry> size;         ///< of frames, to report the memory for
+  std::filesystem::path transformer_config;  ///< the config.json that a model file names; else the one beside the file
 };
 
 /// Inspects one weights file, sharded index, or folder (with subfolders, as diffusers lays models out).

@@ -67,6 +67,29 @@ std::string size_text(const VideoGeometry& geometry) {
   return std::to_string(geometry.width) + "x" + std::to_string(geometry.height);
 }
 
+std::string number_text(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.6g", value);
+  return text;
+}
+
+std::string range_text(const NumberRange& range) {
+  return number_text(range.least) + (range.least == range.largest ? "" : " to " + number_text(range.largest));
+}
+
+std::string lora_text(const LoraSummary& lora) {
+  std::string text;
+  if (lora.products > 0) {
+    const std::vector<std::string> from(lora.alpha_from.begin(), lora.alpha_from.end());
+    text += "rank " + range_text(lora.rank) + ", alpha " + range_text(lora.alpha) + " (from " +
+            joined(from, from.size()) + "), strength " + range_text(lora.strength) + " (alpha / " +
+            (lora.square_root ? "sqrt(rank)" : "rank") + "), " + std::to_string(lora.products) + " products";
+  }
+  if (lora.differences > 0)
+    text += (text.empty() ? "" : ", ") + std::to_string(lora.differences) + " modules with differences";
+  return text.empty() ? "changes nothing" : text;
+}
+
 void write_set(std::ostream& out, const WeightSetInfo& set) {
   out << "    " << (set.entry.empty() ? "" : set.entry + ": ") << describe(set.kind) << ", " << set.tensors
       << " tensors, " << with_unit(static_cast<double>(set.parameters), "") << " parameters, " << set.dtypes;
@@ -74,7 +97,12 @@ void write_set(std::ostream& out, const WeightSetInfo& set) {
   out << "\n";
   std::vector<std::string> sizes;
   for (const auto& [name, value] : set.geometry) sizes.push_back(name + " " + std::to_string(value));
-  if (!sizes.empty()) out << "      " << joined(sizes, sizes.size()) << "\n";
+  if (set.lora)
+    out << "      " << lora_text(*set.lora) << "\n";
+  else if (!sizes.empty())
+    out << "      " << joined(sizes, sizes.size()) << "\n";
+  if (!set.extras.empty()) out << "      passed over, no weights: " << joined(set.extras, kListedTensors) << "\n";
+  if (!set.problem.empty()) out << "      cannot be used: " << set.problem << "\n";
   if (set.memory)
     out << "      at " << size_text(set.memory->geometry) << " in bfloat16: weights "
         << with_unit(static_cast<double>(set.memory->weights_bytes), "B") << ", keys and values of "
@@ -109,12 +137,27 @@ nlohmann::json memory_json(const TransformerMemory& memory) {
           {"cache_bytes", memory.cache_bytes}};
 }
 
+/// One number, or the least and the largest.
+nlohmann::json range_json(const NumberRange& range) {
+  if (!range.any) return nullptr;
+  if (range.least == range.largest) return range.least;
+  return {range.least, range.largest};
+}
+
+nlohmann::json lora_json(const LoraSummary& lora) {
+  return {{"rank", range_json(lora.rank)},         {"alpha", range_json(lora.alpha)}, {"alpha_from", lora.alpha_from},
+          {"strength", range_json(lora.strength)}, {"square_root", lora.square_root}, {"products", lora.products},
+          {"differences", lora.differences}};
+}
+
 nlohmann::json set_json(const WeightSetInfo& set) {
   nlohmann::json geometry = nlohmann::json::object();
   for (const auto& [name, value] : set.geometry) geometry[name] = value;
   nlohmann::json json = {{"entry", set.entry},           {"kind", name_of(set.kind)}, {"tensors", set.tensors},
                          {"parameters", set.parameters}, {"dtypes", set.dtypes},      {"names", name_of(set.layout)},
-                         {"geometry", geometry},         {"missing", set.missing},    {"quantized", set.quantized}};
+                         {"geometry", geometry},         {"missing", set.missing},    {"quantized", set.quantized},
+                         {"extras", set.extras},         {"problem", set.problem}};
+  if (set.lora) json["lora"] = lora_json(*set.lora);
   if (set.memory) json["memory"] = memory_json(*set.memory);
   return json;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/plain_text.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
@@ -17,7 +18,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int64_t kLargestSize = 1'000'000;  // of any number in a config.json; products of three fit 64 bits
+constexpr int64_t kPublishedHeadWidth = 128;  // of every published Wan model
+constexpr int64_t kLargestSize = 1'000'000;   // of any number in a config.json; products of three fit 64 bits
 
 bool read_number(const json& value, int64_t& target) {
   if (!value.is_number_integer() || value < 0 || value > kLargestSize) return false;
@@ -69,14 +71,32 @@ std::vector<int64_t> shape_of_rank(const WeightStore& weights, const std::string
   return shape;
 }
 
+/// The config.json in the folder of the weights; empty if there is none. Weights in memory have no folder.
+std::filesystem::path config_beside(const std::filesystem::path& weights) {
+  std::error_code unknown;
+  if (!std::filesystem::exists(weights, unknown)) return {};
+  const auto folder = std::filesystem::is_directory(weights, unknown) ? weights : weights.parent_path();
+  return std::filesystem::exists(folder / "config.json", unknown) ? folder / "config.json" : std::filesystem::path();
+}
+
+/// Whether both have the same widths. A config.json for which they differ belongs to another model whose files lie in
+/// the same folder; one with another number of layers may be that of weights that are not whole.
+bool same_widths(const TransformerConfig& a, const TransformerConfig& b) {
+  return a.dim == b.dim && a.ffn_dim == b.ffn_dim && a.text_dim == b.text_dim && a.in_channels == b.in_channels &&
+         a.out_channels == b.out_channels;
+}
+
 }  // namespace
 
 void TransformerConfig::validate() const {
   const auto want = [](bool good, const std::string& message) {
     if (!good) throw ConfigError("transformer: " + message);
   };
-  want(dim > 0 && heads > 0 && layers > 0 && ffn_dim > 0 && text_dim > 0 && text_len > 0,
-       "dim, heads, layers, ffn_dim, text_dim and text_len must be positive");
+  want(heads > 0, "the number of heads is not stated, and a width of " + std::to_string(dim) +
+                      " is no multiple of 128, the width of a head in published models; name a config.json that has "
+                      "num_heads");
+  want(dim > 0 && layers > 0 && ffn_dim > 0 && text_dim > 0 && text_len > 0,
+       "dim, layers, ffn_dim, text_dim and text_len must be positive");
   want(dim % heads == 0 && head_dim() % 2 == 0, "dim " + std::to_string(dim) + " cannot be split into " +
                                                     std::to_string(heads) + " heads of even width; set heads");
   want(freq_dim > 0 && freq_dim % 2 == 0, "freq_dim must be positive and even");
@@ -95,7 +115,7 @@ TransformerConfig transformer_config_from_weights(const WeightStore& weights) {
   config.dim = patch[0];
   config.in_channels = patch[1];
   config.patch = {patch[2], patch[3], patch[4]};
-  config.heads = std::max<int64_t>(1, config.dim / 128);
+  config.heads = config.dim % kPublishedHeadWidth == 0 ? config.dim / kPublishedHeadWidth : 0;
   config.layers = count_layers(weights);
   config.ffn_dim = shape_of_rank(weights, "blocks.0.ffn.0.weight", 2)[0];
   config.freq_dim = shape_of_rank(weights, "time_embedding.0.weight", 2)[1];
@@ -110,7 +130,7 @@ TransformerConfig transformer_config_from_weights(const WeightStore& weights) {
 TransformerConfig transformer_config_from_json(const std::string& text, const std::string& origin,
                                                TransformerConfig base) {
   const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) throw ConfigError(origin + ": not a JSON object");
+  if (!object.is_object()) throw ConfigError(origin + json_fault(text));
   TransformerConfig config = base;
   int64_t head_dim = 0;
   take(object, {"num_heads", "num_attention_heads"}, origin, config.heads);
@@ -131,16 +151,14 @@ TransformerConfig transformer_config_from_json(const std::string& text, const st
 
 TransformerConfig read_transformer_config(const WeightStore& weights, std::filesystem::path config_file) {
   TransformerConfig config = transformer_config_from_weights(weights);
-  if (config_file.empty() && !weights.files().empty()) {
-    const std::filesystem::path& path = weights.path();
-    config_file = (std::filesystem::is_directory(path) ? path : path.parent_path()) / "config.json";
-    if (!std::filesystem::exists(config_file)) config_file.clear();
-  }
+  const bool named = !config_file.empty();
+  if (!named) config_file = config_beside(weights.path());
   if (!config_file.empty()) {
     std::ifstream stream(config_file);
     std::ostringstream text;
     if (!stream || !(text << stream.rdbuf())) throw WeightsError("cannot read " + config_file.string());
-    config = transformer_config_from_json(text.str(), config_file.string(), config);
+    const TransformerConfig stated = transformer_config_from_json(text.str(), config_file.string(), config);
+    if (named || same_widths(stated, config)) config = stated;
   }
   config.validate();
   return config;

@@ -36,7 +36,8 @@ struct TransformerConfig {
 };
 
 /// Sizes of a model: from the tensor shapes, then from a JSON text under `config` in the container's metadata, if there
-/// is one, as in the demo model. Defaults: heads dim / 128, as in every published Wan model; text_len 512; eps 1e-6.
+/// is one, as in the demo model. Defaults: heads dim / 128, as in every published Wan model, or 0 if that is no whole
+/// number; text_len 512; eps 1e-6.
 /// Throws: WeightsError if the tensors are not those of a text-to-video Wan transformer.
 TransformerConfig transformer_config_from_weights(const WeightStore& weights);
 
@@ -47,7 +48,8 @@ TransformerConfig transformer_config_from_json(const std::string& text, const st
                                                TransformerConfig base = {});
 
 /// Sizes of a model: from its tensors, then from `config_file`, by default the config.json beside the weights, if there
-/// is one. The result is valid. Throws: WeightsError if the file cannot be read, and as the functions above.
+/// is one and it states the same widths. The result is valid. Throws: WeightsError if the file cannot be read, and as
+/// the functions above.
 TransformerConfig read_transformer_config(const WeightStore& weights, std::filesystem::path config_file = {});
 
 }  // namespace flashblock

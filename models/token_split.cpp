@@ -57,13 +57,14 @@ void TokenSplit::exchange(const std::vector<std::vector<Move>>& moves) const {
       for (const Move& move : its) out.push_back({move.place, move.sent});
       continue;
     }
-    const auto room = [&](const at::Tensor& one) {
-      std::vector<int64_t> sizes = one.sizes().vec();
-      sizes.insert(sizes.begin(), std::ssize(its));
-      return at::empty(sizes, one.options());
+    const auto sizes = [&](const at::Tensor& one) {
+      std::vector<int64_t> all = one.sizes().vec();
+      all.insert(all.begin(), std::ssize(its));
+      return all;
     };
-    sends.push_back({process, room(its.front().sent)});
-    receives.push_back({process, room(its.front().place)});
+    const at::Tensor &sent = its.front().sent, &place = its.front().place;
+    sends.push_back({process, group_->room_to(process, sizes(sent), sent.options())});
+    receives.push_back({process, group_->room_from(process, sizes(place), place.options())});
     for (size_t i = 0; i < its.size(); ++i) {
       const auto index = static_cast<int64_t>(i);
       out.push_back({sends.back().tensor.select(0, index), its[i].sent});

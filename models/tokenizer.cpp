@@ -8,9 +8,24 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "core/plain_text.h"
 #include "models/text_cleaning.h"
 
 namespace flashblock {
+namespace {
+
+/// The first words of a text in tokens.
+std::string first_words(const sentencepiece::SentencePieceProcessor& processor, std::vector<int> tokens) {
+  constexpr size_t kMostTokens = 24, kMostBytes = 60;
+  if (tokens.size() > kMostTokens) tokens.resize(kMostTokens);
+  std::string text;
+  if (tokens.empty() || !processor.Decode(tokens, &text).ok()) return "";
+  const std::string_view begin = text_beginning(text, kMostBytes);
+  const bool cut = begin.size() < text.size() && begin.rfind(' ') != begin.npos;
+  return std::string(cut ? begin.substr(0, begin.rfind(' ')) : begin);
+}
+
+}  // namespace
 
 Tokenizer::Tokenizer(std::unique_ptr<sentencepiece::SentencePieceProcessor> processor)
     : processor_(std::move(processor)) {}
@@ -39,13 +54,20 @@ TokenIds Tokenizer::encode(std::string_view prompt, int64_t text_len) const {
   const auto status = processor_->Encode(clean_prompt(prompt), &segments);
   FB_CHECK(status.ok(), status.message());
   TokenIds tokens{.prompt_tokens = static_cast<int64_t>(segments.size())};
-  const int64_t kept = std::min(tokens.prompt_tokens, text_len - 1);
+  const int64_t kept = tokens.used_tokens = std::min(tokens.prompt_tokens, text_len - 1);
+  tokens.unseen = first_words(*processor_, {segments.begin() + kept, segments.end()});
   tokens.ids.assign(segments.begin(), segments.begin() + kept);
   tokens.ids.push_back(kEndId);
   tokens.mask.assign(tokens.ids.size(), 1);
   tokens.ids.resize(text_len, kPadId);
   tokens.mask.resize(text_len, 0);
   return tokens;
+}
+
+const Tokenizer& LazyTokenizer::get() const {
+  const std::lock_guard lock(mutex_);
+  if (!loaded_) loaded_ = Tokenizer::load(file_);
+  return *loaded_;
 }
 
 int64_t Tokenizer::vocabulary_size() const { return processor_->GetPieceSize(); }

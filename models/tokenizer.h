@@ -4,7 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sentencepiece {
@@ -18,6 +22,8 @@ struct TokenIds {
   std::vector<int64_t> ids;   ///< [L]: the prompt, one end token (1), then padding (0)
   std::vector<int64_t> mask;  ///< [L]: 1 for the prompt and its end token, 0 for padding
   int64_t prompt_tokens = 0;  ///< tokens of the prompt before truncation, without the end token
+  int64_t used_tokens = 0;    ///< those of them that are in `ids`
+  std::string unseen;         ///< the first words of the rest; empty: there is none
 };
 
 /// Turns prompts into token ids. Thread safety: const members may be called from several threads.
@@ -44,6 +50,20 @@ class Tokenizer {
  private:
   explicit Tokenizer(std::unique_ptr<sentencepiece::SentencePieceProcessor> processor);
   std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;
+};
+
+/// A tokenizer that is loaded when it is first used, then kept. Thread safety: all members may be called from any
+/// thread.
+class LazyTokenizer {
+ public:
+  explicit LazyTokenizer(std::filesystem::path spiece_model) : file_(std::move(spiece_model)) {}
+  /// Throws: as Tokenizer::load.
+  const Tokenizer& get() const;
+
+ private:
+  std::filesystem::path file_;
+  mutable std::mutex mutex_;
+  mutable std::optional<Tokenizer> loaded_;
 };
 
 }  // namespace flashblock

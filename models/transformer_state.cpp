@@ -54,7 +54,8 @@ TransformerState::TransformerState(const TransformerConfig& config, const Transf
   layers_.reserve(size_t(config.layers));
   for (int64_t i = 0; i < config.layers; ++i) {
     layers_.push_back(
-        {KvCache(layout, options.batch, split_.head_count(), config.head_dim(), device, dtype),
+        {KvCache(layout, options.batch, split_.head_count(), config.head_dim(), device, dtype,
+                 options.attention.kv_cache),
          {.layer = i, .share = {.first = split_.first_head(), .group = split_.group()}, .observer = options.observer},
          {}});
   }
@@ -138,23 +139,23 @@ const Rotation& TransformerState::rotation(int64_t start_frame, int64_t frames) 
 void TransformerState::place_past(int64_t end_frame) {
   if (options_.window_frames == -1) return;
   const int64_t end = end_frame + shot_offset_;
-  if (options_.sink_frames > 0) place(0, end, &KvCache::sink, &LayerState::sink);
-  if (pinned_position_ >= 0) place(pinned_position_, end, &KvCache::pinned, &LayerState::pinned);
+  if (options_.sink_frames > 0) place(0, end, &KvCache::sink, &KvCache::replace_sink_keys, &LayerState::sink);
+  if (pinned_position_ >= 0)
+    place(pinned_position_, end, &KvCache::pinned, &KvCache::replace_pinned_keys, &LayerState::pinned);
 }
 
 // Rotates from a copy of the original keys each time, so that rounding errors do not accumulate.
 void TransformerState::place(int64_t position, int64_t end, KeyRange (KvCache::*frames)() const,
-                             MovedKeys LayerState::*moved_keys) {
+                             void (KvCache::*replace)(const at::Tensor& keys), MovedKeys LayerState::*moved_keys) {
   const int64_t reach = std::max(options_.position_frames, options_.window_frames);
   const int64_t shift = std::max<int64_t>(0, end - position - reach);
   if (shift == (layers_.front().*moved_keys).shift) return;
   const Rotation rotation = rope_.shift(shift);
   for (LayerState& layer : layers_) {
     MovedKeys& moved = layer.*moved_keys;
-    const at::Tensor keys = (layer.kv.*frames)().keys;
     FB_CHECK(layer.kv.committed_frames() >= options_.sink_frames, "a sink that is not full cannot be moved");
-    if (!moved.keys.defined()) moved.keys = keys.clone();
-    keys.copy_(apply_rope(moved.keys, rotation));
+    if (!moved.keys.defined()) moved.keys = (layer.kv.*frames)().keys.clone();
+    (layer.kv.*replace)(apply_rope(moved.keys, rotation));
     moved.shift = shift;
   }
 }

@@ -101,7 +101,7 @@ class TransformerState {
   /// Keys rotated at some position, moved `frames` later in time, or earlier. Shape: [B, S, N, D].
   at::Tensor moved(const at::Tensor& keys, int64_t frames) const { return apply_rope(keys, rope_.shift(frames)); }
 
-  /// Sets the attention from the next frame block on. Requires: no pass over it yet.
+  /// Sets the attention from the next frame block on. Requires: no pass over it yet; the same kv_cache.
   void set_attention(const AttentionConfig& attention) { options_.attention = attention; }
 
   const TransformerStateOptions& options() const { return options_; }
@@ -145,7 +145,8 @@ class TransformerState {
   RopeTable rope_;
   std::vector<LayerState> layers_;
   /// Moves frames in the cache that are at `position` by themselves.
-  void place(int64_t position, int64_t end, KeyRange (KvCache::*frames)() const, MovedKeys LayerState::*moved);
+  void place(int64_t position, int64_t end, KeyRange (KvCache::*frames)() const,
+             void (KvCache::*replace)(const at::Tensor& keys), MovedKeys LayerState::*moved);
   void evict(void (KvCache::*evict)());
 
   int64_t passes_ = 0;

@@ -155,9 +155,10 @@ at::Tensor BlockDenoiser::draw(const FrameBlock& block, const NoiseSource& noise
   return drawn.to(state.device(), state.dtype(), /*non_blocking=*/true);
 }
 
+int64_t BlockDenoiser::draws_of(const FrameBlock& block) const { return recipe_.unipc_steps > 0 ? 1 : steps_of(block); }
+
 void BlockDenoiser::draw_all(const FrameBlock& block, const NoiseSource& noise) const {
-  const int64_t draws = recipe_.unipc_steps > 0 ? 1 : steps_of(block);
-  for (int64_t number = 0; number < draws; ++number) draw(block, noise, number);
+  for (int64_t number = 0; number < draws_of(block); ++number) draw(block, noise, number);
 }
 
 void BlockDenoiser::add(const FrameBlock& block, const at::Tensor& latents, double timestep) {

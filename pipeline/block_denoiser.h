@@ -76,6 +76,8 @@ class BlockDenoiser {
   int64_t state_bytes() const;
 
  protected:
+  /// How often denoise() draws noise for the block.
+  int64_t draws_of(const FrameBlock& block) const;
   /// Asked before each pass.
   virtual bool stopped(const std::stop_token& stop) const { return stop.stop_requested(); }
 

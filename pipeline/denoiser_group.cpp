@@ -3,9 +3,11 @@
 #include <c10/core/InferenceMode.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "core/check.h"
 #include "core/error.h"
+#include "core/html_page.h"
 #include "core/socket_group.h"
 
 namespace flashblock {
@@ -15,7 +17,7 @@ using Json = nlohmann::json;
 
 ChannelMessage message(const char* command, Json values = Json::object(), at::Tensor tensor = {}) {
   values["do"] = command;
-  return {.text = values.dump(), .tensor = std::move(tensor)};
+  return {.text = json_line(values), .tensor = std::move(tensor)};
 }
 
 ChannelMessage message(const char* command, const FrameBlock& block, double timestep = 0, at::Tensor tensor = {}) {
@@ -26,6 +28,17 @@ ChannelMessage message(const char* command, const FrameBlock& block, double time
 
 FrameBlock block_of(const Json& values) {
   return {.index = values.at("index"), .start_frame = values.at("start"), .frames = values.at("frames")};
+}
+
+ChannelMessage message(const char* command, const FrameBlock& block, double timestep, const NoiseSource& noise,
+                       at::Tensor tensor = {}) {
+  ChannelMessage result = message(command, block, timestep, std::move(tensor));
+  if (const auto seed = noise.seed()) {
+    Json values = Json::parse(result.text);
+    values["seed"] = *seed;
+    result.text = json_line(values);
+  }
+  return result;
 }
 
 /// Draws in the leading process, for all of them.
@@ -75,8 +88,9 @@ class LeadingDenoiser final : public BlockDenoiser {
     BlockDenoiser::begin_shot();
   }
   at::Tensor denoise(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop) override {
-    followers_->send(message("denoise", block));
-    return latest_ = BlockDenoiser::denoise(block, SentNoise(noise, *followers_), stop);
+    followers_->send(message("denoise", block, 0, noise));
+    with_noise(block, noise, [&](const NoiseSource& its) { latest_ = BlockDenoiser::denoise(block, its, stop); });
+    return latest_;
   }
   void clean_pass(const FrameBlock& block, const at::Tensor& latents, double timestep) override {
     FB_CHECK(latents.is_same(latest_), "followers have the latents of the latest block only");
@@ -84,8 +98,8 @@ class LeadingDenoiser final : public BlockDenoiser {
     BlockDenoiser::clean_pass(block, latents, timestep);
   }
   void replay(const FrameBlock& block, const at::Tensor& latents, double timestep, const NoiseSource& noise) override {
-    followers_->send(message("replay", block, timestep, latents));
-    BlockDenoiser::replay(block, latents, timestep, SentNoise(noise, *followers_));
+    followers_->send(message("replay", block, timestep, noise, latents));
+    with_noise(block, noise, [&](const NoiseSource& its) { BlockDenoiser::replay(block, latents, timestep, its); });
   }
   void commit(const at::Tensor& latents, int64_t start_frame, double timestep) override {
     followers_->send(message("commit", {.start_frame = start_frame}, timestep, latents));
@@ -100,6 +114,15 @@ class LeadingDenoiser final : public BlockDenoiser {
   }
 
  private:
+  /// Noise of a seed is drawn by each process; what else there is comes from this one.
+  template <typename Work>
+  void with_noise(const FrameBlock& block, const NoiseSource& noise, const Work& work) {
+    if (noise.seed())
+      work(NoiseAhead(noise, draws_of(block)));
+    else
+      work(SentNoise(noise, *followers_));
+  }
+
   static FrameEncoder sent_frames(FrameEncoder encode, const std::shared_ptr<const Followers>& followers) {
     if (!encode) return {};
     return [encode = std::move(encode), followers](int64_t latent_frame) {
@@ -128,6 +151,11 @@ class Commands {
   const std::string& name() const { return values_.at("do").get_ref<const std::string&>(); }
   FrameBlock block() const { return block_of(values_); }
   double timestep() const { return values_.at("time"); }
+  std::optional<uint64_t> seed() const {
+    const auto found = values_.find("seed");
+    if (found == values_.end()) return {};
+    return found->get<uint64_t>();
+  }
   const at::Tensor& tensor() const { return tensor_; }
 
   /// The tensor of the next command, which is `name`.
@@ -164,6 +192,17 @@ class FollowingDenoiser final : public BlockDenoiser {
                       [&commands](int64_t) { return commands.expect("frame"); }),
         commands_(commands) {}
 
+  /// Calls `work` with the noise of the latest command.
+  template <typename Work>
+  void with_noise(const Work& work) const {
+    if (const auto seed = commands_.seed()) {
+      const SeededNoise drawn(*seed);
+      work(NoiseAhead(drawn, draws_of(commands_.block())));
+    } else {
+      work(ReceivedNoise(commands_));
+    }
+  }
+
  protected:
   bool stopped(const std::stop_token&) const override {
     commands_.read();
@@ -198,7 +237,6 @@ void follow_video(MessageChannel& leader, std::shared_ptr<const VideoTransformer
                   const SharedVideo& shared) {
   const c10::InferenceMode no_gradients;
   Commands commands(leader);
-  const ReceivedNoise noise(commands);
   FollowingDenoiser denoiser(std::move(transformer), shared, commands);
   at::Tensor latest;
   for (commands.read(); commands.name() != "end"; commands.read()) {
@@ -212,11 +250,15 @@ void follow_video(MessageChannel& leader, std::shared_ptr<const VideoTransformer
     } else if (command == "shot") {
       denoiser.begin_shot();
     } else if (command == "denoise") {
-      latest = denoiser.denoise(commands.block(), noise, {});
+      const FrameBlock block = commands.block();
+      denoiser.with_noise([&](const NoiseSource& noise) { latest = denoiser.denoise(block, noise, {}); });
     } else if (command == "clean pass") {
       denoiser.clean_pass(commands.block(), latest, commands.timestep());
     } else if (command == "replay") {
-      denoiser.replay(commands.block(), commands.tensor().to(shared.device), commands.timestep(), noise);
+      const FrameBlock block = commands.block();
+      const at::Tensor latents = commands.tensor().to(shared.device);
+      const double timestep = commands.timestep();
+      denoiser.with_noise([&](const NoiseSource& noise) { denoiser.replay(block, latents, timestep, noise); });
     } else if (command == "commit") {
       denoiser.commit(commands.tensor().to(shared.device), commands.block().start_frame, commands.timestep());
     } else {

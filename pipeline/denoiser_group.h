@@ -36,9 +36,9 @@ struct SharedVideo {
 };
 
 /// The denoiser of the leading process. Each call is sent to the followers, which run the same code on their tokens and
-/// heads; random numbers, start, embeddings and the decision to stop are this process's. The others have the same
-/// latents, since they compute them from the same flow. The host does not wait for them.
-/// `shared`.device and the group are those of `followers`' leader.
+/// heads; start, embeddings, the decision to stop, and random numbers that have no seed are this process's. The others
+/// have the same latents, since they compute them from the same flow. The host does not wait for them. `shared`.device
+/// and the group are those of `followers`' leader.
 std::unique_ptr<BlockDenoiser> make_leading_denoiser(std::shared_ptr<const VideoTransformer> transformer,
                                                      const SharedVideo& shared, FrameEncoder encode_frame,
                                                      std::shared_ptr<const Followers> followers);

@@ -12,6 +12,7 @@
 #include "pipeline/embedding_cache.h"
 #include "pipeline/render_line.h"
 #include "vae/latent_encoder.h"
+#include "weights/model_component.h"
 #include "weights/vae_layout.h"
 #include "weights/weight_store.h"
 
@@ -22,12 +23,12 @@ namespace {
 constexpr int64_t kEmbeddingCacheBytes = 256 << 20;
 
 std::shared_ptr<const WeightStore> open_part(const std::shared_ptr<const WeightStore>& in_memory,
-                                             const WeightsFile& file, const char* part) {
+                                             const WeightsFile& file, ModelComponent component) {
   if (in_memory) return in_memory;
   if (file.path.empty()) {
-    throw WeightsError(std::string("the model file has no ") + part + ", which this video needs");
+    throw WeightsError("the model file has no " + name_of(component) + ", which this video needs");
   }
-  return WeightStore::open(file.path, file.entry);
+  return WeightStore::open(file.path, file.entry, component);
 }
 
 at::Tensor row(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong).unsqueeze(0); }
@@ -41,7 +42,8 @@ LoadedModel::LoadedModel(ModelDescription description, at::Device device, at::Sc
       dtype_(dtype),
       profile_(profile),
       options_(std::move(options)),
-      transformer_config_(read_transformer_config(*open_transformer(), description_.transformer_config)) {}
+      transformer_config_(read_transformer_config(*open_transformer(), description_.transformer_config)),
+      tokenizer_(std::make_shared<LazyTokenizer>(description_.tokenizer)) {}
 
 ModelSizes LoadedModel::sizes() const {
   const auto vae = open_vae();
@@ -54,27 +56,29 @@ ModelSizes LoadedModel::sizes() const {
   }
   const int64_t stride = layout.pixel_stride();
   return {.transformer = transformer_config_,
-          .strides = {.height = stride, .width = stride, .upscale = layout.upscale}};
+          .strides = {.height = stride, .width = stride, .upscale = layout.upscale},
+          .tokenizer = std::filesystem::is_regular_file(description_.tokenizer) ? tokenizer_ : nullptr};
 }
 
 std::shared_ptr<const WeightStore> LoadedModel::open_transformer() const {
   std::vector<LoraAdapter> adapters;
   for (const LoraFile& lora : description_.lora)
     adapters.push_back({.weights = WeightStore::open(lora.path, lora.entry), .scale = lora.scale});
-  return with_lora(open_part(options_.weights.transformer, description_.transformer, "transformer"), adapters);
+  return with_lora(open_part(options_.weights.transformer, description_.transformer, ModelComponent::kTransformer),
+                   adapters);
 }
 
 std::shared_ptr<const WeightStore> LoadedModel::open_text_encoder() const {
-  return open_part(options_.weights.text_encoder, description_.text_encoder, "text encoder");
+  return open_part(options_.weights.text_encoder, description_.text_encoder, ModelComponent::kTextEncoder);
 }
 
 std::shared_ptr<const WeightStore> LoadedModel::open_vae() const {
-  return open_part(options_.weights.vae, description_.vae, "VAE");
+  return open_part(options_.weights.vae, description_.vae, ModelComponent::kVae);
 }
 
 std::vector<EncodedPrompt> LoadedModel::tokenize(const std::vector<std::string>& prompts) const {
   const auto scope = profile_.measure("encode prompt");
-  const Tokenizer tokenizer = Tokenizer::load(description_.tokenizer);
+  const Tokenizer& tokenizer = tokenizer_->get();
   std::vector<EncodedPrompt> result;
   for (const std::string& prompt : prompts) {
     const TokenIds tokens = tokenizer.encode(prompt, transformer_config_.text_len);

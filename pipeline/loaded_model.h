@@ -23,6 +23,7 @@ namespace flashblock {
 
 class Followers;
 class LatentEncoder;
+class LazyTokenizer;
 class RenderLine;
 class WeightStore;
 
@@ -51,6 +52,7 @@ struct ModelOptions {
 struct ModelSizes {
   TransformerConfig transformer;
   VaeStrides strides;
+  std::shared_ptr<const LazyTokenizer> tokenizer = {};  ///< null: there is none
 };
 
 /// One model on one device, or with its decoder on another. The text encoder and, but for encoder(), the VAE encoder
@@ -66,7 +68,8 @@ class LoadedModel {
   const ModelDescription& description() const { return description_; }
   /// Sizes of the transformer, from its config.json and its tensors' shapes.
   const TransformerConfig& transformer_config() const { return transformer_config_; }
-  /// With the strides of the VAE, read from its file. Throws: WeightsError, also if the two do not belong together.
+  /// With the strides of the VAE, read from its file, and the tokenizer, not loaded yet. Throws: WeightsError, also if
+  /// the two do not belong together.
   ModelSizes sizes() const;
   at::Device device() const { return device_; }
   at::Device decoder_device() const { return options_.decoder_device.value_or(device_); }
@@ -106,6 +109,7 @@ class LoadedModel {
   Profile& profile_;
   ModelOptions options_;
   TransformerConfig transformer_config_;
+  std::shared_ptr<const LazyTokenizer> tokenizer_;
   std::shared_ptr<const VideoTransformer> transformer_;
   std::shared_ptr<LatentDecoder> decoder_;
   std::shared_ptr<LatentEncoder> encoder_;

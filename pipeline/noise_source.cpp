@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <c10/util/ParallelGuard.h>
 
 #include <array>
 #include <cmath>
@@ -57,6 +58,18 @@ at::Tensor SeededNoise::noise(int64_t frame_block, int64_t draw, at::IntArrayRef
     }
   });
   return result;
+}
+
+at::Tensor NoiseAhead::noise(int64_t frame_block, int64_t draw, at::IntArrayRef shape) const {
+  FB_CHECK(next_.valid() == (draw > 0), "draw ", draw, " out of order");
+  at::Tensor drawn = draw > 0 ? next_.get() : source_.noise(frame_block, draw, shape);
+  if (draw + 1 < draws_) {
+    next_ = std::async(std::launch::async, [this, frame_block, draw, sizes = shape.vec()] {
+      const c10::ParallelGuard alone(true);  // no threads of its own
+      return source_.noise(frame_block, draw + 1, sizes);
+    });
+  }
+  return drawn;
 }
 
 }  // namespace flashblock

@@ -117,6 +117,7 @@ struct LoraFile {
   std::filesystem::path path;
   std::string entry;  ///< as in WeightsFile
   double scale = 1.0;
+  bool of_video = false;  ///< not of the model file: the configuration of a video adds it
 };
 
 /// Something that a prompt may leave open, and the phrases of which the seed then chooses one (render/choices.h).

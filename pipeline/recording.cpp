@@ -33,6 +33,7 @@ class RecordingNoise : public NoiseSource {
     (*draws_)[{frame_block, draw}] = drawn;
     return drawn;
   }
+  std::optional<uint64_t> seed() const override { return source_->seed(); }
 
  private:
   std::shared_ptr<const NoiseSource> source_;
@@ -223,6 +224,66 @@ void Replay::read_shots(const WeightStore& store) {
   const bool rising = std::adjacent_find(shots_.begin(), shots_.end(), std::greater_equal<>()) == shots_.end();
   if (numbers && rising && (shots_.empty() || shots_.front() > 0)) return;
   throw ConfigError(file_.string() + ": shots is not a rising list [n] int64 of frame blocks after the first");
+}
+
+void Replay::check_shape(const std::string& name, const at::Tensor& tensor, const std::vector<int64_t>& wanted) const {
+  if (!tensor.defined() || tensor.sizes() == wanted) return;
+  throw ConfigError(file_.string() + ": " + name + " has shape " + c10::str(tensor.sizes()) + ", wanted " +
+                        c10::str(at::IntArrayRef(wanted)) + ": the recording is of another model or size",
+                    {.key = "replay"});
+}
+
+void Replay::check_text(const std::string& name, const at::Tensor& tensor, const TransformerConfig& model) const {
+  if (!tensor.defined()) return;
+  const bool fits = tensor.size(1) <= model.text_len && (tensor.dim() == 2 || tensor.size(2) == model.text_dim);
+  if (!fits)
+    throw ConfigError(file_.string() + ": " + name + " has shape " + c10::str(tensor.sizes()) + ", wanted [1, " +
+                          std::to_string(model.text_len) + (tensor.dim() == 2 ? "" : ", ") +
+                          (tensor.dim() == 2 ? "" : std::to_string(model.text_dim)) +
+                          "] or shorter: the recording is of another model",
+                      {.key = "replay"});
+  if (tensor.dim() == 2 &&
+      (name.starts_with("mask") ? tensor.ne(0).logical_and(tensor.ne(1)) : tensor.lt(0)).any().item<bool>())
+    throw ConfigError(file_.string() + ": " + name + " has other numbers than " +
+                          (name.starts_with("mask") ? "0 and 1" : "0 and above"),
+                      {.key = "replay"});
+}
+
+void Replay::check_renoise(const VideoPlan& plan, const VideoGeometry& geometry, const TransformerConfig& model,
+                           const Recipe& recipe) const {
+  if (renoise_.empty() || recipe.unipc_steps > 0) return;
+  for (int64_t index = 0; index < plan.blocks; ++index) {
+    const FrameBlock block = plan.block(index);
+    const bool first_steps = block.start_frame == 0 && !recipe.first_steps.empty();
+    const auto steps = std::ssize(first_steps ? recipe.first_steps : recipe.steps);
+    for (int64_t draw = 1; draw < steps; ++draw) {
+      const auto found = renoise_.find({index, draw});
+      if (found == renoise_.end())
+        throw ConfigError(file_.string() + ": " + draw_name(index, draw) +
+                              " is missing: the recording is of a shorter video or has fewer steps",
+                          {.key = "replay"});
+      check_shape(draw_name(index, draw), found->second,
+                  {1, block.frames, model.in_channels, geometry.latent_height(), geometry.latent_width()});
+    }
+  }
+}
+
+void Replay::check_fits(const VideoPlan& plan, const VideoGeometry& geometry, const TransformerConfig& model,
+                        const Recipe& recipe) const {
+  const auto latents = [&](const char* name, const at::Tensor& tensor) {
+    if (tensor.defined())
+      check_shape(name, tensor,
+                  {1, tensor.size(1), model.in_channels, geometry.latent_height(), geometry.latent_width()});
+  };
+  latents("noise", noise_);
+  latents("initial_latent", initial_latents_);
+  check_renoise(plan, geometry, model, recipe);
+  for (const EncodedPrompt& prompt : prompts_) {
+    check_text(at_block("ids", prompt.first_block), prompt.ids, model);
+    check_text(at_block("mask", prompt.first_block), prompt.mask, model);
+    check_text(at_block("prompt_embeds", prompt.first_block), prompt.embedding, model);
+  }
+  check_text("negative_prompt_embeds", negative_embedding_, model);
 }
 
 std::shared_ptr<const NoiseSource> Replay::noise_source(std::shared_ptr<const NoiseSource> otherwise) const {

@@ -18,7 +18,10 @@
 #include <utility>
 #include <vector>
 
+#include "models/model_config.h"
+#include "pipeline/frame_block.h"
 #include "pipeline/frame_sink.h"
+#include "pipeline/recipe.h"
 #include "pipeline/session_inputs.h"
 
 namespace flashblock {
@@ -61,12 +64,21 @@ class Replay {
   const at::Tensor& initial_latents() const { return initial_latents_; }        ///< [1, F, C, H, W] or undefined
   const at::Tensor& noise() const { return noise_; }                            ///< [1, F, C, H, W] or undefined
 
+  /// Throws: ConfigError that names the tensor, what it has and what is wanted, unless all of them fit this video of
+  /// this model.
+  void check_fits(const VideoPlan& plan, const VideoGeometry& geometry, const TransformerConfig& model,
+                  const Recipe& recipe) const;
+
   /// The recorded noise; `otherwise` draws kinds that the file lacks entirely (the noise, or the renoise).
   /// Drawing throws ConfigError if the file has that kind but not this draw, or in another shape.
   std::shared_ptr<const NoiseSource> noise_source(std::shared_ptr<const NoiseSource> otherwise) const;
 
  private:
   at::Tensor read(const WeightStore& store, const std::string& name, int64_t rank) const;
+  void check_shape(const std::string& name, const at::Tensor& tensor, const std::vector<int64_t>& wanted) const;
+  void check_text(const std::string& name, const at::Tensor& tensor, const TransformerConfig& model) const;
+  void check_renoise(const VideoPlan& plan, const VideoGeometry& geometry, const TransformerConfig& model,
+                     const Recipe& recipe) const;
   void read_prompts(const WeightStore& store);
   void read_renoise(const WeightStore& store);
   void read_shots(const WeightStore& store);

@@ -83,6 +83,13 @@ int64_t encoder_bytes(const LoadedModel& model) {
   return bytes;
 }
 
+/// The VAE's encoder, the frames of a start, and its work memory: about that of the decoder, which it mirrors.
+int64_t start_encoding_bytes(const RenderSetup& setup, const LoadedModel& model, const CostProbe& probe) {
+  const int64_t upscale = setup.geometry.strides.upscale;
+  return encoder_bytes(model) + static_cast<int64_t>(setup.start_pixels.nbytes()) +
+         probe.decode_bytes / (upscale * upscale);
+}
+
 /// The largest part of the heads that one of `processes` has.
 double largest_share(const TransformerConfig& config, int64_t processes) {
   return static_cast<double>((config.heads + processes - 1) / processes) / static_cast<double>(config.heads);
@@ -110,25 +117,24 @@ std::vector<TensorMemory> tensor_memory(const RenderSetup& setup, const LoadedMo
   const int64_t contexts = recipe.guidance_scale == 1.0 ? 1 : 2;
   const int64_t state = contexts * (share(probe.layer_state_bytes * config.layers) +
                                     text_and_modulation_bytes(config, recipe, model.dtype()));
+  const bool elsewhere = model.decoder_device() != model.device();
+  // One after the other, denoising and decoding have the same memory.
+  const int64_t lent = elsewhere || setup.config.overlap ? 0 : probe.decode_bytes;
   std::vector<TensorMemory> all;
   for (const at::Device& device : devices) {
+    const int64_t denoising = std::max<int64_t>(0, share(probe.denoise_bytes) - (all.empty() ? lent : 0));
     all.push_back({device,
                    {{"weights of the transformer", all_weights},
                     {"keys, values and cached attention", state},
-                    {"denoising", share(probe.denoise_bytes)}},
+                    {"denoising", denoising}},
                    all_weights + weights.largest_tensor});
     // Queries, keys, values and output of all tokens for the heads of one process.
     const int64_t tokens = setup.geometry.tokens_per_frame() * recipe.frames_per_block;
     if (processes > 1) all.back().parts.push_back({"exchanged with the others", share(4 * tokens * config.dim * size)});
   }
-  const bool elsewhere = model.decoder_device() != model.device();
   if (elsewhere) all.push_back({.device = model.decoder_device()});
   TensorMemory& decoder = elsewhere ? all.back() : all.front();
   decoder.loading = std::max(decoder.loading, (elsewhere ? 0 : all_weights) + probe.decoder_load_bytes);
-  if (!elsewhere && !setup.config.overlap) {  // one after the other, in the same memory
-    int64_t& denoising = decoder.parts[2].bytes;
-    denoising = std::max<int64_t>(0, denoising - probe.decode_bytes);
-  }
   decoder.parts.push_back({"weights of the decoder", probe.decoder_bytes + probe.decoder_state_bytes});
   decoder.parts.push_back({"decoding", probe.decode_bytes});
   if (recipe.context_rule->encodes_frames())
@@ -183,11 +189,14 @@ MemoryEstimate estimate_memory(const RenderSetup& setup, const LoadedModel& mode
     }
     ++process;
   }
-  // Prompts are encoded with nothing else loaded.
+  // A start is read, then prompts and the start are encoded, with nothing else loaded.
   const int64_t text = text_encoder_bytes(model);
-  estimate.host_bytes = std::max(sum(estimate.host), program + std::max(text, loading_on_host));
+  const int64_t start = setup.start_pixels.defined() ? start_encoding_bytes(setup, model, probe) : 0;
+  const int64_t start_on_host = model.device().is_cpu() ? start : 0;
+  estimate.host_bytes = std::max(
+      {sum(estimate.host), program + std::max({text, loading_on_host, start_on_host}), setup.start_peak_bytes});
   for (DeviceMemory& device : estimate.devices) {
-    const int64_t before = device.name == model.device().str() ? std::max(text, device.bytes) : device.bytes;
+    const int64_t before = device.name == model.device().str() ? std::max({text, start, device.bytes}) : device.bytes;
     device.bytes = std::max(sum(device.parts), before);
   }
   return estimate;

@@ -19,6 +19,7 @@
 #include "core/check.h"
 #include "core/device.h"
 #include "core/error_report.h"
+#include "core/html_page.h"
 #include "core/nccl_group.h"
 #include "core/socket_group.h"
 #include "pipeline/context_rule.h"
@@ -98,14 +99,14 @@ void DeviceGroup::start_process(int64_t rank, std::vector<FileDescriptor> socket
   processes_.emplace_back(options);
   channels_.push_back(std::make_shared<MessageChannel>(std::move(ours)));
   channels_.back()->send(
-      {.text = Json{{"rank", rank}, {"device", device.str()}, {"names", names_}, {"nccl", nccl_name}}.dump()});
+      {.text = json_line({{"rank", rank}, {"device", device.str()}, {"names", names_}, {"nccl", nccl_name}})});
 }
 
 void DeviceGroup::set_configuration(const RenderConfig& config, at::ScalarType dtype, const std::string& geometry) {
   RenderConfig its = config;
   its.dtype = dtype_name(dtype);
   followers_->send(
-      {.text = Json{{"do", "configuration"}, {"configuration", config_json(its)}, {"geometry", geometry}}.dump()});
+      {.text = json_line({{"do", "configuration"}, {"configuration", config_json(its)}, {"geometry", geometry}})});
 }
 
 Error DeviceGroup::explain(const ProcessLost& lost) {
@@ -228,7 +229,7 @@ int run_device_process(const std::vector<int>& descriptors, const MakeRandomMode
   } catch (...) {
     const ErrorReport error = report_error(std::current_exception());
     const int status = static_cast<int>(error.status);
-    leader.send({.text = Json{{"status", status}, {"message", error.message}}.dump()});
+    leader.send({.text = json_line({{"status", status}, {"message", error.message}})});
     return status;
   }
 }

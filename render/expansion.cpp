@@ -11,6 +11,7 @@
 
 #include "core/device.h"
 #include "core/error.h"
+#include "core/plain_text.h"
 #include "language/chat_text.h"
 #include "language/language_folder.h"
 #include "language/text_decoder.h"
@@ -24,6 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kMostTokens = 768;  // of an answer
 constexpr size_t kLongestWish = 400;  // bytes that a model trained for this is given: it knows short ones
+constexpr size_t kShownBytes = 60;    // of what it is not given
 constexpr double kTemperature = 1, kTopP = 0.9;
 
 // For models that were trained on all kinds of texts.
@@ -40,24 +42,11 @@ double nearest(const std::vector<double>& lengths, double seconds) {
   return *std::ranges::min_element(lengths, {}, factor);
 }
 
-std::string on_one_line(std::string text) {
-  std::ranges::replace_if(
-      text, [](unsigned char c) { return c < ' '; }, ' ');
-  return text;
-}
-
-/// No more than `most` bytes, and no character cut.
-std::string beginning(const std::string& text, size_t most) {
-  size_t end = std::min(most, text.size());
-  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end);
-}
-
 std::vector<ChatMessage> question(const Wish& wish, double seconds, bool trained) {
   char length[32];
   std::snprintf(length, sizeof length, "%g s: ", seconds);
   const std::string text = on_one_line(wish.text);
-  if (trained) return {{ChatMessage::Role::kUser, length + beginning(text, kLongestWish)}};
+  if (trained) return {{ChatMessage::Role::kUser, length + std::string(text_beginning(text, kLongestWish))}};
   return {{ChatMessage::Role::kSystem, kInstruction}, {ChatMessage::Role::kUser, length + text}};
 }
 
@@ -123,6 +112,12 @@ class TimelineWriter::Model {
     // Exact: wish and answer are too short for reuse to save anything (kReuseFromTokens).
     const DecodedText answer = decode_text(*model_, ids, decoding, {.mode = AttentionConfig::Mode::kExact}, observer);
     Expansion expansion = read_answer(folder_.tokenizer->decode(answer.tokens), wish, asked);
+    if (is_small() && wish.text.size() > kLongestWish) {
+      const std::string unseen = wish.text.substr(text_beginning(wish.text, kLongestWish).size());
+      expansion.warnings.push_back("the language model takes " + std::to_string(kLongestWish) +
+                                   " bytes of a wish, and has not seen its end, which begins '" +
+                                   std::string(text_beginning(unseen, kShownBytes)) + "'");
+    }
     const auto unknown = rules_ ? unknown_words(wish.text, rules_->words) : std::vector<std::string>();
     if (!unknown.empty())
       expansion.warnings.push_back("the language model does not know " + quoted(unknown) +

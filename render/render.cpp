@@ -13,6 +13,7 @@
 #include "render/cost_estimate.h"
 #include "render/device_group.h"
 #include "render/expansion.h"
+#include "render/finished_video.h"
 #include "render/output_check.h"
 #include "render/video_render.h"
 #include "settings/config_identity.h"
@@ -69,14 +70,22 @@ struct Renderer::ModelInUse {
 namespace {
 
 /// Whether the video exists and is complete. With kResumeOrReplace, sets its configuration to resume what exists, or to
-/// replace another video. Throws: ConfigError if another video may not be replaced.
+/// replace another video; what is left of a damaged video is replaced in any case. Throws: ConfigError if another video
+/// may not be replaced.
 bool is_complete(CheckedVideo& video, ExistingFiles existing) {
   RenderConfig& config = video.setup.config;
   const bool resume_or_replace = existing == ExistingFiles::kResumeOrReplace;
   const bool may_replace = resume_or_replace && std::exchange(config.overwrite, false);
   if (resume_or_replace) config.resume = true;
   try {
-    return config.resume && find_video(config.output, video.identity) == VideoState::kComplete;
+    if (!config.resume || find_video(config.output, video.identity) != VideoState::kComplete) return false;
+    if (is_whole(config.output, config.cache)) {
+      check_other_outputs_exist(config);
+      return true;
+    }
+    config.overwrite = true;
+    config.resume = false;
+    return false;
   } catch (const ConfigError&) {
     if (!may_replace) throw;
     config.overwrite = true;

@@ -1,7 +1,10 @@
 #include "render/render_setup.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
 
@@ -10,8 +13,11 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/file_cache.h"
+#include "core/file_kind.h"
+#include "core/memory_meter.h"
 #include "media/image_reader.h"
 #include "media/video_reader.h"
+#include "models/tokenizer.h"
 #include "pipeline/context_rule.h"
 #include "render/choices.h"
 #include "render/expansion.h"
@@ -24,8 +30,15 @@ namespace {
 /// models. Source: Self-Forcing `configs/default_config.yaml`, 21 latent frames.
 constexpr int64_t kStartFrames = 21;
 
-void take_size_from_noise(RenderSetup& setup) {
+void take_size_from_noise(RenderSetup& setup, const TransformerConfig& model) {
   const at::Tensor& noise = setup.replay->noise();
+  const PatchSize& patch = model.patch;
+  if (noise.size(2) != model.in_channels || noise.size(3) % patch.height != 0 || noise.size(4) % patch.width != 0)
+    throw ConfigError(setup.config.replay.string() + ": noise has shape " + c10::str(noise.sizes()) + ", wanted [1, " +
+                          "frames, " + std::to_string(model.in_channels) + ", height, width], a height that is a " +
+                          "multiple of " + std::to_string(patch.height) + " and a width of " +
+                          std::to_string(patch.width) + ": the recording is of another model",
+                      {.key = "replay"});
   setup.config.height = noise.size(3) * setup.geometry.strides.height;
   setup.config.width = noise.size(4) * setup.geometry.strides.width;
 }
@@ -39,6 +52,10 @@ int64_t whole_blocks(const Recipe& recipe, int64_t frames) {
 }
 
 at::Tensor start_from_image(const RenderConfig& config, const VideoGeometry& geometry) {
+  if (const KnownFile found = known_file(config.image); found.kind == FileKind::kVideo) {
+    throw ConfigError("image " + config.image.string() + " is " + found.words,
+                      {.key = "image", .remedies = {{"continue it", "video", ""}}});
+  }
   const Recipe& recipe = config.model.recipe;
   if (whole_blocks(recipe, 1) != 1 && !recipe.image_in_first_block) {
     throw ConfigError("image " + config.image.string() + ": an image is one latent frame, and this model denoises " +
@@ -54,6 +71,10 @@ at::Tensor start_from_image(const RenderConfig& config, const VideoGeometry& geo
 /// Frames at the end of the video that the model can see, as whole frame blocks.
 at::Tensor start_from_video(const RenderConfig& config, const VideoGeometry& geometry) {
   const std::string where = "video " + config.video.string() + ": ";
+  if (const KnownFile found = known_file(config.video); found.kind == FileKind::kImage) {
+    throw ConfigError("video " + config.video.string() + " is " + found.words,
+                      {.key = "video", .remedies = {{"start from it", "image", ""}}});
+  }
   const Recipe& recipe = config.model.recipe;
   const double fps = VideoReader(config.video).info().fps;
   if (std::abs(fps - static_cast<double>(config.fps)) > 0.01) {
@@ -65,7 +86,8 @@ at::Tensor start_from_video(const RenderConfig& config, const VideoGeometry& geo
   const int64_t visible = recipe.window_frames < 0 ? kStartFrames : recipe.window_frames - recipe.frames_per_block;
   const int64_t least = recipe.independent_first_frame ? 1 : recipe.frames_per_block;
   const int64_t most = std::max(whole_blocks(recipe, visible), least);
-  const at::Tensor clip = read_video(config.video, geometry.frames_of(most));
+  const at::Tensor clip =
+      read_video(config.video, geometry.encoded_width(), geometry.encoded_height(), geometry.frames_of(most));
   const int64_t clip_frames = clip.size(0);
   const int64_t frames = clip_frames == 0 ? 0 : whole_blocks(recipe, 1 + (clip_frames - 1) / geometry.strides.time);
   if (frames == 0) {
@@ -75,7 +97,7 @@ at::Tensor start_from_video(const RenderConfig& config, const VideoGeometry& geo
                       {.key = "video"});
   }
   const int64_t used = geometry.frames_of(frames);
-  return fill_size(clip.narrow(0, clip_frames - used, used), geometry.encoded_width(), geometry.encoded_height());
+  return clip.narrow(0, clip_frames - used, used);
 }
 
 void read_start(RenderSetup& setup) {
@@ -86,8 +108,12 @@ void read_start(RenderSetup& setup) {
         "a video starts from an image, a video or the initial_latent of a replayed recording, not from two",
         {.key = config.image.empty() ? "video" : "image"});
   }
+  const int64_t peak = peak_memory_bytes();
   if (!config.image.empty()) setup.start_pixels = start_from_image(config, setup.geometry);
   if (!config.video.empty()) setup.start_pixels = start_from_video(config, setup.geometry);
+  if (!setup.start_pixels.defined()) return;
+  if (peak_memory_bytes() > peak) setup.start_peak_bytes = peak_memory_bytes();
+  ::malloc_trim(0);  // the memory of large frames goes back to the system, in a dry run as in a render
 }
 
 /// Latent frames of the start.
@@ -171,6 +197,13 @@ void write_prompts(RenderSetup& setup, TimelineWriter& writer) {
   setup.warnings = std::move(expansion.warnings);
 }
 
+/// What is given and has no effect.
+void warn_of_unused_settings(RenderSetup& setup) {
+  const Recipe& recipe = setup.config.model.recipe;
+  if (recipe.guidance_scale == 1 && !recipe.negative_prompt.empty())
+    setup.warnings.emplace_back("recipe.negative_prompt is not used: recipe.guidance_scale is 1, without guidance");
+}
+
 void place_prompts(RenderSetup& setup) {
   if (setup.config.prompt.empty() && !(setup.replay && !setup.replay->prompts().empty())) {
     throw ConfigError("there is no prompt", {.key = "prompt", .remedies = {{"describe the video", "prompt", ""}}});
@@ -235,6 +268,54 @@ std::vector<std::string> prompt_warnings(const ModelDescription& model, const st
           (model.about.empty() ? "" : "; it knows " + model.about)};
 }
 
+std::vector<TruncatedPrompt> find_truncated_prompts(const std::string& text, double seconds, const ModelSizes& model) {
+  if (!model.tokenizer || text.empty()) return {};
+  const TokenIds tokens = model.tokenizer->get().encode(text, model.transformer.text_len);
+  if (tokens.used_tokens == tokens.prompt_tokens) return {};
+  return {{.key = seconds > 0 ? "timeline" : "prompt",
+           .seconds = seconds,
+           .tokens = tokens.prompt_tokens,
+           .used = tokens.used_tokens,
+           .unseen = tokens.unseen}};
+}
+
+std::vector<TruncatedPrompt> find_truncated_prompts(const RenderSetup& setup, const ModelSizes& model) {
+  const RenderConfig& config = setup.config;
+  const Recipe& recipe = config.model.recipe;
+  std::vector<TruncatedPrompt> truncated;
+  const auto add = [&](const std::string& text, double seconds) {
+    for (TruncatedPrompt& prompt : find_truncated_prompts(text, seconds, model)) truncated.push_back(std::move(prompt));
+  };
+  if (!setup.replay || setup.replay->prompts().empty()) {
+    add(config.prompt, 0);
+    for (const PromptChange& change : config.timeline) add(change.prompt, change.seconds);
+  }
+  if (recipe.guidance_scale != 1.0 && !(setup.replay && setup.replay->negative_embedding().defined())) {
+    const size_t before = truncated.size();
+    add(recipe.negative_prompt, 0);
+    if (truncated.size() > before) truncated.back().key = "negative_prompt";
+  }
+  return truncated;
+}
+
+std::string truncation_warning(const TruncatedPrompt& prompt) {
+  std::ostringstream text;
+  text << prompt.key;
+  if (prompt.seconds > 0) text << " at " << prompt.seconds << " s";
+  text << ": the text has " << prompt.tokens << " tokens, and the text encoder takes " << prompt.used
+       << ": it does not see the end, which begins '" << prompt.unseen << "'";
+  return text.str();
+}
+
+nlohmann::ordered_json truncation_json(const std::vector<TruncatedPrompt>& prompts, bool metadata) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const TruncatedPrompt& prompt : prompts) {
+    list.push_back({{"key", prompt.key}, {"at", prompt.seconds}, {"tokens", prompt.tokens}, {"used", prompt.used}});
+    if (metadata) list.back()["unseen"] = prompt.unseen;
+  }
+  return list;
+}
+
 void check_attention(const AttentionConfig& attention, const Recipe& recipe, const TransformerConfig& transformer) {
   validate(attention);
   if (attention.refresh->text().text_only)
@@ -256,7 +337,7 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model) {
 RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, TimelineWriter& writer) {
   RenderSetup setup{.config = config, .geometry = {.strides = model.strides, .patch = model.transformer.patch}};
   if (!config.replay.empty()) setup.replay.emplace(config.replay);
-  if (setup.replay && setup.replay->noise().defined()) take_size_from_noise(setup);
+  if (setup.replay && setup.replay->noise().defined()) take_size_from_noise(setup, model.transformer);
   setup.geometry.width = setup.config.width;
   setup.geometry.height = setup.config.height;
   setup.geometry.validate();
@@ -265,10 +346,16 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, T
   read_start(setup);
   plan_video(setup);
   write_prompts(setup, writer);
+  warn_of_unused_settings(setup);
   place_prompts(setup);
   place_shots(setup);
-  if (setup.replay) check_replayed_prompts(setup);
   make_choices(setup);
+  if (setup.replay) {
+    check_replayed_prompts(setup);
+    setup.replay->check_fits(setup.plan, setup.geometry, model.transformer, setup.config.model.recipe);
+  }
+  setup.truncated_prompts = find_truncated_prompts(setup, model);
+  for (const TruncatedPrompt& prompt : setup.truncated_prompts) setup.warnings.push_back(truncation_warning(prompt));
   std::string prompts;
   for (const PlannedPrompt& prompt : planned_prompts(setup)) prompts += without_cut(prompt.text) + "\n";
   for (std::string& warning : prompt_warnings(setup.config.model, prompts))

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,15 @@ namespace flashblock {
 
 class TimelineWriter;
 
+/// A prompt whose end the text encoder is not given.
+struct TruncatedPrompt {
+  std::string key;     ///< prompt, timeline or negative_prompt
+  double seconds = 0;  ///< when it takes effect
+  int64_t tokens = 0;  ///< that it has
+  int64_t used = 0;    ///< the first of them, which the text encoder is given
+  std::string unseen;  ///< the first words of the rest
+};
+
 /// A configuration with what follows from it, the model's sizes and the files that the video starts from.
 struct RenderSetup {
   RenderConfig config;  ///< with size and length resolved
@@ -28,10 +38,13 @@ struct RenderSetup {
   std::optional<Replay> replay;
   at::Tensor start_pixels;  ///< [T, 3, H, W] in [0, 1] at the size to encode, T = 1 + 4 k; undefined: no image or video
                             ///< to start from
+  int64_t start_peak_bytes = 0;        ///< of this process, if it was while the start was read
   std::vector<int64_t> change_blocks;  ///< the frame block at which each entry of config.timeline takes effect
   std::vector<int64_t> shots;          ///< rising: the frame blocks that begin a shot, of timeline and recording
   std::vector<std::string> choices;    ///< phrases for what the first prompt leaves open; see encoded_text
-  std::vector<std::string> warnings;   ///< what a wish asks for and the prompts do not have; see prompt_warnings
+  std::vector<TruncatedPrompt> truncated_prompts;
+  std::vector<std::string>
+      warnings;  ///< truncated prompts, what a wish asks for and the prompts do not have; see prompt_warnings
 };
 
 /// Reads the recording, image or video that this video starts from, and checks all that can be checked without weights.
@@ -48,6 +61,18 @@ void check_attention(const AttentionConfig& attention, const Recipe& recipe, con
 
 /// One line about the words of a prompt that the model was not trained on, if its file tells which words it was.
 std::vector<std::string> prompt_warnings(const ModelDescription& model, const std::string& text);
+
+/// The prompts of a video that are longer than the text encoder takes; none for a replayed recording with prompts.
+/// Throws: WeightsError for a tokenizer that cannot be read.
+std::vector<TruncatedPrompt> find_truncated_prompts(const RenderSetup& setup, const ModelSizes& model);
+/// The same of one prompt that takes effect at `seconds`.
+std::vector<TruncatedPrompt> find_truncated_prompts(const std::string& text, double seconds, const ModelSizes& model);
+
+/// What to say of a truncated prompt.
+std::string truncation_warning(const TruncatedPrompt& prompt);
+
+/// Truncated prompts as JSON; without their words if `metadata` is off.
+nlohmann::ordered_json truncation_json(const std::vector<TruncatedPrompt>& prompts, bool metadata);
 
 /// A prompt, and the frame block at which it takes effect.
 struct PlannedPrompt {

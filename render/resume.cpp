@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "media/video_writer.h"
+#include "render/own_file.h"
 #include "render/sidecar.h"
 #include "settings/config_file.h"
 
@@ -47,18 +48,6 @@ fs::path find_unfinished(const RenderConfig& config) {
   return fs::path(found.front()).replace_extension(".mp4");
 }
 
-/// The settings that are stored with an unfinished video, or in the sidecar of a complete one.
-std::optional<ConfigLayer> stored_settings(const fs::path& video) {
-  const fs::path unfinished = parts_folder(video) / "configuration.yaml";
-  if (fs::exists(unfinished)) return load_config_layer(unfinished);
-  const fs::path sidecar = sidecar_file(video);
-  if (video_state(video) != VideoState::kComplete || !fs::exists(sidecar)) return std::nullopt;
-  const YAML::Node configuration = YAML::LoadFile(sidecar.string())["configuration"];
-  if (!configuration.IsMap()) return std::nullopt;
-  return ConfigLayer{.values = YamlValue(configuration, {.file = sidecar.string(), .key = ""}),
-                     .folder = sidecar.parent_path()};
-}
-
 /// The prompts that were written from the same wish when the video was begun.
 void use_written_prompts(RenderConfig& begun, RenderConfig& config) {
   config.wish = std::move(begun.wish);
@@ -68,6 +57,21 @@ void use_written_prompts(RenderConfig& begun, RenderConfig& config) {
 }
 
 }  // namespace
+
+std::optional<ConfigLayer> stored_settings(const fs::path& video) {
+  const fs::path unfinished = parts_folder(video) / "configuration.yaml";
+  if (fs::exists(unfinished)) return load_config_layer(unfinished);
+  const fs::path sidecar = sidecar_file(video);
+  if (video_state(video) != VideoState::kComplete || !is_own_file(sidecar)) return std::nullopt;
+  try {
+    const YAML::Node configuration = YAML::LoadFile(sidecar.string())["configuration"];
+    if (!configuration.IsMap()) return std::nullopt;
+    return ConfigLayer{.values = YamlValue(configuration, {.file = sidecar.string(), .key = ""}),
+                       .folder = sidecar.parent_path()};
+  } catch (const YAML::Exception&) {
+    return std::nullopt;
+  }
+}
 
 RenderConfig resolve_resumable(const std::vector<ConfigLayer>& layers) {
   RenderConfig asked;  // without the model, which the stored settings may name
@@ -85,6 +89,9 @@ RenderConfig resolve_resumable(const std::vector<ConfigLayer>& layers) {
   const std::string& output = asked.standard_output.empty() ? video.string() : asked.standard_output;
   all.push_back(make_config_layer("output", "output", YAML::Node(output)));
   RenderConfig config = resolve_config(all);
+  std::erase_if(config.sources, [&](const fs::path& file) {
+    return file == sidecar_file(video) || file.parent_path() == parts_folder(video);
+  });
   RenderConfig begun;
   read_settings(*stored, begun);
   if (!config.expand.empty() && !begun.wish.empty() && config.prompt == begun.wish) use_written_prompts(begun, config);

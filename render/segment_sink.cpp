@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/html_page.h"
+#include "render/output_check.h"
 #include "render/sidecar.h"
 #include "settings/config_file.h"
 
@@ -77,8 +78,10 @@ SegmentSink::~SegmentSink() {
   } catch (const std::exception&) {  // already reported by write() or finish(), or the render has failed elsewhere
   }
   if (!writer_.segments().empty() || joined_) return;
-  std::error_code ignored;
-  std::filesystem::remove_all(parts_folder(writer_.video()), ignored);
+  try {
+    remove_segment_folder(writer_.video());
+  } catch (const std::exception&) {  // what is left is taken up, or replaced, by the next run
+  }
 }
 
 void SegmentSink::open_receivers() {
@@ -222,7 +225,7 @@ void SegmentSink::join(const std::map<std::string, std::string>& tags) {
   if (!standard_output_) check_files();
   if (!standard_output_ && !checksums_stored_) store_identity();
   if (!config_.contact_sheet.empty()) sheet_.write(config_.contact_sheet);
-  if (!standard_output_) writer_.join(tags, config_.output_options.audio);
+  if (!standard_output_) writer_.join(tags, config_.output_options.audio, replaced_images(config_));
   joined_ = true;
 }
 

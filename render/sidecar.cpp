@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -13,6 +14,8 @@
 #include "core/memory_meter.h"
 #include "media/video_format.h"
 #include "media/video_writer.h"
+#include "render/finished_video.h"
+#include "render/own_file.h"
 #include "settings/config_file.h"
 #include "settings/config_identity.h"
 
@@ -71,17 +74,19 @@ Json public_files(const VideoIdentity& identity) {
 
 Json video_summary(const CheckedVideo& video, const RenderResult& result) {
   const RenderConfig& config = result.config;
-  return {{"file", config.output.filename().string()},
-          {"frames", result.frames},
-          {"seconds", static_cast<double>(result.frames) / static_cast<double>(config.fps)},
-          {"fps", config.fps},
-          {"width", config.width},
-          {"height", config.height},
-          {"frame_blocks", video.setup.plan.blocks},
-          {"resumed_frame_blocks", result.resumed_blocks},
-          {"seed", *config.seed},
-          {"model", config.model.name},
-          {"choices", video.setup.choices}};
+  Json summary = {{"file", config.output.filename().string()},
+                  {"frames", result.frames},
+                  {"seconds", static_cast<double>(result.frames) / static_cast<double>(config.fps)},
+                  {"fps", config.fps},
+                  {"width", config.width},
+                  {"height", config.height},
+                  {"frame_blocks", video.setup.plan.blocks},
+                  {"resumed_frame_blocks", result.resumed_blocks},
+                  {"seed", *config.seed},
+                  {"model", config.model.name},
+                  {"choices", video.setup.choices}};
+  summary.update(written_video_json(config.output, result.frames));
+  return summary;
 }
 
 }  // namespace
@@ -99,12 +104,26 @@ std::map<std::string, std::string> video_tags(const RenderConfig& config, const 
                                              {"configuration", config_yaml(published, PathStyle::kPublic)}};
   if (!published.prompt.empty()) tags["prompt"] = published.prompt;
   if (const Json files = public_files(identity); !files.empty()) {
-    tags["files"] = files.dump(-1, ' ', false, Json::error_handler_t::replace);
+    tags["files"] = json_line(files);
   }
   return tags;
 }
 
 std::filesystem::path sidecar_file(const std::filesystem::path& video) { return companion_file(video, ".json"); }
+
+std::optional<DescribedVideo> described_video(const std::filesystem::path& video) {
+  const std::filesystem::path sidecar = sidecar_file(video);
+  if (!is_own_file(sidecar)) return std::nullopt;
+  std::ifstream stream(sidecar, std::ios::binary);
+  const Json json = Json::parse(stream, nullptr, /*allow_exceptions=*/false);
+  try {
+    const Json& described = json.at("video");
+    if (described.at("file") != video.filename().string()) return std::nullopt;
+    return DescribedVideo{.frames = described.at("frames")};
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
+}
 
 void write_sidecar(const CheckedVideo& video, const RenderResult& result, const Profile& profile, double seconds) {
   if (video.identity.checksums) video.identity.checksums->get();  // waits
@@ -113,6 +132,7 @@ void write_sidecar(const CheckedVideo& video, const RenderResult& result, const 
       {"versions", {{"libtorch", TORCH_VERSION}, {"media", media_library_versions()}}},
       {"video", video_summary(video, result)},
       {"configuration", config_json(published_config(result.config))},
+      {"truncated_prompts", truncation_json(video.setup.truncated_prompts, result.config.metadata)},
       {"device", video.device.str()},
       {"dtype", dtype_name(video.dtype)},
       {"weights", weights(video.identity)},

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "core/profile.h"
@@ -21,6 +22,14 @@ std::map<std::string, std::string> video_tags(const RenderConfig& config, const 
 
 /// NAME.json of NAME.mp4.
 std::filesystem::path sidecar_file(const std::filesystem::path& video);
+
+/// What the sidecar of a video says of it.
+struct DescribedVideo {
+  int64_t frames = 0;
+};
+
+/// None: there is no sidecar that flashblock has written for a video of this name.
+std::optional<DescribedVideo> described_video(const std::filesystem::path& video);
 
 /// Writes NAME.json of a video; waits for the checksums of its identity. `seconds`: wall-clock time of the whole run.
 /// Throws: MediaError if the file cannot be written.

@@ -16,10 +16,11 @@
 #include "core/error.h"
 #include "core/html_page.h"
 #include "core/sha256.h"
+#include "models/lora_strength.h"
 #include "render/sidecar.h"
 #include "settings/config_file.h"
 #include "settings/config_identity.h"
-#include "weights/weight_store.h"
+#include "weights/checkpoint_files.h"
 
 namespace flashblock {
 namespace {
@@ -134,12 +135,6 @@ IdentityFile identity_file(const std::string& role, const fs::path& file) {
           .modified_ns = int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
-/// Where checksums are kept from run to run; holds nothing if the configuration says so.
-FileCache checksum_cache(const RenderConfig& config) {
-  constexpr int64_t kMostBytes = 1 << 20;  // thousands of files
-  return FileCache(config.cache ? user_cache_folder("checksums") : fs::path(), kMostBytes);
-}
-
 class FileList {
  public:
   FileList(const ModelDescription& model, const std::vector<ModelPart>& parts, WeightsFileLists& weights)
@@ -161,7 +156,10 @@ class FileList {
     add_weights(ModelPart::kTextEncoder, "text_encoder", model_.text_encoder);
     if (needed(ModelPart::kTokenizer)) add("tokenizer", model_.tokenizer);
     add_weights(ModelPart::kVae, "vae", model_.vae);
-    for (const LoraFile& lora : model_.lora) add_weights(ModelPart::kTransformer, "lora", {lora.path, lora.entry});
+    for (const LoraFile& lora : model_.lora) {
+      add_weights(ModelPart::kTransformer, "lora", {lora.path, lora.entry});
+      if (needed(ModelPart::kTransformer)) add("lora.config", lora_config_file(lora.path));
+    }
   }
 
   std::vector<IdentityFile> files;
@@ -196,8 +194,13 @@ void add_model_choices(const ModelDescription& model, VideoIdentity& identity) {
 
 const char* const kIdentityFile = "video.json";
 
+FileCache checksum_cache(bool use) {
+  constexpr int64_t kMostBytes = 1 << 20;  // thousands of files
+  return FileCache(use ? user_cache_folder("checksums") : fs::path(), kMostBytes);
+}
+
 WeightsFileLists::WeightsFileLists()
-    : read_([](const WeightsFile& weights) { return WeightStore::open(weights.path, weights.entry)->files(); }) {}
+    : read_([](const WeightsFile& weights) { return read_checkpoint(weights.path).files; }) {}
 
 const std::vector<fs::path>& WeightsFileLists::files_of(const WeightsFile& weights) {
   const std::pair key(weights.path, weights.entry);
@@ -236,7 +239,7 @@ VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::Sc
 std::shared_ptr<const FileChecksums> start_checksums(const VideoIdentity& identity, const RenderConfig& config) {
   std::vector<fs::path> files;
   for (const IdentityFile& file : identity.files) files.push_back(file.file);
-  return std::make_shared<FileChecksums>(std::move(files), checksum_cache(config));
+  return std::make_shared<FileChecksums>(std::move(files), checksum_cache(config.cache));
 }
 
 std::string identity_json(const VideoIdentity& identity) {
@@ -273,11 +276,18 @@ std::string difference(const VideoIdentity& there, const VideoIdentity& here) {
   return text;
 }
 
-VideoIdentity read_unfinished_identity(const fs::path& video, const VideoIdentity& wanted) {
+bool is_begun(const fs::path& video) {
+  return fs::exists(parts_folder(video) / kIdentityFile) || fs::exists(parts_folder(video) / "000000.m4s");
+}
+
+VideoIdentity read_unfinished_identity(const fs::path& video) {
   const fs::path file = parts_folder(video) / kIdentityFile;
-  const std::string parts = parts_folder(video).string();
-  VideoIdentity there = from_json(read_json(file), fs::exists(file) ? file.string() : parts);
-  refuse_another(parts, difference(there, wanted));
+  return from_json(read_json(file), fs::exists(file) ? file.string() : parts_folder(video).string());
+}
+
+VideoIdentity read_unfinished_identity(const fs::path& video, const VideoIdentity& wanted) {
+  VideoIdentity there = read_unfinished_identity(video);
+  refuse_another(parts_folder(video).string(), difference(there, wanted));
   return there;
 }
 
@@ -290,11 +300,7 @@ VideoIdentity read_complete_identity(const fs::path& video) {
 
 VideoState find_video(const fs::path& video, const VideoIdentity& wanted) {
   const VideoState state = video_state(video);
-  if (state == VideoState::kUnfinished) {
-    const bool begun =
-        fs::exists(parts_folder(video) / kIdentityFile) || fs::exists(parts_folder(video) / "000000.m4s");
-    if (begun) read_unfinished_identity(video, wanted);
-  }
+  if (state == VideoState::kUnfinished && is_begun(video)) read_unfinished_identity(video, wanted);
   if (state == VideoState::kComplete) {
     refuse_another(video.string(), difference(read_complete_identity(video), wanted));
   }

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/file_cache.h"
 #include "core/file_checksum.h"
 #include "media/video_writer.h"
 #include "render/render_setup.h"
@@ -64,6 +65,9 @@ class WeightsFileLists {
 VideoIdentity identify_video(const RenderSetup& setup, at::Device device, at::ScalarType dtype,
                              const std::vector<ModelPart>& parts, WeightsFileLists& weights);
 
+/// Where checksums are kept from run to run: the user's cache, or nowhere.
+FileCache checksum_cache(bool use);
+
 /// Starts to compute the checksums of its files in the background; `config.cache` says whether to use and extend the
 /// user's cache of them.
 std::shared_ptr<const FileChecksums> start_checksums(const VideoIdentity& identity, const RenderConfig& config);
@@ -78,8 +82,11 @@ std::string difference(const VideoIdentity& there, const VideoIdentity& here);
 /// `video.json` in NAME.parts.
 extern const char* const kIdentityFile;
 
-/// The identity of the unfinished video in NAME.parts. Throws: ConfigError if it is missing or damaged, or differs from
-/// the `wanted` one.
+/// Whether NAME.parts holds what a run needs to resume: its identity, or a segment.
+bool is_begun(const std::filesystem::path& video);
+/// The identity of the unfinished video in NAME.parts. Throws: ConfigError if it is missing or damaged.
+VideoIdentity read_unfinished_identity(const std::filesystem::path& video);
+/// The same. Throws: ConfigError, too, if it differs from the `wanted` one.
 VideoIdentity read_unfinished_identity(const std::filesystem::path& video, const VideoIdentity& wanted);
 
 /// The identity that NAME.json states for a complete video. Throws: ConfigError if it is missing or damaged.

@@ -141,6 +141,7 @@ RenderResult VideoRender::finish(RenderOutcome outcome) {
   sink_->join(tags);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start_;
   // Before the segments go: a program that is killed meanwhile resumes the video and writes the sidecar then.
+  setup_.truncated_prompts = find_truncated_prompts(setup_, model_.sizes());  // live prompts, too
   if (!streamed) write_sidecar(video_, finished, profile_, seconds.count());
   sink_->remove_segments();
   return finished;

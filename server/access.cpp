@@ -2,12 +2,15 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <optional>
+#include <sstream>
 
 #include "core/error.h"
 #include "core/parse_number.h"
+#include "core/plain_text.h"
+#include "server/http_message.h"
 #include "server/request_guard.h"
 
 namespace flashblock {
@@ -51,12 +54,30 @@ ServerAddress parse_server_address(const std::string& option, const std::string&
   return result;
 }
 
+std::string parse_origin(const std::string& text) {
+  std::string origin = lower_case(text);
+  const size_t colon = origin.find("://");
+  const std::string scheme = origin.substr(0, std::min(colon, origin.size()));
+  const std::string authority = colon == origin.npos ? "" : origin.substr(colon + 3);
+  const size_t port = authority.find(':', authority.starts_with('[') ? authority.find(']') : 0);
+  const std::string host = authority.substr(0, port);
+  const bool known = scheme == "http" || scheme == "https";
+  const bool named = !host.empty() && host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-._[]:") == host.npos;
+  if (!known || !named || (port != authority.npos && !parse_port(authority.substr(port + 1)))) {
+    throw ConfigError("found the origin '" + text + "', wanted scheme, host and port alone, such as " +
+                      "https://studio.example or http://localhost:3000");
+  }
+  const std::string usual = scheme == "http" ? ":80" : ":443";  // which browsers leave out
+  if (port != authority.npos && authority.substr(port) == usual) origin.resize(origin.size() - usual.size());
+  return origin;
+}
+
 std::string resolve_token(const std::string& token, const std::string& token_file) {
   std::string result = token;
   if (token == "auto") return draw_token();
   if (!token_file.empty()) {
-    std::ifstream stream(token_file);
-    if (!(stream >> result)) throw ConfigError("cannot read a token from the file " + token_file);
+    std::istringstream text(read_text_file(token_file, "a token"));
+    if (!(text >> result)) throw ConfigError("cannot read a token from the file " + token_file);
   }
   if (const char* variable = std::getenv("FLASHBLOCK_TOKEN"); variable && result.empty()) result = variable;
   if (!result.empty() && result.size() < kShortestToken) {

@@ -19,6 +19,7 @@ std::string error_body(const HttpError& error) {
 HttpResponse error_response(const HttpError& error) {
   HttpResponse response{.status = error.status};
   response.set_content(error_body(error), "application/json");
+  if (error.status == 429 || error.status == 503) response.set_header("Retry-After", "5");
   return response;
 }
 

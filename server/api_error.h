@@ -32,6 +32,7 @@ class ApiError : public std::exception {
 /// {"error": {"message": ..., "type": ..., "param": null or the name of a key, "code": ...}}
 std::string error_body(const HttpError& error);
 
+/// With Retry-After where another attempt may succeed soon.
 HttpResponse error_response(const HttpError& error);
 
 /// Fails the request: the value of `param` is not what was `wanted`. Throws: ApiError 400, always.

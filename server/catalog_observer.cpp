@@ -23,12 +23,13 @@ CatalogObserver::CatalogObserver(std::string id, VideoCatalog& catalog, VideoStr
     : id_(std::move(id)), catalog_(catalog), streams_(streams), next_(next) {}
 
 CatalogObserver::~CatalogObserver() {
-  if (stream_) stream_->finish();
+  if (stream_ && !keep_stream_) stream_->finish();
 }
 
 void CatalogObserver::stage(const std::string& name, const RenderProgress& so_far) {
   if (next_) next_->stage(name, so_far);
   pace_.begin(so_far);
+  first_block_ = so_far.block;
   catalog_.update(id_, Keep::kInMemory, [&](Video& video) {
     video.progress.stage = name;
     video.progress.block = so_far.block;
@@ -39,11 +40,14 @@ void CatalogObserver::stage(const std::string& name, const RenderProgress& so_fa
 
 void CatalogObserver::progress(const RenderProgress& so_far) {
   if (next_) next_->progress(so_far);
+  if (so_far.block > first_block_) catalog_.end_hold();
   catalog_.update(id_, Keep::kInMemory, [&](Video& video) {
     video.progress.block = so_far.block;
     video.progress.frames = so_far.frames;
-    video.progress.frames_per_second = pace_.frames_per_second(so_far);
-    video.progress.eta_seconds = pace_.seconds_left(so_far);
+    if (so_far.block > first_block_) {
+      video.progress.frames_per_second = pace_.frames_per_second(so_far);
+      video.progress.eta_seconds = pace_.seconds_left(so_far);
+    }
     video.progress.live = segments_ > 0;
     const auto computed = static_cast<double>(so_far.transformer.external_computed);
     const auto reused = static_cast<double>(so_far.transformer.external_reused);
@@ -53,12 +57,9 @@ void CatalogObserver::progress(const RenderProgress& so_far) {
 
 void CatalogObserver::segments_written(const VideoWriter& writer) {
   if (next_) next_->segments_written(writer);
-  if (failed_) return;
   try {
     stream_segments(writer);
-  } catch (const Error&) {
-    failed_ = true;
-    if (stream_) stream_->finish();
+  } catch (const Error&) {  // with the next segment it is tried again
   }
 }
 
@@ -71,6 +72,10 @@ void CatalogObserver::prompt_changed(const TakenPrompt& prompt, double seconds) 
 }
 
 void CatalogObserver::stream_segments(const VideoWriter& writer) {
+  if (!stream_) {
+    stream_ = streams_.continued(id_);  // of an attempt that failed: its viewers are still there
+    if (stream_) segments_ = static_cast<size_t>(stream_->state().segments);
+  }
   if (!stream_) {
     stream_ =
         std::make_shared<VideoStream>(std::filesystem::absolute(writer.video()).parent_path(), writer.format().fps);

@@ -15,9 +15,11 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <cerrno>
+#include <ctime>
 #include <string_view>
 #include <utility>
 
+#include "server/conditional.h"
 #include "server/request_head.h"
 
 namespace flashblock {
@@ -149,9 +151,12 @@ std::string to_string(boost::beast::string_view text) { return {text.data(), tex
 
 HttpRequest request_of(const http::request<http::string_body>& message) {
   HttpRequest request{.method = to_string(message.method_string())};
-  set_target(request, to_string(message.target()));
+  std::string target = to_string(message.target());
+  const auto authority = take_authority(target);
+  set_target(request, std::move(target));
   for (const auto& field : message) {
-    request.headers.emplace_back(to_string(field.name_string()), to_string(field.value()));
+    const bool replaced = authority && field.name() == http::field::host;
+    request.headers.emplace_back(to_string(field.name_string()), replaced ? *authority : to_string(field.value()));
   }
   return request;
 }
@@ -166,6 +171,7 @@ HttpError error_of(const error_code& fault, const RequestLimits& limits) {
     return {413, "body_too_large", "the request's body is larger than " + std::to_string(limits.body_bytes) + " bytes"};
   }
   if (fault == http::error::bad_version) return {505, "http_version", "only HTTP/1.1 and HTTP/1.0 are supported"};
+  if (fault == http::error::buffer_overflow) return {413, "body_too_large", "the body's chunks are not acceptable"};
   const bool ended = fault == http::error::partial_message || fault == http::error::end_of_stream;
   if (ended || fault.category() != make_error_code(http::error::bad_method).category()) {
     return {408, "too_slow", "the request did not arrive in time"};
@@ -185,7 +191,8 @@ std::optional<HttpRequest> Connection::receive() {
     return std::nullopt;
   };
   pending_ = {};
-  auto buffer = net::dynamic_buffer(received_);
+  // Between the chunks of a body may be any amount of text; a larger one than this is refused.
+  auto buffer = net::dynamic_buffer(received_, limits_.head_bytes + limits_.body_bytes + kReadBytes);
   error_code fault;
   if (received_.empty()) {
     SocketStream idle(socket_, times_.write, bytes_sent_, Clock::now() + times_.idle);
@@ -200,7 +207,12 @@ std::optional<HttpRequest> Connection::receive() {
   if (fault) return rejected(error_of(fault, limits_));
   HttpRequest request = request_of(parser.get());
   if (const auto error = check_request_head(request, limits_)) return rejected(*error);
-  if (request.has_header("Expect") && buffer.size() < parser.content_length().value_or(0)) {
+  const bool current = parser.get().version() == 11;
+  if (parser.chunked() && !current) {
+    return rejected({400, "bad_request", "HTTP/1.0 has no Transfer-Encoding"});
+  }
+  const size_t expected = parser.chunked() ? 1 : parser.content_length().value_or(0);  // bytes
+  if (request.has_header("Expect") && current && buffer.size() < expected) {
     http::response<http::empty_body> interim(http::status::continue_, 11);
     http::write(stream, interim, fault);
     if (fault) return {};
@@ -208,7 +220,6 @@ std::optional<HttpRequest> Connection::receive() {
   http::read(stream, buffer, parser, fault);
   if (fault) return rejected(error_of(fault, limits_));
   request.body = std::move(parser.get().body());
-  const bool current = parser.get().version() == 11;
   pending_ = {.head_only = request.method == "HEAD", .chunks = current, .stays_open = current && parser.keep_alive()};
   return request;
 }
@@ -217,11 +228,13 @@ bool Connection::respond(HttpResponse response) {
   http::response_header<> header;
   header.version(11);
   header.result(static_cast<unsigned>(response.status));
+  header.set(http::field::date, http_date(std::time(nullptr)));
   for (const auto& [name, value] : response.headers) header.insert(name, value);
+  const bool bodiless = response.status == 204 || response.status == 304;
   const std::optional<int64_t> length =
       response.writer ? response.length : std::optional(static_cast<int64_t>(response.body.size()));
   const bool chunks = !length && pending_.chunks, stays_open = pending_.stays_open && (length || chunks);
-  if (length) header.set(http::field::content_length, std::to_string(*length));
+  if (length && !bodiless) header.set(http::field::content_length, std::to_string(*length));
   if (chunks) header.set(http::field::transfer_encoding, "chunked");
   if (!stays_open) header.set(http::field::connection, "close");
 

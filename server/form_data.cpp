@@ -9,11 +9,6 @@ namespace {
 
 [[noreturn]] void reject(const std::string& reason) { throw ApiError({400, "invalid_form", "the form " + reason}); }
 
-std::string_view trim(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t");
-  return first == text.npos ? std::string_view() : text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 /// Takes the text up to `end` and `end` itself off the front of `text`; none if `end` is not in it.
 std::optional<std::string_view> take_until(std::string_view& text, std::string_view end) {
   const size_t at = text.find(end);
@@ -66,9 +61,7 @@ FormPart parse_part_headers(std::string_view headers) {
 
 }  // namespace
 
-bool is_form(std::string_view content_type) {
-  return equal_ignoring_case(trim(content_type.substr(0, content_type.find(';'))), "multipart/form-data");
-}
+bool is_form(std::string_view content_type) { return has_media_type(content_type, "multipart/form-data"); }
 
 std::vector<FormPart> parse_form(std::string_view content_type, std::string_view body) {
   const auto boundary = parameter(content_type, "boundary");

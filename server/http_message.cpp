@@ -46,6 +46,33 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return to_lower(x) == to_lower(y); });
 }
 
+std::string lower_case(std::string_view text) {
+  std::string result(text);
+  std::transform(result.begin(), result.end(), result.begin(), to_lower);
+  return result;
+}
+
+std::string_view trim(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t");
+  return first == text.npos ? std::string_view() : text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+bool has_media_type(std::string_view content_type, std::string_view type) {
+  return equal_ignoring_case(trim(content_type.substr(0, content_type.find(';'))), type);
+}
+
+std::optional<std::string> take_authority(std::string& target) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!equal_ignoring_case(std::string_view(target).substr(0, scheme.size()), scheme)) continue;
+    const size_t end = std::min(target.find_first_of("/?", scheme.size()), target.size());
+    std::string authority = target.substr(scheme.size(), end - scheme.size());
+    target.erase(0, end);
+    if (!target.starts_with('/')) target.insert(0, "/");
+    return authority;
+  }
+  return {};
+}
+
 std::string HttpRequest::header(std::string_view name) const {
   const auto found = find_header(headers, name);
   return found == headers.end() ? "" : found->second;

@@ -36,6 +36,10 @@ struct HttpRequest {
 /// Splits `target` into the percent-decoded path and query parameters of `request`.
 void set_target(HttpRequest& request, std::string target);
 
+/// Takes scheme and authority off a target in absolute form, such as http://localhost:8080/v1/videos, and returns the
+/// authority; none for another target. Source: RFC 9112, section 3.2.2.
+std::optional<std::string> take_authority(std::string& target);
+
 /// Where a handler writes a response body that is not in memory.
 class BodySink {
  public:
@@ -65,5 +69,12 @@ struct HttpResponse {
 
 /// ASCII only.
 bool equal_ignoring_case(std::string_view a, std::string_view b);
+std::string lower_case(std::string_view text);
+
+/// Without spaces and tabs at both ends.
+std::string_view trim(std::string_view text);
+
+/// Whether a Content-Type is this media type, whatever its parameters.
+bool has_media_type(std::string_view content_type, std::string_view type);
 
 }  // namespace flashblock

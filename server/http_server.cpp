@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <iostream>
@@ -25,15 +26,18 @@ constexpr int kSendBufferBytes = 256 * 1024;
 
 /// The path parameters of `path` if it fits `pattern`.
 std::optional<HttpFields> match(std::string_view pattern, std::string_view path) {
-  constexpr std::string_view kWord = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+  constexpr std::string_view kWord = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", kRest = "...";
   HttpFields parameters;
   while (!pattern.empty()) {
     size_t in_pattern = 1, in_path = 1;
     if (pattern.front() == '{') {
       in_pattern = pattern.find('}') + 1;
-      in_path = std::min(path.find_first_not_of(kWord), path.size());
+      std::string_view name = pattern.substr(1, in_pattern - 2);
+      const bool rest = name.ends_with(kRest);
+      if (rest) name.remove_suffix(kRest.size());
+      in_path = rest ? path.size() : std::min(path.find_first_not_of(kWord), path.size());
       if (in_path == 0) return {};
-      parameters.emplace_back(pattern.substr(1, in_pattern - 2), path.substr(0, in_path));
+      parameters.emplace_back(name, path.substr(0, in_path));
     } else if (path.empty() || path.front() != pattern.front()) {
       return {};
     }
@@ -42,6 +46,15 @@ std::optional<HttpFields> match(std::string_view pattern, std::string_view path)
   }
   if (!path.empty()) return {};
   return parameters;
+}
+
+/// Throws: ApiError 400 for a parameter that is given twice.
+void check_query(const HttpRequest& request) {
+  for (auto one = request.query.begin(); one != request.query.end(); ++one) {
+    const bool twice =
+        std::any_of(request.query.begin(), one, [&](const auto& other) { return other.first == one->first; });
+    if (twice) throw ApiError({400, "invalid_value", one->first + ": the parameter is given twice", one->first});
+  }
 }
 
 FileDescriptor listen_on(const std::string& address, int port) {
@@ -116,6 +129,7 @@ void HttpServer::set_gate(Gate gate, Handler on_answer) {
 HttpResponse HttpServer::answer(HttpRequest& request) const {
   HttpResponse response;
   try {
+    check_query(request);
     if (!gate_ || !gate_(request, response)) answer_by_route(request, response);
   } catch (const ApiError& error) {
     response = error_response(error.error());
@@ -185,9 +199,8 @@ void HttpServer::admit(FileDescriptor socket) {
   const std::lock_guard lock(mutex_);
   if (clients_.size() >= options_.max_connections) {
     ++rejected_;
-    HttpResponse response = error_response({503, "too_many_connections", "too many connections, try again later"});
-    response.set_header("Retry-After", "5");
-    Connection(std::move(socket), options_.limits, options_.times, bytes_sent_).respond(std::move(response));
+    Connection(std::move(socket), options_.limits, options_.times, bytes_sent_)
+        .respond(error_response({503, "too_many_connections", "too many connections, try again later"}));
     return;
   }
   Client& client = clients_.emplace_back(std::move(socket), options_, bytes_sent_);

@@ -49,7 +49,8 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
 
   /// Answers requests for `pattern`, in which a name in braces stands for one or more letters, digits, - and _, such as
-  /// /v1/videos/{id}; they are the request's path parameters. GET answers HEAD, too.
+  /// /v1/videos/{id}, and as {name...} for all that is left; they are the request's path parameters. GET answers HEAD,
+  /// too.
   void route(const std::string& method, const std::string& pattern, Handler handler);
   /// `gate` is asked before every route, `on_answer` may change every response.
   void set_gate(Gate gate, Handler on_answer);
@@ -58,6 +59,8 @@ class HttpServer {
   /// Ends all connections and waits for their threads. Also called by the destructor.
   void stop();
 
+  /// Whether stop() has been called: handlers that wait give up.
+  bool stopping() const { return stopping_; }
   const std::string& address() const { return options_.address; }
   int port() const { return port_; }
   HttpServerCounts counts() const;

@@ -2,10 +2,13 @@
 
 #include <unistd.h>
 
+#include <array>
+#include <charconv>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 
 namespace flashblock {
 namespace {
@@ -17,7 +20,11 @@ class MetricsWriter {
     name_ = "flashblock_" + name;
     out_ << "# HELP " << name_ << " " << help << "\n# TYPE " << name_ << " " << type << "\n";
   }
-  void sample(double value, const std::string& labels = "") { out_ << name_ << labels << " " << value << "\n"; }
+  void sample(double value, const std::string& labels = "") {
+    std::array<char, 32> text;  // the shortest form that is exactly this number
+    const char* end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+    out_ << name_ << labels << " " << std::string_view(text.data(), end) << "\n";
+  }
   void gauge(const std::string& name, const char* help, double value) {
     family(name, "gauge", help);
     sample(value);
@@ -59,6 +66,13 @@ std::string metrics_text(const HttpServer& server, const VideoCatalog& catalog, 
                                    VideoStatus::kFailed, VideoStatus::kCancelled}) {
     metrics.sample(static_cast<double>(by_status[status]), "{status=\"" + to_string(status) + "\"}");
   }
+  metrics.family("videos_ended_total", "counter", "Videos that have ended since the server started, by status");
+  auto ended = catalog.ended();
+  for (const VideoStatus status : {VideoStatus::kCompleted, VideoStatus::kFailed, VideoStatus::kCancelled}) {
+    metrics.sample(static_cast<double>(ended[status]), "{status=\"" + to_string(status) + "\"}");
+  }
+  metrics.gauge("waiting", "1: a full disk, or a failure that passes, keeps videos from being rendered",
+                catalog.held() ? 1 : 0);
   const CatalogProgress progress = catalog.rendering();
   metrics.gauge("render_frames_per_second", "Speed of the running render; 0: none is running",
                 progress.frames_per_second);

@@ -1,11 +1,14 @@
 #include "server/request_head.h"
 
 #include <algorithm>
+#include <array>
 
 namespace flashblock {
 namespace {
 
-constexpr size_t kLongestRange = 64;  // bytes of a Range header: two 64-bit numbers and the words around them
+/// Headers that must not be there twice: which one counts would depend on the program that reads them.
+constexpr std::array kSingleHeaders = {"Content-Length", "Transfer-Encoding", "Content-Type", "Authorization", "Origin",
+                                       "Range",          "If-Range"};
 
 HttpError bad_request(std::string message) { return {400, "bad_request", std::move(message)}; }
 
@@ -22,8 +25,8 @@ std::optional<HttpError> check_target(const std::string& target, const RequestLi
 std::optional<HttpError> check_header(const std::string& name, const std::string& value) {
   const auto is = [&](const char* other) { return equal_ignoring_case(name, other); };
   if (is("Host") && value.find_first_of(" \t") != value.npos) return bad_request("the Host header holds a space");
-  if (is("Transfer-Encoding")) {
-    return HttpError{411, "length_required", "send the body with a Content-Length, not in chunks"};
+  if (is("Transfer-Encoding") && !equal_ignoring_case(value, "chunked")) {
+    return HttpError{501, "transfer_encoding", "the only supported Transfer-Encoding is chunked"};
   }
   if (is("Content-Encoding") && !equal_ignoring_case(value, "identity")) {
     return HttpError{415, "content_encoding", "send the body without Content-Encoding"};
@@ -34,9 +37,6 @@ std::optional<HttpError> check_header(const std::string& name, const std::string
   }
   if (is("Expect") && !equal_ignoring_case(value, "100-continue")) {
     return HttpError{417, "expectation", "the only supported expectation is 100-continue"};
-  }
-  if (is("Range") && (value.size() > kLongestRange || value.find(',') != value.npos)) {
-    return HttpError{416, "range", "wanted at most one byte range"};
   }
   return {};
 }
@@ -57,7 +57,12 @@ std::optional<HttpError> check_request_head(const HttpRequest& request, const Re
     if (auto error = check_header(name, value)) return error;
   }
   if (count("Host") != 1) return bad_request("wanted one Host header, found " + std::to_string(count("Host")));
-  if (count("Content-Length") > 1) return bad_request("wanted one Content-Length header");
+  for (const char* name : kSingleHeaders) {
+    if (count(name) > 1) return bad_request(std::string("wanted one ") + name + " header");
+  }
+  if (count("Transfer-Encoding") + count("Content-Length") > 1) {
+    return bad_request("the body has both a Content-Length and a Transfer-Encoding");
+  }
   return {};
 }
 

@@ -10,9 +10,9 @@
 namespace flashblock {
 
 /// Checks the head of a request whose grammar Boost.Beast has checked. Stricter than HTTP requires, so that no two
-/// programs on the way can read the same request differently: one Host, one Content-Length, no chunked or compressed
-/// request body, at most one byte range. Returns the error to respond with; none if there is no error. Source: RFC
-/// 9112, sections 3.2 and 6.3.
+/// programs on the way can read the same request differently: one Host, one length of the body, one of each header that
+/// decides anything, no compressed request body. Returns the error to respond with; none if there is no error. Source:
+/// RFC 9112, sections 3.2 and 6.3.
 std::optional<HttpError> check_request_head(const HttpRequest& request, const RequestLimits& limits);
 
 }  // namespace flashblock

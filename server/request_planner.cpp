@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/error_report.h"
 #include "core/parse_number.h"
+#include "core/plain_text.h"
 #include "render/expansion.h"
 #include "render/render_setup.h"
 #include "server/api_error.h"
@@ -151,10 +152,19 @@ Video RequestPlanner::plan(const RequestJson& document) const {
     video.wish = setup.config.wish;
     video.choices = setup.choices;
     video.warnings = setup.warnings;
+    video.truncated_prompts = truncation_json(setup.truncated_prompts, /*metadata=*/true);
     return video;
   } catch (const ConfigError& error) {
     throw public_error(error);
   }
+}
+
+std::vector<std::string> RequestPlanner::warnings_of(const std::string& prompt) const {
+  std::vector<std::string> warnings;
+  for (const TruncatedPrompt& truncated : find_truncated_prompts(prompt, 0, model_))
+    warnings.push_back(truncation_warning(truncated));
+  for (std::string& warning : prompt_warnings(defaults_.model, prompt)) warnings.push_back(std::move(warning));
+  return warnings;
 }
 
 std::vector<VideoPrompt> planned_timeline(const RenderSetup& setup) {
@@ -170,10 +180,8 @@ std::vector<VideoPrompt> planned_timeline(const RenderSetup& setup) {
 std::string checked_prompt(const RequestJson& value, size_t most_characters, const char* key) {
   if (!value.is_string()) refuse_value(key, "a text: what to show");
   const std::string& prompt = value.get_ref<const std::string&>();
-  const bool printable =
-      std::none_of(prompt.begin(), prompt.end(), [](unsigned char c) { return c < ' ' && c != '\n' && c != '\t'; });
-  if (!printable) refuse_value(key, "a text without control characters");
-  if (prompt.find_first_not_of(" \t\n") == prompt.npos) refuse_value(key, "a text that is not empty");
+  if (!text_fault(prompt).empty()) refuse_value(key, "a text without control characters");
+  if (prompt.find_first_not_of(" \t\r\n") == prompt.npos) refuse_value(key, "a text that is not empty");
   const auto characters = std::count_if(prompt.begin(), prompt.end(), [](unsigned char c) { return c >> 6 != 2; });
   if (static_cast<size_t>(characters) > most_characters) {  // in UTF-8: all bytes but continuation bytes
     refuse_value(key, "at most " + std::to_string(most_characters) + " characters");
@@ -191,7 +199,9 @@ std::vector<VideoPrompt> RequestPlanner::timeline(const RequestJson& list) const
     if (!entry.is_object() || !entry.contains("at") || !entry.contains("prompt")) refuse_value("timeline", wanted);
     check_keys(entry, "the timeline", {"at", "prompt", "shot"});
     const double seconds = number("timeline.at", entry.at("at"), "seconds after the beginning");
-    if (seconds <= 0) refuse_value("timeline.at", "seconds after the beginning, more than 0");
+    if (seconds <= 0 || seconds > static_cast<double>(kMostSeconds))
+      refuse_value("timeline.at",
+                   "seconds after the beginning, more than 0 and at most " + std::to_string(kMostSeconds));
     timeline.push_back({.seconds = seconds,
                         .text = checked_prompt(entry.at("prompt"), limits_.prompt_characters),
                         .shot = entry.contains("shot") && flag("timeline.shot", entry.at("shot"))});

@@ -1,7 +1,9 @@
 #include "server/stream_routes.h"
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <utility>
 
 #include "core/html_page.h"
@@ -12,15 +14,29 @@ namespace {
 
 constexpr int64_t kStreamSliceBytes = 128 * 1024;  // in memory for one viewer
 /// How long a viewer waits for a segment or an event before the server checks that it is still connected.
-constexpr std::chrono::milliseconds kCheckInterval{250};
+constexpr std::chrono::milliseconds kCheckInterval{250}, kFirstSegmentInterval{50};
 /// Without events, a comment is sent at this interval: proxies close connections on which nothing is sent.
 constexpr std::chrono::seconds kKeepAliveInterval{15};
 
 using StreamPtr = std::shared_ptr<const VideoStream>;
 
-StreamPtr found(StreamPtr stream) {
-  if (stream) return stream;
-  throw ApiError({404, "no_video", "only the running video, or the last one, has a stream"});
+/// How long a viewer that is early waits for the first segment.
+constexpr std::chrono::seconds kFirstSegmentWait{30};
+
+/// Waits until `find` returns a stream; `comes`: whether there will be one. Throws: ApiError 404 if not, 503 if it
+/// takes too long.
+StreamPtr wait_for_stream(const HttpServer& server, const std::function<StreamPtr()>& find,
+                          const std::function<bool()>& comes) {
+  const auto end = std::chrono::steady_clock::now() + kFirstSegmentWait;
+  for (;;) {
+    const bool more = comes();  // asked first: afterwards the stream would be there
+    if (StreamPtr stream = find()) return stream;
+    if (!more) throw ApiError({404, "no_video", "only the running video, or the last one, has a stream"});
+    if (server.stopping() || std::chrono::steady_clock::now() >= end) {
+      throw ApiError({503, "not_yet", "the video has no frames yet; try again later"});
+    }
+    std::this_thread::sleep_for(kFirstSegmentInterval);
+  }
 }
 
 bool send_segment(const VideoStream& stream, const VideoStream::Segment& segment, BodySink& sink) {
@@ -70,13 +86,14 @@ void send_playlist(const VideoStream& stream, const std::string& folder, ViewerC
   std::vector<VideoStream::Segment> segments = stream.segments();
   segments.resize(static_cast<size_t>(state.segments));  // so that the end is only listed with everything before it
   ++counts.playlists;
-  response.set_content(hls_playlist(segments, stream.fps(), folder, start, state.ended),
+  const std::string query = AddressSigner::query_of(request);
+  response.set_content(hls_playlist(segments, stream.fps(), folder, start, state.ended, query),
                        "application/vnd.apple.mpegurl");
 }
 
 /// Sends what never changes.
-void send_constant(HttpResponse& response, std::string content, const char* type) {
-  response.set_content(std::move(content), type);
+void send_constant(HttpResponse& response, std::string content, std::string type) {
+  response.set_content(std::move(content), std::move(type));
   response.set_header("Cache-Control", "private, max-age=3600, immutable");
 }
 
@@ -86,13 +103,15 @@ std::string event(const char* name, const nlohmann::ordered_json& data) {
 
 /// Sends every change to one listener until it disconnects. It is sent the state at the time when it is ready to
 /// receive, not the states in between: a slow listener skips steps, and nothing is queued for it.
-void send_events(const VideoCatalog& catalog, BodySink& sink) {
+void send_events(const VideoCatalog& catalog, const AddressSigner& signer, BodySink& sink) {
   using Clock = std::chrono::steady_clock;
-  std::string text = "retry: 1000\n\n";
   VideoChanges changes = catalog.wait_for_changes(0, std::chrono::milliseconds(0));
+  nlohmann::ordered_json ids = nlohmann::ordered_json::array();
+  for (const ListedVideo& listed : changes.videos) ids.push_back(listed.video.id);
+  std::string text = "retry: 1000\n" + event("videos", {{"ids", std::move(ids)}});
   for (auto last = Clock::now();;) {
     for (const ListedVideo& listed : changes.videos) {
-      text += event("video", video_object(listed.video, listed.queue_position));
+      text += event("video", video_object(listed.video, listed.queue_position, signer.query(listed.video.id)));
     }
     for (const std::string& id : changes.deleted) text += event("deleted", {{"id", id}});
     if (text.empty() && Clock::now() - last >= kKeepAliveInterval) text = ": keep-alive\n\n";
@@ -109,23 +128,41 @@ void send_events(const VideoCatalog& catalog, BodySink& sink) {
 
 }  // namespace
 
-void add_stream_routes(HttpServer& server, VideoStreams& streams) {
-  const auto requested = [&](const HttpRequest& request) { return found(streams.find(request.path_parameter("id"))); };
-  server.route("GET", "/stream.mp4", [&](const auto& request, auto& response) {
-    send_stream(found(streams.current().stream), streams.counts(), request, response);
+void add_stream_routes(HttpServer& server, VideoStreams& streams, const VideoCatalog* catalog) {
+  const auto requested = [&streams, &server, catalog](const HttpRequest& request) {
+    const std::string id = request.path_parameter("id");
+    return wait_for_stream(
+        server, [&] { return streams.find(id); }, [&] { return catalog && !is_final(catalog->get(id).video.status); });
+  };
+  /// The stream of the running video, or of the last one where none is running or queued.
+  const auto current = [&streams, &server, catalog](std::string* id = nullptr) {
+    const auto comes = [&] { return catalog && catalog->has_work(); };
+    return wait_for_stream(
+        server,
+        [&]() -> StreamPtr {
+          const VideoStreams::Current last = streams.current();
+          if (id) *id = last.id;
+          return last.stream && last.stream->state().ended && comes() ? nullptr : last.stream;
+        },
+        comes);
+  };
+  server.route("GET", "/stream.mp4", [&streams, current](const auto& request, auto& response) {
+    send_stream(current(), streams.counts(), request, response);
   });
   server.route("GET", "/v1/videos/{id}/stream.mp4", [&streams, requested](const auto& request, auto& response) {
     send_stream(requested(request), streams.counts(), request, response);
   });
-  server.route("GET", "/hls/live.m3u8", [&](const auto& request, auto& response) {
-    const VideoStreams::Current current = streams.current();
-    send_playlist(*found(current.stream), current.id + "/", streams.counts(), request, response);
+  server.route("GET", "/hls/live.m3u8", [&streams, current](const auto& request, auto& response) {
+    std::string id;
+    const StreamPtr stream = current(&id);
+    send_playlist(*stream, id + "/", streams.counts(), request, response);
   });
   server.route("GET", "/hls/{id}/live.m3u8", [&streams, requested](const auto& request, auto& response) {
     send_playlist(*requested(request), "", streams.counts(), request, response);
   });
   server.route("GET", "/hls/{id}/init.mp4", [requested](const auto& request, auto& response) {
-    send_constant(response, requested(request)->init_segment(), "video/mp4");
+    const StreamPtr stream = requested(request);
+    send_constant(response, stream->init_segment(), stream->content_type());
   });
   server.route("GET", "/hls/{id}/{segment}.m4s", [requested](const auto& request, auto& response) {
     const StreamPtr stream = requested(request);
@@ -138,12 +175,13 @@ void add_stream_routes(HttpServer& server, VideoStreams& streams) {
   });
 }
 
-void add_event_route(HttpServer& server, const VideoCatalog& catalog, VideoStreams& streams) {
+void add_event_route(HttpServer& server, const VideoCatalog& catalog, VideoStreams& streams,
+                     const AddressSigner& signer) {
   server.route("GET", "/v1/events", [&](const auto&, auto& response) {
     response.set_header("X-Accel-Buffering", "no");  // nginx would hold events back
     response.set_stream("text/event-stream", [&](BodySink& sink) {
       const OpenStream open(streams.counts().events);
-      send_events(catalog, sink);
+      send_events(catalog, signer, sink);
       return false;
     });
   });

@@ -64,11 +64,6 @@ std::vector<VideoPrompt> resulting_timeline(const Video& video) {
   return prompts;
 }
 
-/// A prompt that was sent before the first frame block replaces the original one.
-const std::string& first_prompt(const Video& video) {
-  return !video.steered.empty() && video.steered.front().block == 0 ? video.steered.front().text : video.prompt;
-}
-
 /// Calls `visit` with the key and the member of everything that is stored of a video but its status.
 template <class AnyVideo, class Visit>
 void visit_stored(AnyVideo& video, const Visit& visit) {
@@ -88,6 +83,7 @@ void visit_stored(AnyVideo& video, const Visit& visit) {
   visit("seed", video.seed);
   visit("choices", video.choices);
   visit("warnings", video.warnings);
+  visit("truncated_prompts", video.truncated_prompts);
   visit("error_code", video.error_code);
   visit("error_message", video.error_message);
   visit("block", video.progress.block);
@@ -130,13 +126,26 @@ void end_video(Video& video, VideoStatus status) {
   video.status = status;
   video.completed_at = std::time(nullptr);
   video.progress.stage.clear();
+  video.progress.eta_seconds.reset();
+  video.progress.hold.reset();
 }
 
 bool is_final(VideoStatus status) { return status != VideoStatus::kQueued && status != VideoStatus::kInProgress; }
 
-Json video_object(const Video& video, int64_t queue_position) {
+const std::string& first_prompt(const Video& video) {
+  return !video.steered.empty() && video.steered.front().block == 0 ? video.steered.front().text : video.prompt;
+}
+
+bool has_content(const Video& video) {
+  if (video.status == VideoStatus::kCompleted) return true;
+  return (is_final(video.status) || video.progress.hold) && video.progress.frames > 0;
+}
+
+Json video_object(const Video& video, int64_t queue_position, const std::string& query) {
   const VideoProgress& progress = video.progress;
   const bool failed = video.status == VideoStatus::kFailed;
+  const std::optional<Hold>& hold = progress.hold;
+  const Json content = has_content(video) ? Json("v1/videos/" + video.id + "/content" + query) : Json();
   return {{"id", video.id},
           {"object", "video"},
           {"model", video.model},
@@ -153,6 +162,7 @@ Json video_object(const Video& video, int64_t queue_position) {
           {"error", failed ? Json{{"code", video.error_code}, {"message", video.error_message}} : Json()},
           {"choices", video.choices},
           {"warnings", video.warnings},
+          {"truncated_prompts", video.truncated_prompts},
           {"seed", video.seed},
           {"fps", video.fps},
           {"frames", video.frames},
@@ -161,13 +171,16 @@ Json video_object(const Video& video, int64_t queue_position) {
           {"block", progress.block},
           {"blocks", progress.blocks},
           {"frames_written", progress.frames},
-          {"frames_per_second", progress.frames_per_second},
-          {"eta_seconds", progress.eta_seconds},
+          {"frames_per_second", to_json_value(progress.frames_per_second)},
+          {"eta_seconds", to_json_value(progress.eta_seconds)},
           {"reused_attention", to_json_value(progress.reused_attention)},
           {"queue_position", queue_position >= 0 ? Json(queue_position) : Json()},
           {"pending_prompt", progress.pending_prompt ? Json(*progress.pending_prompt) : Json()},
           {"prompt_fault", text_or_null(progress.prompt_fault)},
-          {"live", progress.live}};
+          {"live", progress.live},
+          {"waiting_for", hold ? Json{{"code", hold->code}, {"message", hold->message}} : Json()},
+          {"stream_url", is_final(video.status) ? content : Json("v1/videos/" + video.id + "/stream.mp4" + query)},
+          {"playlist_url", is_final(video.status) ? Json() : Json("hls/" + video.id + "/live.m3u8" + query)}};
 }
 
 Json stored_video(const Video& video) {
@@ -181,8 +194,9 @@ Video read_stored_video(const Json& document) {
   try {
     Video video;
     visit_stored(video, [&](const char* key, auto& member) {
-      constexpr std::array<std::string_view, 3> kNewer = {"wish", "choices", "warnings"};  // than 0.1.0
-      const bool newer = std::find(kNewer.begin(), kNewer.end(), key) != kNewer.end();
+      constexpr std::array<std::string_view, 4> kNewer = {"wish", "choices", "warnings",
+                                                          "truncated_prompts"};  // than 0.1.0
+      const bool newer = std::ranges::find(kNewer, key) != kNewer.end();
       if (!newer || document.contains(key)) read_member(document.at(key), member);
     });
     video.status = parse_status(document.at("status"));

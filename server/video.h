@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,14 +26,23 @@ std::string to_string(VideoStatus status);
 /// Whether the video is completed, failed or cancelled.
 bool is_final(VideoStatus status);
 
+/// Why a video that was begun is not being rendered: a failure that passes.
+struct Hold {
+  std::string code;     ///< for programs: disk_full, device_error or out_of_memory
+  std::string message;  ///< for people; names no file of the server
+
+  bool operator==(const Hold&) const = default;
+};
+
 /// Progress of a render. For a finished video it is stored on disk.
 struct VideoProgress {
   std::string stage;   ///< as in RenderObserver; empty: not running
   int64_t block = 0;   ///< frame blocks written
   int64_t blocks = 0;  ///< of the video; 0: not known yet
   int64_t frames = 0;
-  double frames_per_second = 0;
-  double eta_seconds = 0;
+  std::optional<double> frames_per_second;    ///< none: not known
+  std::optional<double> eta_seconds;          ///< none: not known, or not running
+  std::optional<Hold> hold;                   ///< why it waits
   std::optional<double> reused_attention;     ///< share of external attention states that were reused, 0 to 1
   std::optional<std::string> pending_prompt;  ///< requested, not yet in effect
   std::string prompt_fault;                   ///< why the last prompt was rejected; empty: it was not
@@ -58,6 +67,7 @@ struct Video {
   uint64_t seed = 0;
   std::vector<std::string> choices;   ///< as RenderSetup has them
   std::vector<std::string> warnings;  ///< of its prompts, as RenderSetup has them
+  nlohmann::ordered_json truncated_prompts = nlohmann::ordered_json::array();  ///< as truncation_json() writes them
 
   VideoStatus status = VideoStatus::kQueued;
   std::string error_code, error_message;
@@ -68,8 +78,14 @@ struct Video {
 void end_video(Video& video, VideoStatus status);
 
 /// The video as clients see it: OpenAI's video object with more keys. `queue_position`: 0 running, 1 next; negative:
-/// not queued.
-nlohmann::ordered_json video_object(const Video& video, int64_t queue_position);
+/// not queued. `query`: what its addresses end with (AddressSigner).
+nlohmann::ordered_json video_object(const Video& video, int64_t queue_position, const std::string& query = "");
+
+/// The prompt of its first frame block: one that was sent before it replaces the original one.
+const std::string& first_prompt(const Video& video);
+
+/// Whether frames of the video can be watched as a file.
+bool has_content(const Video& video);
 
 /// Converts to and from the JSON stored on disk. Throws: ConfigError for another document.
 nlohmann::ordered_json stored_video(const Video& video);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ctime>
 #include <iostream>
+#include <utility>
 
 #include "core/error.h"
 #include "server/api_error.h"
@@ -12,12 +13,21 @@ namespace {
 
 constexpr size_t kStoredDeletions = 256;
 
-/// A full disk stops neither the server nor the render: the failure is logged.
-void log_failure_of(const std::function<void()>& write) {
+/// A full disk stops neither the server nor the render: the failure is logged. Returns whether there was none.
+bool log_failure_of(const std::function<void()>& write) {
   try {
     write();
   } catch (const Error& error) {
     std::cerr << "flashblock: warning: " << error.what() << std::endl;
+    return false;
+  }
+  return true;
+}
+
+/// Stores what a client asked for. Throws: ApiError 507.
+void store_for_client(const std::function<void()>& write) {
+  if (!log_failure_of(write)) {
+    throw ApiError({507, "disk_full", "the server cannot store this now, its disk may be full; try again later"});
   }
 }
 
@@ -29,9 +39,13 @@ VideoCatalog::VideoCatalog(std::shared_ptr<const VideoFolder> folder, size_t mos
   for (Video& video : folder_->load(warnings_)) {
     next_number_ = std::max(next_number_, video.number + 1);
     // The video that was running when the program ended resumes first.
-    if (video.status == VideoStatus::kInProgress) queue_.push_front(video.id);
+    if (video.status == VideoStatus::kInProgress) {
+      const VideoFolder::Unfinished there = folder_->unfinished(video.id);
+      video.progress.block = there.blocks;
+      video.progress.frames = there.frames;
+      queue_.push_front(video.id);
+    }
     if (video.status == VideoStatus::kQueued) queue_.push_back(video.id);
-    if (!is_final(video.status)) video.status = VideoStatus::kQueued;
     numbers_[video.id] = video.number;
     entries_[video.number] = {.video = std::move(video), .revision = ++revision_};
   }
@@ -39,11 +53,14 @@ VideoCatalog::VideoCatalog(std::shared_ptr<const VideoFolder> folder, size_t mos
 
 ListedVideo VideoCatalog::add(Video video) {
   const std::lock_guard lock(mutex_);
-  if (queue_.size() >= most_queued_) {
-    throw ApiError({429, "queue_full", std::to_string(queue_.size()) + " videos are queued already; try again later"});
+  const auto queued = static_cast<size_t>(std::count_if(queue_.begin(), queue_.end(), [&](const std::string& id) {
+    return find(id).video.status == VideoStatus::kQueued;  // not one that was begun and waits
+  }));
+  if (queued >= most_queued_) {
+    throw ApiError({429, "queue_full", std::to_string(queued) + " videos are queued already; try again later"});
   }
   identify(video);
-  if (folder_) folder_->save(video);
+  store_for_client([&] { store(video); });
   queue_.push_back(video.id);
   return listed(insert({.video = std::move(video)}));
 }
@@ -107,19 +124,41 @@ CatalogProgress VideoCatalog::rendering() const {
   const auto number = numbers_.find(running_);
   if (number == numbers_.end()) return {};
   const VideoProgress& progress = entries_.at(number->second).video.progress;
-  return {.frames_per_second = progress.frames_per_second, .blocks_left = progress.blocks - progress.block};
+  return {.frames_per_second = progress.frames_per_second.value_or(0), .blocks_left = progress.blocks - progress.block};
+}
+
+std::optional<Hold> VideoCatalog::held() const {
+  const std::lock_guard lock(mutex_);
+  return hold_;
+}
+
+bool VideoCatalog::has_work() const {
+  const std::lock_guard lock(mutex_);
+  return !running_.empty() || !queue_.empty();
+}
+
+std::map<VideoStatus, int64_t> VideoCatalog::ended() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
 }
 
 ListedVideo VideoCatalog::cancel(const std::string& id) {
   const std::lock_guard lock(mutex_);
   Entry& entry = find(id);
-  if (entry.video.status == VideoStatus::kQueued) {
+  const bool waits = std::find(queue_.begin(), queue_.end(), id) != queue_.end();
+  if (waits && entry.video.progress.frames == 0) {
+    Video cancelled = entry.video;
+    end_video(cancelled, VideoStatus::kCancelled);
+    store_for_client([&] { store(cancelled); });
     std::erase(queue_, id);
-    end_video(entry.video, VideoStatus::kCancelled);
-    changed(entry, Keep::kOnDisk);
+    entry.video = std::move(cancelled);
+    ++ended_[VideoStatus::kCancelled];
+    changed(entry, Keep::kInMemory);
     queue_changed();
+  } else if (!is_final(entry.video.status)) {
+    entry.stop.request_stop();  // its render makes a shorter video of what there is
   }
-  if (entry.video.status == VideoStatus::kInProgress) entry.stop.request_stop();
+  request_made();
   return listed(entry);
 }
 
@@ -148,6 +187,8 @@ void VideoCatalog::remove(const std::string& id) {
   numbers_.erase(id);
   deleted_.push_back({id, ++revision_});
   if (deleted_.size() > kStoredDeletions) deleted_.pop_front();
+  if (queue_.empty()) hold_.reset();
+  request_made();
   queue_changed();
 }
 
@@ -156,15 +197,66 @@ std::optional<VideoCatalog::Task> VideoCatalog::take_next(const std::stop_token&
   const bool found = something_changed_.wait(lock, stop, [&] { return !queue_.empty(); });
   if (!found || stop.stop_requested()) return {};  // the queue is for the next server
   Entry& entry = find(queue_.front());
+  Video started = entry.video;
+  started.status = VideoStatus::kInProgress;
+  started.progress.stage.clear();
+  started.progress.frames_per_second.reset();
+  store(started);
   queue_.pop_front();
+  entry.video = std::move(started);
   running_ = entry.video.id;
   running_removed_ = false;
-  entry.video.status = VideoStatus::kInProgress;
-  entry.video.progress = {};
-  changed(entry, Keep::kOnDisk);
+  if (!entry.prompts) entry.prompts = std::make_shared<LivePrompts>();
+  changed(entry, Keep::kInMemory);
   queue_changed();
-  entry.prompts = std::make_shared<LivePrompts>();
   return Task{.video = entry.video, .stop = entry.stop.get_token(), .prompts = entry.prompts};
+}
+
+int64_t VideoCatalog::finished_blocks(const std::string& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto number = numbers_.find(id);
+  return number == numbers_.end() ? 0 : entries_.at(number->second).video.progress.block;
+}
+
+std::string VideoCatalog::next() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.empty() ? "" : queue_.front();
+}
+
+void VideoCatalog::hold(const std::string& id, const Hold& why, Place place) {
+  const std::lock_guard lock(mutex_);
+  const auto number = numbers_.find(id);
+  if (number == numbers_.end()) return;  // deleted
+  hold_ = why;
+  Entry& entry = entries_.at(number->second);
+  entry.video.progress.hold = why;
+  entry.video.progress.stage = "waiting";
+  entry.video.progress.frames_per_second.reset();
+  entry.video.progress.eta_seconds.reset();
+  if (place != Place::kRunning) {
+    std::erase(queue_, id);
+    queue_.insert(place == Place::kNext ? queue_.begin() : queue_.end(), id);
+    if (running_ == id) running_.clear();
+  }
+  changed(entry, Keep::kInMemory);
+  queue_changed();
+}
+
+void VideoCatalog::end_hold() {
+  const std::lock_guard lock(mutex_);
+  hold_.reset();
+  const auto number = numbers_.find(running_);
+  if (number == numbers_.end()) return;
+  Entry& entry = entries_.at(number->second);
+  if (!entry.video.progress.hold) return;
+  entry.video.progress.hold.reset();
+  changed(entry, Keep::kInMemory);
+}
+
+bool VideoCatalog::wait_for_request(const std::stop_token& stop, std::chrono::milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  something_changed_.wait_for(lock, stop, timeout, [&] { return requested_; });
+  return std::exchange(requested_, false);
 }
 
 void VideoCatalog::update(const std::string& id, Keep keep, const std::function<void(Video&)>& change) {
@@ -172,7 +264,15 @@ void VideoCatalog::update(const std::string& id, Keep keep, const std::function<
   const auto number = numbers_.find(id);
   if (number == numbers_.end()) return;
   Entry& entry = entries_.at(number->second);
-  change(entry.video);
+  Video now = entry.video;
+  change(now);
+  const bool ends = is_final(now.status) && !is_final(entry.video.status);
+  if (ends && keep == Keep::kOnDisk) {
+    store(now);
+    keep = Keep::kInMemory;
+  }
+  if (ends) ++ended_[now.status];
+  entry.video = std::move(now);
   changed(entry, keep);
 }
 
@@ -209,9 +309,17 @@ const VideoCatalog::Entry& VideoCatalog::find(const std::string& id) const {
 }
 
 int64_t VideoCatalog::queue_position(const Video& video) const {
-  if (video.status == VideoStatus::kInProgress) return 0;
-  if (video.status != VideoStatus::kQueued) return -1;
-  return std::find(queue_.begin(), queue_.end(), video.id) - queue_.begin() + 1;
+  if (is_final(video.status)) return -1;
+  return video.id == running_ ? 0 : std::find(queue_.begin(), queue_.end(), video.id) - queue_.begin() + 1;
+}
+
+void VideoCatalog::store(const Video& video) const {
+  if (folder_) folder_->save(video);
+}
+
+void VideoCatalog::request_made() {
+  requested_ = true;
+  something_changed_.notify_all();
 }
 
 void VideoCatalog::changed(Entry& entry, Keep keep) {
@@ -225,7 +333,7 @@ void VideoCatalog::changed(Entry& entry, Keep keep) {
     }
   }
   if (keep == Keep::kOnDisk && folder_) {
-    log_failure_of([&] { folder_->save(entry.video); });
+    log_failure_of([&] { store(entry.video); });
   }
   entry.revision = ++revision_;
   something_changed_.notify_all();

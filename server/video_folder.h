@@ -10,6 +10,8 @@
 
 namespace flashblock {
 
+enum class DiskState { kFine, kFull, kUnwritable };
+
 /// ID/video.json is a video's request and state, ID/content.mp4 the video itself with its other files beside it. Only
 /// one server at a time can use a folder. Thread safety: for calls on different videos.
 class VideoFolder {
@@ -28,7 +30,19 @@ class VideoFolder {
   void remove(const std::string& id) const;
 
   std::filesystem::path path(const std::string& id) const { return folder_ / id; }
-  std::filesystem::path video(const std::string& id) const { return path(id) / "content.mp4"; }
+  std::filesystem::path video(const std::string& id) const;
+  /// What there is of a video that is not complete: its init segment and finished segments, which play one after
+  /// another; no files if there is no segment.
+  struct Unfinished {
+    std::vector<std::filesystem::path> files;
+    int64_t bytes = 0;
+    int64_t blocks = 0;
+    int64_t frames = 0;
+  };
+  Unfinished unfinished(const std::string& id) const;
+  int64_t free_bytes() const;
+  /// Whether so many bytes, and a file at all, can be written.
+  DiskState disk_state(int64_t needed_bytes) const;
   std::filesystem::path contact_sheet(const std::string& id) const { return path(id) / "sheet.png"; }
   std::filesystem::path thumbnail(const std::string& id) const { return path(id) / "thumbnail.jpg"; }
 

@@ -14,19 +14,21 @@ namespace flashblock {
 /// can reach without a token.
 class VideoServer {
  public:
-  VideoServer(const HttpServerOptions& http, const AccessOptions& access, const VideoService& service);
+  VideoServer(const HttpServerOptions& http, const AccessOptions& access, VideoService service);
 
   void start() { http_.start(); }
   void stop() { http_.stop(); }
   int port() const { return http_.port(); }
   HttpServerCounts counts() const { return http_.counts(); }
-  /// The address to open in a browser, with the token.
+  /// The address to open in a browser, with the token if it was drawn: any other is known, and does not belong in a
+  /// log.
   std::string url() const;
 
  private:
   void add_site_routes(const VideoService& service);
 
-  std::string token_;
+  const std::string shown_token_;  ///< a drawn one, which nobody knows who is not told
+  const AddressSigner signer_;
   HttpServer http_;
   RequestGuard guard_;
 };

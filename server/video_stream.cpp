@@ -126,7 +126,7 @@ int64_t StreamCursor::next(const VideoStream::State& state) {
 }
 
 std::string hls_playlist(const std::vector<VideoStream::Segment>& segments, int64_t fps, const std::string& folder,
-                         StreamCursor::Start start, bool ended) {
+                         StreamCursor::Start start, bool ended, const std::string& query) {
   int64_t longest = 1;  // frames
   for (const VideoStream::Segment& segment : segments) longest = std::max(longest, segment.frames);
   // No segment may be longer than the target duration when rounded to the nearest second.
@@ -134,14 +134,14 @@ std::string hls_playlist(const std::vector<VideoStream::Segment>& segments, int6
   std::string text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:" + std::to_string(target) +
                      "\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-INDEPENDENT-SEGMENTS\n";
   if (start == StreamCursor::Start::kFirst && !ended) text += "#EXT-X-START:TIME-OFFSET=0\n";
-  text += "#EXT-X-MAP:URI=\"" + folder + "init.mp4\"\n";
+  text += "#EXT-X-MAP:URI=\"" + folder + "init.mp4" + query + "\"\n";
   for (size_t i = 0; i < segments.size(); ++i) {
     char entry[64];
     std::snprintf(entry, sizeof entry, "#EXTINF:%.6f,\n",
                   static_cast<double>(segments[i].frames) / static_cast<double>(fps));
     char name[32];
-    std::snprintf(name, sizeof name, "%06zu.m4s\n", i);
-    text += entry + folder + name;
+    std::snprintf(name, sizeof name, "%06zu.m4s", i);
+    text += entry + folder + name + query + "\n";
   }
   if (ended) text += "#EXT-X-ENDLIST\n";
   return text;
@@ -156,6 +156,7 @@ int64_t hls_segment_index(const std::string& name) {
 
 void VideoStreams::set_current(const std::string& id, std::shared_ptr<VideoStream> stream) {
   const std::lock_guard lock(mutex_);
+  if (stream_ && stream_ != stream) stream_->finish();
   id_ = id;
   stream_ = std::move(stream);
 }
@@ -168,6 +169,15 @@ void VideoStreams::remove(const std::string& id) {
 VideoStreams::Current VideoStreams::current() const {
   const std::lock_guard lock(mutex_);
   return {id_, stream_};
+}
+
+std::shared_ptr<VideoStream> VideoStreams::continued(const std::string& id) const {
+  const std::lock_guard lock(mutex_);
+  return id_ == id && stream_ && !stream_->state().ended ? stream_ : nullptr;
+}
+
+void VideoStreams::finish(const std::string& id) {
+  if (const auto stream = continued(id)) stream->finish();
 }
 
 std::shared_ptr<const VideoStream> VideoStreams::find(const std::string& id) const {

@@ -95,9 +95,9 @@ class StreamCursor {
 
 /// HTTP Live Streaming: an event playlist of all segments so far. Until it has ended, players start near its end;
 /// kFirst asks them to start at the first segment. `folder` is the prefix of the file names init.mp4, 000000.m4s,
-/// 000001.m4s, ... Source: RFC 8216, version 7; EXT-X-START: section 4.3.5.2.
+/// 000001.m4s, ..., `query` follows them. Source: RFC 8216, version 7; EXT-X-START: section 4.3.5.2.
 std::string hls_playlist(const std::vector<VideoStream::Segment>& segments, int64_t fps, const std::string& folder,
-                         StreamCursor::Start start, bool ended);
+                         StreamCursor::Start start, bool ended, const std::string& query = "");
 
 /// The index of a segment from its file name without extension; -1: not a segment's name.
 int64_t hls_segment_index(const std::string& name);
@@ -127,6 +127,7 @@ class OpenStream {
 /// as it has viewers. Thread safety: all members may be called from any thread.
 class VideoStreams {
  public:
+  /// Ends the stream before it.
   void set_current(const std::string& id, std::shared_ptr<VideoStream> stream);
   /// Drops the stream of a deleted video.
   void remove(const std::string& id);
@@ -136,6 +137,10 @@ class VideoStreams {
     std::shared_ptr<const VideoStream> stream;  ///< null: none
   };
   Current current() const;
+  /// The stream of a video to append more to; null: it has none, or it has ended.
+  std::shared_ptr<VideoStream> continued(const std::string& id) const;
+  /// Ends the stream of a video that is not rendered any more; others are not changed.
+  void finish(const std::string& id);
   /// The stream of one video; null: it has none.
   std::shared_ptr<const VideoStream> find(const std::string& id) const;
 

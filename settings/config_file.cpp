@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/html_page.h"
 #include "settings/model_file.h"
 #include "settings/settings_table.h"
 
@@ -81,12 +82,23 @@ std::filesystem::path named_model(const std::vector<ConfigLayer>& layers) {
 /// JSON as YAML without places.
 YAML::Node to_yaml(const Json& json) {
   if (json.is_null()) return YAML::Node();
-  if (!json.is_structured()) return YAML::Node(json.is_string() ? json.get<std::string>() : json.dump());
+  if (!json.is_structured()) return YAML::Node(json.is_string() ? json.get<std::string>() : json_line(json));
   YAML::Node node(json.is_object() ? YAML::NodeType::Map : YAML::NodeType::Sequence);
   for (const auto& [key, value] : json.items()) {
     json.is_object() ? node.force_insert(key, to_yaml(value)) : node.push_back(to_yaml(value));
   }
   return node;
+}
+
+/// The file that a layer was read from, a line of it perhaps; empty: an option or a request.
+std::filesystem::path source_of(const ConfigLayer& layer) {
+  std::string place = layer.values.place().file;
+  const size_t colon = place.rfind(':');
+  const bool has_line = colon != std::string::npos && place.find_first_not_of("0123456789", colon + 1) == place.npos;
+  if (has_line && !std::filesystem::exists(place)) place.erase(colon);
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(place, error)) return {};
+  return std::filesystem::absolute(place).lexically_normal();
 }
 
 uint64_t draw_seed() { return std::random_device{}(); }
@@ -129,17 +141,16 @@ void emit(YAML::Emitter& out, const SettingValue& value, SettingKind kind) {
   } else if (value.is_string() && kind != SettingKind::kPlain) {
     out << YAML::DoubleQuoted << value.get<std::string>();
   } else {
-    out << (value.is_string() ? value.get<std::string>() : value.dump());
+    out << (value.is_string() ? value.get<std::string>() : json_line(value));
   }
 }
 
-/// What a path is written as in the metadata of a video.
-std::string public_name(const Setting& setting, const SettingValue& path, const RenderConfig& config) {
+/// What a value is written as in the metadata of a video.
+SettingValue public_value(const Setting& setting, const SettingValue& value, const RenderConfig& config) {
   if (setting.field.public_name) return setting.field.public_name(config);
-  return std::filesystem::path(path.get<std::string>()).filename().string();
+  const bool is_path = setting.field.kind == SettingKind::kInputFile || setting.field.kind == SettingKind::kOutputFile;
+  return is_path ? SettingValue(std::filesystem::path(value.get<std::string>()).filename().string()) : value;
 }
-
-bool is_path(SettingKind kind) { return kind == SettingKind::kInputFile || kind == SettingKind::kOutputFile; }
 
 /// `keys`: those that are written; null: all.
 std::string written_yaml(const RenderConfig& config, PathStyle paths, const std::vector<std::string>* keys) {
@@ -155,8 +166,7 @@ std::string written_yaml(const RenderConfig& config, PathStyle paths, const std:
           open = group;
         }
         out << YAML::Key << key << YAML::Value;
-        const bool named = paths == PathStyle::kPublic && is_path(setting.field.kind);
-        emit(out, named ? SettingValue(public_name(setting, value, config)) : value, setting.field.kind);
+        emit(out, paths == PathStyle::kPublic ? public_value(setting, value, config) : value, setting.field.kind);
       });
   if (!open.empty()) out << YAML::EndMap;
   out << YAML::EndMap;
@@ -215,7 +225,10 @@ RenderConfig resolve_config(const std::vector<ConfigLayer>& layers, ModelDescrip
   RenderConfig config;
   config.model = std::move(model);
   static_cast<VideoDefaults&>(config) = config.model.defaults;
-  for (const ConfigLayer& layer : layers) read_settings(layer, config);
+  for (const ConfigLayer& layer : layers) {
+    read_settings(layer, config);
+    if (const auto source = source_of(layer); !source.empty()) config.sources.push_back(source);
+  }
   if (!config.seed) config.seed = draw_seed();
   if (config.output.empty()) {
     config.output =

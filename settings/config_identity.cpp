@@ -1,5 +1,6 @@
 #include "settings/config_identity.h"
 
+#include "core/html_page.h"
 #include "core/sha256.h"
 #include "settings/settings_table.h"
 
@@ -27,7 +28,7 @@ std::vector<std::pair<std::string, std::string>> identity_facts(const RenderConf
     if (setting.traits.identity != IdentityRole::kValue) continue;
     const SettingValue value = setting.field.write(config);
     if (is_empty(value) || !is_written(setting, value, config)) continue;
-    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    const std::string text = value.is_string() ? value.get<std::string>() : json_line(value);
     const bool withheld = setting.traits.secret && !config.metadata;
     facts.emplace_back(setting.name, withheld ? "sha256:" + sha256(text) : text);
   }
@@ -46,7 +47,21 @@ std::string model_key(const RenderConfig& config) {
   for (const Setting& setting : settings_table()) {
     if (setting.traits.belongs_to_model) key.push_back({setting.name, setting.field.write(config)});
   }
-  return key.dump(-1, ' ', false, SettingValue::error_handler_t::replace);
+  return json_line(key);
+}
+
+std::vector<std::pair<std::string, std::filesystem::path>> input_files(const RenderConfig& config) {
+  auto files = files_if(config, [](const Setting& setting) { return setting.field.kind == SettingKind::kInputFile; });
+  for (const std::filesystem::path& file : config.sources) files.emplace_back("settings", file);
+  const ModelDescription& model = config.model;
+  files.emplace_back("transformer", model.transformer.path);
+  files.emplace_back("transformer config", model.transformer_config);
+  files.emplace_back("text_encoder", model.text_encoder.path);
+  files.emplace_back("tokenizer", model.tokenizer);
+  files.emplace_back("vae", model.vae.path);
+  for (const LoraFile& lora : model.lora) files.emplace_back("lora", lora.path);
+  std::erase_if(files, [](const auto& file) { return file.second.empty(); });
+  return files;
 }
 
 std::vector<std::filesystem::path> output_files(const RenderConfig& config) {

@@ -21,6 +21,10 @@ std::vector<std::pair<std::string, std::filesystem::path>> identity_files(const 
 /// Videos whose configurations give the same key can share a loaded model.
 std::string model_key(const RenderConfig& config);
 
+/// All files that a video is made from, with the keys that name them: those of the settings, the model's, and the files
+/// that the settings were read from.
+std::vector<std::pair<std::string, std::filesystem::path>> input_files(const RenderConfig& config);
+
 /// The files that the configuration names for output.
 std::vector<std::filesystem::path> output_files(const RenderConfig& config);
 

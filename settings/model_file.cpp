@@ -4,11 +4,13 @@
 #include <cctype>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <sstream>
 
 #include "core/error.h"
+#include "core/file_kind.h"
+#include "core/parse_number.h"
+#include "core/plain_text.h"
 #include "pipeline/context_rule.h"
 #include "settings/config_file.h"
 
@@ -46,6 +48,8 @@ std::string expand_variables(const YamlValue& value) {
     const std::string name = text.substr(begin + 2, end - begin - 2);
     const char* const found = std::getenv(name.c_str());
     if (!found) value.fail("the environment variable " + name + " is not set");
+    if (const std::string fault = text_fault(found); !fault.empty())
+      value.fail("the environment variable " + name + " " + fault);
     text.replace(begin, end + 1 - begin, found);
     begin += std::string(found).size();
   }
@@ -77,13 +81,21 @@ void read_transformer(const YamlValue& value, const fs::path& folder, ModelDescr
   });
 }
 
-LoraFile read_lora(const YamlValue& value, const fs::path& folder) {
-  LoraFile lora;
-  const WeightsFile weights = read_weights(value, folder, [&](YamlMap& map) {
-    if (const YamlValue* scale = map.find("scale")) lora.scale = scale->number(-100, 100);
-  });
-  lora.path = weights.path;
-  lora.entry = weights.entry;
+constexpr double kLargestScale = 100;
+
+/// FILE or FILE=SCALE. A file whose name has an equals sign is found under that name.
+LoraFile read_scaled_file(const YamlValue& value, const fs::path& folder) {
+  LoraFile lora{.path = read_path(value, folder)};
+  const std::string text = lora.path.string();
+  const size_t equals = text.rfind('=');
+  std::error_code unreadable;
+  if (equals == text.npos || fs::exists(lora.path, unreadable)) return lora;
+  const std::string scale = text.substr(equals + 1);
+  const auto number = parse_number<double>(scale);
+  if (!number || !(std::abs(*number) <= kLargestScale))
+    value.fail("found the scale \"" + scale + "\", wanted " + number_words(-kLargestScale, kLargestScale));
+  lora.path = text.substr(0, equals);
+  lora.scale = *number;
   return lora;
 }
 
@@ -135,8 +147,13 @@ std::set<std::string> read_words(const YamlValue& value, const fs::path& folder)
     return words;
   }
   const fs::path file = read_path(value, folder);
-  std::ifstream stream(file);
-  for (std::string word; stream >> word;) add(word);
+  std::istringstream text;
+  try {
+    text.str(read_text_file(file, "a file of words"));
+  } catch (const ConfigError& error) {
+    value.fail(error.what());
+  }
+  for (std::string word; text >> word;) add(word);
   if (words.empty()) value.fail("no words can be read from " + file.string());
   return words;
 }
@@ -194,6 +211,27 @@ std::string fault_of(const char* part, const fs::path& path) {
   return missing;
 }
 
+/// Those that are not named in the model file.
+void check_added_loras(const ModelDescription& model) {
+  for (const LoraFile& lora : model.lora) {
+    std::error_code unreadable;
+    if (!lora.of_video || fs::exists(lora.path, unreadable)) continue;
+    throw WeightsError("lora " + lora.path.string() + " does not exist", {.key = "lora"});
+  }
+}
+
+/// What is wrong with a path at which there is no model file.
+std::string no_model_file(const fs::path& path) {
+  std::error_code unreadable;
+  if (!fs::is_directory(path, unreadable))
+    return "model " + path.string() + ": no such file; wanted a model file (YAML), or a folder with model.yaml";
+  const std::string front = "model " + path.string() + " is a folder without model.yaml";
+  if (fs::exists(path / "model_index.json", unreadable))
+    return front + ", of diffusers: wanted a model file (YAML) with `diffusers: " + path.string() + "`";
+  return front + "; wanted a model file (YAML) that names the weights; flashblock info " + path.string() +
+         " says what the folder holds";
+}
+
 }  // namespace
 
 std::vector<fs::path> model_folders() {
@@ -237,6 +275,17 @@ fs::path find_model(const std::string& name) {
       {.key = "model", .remedies = {{"give a model file, or a folder with a model.yaml,", "model", ""}}});
 }
 
+LoraFile read_lora(const YamlValue& value, const fs::path& folder) {
+  if (!value.is_map()) return read_scaled_file(value, folder);
+  LoraFile lora;
+  const WeightsFile weights = read_weights(value, folder, [&](YamlMap& map) {
+    if (const YamlValue* scale = map.find("scale")) lora.scale = scale->number(-kLargestScale, kLargestScale);
+  });
+  lora.path = weights.path;
+  lora.entry = weights.entry;
+  return lora;
+}
+
 void check_recipe(const Recipe& recipe, const std::string& where) {
   const int64_t least = recipe.sink_frames + recipe.frames_per_block;
   if (recipe.window_frames != -1 && recipe.window_frames < least)
@@ -253,9 +302,16 @@ void check_recipe(const Recipe& recipe, const std::string& where) {
 
 ModelDescription load_model_file(const fs::path& file_or_folder) {
   const fs::path file = fs::is_directory(file_or_folder) ? file_or_folder / "model.yaml" : file_or_folder;
-  if (!fs::is_regular_file(file))
-    throw WeightsError("model " + file.string() +
-                       ": no such file; wanted a model file (YAML), or a folder with model.yaml");
+  if (!fs::is_regular_file(file)) throw WeightsError(no_model_file(file_or_folder), {.key = "model"});
+  if (const KnownFile found = known_file(file); found.kind != FileKind::kUnknown) {
+    const bool weights = found.kind == FileKind::kWeights;
+    throw ConfigError(file.string() + " is " + found.words + "; wanted a model file (YAML)" +
+                          (weights ? ", which names it with `transformer: " + file.filename().string() +
+                                         "` beside text_encoder, tokenizer and vae; flashblock info " + file.string() +
+                                         " says what it is"
+                                   : ""),
+                      {.key = "model"});
+  }
   const YamlValue document = load_yaml(file);
   YamlMap map(document);
   RenderConfig video;  // as this model renders it by default
@@ -292,11 +348,13 @@ void check_model_files(const ModelDescription& model, const std::vector<ModelPar
   };
   check(ModelPart::kTransformer, "transformer", model.transformer.path);
   if (!model.transformer_config.empty()) check(ModelPart::kTransformer, "transformer config", model.transformer_config);
-  for (const LoraFile& lora : model.lora) check(ModelPart::kTransformer, "lora", lora.path);
+  for (const LoraFile& lora : model.lora) {
+    if (!lora.of_video) check(ModelPart::kTransformer, "lora", lora.path);
+  }
   check(ModelPart::kTextEncoder, "text_encoder", model.text_encoder.path);
   check(ModelPart::kTokenizer, "tokenizer", model.tokenizer);
   check(ModelPart::kVae, "vae", model.vae.path);
-  if (faults.empty()) return;
+  if (faults.empty()) return check_added_loras(model);
   std::string message = model.file.string() + ": ";
   for (size_t i = 0; i < faults.size(); ++i) message += (i == 0 ? "" : "; ") + faults[i];
   throw WeightsError(

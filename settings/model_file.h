@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "pipeline/recipe.h"
+#include "settings/strict_yaml.h"
 
 namespace flashblock {
 
@@ -31,6 +32,9 @@ std::optional<std::filesystem::path> find_in_model_folders(
 /// that environment variable. Does not check that the files exist: see check_model_files.
 /// Throws: WeightsError if there is no such model file; ConfigError for errors in it.
 ModelDescription load_model_file(const std::filesystem::path& file_or_folder);
+
+/// An adapter: `FILE`, `FILE=SCALE` or a mapping with `file`, `scale` and `weights`. Throws: ConfigError.
+LoraFile read_lora(const YamlValue& value, const std::filesystem::path& folder);
 
 /// Throws: ConfigError if keys of the recipe contradict each other, such as a window that the sink fills. The message
 /// begins with `where`.

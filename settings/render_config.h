@@ -18,6 +18,9 @@
 
 namespace flashblock {
 
+/// The longest video: ten days. Beyond it numbers of frames and bytes mean nothing.
+constexpr int64_t kMostSeconds = 1'000'000;
+
 /// The prompt changes at the frame block that contains this time of the video.
 struct PromptChange {
   double seconds = 0;  ///< Range: above 0, before the end of the video.
@@ -48,6 +51,9 @@ struct RenderConfig : VideoDefaults {
   /// Phrases that are added to the prompts; unset: those of the model's choices that the seed makes.
   std::optional<std::vector<std::string>> choices;
   ModelDescription model;  ///< with the recipe as this video uses it
+
+  /// The files that the settings were read from: configurations, prompts, jobs files and their lists.
+  std::vector<std::filesystem::path> sources;
 
   std::filesystem::path output;  ///< NAME.mp4 or the like; NAME.json and NAME.parts go beside it
   /// `-` or `-.y4m`: the video goes to standard output, `output` ends in kStreamEnding, and no file is left.

@@ -1,14 +1,16 @@
 #include "settings/setting.h"
 
 #include <charconv>
-#include <fstream>
 #include <sstream>
 #include <tuple>
 
 #include "attention/policies/published_gate.h"
+#include "core/html_page.h"
+#include "core/plain_text.h"
 #include "language/language_config.h"
 #include "media/stream_output.h"
 #include "settings/gate_file.h"
+#include "settings/model_file.h"
 #include "settings/text_settings.h"
 
 namespace flashblock::fields {
@@ -29,7 +31,7 @@ std::vector<PromptChange> read_timeline(const YamlValue& value) {
   if (value.is_null()) return timeline;
   for (const YamlValue& entry : value.list()) {
     YamlMap change(entry);
-    PromptChange read{.seconds = change.require("at").positive_number()};
+    PromptChange read{.seconds = change.require("at").positive_number_to(kMostSeconds)};
     if (const YamlValue* shot = change.find("shot")) read.shot = shot->boolean();
     const YamlValue* prompt = read.shot ? change.find("prompt") : &change.require("prompt");
     if (prompt) read.prompt = prompt->text();
@@ -106,13 +108,10 @@ SettingField prompt_file() {
   result.kind = kInputFile;
   result.values = "a path";
   result.read = [](const YamlValue& value, const fs::path& folder, RenderConfig& config) {
-    const fs::path path = folder / value.text();
-    std::ifstream stream(path);
-    std::ostringstream text;
-    if (!stream || !(text << stream.rdbuf())) {
-      value.fail("cannot read the prompt from " + path.string() + ": wanted a text file that is not empty");
-    }
-    config.prompt = checked_prompt(value, text.str());
+    const fs::path path = fs::absolute(folder / value.text()).lexically_normal();
+    const std::string text = parse_at(value, [&](const auto&) { return read_text_file(path, "a text file"); });
+    config.prompt = checked_prompt(value, text);
+    config.sources.push_back(path);
   };
   result.write = [](const RenderConfig&) { return SettingValue(); };
   return result;
@@ -145,7 +144,7 @@ SettingValue collect_changes(const std::vector<std::string>& changes) {
 std::vector<std::string> spread_changes(const SettingValue& timeline) {
   std::vector<std::string> changes;
   for (const SettingValue& change : timeline) {
-    changes.push_back(change.at("at").dump() + "=" + change.value("prompt", std::string(kShotPrefix)));
+    changes.push_back(json_line(change.at("at")) + "=" + change.value("prompt", std::string(kShotPrefix)));
   }
   return changes;
 }
@@ -187,6 +186,55 @@ SettingValue collect_words(const std::vector<std::string>& words) { return words
 
 std::vector<std::string> spread_words(const SettingValue& list) { return list.get<std::vector<std::string>>(); }
 
+SettingField lora() {
+  using Loras = std::vector<LoraFile>;
+  const auto added = [](const RenderConfig& config) {
+    Loras loras;
+    for (const LoraFile& lora : config.model.lora)
+      if (lora.of_video) loras.push_back(lora);
+    return loras;
+  };
+  const auto write = [added](const RenderConfig& config, bool names) {
+    SettingValue list = SettingValue::array();
+    for (const LoraFile& lora : added(config)) {
+      SettingValue entry = {{"file", names ? lora.path.filename().string() : lora.path.string()},
+                            {"scale", setting_value(lora.scale)}};
+      if (!lora.entry.empty()) entry["weights"] = lora.entry;
+      list.push_back(std::move(entry));
+    }
+    return list;
+  };
+  const auto replace = [](RenderConfig& config, Loras loras) {
+    Loras& all = config.model.lora;
+    std::erase_if(all, [](const LoraFile& lora) { return lora.of_video; });
+    for (LoraFile& lora : loras) {
+      lora.of_video = true;
+      all.push_back(std::move(lora));
+    }
+  };
+  return {.kind = kText,
+          .values = "`PATH`, `PATH=SCALE`, `{file, weights, scale}` with `scale` from -100 to 100, or a list of them",
+          .read =
+              [replace](const YamlValue& value, const fs::path& folder, RenderConfig& config) {
+                const fs::path whole = fs::absolute(folder).lexically_normal();
+                Loras loras;
+                if (value.is_scalar() || value.is_map()) loras.push_back(read_lora(value, whole));
+                if (loras.empty() && !value.is_null())
+                  for (const YamlValue& entry : value.list()) loras.push_back(read_lora(entry, whole));
+                replace(config, std::move(loras));
+              },
+          .write = [write](const RenderConfig& config) { return write(config, false); },
+          .reset = [replace](RenderConfig& config) { replace(config, {}); },
+          .public_name = [write](const RenderConfig& config) { return write(config, true); }};
+}
+
+std::vector<std::string> spread_loras(const SettingValue& list) {
+  std::vector<std::string> words;
+  for (const SettingValue& lora : list)
+    words.push_back(lora.at("file").get<std::string>() + "=" + json_line(lora.at("scale")));
+  return words;
+}
+
 SettingField expand() {
   SettingField result = file(field(&RenderConfig::expand), kInputFile);
   result.values = "true, false, or the folder of a language model";
@@ -217,8 +265,9 @@ SettingField choices() {
 
 SettingField seconds() {
   SettingField result = positive_number(field(&RenderConfig::seconds));
+  result.values = "a number above 0, to " + std::to_string(kMostSeconds);
   result.read = [](const YamlValue& value, const fs::path&, RenderConfig& config) {
-    config.seconds = value.positive_number();
+    config.seconds = value.positive_number_to(kMostSeconds);
     config.frames.reset();
   };
   return result;
@@ -260,7 +309,7 @@ SettingField window_frames() {
   return make_field(kPlain, "-1, or `sink_frames` + `frames_per_block` or more",
                     field(&RenderConfig::model, &ModelDescription::recipe, &Recipe::window_frames),
                     [](const YamlValue& value, const auto&) {
-                      const int64_t frames = value.integer(-1);
+                      const int64_t frames = value.integer(-1, kMostFrames);
                       if (frames == 0) value.fail("found \"0\", wanted -1 for all frames, or 1 or more");
                       return frames;
                     });

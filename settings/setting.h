@@ -39,8 +39,9 @@ struct SettingField {
   std::function<void(const YamlValue& value, const std::filesystem::path& folder, RenderConfig& config)> read;
   std::function<SettingValue(const RenderConfig& config)> write;  ///< null: not set
   std::function<void(RenderConfig& config)> reset;                ///< back to the program's default; of secrets
-  /// A path in the metadata of a video, where absolute paths do not belong. Unset: the name of the file.
-  std::function<std::string(const RenderConfig& config)> public_name;
+  /// The value in the metadata of a video, where absolute paths do not belong. Unset: of a path the name of the file,
+  /// other values as they are.
+  std::function<SettingValue(const RenderConfig& config)> public_name;
 };
 
 /// What a key has to do with the identity of a video.
@@ -64,6 +65,8 @@ struct SettingOption {
   std::function<SettingValue(const std::vector<std::string>&)> collect;
   /// The occurrences that `collect` would make `value` from.
   std::function<std::vector<std::string>(const SettingValue& value)> spread;
+  /// What other programs call the key, or options of this one: `width` for size. Those who type it learn what to write.
+  std::vector<std::string> also_called = {};
 };
 
 /// What a key means for a video.
@@ -91,6 +94,9 @@ struct Setting {
 
 /// What rows are made of. `field` is access to a field as field() below gives it.
 namespace fields {
+
+/// Frames of the longest video.
+constexpr int64_t kMostFrames = 10'000'000;
 
 /// Access to a field of RenderConfig, or of a struct within it: one pointer to member per level.
 template <typename... Members>
@@ -200,6 +206,8 @@ SettingField timeline();
 /// The timeline that SECONDS=TEXT, repeated, stands for. Throws: ConfigError.
 SettingValue collect_changes(const std::vector<std::string>& changes);
 std::vector<std::string> spread_changes(const SettingValue& timeline);  ///< the inverse
+SettingField lora();                                                    ///< adapters on top of those of the model file
+std::vector<std::string> spread_loras(const SettingValue& list);        ///< FILE=SCALE of each
 SettingField expand();
 SettingField choices();
 SettingField output();  ///< a file, or `-` or `-.y4m` for standard output

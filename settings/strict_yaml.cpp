@@ -7,12 +7,12 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <sstream>
 
 #include "core/error.h"
+#include "core/file_kind.h"
+#include "core/plain_text.h"
 
 namespace flashblock {
 namespace {
@@ -29,10 +29,8 @@ bool is_option(const YamlPlace& place) { return place.file.starts_with("--"); }
 /// Long and many-line values are cut: a message is one line.
 std::string quoted(std::string text) {
   constexpr size_t kLongest = 60;
-  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, ' ');
-  return '"' + text + '"';
+  if (text.size() > kLongest) text = std::string(text_beginning(text, kLongest)) + "...";
+  return '"' + on_one_line(text) + '"';
 }
 
 std::string found(const YAML::Node& node) {
@@ -117,6 +115,7 @@ struct DocumentStart : YAML::EventHandler {
 
 std::string YamlValue::text() const {
   if (!is_scalar()) fail(found(node_) + ", wanted text");
+  if (const std::string fault = text_fault(node_.Scalar()); !fault.empty()) fail("the text " + fault);
   return node_.Scalar();
 }
 
@@ -139,9 +138,13 @@ double YamlValue::number(double least, double most) const {
   return *number;
 }
 
-double YamlValue::positive_number() const {
+double YamlValue::positive_number() const { return positive_number_to(std::numeric_limits<int64_t>::max()); }
+
+double YamlValue::positive_number_to(int64_t most) const {
   const auto number = parse_number<double>(node_);
-  if (!number || !std::isfinite(*number) || *number <= 0) fail(found(node_) + ", wanted a number above 0");
+  const bool open = most == std::numeric_limits<int64_t>::max();
+  if (!number || !std::isfinite(*number) || *number <= 0 || (!open && *number > static_cast<double>(most)))
+    fail(found(node_) + ", wanted a number above 0" + (open ? "" : ", to " + std::to_string(most)));
   return *number;
 }
 
@@ -210,10 +213,9 @@ void YamlMap::finish() const {
 }
 
 YamlValue load_yaml(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!std::filesystem::is_regular_file(file) || !stream)
-    throw ConfigError(file.string() + ": cannot be read; wanted a YAML file");
-  return parse_yaml(std::string(std::istreambuf_iterator<char>(stream), {}), file.string());
+  if (const KnownFile found = known_file(file); found.kind != FileKind::kUnknown)
+    throw ConfigError(file.string() + " is " + found.words + "; wanted a YAML file");
+  return parse_yaml(read_text_file(file, "a YAML file"), file.string());
 }
 
 YamlValue parse_yaml(const std::string& text, const std::string& name) {

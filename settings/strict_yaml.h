@@ -31,6 +31,7 @@ class YamlValue {
   double number(double least = -std::numeric_limits<double>::max(),
                 double most = std::numeric_limits<double>::max()) const;
   double positive_number() const;
+  double positive_number_to(int64_t most) const;
   std::pair<int64_t, int64_t> frame_size() const;  ///< WIDTHxHEIGHT in pixels
   std::vector<YamlValue> list() const;
 

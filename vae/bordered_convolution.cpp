@@ -5,6 +5,7 @@
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 
 #include <vector>
 
@@ -44,6 +45,16 @@ bool BorderedConvolution::supports(const ConvWeights& weights, at::ScalarType dt
 BorderedConvolution::BorderedConvolution(const ConvWeights& weights)
     : weights_(weights.weight.to(at::kBFloat16).permute({2, 3, 4, 0, 1}).clone(at::MemoryFormat::Contiguous)),
       bias_(float_bias(weights)) {}
+
+at::Tensor BorderedConvolution::prepare_normalised(const BiasedFrames& frames, const at::Tensor& gamma) const {
+  return rms_norm_bordered(frames, gamma, Activation::kSilu);
+}
+
+at::Tensor BorderedConvolution::prepare(const at::Tensor& frames) const { return add_border({frames, {}}); }
+
+at::Tensor BorderedConvolution::frame_before_video(const at::Tensor& prepared) const {
+  return at::zeros(prepared.sizes().slice(1), prepared.options());
+}
 
 void BorderedConvolution::check_result(const at::Tensor& frames, const at::Tensor& result) const {
   const std::vector<int64_t> sizes{frames.size(0), frames.size(1) - 2, frames.size(2) - 2, out_channels()};

@@ -8,29 +8,35 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
-
 #include "vae/convolution.h"
+#include "vae/prepared_convolution.h"
 
 namespace flashblock {
 
-/// Causal 3x3x3 convolution of bordered frames, bfloat16. Its history is two single frames anywhere in memory, so that
-/// nothing is copied from call to call.
+/// Causal 3x3x3 convolution of bordered frames, bfloat16: histories and prepared frames are bordered.
 /// Numerics: sums in float32 over all taps and channels, with bias and addend rounded once. The order of sums does not
 /// depend on the number of frames.
-class BorderedConvolution {
+class BorderedConvolution : public PreparedConvolution {
  public:
-  static constexpr int64_t kHistory = 2;
-  using History = std::array<at::Tensor, kHistory>;  ///< oldest first, [H + 2, W + 2, Cin] contiguous each
-
   /// Whether there is a kernel for these weights on their device: compute capability 9.0, bfloat16, taps of 3x3x3, Cin
   /// a multiple of 32, Cout of 96. LibTorch operators elsewhere, more slowly than Convolution.
   static bool supports(const ConvWeights& weights, at::ScalarType dtype);
 
   explicit BorderedConvolution(const ConvWeights& weights);
 
-  /// Shape: frames [T, H + 2, W + 2, Cin] bordered; result [T, H, W, Cout] contiguous, overwritten.
-  void forward(const History& history, const at::Tensor& frames, at::Tensor result) const;
+  at::Tensor prepare_normalised(const BiasedFrames& frames, const at::Tensor& gamma) const override;
+  at::Tensor prepare(const at::Tensor& frames) const override;
+  at::Tensor frame_before_video(const at::Tensor& prepared) const override;
+
+  /// Shape: frames [T, H + 2, W + 2, Cin] bordered.
+  void forward(const History& history, const at::Tensor& frames, at::Tensor result) const override;
+  void add_to(at::Tensor result, const History& history, const at::Tensor& frames) const override;
+
+  bool prepares_next() const override { return normalises(); }
+  at::Tensor forward_prepared(const History& history, const at::Tensor& frames, const at::Tensor& next_gamma,
+                              const PreparedConvolution&) const override {
+    return forward_normalised(history, frames, next_gamma);
+  }
 
   /// Whether there is a kernel for forward_normalised: Cout 96 or 192.
   bool normalises() const;
@@ -39,10 +45,7 @@ class BorderedConvolution {
   /// result [T, H + 2, W + 2, Cout].
   at::Tensor forward_normalised(const History& history, const at::Tensor& frames, const at::Tensor& gamma) const;
 
-  /// As forward, but result += the convolution.
-  void add_to(at::Tensor result, const History& history, const at::Tensor& frames) const;
-
-  int64_t out_channels() const { return weights_.size(3); }
+  int64_t out_channels() const override { return weights_.size(3); }
 
  private:
   void check_result(const at::Tensor& frames, const at::Tensor& result) const;

@@ -6,12 +6,11 @@
 #include <memory>
 #include <string>
 
-#include "vae/bordered_convolution.h"
 #include "vae/convolution.h"
 #include "vae/feature_cache.h"
 #include "vae/frame_ops.h"
-#include "vae/int8_convolution.h"
 #include "vae/layer_memory.h"
+#include "vae/prepared_convolution.h"
 
 namespace flashblock {
 
@@ -39,7 +38,7 @@ class CausalConv3d {
   BiasedFrames forward_normalised(const BiasedFrames& frames, const at::Tensor& gamma, FeatureCache& cache) const;
 
   /// Whether forward_between_norms() is one pass with the convolution; only then it may be called.
-  bool fuses_norms() const { return int8_ ? int8_->quantises() : bordered_ && bordered_->normalises(); }
+  bool fuses_norms() const { return prepared_ && prepared_->prepares_next(); }
 
   /// SiLU(RMS(conv(SiLU(RMS(frames; gamma))); next_gamma)), the input of `next`, prepared for its add_prepared_to.
   at::Tensor forward_between_norms(const at::Tensor& frames, const at::Tensor& gamma, const at::Tensor& next_gamma,
@@ -54,34 +53,31 @@ class CausalConv3d {
                          FeatureCache& cache) const;
 
   /// The convolution's whole input: history and normalised frames, [kt - 1 + T, H, W, Cin]. Requires: weights that
-  /// BorderedConvolution does not support.
+  /// BorderedConvolution does not support, not in 8 bits.
   at::Tensor normalised_window(const BiasedFrames& frames, const at::Tensor& gamma, FeatureCache& cache) const;
 
   /// Starts the history with zeros without running the convolution. Shape: frame_sizes [H, W, Cin].
   void start_history(at::IntArrayRef frame_sizes, const at::TensorOptions& options, FeatureCache& cache) const;
 
   /// Frames that go through the convolution together where their memory is kept as history.
-  static constexpr int64_t kPart = BorderedConvolution::kHistory;
+  static constexpr int64_t kPart = PreparedConvolution::kHistory;
 
   const std::string& slot() const { return slot_; }
   LayerMemory memory() const { return {.history_frames = history()}; }
 
  private:
-  int64_t history() const { return bordered_ || int8_ ? BorderedConvolution::kHistory : convolution_.time_taps() - 1; }
+  int64_t history() const { return prepared_ ? PreparedConvolution::kHistory : convolution_.time_taps() - 1; }
   at::Tensor window(const at::Tensor& frames, FeatureCache& cache) const;
   /// The convolution of normalised or plain frames, a part of them at a time: what `prepared_part` gives for a range
   /// of frames stays in memory as history, and no more than that should.
   template <typename PreparedPart>
   at::Tensor forward_in_parts(const at::Tensor& frames, FeatureCache& cache, const PreparedPart& prepared_part) const;
-  /// Normalised frames with a border, or quantised.
-  at::Tensor prepare(const BiasedFrames& frames, const at::Tensor& gamma) const;
-  /// The slot's history before `frames` [T, ...], bordered or quantised, which become its latest.
-  BorderedConvolution::History exchange_history(const at::Tensor& frames, FeatureCache& cache) const;
+  /// The slot's history before `prepared` [T, ...], which becomes its latest.
+  PreparedConvolution::History exchange_history(const at::Tensor& prepared, FeatureCache& cache) const;
 
   std::string slot_;
-  std::unique_ptr<const BorderedConvolution> bordered_;
-  std::unique_ptr<const Int8Convolution> int8_;
-  Convolution convolution_;  ///< empty with one of these
+  std::unique_ptr<const PreparedConvolution> prepared_;
+  Convolution convolution_;  ///< empty with that
 };
 
 }  // namespace flashblock

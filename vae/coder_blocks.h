@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "vae/bordered_convolution.h"
 #include "vae/causal_conv3d.h"
 #include "vae/decoder_precision.h"
 #include "vae/feature_cache.h"

@@ -85,6 +85,16 @@ at::Tensor Int8Convolution::quantise(const at::Tensor& x) const {
   return reference::quantised_norm(x, rounding_).to(dtype_);
 }
 
+at::Tensor Int8Convolution::prepare_normalised(const BiasedFrames& frames, const at::Tensor&) const {
+  FB_CHECK(!frames.bias.defined());
+  return quantise(frames.frames);
+}
+
+at::Tensor Int8Convolution::prepare(const at::Tensor&) const {
+  FB_CHECK(false, "a convolution in 8 bits of frames that no norm is in front of");
+  return {};
+}
+
 at::Tensor Int8Convolution::frame_before_video(const at::Tensor& quantised) const {
   const at::IntArrayRef sizes = quantised.sizes().slice(1);
   if (!planes_.defined()) return at::zeros(sizes, quantised.options());
@@ -126,6 +136,11 @@ at::Tensor Int8Convolution::forward_quantised(const History& history, const at::
 #endif
   FB_CHECK(!planes_.defined() && !next.planes_.defined());
   return reference::quantised_norm(sums(history, quantised), next.rounding_).to(dtype_);
+}
+
+at::Tensor Int8Convolution::forward_prepared(const History& history, const at::Tensor& quantised, const at::Tensor&,
+                                             const PreparedConvolution& next) const {
+  return forward_quantised(history, quantised, dynamic_cast<const Int8Convolution&>(next));
 }
 
 namespace reference {

@@ -7,10 +7,10 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
 #include <cstdint>
 
 #include "vae/convolution.h"
+#include "vae/prepared_convolution.h"
 
 namespace flashblock {
 
@@ -32,12 +32,9 @@ struct Int8Rounding {
 /// output channel. Sums of integers are exact on Hopper GPUs in bfloat16, where kernels compute convolutions of 96, 192
 /// or 384 channels to multiples of 96; elsewhere LibTorch's operators, more slowly than the compute dtype, which sum in
 /// float32 and round to the dtype before they scale.
-class Int8Convolution {
+/// Prepared frames are quantised ones.
+class Int8Convolution : public PreparedConvolution {
  public:
-  static constexpr int64_t kHistory = 2;
-  /// Frames before the given ones, as quantise() and frame_before_video() make them, oldest first, without T.
-  using History = std::array<at::Tensor, kHistory>;
-
   /// Weights [Cout, Cin, 3, 3, 3] with bias or without; gamma [Cin] of the norm in front.
   Int8Convolution(const ConvWeights& weights, const at::Tensor& gamma, at::ScalarType dtype);
 
@@ -45,14 +42,19 @@ class Int8Convolution {
   /// q - zero in the dtype.
   at::Tensor quantise(const at::Tensor& x) const;
 
-  /// Quantised zeros. Shape: quantised [T, ...] as quantise() makes them; result without T.
-  at::Tensor frame_before_video(const at::Tensor& quantised) const;
+  /// Requires: frames without a bias, and the gamma that this was made with.
+  at::Tensor prepare_normalised(const BiasedFrames& frames, const at::Tensor& gamma) const override;
+  /// Fails: steps are those of a norm.
+  at::Tensor prepare(const at::Tensor& frames) const override;
+  /// Quantised zeros.
+  at::Tensor frame_before_video(const at::Tensor& quantised) const override;
 
-  /// Shape: result [T, H, W, Cout] contiguous, overwritten.
-  void forward(const History& history, const at::Tensor& quantised, at::Tensor result) const;
+  void forward(const History& history, const at::Tensor& quantised, at::Tensor result) const override;
+  void add_to(at::Tensor result, const History& history, const at::Tensor& quantised) const override;
 
-  /// As forward, but result += the convolution.
-  void add_to(at::Tensor result, const History& history, const at::Tensor& quantised) const;
+  bool prepares_next() const override { return quantises(); }
+  at::Tensor forward_prepared(const History& history, const at::Tensor& quantised, const at::Tensor& next_gamma,
+                              const PreparedConvolution& next) const override;
 
   /// Whether there is a kernel for forward_quantised: Cout 96, or 192 with Cin a multiple of 64.
   bool quantises() const;
@@ -60,7 +62,7 @@ class Int8Convolution {
   /// The input of `next`, a convolution of what this one gives: next.quantise(forward(...)), rounded once.
   at::Tensor forward_quantised(const History& history, const at::Tensor& quantised, const Int8Convolution& next) const;
 
-  int64_t out_channels() const { return scales_.numel(); }
+  int64_t out_channels() const override { return scales_.numel(); }
 
  private:
   at::Tensor sums(const History& history, const at::Tensor& quantised) const;

@@ -77,11 +77,15 @@ bool take_front(std::string_view& name, std::string_view front) {
   return true;
 }
 
-// `name`, with its prefix replaced by the first entry of `table` that matches whole parts of the name.
-std::string renamed(std::string_view name, std::span<const Renamed> table) {
-  for (const auto& [theirs, ours] : table) {
+// `name`, with its prefix replaced by the first entry of `table` that matches whole parts of the name; `from` and `to`
+// are the columns.
+std::string renamed(std::string_view name, std::span<const Renamed> table,
+                    std::string_view Renamed::*from = &Renamed::theirs,
+                    std::string_view Renamed::*to = &Renamed::ours) {
+  for (const Renamed& row : table) {
     std::string_view rest = name;
-    if (take_front(rest, theirs) && (rest.empty() || rest.front() == '.')) return std::string(ours) + std::string(rest);
+    if (take_front(rest, row.*from) && (rest.empty() || rest.front() == '.'))
+      return std::string(row.*to) + std::string(rest);
   }
   return std::string(name);
 }
@@ -196,6 +200,13 @@ std::string published_name(NameLayout layout, const std::string& name) {
       return renamed_in_layer(name, "enc.blk.", "blocks.", kLlamaTextLayer).value_or(renamed(name, kLlamaTextEnds));
   }
   return name;
+}
+
+std::string diffusers_name(const std::string& name) {
+  std::string_view rest = name;
+  const auto layer = take_front(rest, "blocks.") ? take_number(rest) : std::nullopt;
+  if (!layer) return renamed(name, kTransformerEnds, &Renamed::ours, &Renamed::theirs);
+  return "blocks." + std::to_string(*layer) + "." + renamed(rest, kTransformerLayer, &Renamed::ours, &Renamed::theirs);
 }
 
 }  // namespace flashblock

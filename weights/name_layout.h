@@ -26,4 +26,8 @@ NameLayout find_layout(const std::function<bool(const std::string&)>& contains);
 /// Self-Forcing `wan/modules/{model,vae,t5}.py`.
 std::string published_name(NameLayout layout, const std::string& name);
 
+/// The name in diffusers' transformer of a tensor or module that Wan's releases call `name`: the inverse of
+/// published_name for NameLayout::kTransformer.
+std::string diffusers_name(const std::string& name);
+
 }  // namespace flashblock

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/file_kind.h"
 #include "weights/mapped_tensor.h"
 
 namespace flashblock {
@@ -39,6 +40,9 @@ constexpr std::array kDtypes = {
 };
 
 [[noreturn]] void refuse(const MappedFile& file, const std::string& what) {
+  const KnownFile found = known_file(file.path());
+  if (found.kind != FileKind::kUnknown && found.kind != FileKind::kWeights)
+    throw WeightsError(file.path().string() + " is " + found.words + ", wanted a safetensors file");
   throw WeightsError(file.path().string() + ": " + what +
                      "; the file is damaged or not a safetensors file: download it again");
 }

@@ -9,6 +9,7 @@
 
 #include "core/atomic_file.h"
 #include "core/check.h"
+#include "core/html_page.h"
 #include "weights/safetensors_reader.h"
 
 namespace flashblock {
@@ -45,7 +46,7 @@ std::string file_header(const Order& order, const Metadata& metadata) {
         {"dtype", *dtype}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, offset + tensor.nbytes()}}};
     offset += tensor.nbytes();
   }
-  std::string text = header.dump();
+  std::string text = json_line(header);
   text.resize((text.size() + 7) / 8 * 8, ' ');  // keeps the data aligned to 8 bytes
   const uint64_t size = text.size();
   return std::string(reinterpret_cast<const char*>(&size), sizeof size) + text;

@@ -38,7 +38,7 @@ class SetCollector {
   std::vector<TensorSet> visit(const Graph::Dict& dict, const std::string& path, int depth) {
     if (depth > kMaxDepth || ++visits_ > kMaxVisits)
       throw WeightsError(file_ + ": its dictionaries are nested too deeply; use another release of these weights");
-    TensorSet own{path, {}};
+    TensorSet own{path, {}, {}};
     std::vector<TensorSet> nested;
     size_t nested_tensors = 0;
     for (const auto& [key_ref, value_ref] : dict.items) {
@@ -47,14 +47,17 @@ class SetCollector {
       if (const auto* tensor = std::get_if<at::Tensor>(&graph_[value_ref])) {
         if (!own.tensors.emplace(*key, *tensor).second)
           throw WeightsError(file_ + ": has the tensor '" + *key + "' twice; the file is damaged: download it again");
+      } else if (const auto* unread = std::get_if<Graph::UnreadTensor>(&graph_[value_ref])) {
+        own.unread.emplace(*key, unread->maker);
       } else if (const auto* inner = std::get_if<Graph::Dict>(&graph_[value_ref])) {
         for (TensorSet& set : visit(*inner, path.empty() ? *key : path + "." + *key, depth + 1)) {
-          nested_tensors += set.tensors.size();
+          nested_tensors += set.tensors.size() + set.unread.size();
           nested.push_back(std::move(set));
         }
       }
     }
-    if (own.tensors.empty() || own.tensors.size() <= nested_tensors) return nested;
+    const size_t own_tensors = own.tensors.size() + own.unread.size();
+    if (own_tensors == 0 || own_tensors <= nested_tensors) return nested;
     std::vector<TensorSet> result;
     result.push_back(std::move(own));
     return result;

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "weights/pickle_calls.h"
 #include "weights/pickle_opcodes.h"
 
 namespace flashblock {
@@ -19,16 +20,46 @@ using enum PickleOpcode;
 constexpr size_t kMaxPickleBytes = 16 << 20;  // a thousand tensors take about 0.15 MB
 constexpr size_t kMaxRank = 16;
 
-// torch.FloatStorage and similar.
+using DtypeNames = std::unordered_map<std::string_view, at::ScalarType>;
+
+std::optional<at::ScalarType> find_dtype(const DtypeNames& dtypes, std::string_view name) {
+  const auto found = dtypes.find(name);
+  return found == dtypes.end() ? std::nullopt : std::optional(found->second);
+}
+
+// torch.FloatStorage and similar. An untyped storage counts bytes.
 std::optional<at::ScalarType> storage_dtype(const Graph::Global& global) {
-  if (global.module != "torch" && global.module != "torch.cuda") return std::nullopt;
-  static const std::unordered_map<std::string_view, at::ScalarType> dtypes = {
+  static const DtypeNames dtypes = {
       {"DoubleStorage", at::kDouble},     {"FloatStorage", at::kFloat}, {"HalfStorage", at::kHalf},
       {"BFloat16Storage", at::kBFloat16}, {"LongStorage", at::kLong},   {"IntStorage", at::kInt},
       {"ShortStorage", at::kShort},       {"CharStorage", at::kChar},   {"ByteStorage", at::kByte},
-      {"BoolStorage", at::kBool}};
-  const auto found = dtypes.find(global.name);
-  return found == dtypes.end() ? std::nullopt : std::optional(found->second);
+      {"BoolStorage", at::kBool},         {"UntypedStorage", at::kByte}};
+  if (global.module != "torch" && global.module != "torch.cuda" && global.module != "torch.storage")
+    return std::nullopt;
+  return find_dtype(dtypes, global.name);
+}
+
+// torch.float8_e4m3fn and similar: the types that tensors of an untyped storage state.
+std::optional<at::ScalarType> stated_dtype(const Graph::Global& global) {
+  static const DtypeNames dtypes = {{"float8_e4m3fn", at::kFloat8_e4m3fn},
+                                    {"float8_e5m2", at::kFloat8_e5m2},
+                                    {"float8_e4m3fnuz", at::kFloat8_e4m3fnuz},
+                                    {"float8_e5m2fnuz", at::kFloat8_e5m2fnuz},
+                                    {"float8_e8m0fnu", at::kFloat8_e8m0fnu},
+                                    {"float64", at::kDouble},
+                                    {"float32", at::kFloat},
+                                    {"float16", at::kHalf},
+                                    {"bfloat16", at::kBFloat16},
+                                    {"uint16", at::kUInt16},
+                                    {"uint32", at::kUInt32},
+                                    {"uint64", at::kUInt64},
+                                    {"int64", at::kLong},
+                                    {"int32", at::kInt},
+                                    {"int16", at::kShort},
+                                    {"int8", at::kChar},
+                                    {"uint8", at::kByte},
+                                    {"bool", at::kBool}};
+  return global.module == "torch" ? find_dtype(dtypes, global.name) : std::nullopt;
 }
 
 class Unpickler {
@@ -185,9 +216,35 @@ class Unpickler {
   // torch._utils._rebuild_tensor[_v2](storage, offset, size, stride, ...)
   Graph::Value rebuild_tensor(const std::vector<Ref>& arguments) {
     if (arguments.size() < 4) refuse("a tensor has fewer than 4 arguments");
+    if (const auto* unread = as<Graph::UnreadTensor>(arguments[0])) return *unread;
     const auto* storage = as<Graph::Storage>(arguments[0]);
-    if (!storage) return Graph::Opaque{};  // of an unknown storage class
-    const at::Tensor elements = storage->elements;
+    if (!storage) return Graph::UnreadTensor{"a storage of an unknown class"};
+    return view(storage->elements, arguments);
+  }
+
+  // torch._utils._rebuild_tensor_v3(untyped storage, offset, size, stride, requires_grad, hooks, dtype, ...)
+  Graph::Value rebuild_typed_tensor(const std::vector<Ref>& arguments) {
+    if (arguments.size() < 7) refuse("a tensor with a dtype has fewer than 7 arguments");
+    const auto* storage = as<Graph::Storage>(arguments[0]);
+    const auto* named = as<Graph::Global>(arguments[6]);
+    const auto dtype = named ? stated_dtype(*named) : std::nullopt;
+    if (!storage || !dtype) return Graph::UnreadTensor{named ? "the dtype " + named->name : "an unknown dtype"};
+    const auto bytes = static_cast<int64_t>(storage->elements.nbytes());
+    return view(load_storage_(storage->key, *dtype, bytes / static_cast<int64_t>(c10::elementSize(*dtype))), arguments);
+  }
+
+  // torch._tensor._rebuild_from_type_v2(function, class, arguments, attributes): a tensor of a subclass, with its data.
+  Graph::Value rebuild_subclass(const std::vector<Ref>& arguments) {
+    if (arguments.size() < 3) refuse("a tensor of a subclass has fewer than 3 arguments");
+    const auto* function = as<Graph::Global>(arguments[0]);
+    const auto* own = as<Graph::Tuple>(arguments[2]);
+    if (!function || !own || function->module != "torch._utils")
+      return Graph::UnreadTensor{"torch._tensor._rebuild_from_type_v2"};
+    return call(*function, own->items);
+  }
+
+  // _, offset, size, stride, ...
+  Graph::Value view(const at::Tensor& elements, const std::vector<Ref>& arguments) {
     const int64_t offset = integer_value(arguments[1]);
     const auto sizes = integer_tuple(arguments[2]), strides = integer_tuple(arguments[3]);
     check_view(elements.numel(), offset, sizes, strides);
@@ -220,14 +277,40 @@ class Unpickler {
     if (!arguments) refuse("a call without a tuple of arguments");
     const auto* global = as<Graph::Global>(callable);
     if (!global) return Graph::Opaque{};
-    if (global->module == "collections" && global->name == "OrderedDict" && arguments->items.empty())
+    if (global->name == "getattr") check_attribute(*arguments);
+    return call(*global, arguments->items);
+  }
+
+  Graph::Value call(const Graph::Global& function, const std::vector<Ref>& arguments) {
+    const auto& [module, name] = function;
+    if (module == "collections" && ((name == "OrderedDict" && arguments.empty()) || name == "defaultdict"))
       return Graph::Dict{};
-    if (global->module != "torch._utils") return Graph::Opaque{};
-    if (global->name == "_rebuild_tensor" || global->name == "_rebuild_tensor_v2")
-      return rebuild_tensor(arguments->items);
-    if (global->name == "_rebuild_parameter" && !arguments->items.empty())
-      if (const auto* tensor = as<at::Tensor>(arguments->items[0])) return *tensor;
+    if (module == "torch._utils") {
+      if (name == "_rebuild_tensor" || name == "_rebuild_tensor_v2") return rebuild_tensor(arguments);
+      if (name == "_rebuild_tensor_v3") return rebuild_typed_tensor(arguments);
+      const bool parameter = name == "_rebuild_parameter" || name == "_rebuild_parameter_with_state";
+      if (parameter && !arguments.empty() && is_tensor(arguments[0])) return graph_.values[arguments[0]];
+    }
+    if (module == "torch._tensor" && name == "_rebuild_from_type_v2") return rebuild_subclass(arguments);
+    if (makes_tensor(function, arguments)) return Graph::UnreadTensor{module + "." + name};
     return Graph::Opaque{};
+  }
+
+  // getattr(object, name), of which torch.save makes nested classes.
+  void check_attribute(const Graph::Tuple& arguments) {
+    const auto* name = arguments.items.size() > 1 ? as<std::string>(arguments.items[1]) : nullptr;
+    if (name && leads_to_code(*name)) refuse_code("getattr(..., '" + *name + "')");
+  }
+
+  bool is_tensor(Ref ref) { return as<at::Tensor>(ref) || as<Graph::UnreadTensor>(ref); }
+
+  // Whether a function that is not known makes a tensor or an array: by its name, or because it gets one.
+  bool makes_tensor(const Graph::Global& function, const std::vector<Ref>& arguments) {
+    if (function.module.starts_with("torch") && function.name.starts_with("_rebuild")) return true;
+    if (function.module.starts_with("numpy") && (function.name == "_reconstruct" || function.name == "_frombuffer"))
+      return true;
+    return std::any_of(arguments.begin(), arguments.end(),
+                       [this](Ref argument) { return is_tensor(argument) || as<Graph::Storage>(argument); });
   }
 
   // ("storage", torch.FloatStorage, key, location, numel)
@@ -236,16 +319,23 @@ class Unpickler {
     const auto* kind = tuple && tuple->items.size() == 5 ? as<std::string>(tuple->items[0]) : nullptr;
     if (!kind || *kind != "storage") return Graph::Opaque{};
     const auto* storage_class = as<Graph::Global>(tuple->items[1]);
-    const auto dtype = storage_class ? storage_dtype(*storage_class) : std::nullopt;
-    if (!dtype) return Graph::Opaque{};
+    if (!storage_class) return Graph::Opaque{};
+    const auto dtype = storage_dtype(*storage_class);
+    if (!dtype) return Graph::UnreadTensor{storage_class->module + "." + storage_class->name};
     const auto* key = as<std::string>(tuple->items[2]);
     if (!key) refuse("a storage has no key");
-    return Graph::Storage{load_storage_(*key, *dtype, integer_value(tuple->items[4]))};
+    return Graph::Storage{load_storage_(*key, *dtype, integer_value(tuple->items[4])), *key};
   }
 
   Graph::Value global() {
-    std::string module = line();
-    return Graph::Global{std::move(module), line()};
+    std::string module = line(), name = line();
+    if (runs_code(module, name)) refuse_code(module + "." + name);
+    return Graph::Global{std::move(module), std::move(name)};
+  }
+
+  [[noreturn]] void refuse_code(const std::string& what) const {
+    throw WeightsError(file_ + ": its pickle names " + what + ", which would run code in a Python that loads it; " +
+                       "nothing of the file is used: delete it, and take a safetensors release");
   }
 
   // Executes one opcode; returns false after the last one.

@@ -40,9 +40,14 @@ struct PickleGraph {
   /// All elements of a storage, [N]. Wrapped to distinguish it from the tensors that view it.
   struct Storage {
     at::Tensor elements;
+    std::string key;  ///< of its record
   };
-  using Value =
-      std::variant<None, bool, int64_t, double, std::string, Global, Opaque, List, Tuple, Dict, Storage, at::Tensor>;
+  /// A tensor, or an array, of a kind that is not read.
+  struct UnreadTensor {
+    std::string maker;  ///< what would make it in Python, such as "torch._utils._rebuild_qtensor"
+  };
+  using Value = std::variant<None, bool, int64_t, double, std::string, Global, Opaque, List, Tuple, Dict, Storage,
+                             UnreadTensor, at::Tensor>;
 
   std::deque<Value> values;
   Ref root = 0;
@@ -53,10 +58,11 @@ struct PickleGraph {
 /// Returns the storage that a pickle refers to: [numel] elements of `dtype` from the record `key`.
 using StorageLoader = std::function<at::Tensor(const std::string& key, at::ScalarType dtype, int64_t numel)>;
 
-/// Reads one pickle of protocol 2. The only globals interpreted are collections.OrderedDict,
-/// torch._utils._rebuild_tensor, _rebuild_tensor_v2, _rebuild_parameter and torch's storage classes; objects of others
-/// are Opaque. Tensors are checked to lie inside their storage. Throws: WeightsError beginning with `file` if the
-/// pickle is truncated, inconsistent or of another protocol.
+/// Reads one pickle of protocol 2. The only globals interpreted are OrderedDict and defaultdict of collections, torch's
+/// storage classes and dtypes, and the functions of torch._utils and torch._tensor that make tensors of plain data and
+/// parameters of these. What other functions make of tensors or storages is an UnreadTensor, other objects are Opaque.
+/// Tensors are checked to lie inside their storage. Throws: WeightsError beginning with `file` if the pickle is
+/// truncated, inconsistent or of another protocol.
 PickleGraph read_pickle(const std::string& file, std::span<const std::byte> pickle, const StorageLoader& load_storage);
 
 }  // namespace flashblock

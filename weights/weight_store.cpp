@@ -1,41 +1,19 @@
 #include "weights/weight_store.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
 #include "core/error.h"
 #include "weights/checkpoint_files.h"
+#include "weights/extra_tensors.h"
+#include "weights/model_component.h"
 #include "weights/name_layout.h"
 #include "weights/quantized_names.h"
+#include "weights/tensor_table.h"
 
 namespace flashblock {
 namespace {
-
-// Removes wrapper prefixes and translates all names to Wan's. Throws if two names become equal.
-std::map<std::string, StoredTensor> unwrap_names(const std::filesystem::path& path,
-                                                 const std::map<std::string, StoredTensor>& tensors,
-                                                 NameLayout& layout) {
-  std::map<std::string, StoredTensor> unwrapped, published;
-  for (const auto& [name, tensor] : tensors) {
-    const auto [place, inserted] = unwrapped.emplace(strip_wrapper_prefixes(name), tensor);
-    if (!inserted)
-      throw WeightsError(path.string() + ": the tensor '" + place->first +
-                         "' occurs twice under different wrapper prefixes, the second time as '" + name +
-                         "'; use a checkpoint with one set of weights");
-  }
-  layout = find_layout([&](const std::string& name) { return unwrapped.count(name) != 0; });
-  // transformers may save the embedding that UMT5's encoder and decoder share under both of its names.
-  if (layout == NameLayout::kTextEncoder && unwrapped.count("shared.weight"))
-    unwrapped.erase("encoder.embed_tokens.weight");
-  if (layout == NameLayout::kTextEncoder) unwrapped.erase("spiece_model");  // ComfyUI's copy of the tokenizer
-  for (const auto& [name, tensor] : unwrapped) {
-    const auto [place, inserted] = published.emplace(published_name(layout, name), tensor);
-    if (!inserted)
-      throw WeightsError(path.string() + ": the tensor '" + place->first + "' occurs twice, the second time as '" +
-                         name + "'; use a checkpoint with one set of weights");
-  }
-  return published;
-}
 
 std::string list_of(const std::vector<TensorSet>& sets) {
   std::string text;
@@ -43,9 +21,23 @@ std::string list_of(const std::vector<TensorSet>& sets) {
   return text;
 }
 
-TensorSet select_entry(const std::filesystem::path& path, std::vector<TensorSet> sets, const std::string& entry) {
+/// The sets whose weights are those of `component`; throws if there are none.
+std::vector<TensorSet> sets_of(const std::filesystem::path& path, std::vector<TensorSet> sets,
+                               ModelComponent component) {
+  std::vector<TensorSet> fitting;
+  std::copy_if(sets.begin(), sets.end(), std::back_inserter(fitting),
+               [&](const TensorSet& set) { return component_of(set) == component; });
+  if (fitting.empty())
+    throw WeightsError(path.string() + ": holds several sets of weights (" + list_of(sets) + "), none of which is a " +
+                       name_of(component) + "; name the file that holds one");
+  return fitting;
+}
+
+TensorSet select_entry(const std::filesystem::path& path, std::vector<TensorSet> sets, const std::string& entry,
+                       std::optional<ModelComponent> component) {
   if (sets.empty()) throw WeightsError(path.string() + ": holds no tensors; it is not a file of model weights");
   if (entry.empty()) {
+    if (component && sets.size() > 1) sets = sets_of(path, std::move(sets), *component);
     if (sets.size() == 1) return std::move(sets.front());
     throw WeightsError(path.string() + ": holds several sets of weights (" + list_of(sets) +
                        "); select one with `weights:` in the model file");
@@ -56,6 +48,14 @@ TensorSet select_entry(const std::filesystem::path& path, std::vector<TensorSet>
     throw WeightsError(path.string() + ": has no entry '" + entry +
                        "': the file is one unnamed set of weights; leave out `weights:` in the model file");
   throw WeightsError(path.string() + ": has no entry '" + entry + "'; the file has " + list_of(sets));
+}
+
+void refuse_unread(const std::filesystem::path& path, const TensorSet& set) {
+  if (set.unread.empty()) return;
+  std::vector<std::string> list;
+  for (const auto& [name, maker] : set.unread) list.push_back("'" + name + "' (" + maker + ")");
+  throw WeightsError(path.string() + ": tensors of kinds that are not supported: " + join_faults(list) +
+                     "; save them as plain tensors, or take a release in safetensors");
 }
 
 void refuse_quantized(const WeightStore& store) {
@@ -73,14 +73,42 @@ bool strip_front(std::string& name, const std::string& prefix) {
 
 }  // namespace
 
-std::shared_ptr<const WeightStore> WeightStore::open(const std::filesystem::path& path, const std::string& entry) {
+// Removes wrapper prefixes and translates all names to Wan's. Throws if two names become equal.
+void WeightStore::take(const std::map<std::string, StoredTensor>& tensors) {
+  std::map<std::string, StoredTensor> unwrapped;
+  for (const auto& [name, tensor] : tensors) {
+    const auto [place, inserted] = unwrapped.emplace(strip_wrapper_prefixes(name), tensor);
+    if (!inserted)
+      throw WeightsError(path_.string() + ": the tensor '" + place->first +
+                         "' occurs twice under different wrapper prefixes, the second time as '" + name +
+                         "'; use a checkpoint with one set of weights");
+  }
+  layout_ = find_layout([&](const std::string& name) { return unwrapped.count(name) != 0; });
+  // transformers may save the embedding that UMT5's encoder and decoder share under both of its names.
+  if (layout_ == NameLayout::kTextEncoder && unwrapped.count("shared.weight"))
+    unwrapped.erase("encoder.embed_tokens.weight");
+  for (const auto& [name, tensor] : unwrapped) {
+    if (is_extra_tensor(layout_, name)) {
+      extras_.push_back(name);
+      continue;
+    }
+    const auto [place, inserted] = tensors_.emplace(published_name(layout_, name), tensor);
+    if (!inserted)
+      throw WeightsError(path_.string() + ": the tensor '" + place->first + "' occurs twice, the second time as '" +
+                         name + "'; use a checkpoint with one set of weights");
+  }
+}
+
+std::shared_ptr<const WeightStore> WeightStore::open(const std::filesystem::path& path, const std::string& entry,
+                                                     std::optional<ModelComponent> component) {
   CheckpointContents contents = read_checkpoint(path);
-  TensorSet set = select_entry(path, std::move(contents.sets), entry);
+  TensorSet set = select_entry(path, std::move(contents.sets), entry, component);
+  refuse_unread(path, set);
   std::shared_ptr<WeightStore> store(new WeightStore);
   store->path_ = path;
   store->entry_ = std::move(set.name);
   store->files_ = std::move(contents.files);
-  store->tensors_ = unwrap_names(path, std::move(set.tensors), store->layout_);
+  store->take(set.tensors);
   store->metadata_ = std::move(contents.metadata);
   refuse_quantized(*store);
   return store;
@@ -108,7 +136,7 @@ std::shared_ptr<const WeightStore> WeightStore::from_stored(std::map<std::string
                                                             std::map<std::string, std::string> metadata) {
   std::shared_ptr<WeightStore> store(new WeightStore);
   store->path_ = path;
-  store->tensors_ = unwrap_names(path, std::move(tensors), store->layout_);
+  store->take(tensors);
   store->metadata_ = std::move(metadata);
   return store;
 }

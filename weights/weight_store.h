@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@
 #include "weights/stored_tensor.h"
 
 namespace flashblock {
+
+enum class ModelComponent;
 
 /// One set of weights inside a checkpoint that holds several, such as Self-Forcing's `generator` and `generator_ema`.
 struct WeightEntry {
@@ -31,10 +34,12 @@ struct WeightEntry {
 /// Thread safety: immutable.
 class WeightStore {
  public:
-  /// `entry` selects one set of weights where the file has several; empty requires that there is only one.
-  /// Throws: WeightsError if the path is missing, damaged, quantised or of an unknown format, if the entry does
-  /// not exist, or if there are several and `entry` is empty (the message lists them).
-  static std::shared_ptr<const WeightStore> open(const std::filesystem::path& path, const std::string& entry = "");
+  /// `entry` selects one set of weights where the file has several; empty requires that there is only one, or only one
+  /// of `component`. Throws: WeightsError if the path is missing, damaged, quantised or of an unknown format, if the
+  /// entry does not exist, if there are several and `entry` is empty (the message lists them), or if the set has
+  /// tensors of kinds that are not read.
+  static std::shared_ptr<const WeightStore> open(const std::filesystem::path& path, const std::string& entry = "",
+                                                 std::optional<ModelComponent> component = {});
 
   /// The sets of weights in `path`, in the file's order. Throws: WeightsError as `open`.
   static std::vector<WeightEntry> entries(const std::filesystem::path& path);
@@ -85,6 +90,8 @@ class WeightStore {
   const std::filesystem::path& path() const { return path_; }
   /// The selected set of weights; empty if the file is one flat set.
   const std::string& entry() const { return entry_; }
+  /// Tensors of the file that are known to be no weights and were passed over (extra_tensors.h).
+  const std::vector<std::string>& extras() const { return extras_; }
   /// Naming convention of the file.
   NameLayout layout() const { return layout_; }
   /// The files of the tensors: one, or all shards.
@@ -93,6 +100,7 @@ class WeightStore {
  private:
   WeightStore() = default;
   WeightStore(const WeightStore&) = default;
+  void take(const std::map<std::string, StoredTensor>& tensors);
   const StoredTensor& stored(const std::string& name) const;
 
   std::filesystem::path path_;
@@ -100,6 +108,7 @@ class WeightStore {
   std::vector<std::filesystem::path> files_;
   std::map<std::string, StoredTensor> tensors_;
   std::map<std::string, Change> changes_;
+  std::vector<std::string> extras_;
   NameLayout layout_ = NameLayout::kPublished;
   std::map<std::string, std::string> metadata_;
 };

@@ -3,7 +3,6 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 
-#include "attention/attention.h"
 #include "attention/refresh_policy.h"
 #include "core/check.h"
 #include "core/error.h"
@@ -68,7 +67,7 @@ at::Tensor probed_error(const CachedExternal& cached, const ExternalPass& pass, 
   const at::Tensor index = at::arange(0, pass.q.size(1), step, pass.q.options().dtype(at::kLong));
   const at::Tensor q = pass.q.index_select(1, index);
   const AttentionState reused = reused_at(cached, index, q), internal_probes = at_queries(internal, index);
-  const AttentionState exact = attention_with_lse(q, pass.past.keys, pass.past.values);
+  const AttentionState exact = attention_to_parts(q, pass.past);
   const at::Tensor right = merge_by_operators(exact, internal_probes).output.to(at::kFloat);
   const at::Tensor wrong = merge_by_operators(reused, internal_probes).output.to(at::kFloat);
   const at::Tensor norms = squares_by_head(right);

@@ -1,8 +1,6 @@
 #include <cuda_bf16.h>
 
-#include <algorithm>
-
-#include "core/kernels/hopper.cuh"
+#include "core/kernels/hopper_steps.cuh"
 #include "models/kernels/int8_kernels.h"
 #include "models/kernels/row.cuh"
 
@@ -85,16 +83,11 @@ static_assert(6 * 8 * kQuantiseThreads == kLongestQuantisedRow);
 namespace hopper = kernels::hopper;
 
 constexpr int kTileRows = 128, kDepth = 128, kThreads = 3 * 128;
-constexpr int kMaxShared = 227 * 1024, kAlignment = 1024, kBarrierBytes = 256;
+constexpr int kRowsBytes = kTileRows * kDepth;
 
 /// One step of a tile in shared memory: rows of x, then of the weight.
 template <int kColumns>
-struct Step {
-  static constexpr int kRowsBytes = kTileRows * kDepth, kBytes = kRowsBytes + kColumns * kDepth;
-  static constexpr int kInFlight = (kMaxShared - kAlignment - kBarrierBytes) / kBytes;
-  static constexpr int kSharedBytes = kInFlight * kBytes + kAlignment + kBarrierBytes;
-  static_assert(2 * kInFlight * sizeof(uint64_t) <= kBarrierBytes);
-};
+using Step = hopper::StepMemory<kRowsBytes + kColumns * kDepth, 1024>;
 
 struct Product {
   int rows, columns, depth;
@@ -108,18 +101,19 @@ struct Product {
 
 template <int kColumns>
 __device__ __forceinline__ void load_tiles(const CUtensorMap& x, const CUtensorMap& weight, const Product& p,
-                                           uint8_t* steps, uint64_t* full, uint64_t* empty) {
+                                           const hopper::Steps& steps) {
   using S = Step<kColumns>;
-  int slot = 0, parity = 1;
+  hopper::Slot<S::kInFlight> slot{.parity = 1};
   for (int tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
     const int row = tile / p.column_tiles * kTileRows, group = tile % p.column_tiles * (kColumns / 32);
     for (int depth = 0; depth < p.depth; depth += kDepth) {
-      hopper::wait(empty + slot, parity);
-      hopper::arrive_and_expect(full + slot, S::kBytes);
-      uint8_t* rows = steps + slot * S::kBytes;
-      hopper::load_box(rows, &x, depth, row, full + slot);
-      hopper::load_box_of_groups(rows + S::kRowsBytes, &weight, depth, group, full + slot);
-      if (++slot == S::kInFlight) slot = 0, parity ^= 1;
+      uint64_t* full = steps.full + slot.index;
+      hopper::wait(steps.empty + slot.index, slot.parity);
+      hopper::arrive_and_expect(full, S::kBytes);
+      uint8_t* rows = steps.memory + slot.index * S::kBytes;
+      hopper::load_box(rows, &x, depth, row, full);
+      hopper::load_box_of_groups(rows + kRowsBytes, &weight, depth, group, full);
+      slot.advance();
     }
   }
 }
@@ -156,18 +150,19 @@ __device__ __forceinline__ void store_tile(const Product& p, const int32_t (&sum
 }
 
 template <int kColumns>
-__device__ __forceinline__ void compute_tiles(const Product& p, const uint8_t* steps, uint64_t* full, uint64_t* empty) {
+__device__ __forceinline__ void compute_tiles(const Product& p, const hopper::Steps& steps) {
   using S = Step<kColumns>;
   const int group = threadIdx.x / 128 - 1;
   const bool speaks = threadIdx.x % 128 == 0;
-  int slot = 0, parity = 0;
+  hopper::Slot<S::kInFlight> slot;
   for (int tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
     int32_t sums[kColumns / 2];
     int last = -1;
     for (int depth = 0; depth < p.depth; depth += kDepth) {
-      hopper::wait(full + slot, parity);
-      const uint32_t rows = hopper::shared_address(steps + slot * S::kBytes) + group * 64 * kDepth;
-      const uint32_t weight = hopper::shared_address(steps + slot * S::kBytes + S::kRowsBytes);
+      hopper::wait(steps.full + slot.index, slot.parity);
+      const uint8_t* step = steps.memory + slot.index * S::kBytes;
+      const uint32_t rows = hopper::shared_address(step) + group * 64 * kDepth;
+      const uint32_t weight = hopper::shared_address(step + kRowsBytes);
       hopper::begin_products();
 #pragma unroll
       for (int k = 0; k < kDepth; k += 32)
@@ -175,12 +170,12 @@ __device__ __forceinline__ void compute_tiles(const Product& p, const uint8_t* s
                                            hopper::matrix_rows_of_128_bytes(weight + k), k == 0 ? depth > 0 : 1);
       hopper::commit_products();
       hopper::wait_for_products<1>();
-      if (last >= 0 && speaks) hopper::arrive(empty + last);
-      last = slot;
-      if (++slot == S::kInFlight) slot = 0, parity ^= 1;
+      if (last >= 0 && speaks) hopper::arrive(steps.empty + last);
+      last = slot.index;
+      slot.advance();
     }
     hopper::wait_for_products<0>();
-    if (speaks) hopper::arrive(empty + last);
+    if (speaks) hopper::arrive(steps.empty + last);
     store_tile<kColumns>(p, sums, tile / p.column_tiles * kTileRows + group * 64, tile % p.column_tiles * kColumns);
   }
 }
@@ -194,39 +189,19 @@ __global__ void __launch_bounds__(kThreads, 1)
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using S = Step<kColumns>;
   extern __shared__ uint8_t shared[];
-  uint8_t* steps =
-      reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(shared) + kAlignment - 1) / kAlignment * kAlignment);
-  uint64_t* full = reinterpret_cast<uint64_t*>(steps + S::kInFlight * S::kBytes);
-  uint64_t* empty = full + S::kInFlight;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < S::kInFlight; ++i) hopper::init_barrier(full + i, 1), hopper::init_barrier(empty + i, 2);
-    hopper::publish_barriers();
-  }
-  __syncthreads();
+  const hopper::Steps steps = hopper::begin_steps<S>(shared, 2);
   if (threadIdx.x < 128) {
     hopper::give_registers_back<40>();
-    if (threadIdx.x == 0) load_tiles<kColumns>(x, weight, p, steps, full, empty);
+    if (threadIdx.x == 0) load_tiles<kColumns>(x, weight, p, steps);
   } else {
     hopper::take_registers<232>();
-    compute_tiles<kColumns>(p, steps, full, empty);
+    compute_tiles<kColumns>(p, steps);
   }
 #endif
 }
 
-/// Describes `dimensions` dimensions of 8-bit integers to the copy engine. strides: in bytes, from the second one on.
-bool encode(CUtensorMap& map, const void* matrix, uint32_t dimensions, const cuuint64_t* sizes,
-            const cuuint64_t* strides, const cuuint32_t* box) {
-  const auto function = hopper::tensor_map_encoder();
-  const cuuint32_t steps[] = {1, 1, 1, 1, 1};
-  return function && function(&map, CU_TENSOR_MAP_DATA_TYPE_UINT8, dimensions, const_cast<void*>(matrix), sizes,
-                              strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                              CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
-}
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 int64_t tiles_of(const Int8LinearArguments& a, int columns) {
-  return divide_up(a.rows, kTileRows) * divide_up(a.out_columns, columns);
+  return hopper::divide_up(a.rows, kTileRows) * hopper::divide_up(a.out_columns, columns);
 }
 
 template <int kColumns>
@@ -239,23 +214,22 @@ cudaError_t run_product(const Int8LinearArguments& a, cudaStream_t stream) {
   const cuuint64_t sizes[] = {in, 2, 4, 4, groups}, strides[] = {in, 8 * in, 2 * in, 32 * in};
   const cuuint32_t box[] = {kDepth, 2, 4, 4, kColumns / 32};
   CUtensorMap x, weight;
-  if (!encode(x, a.x, 2, x_sizes, x_strides, x_box) || !encode(weight, a.weight, 5, sizes, strides, box))
+  const auto encode = [](CUtensorMap& map, const void* matrix, const auto&... layout) {
+    return hopper::encode_tensor_map(map, CU_TENSOR_MAP_DATA_TYPE_UINT8, matrix, layout..., CU_TENSOR_MAP_SWIZZLE_128B);
+  };
+  if (!encode(x, a.x, x_sizes, x_strides, x_box) || !encode(weight, a.weight, sizes, strides, box))
     return cudaErrorInvalidValue;
   const Product product{.rows = int(a.rows),
                         .columns = int(a.out_columns),
                         .depth = int(a.in),
-                        .column_tiles = int(divide_up(a.out_columns, kColumns)),
+                        .column_tiles = int(hopper::divide_up(a.out_columns, kColumns)),
                         .tiles = int(tiles_of(a, kColumns)),
                         .row_scales = a.row_scales,
                         .column_scales = a.column_scales,
                         .bias = static_cast<const __nv_bfloat16*>(a.bias),
                         .out = static_cast<__nv_bfloat16*>(a.out)};
-  const auto kernel = int8_linear_kernel<kColumns>;
-  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, S::kSharedBytes);
-  if (error != cudaSuccess) return error;
-  kernel<<<unsigned(std::min(product.tiles, a.multiprocessors)), kThreads, S::kSharedBytes, stream>>>(x, weight,
-                                                                                                      product);
-  return cudaGetLastError();
+  return hopper::launch_over_tiles(int8_linear_kernel<kColumns>, product.tiles, a.multiprocessors, kThreads,
+                                   S::kSharedBytes, stream, x, weight, product);
 }
 
 }  // namespace int8_kernels_cu
@@ -272,7 +246,7 @@ cudaError_t launch_quantise_rows(const QuantiseRowsArguments& a, cudaStream_t st
 cudaError_t launch_int8_linear(const Int8LinearArguments& a, cudaStream_t stream) {
   if (a.rows == 0) return cudaSuccess;
   // The width of tiles whose rounds over all multiprocessors take less time; the wider one reads less.
-  const auto rounds = [&](int columns) { return divide_up(tiles_of(a, columns), a.multiprocessors) * columns; };
+  const auto rounds = [&](int columns) { return hopper::divide_up(tiles_of(a, columns), a.multiprocessors) * columns; };
   return rounds(256) <= rounds(192) ? run_product<256>(a, stream) : run_product<192>(a, stream);
 }
 

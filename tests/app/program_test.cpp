@@ -87,6 +87,41 @@ TEST(CommandLine, SaysWhatMayBeMeant) {
   EXPECT_THAT(refusal({"render", "a", "--secnds=5"}), HasSubstr("unknown option '--secnds', did you mean --seconds?"));
 }
 
+TEST(CommandLine, SaysWhatOptionsOfOtherProgramsAreCalledHere) {
+  const auto refusal = [](std::vector<const char*> words) { return error_text<ConfigError>([&] { parse(words); }); };
+  const auto steps = refusal({"render", "a", "--steps", "4"});
+  EXPECT_THAT(steps, HasSubstr("unknown option '--steps', wanted --set recipe.steps=... (a falling list"));
+  EXPECT_THAT(steps, HasSubstr(", or --set recipe.unipc_steps=..."));
+  EXPECT_THAT(refusal({"render", "a", "--num_inference_steps", "4"}), HasSubstr("recipe.steps"));
+  for (const char* word : {"--cfg", "--cfg-scale", "--guidance"})
+    EXPECT_THAT(refusal({"render", "a", word, "3"}), HasSubstr("wanted --guidance-scale S")) << word;
+  EXPECT_THAT(refusal({"render", "a", "--neg-prompt=b"}), HasSubstr("'--neg-prompt', wanted --negative-prompt TEXT"));
+  EXPECT_THAT(refusal({"render", "a", "--width", "832", "--height", "480"}), HasSubstr("'--width', wanted --size WxH"));
+  EXPECT_THAT(refusal({"render", "a", "--sink-frames", "3"}), HasSubstr("wanted --set recipe.sink_frames=..."));
+  EXPECT_THAT(refusal({"render", "a", "--recipe.sink_frames=3"}), HasSubstr("wanted --set recipe.sink_frames=..."));
+  EXPECT_THAT(refusal({"render", "a", "--force"}), HasSubstr("wanted --overwrite"));
+  EXPECT_THAT(refusal({"render", "a", "b", "--steps", "4"}), HasSubstr("recipe.steps")) << "behind another argument";
+  EXPECT_THAT(refusal({"serve", "--steps", "4"}), HasSubstr("recipe.steps"));
+  EXPECT_THAT(refusal({"batch", "jobs.yaml", "--seed", "4"}), HasSubstr("'--seed': what videos are like stands in"));
+  EXPECT_THAT(refusal({"text", "a", "--cfg", "4"}), Not(HasSubstr("guidance"))) << "it has none";
+}
+
+TEST(CommandLine, TakesLorasAndGuidance) {
+  const Request request = parse({"render", "a", "--lora", "/l/a.safetensors=0.5", "--lora", "/l/c.pt",
+                                 "--negative-prompt", "dull: x", "--guidance-scale", "3.5"});
+  RenderConfig config;
+  for (const ConfigLayer& layer : request.render->layers) read_settings(layer, config);
+  ASSERT_EQ(config.model.lora.size(), 2U);
+  EXPECT_EQ(config.model.lora[0].path, "/l/a.safetensors");
+  EXPECT_EQ(config.model.lora[0].scale, 0.5);
+  EXPECT_EQ(config.model.lora[1].path, "/l/c.pt");
+  EXPECT_EQ(config.model.recipe.negative_prompt, "dull: x");
+  EXPECT_EQ(config.model.recipe.guidance_scale, 3.5);
+  config.metadata = false;
+  config.seed = 1;
+  EXPECT_THAT(resume_command(config), HasSubstr("--negative-prompt 'dull: x'"));
+}
+
 TEST(CommandLine, RefusesWhatMakesNoSense) {
   for (const std::vector<const char*>& words :
        std::vector<std::vector<const char*>>{{},
@@ -193,7 +228,7 @@ TEST(ResumeCommand, IsQuotedForAShell) {
       "flashblock render --resume --output '/videos/$HOME.mp4' --prompt 'a balloon' --prompt-at '2.5=it'\\''s night'");
   config.timeline.clear();
   config.model.recipe.negative_prompt = "dull: grey";
-  EXPECT_THAT(resume_command(config), HasSubstr("--set 'recipe.negative_prompt=\"dull: grey\"'"));
+  EXPECT_THAT(resume_command(config), HasSubstr("--negative-prompt 'dull: grey'"));
 }
 
 TEST(Progress, WritesClockTimes) {

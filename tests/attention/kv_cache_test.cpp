@@ -62,9 +62,34 @@ void write_block(KvCache& cache, int64_t first, int64_t frames, int64_t offset) 
   }
 }
 
-KvCache make_cache(const KvCacheLayout& layout) { return KvCache(layout, 1, 2, 4, at::kCPU, at::kFloat); }
+KvCache make_cache(const KvCacheLayout& layout, AttentionPrecision recent = AttentionPrecision::kNative) {
+  return KvCache(layout, 1, 2, 4, at::kCPU, at::kFloat, recent);
+}
 
-void expect_like_naive(const KvCacheLayout& layout, const std::vector<int64_t>& block_lengths) {
+/// The frames of these tests hold one number each, which 8 bits keep exactly.
+class KvCaches : public ::testing::TestWithParam<AttentionPrecision> {
+ protected:
+  static KvCache make_cache(const KvCacheLayout& layout) { return flashblock::make_cache(layout, GetParam()); }
+  static void expect_like_naive(const KvCacheLayout& layout, const std::vector<int64_t>& block_lengths);
+};
+
+INSTANTIATE_TEST_SUITE_P(RecentFramesIn, KvCaches,
+                         ::testing::Values(AttentionPrecision::kNative, AttentionPrecision::kInt8),
+                         [](const auto& precision) { return to_string(precision.param); });
+
+/// What is read part by part.
+KeyRange parts_of(const KvCache& cache) {
+  std::vector<at::Tensor> keys, values;
+  for (int64_t i = 0; i < cache.past_parts(); ++i) {
+    const KeyRange part = cache.past_part(i);
+    EXPECT_FALSE(part.empty());
+    EXPECT_LE(part.tokens(), KvCache::kPartFrames * kTokensPerFrame);
+    keys.push_back(part.keys), values.push_back(part.values);
+  }
+  return {at::cat(keys, 1), at::cat(values, 1)};
+}
+
+void KvCaches::expect_like_naive(const KvCacheLayout& layout, const std::vector<int64_t>& block_lengths) {
   SCOPED_TRACE("window " + std::to_string(layout.window_frames) + ", sink " + std::to_string(layout.sink_frames) +
                ", block " + std::to_string(layout.frames_per_block));
   KvCache cache = make_cache(layout);
@@ -75,6 +100,10 @@ void expect_like_naive(const KvCacheLayout& layout, const std::vector<int64_t>& 
       write_block(cache, first, length, offset);
       EXPECT_EQ(frames_in(cache.past()), naive.past());
       EXPECT_EQ(cache.past_frames(), int64_t(naive.past().size()));
+      EXPECT_EQ(cache.past_parts() == 0, naive.past().empty());
+      if (!naive.past().empty()) {
+        EXPECT_EQ(frames_in(parts_of(cache)), naive.past());
+      }
       std::vector<int64_t> all = naive.past();
       for (int64_t i = 0; i < length; ++i) all.push_back(first + i + offset);
       std::sort(all.begin(), all.end());
@@ -88,19 +117,19 @@ void expect_like_naive(const KvCacheLayout& layout, const std::vector<int64_t>& 
   }
 }
 
-TEST(KvCache, AgreesWithANaiveCacheForManyLayouts) {
+TEST_P(KvCaches, AgreesWithANaiveCacheForManyLayouts) {
   for (int64_t block = 1; block <= 4; ++block)
     for (const int64_t sink : {0, 1, 2, 5})
       for (const int64_t ring : {0, 1, 2, 3, 5, 7})
         expect_like_naive({kTokensPerFrame, block, block + sink + ring, sink}, std::vector<int64_t>(9, block));
 }
 
-TEST(KvCache, TakesShorterBlocks) {
+TEST_P(KvCaches, TakesShorterBlocks) {
   expect_like_naive({kTokensPerFrame, 3, 9, 3}, {1, 3, 3, 3, 3, 2});
   expect_like_naive({kTokensPerFrame, 3, 7, 2}, {1, 2, 3, 1, 3, 3, 1});
 }
 
-TEST(KvCache, KeepsTheFramesOfTheReferenceTable) {  // window 6, sink 1, block 3
+TEST_P(KvCaches, KeepsTheFramesOfTheReferenceTable) {  // window 6, sink 1, block 3
   KvCache cache = make_cache({kTokensPerFrame, 3, 6, 1});
   const std::vector<std::vector<int64_t>> visible{
       {0, 1, 2}, {0, 1, 2, 3, 4, 5}, {0, 4, 5, 6, 7, 8}, {0, 7, 8, 9, 10, 11}};
@@ -113,7 +142,7 @@ TEST(KvCache, KeepsTheFramesOfTheReferenceTable) {  // window 6, sink 1, block 3
 
 // A block that is pinned stays while the ring rolls, until another one is; then it is the next to go. Source: LongLive
 // 2, whose order by time is kept here: the oldest frame that is not pinned is evicted.
-TEST(KvCache, KeepsPinnedFramesUntilOthersArePinned) {
+TEST_P(KvCaches, KeepsPinnedFramesUntilOthersArePinned) {
   constexpr int64_t kBlock = 2, kSink = 2, kRing = 4;
   KvCache cache = make_cache({kTokensPerFrame, kBlock, kSink + kBlock + kRing, kSink});
   std::vector<int64_t> ring, pinned;
@@ -137,7 +166,7 @@ TEST(KvCache, KeepsPinnedFramesUntilOthersArePinned) {
   EXPECT_EQ(pinned, (std::vector<int64_t>{16, 17}));
 }
 
-TEST(KvCache, TellsWhichFramesACommitEvicts) {
+TEST_P(KvCaches, TellsWhichFramesACommitEvicts) {
   KvCache cache = make_cache({kTokensPerFrame, 3, 12, 3});
   for (int64_t block = 0; block < 7; ++block) {
     write_block(cache, 3 * block, 3, 0);
@@ -153,7 +182,7 @@ TEST(KvCache, TellsWhichFramesACommitEvicts) {
 }
 
 // The bank is part of the past, contiguous with sink and block however full it is, and outlives both.
-TEST(KvCache, AttendsToABankBesidesTheWindow) {
+TEST_P(KvCaches, AttendsToABankBesidesTheWindow) {
   KvCache cache = make_cache({kTokensPerFrame, 3, 9, 3, 2});
   const auto frame = [](double number) {
     const at::Tensor keys = at::full({1, kTokensPerFrame, 2, 4}, number);
@@ -200,7 +229,50 @@ TEST(KvCache, MovesNothingAndAllocatesNothing) {
   }
 }
 
-TEST(KvCache, ResetDropsAllFrames) {
+TEST(KvCache, InEightBitsTakesAQuarterOfFloat32ForTheRing) {
+  KvCache cache = make_cache({kTokensPerFrame, 3, 15, 3}, AttentionPrecision::kInt8);
+  constexpr int64_t kRow = 2 * 4, kNative = 6, kRing = 9;  // values of a token, frames
+  const int64_t native = kNative * kTokensPerFrame * kRow * 4;
+  const int64_t codes = kRing * (kTokensPerFrame * (kRow + 2 * 4) + kRow * 4);  // with steps and means
+  EXPECT_EQ(cache.bytes(), 2 * (native + codes));
+  write_block(cache, 0, 3, 0);
+  const void* const address = cache.block().keys.data_ptr();
+  cache.commit();
+  write_block(cache, 3, 3, 0);
+  EXPECT_EQ(cache.block().keys.data_ptr(), address);
+  EXPECT_EQ(cache.bytes(), 2 * (native + codes));
+}
+
+TEST(KvCache, ReadsALongPastInParts) {
+  const KvCacheLayout layout{kTokensPerFrame, 3, 3 + 3 + 2 * KvCache::kPartFrames + 6, 3};
+  KvCache cache = make_cache(layout, AttentionPrecision::kInt8);
+  for (int64_t block = 0; block < 20; ++block) {
+    write_block(cache, 3 * block, 3, 0);
+    cache.commit();
+  }
+  EXPECT_EQ(cache.past_parts(), 4) << "the sink and three of the ring";
+  EXPECT_EQ(frames_in(parts_of(cache)), frames_in(cache.past()));
+  EXPECT_EQ(make_cache(layout).past_parts(), 0);
+}
+
+TEST_P(KvCaches, ReplacesTheKeysOfSinkAndPinnedFramesAlone) {
+  KvCache cache = make_cache({kTokensPerFrame, 2, 8, 2});
+  for (int64_t block = 0; block < 4; ++block) {
+    write_block(cache, 2 * block, 2, 0);
+    cache.commit(block == 1 ? 2 : 0);
+  }
+  const at::Tensor values = cache.past().values.clone();
+  cache.replace_sink_keys(at::full_like(cache.sink().keys, 70));
+  cache.replace_pinned_keys(at::full_like(cache.pinned().keys, 80));
+  EXPECT_TRUE(at::equal(cache.past().values, values));
+  std::vector<int64_t> found;
+  for (int64_t token = 0; token < values.size(1); token += kTokensPerFrame)
+    found.push_back(cache.past().keys.flatten(2)[0][token][0].item<int64_t>());
+  std::sort(found.begin(), found.end());
+  EXPECT_EQ(found, (std::vector<int64_t>{6, 7, 70, 70, 80, 80}));
+}
+
+TEST_P(KvCaches, ResetDropsAllFrames) {
   KvCache cache = make_cache({kTokensPerFrame, 3, 9, 3});
   write_block(cache, 0, 3, 0);
   cache.commit();

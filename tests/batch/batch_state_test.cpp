@@ -225,12 +225,52 @@ TEST_F(BatchReport, AnotherReportIsNotReplaced) {
   folder_.create();
   videos_ = {video_named("a")};
   const auto make = [&](const std::string& jobs) {
+    std::ofstream(temporary_ / jobs) << "jobs";
     return Reporter(temporary_ / jobs, temporary_ / "r.json", videos_, folder_);
   };
   make("one.yaml").write();
   EXPECT_TRUE(std::filesystem::exists(temporary_ / "r.html"));
   EXPECT_NO_THROW(make("one.yaml"));
   EXPECT_THAT(testing::error_text<ConfigError>([&] { make("two.yaml"); }), HasSubstr("is not the report of"));
+  std::filesystem::remove(temporary_ / "one.yaml");
+  EXPECT_NO_THROW(make("two.yaml")) << "nobody's any more";
+  std::ofstream(temporary_ / "r.html") << "my page";
+  EXPECT_THROW(make("two.yaml"), ConfigError) << "a page of the user's own";
+  std::ofstream(temporary_ / "r.json") << R"({"jobs_file": "gone.yaml"})";
+  EXPECT_THROW(make("two.yaml"), ConfigError) << "not a report";
+  EXPECT_THROW(Reporter(temporary_ / "two.yaml", temporary_ / "no/folder/r.json", videos_, folder_), MediaError);
+}
+
+TEST_F(BatchReport, JobsFilesOfOneFolderHaveTheirOwn) {
+  const auto write = [&](const std::filesystem::path& jobs) {
+    std::ofstream(jobs) << "jobs";
+    const BatchFolder folder(jobs);
+    folder.create();
+    Reporter reporter(jobs, "", videos_, folder);
+    reporter.write();
+    return reporter.page().filename().string();
+  };
+  EXPECT_EQ(write(temporary_ / "monday.yaml"), "report.html");
+  EXPECT_EQ(write(temporary_ / "tuesday.yaml"), "tuesday.report.html");
+  EXPECT_EQ(write(temporary_ / "tuesday.yml"), "tuesday.yml.report.html");
+  EXPECT_EQ(write(temporary_ / "monday.yaml"), "report.html");
+  EXPECT_TRUE(std::filesystem::is_directory(temporary_ / "tuesday.yml.batch"));
+  // A folder that was moved or copied, with its reports.
+  const testing::TemporaryFolder elsewhere;
+  std::filesystem::copy(temporary_.path(), elsewhere / "copy", std::filesystem::copy_options::recursive);
+  EXPECT_EQ(write(elsewhere / "copy/monday.yaml"), "report.html");
+  // A jobs file that was renamed takes its report over.
+  std::filesystem::rename(temporary_ / "monday.yaml", temporary_ / "friday.yaml");
+  EXPECT_EQ(write(temporary_ / "friday.yaml"), "report.html");
+  std::ofstream(temporary_ / "report.html") << "my page";
+  EXPECT_EQ(write(temporary_ / "friday.yaml"), "friday.report.html");
+}
+
+TEST(BatchFolder, CannotBeAFile) {
+  const testing::TemporaryFolder folder;
+  EXPECT_NO_THROW(BatchFolder(folder / "videos.yaml").check());
+  std::ofstream(folder / "videos.batch") << "a file";
+  EXPECT_THROW(BatchFolder(folder / "videos.yaml").check(), MediaError);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "render/finished_video.h"
 #include "tests/support/error_text.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/test_data.h"
@@ -102,9 +103,7 @@ TEST_F(JobCheck, TwoVideosNeverWriteOneFile) {
 class FinishedVideo : public JobCheck {
  protected:
   BatchVideo video(const std::string& settings) const {
-    auto videos = checked("  - {name: a, prompt: a hill, seed: 3" + settings + "}\n");
-    if (videos[0].fault) throw std::runtime_error(videos[0].fault->message);
-    return videos[0];
+    return checked("  - {name: a, prompt: a hill, seed: 3" + settings + "}\n")[0];
   }
   /// Puts a complete video with this identity where `video` goes.
   static void finish(const BatchVideo& video, VideoIdentity identity) {
@@ -112,7 +111,15 @@ class FinishedVideo : public JobCheck {
     std::ofstream(video.config.output) << "a video";
     std::filesystem::path sidecar = video.config.output;
     std::ofstream(sidecar.replace_extension(".json"))
-        << nlohmann::json{{"identity", nlohmann::json::parse(identity_json(identity))}};
+        << nlohmann::ordered_json{{"program", "flashblock 0.1.0"},
+                                  {"identity", nlohmann::ordered_json::parse(identity_json(identity))},
+                                  {"video", written(video.config.output)}};
+  }
+  static nlohmann::ordered_json written(const std::filesystem::path& video) {
+    nlohmann::ordered_json json = written_video_json(video, 32);
+    json["file"] = video.filename().string();
+    json["frames"] = 32;
+    return json;
   }
   static void set_fact(VideoIdentity& identity, const std::string& name, const std::string& value) {
     for (auto& [fact, old] : identity.facts) {
@@ -132,6 +139,68 @@ TEST_F(FinishedVideo, IsOneThatWasMadeFromTheSameSettings) {
   EXPECT_TRUE(is_video_finished(same));
   std::filesystem::create_directory(folder_ / "videos/a.parts");
   EXPECT_FALSE(is_video_finished(same)) << "the file is not complete";
+}
+
+TEST_F(FinishedVideo, IsNotDoneIfItsFileIsNotWhole) {
+  const BatchVideo same = video("");
+  finish(same, same.identity);
+  std::filesystem::resize_file(same.config.output, 3);
+  EXPECT_FALSE(is_video_finished(same));
+  const JobStatus done{.state = JobState::kDone, .frames = 32};
+  BatchVideo again = video("");
+  EXPECT_FALSE(again.finished);
+  EXPECT_THAT(again.warnings, ElementsAre(HasSubstr("is damaged, and is rendered again: it has 3 bytes, and had 7")));
+  EXPECT_EQ(current_status(again, done).state, JobState::kWaiting);
+  std::filesystem::remove(same.config.output);
+  EXPECT_EQ(current_status(video(""), done).state, JobState::kWaiting);
+  finish(same, same.identity);
+  EXPECT_EQ(current_status(video(""), {}).state, JobState::kDone) << "whatever the batch's folder says";
+}
+
+TEST_F(FinishedVideo, IsNotDoneWithoutItsOtherFiles) {
+  const std::string sheet = ", contact_sheet: \"{name}.png\"";
+  finish(video(sheet), video(sheet).identity);
+  EXPECT_THAT(video(sheet).fault, fault_at_line(3, 2, "is complete, but " + (folder_ / "a.png").string()));
+  EXPECT_FALSE(video(sheet + ", overwrite: true").fault);
+  EXPECT_FALSE(video(sheet + ", overwrite: true").finished);
+  std::ofstream(folder_ / "a.png") << "a sheet";
+  EXPECT_TRUE(video(sheet).finished);
+}
+
+TEST_F(FinishedVideo, WhatARunWouldRefuseIsAFaultOfTheCheck) {
+  finish(video(""), video("").identity);
+  const auto with_other_settings = checked("  - {name: a, prompt: a hill, seed: 4}\n");
+  EXPECT_THAT(with_other_settings[0].fault, fault_at_line(3, 2, "seed: 3 there, 4 here"));
+  EXPECT_EQ(current_status(with_other_settings[0], {.state = JobState::kDone}).state, JobState::kFailed);
+  std::ofstream(folder_ / "file") << "in the way";
+  EXPECT_THAT(checked("  - {name: b, prompt: a hill, output: file/b.mp4}\n")[0].fault,
+              fault_at_line(3, 5, "is not a folder"));
+  std::filesystem::create_directories(folder_ / "videos/c.parts");
+  std::ofstream(folder_ / "videos/c.parts/video.json") << identity_json(video("").identity);
+  EXPECT_THAT(checked("  - {name: c, prompt: a lake, seed: 3}\n")[0].fault, fault_at_line(3, 2, "a lake here"));
+  EXPECT_FALSE(checked("  - {name: c, prompt: a hill, seed: 3}\n")[0].fault);
+}
+
+TEST_F(JobCheck, EveryFaultOfAJobIsNamed) {
+  const auto videos = checked(
+      "  - name: a\n"
+      "    prompt: a hill\n"
+      "    sed: 1\n"
+      "    size: big\n"
+      "    fps: 1000\n");
+  ASSERT_TRUE(videos[0].fault);
+  std::vector<std::string> all = videos[0].fault->more;
+  all.push_back(videos[0].fault->message);
+  EXPECT_THAT(all, ::testing::UnorderedElementsAre(HasSubstr("jobs.yaml:5: jobs[0].sed"), HasSubstr("jobs.yaml:6: "),
+                                                   HasSubstr("jobs.yaml:7: ")));
+}
+
+TEST_F(JobCheck, VideosDoNotShareASidecar) {
+  const auto videos = checked(
+      "  - {name: a, prompt: a hill, output: a.mp4}\n"
+      "  - {name: b, prompt: a hill, output: a.mkv}\n");
+  EXPECT_FALSE(videos[0].fault);
+  EXPECT_THAT(videos[1].fault, fault_at_line(4, 2, "a.json is also a file of a"));
 }
 
 TEST_F(FinishedVideo, MayComeFromAnotherMachine) {

@@ -112,13 +112,87 @@ TEST_F(JobsFile, CsvFaultsNameTheLine) {
   const auto fault = [&](const std::string& text) {
     return error_text<ConfigError>([&] { read_prompt_list(write("list.csv", text)); });
   };
-  EXPECT_THAT(fault("prompt,seed\na,1\nb\n"), HasSubstr("list.csv:3: found 1 cells, wanted 2"));
-  EXPECT_THAT(fault("prompt\n\"a\n\nb\n"), HasSubstr("list.csv:2: a cell begins with a quote"));
-  EXPECT_THAT(fault("prompt\n\"a\"b\n"), HasSubstr("list.csv:2: text after a closing quote"));
   EXPECT_THAT(fault("prompt,prompt\na,b\n"), HasSubstr("list.csv:1: column prompt appears twice"));
+  EXPECT_THAT(fault("prompt;seed\na;1\n"), HasSubstr("list.csv:1: unknown column prompt;seed: the cells are "
+                                                     "separated by semicolons, wanted commas"));
+  EXPECT_THAT(fault("prompt\tseed\na\t1\n"), HasSubstr("separated by tabs"));
+  EXPECT_THAT(fault("promt,sed\na,1\n"), HasSubstr("list.csv:1: unknown column promt: did you mean prompt?; unknown "
+                                                   "column sed: did you mean seed?"));
+  EXPECT_THAT(fault("a red boat\na cat\n"), HasSubstr("the first row names the columns"));
   EXPECT_THAT(fault(""), HasSubstr("list.csv:1: the list is empty"));
   EXPECT_THAT(fault("prompt\n"), HasSubstr("the list is empty, wanted prompts"));
   EXPECT_THAT(error_text<ConfigError>([&] { read_prompt_list(folder_ / "gone.txt"); }), HasSubstr("gone.txt"));
+}
+
+TEST_F(JobsFile, CsvRowsAreJudgedOneByOne) {
+  const auto faults = [&](const std::string& text) {
+    std::vector<std::pair<int64_t, std::string>> faults;
+    for (const PromptRow& row : read_prompt_list(write("list.csv", text))) faults.emplace_back(row.line, row.fault);
+    return faults;
+  };
+  EXPECT_THAT(faults("prompt,seed\na,1\nb\nc,2\n"),
+              ElementsAre(Pair(2, ""), Pair(3, HasSubstr("found 1 cells, wanted 2")), Pair(4, "")));
+  EXPECT_THAT(faults("prompt\na\n\"b\"x\nc\n"),
+              ElementsAre(Pair(2, ""), Pair(3, HasSubstr("text after a closing quote")), Pair(4, "")));
+  EXPECT_THAT(faults("prompt\na\n\"b\n\nc\n"), ElementsAre(Pair(2, ""), Pair(3, HasSubstr("no closing quote"))));
+  EXPECT_THAT(faults("prompt , seed\n \"a, b\" , 1\n"), ElementsAre(Pair(2, ""))) << "blanks around cells";
+}
+
+TEST_F(JobsFile, RightRowsOfAListStay) {
+  write("rows.csv", "name,prompt,seed\none,a boat,1\ntwo/2,a cat,x\nthree,a dog,2,\none,a fox,4\nfive,an owl,5\n");
+  const auto found = videos("jobs:\n  - {name: r, prompts: rows.csv}\n");
+  ASSERT_THAT(names(found), ElementsAre("r-one", "r-two_2", "r-3", "r-one (row 4)", "r-five"));
+  const auto at = [&](int line, const std::string& text) {
+    return ::testing::AllOf(::testing::StartsWith((folder_ / "rows.csv").string() + ":" + std::to_string(line) + ": "),
+                            HasSubstr(text));
+  };
+  EXPECT_FALSE(found[0].fault);
+  EXPECT_THAT(found[1].fault->message, at(3, "wanted a name for files"));
+  EXPECT_THAT(found[2].fault->message, at(4, "found 4 cells, wanted 3"));
+  EXPECT_THAT(found[3].fault->message, at(5, "the name r-one is already used by the video at"));
+  EXPECT_THAT(found[3].fault->message, HasSubstr("rows.csv:2"));
+  EXPECT_FALSE(found[4].fault);
+  EXPECT_EQ(found[3].place, (folder_ / "rows.csv").string() + ":5");
+  EXPECT_THAT(setting_faults(found[1].layers), ElementsAre(HasSubstr("rows.csv:3: seed: found \"x\"")))
+      << "the other fault of this row";
+}
+
+TEST_F(JobsFile, AListThatIsWrongAsAWholeIsNamedByItsOwnLine) {
+  write("rows.csv", "# a comment\nprompt,seed\na,1\n");
+  const auto found = videos("jobs:\n  - {name: r, prompts: rows.csv}\n  - {name: good, prompt: a}\n");
+  ASSERT_THAT(names(found), ElementsAre("r", "good"));
+  EXPECT_EQ(found[0].place, (folder_ / "rows.csv").string() + ":1");
+  EXPECT_THAT(found[0].fault->message, ::testing::StartsWith(found[0].place + ": unknown column # a comment"));
+}
+
+TEST_F(JobsFile, SeedsAreJudgedOneByOne) {
+  const auto found = videos(
+      "jobs:\n"
+      "  - name: a\n"
+      "    prompt: x\n"
+      "    seeds:\n"
+      "      - 1\n"
+      "      - two\n"
+      "      - 1\n"
+      "      - 3\n");
+  ASSERT_THAT(names(found), ElementsAre("a-1", "a", "a-1 (seed 3)", "a-3"));
+  EXPECT_FALSE(found[0].fault || found[3].fault);
+  EXPECT_THAT(found[1].fault->message, HasSubstr("jobs.yaml:6: jobs[0].seeds[1]: found \"two\""));
+  EXPECT_THAT(found[2].fault->message, HasSubstr("the name a-1 is already used"));
+}
+
+TEST_F(JobsFile, ListsOfOtherKinds) {
+  write("list.CSV", "prompt,seed\na,1\n");
+  write("list.tsv", "prompt\tseed\na, b\t1\n");
+  write("mac.txt", "a boat\ra cat\r");
+  write("list.json", "[\"a boat\"]");
+  EXPECT_EQ(read_prompt_list(folder_ / "list.CSV").at(0).settings.at(1).second, "1");
+  EXPECT_EQ(read_prompt_list(folder_ / "list.tsv").at(0).settings.at(0).second, "a, b");
+  EXPECT_EQ(read_prompt_list(folder_ / "mac.txt").size(), 2U);
+  EXPECT_THAT(error_text<ConfigError>([&] { read_prompt_list(folder_ / "list.json"); }), HasSubstr("or a .csv file"));
+  write("list.png", "\x89PNG\r\n\x1a\n");
+  EXPECT_THAT(error_text<ConfigError>([&] { read_prompt_list(folder_ / "list.png"); }),
+              HasSubstr("list.png is an image (PNG)"));
 }
 
 TEST_F(JobsFile, AWrongJobIsAFaultAndTheOthersStay) {
@@ -140,12 +214,12 @@ TEST_F(JobsFile, AWrongJobIsAFaultAndTheOthersStay) {
     return ::testing::AllOf(::testing::StartsWith((folder_ / "jobs.yaml").string() + ":" + std::to_string(line) + ":"),
                             HasSubstr(text));
   };
-  EXPECT_THAT(faults, ElementsAre(Pair("good", ""), Pair("jobs[1]", at(3, "the key name is missing")),
-                                  Pair("jobs[2]", at(4, "the name good is already used")),
-                                  Pair("jobs[3]", at(5, "wanted a name for files")),
+  EXPECT_THAT(faults, ElementsAre(Pair("good", ""), Pair("job 2", at(3, "the key name is missing")),
+                                  Pair("good (job 3)", at(4, "the name good is already used")),
+                                  Pair("a_b", at(5, "wanted a name for files")),
                                   Pair("both", at(6, "found seed and seeds")), Pair("none", at(7, "an empty list")),
                                   Pair("list", at(8, "gone.txt")), Pair("place", at(9, "found {nmae}")),
-                                  Pair("jobs[8]", at(10, "wanted a mapping")), Pair("last", "")));
+                                  Pair("job 9", at(10, "wanted a mapping")), Pair("last", "")));
 }
 
 TEST_F(JobsFile, AFileOfNoUseIsRefused) {
@@ -155,6 +229,10 @@ TEST_F(JobsFile, AFileOfNoUseIsRefused) {
   EXPECT_THAT(fault("jobs: [{name: a}]\njob: 1\n"), HasSubstr("jobs.yaml:2: job: unknown key, did you mean jobs?"));
   EXPECT_THAT(fault("defaults:\n  secnds: 3\njobs: [{name: a}]\n"),
               HasSubstr("jobs.yaml:2: defaults.secnds: unknown key, did you mean seconds?"));
+  EXPECT_THAT(fault("defaults:\n  secnds: 3\n  fps: x\njobs: [{name: a}]\n"), HasSubstr("; "))
+      << "all faults of the defaults";
+  EXPECT_THAT(fault("prompt: a hill\n"), HasSubstr("the configuration of one video"));
+  EXPECT_THAT(fault("a red boat\n"), HasSubstr("a list of prompts is named in one"));
   EXPECT_THAT(fault("defaults: {name: a}\njobs: [{name: a}]\n"), HasSubstr("belongs to a job"));
   EXPECT_THAT(fault("jobs: [\n"), HasSubstr("not YAML"));
 }

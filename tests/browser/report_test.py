@@ -155,10 +155,25 @@ class Redundancy(ReportTest):
                                  ".querySelector('i[title^=\"layer 1, head 0:\"]').title"),
                          f"layer 1, head 0: {share:.2f}")
         self.assertEqual(tab.texts("#policies figcaption"), [
-            f"{policy['name']}\ncomputes {100 * policy['share']:.1f} % of the external attention"
-            for policy in data["policies"]])
+            f"{policy['name']}\n" + self.in_words(data, policy["name"]) +
+            f"computes {100 * policy['share']:.1f} % of the external attention" for policy in data["policies"]])
+        self.assertIn("first_pass\nrefreshes the first denoising pass of a frame block; computes",
+                      "".join(tab.texts("#policies figcaption")))
         self.assertEqual(tab.ask("document.querySelectorAll('#passes .plot').length"), 5)
         self.assertIn("seed: " + str(LARGEST_SEED), tab.ask("document.getElementById('configuration').textContent"))
+
+    @staticmethod
+    def in_words(data, name):
+        words = data["policies_in_words"].get(re.split("[^a-z_]", name)[0])
+        return f"refreshes {words.replace('`', '')}; " if words else ""
+
+    def test_a_table_shows_that_it_goes_on(self):
+        boxes = "[...document.querySelectorAll('#numbers .scroll')].map(box => box.classList.contains('more'))"
+        phone = self.open("fidelity.html", **PHONE)
+        phone.until("document.querySelector('#numbers .scroll.more')")
+        phone.ask("document.querySelector('#numbers .scroll').scrollLeft = 10000")
+        phone.until("!document.querySelector('#numbers .scroll.more')")
+        self.assertEqual(self.open("fidelity.html").ask(boxes), [False])
 
     def test_shows_error_against_work(self):
         points = data_of(folder / "redundancy.html")["points"]
@@ -193,6 +208,7 @@ class Redundancy(ReportTest):
                 "number(3.14159, 2)": "3.14", "number(-3.14159, 2)": "−3.14", "number(-0.001, 2)": "0.00",
                 "number(null, 2)": "–",
                 "number(null, 2, '∞')": "∞", "percent(0.1234)": "12.3 %", "percent(null)": "–", "clock(7)": "0:07",
+                "moment(0.53, 2)": "0.5 s", "moment(7.9, 60)": "0:07",
                 "clock(3665)": "1:01:05",
                 "axisTicks(0, 60, 6)": [0, 10, 20, 30, 40, 50, 60],
                 "axisTicks(31.2, 52.9, 5)": [30, 35, 40, 45, 50, 55],
@@ -224,13 +240,21 @@ class Fidelity(ReportTest):
                 "first_5_seconds_within_3_db_of_noise_floor"]
         self.assertEqual(tab.texts("#verdicts li > span:first-child"),
                          ["✓" if one[key] else "✗" for one in verdicts for key in keys])
-        self.assertEqual(tab.texts("#verdicts .card > p"), [one["in_words"] for one in verdicts])
+        self.assertEqual(tab.texts("#verdicts .card > p:not(.soft)"), [one["in_words"] for one in verdicts])
+        self.assertEqual(tab.texts("#verdicts .card > p.soft")[1],
+                         "refreshes the first denoising pass of a frame block")
+        times = [f"{still['seconds']:.1f} s" for still in data_of(folder / "fidelity.html")["stills"]]
+        self.assertEqual(len(set(times)), 3)
+        self.assertEqual(tab.texts("#stills em"), times)
         self.assertEqual(tab.texts("#stills b"),
                          ["", "exact", "first_and_clean_pass", "first_pass", "noise floor", "other seed"])
         tab.ask("document.querySelectorAll('#stills img').forEach(image => image.loading = 'eager')")
         tab.until("[...document.querySelectorAll('#stills img')].filter(image => "
                   "image.complete && image.naturalWidth === 128).length === 15")
         tab.until("document.getElementById('video').videoWidth > 128")
+        poster = "(image => (image.src = document.getElementById('video').poster, image.decode().then(() => " \
+                 "image.naturalWidth === document.getElementById('video').videoWidth)))(new Image())"
+        self.assertTrue(tab.ask(poster), "before it plays, a frame of it is there")
 
     def test_shows_curves_and_tables(self):
         runs = json.loads((folder / "fidelity.json").read_text())["runs"]
@@ -326,7 +350,10 @@ class Batch(ReportTest):
         self.assertEqual(tab.text("h1"), "3 of 4 videos done")
         self.assertEqual(tab.texts("#videos h2"), ["Failed", "Done"])
         self.assertEqual(self.names(tab), ["typo", "balloon-2", "balloon-10", "lake"])
-        self.assertIn("did you mean seed?", tab.text(".fault"))
+        typo = tab.tab.locator(".fault").first
+        self.assertEqual(typo.locator("b").inner_text(), "jobs.yaml:7")
+        self.assertTrue(typo.inner_text().split("\n")[1].startswith("jobs[2].sed: unknown key, did you mean seed?"))
+        self.assertIn("length 0:04 rendered in 0:", tab.text("#facts"))
         lake = tab.tab.locator(".video", has_text="lake").last
         text = " ".join(lake.inner_text().split())
         for part in (PROMPT, "0.8 s night over the lake", f"seed {LARGEST_SEED}", "size 128×80", "took"):
@@ -335,7 +362,7 @@ class Batch(ReportTest):
         self.assertEqual(link.get_attribute("href"), "./videos%20%231/lake.mp4")
         self.assertTrue(pathlib.Path(tab.ask("decodeURIComponent(new URL("
                                              "document.querySelector('.video a').href).pathname)")).exists())
-        self.assertEqual(link.get_attribute("data-length"), "0:02")
+        self.assertEqual(link.get_attribute("data-length"), "2.0 s")
         tab.until("[...document.images].length === 3 && [...document.images].every(image => image.complete && "
                   "image.naturalWidth === 10 * 128)")
 

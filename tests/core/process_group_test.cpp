@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
@@ -119,26 +120,64 @@ TEST(MessageChannel, CarriesTextAndTensors) {
   EXPECT_FALSE(left.send({.text = "nobody"}));
 }
 
-TEST(NcclGroup, CudaTwoGpusExchange) {
-  FLASHBLOCK_NEED_CUDA();
-  if (!has_nccl()) GTEST_SKIP() << "a build without NCCL";
-  if (gpu_count() < 2) GTEST_SKIP() << "one GPU";
-  const std::string name = new_nccl_group_name();
-  const auto work = [&name](int64_t rank) {
+/// A test that two processes run together, on two GPUs: the other one is this program, started again for that test.
+void run_on_two_gpus(const std::function<void(int64_t rank, const std::shared_ptr<ProcessGroup>&)>& work) {
+  constexpr const char* kName = "FLASHBLOCK_TEST_GROUP";
+  const auto run_as = [&](int64_t rank, const std::string& name) {
     const at::Device device(at::kCUDA, static_cast<at::DeviceIndex>(rank));
     const c10::DeviceGuard guard(device);
-    const auto group = make_nccl_group(name, rank, {"cuda:0", "cuda:1"}, device);
-    const int64_t other = 1 - rank;
-    const at::Tensor received = at::empty_like(message(other, rank).to(device));
-    group->exchange({{other, message(rank, other).to(device)}}, {{other, received}});
-    EXPECT_TENSORS_IDENTICAL(received.cpu(), message(other, rank));
-    const at::Tensor own = at::arange(5, at::TensorOptions().device(device)) + rank;
-    EXPECT_TENSORS_IDENTICAL(group->sum(own).cpu(), 2 * at::arange(5) + 1);
-    group->check();
+    work(rank, make_nccl_group(name, rank, {"cuda:0", "cuda:1"}, device));
   };
-  std::thread second(work, 1);
-  work(0);
-  second.join();
+  if (const char* name = std::getenv(kName)) return run_as(1, name);
+  const ::testing::TestInfo* test = ::testing::UnitTest::GetInstance()->current_test_info();
+  const std::string name = new_nccl_group_name();
+  ChildProcess other(
+      {.words = {"core_tests", std::string("--gtest_filter=") + test->test_suite_name() + "." + test->name()},
+       .variables = {std::string(kName) + "=" + name}});
+  run_as(0, name);
+  EXPECT_EQ(other.wait(), 0);
+}
+
+#define FLASHBLOCK_NEED_TWO_GPUS()                         \
+  FLASHBLOCK_NEED_CUDA();                                  \
+  if (!has_nccl()) GTEST_SKIP() << "a build without NCCL"; \
+  if (gpu_count() < 2) GTEST_SKIP() << "one GPU"
+
+TEST(NcclGroup, CudaTwoGpusExchange) {
+  FLASHBLOCK_NEED_TWO_GPUS();
+  run_on_two_gpus([](int64_t rank, const std::shared_ptr<ProcessGroup>& group) {
+    const at::TensorOptions on_gpu = at::TensorOptions(at::kFloat).device(at::kCUDA, static_cast<int8_t>(rank));
+    const int64_t other = 1 - rank;
+    const at::Tensor received = at::empty(message(other, rank).sizes(), on_gpu);
+    group->exchange({{other, message(rank, other).to(on_gpu)}}, {{other, received}});
+    EXPECT_TENSORS_IDENTICAL(received.cpu(), message(other, rank));
+    const at::Tensor own = at::arange(5, on_gpu) + rank;
+    EXPECT_TENSORS_IDENTICAL(group->sum(own).cpu(), 2 * at::arange(5, at::kFloat) + 1);
+    // In rooms of both rounds, with another exchange between them; the last size has no room.
+    for (const int64_t count : {1 << 20, 7, 1 << 10, 1 << 21, 1 << 23, 1 << 26}) {
+      const at::Tensor sent = group->room_to(other, {count}, on_gpu), place = group->room_from(other, {count}, on_gpu);
+      sent.copy_(at::arange(count, at::kFloat));
+      sent.add_(double(rank));
+      group->exchange({{other, sent}}, {{other, place}});
+      EXPECT_TENSORS_IDENTICAL(place.cpu(), at::arange(count, at::kFloat) + double(other));
+      if (count == 7) group->sum(own);
+    }
+    group->check();
+  });
+}
+
+TEST(NcclGroup, CudaTwoGpusOneOfThemLost) {
+  FLASHBLOCK_NEED_TWO_GPUS();
+  run_on_two_gpus([](int64_t rank, const std::shared_ptr<ProcessGroup>& group) {
+    if (rank == 1) return;  // it ends, and has exchanged nothing
+    const at::TensorOptions on_gpu = at::TensorOptions(at::kFloat).device(testing::kGpu);
+    const at::Tensor sent = group->room_to(1, {100}, on_gpu), place = group->room_from(1, {100}, on_gpu);
+    group->exchange({{1, sent}}, {{1, place}});  // queued: it would wait for ever
+    group->lost(1);
+    static_cast<void>(place.cpu());
+    EXPECT_THROW(group->check(), ProcessLost);
+    EXPECT_THROW(group->exchange({{1, sent}}, {{1, place}}), ProcessLost);
+  });
 }
 
 TEST(NcclGroup, CudaConnectsAndAborts) {

@@ -189,6 +189,114 @@ TEST_F(Batch, ChecksTheFileWithoutRendering) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "jobs.batch"));
 }
 
+TEST_F(Batch, AVideoThatIsNotWholeIsNotDone) {
+  write_jobs("  - {name: a, prompt: a hill, seed: 1}\n");
+  ASSERT_EQ(run(), 0) << said();
+  const std::string whole = read_text(video("a"));
+  const auto status = [&] { return run_program({"batch", jobs_file(), "--status"}).status; };
+  const Words resume = {"render", "--resume", "-o", video("a")};
+  for (const uintmax_t bytes : {uintmax_t{5000}, uintmax_t{0}}) {
+    std::filesystem::resize_file(video("a"), bytes);
+    EXPECT_EQ(status(), 6) << bytes;
+    EXPECT_EQ(run(), 0) << said();
+    EXPECT_THAT(said(), HasSubstr("is damaged, and is rendered again: it has " + std::to_string(bytes) + " bytes"));
+    EXPECT_EQ(read_text(video("a")), whole);
+    EXPECT_EQ(status(), 0);
+    std::filesystem::resize_file(video("a"), bytes);
+    const ProgramRun again = run_program(resume);
+    EXPECT_EQ(again.status, 0) << again.err;
+    EXPECT_EQ(read_text(video("a")), whole);
+  }
+  EXPECT_THAT(run_program(resume).out, HasSubstr("is complete: nothing to do"));
+  std::filesystem::remove(video("a"));
+  EXPECT_EQ(status(), 6);
+  EXPECT_EQ(run(), 0) << said();
+  // Another video in its place may be somebody's work.
+  const auto sidecar = std::filesystem::path(video("a")).replace_extension(".json");
+  const std::string note = read_text(sidecar);
+  ASSERT_GT(plain_video("a lake", "2").size(0), 0);
+  std::filesystem::copy_file(folder_ / "plain.mp4", video("a"), std::filesystem::copy_options::overwrite_existing);
+  const std::string other = read_text(video("a"));
+  EXPECT_EQ(status(), 2);
+  EXPECT_EQ(run(), 2);
+  EXPECT_THAT(said(), HasSubstr("jobs.yaml:3: " + video("a").string() + " is not the video that was rendered"));
+  const ProgramRun refused = run_program(resume);
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("render it again with --overwrite"));
+  EXPECT_EQ(read_text(video("a")), other);
+  EXPECT_EQ(read_text(sidecar), note);
+}
+
+TEST_F(Batch, SeveralJobsFilesInOneFolderThatMoves) {
+  const auto write = [&](const std::filesystem::path& file, const std::string& name) {
+    std::ofstream(file) << "defaults: {model: " << (*shared_ / "model").string()
+                        << ", frames: 18, device: cpu, dtype: float32}\njobs:\n  - {name: " << name
+                        << ", prompt: a hill}\n";
+  };
+  const auto render = [&](const std::filesystem::path& file) {
+    EXPECT_EQ(StartedProgram({"batch", file, "--progress", "lines"}, said_file()).wait(), 0) << said();
+    return count(said(), " running ");
+  };
+  const auto days = folder_ / "days", moved = folder_ / "moved";
+  std::filesystem::create_directory(days);
+  write(days / "monday.yaml", "a");
+  write(days / "tuesday.yaml", "b");
+  EXPECT_EQ(render(days / "monday.yaml"), 1);
+  EXPECT_EQ(run_program({"batch", days / "tuesday.yaml", "--dry-run"}).status, 0);
+  EXPECT_EQ(render(days / "tuesday.yaml"), 1);
+  EXPECT_EQ(read_json(days / "report.json").at("videos")[0].at("name"), "a");
+  EXPECT_EQ(read_json(days / "tuesday.report.json").at("videos")[0].at("name"), "b");
+  EXPECT_TRUE(std::filesystem::exists(days / "tuesday.report.html"));
+  std::filesystem::rename(days, moved);
+  std::filesystem::rename(moved / "tuesday.yaml", moved / "wednesday.yaml");
+  for (const char* name : {"monday.yaml", "wednesday.yaml"}) {
+    const ProgramRun status = run_program({"batch", moved / name, "--status"});
+    EXPECT_EQ(status.status, 0) << name;
+    EXPECT_THAT(status.out, HasSubstr("1 of 1 videos done"));
+    EXPECT_EQ(render(moved / name), 0) << "it is done already";
+  }
+  EXPECT_EQ(read_json(moved / "report.json").at("videos")[0].at("output"), (moved / "videos/a.mp4").string());
+}
+
+TEST_F(Batch, WhatIsRefusedIsRefusedByTheDryRun) {
+  write_jobs("  - {name: a, prompt: a hill, seed: 1}\n  - {name: b, prompt: a lake, contact_sheet: no/such/b.png}\n");
+  ASSERT_EQ(run(), 0) << said() << "missing folders are created";
+  write_jobs("  - {name: a, prompt: a hill, seed: 2}\n");
+  const auto same_status = [&](const Words& more) {
+    Words dry = command(more);
+    dry.emplace_back("--dry-run");
+    const ProgramRun check = run_program(dry);
+    EXPECT_EQ(check.status, run(more)) << check.err << said();
+    return check;
+  };
+  const ProgramRun settings = same_status({});
+  EXPECT_EQ(settings.status, 2);
+  EXPECT_THAT(settings.err, HasSubstr("jobs.yaml:3: " + video("a").string() + " exists and was made with other"));
+  write_jobs("  - {name: c, prompt: a hill}\n");
+  std::ofstream(folder_ / "mine.json") << "{}";
+  EXPECT_EQ(same_status({"--report", folder_ / "mine.json"}).status, 2);
+  EXPECT_EQ(same_status({"--report", folder_ / "no/folder/r.json"}).status, 5);
+  std::filesystem::create_directory(folder_ / "r.json");
+  EXPECT_EQ(same_status({"--report", folder_ / "r.json"}).status, 2);
+  EXPECT_FALSE(std::filesystem::exists(video("c")));
+}
+
+TEST_F(Batch, RightRowsOfAListAreRendered) {
+  std::ofstream(folder_ / "rows.csv") << "name,prompt,seed\none,a boat,1\ntwo/2,a cat,2\nthree,a dog,x\nfour,a fox,4\n";
+  write_jobs("  - {name: r, prompts: rows.csv}\n");
+  const ProgramRun check = run_program({"batch", jobs_file(), "--dry-run"});
+  EXPECT_EQ(check.status, 2);
+  EXPECT_EQ(count(check.out, "\n"), 2);
+  EXPECT_EQ(run(), 2);
+  EXPECT_EQ(report().at("counts").at("done"), 2) << said();
+  EXPECT_TRUE(std::filesystem::exists(video("r-one")) && std::filesystem::exists(video("r-four")));
+  for (const auto& [name, line] : {std::pair("r-two_2", 3), std::pair("r-three", 4)}) {
+    const auto error = reported(name).at("error");
+    EXPECT_EQ(error.at("line"), line);
+    EXPECT_EQ(error.at("file"), (folder_ / "rows.csv").string());
+  }
+}
+
 TEST_F(Batch, AVideoMadeWithOtherSettingsIsKept) {
   write_jobs("  - {name: a, prompt: a hill, seed: 1}\n");
   ASSERT_EQ(run(), 0) << said();

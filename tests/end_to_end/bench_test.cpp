@@ -27,7 +27,8 @@ constexpr const char* kSmall = "width=128,layers=2,heads=2,ffn=128,text=64,text_
 class Bench : public ::testing::Test {
  protected:
   ProgramRun bench(const Words& more) const {
-    Words words = {"bench", "--device", "cpu", "--dtype", "float32", "--rounds", "2", "--json", folder_ / "bench.json"};
+    Words words = {"bench",    "--device", "cpu",         "--dtype", "float32",
+                   "--rounds", "2",        "--overwrite", "--json",  folder_ / "bench.json"};
     words.insert(words.end(), more.begin(), more.end());
     return run_program(words);
   }
@@ -83,6 +84,24 @@ TEST_F(Bench, TimesEveryPartOfAFrameBlockInEveryWay) {
   for (const char* ratio : {"attention_exact_over_r1", "transformer_exact_over_r1"}) EXPECT_GT(window.at(ratio), 0);
   EXPECT_FALSE(window.contains("videos"));
   EXPECT_THAT(run.out, Not(HasSubstr("fps")));
+}
+
+TEST_F(Bench, WithoutExactAttentionNothingIsComparedWithIt) {
+  for (const Words& modes : {Words{"first_and_clean_pass", "first_pass"}, {"first_pass"}}) {
+    const bool videos = modes.size() == 1;
+    Words words = {"--no-exact", "--no-text", "--no-small-vae", "--set", "attention.refresh=" + modes.front()};
+    if (!videos) words.push_back("--no-video");
+    const ProgramRun run = bench_files(words);
+    ASSERT_EQ(run.status, 0) << run.err;
+    EXPECT_THAT(run.out, AllOf(Not(HasSubstr("exact")), Not(HasSubstr("x\n"))));
+    EXPECT_EQ(numbers().at("refresh"), modes.front());
+    const nlohmann::json window = numbers().at("windows").front();
+    EXPECT_EQ(window.dump().find("exact"), std::string::npos) << window;
+    for (const auto& [work, times] : window.at("work").items()) expect_times(times, modes, 2);
+    if (videos) {
+      EXPECT_GT(window.at("frames_per_second").at("to disk, full VAE").at("first_pass"), 0);
+    }
+  }
 }
 
 TEST_F(Bench, ThePartsOfATransformerPassMakeUpTheWhole) {

@@ -1,4 +1,5 @@
 // Memory as a dry run estimates it, against that of the render.
+#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -8,6 +9,7 @@
 #include <memory>
 #include <regex>
 
+#include "media/video_writer.h"
 #include "tests/end_to_end/program_run.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/temporary_folder.h"
@@ -84,11 +86,37 @@ TEST_P(Memory, IsPredictedWithinATenth) {
   EXPECT_NEAR(expected, measured, 0.1 * measured);
 }
 
+// The start has many times the frame's pixels: its frames are scaled as they are decoded.
+TEST_F(Memory, WithAStartIsPredictedWithinATenth) {
+  if (FLASHBLOCK_SANITIZED) GTEST_SKIP() << "a sanitizer's own memory is not predicted";
+  const TemporaryFolder folder;
+  VideoFormat format;
+  format.width = 1920;
+  format.height = 1088;
+  format.encoder.preset = "ultrafast";
+  VideoWriter writer(folder / "start.mp4", format, ExistingVideo::kRefuse);
+  for (const int64_t frames : {9, 12, 12}) writer.write(at::full({frames, 1088, 1920, 3}, 90, at::kByte));
+  writer.join({});
+  const std::string common = "render 'a hill' --seed 1 --quiet --device cpu --model " + (*shared_ / "model").string() +
+                             " -o " + (folder / "video.mp4").string() + " --size 48x32 --frames 9 --dtype float32" +
+                             " --video " + (folder / "start.mp4").string();
+  const double expected = expected_megabytes(run_alone(common + " --dry-run"));
+  run_alone(common);
+  const double measured = read_json(folder / "video.json").at("peak_memory_bytes").at("host").get<double>() / 1e6;
+  std::printf("start: expected %.1f MB, measured %.1f MB, %+.1f %%\n", expected, measured,
+              100 * (expected / measured - 1));
+  EXPECT_NEAR(expected, measured, 0.1 * measured);
+}
+
 constexpr auto kCaseName = [](const ::testing::TestParamInfo<Case>& info) { return std::string(info.param.name); };
 INSTANTIATE_TEST_SUITE_P(Sizes, Memory,
                          ::testing::Values(Case{"small", "--size 48x32 --frames 21 --dtype float32"},
                                            Case{"small_bfloat16", "--size 48x32 --frames 21 --dtype bfloat16"},
-                                           Case{"offload", "--size 128x64 --frames 33 --dtype float32 --offload"}),
+                                           Case{"offload", "--size 128x64 --frames 33 --dtype float32 --offload"},
+                                           Case{"whole_past_in_8_bits",
+                                                "--size 128x64 --frames 81 --dtype float32 --set "
+                                                "recipe.window_frames=-1 --set recipe.sink_frames=0 --set "
+                                                "precision.kv_cache=int8"}),
                          kCaseName);
 
 // A CPU without AVX-512 has no fast bfloat16 convolution: ten minutes and more for "medium_bfloat16".

@@ -146,4 +146,13 @@ std::string read_text(const std::filesystem::path& file) {
 
 nlohmann::json read_json(const std::filesystem::path& file) { return nlohmann::json::parse(read_text(file)); }
 
+std::vector<pid_t> children_of(pid_t process) {
+  std::vector<pid_t> all;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/task")) {
+    std::ifstream list(task.path() / "children");
+    for (pid_t child; list >> child;) all.push_back(child);
+  }
+  return all;
+}
+
 }  // namespace flashblock::testing

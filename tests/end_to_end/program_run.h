@@ -43,6 +43,9 @@ class StartedProgram {
   pid_t process_ = -1;
 };
 
+/// The processes that a process has started.
+std::vector<pid_t> children_of(pid_t process);
+
 /// The port in the address that a started program prints to `file`; waits for it. 0: it never came.
 int printed_port(const std::filesystem::path& file);
 

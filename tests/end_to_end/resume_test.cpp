@@ -80,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(
         Interruption{"guidance", {"--set", "recipe.guidance_scale=3", "--prompt-at", "1.4=a blue lake"}, 4},
         Interruption{"int8",
                      {"--precision", "int8", "--set", "precision.internal=int8", "--set", "precision.external=int8",
-                      "--set", "precision.decoder=int8"},
+                      "--set", "precision.kv_cache=int8", "--set", "precision.decoder=int8"},
                      3},
         Interruption{"first_pass", {"--set", "attention.refresh=first_pass"}, 3},
         Interruption{

@@ -38,6 +38,7 @@ class ServerProcess {
       if (fits(video) || video.at("status") == "failed") return video;
     }
   }
+  pid_t process() const { return program_.process(); }
   int end(int signal) {
     program_.signal(signal);
     return program_.wait();
@@ -101,6 +102,28 @@ TEST_P(ServeRestart, ResumesASteeredVideoAndItsQueue) {
 
 INSTANTIATE_TEST_SUITE_P(Ends, ServeRestart, ::testing::Values(End{SIGKILL, 128 + SIGKILL}, End{SIGTERM, 0}),
                          [](const auto& end) { return end.param.signal == SIGKILL ? "Killed" : "Ended"; });
+
+TEST(ServeSeveralDevices, ContinuesAfterALostProcess) {
+  const TemporaryFolder folder;
+  write_prompted_model(folder / "model");
+  ServerProcess server(folder, "server", "cpu:0,1");
+  const std::string id = server.post("/v1/videos", {{"prompt", "a red hill"}, {"seconds", 20}, {"seed", 7}}).at("id");
+  const std::string next = server.post("/v1/videos", {{"prompt", "a lake"}, {"seconds", 1}, {"seed", 8}}).at("id");
+  server.wait_for(id, [](const Json& video) { return video.at("block") >= 2; });
+  const std::vector<pid_t> children = children_of(server.process());
+  ASSERT_EQ(children.size(), 1U);
+  kill(children.front(), SIGKILL);
+  const Json waits = server.wait_for(id, [](const Json& video) { return !video.at("waiting_for").is_null(); });
+  EXPECT_EQ(waits.at("status"), "in_progress");
+  EXPECT_EQ(waits.at("waiting_for").at("code"), "device_error");
+  EXPECT_EQ(server.get("/healthz").at("code"), "device_error");
+  EXPECT_EQ(server.get("/v1/videos/" + next).at("status"), "queued");
+  const auto completed = [](const Json& video) { return video.at("status") == "completed"; };
+  for (const std::string& video : {id, next}) EXPECT_TRUE(completed(server.wait_for(video, completed)));
+  EXPECT_EQ(server.get("/healthz").at("status"), "ok");
+  EXPECT_GT(read_json(folder / "videos" / id / "content.json").at("video").at("resumed_frame_blocks"), 0);
+  EXPECT_EQ(server.end(SIGTERM), 0);
+}
 
 TEST(ServeSeveralDevices, GivesTheVideosOfARender) {
   const TemporaryFolder folder;

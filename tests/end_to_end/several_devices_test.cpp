@@ -4,8 +4,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -19,7 +17,6 @@
 namespace flashblock {
 namespace {
 
-namespace fs = std::filesystem;
 using namespace testing;
 using ::testing::HasSubstr;
 using Words = std::vector<std::string>;
@@ -44,17 +41,6 @@ class SeveralDevices : public UnfinishedVideo {
     return {status, read_text(folder_ / "errors")};
   }
 };
-
-/// The processes that a process has started.
-std::vector<pid_t> children_of(pid_t process) {
-  const std::string id = std::to_string(process);
-  std::vector<pid_t> all;
-  for (const auto& task : fs::directory_iterator("/proc/" + id + "/task")) {
-    std::ifstream list(task.path() / "children");
-    for (pid_t child; list >> child;) all.push_back(child);
-  }
-  return all;
-}
 
 TEST_F(SeveralDevices, TwoAndFourProcessesGiveTheLatentsOfOne) {
   const auto recording = [&](const std::string& name) { return folder_ / (name + ".safetensors"); };

@@ -95,10 +95,10 @@ TEST(Text, IsThePublishedDecode) {
     SCOPED_TRACE(name);
     const at::Tensor prompt = data->tensor(name + ".prompt").to(at::kLong);
     write_tensor_file(prompt_file, {{"ids", prompt}});
-    std::vector<std::string> words = {"text",      "-m",        folder / what["geometry"].get<std::string>(),
-                                      "--replay",  prompt_file, "--record",
-                                      record_file, "--dtype",   "float32",
-                                      "--device",  "cpu"};
+    std::vector<std::string> words = {"text",     "-m",        folder / what["geometry"].get<std::string>(),
+                                      "--replay", prompt_file, "--overwrite",
+                                      "--record", record_file, "--dtype",
+                                      "float32",  "--device",  "cpu"};
     const std::vector<std::string> options = options_of(what);
     words.insert(words.end(), options.begin(), options.end());
     const ProgramRun run = run_program(words);
@@ -161,7 +161,7 @@ class TextWithTokenizer : public ::testing::Test {
 
 TEST_F(TextWithTokenizer, FollowsThePromptAndIsCounted) {
   const auto record = [&](const std::vector<std::string>& words, const std::string& name) {
-    std::vector<std::string> all = {"--max-tokens", "12", "--record", folder_ / name};
+    std::vector<std::string> all = {"--max-tokens", "12", "--overwrite", "--record", folder_ / name};
     all.insert(all.end(), words.begin(), words.end());
     const ProgramRun run = text(all);
     EXPECT_EQ(run.status, 0) << run.err;
@@ -189,7 +189,7 @@ TEST_F(TextWithTokenizer, SampledTextsDependOnTheSeed) {
   const auto sampled = [&](const std::string& seed) {
     const std::string file = folder_ / ("seed" + seed + ".safetensors");
     EXPECT_EQ(text({"Hello", "--max-tokens", "8", "--set", "decoding.top_k=0", "--set", "decoding.temperature=3",
-                    "--seed", seed, "--record", file})
+                    "--seed", seed, "--overwrite", "--record", file})
                   .status,
               0);
     return WeightStore::open(file)->tensor("ids").clone();
@@ -210,7 +210,8 @@ TEST_F(TextWithTokenizer, AModelFileGivesTheSameText) {
 }
 
 TEST_F(TextWithTokenizer, APromptMayLookLikeAnOption) {
-  const std::vector<std::string> record = {"--max-tokens", "8", "--record", folder_ / "dash.safetensors"};
+  const std::vector<std::string> record = {"--max-tokens", "8", "--overwrite", "--record",
+                                           folder_ / "dash.safetensors"};
   const auto ids = [&](std::vector<std::string> words) {
     words.insert(words.begin(), record.begin(), record.end());
     const ProgramRun run = text(words);
@@ -247,7 +248,7 @@ TEST_F(TextWithTokenizer, WhatCannotBeEndsWithItsStatus) {
   EXPECT_THAT(run_program({"text", "a", "-m", model(), "--device", "tpu"}).err, HasSubstr("device 'tpu' is unknown"));
   EXPECT_THAT(refusal({"a", "--raw", "--system", "S"}, 2), HasSubstr("--raw leaves no place"));
   EXPECT_THAT(refusal({"a", "--max-tokens", "40000"}, 2), HasSubstr("the model was trained for 32768"));
-  EXPECT_THAT(refusal({"a", "--stats", folder_ / "nowhere/s.json"}, 5), HasSubstr("nowhere does not exist"));
+  EXPECT_THAT(refusal({"a", "--stats", folder_ / "nowhere/s.json"}, 5), HasSubstr("nowhere: there is no such folder"));
   EXPECT_THAT(refusal({"a"}, 3), HasSubstr(model().string()));
   std::filesystem::remove(model() / "vocab.json");
   EXPECT_THAT(refusal({"a"}, 3), HasSubstr("has no tokenizer.json"));

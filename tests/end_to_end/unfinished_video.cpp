@@ -76,8 +76,14 @@ ProgramRun UnfinishedVideo::resume(const std::string& name, const Words& more) c
 
 void UnfinishedVideo::leave_unfinished(const std::string& name, int64_t segments, const Words& more) const {
   const fs::path obstacle = video(name).string() + ".part";
-  fs::create_directory(obstacle);  // the segments cannot be joined
+  std::jthread in_the_way([&](const std::stop_token& stop) {  // the segments cannot be joined; found when they are
+    while (!stop.stop_requested() && !fs::exists(parts(name) / "init.mp4"))
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    fs::create_directory(obstacle);
+  });
   const ProgramRun run = render(name, more);
+  in_the_way.request_stop();
+  in_the_way.join();
   ASSERT_EQ(run.status, 5) << run.err;
   EXPECT_THAT(run.err, HasSubstr("flashblock render --resume --output " + video(name).string()));
   EXPECT_FALSE(fs::exists(video(name)));

@@ -2,8 +2,12 @@
 
 #include <ATen/ops/ones.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -12,12 +16,19 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/html_page.h"
 #include "core/mapped_file.h"
+#include "core/plain_text.h"
+#include "media/orientation.h"
 #include "models/checkpoint_info.h"
 #include "models/checkpoint_info_text.h"
 #include "models/lora.h"
 #include "models/model_config.h"
 #include "models/text_cleaning.h"
+#include "server/connection.h"
+#include "server/file_answer.h"
+#include "server/form_data.h"
+#include "server/request_json.h"
 #include "settings/model_file.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/torch_file_writer.h"
@@ -86,6 +97,7 @@ void write_shards(const std::filesystem::path& folder) {
 void merge(const std::shared_ptr<const WeightStore>& adapter) {
   static const auto model = WeightStore::from_tensors({{"blocks.0.ffn.0.weight", at::ones({3, 2})},
                                                        {"blocks.0.ffn.0.bias", at::ones({3})},
+                                                       {"blocks.0.modulation", at::ones({1, 6, 2})},
                                                        {"patch_embedding.weight", at::ones({3, 2, 1, 2, 2})}});
   const auto merged = with_lora(model, {{adapter, 0.5}});
   for (const std::string& name : merged->names()) touch(merged->tensor(name));
@@ -152,6 +164,18 @@ void adapter_config(Bytes file) {
   attempt([&] { merge(WeightStore::open(adapter)); });
 }
 
+void lora_header(Bytes text) {
+  attempt([&] {
+    const auto adapter = WeightStore::from_tensors(
+        {{"blocks.0.ffn.0.lora_A.weight", at::ones({1, 2})}, {"blocks.0.ffn.0.lora_B.weight", at::ones({3, 1})}},
+        "adapter", {{"lora_adapter_metadata", text_of(text)}});
+    merge(adapter);
+    describe_lora(*adapter);
+  });
+}
+
+void image_orientation(Bytes file) { orientation_of_image(text_of(file)); }
+
 void info(Bytes file) {
   const MemoryFile memory(file);
   attempt([&] {
@@ -164,6 +188,55 @@ void info(Bytes file) {
 void prompt_text(Bytes prompt) {
   const std::string cleaned = clean_prompt(text_of(prompt));
   if (!cleaned.empty() && (cleaned.front() == ' ' || cleaned.back() == ' ')) stop("white space at an end");
+}
+
+void http_request(Bytes bytes) {
+  using std::chrono::milliseconds;
+  constexpr RequestLimits kLimits;
+  constexpr ConnectionTimes kTimes{.request = milliseconds(100), .idle = milliseconds(100), .write = milliseconds(10)};
+  constexpr int kMostRequests = 16;
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) != 0) stop("there are no sockets");
+  const FileDescriptor client(ends[0]);
+  std::atomic<int64_t> sent{0};
+  Connection connection(FileDescriptor(ends[1]), kLimits, kTimes, sent);
+  (void)::send(client.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  ::shutdown(client.get(), SHUT_WR);
+  for (int i = 0; i < kMostRequests; ++i) {
+    const auto request = connection.receive();
+    if (!request) return;
+    if (request->body.size() > kLimits.body_bytes) stop("the body is larger than its limit");
+    if (request->path.empty() || request->path.front() != '/') stop("the path does not begin with /");
+    HttpResponse response;
+    send_fixed_text("0123456789", "text/plain", *request, response);
+    if (!connection.respond(std::move(response))) return;
+  }
+}
+
+void request_json(Bytes body) {
+  try {
+    (void)parse_request_json(text_of(body)).dump();
+  } catch (const ApiError& error) {
+    if (error.error().status != 400) stop("another status than 400");
+  }
+}
+
+void form(Bytes body) {
+  try {
+    (void)parse_form("multipart/form-data; boundary=x", text_of(body));
+  } catch (const ApiError& error) {
+    if (error.error().status != 400) stop("another status than 400");
+  }
+}
+
+void plain_text(Bytes bytes) {
+  const std::string text = text_of(bytes), line = on_one_line(text);
+  if (text_fault(text).empty()) {
+    (void)nlohmann::json(text).dump();  // throws for what is not UTF-8
+    if (!text_fault(text_beginning(text, text.size() / 2)).empty()) stop("a text cut within a character");
+  }
+  if (!text_fault(line).empty()) stop("a message that is no text");
+  (void)json_line({text});
 }
 
 }  // namespace flashblock::fuzz

@@ -96,19 +96,22 @@ TEST(ImageReaderTest, PngComesBackExactly) {
 }
 
 TEST(ImageReaderTest, FillsTheSizeWithTheCentredPart) {
-  at::Tensor wide = at::zeros({1, 3, 20, 60});
-  wide.slice(3, 20, 40).fill_(1);  // the middle third is white, and it alone is kept
-  EXPECT_LT(difference(fill_size(wide, 10, 10), at::full({1, 3, 10, 10}, 1.0)), 0.01);
-  const at::Tensor tall = fill_size(wide.transpose(2, 3), 40, 40);
-  ASSERT_EQ(tall.sizes(), (std::vector<int64_t>{1, 3, 40, 40}));
-  EXPECT_LT(difference(tall, at::full({1, 3, 40, 40}, 1.0)), 0.01);
+  at::Tensor wide = at::zeros({20, 60, 3}, at::kByte);
+  wide.slice(1, 20, 40).fill_(255);  // the middle third is white, and it alone is kept
+  EXPECT_EQ(fill_size(wide, 10, 10).min().item<int>(), 255);
+  const at::Tensor tall = fill_size(wide.transpose(0, 1).contiguous(), 40, 40);
+  ASSERT_EQ(tall.sizes(), (std::vector<int64_t>{40, 40, 3}));
+  EXPECT_EQ(tall.min().item<int>(), 255);
   EXPECT_LT(difference(quarters(read_image(test_data("media") / "quadrants.png", 96, 96)), kRedLimeBlueWhite), 0.01);
 }
 
 TEST(ImageReaderTest, ResizingKeepsASmoothImage) {
-  const at::Tensor large = pattern_frame(3, 256, 160).unsqueeze(0);
-  EXPECT_GT(testing::psnr(fill_size(large, 128, 80)[0], pattern_frame(3, 128, 80)), 35);
-  EXPECT_GT(testing::psnr(fill_size(pattern_frame(3, 128, 80).unsqueeze(0), 256, 160), large), 35);
+  const auto resized = [](const at::Tensor& image, int64_t width, int64_t height) {
+    return from_rgb24(fill_size(to_rgb24(image.unsqueeze(0))[0], width, height).unsqueeze(0))[0];
+  };
+  const at::Tensor large = pattern_frame(3, 256, 160), small = pattern_frame(3, 128, 80);
+  EXPECT_GT(testing::psnr(resized(large, 128, 80), small), 35);
+  EXPECT_GT(testing::psnr(resized(small, 256, 160), large), 35);
 }
 
 TEST(ImageReaderTest, DamagedFilesGiveOneClearLine) {

@@ -236,7 +236,7 @@ TEST(ImageSequence, HoldsTheFramesExactly) {
               HasSubstr("000001.png exists"));
   VideoWriter shorter(pattern, format_of(Container::kImages), ExistingVideo::kReplace, 5);
   write_pattern(shorter, 5);
-  shorter.join({});
+  shorter.join({}, {}, 14);
   EXPECT_TRUE(fs::exists(pattern.parent_path() / "000005.png"));
   EXPECT_FALSE(fs::exists(pattern.parent_path() / "000006.png")) << "of the longer video";
 }

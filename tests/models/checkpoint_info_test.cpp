@@ -1,5 +1,6 @@
 #include "models/checkpoint_info.h"
 
+#include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 #include <gmock/gmock.h>
 
@@ -77,6 +78,7 @@ TEST(CheckpointInfo, TellsTheOtherKinds) {
       {CheckpointKind::kTinyVae, formula_tensors(taehv_shapes())},
       {CheckpointKind::kTinyVae, formula_tensors(taehv22_super_shapes())},
       {CheckpointKind::kLora, {{"base_model.model.model.blocks.0.self_attn.q.lora_A.weight", at::ones({8, 16})}}},
+      {CheckpointKind::kLora, {{"diffusion_model.blocks.0.diff_m", at::ones({1, 6, 16})}}},
       {CheckpointKind::kUnknown, {{"conv.weight", one}}}};
   for (const auto& [kind, tensors] : cases) {
     write_tensor_file(folder / "w.safetensors", tensors);
@@ -114,6 +116,74 @@ TEST(CheckpointInfo, TellsTheMemoryOfATransformerAtASize) {
   EXPECT_THAT(describe(info), HasSubstr("at 64x48 in bfloat16"));
   EXPECT_EQ(to_json(info)["checkpoints"][0]["sets"][0]["memory"]["cache_bytes"], set.memory->cache_bytes);
   EXPECT_FALSE(inspect_model(folder / "w.safetensors").checkpoints.at(0).sets.at(0).memory);
+}
+
+TEST(CheckpointInfo, TellsRankAndAlphaOfAnAdapterAndWhereAlphaIsFrom) {
+  const TemporaryFolder folder;
+  const auto text = [&](const NamedTensors& tensors, const std::map<std::string, std::string>& metadata = {}) {
+    write_tensor_file(folder / "style.safetensors", tensors, metadata);
+    return describe(inspect_model(folder / "style.safetensors"));
+  };
+  const NamedTensors product = {{"blocks.0.ffn.0.lora_A.weight", at::ones({4, 8})},
+                                {"blocks.0.ffn.0.lora_B.weight", at::ones({8, 4})}};
+  EXPECT_THAT(text(product), HasSubstr("rank 4, alpha 4 (from the rank), strength 1 (alpha / rank), 1 products"));
+  EXPECT_THAT(text(product, {{"lora_adapter_metadata", R"({"transformer.lora_alpha":8})"}}),
+              HasSubstr("alpha 8 (from the header's lora_adapter_metadata), strength 2"));
+  NamedTensors two = product;
+  two.emplace_back("blocks.0.ffn.0.alpha", at::full({}, 2.0));
+  two.emplace_back("lora_unet_blocks_1_ffn_0.lora_down.weight", at::ones({16, 8}));
+  two.emplace_back("lora_unet_blocks_1_ffn_0.lora_up.weight", at::ones({8, 16}));
+  two.emplace_back("blocks.1.diff_m", at::ones({1, 6, 8}));
+  EXPECT_THAT(text(two), HasSubstr("rank 4 to 16, alpha 2 to 16 (from its alpha tensors, the rank), strength 0.5 to 1 "
+                                   "(alpha / rank), 2 products, 1 modules with differences"));
+  const nlohmann::json json = to_json(inspect_model(folder / "style.safetensors"))["checkpoints"][0]["sets"][0]["lora"];
+  EXPECT_EQ(json["rank"], nlohmann::json({4.0, 16.0}));
+  EXPECT_EQ(json["products"], 2);
+  EXPECT_THAT(text(product, {{"lora_adapter_metadata", R"({"transformer.use_dora":true})"}}),
+              HasSubstr("cannot be used: "));
+}
+
+TEST(CheckpointInfo, TakesTheHeadsFromTheConfigurationAsARenderDoes) {
+  const TemporaryFolder folder;
+  nlohmann::json sizes = kTransformer;
+  sizes["dim"] = 320;
+  write_tensor_file(folder / "w.safetensors", formula_tensors(transformer_shapes(sizes)));
+  const auto geometry = [&](const std::filesystem::path& config = {}) {
+    return inspect_model(folder / "w.safetensors", {.transformer_config = config})
+        .checkpoints.at(0)
+        .sets.at(0)
+        .geometry;
+  };
+  EXPECT_THAT(geometry(), Not(Contains(Pair("heads", ::testing::_)))) << "320 is no multiple of 128";
+  write_bytes(folder / "named.json", R"({"num_heads":10})");
+  EXPECT_THAT(geometry(folder / "named.json"), Contains(Pair("heads", 10)));
+  write_bytes(folder / "config.json", R"({"num_heads":5})");
+  EXPECT_THAT(geometry(), Contains(Pair("heads", 5)));
+  write_bytes(folder / "config.json", R"({"num_heads":4,"dim":512})");
+  EXPECT_THAT(geometry(), Not(Contains(Pair("heads", ::testing::_)))) << "that of another model in the folder";
+}
+
+TEST(CheckpointInfo, ListsTheModelsOfOneFileAndWhatIsPassedOver) {
+  const TemporaryFolder folder;
+  NamedTensors all;
+  for (const auto& [name, tensor] : formula_tensors(transformer_shapes(kTransformer)))
+    all.emplace_back("model.diffusion_model." + name, tensor);
+  for (const auto& [name, tensor] :
+       with_package_names(NameLayout::kTextEncoder, formula_tensors(umt5_shapes(kTextEncoder))))
+    all.emplace_back("text_encoders.umt5xxl.transformer." + name, tensor);
+  all.emplace_back("text_encoders.umt5xxl.transformer.spiece_model", at::ones({5}));
+  for (const auto& [name, tensor] : formula_tensors(vae_shapes(8))) all.emplace_back("vae." + name, tensor);
+  write_tensor_file(folder / "all.safetensors", all);
+  const ModelInfo info = inspect_model(folder / "all.safetensors");
+  const auto& sets = info.checkpoints.at(0).sets;
+  ASSERT_EQ(sets.size(), 3u);
+  EXPECT_EQ(sets[0].kind, CheckpointKind::kWanTransformer);
+  EXPECT_EQ(sets[1].kind, CheckpointKind::kTextEncoder);
+  EXPECT_EQ(sets[2].kind, CheckpointKind::kWanVae);
+  for (const WeightSetInfo& set : sets) EXPECT_THAT(set.missing, IsEmpty());
+  EXPECT_THAT(sets[1].extras, ElementsAre("spiece_model"));
+  EXPECT_THAT(describe(info), HasSubstr("passed over, no weights: spiece_model"));
+  EXPECT_THAT(describe(info), HasSubstr("Holds several models in one file"));
 }
 
 TEST(CheckpointInfo, SaysThatWeightsAreQuantised) {

@@ -6,6 +6,9 @@
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 
+#include <cmath>
+#include <limits>
+
 #include "core/error.h"
 #include "tests/support/error_text.h"
 #include "tests/support/formula_weights.h"
@@ -174,6 +177,20 @@ TEST(Lora, RefusesOtherKindsOfAdapters) {
 TEST(Lora, NoAdaptersLeaveTheBaseAlone) {
   const auto store = base();
   EXPECT_EQ(with_lora(store, {}), store);
+}
+
+TEST(Lora, NumbersThatAreNotFiniteAreRefusedWithTheirTensor) {
+  const std::string q = "blocks.0.self_attn.q";
+  const double infinity = std::numeric_limits<double>::infinity(), not_a_number = std::nan("");
+  at::Tensor broken = up();
+  broken.flatten()[5] = not_a_number;
+  const std::string finite = "has numbers that are not finite";
+  EXPECT_THAT(
+      refusal({{q + ".lora_A.weight", down()}, {q + ".lora_B.weight", up()}, {q + ".alpha", number(not_a_number)}}),
+      AllOf(HasSubstr("adapter.safetensors"), HasSubstr("'" + q + ".alpha' " + finite)));
+  EXPECT_THAT(refusal({{q + ".lora_A.weight", down()}, {q + ".lora_B.weight", broken.to(at::kBFloat16)}}),
+              HasSubstr("'" + q + ".lora_B.weight' " + finite));
+  EXPECT_THAT(refusal({{q + ".diff_b", at::full({kOut}, infinity)}}), HasSubstr("'" + q + ".diff_b' " + finite));
 }
 
 }  // namespace

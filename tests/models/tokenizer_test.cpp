@@ -66,6 +66,19 @@ TEST(Tokenizer, TruncationKeepsTheBeginningAndTheEndMark) {
   EXPECT_EQ(cut.mask[511], 1);
 }
 
+TEST(Tokenizer, TellsWhatIsCutOff) {
+  const Tokenizer tokenizer = Tokenizer::load(demo_model());
+  const std::string begin = "a red balloon drifts over snowy hills";
+  const int64_t tokens = tokenizer.encode(begin, 64).prompt_tokens;
+  const TokenIds cut = tokenizer.encode(begin + " then a castle at dawn", tokens + 1);
+  EXPECT_EQ(cut.used_tokens, tokens);
+  EXPECT_GT(cut.prompt_tokens, tokens);
+  EXPECT_EQ(cut.unseen, "then a castle at dawn");
+  const TokenIds whole = tokenizer.encode(begin, tokens + 1);
+  EXPECT_EQ(whole.used_tokens, whole.prompt_tokens);
+  EXPECT_EQ(whole.unseen, "");
+}
+
 TEST(Tokenizer, CleansThePrompt) {
   const Tokenizer tokenizer = Tokenizer::load(demo_model());
   EXPECT_EQ(tokenizer.encode("  a\n“red”   balloon &amp; bird ", 32).ids,

@@ -227,6 +227,31 @@ TEST(VideoTransformerCuda, Int8LinearsAreClose) {
   expect_int8_close(testing::kGpu, at::kBFloat16);
 }
 
+// Of a window of 9 frames 3 are recent ones.
+void expect_kv_cache_close(at::Device device, at::ScalarType dtype, double bound) {
+  for (const AttentionConfig& attention : {kExact, flashblock_with("first_and_clean_pass")}) {
+    AttentionConfig int8 = attention;
+    int8.kv_cache = AttentionPrecision::kInt8;
+    Video native({.attention = attention, .device = device, .dtype = dtype});
+    Video video({.attention = int8, .device = device, .dtype = dtype});
+    const auto expected = native.run_blocks(kBlocks), actual = video.run_blocks(kBlocks);
+    const double largest = largest_error(actual, expected);
+    std::cout << "KV cache in 8 bits on " << device << ": largest relative error " << largest << "\n";
+    EXPECT_LE(largest, bound);
+    EXPECT_GT(largest, 0) << "not in 8 bits";
+    EXPECT_LT(video.state().bytes(), native.state().bytes());
+    video.state().reset();
+    const auto again = video.run_blocks(kBlocks);
+    for (size_t i = 0; i < again.size(); ++i) EXPECT_TENSORS_IDENTICAL(again[i], actual[i]);
+  }
+}
+
+TEST(VideoTransformer, AKvCacheInEightBitsIsClose) { expect_kv_cache_close(at::kCPU, at::kFloat, 1e-3); }
+TEST(VideoTransformerCuda, AKvCacheInEightBitsIsClose) {
+  FLASHBLOCK_NEED_CUDA();
+  expect_kv_cache_close(testing::kGpu, at::kBFloat16, 1e-2);
+}
+
 TEST(VideoTransformer, CountsPassesAndExternalAttentions) {
   Video video({.attention = flashblock_with("first_and_clean_pass")});
   video.run_blocks(kBlocks);

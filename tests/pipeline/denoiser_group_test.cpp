@@ -170,6 +170,24 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"image_in_first_block", "longlive2_i2v", 2}, Variant{"start", "pipeline_extend3_shift8", 2}),
     [](const auto& info) { return std::string(info.param.name); });
 
+TEST(DenoiserGroup, NoiseWithoutASeedComesFromTheLeadingProcess) {
+  class Unknown : public SeededNoise {
+   public:
+    using SeededNoise::SeededNoise;
+    std::optional<uint64_t> seed() const override { return {}; }
+  };
+  RecordedVideo video("pipeline_full");
+  video.plan.blocks = 2;
+  video.options.keep_pixels = false;
+  const FollowingThreads followers(video, 2);
+  KeepingSink seeded, unknown;
+  video.inputs.noise = std::make_shared<SeededNoise>(3);
+  video.render(seeded);
+  video.inputs.noise = std::make_shared<Unknown>(3);
+  video.render(unknown);
+  EXPECT_TENSORS_IDENTICAL(unknown.latents(), seeded.latents());
+}
+
 TEST(DenoiserGroup, StopsBetweenPassesAndRendersTheNextVideo) {
   RecordedVideo video("pipeline_full");
   KeepingSink alone, stopped, together;

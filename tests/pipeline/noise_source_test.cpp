@@ -30,6 +30,25 @@ TEST(SeededNoise, DiffersBySeedBlockAndDraw) {
     EXPECT_LT((base == other).sum().item<int64_t>(), 3);
 }
 
+TEST(NoiseAhead, GivesTheDrawsOfItsSourceAndNoMore) {
+  class Counted : public SeededNoise {
+   public:
+    using SeededNoise::SeededNoise;
+    at::Tensor noise(int64_t frame_block, int64_t draw, at::IntArrayRef shape) const override {
+      drawn.push_back(draw);
+      return SeededNoise::noise(frame_block, draw, shape);
+    }
+    mutable std::vector<int64_t> drawn;
+  };
+  const Counted source(7);
+  {
+    const NoiseAhead ahead(source, 3);
+    for (int64_t draw = 0; draw < 3; ++draw)
+      EXPECT_TRUE(at::equal(ahead.noise(5, draw, {40, 50}), SeededNoise(7).noise(5, draw, {40, 50})));
+  }
+  EXPECT_EQ(source.drawn, (std::vector<int64_t>{0, 1, 2}));
+}
+
 TEST(SeededNoise, DoesNotDependOnThreadsOrLength) {
   const SeededNoise noise(1);
   const at::Tensor whole = noise.noise(0, 0, {100003});

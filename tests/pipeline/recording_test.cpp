@@ -2,6 +2,7 @@
 
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -55,6 +56,55 @@ TEST(Recording, DrawsWhatTheFileLacks) {
   const std::vector<int64_t> shape = {1, 3, 16, 2, 2};
   EXPECT_TENSORS_IDENTICAL(source->noise(1, 0, shape), at::ones(shape));
   EXPECT_TENSORS_IDENTICAL(source->noise(1, 1, shape), otherwise->noise(1, 1, shape));
+}
+
+/// What is wrong with a recording of these tensors for two blocks of three latent frames, 64x64 pixels.
+std::string misfit(const NamedTensors& tensors, const Recipe& recipe = {.steps = {1000, 500}}) {
+  const TemporaryFolder folder;
+  write_tensor_file(folder / "r.safetensors", tensors);
+  const VideoGeometry geometry{.width = 64, .height = 64};
+  const TransformerConfig model{.text_dim = 32, .text_len = 16};
+  try {
+    Replay(folder / "r.safetensors").check_fits(VideoPlan::for_frames(geometry, 0, 3, 21), geometry, model, recipe);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Recording, MisfitsAreNamedWithWhatIsFoundAndWanted) {
+  using ::testing::AllOf;
+  using ::testing::HasSubstr;
+  const at::Tensor latents = at::ones({1, 6, 16, 8, 8}), block = at::ones({1, 3, 16, 8, 8});
+  const at::Tensor ids = at::ones({1, 16}, at::kLong);
+  EXPECT_EQ(misfit({{"noise", latents},
+                    {"renoise.0.0", block},
+                    {"renoise.1.0", block},
+                    {"ids", ids},
+                    {"mask", ids},
+                    {"prompt_embeds", at::ones({1, 16, 32})},
+                    {"prompt_embeds.1", at::ones({1, 5, 32})}}),
+            "");
+  const auto says = [](const char* tensor, const char* found, const char* wanted) {
+    return AllOf(HasSubstr(std::string("r.safetensors: ") + tensor), HasSubstr(found), HasSubstr(wanted));
+  };
+  EXPECT_THAT(misfit({{"noise", at::ones({1, 6, 48, 8, 8})}}),
+              says("noise has", "[1, 6, 48, 8, 8]", "wanted [1, 6, 16, 8, 8]"));
+  EXPECT_THAT(misfit({{"initial_latent", at::ones({1, 3, 16, 8, 4})}}),
+              says("initial_latent has", "[1, 3, 16, 8, 4]", "wanted [1, 3, 16, 8, 8]"));
+  EXPECT_THAT(misfit({{"renoise.0.0", block}, {"renoise.1.0", at::ones({1, 2, 16, 8, 8})}}),
+              says("renoise.1.0 has", "[1, 2, 16, 8, 8]", "wanted [1, 3, 16, 8, 8]"));
+  EXPECT_THAT(misfit({{"renoise.0.0", block}}), HasSubstr("renoise.1.0 is missing"));
+  EXPECT_THAT(misfit({{"prompt_embeds", at::ones({1, 16, 64})}}),
+              says("prompt_embeds has", "[1, 16, 64]", "wanted [1, 16, 32]"));
+  EXPECT_THAT(misfit({{"prompt_embeds", at::ones({1, 16, 32})}, {"prompt_embeds.1", at::ones({1, 17, 32})}}),
+              says("prompt_embeds.1 has", "[1, 17, 32]", "wanted [1, 16, 32]"));
+  EXPECT_THAT(misfit({{"negative_prompt_embeds", at::ones({1, 16, 8})}, {"noise", latents}}),
+              HasSubstr("negative_prompt_embeds has"));
+  const at::Tensor long_ids = at::ones({1, 40}, at::kLong);
+  EXPECT_THAT(misfit({{"ids", long_ids}, {"mask", long_ids}}), says("ids has", "[1, 40]", "wanted [1, 16]"));
+  EXPECT_THAT(misfit({{"ids", ids}, {"mask", ids + 4}}), HasSubstr("mask has other numbers than 0 and 1"));
+  EXPECT_THAT(misfit({{"ids", ids - 4}, {"mask", ids}}), HasSubstr("ids has other numbers than 0 and above"));
 }
 
 struct BadRecord {

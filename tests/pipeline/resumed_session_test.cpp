@@ -26,6 +26,11 @@ void refresh_by(RecordedVideo& video, RefreshPolicyRef policy) {
   video.options.attention = {.mode = AttentionConfig::Mode::kFlashblock, .refresh = policy};
 }
 
+void keep_in_8_bits(RecordedVideo& video) {
+  refresh_by(video, "first_pass");
+  video.options.attention.kv_cache = AttentionPrecision::kInt8;
+}
+
 class Resumed : public ::testing::TestWithParam<Variant> {};
 
 TEST_P(Resumed, VideoIsTheSameBitForBit) {
@@ -67,6 +72,12 @@ INSTANTIATE_TEST_SUITE_P(
                 [](RecordedVideo& video) { video.options.attention.mode = AttentionConfig::Mode::kExact; }},
         Variant{"every_pass", "pipeline_window9_sink3", [](RecordedVideo& video) { refresh_by(video, "every_pass"); }},
         Variant{"first_pass", "pipeline_window9_sink3", [](RecordedVideo& video) { refresh_by(video, "first_pass"); }},
+        Variant{"kv_cache_in_8_bits", "pipeline_window9_sink3", keep_in_8_bits},
+        Variant{"kv_cache_in_8_bits_and_prompts", "pipeline_full",
+                [](RecordedVideo& video) {
+                  keep_in_8_bits(video);
+                  change_prompts(video);
+                }},
         Variant{"first_pass_and_prompts", "pipeline_window9_sink3",
                 [](RecordedVideo& video) {
                   refresh_by(video, "first_pass");
@@ -100,6 +111,11 @@ INSTANTIATE_TEST_SUITE_P(
                   refresh_by(video, "first_pass");
                 }},
         Variant{"ema_sink", "rewardforcing_ema900", [](RecordedVideo& video) { video.plan.blocks = 6; }},
+        Variant{"ema_sink_and_kv_cache_in_8_bits", "rewardforcing_ema900",
+                [](RecordedVideo& video) {
+                  video.plan.blocks = 6;
+                  keep_in_8_bits(video);
+                }},
         Variant{"ema_sink_and_prompts", "rewardforcing_ema900",
                 [](RecordedVideo& video) {
                   video.plan.blocks = 6;
@@ -129,6 +145,12 @@ INSTANTIATE_TEST_SUITE_P(
                   video.plan.blocks = 6;
                   video.inputs.shots = {1, 4};
                   refresh_by(video, "first_pass");
+                }},
+        Variant{"shots_and_kv_cache_in_8_bits", "longlive2_shots",
+                [](RecordedVideo& video) {
+                  video.plan.blocks = 6;
+                  video.inputs.shots = {1, 4};
+                  keep_in_8_bits(video);
                 }},
         Variant{"image_in_first_block", "longlive2_i2v", [](RecordedVideo& video) { refresh_by(video, "first_pass"); }},
         Variant{"clean_pass_weights", "sgf_plus_chunkwise_i2v", change_prompts},

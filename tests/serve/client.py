@@ -32,11 +32,13 @@ def check(server):
     assert listed == [video.id, *others], listed
     assert [v.id for v in client.videos.list(limit=2)] == listed[::-1]
     assert [model.id for model in client.models.list()] == ["demo"]
+    assert client.models.retrieve("demo").id == "demo"
 
     for call, error, param in ((lambda: client.videos.create(prompt=""), openai.BadRequestError, "prompt"),
                                (lambda: client.videos.create(prompt="a", seconds="x"), openai.BadRequestError,
                                 "seconds"),
                                (lambda: client.videos.retrieve("video_0"), openai.NotFoundError, None),
+                               (lambda: client.models.retrieve("sora-2.1"), openai.NotFoundError, "model"),
                                (lambda: client.with_options(api_key="wrong").videos.list(), openai.AuthenticationError,
                                 None)):
         try:

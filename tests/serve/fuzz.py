@@ -16,6 +16,7 @@ WORKERS = 4
 LINES = [b"Content-Length: 5", b"Content-Length: -1", b"Content-Length: 18446744073709551616",
          b"Transfer-Encoding: chunked",
          b"Expect: 100-continue", b"Connection: close", b"Host: a", b"X: " + b"a" * 5000, b"Cookie: " + b";" * 3000,
+         b"If-None-Match: W/\"a\", *", b"If-Modified-Since: Sun Nov  6 08:49:37 1994", b"Range: items=0-1,2-",
          b"Range: bytes=" + b"9" * 60 + b"-", b"Range: bytes=-5", b"Range: bytes=0-0", b"Range: bytes=5-2",
          b"Upgrade: h2c",
          b"Content-Type: multipart/form-data; boundary=", b"Origin: null", b"Accept-Encoding: gzip", b"If-Range: x",
@@ -53,7 +54,11 @@ def corpus(video):
                  request(b"POST", b"/v1/videos", b'{"prompt":"' + b"\\u0001\\ud800" * 300 + b'"}'),
                  request(b"POST", b"/v1/videos", b'{"prompt":"\xff\xfe","seconds":1e308,"seed":-1}'),
                  request(b"POST", path + b"/cancel"), request(b"DELETE", b"/v1/videos/video_000000000000000000000000"),
-                 request(b"BREW", b"/v1/videos")]
+                 request(b"BREW", b"/v1/videos"), request(b"OPTIONS", b"/v1/videos"),
+                 request(b"GET", b"/v1/models/demo"), request(b"GET", b"http://localhost" + path),
+                 b"POST /v1/videos HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                 b"Transfer-Encoding: chunked\r\n\r\n4;a=b\r\n{\"pr\r\ne\r\nompt\":\"a hill\"\r\n1\r\n}\r\n0\r\n"
+                 b"X: y\r\n\r\n"]
     return requests
 
 

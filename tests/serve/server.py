@@ -9,12 +9,12 @@ SMALL_VIDEOS = ("--set", "seconds=0.5", "--set", "size=64x64")  # where the cont
 class Server:
     """The demo model on the CPU, with videos in `folder`."""
 
-    def __init__(self, program, folder, *options):
+    def __init__(self, program, folder, *options, port=0):
         self.folder = pathlib.Path(folder)
         self.log = self.folder / "log"
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen([program, "serve", "127.0.0.1:0", "--data", str(self.folder / "videos"),
-                                             "--model",
+            self.process = subprocess.Popen([program, "serve", f"127.0.0.1:{port}", "--data",
+                                             str(self.folder / "videos"), "--model",
                                              str(ROOT / "assets/demo"), "--device", "cpu", *options],
                                             stdout=log, stderr=subprocess.STDOUT)
         self.port = self._printed_port()

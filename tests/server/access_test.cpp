@@ -40,6 +40,18 @@ TEST(Access, PublicAddressRequiresATokenOrAnExplicitException) {
   }
 }
 
+TEST(Access, OriginsAreExact) {
+  EXPECT_EQ(parse_origin("https://studio.example"), "https://studio.example");
+  EXPECT_EQ(parse_origin("HTTP://LocalHost:3000"), "http://localhost:3000");
+  EXPECT_EQ(parse_origin("https://studio.example:443"), "https://studio.example") << "as browsers send it";
+  EXPECT_EQ(parse_origin("http://[::1]:8000"), "http://[::1]:8000");
+  for (const char* wrong :
+       {"*", "null", "", "studio.example", "https://", "https://studio.example/", "https://studio.example/a", "ftp://a",
+        "https://a b", "https://*.example", "https://u@a", "http://a:port", "http://a:99999"}) {
+    EXPECT_THROW(parse_origin(wrong), ConfigError) << wrong;
+  }
+}
+
 TEST(Access, TokenFromAnySourceHasAMinimumLength) {
   const TemporaryFolder folder;
   ::unsetenv("FLASHBLOCK_TOKEN");

@@ -22,12 +22,15 @@ class Served {
   explicit Served(HttpServerOptions options = {}, GuardOptions guard = {})
       : server_(with_free_port(options)), guard_(guard) {
     server_.set_gate([this](const auto& request, auto& response) { return guard_.answer_instead(request, response); },
-                     RequestGuard::add_headers);
+                     [this](const auto& request, auto& response) { guard_.add_headers(request, response); });
     server_.route("GET", "/word", [](const auto&, auto& response) { response.set_content("here", "text/plain"); });
     server_.route("GET", "/healthz", [](const auto&, auto& response) { response.set_content("ok", "text/plain"); });
     server_.route("GET", "/", [](const auto&, auto& response) { response.set_content("page", "text/html"); });
     server_.route("GET", "/things/{id}", [](const auto& request, auto& response) {
       response.set_content(request.path_parameter("id"), "text/plain");
+    });
+    server_.route("GET", "/all/{rest...}", [](const auto& request, auto& response) {
+      response.set_content(request.path_parameter("rest"), "text/plain");
     });
     server_.route("POST", "/echo",
                   [](const auto& request, auto& response) { response.set_content(request.body, "text/plain"); });
@@ -89,7 +92,13 @@ TEST(HttpServer, RejectsMalformedRequests) {
       {"POST /echo HTTP/1.1\r\n" + host + "Content-Length: -1\r\n\r\n", 400},
       {"POST /echo HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400},
       {"POST /echo HTTP/1.1\r\n" + host + "Content-Length: 99999999999999999999\r\n\r\n", 400},
-      {"POST /echo HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411},
+      {"POST /echo HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
+      {"POST /echo HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400},
+      {"POST /echo HTTP/1.0\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+      {"POST /echo HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400},
+      {"POST /echo HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n20000\r\n", 413},
+      {"POST /echo HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n1;" + std::string(200'000, 'x'), 413},
+      {get_request("/word", "Authorization: Bearer a\r\nAuthorization: Bearer b\r\n"), 400},
       {"POST /echo HTTP/1.1\r\n" + host + "Content-Length: 70000\r\n\r\n", 413},
       {"POST /echo HTTP/1.1\r\n" + host + "Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", 415},
       {get_request("/" + std::string(600, 'a')), 414},
@@ -101,7 +110,6 @@ TEST(HttpServer, RejectsMalformedRequests) {
                      return many;
                    }()),
        431},
-      {get_request("/word", "Range: bytes=0-1,3-4\r\n"), 416},
       {get_request("/word", "Expect: a miracle\r\n"), 417},
   };
   for (const auto& [request, status] : requests) {
@@ -140,8 +148,52 @@ TEST(HttpServer, SkipsABodyThatNoHandlerReads) {
   EXPECT_EQ(body_of(client.receive_answer()), "here");
 }
 
+TEST(HttpServer, TakesBodiesInChunksWithinTheLimits) {
+  const Served served;
+  const std::string head = "POST /echo HTTP/1.1\r\nHost: localhost\r\ntransfer-encoding: Chunked\r\n\r\n";
+  RawClient client(served.port());
+  client.send(head + "4;name=value\r\nwiki\r\n5\r\npedia\r\n0\r\nTrailer: ignored\r\n\r\n" + get_request("/word"));
+  EXPECT_EQ(body_of(client.receive_answer()), "wikipedia");
+  EXPECT_EQ(body_of(client.receive_answer()), "here") << "the next request begins where the chunks end";
+  std::string large = head;
+  for (int i = 0; i < 64; ++i) large += "400\r\n" + std::string(1024, 'x') + "\r\n";
+  EXPECT_EQ(body_of(served.ask(large + "0\r\n\r\n")).size(), 65536u);
+  EXPECT_EQ(status_of(served.ask(large + "1\r\nx\r\n0\r\n\r\n")), 413);
+}
+
+TEST(HttpServer, TakesTargetsInAbsoluteForm) {
+  const Served served;
+  const auto status = [&](const std::string& target) {
+    return status_of(served.ask("GET " + target + " HTTP/1.1\r\nHost: evil.example\r\n\r\n"));
+  };
+  EXPECT_EQ(status("http://localhost:8080/word"), 200) << "its authority counts, not the Host header";
+  EXPECT_EQ(status("HTTP://LOCALHOST/word"), 200);
+  EXPECT_EQ(status("http://localhost"), 200) << "the page";
+  EXPECT_EQ(status("http://evil.example/word"), 403);
+  EXPECT_EQ(status("ftp://localhost/word"), 400);
+}
+
+TEST(HttpServer, SendsTheDateAndRefusesParametersThatAreGivenTwice) {
+  const Served served;
+  EXPECT_THAT(served.ask(get_request("/word")), HasSubstr(" GMT\r\n"));
+  const std::string twice = served.ask(get_request("/word?limit=1&order=asc&limit=2"));
+  EXPECT_EQ(status_of(twice), 400);
+  EXPECT_THAT(twice, HasSubstr("\"param\":\"limit\""));
+}
+
+TEST(HttpServer, HasRoutesForAllThatIsLeftOfAPath) {
+  const Served served;
+  EXPECT_EQ(body_of(served.ask(get_request("/all/a.b/c-1.3b"))), "a.b/c-1.3b");
+  EXPECT_EQ(status_of(served.ask(get_request("/all/"))), 404);
+}
+
 TEST(HttpServer, SendsContinueToAClientThatWaitsForIt) {
   const Served served;
+  RawClient chunks(served.port());
+  chunks.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(chunks.receive(), "HTTP/1.1 100 Continue\r\n\r\n");
+  chunks.send("1\r\nx\r\n0\r\n\r\n");
+  EXPECT_EQ(body_of(chunks.receive_answer()), "x");
   RawClient client(served.port());
   client.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
   EXPECT_EQ(client.receive(), "HTTP/1.1 100 Continue\r\n\r\n");
@@ -202,6 +254,7 @@ TEST(RequestGuard, RejectsPagesOfOtherOrigins) {
   const auto get = [&](const std::string& headers) { return status_of(served.ask(get_request("/word", headers))); };
   EXPECT_EQ(get("Origin: http://localhost\r\n"), 200);
   EXPECT_EQ(get("Origin: https://localhost\r\n"), 200);
+  EXPECT_EQ(get("Origin: HTTP://LOCALHOST\r\n"), 200);
   EXPECT_EQ(get("Origin: http://evil.example\r\n"), 403);
   EXPECT_EQ(get("Origin: http://localhost:81\r\n"), 403);
   EXPECT_EQ(get("Origin: null\r\n"), 403);
@@ -213,6 +266,52 @@ TEST(RequestGuard, RejectsPagesOfOtherOrigins) {
   EXPECT_EQ(status_of(served.ask(post_request("/echo", "{}", "Origin: http://evil.example\r\n"))), 403);
 }
 
+TEST(RequestGuard, AdmitsPagesOfNamedOriginsAlone) {
+  const std::string origin = "http://localhost:3000", token = "a-token-of-some-length";
+  const Served served({}, {.token = token, .origins = {origin, "https://studio.example"}});
+  const std::string from = "Origin: " + origin + "\r\n";
+  const std::string preflight = served.ask("OPTIONS /things/a HTTP/1.1\r\nHost: localhost\r\n" + from +
+                                           "Access-Control-Request-Method: DELETE\r\n"
+                                           "Access-Control-Request-Headers: authorization\r\n\r\n");
+  EXPECT_THAT(preflight, AllOf(StartsWith("HTTP/1.1 204"), HasSubstr("Access-Control-Allow-Origin: " + origin + "\r\n"),
+                               HasSubstr("Access-Control-Allow-Methods: GET, HEAD, POST, DELETE\r\n"),
+                               HasSubstr("Access-Control-Allow-Headers: Authorization, Content-Type, Range"),
+                               HasSubstr("Vary: Origin\r\n"), Not(HasSubstr("\r\nContent-Length"))));
+  const std::string bearer = "Authorization: Bearer " + token + "\r\n";
+  const std::string answer = served.ask(get_request("/word", from + bearer + "Sec-Fetch-Site: same-site\r\n"));
+  EXPECT_THAT(answer,
+              AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("Access-Control-Allow-Origin: " + origin + "\r\n"),
+                    HasSubstr("Access-Control-Expose-Headers: "), HasSubstr("Content-Range"), HasSubstr("ETag")));
+  const std::string without = served.ask(get_request("/word", from));
+  EXPECT_THAT(without, AllOf(StartsWith("HTTP/1.1 401"), HasSubstr("Access-Control-Allow-Origin: ")))
+      << "the page can read why";
+  for (const char* other : {"http://localhost:3001", "https://localhost:3000", "http://studio.example", "null",
+                            "https://studio.example.evil", "https://evil.studio.example"}) {
+    const std::string refused = served.ask(get_request("/word", std::string("Origin: ") + other + "\r\n" + bearer));
+    EXPECT_EQ(status_of(refused), 403) << other;
+    EXPECT_THAT(refused,
+                AllOf(Not(HasSubstr("Access-Control")), HasSubstr("Vary: Origin"), HasSubstr("admit an origin")));
+  }
+  EXPECT_THAT(served.ask(get_request("/word", bearer)), AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("Vary: Origin")));
+}
+
+TEST(RequestGuard, SignedAddressesNeedNoToken) {
+  const std::string token = "a-token-of-some-length", id = "video_0123456789abcdef01234567";
+  const Served served({}, {.token = token});
+  const std::string query = AddressSigner(token).query(id);
+  const auto status = [&](const std::string& target, const std::string& more = "") {
+    return status_of(served.ask(get_request(target, more)));
+  };
+  EXPECT_EQ(status("/v1/videos/" + id + "/stream.mp4" + query), 404) << "past the guard, where nothing is";
+  EXPECT_EQ(status("/v1/videos/" + id + "/stream.mp4"), 401);
+  EXPECT_EQ(status("/hls/" + id + "/000001.m4s" + query, "Sec-Fetch-Site: cross-site\r\n"), 404);
+  EXPECT_EQ(status("/v1/videos/" + id + query), 401) << "it is for watching alone";
+  EXPECT_EQ(status("/word" + query), 401);
+  EXPECT_EQ(
+      status_of(served.ask("DELETE /v1/videos/" + id + "/content" + query + " HTTP/1.1\r\nHost: localhost\r\n\r\n")),
+      401);
+}
+
 TEST(RequestGuard, RequiresTheToken) {
   const std::string token = "a-token-of-some-length";
   const Served served({}, {.token = token, .port = 1});
@@ -221,6 +320,10 @@ TEST(RequestGuard, RequiresTheToken) {
   };
   EXPECT_THAT(get("/word", ""), AllOf(StartsWith("HTTP/1.1 401"), HasSubstr("WWW-Authenticate: Bearer")));
   EXPECT_EQ(status_of(get("/word", "Authorization: Bearer " + token + "\r\n")), 200);
+  EXPECT_EQ(status_of(get("/word", "Authorization: bearer " + token + "\r\n")), 200);
+  EXPECT_EQ(status_of(get("/word", "Authorization: BEARER  " + token + "\r\n")), 200);
+  EXPECT_EQ(status_of(get("/word", "Authorization: Bearer\r\n")), 401);
+  EXPECT_EQ(status_of(get("/word", "Authorization: Bearer A-TOKEN-OF-SOME-LENGTH\r\n")), 401);
   EXPECT_EQ(status_of(get("/word", "Authorization: Bearer " + token + "x\r\n")), 401);
   EXPECT_EQ(status_of(get("/word", "Authorization: Bearer \r\n")), 401);
   EXPECT_EQ(status_of(get("/word", "Authorization: Basic " + token + "\r\n")), 401);
@@ -232,8 +335,17 @@ TEST(RequestGuard, RequiresTheToken) {
   EXPECT_THAT(form, AllOf(StartsWith("HTTP/1.1 401"), HasSubstr("<form"), Not(HasSubstr(token))));
   EXPECT_EQ(status_of(get("/?token=wrong", "")), 401);
   const std::string welcome = get("/?token=" + token, "");
-  EXPECT_THAT(welcome, AllOf(StartsWith("HTTP/1.1 303"), HasSubstr("Location: /\r\n"), HasSubstr("HttpOnly"),
-                             HasSubstr("SameSite=Strict"), Not(HasSubstr(token))));
+  EXPECT_THAT(welcome, AllOf(StartsWith("HTTP/1.1 303"), HasSubstr("Location: ./\r\n"), HasSubstr("HttpOnly"),
+                             HasSubstr("SameSite=Strict"), Not(HasSubstr("Path")), Not(HasSubstr(token))));
+  const auto sent = [&](const std::string& body) {
+    return served.ask(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        "Content-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body);
+  };
+  EXPECT_THAT(sent("token=" + token), AllOf(StartsWith("HTTP/1.1 303"), HasSubstr("Set-Cookie: ")))
+      << "the form keeps the token out of addresses, and so out of logs";
+  EXPECT_THAT(sent("token=wrong"), AllOf(StartsWith("HTTP/1.1 401"), HasSubstr("method=\"post\"")));
   const size_t begin = welcome.find("Set-Cookie: ") + 12;
   const std::string cookie = welcome.substr(begin, welcome.find(';', begin) - begin);
   EXPECT_EQ(status_of(get("/word", "Cookie: other=1; " + cookie + "\r\n")), 200);

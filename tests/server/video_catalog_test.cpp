@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 
+#include "core/error.h"
+#include "render/finished_video.h"
 #include "server/api_error.h"
 #include "tests/support/temporary_folder.h"
 
@@ -53,6 +56,15 @@ class VideoCatalogTest : public ::testing::Test {
       video.progress.frames = 32;
     });
     catalog_->release(id);
+  }
+  /// The files of a finished video.
+  fs::path leave_content(const std::string& id) const {
+    const fs::path content = file(id).parent_path() / "content.mp4";
+    std::ofstream(content) << "frames";
+    nlohmann::ordered_json written = written_video_json(content, 32);
+    written["frames"] = 32;
+    std::ofstream(fs::path(content).replace_extension(".json")) << nlohmann::ordered_json{{"video", written}};
+    return content;
   }
   fs::path file(const std::string& id) const { return folder_ / "videos" / id / "video.json"; }
   std::vector<std::string> queue() const {
@@ -145,10 +157,31 @@ TEST_F(VideoCatalogTest, DeletedVideoOfAServerThatWasKilledIsRemoved) {
   EXPECT_FALSE(fs::exists(file(a).parent_path()));
 }
 
+TEST_F(VideoCatalogTest, AVideoWhoseFileIsNotWholeIsNotCompleted) {
+  VideoCatalog* catalog = &start();
+  std::vector<std::string> ids;
+  for (const char* prompt : {"whole", "cut", "gone"}) {
+    ids.push_back(catalog->add(video(prompt)).video.id);
+    take();
+    leave_content(ids.back());
+    finish(ids.back(), VideoStatus::kCompleted);
+  }
+  fs::resize_file(file(ids[1]).parent_path() / "content.mp4", 3);
+  fs::remove(file(ids[2]).parent_path() / "content.mp4");
+  catalog = &start();
+  EXPECT_EQ(catalog->get(ids[0]).video.status, VideoStatus::kCompleted);
+  for (const std::string& id : {ids[1], ids[2]}) {
+    const Video video = catalog->get(id).video;
+    EXPECT_EQ(video.status, VideoStatus::kFailed);
+    EXPECT_EQ(video.error_code, "file_damaged");
+  }
+}
+
 TEST_F(VideoCatalogTest, RestartsWithItsVideosRunningOneFirst) {
   VideoCatalog* catalog = &start();
   const std::string done = catalog->add(video("done")).video.id;
   take();
+  leave_content(done);
   finish(done, VideoStatus::kCompleted);
   const std::string running = catalog->add(video("running")).video.id;
   catalog->add(video("queued"));
@@ -163,13 +196,91 @@ TEST_F(VideoCatalogTest, RestartsWithItsVideosRunningOneFirst) {
   EXPECT_THAT(catalog->warnings(), IsEmpty());
   EXPECT_THAT(queue(), ElementsAre("running", "queued"));
   const Video resumed = catalog->get(running).video;
-  EXPECT_EQ(resumed.status, VideoStatus::kQueued);
+  EXPECT_EQ(resumed.status, VideoStatus::kInProgress) << "as clients were told";
   EXPECT_EQ(resumed.progress.block, 0) << "its progress is that of the new render";
   ASSERT_THAT(resumed.steered, SizeIs(1));
   EXPECT_EQ(resumed.steered[0].text, "night");
   EXPECT_EQ(stored_video(catalog->get(done).video), stored_video(before));
   EXPECT_EQ(catalog->get(done).video.progress.frames, 32);
   EXPECT_EQ(catalog->add(video("new")).video.number, 4) << "numbers are not used twice";
+}
+
+TEST_F(VideoCatalogTest, HeldVideoKeepsItsStatusItsPlaceAndItsPrompt) {
+  VideoCatalog& catalog = start();
+  const std::string a = catalog.add(video("a")).video.id;
+  catalog.add(video("b"));
+  const VideoCatalog::Task task = take();
+  catalog.change_prompt(a, "night");
+  catalog.update(a, Keep::kInMemory, [](Video& now) {
+    now.progress.block = 2;
+    now.progress.frames = 21;
+    now.progress.frames_per_second = 16;
+  });
+  const Hold full{"disk_full", "the server's disk is full"};
+  catalog.hold(a, full, VideoCatalog::Place::kNext);
+  EXPECT_THAT(queue(), ElementsAre("a", "b"));
+  EXPECT_EQ(catalog.held(), full);
+  const nlohmann::ordered_json told = video_object(catalog.get(a).video, catalog.get(a).queue_position);
+  EXPECT_EQ(told.at("status"), "in_progress");
+  EXPECT_EQ(told.at("stage"), "waiting");
+  EXPECT_EQ(told.at("waiting_for").at("code"), "disk_full");
+  EXPECT_TRUE(told.at("eta_seconds").is_null() && told.at("frames_per_second").is_null()) << "not known";
+  EXPECT_EQ(told.at("frames_written"), 21);
+  EXPECT_TRUE(has_content(catalog.get(a).video)) << "what there is can be watched";
+
+  const VideoCatalog::Task again = take();
+  EXPECT_EQ(again.video.id, a);
+  EXPECT_EQ(again.prompts->next(0, std::stop_token())->text, "night") << "the prompt still waits";
+  EXPECT_TRUE(catalog.held()) << "until a frame block is finished";
+  catalog.end_hold();
+  EXPECT_FALSE(catalog.held());
+  EXPECT_FALSE(catalog.get(a).video.progress.hold);
+
+  catalog.hold(a, {"out_of_memory", ""}, VideoCatalog::Place::kLast);
+  EXPECT_THAT(queue(), ElementsAre("b", "a")) << "another one may need less";
+  catalog.cancel(a);
+  EXPECT_TRUE(catalog.wait_for_request(std::stop_token(), std::chrono::milliseconds(0)));
+  EXPECT_TRUE(again.stop.stop_requested()) << "its next attempt makes a video of what there is";
+  catalog.remove(a);
+  EXPECT_FALSE(fs::exists(file(a).parent_path())) << "no render uses its files";
+}
+
+TEST_F(VideoCatalogTest, ClientsAreToldOfAnEndOnlyWhenItIsOnDisk) {
+  VideoCatalog& catalog = start();
+  const std::string a = catalog.add(video("a")).video.id, b = catalog.add(video("b")).video.id;
+  take();
+  const auto fail = [](Video& now) { end_video(now, VideoStatus::kFailed); };
+  const fs::path kept = file(a).parent_path().string() + "-kept";
+  fs::rename(file(a).parent_path(), kept);
+  std::ofstream(file(a).parent_path()) << "a file where the folder was";
+  EXPECT_THROW(catalog.update(a, Keep::kOnDisk, fail), MediaError);
+  EXPECT_EQ(catalog.get(a).video.status, VideoStatus::kInProgress);
+  EXPECT_EQ(catalog.ended()[VideoStatus::kFailed], 0);
+  fs::remove(file(a).parent_path());
+  fs::rename(kept, file(a).parent_path());
+  catalog.update(a, Keep::kOnDisk, fail);
+  EXPECT_EQ(catalog.ended()[VideoStatus::kFailed], 1);
+
+  fs::remove_all(file(b).parent_path());
+  std::ofstream(file(b).parent_path()) << "a file where the folder was";
+  EXPECT_EQ(status_of([&] { catalog.cancel(b); }), 507);
+  EXPECT_EQ(catalog.get(b).video.status, VideoStatus::kQueued);
+  catalog.release(a);
+  EXPECT_THROW(catalog.take_next(std::stop_token()), MediaError) << "it is not told to be in progress, either";
+  EXPECT_EQ(catalog.get(b).video.status, VideoStatus::kQueued);
+  EXPECT_EQ(catalog.next(), b);
+}
+
+TEST_F(VideoCatalogTest, CountersOfEndsDoNotFall) {
+  VideoCatalog& catalog = start();
+  const std::string a = catalog.add(video("a")).video.id, b = catalog.add(video("b")).video.id;
+  take();
+  catalog.cancel(b);
+  finish(a, VideoStatus::kCompleted);
+  catalog.remove(a);
+  catalog.remove(b);
+  EXPECT_EQ(catalog.ended(),
+            (std::map<VideoStatus, int64_t>{{VideoStatus::kCompleted, 1}, {VideoStatus::kCancelled, 1}}));
 }
 
 TEST_F(VideoCatalogTest, KeepsOnDiskWhatMustSurvive) {

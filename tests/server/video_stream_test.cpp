@@ -56,7 +56,7 @@ class VideoStreamTest : public ::testing::Test {
  protected:
   void serve(const ConnectionTimes& times = {}) {
     server_.emplace(HttpServerOptions{.port = 0, .times = times});
-    add_stream_routes(*server_, streams_);
+    add_stream_routes(*server_, streams_, /*catalog=*/nullptr);
     server_->start();
     stream_->begin("init");
     streams_.set_current("video", stream_);
@@ -112,6 +112,59 @@ TEST_F(VideoStreamTest, PlaylistsAskForTheFirstSegmentWhenAsked) {
     EXPECT_THAT(list(target + "?from=start"), HasSubstr("#EXT-X-START:TIME-OFFSET=0\n"));
     EXPECT_EQ(status_of(list(target + "?from=middle")), 400);
   }
+}
+
+TEST_F(VideoStreamTest, ViewerWaitsForTheStreamOfAVideoThatIsComing) {
+  VideoCatalog catalog(nullptr, /*most_queued=*/2);
+  const std::string id = catalog.add({.model = "small", .prompt = "a hill", .fps = 16, .frames = 32}).video.id;
+  server_.emplace(HttpServerOptions{.port = 0});
+  add_stream_routes(*server_, streams_, &catalog);
+  server_->start();
+  const auto any = view("/stream.mp4?from=start"), this_one = view("/v1/videos/" + id + "/stream.mp4?from=start");
+  const auto list = view("/hls/live.m3u8");
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_EQ(viewers(), 0) << "no answer yet";
+  stream_->begin("init");
+  streams_.set_current(id, stream_);
+  append(0, 2);
+  EXPECT_THAT(list->receive_all(), HasSubstr(id + "/init.mp4"));
+  wait_until([&] { return viewers() == 2; });
+  stream_->finish();
+  EXPECT_EQ(watched(*any), numbers(0, 2));
+  EXPECT_EQ(watched(*this_one), numbers(0, 2));
+  catalog.cancel(id);
+  EXPECT_EQ(status_of(exchange(server_->port(), get_request("/stream.mp4"))), 200) << "the last one";
+  streams_.remove(id);
+  EXPECT_EQ(status_of(exchange(server_->port(), get_request("/stream.mp4"))), 404) << "nothing is coming";
+
+  const std::string next = catalog.add({.model = "small", .prompt = "a lake"}).video.id;
+  const auto late = view("/stream.mp4");
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  server_->stop();
+  EXPECT_EQ(late->receive_all().find("200 OK"), std::string::npos) << "and the server has not waited for it";
+}
+
+TEST_F(VideoStreamTest, StreamContinuesForAVideoThatIsTriedAgain) {
+  serve();
+  append(0, 2);
+  EXPECT_EQ(streams_.continued("video"), stream_);
+  EXPECT_EQ(streams_.continued("other"), nullptr);
+  const auto viewer = view("/stream.mp4?from=start");
+  wait_until([&] { return streams_.counts().segments_sent == 2; });
+  streams_.set_current("other", std::make_shared<VideoStream>(folder_.path(), 16));
+  EXPECT_EQ(watched(*viewer), numbers(0, 2)) << "the stream before it has ended";
+  EXPECT_EQ(streams_.continued("video"), nullptr);
+}
+
+TEST_F(VideoStreamTest, PlaylistsCarryTheSignatureTheyWereAskedWith) {
+  serve();
+  append(0, 1);
+  const std::string query = "?expires=1796060000&signature=0123456789abcdef0123456789abcdef";
+  const std::string list = exchange(server_->port(), get_request("/hls/video/live.m3u8" + query));
+  EXPECT_THAT(list, HasSubstr("URI=\"init.mp4" + query + "\""));
+  EXPECT_THAT(list, HasSubstr("\n000000.m4s" + query + "\n"));
+  EXPECT_THAT(exchange(server_->port(), get_request("/hls/video/live.m3u8?expires=1&signature=%0a#x")),
+              Not(HasSubstr("signature")));
 }
 
 TEST_F(VideoStreamTest, ViewerWaitsForTheFirstSegment) {

@@ -8,12 +8,14 @@
 
 #include "core/error.h"
 #include "settings/config_file.h"
+#include "tests/support/error_text.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flashblock {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::error_text;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -104,6 +106,26 @@ TEST_F(ModelFile, NeedsNoMoreThanATransformer) {
   EXPECT_THAT(error_of("name: x\n"), HasSubstr("the key transformer is missing"));
 }
 
+TEST_F(ModelFile, OtherFilesAreCalledWhatTheyAre) {
+  const auto error = [&](const std::string& name, std::string_view bytes) {
+    std::ofstream(folder_ / name, std::ios::binary) << bytes;
+    return error_text<ConfigError>([&] { load_model_file(folder_ / name); });
+  };
+  const std::string safetensors = std::string("\x40\0\0\0\0\0\0\0", 8) + "{\"a\":{}}";
+  EXPECT_THAT(error("w.safetensors", safetensors),
+              ::testing::AllOf(HasSubstr("w.safetensors is a weights file (safetensors); wanted a model file (YAML)"),
+                               HasSubstr("`transformer: w.safetensors`"), HasSubstr("flashblock info")));
+  EXPECT_THAT(error("w.pt", "PK\x03\x04...."), HasSubstr("torch.save"));
+  EXPECT_THAT(error("w.gguf", "GGUF...."), HasSubstr("(GGUF)"));
+  EXPECT_THAT(error("w.png", "\x89PNG\r\n\x1a\n"), HasSubstr("is an image (PNG); wanted a model file (YAML)"));
+  std::filesystem::create_directory(folder_ / "pipeline");
+  const auto folder = [&] { return error_text<WeightsError>([&] { load_model_file(folder_ / "pipeline"); }); };
+  EXPECT_THAT(folder(), HasSubstr("is a folder without model.yaml; wanted a model file"));
+  std::ofstream(folder_ / "pipeline/model_index.json") << "{}";
+  EXPECT_THAT(folder(), HasSubstr("`diffusers: "));
+  EXPECT_THAT(error_text<ConfigError>([&] { load_yaml(folder_ / "w.gguf"); }), HasSubstr("wanted a YAML file"));
+}
+
 TEST_F(ModelFile, AFolderHoldsModelYaml) {
   write("transformer: model.safetensors\n", "model.yaml");
   const ModelDescription model = load_model_file(folder_.path());
@@ -131,7 +153,8 @@ TEST_F(ModelFile, TellsWhatItsModelKnows) {
   EXPECT_THAT(model.knows, ElementsAre("hill", "tree"));
   std::ofstream(folder_ / "words.txt") << "tree\nhill  sky\n";
   EXPECT_THAT(load("transformer: a.pt\nknows: words.txt\n").knows, ElementsAre("hill", "sky", "tree"));
-  EXPECT_THAT(error_of("transformer: a.pt\nknows: none.txt\n"), HasSubstr("demo.yaml:2: knows: no words can be read"));
+  EXPECT_THAT(error_of("transformer: a.pt\nknows: none.txt\n"),
+              HasSubstr("none.txt: cannot be read; wanted a file of words"));
 }
 
 TEST_F(ModelFile, ListsPhrasesForWhatPromptsLeaveOpen) {
@@ -169,8 +192,8 @@ TEST_F(ModelFile, ChecksRanges) {
   };
   EXPECT_THAT(recipe_error("frames_per_block: 0"), HasSubstr("demo.yaml:2: recipe.frames_per_block: found \"0\""));
   EXPECT_THAT(recipe_error("window_frames: 0"), HasSubstr("wanted -1 for all frames"));
-  EXPECT_THAT(recipe_error("window_frames: -2"), HasSubstr("-1 or more"));
-  EXPECT_THAT(recipe_error("sink_frames: -1"), HasSubstr("0 or more"));
+  EXPECT_THAT(recipe_error("window_frames: -2"), HasSubstr("from -1 to 10000000"));
+  EXPECT_THAT(recipe_error("sink_frames: -1"), HasSubstr("from 0 to 10000000"));
   EXPECT_THAT(recipe_error("timestep_shift: 0"), HasSubstr("above 0"));
   EXPECT_THAT(recipe_error("steps: []"), HasSubstr("at least one timestep"));
   EXPECT_THAT(recipe_error("steps: [1000, 500, 0]"), HasSubstr("recipe.steps[2]: found 0"));

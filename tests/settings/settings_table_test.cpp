@@ -33,6 +33,8 @@ Setting synthetic_setting() {
           .option = {.names = {"--jitter"}, .group = "Video", .type = "X"}};
 }
 
+std::string setting_text(double value) { return fields::setting_value(value).dump(); }
+
 RenderConfig read(const std::string& yaml) {
   RenderConfig config;
   read_settings({.values = parse_yaml(yaml, "video.yaml"), .folder = "/videos"}, config);
@@ -81,8 +83,8 @@ TEST(SettingsTable, PrecisionOfPartsThatDoNotExistIsRefusedByName) {
   EXPECT_EQ(read("precision: int8").precision.linears, LinearPrecision::kInt8);
   EXPECT_THAT(error_text<ConfigError>([] { read("precision: fp8"); }),
               HasSubstr("'fp8' is unknown; possible are native"));
-  EXPECT_THAT(error_text<ConfigError>([] { read("precision: {kv_cache: int8}"); }),
-              HasSubstr("video.yaml:1: precision.kv_cache: unknown key"));
+  EXPECT_THAT(error_text<ConfigError>([] { read("precision: {text: int8}"); }),
+              HasSubstr("video.yaml:1: precision.text: unknown key"));
 }
 
 TEST(SettingsTable, ResetGivesTheDefault) {
@@ -117,6 +119,7 @@ TEST(ConfigIdentity, StatesWhatAltersTheVideo) {
       {"precision.linears", "int8"},
       {"precision.internal", "native"},
       {"precision.external", "int8"},
+      {"precision.kv_cache", "native"},
       {"precision.decoder", "native"},
       {"attention.mode", "exact"},
       {"attention.refresh", "every_nth"},
@@ -169,10 +172,56 @@ TEST(ConfigIdentity, OnlyWhatBelongsToTheModelIsInItsKey) {
   EXPECT_NE(model_key(adapted), key);
 }
 
+TEST(AddedLoras, StandOnTopOfThoseOfTheModel) {
+  RenderConfig config;
+  config.model.lora = {{.path = "/models/distilled.safetensors"}};
+  const auto give = [&](const std::string& yaml) {
+    read_settings({.values = parse_yaml(yaml, "video.yaml"), .folder = "/videos"}, config);
+    std::vector<std::string> all;
+    for (const LoraFile& lora : config.model.lora) all.push_back(lora.path.string() + " x " + setting_text(lora.scale));
+    return all;
+  };
+  EXPECT_THAT(give("lora: [a.safetensors, b.safetensors=-0.5, {file: /c.pt, scale: 2, weights: lora}]"),
+              ::testing::ElementsAre("/models/distilled.safetensors x 1", "/videos/a.safetensors x 1",
+                                     "/videos/b.safetensors x -0.5", "/c.pt x 2"));
+  EXPECT_EQ(config.model.lora.back().entry, "lora");
+  const std::string yaml = config_yaml(config), json = config_json(config).dump();
+  EXPECT_THAT(yaml, Not(HasSubstr("distilled")));
+  EXPECT_THAT(config_yaml(config, PathStyle::kPublic), Not(HasSubstr("/")));
+  EXPECT_THAT(config_yaml(config, PathStyle::kPublic), HasSubstr("b.safetensors"));
+  // A later layer replaces them, those of the model stay; what is written gives the same again.
+  EXPECT_THAT(give("lora: one.safetensors=0.25"),
+              ::testing::ElementsAre("/models/distilled.safetensors x 1", "/videos/one.safetensors x 0.25"));
+  give(yaml);
+  EXPECT_EQ(config_json(config).dump(), json);
+  EXPECT_THAT(give("lora: []"), ::testing::ElementsAre("/models/distilled.safetensors x 1"));
+  EXPECT_THAT(error_text<ConfigError>([&] { give("lora: [a.safetensors=much]"); }),
+              HasSubstr("video.yaml:1: lora[0]: found the scale \"much\", wanted a number from -100 to 100"));
+  EXPECT_THAT(error_text<ConfigError>([&] { give("lora: a.safetensors=1e9"); }), HasSubstr("from -100 to 100"));
+}
+
+TEST(SettingsTable, OtherNamesOfOptionsAreNoOptions) {
+  std::set<std::string> options;
+  for (const Setting& setting : settings_table())
+    for (const std::string& name : setting.option.names) options.insert(name.substr(name.rfind(',') + 1));
+  for (const Setting& setting : settings_table())
+    for (const std::string& other : setting.option.also_called) EXPECT_FALSE(options.contains("--" + other)) << other;
+}
+
 TEST(ConfigIdentity, NamesTheFilesThatAVideoLeaves) {
   EXPECT_THAT(output_files(read(kEveryKey)),
               ::testing::ElementsAre("/videos/x.mp4", "/videos/c.png", "/videos/r.safetensors"));
   EXPECT_THAT(output_files(read("prompt: a")), ::testing::IsEmpty());
+}
+
+TEST(ConfigIdentity, NamesTheFilesThatAVideoIsMadeFrom) {
+  RenderConfig config = read("{prompt: a, replay: r.safetensors, output_options: {audio: a.wav}}");
+  config.sources = {"/videos/job.yaml"};
+  config.model.vae.path = "/models/vae.pth";
+  std::vector<std::string> files;
+  for (const auto& [key, file] : input_files(config)) files.push_back(key + " " + file.string());
+  EXPECT_THAT(files, ::testing::ElementsAre("replay /videos/r.safetensors", "output_options.audio /videos/a.wav",
+                                            "settings /videos/job.yaml", "vae /models/vae.pth"));
 }
 
 TEST(ConfigYaml, HasNoFoldersInTheMetadataOfAVideo) {

@@ -1,19 +1,13 @@
 #include <cuda_bf16.h>
-#include <nvtx3/nvToolsExt.h>
 
 #include "vae/kernels/frame_kernels.h"
+#include "vae/kernels/profiler_range.h"
 
 namespace flashblock::kernels {
 inline namespace frame_kernels_cu {
 
 constexpr int kThreads = 256;
 constexpr int kVectorBytes = 16;
-
-/// Profiler range of one launcher.
-struct Range {
-  explicit Range(const char* name) { nvtxRangePushA(name); }
-  ~Range() { nvtxRangePop(); }
-};
 
 template <typename T>
 constexpr int kVector = kVectorBytes / static_cast<int>(sizeof(T));
@@ -247,7 +241,7 @@ void run_interleave_phases(const PhaseArguments& p, cudaStream_t stream) {
 }  // namespace frame_kernels_cu
 
 cudaError_t launch_rms_norm(const NormArguments& arguments, Element element, cudaStream_t stream) {
-  const Range range("vae rms_norm");
+  const ProfilerRange range("vae rms_norm");
   if (arguments.rows == 0) return cudaSuccess;
   const bool bordered = arguments.bordered_height > 0;
   if (element == Element::kFloat32)
@@ -259,7 +253,7 @@ cudaError_t launch_rms_norm(const NormArguments& arguments, Element element, cud
 }
 
 cudaError_t launch_add_border(const BorderArguments& arguments, Element element, cudaStream_t stream) {
-  const Range range("vae add_border");
+  const ProfilerRange range("vae add_border");
   if (arguments.frames == 0) return cudaSuccess;
   const int64_t lines = arguments.frames * arguments.frames_per_frame * (arguments.height + 2);
   const int64_t elements = (arguments.width + 2) * arguments.channels;
@@ -272,7 +266,7 @@ cudaError_t launch_add_border(const BorderArguments& arguments, Element element,
 }
 
 cudaError_t launch_add_biased(const AddArguments& arguments, Element element, cudaStream_t stream) {
-  const Range range("vae add_biased");
+  const ProfilerRange range("vae add_biased");
   const int64_t elements = arguments.rows * arguments.channels;
   if (elements == 0) return cudaSuccess;
   if (element == Element::kFloat32)
@@ -283,7 +277,7 @@ cudaError_t launch_add_biased(const AddArguments& arguments, Element element, cu
 }
 
 cudaError_t launch_interleave_phases(const PhaseArguments& arguments, Element element, cudaStream_t stream) {
-  const Range range("vae interleave_phases");
+  const ProfilerRange range("vae interleave_phases");
   if (arguments.frames == 0) return cudaSuccess;
   element == Element::kFloat32 ? run_interleave_phases<float>(arguments, stream)
                                : run_interleave_phases<__nv_bfloat16>(arguments, stream);
@@ -291,7 +285,7 @@ cudaError_t launch_interleave_phases(const PhaseArguments& arguments, Element el
 }
 
 cudaError_t launch_gather_taps(const GatherArguments& arguments, Element element, cudaStream_t stream) {
-  const Range range("vae gather_taps");
+  const ProfilerRange range("vae gather_taps");
   const int64_t pixels = arguments.frames * arguments.rows * arguments.columns;
   if (pixels == 0) return cudaSuccess;
   if (element == Element::kFloat32)

@@ -1,11 +1,9 @@
 #include <cuda_bf16.h>
-#include <nvtx3/nvToolsExt.h>
 
-#include <algorithm>
-
-#include "core/kernels/hopper.cuh"
+#include "core/kernels/hopper_steps.cuh"
 #include "vae/kernels/hopper_convolution.h"
 #include "vae/kernels/hopper_limits.h"
+#include "vae/kernels/profiler_range.h"
 
 // Note "Convolution as a matrix product". Positions of a bordered frame, row after row, are the rows of a matrix with C
 // columns, and a tap of the convolution is that matrix moved by a constant number of rows. So each tap adds the product
@@ -19,16 +17,12 @@ inline namespace hopper_convolution_cu {
 
 constexpr int kTileRows = 256, kBoxRows = 88, kLoadedRows = 3 * kBoxRows, kChannels = kInChannelsMultiple;
 constexpr int kThreads = 3 * 128, kRowBytes = kChannels * 2;
-constexpr int kMaxShared = 227 * 1024, kAlignment = 1024, kBarrierBytes = 256;
+constexpr int kRowsBytes = kLoadedRows * kRowBytes;
 
 /// One step of a tile in shared memory: rows of the frames, then weights of a line's taps.
 template <int kColumns, int kTaps>
-struct Step {
-  static constexpr int kRowsBytes = kLoadedRows * kRowBytes, kWeightBytes = kColumns * kRowBytes;
-  static constexpr int kBytes = kRowsBytes + kTaps * kWeightBytes;
-  static constexpr int kInFlight = (kMaxShared - kAlignment - kBarrierBytes) / kBytes;
-  static constexpr int kSharedBytes = kInFlight * kBytes + kAlignment + kBarrierBytes;
-  static_assert(2 * kInFlight * sizeof(uint64_t) <= kBarrierBytes);
+struct Step : hopper::StepMemory<kRowsBytes + kTaps * kColumns * kRowBytes, 1024> {
+  static constexpr int kWeightBytes = kColumns * kRowBytes;  ///< of a tap
 };
 
 struct Maps {
@@ -71,10 +65,9 @@ __device__ __forceinline__ Tile tile_at(const Shape& s, int index) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 template <int kColumns, int kTaps>
-__device__ __forceinline__ void load_tiles(const Maps& maps, const Shape& s, uint8_t* steps, uint64_t* full,
-                                           uint64_t* empty) {
+__device__ __forceinline__ void load_tiles(const Maps& maps, const Shape& s, const hopper::Steps& steps) {
   using S = Step<kColumns, kTaps>;
-  int slot = 0, parity = 1;
+  hopper::Slot<S::kInFlight> slot{.parity = 1};
   for (int index = blockIdx.x; index < s.tiles; index += gridDim.x) {
     const Tile tile = tile_at<kColumns, kTaps>(s, index);
     for (int line = 0; line < s.lines; ++line) {
@@ -91,15 +84,16 @@ __device__ __forceinline__ void load_tiles(const Maps& maps, const Shape& s, uin
         row += tile.frame * s.plane + (tile.a + line - 1) * s.row + tile.b;
       }
       for (int channel = 0; channel < s.in_channels; channel += kChannels) {
-        hopper::wait(empty + slot, parity);
-        hopper::arrive_and_expect(full + slot, S::kBytes);
-        uint8_t* rows = steps + slot * S::kBytes;
+        uint64_t* full = steps.full + slot.index;
+        hopper::wait(steps.empty + slot.index, slot.parity);
+        hopper::arrive_and_expect(full, S::kBytes);
+        uint8_t* rows = steps.memory + slot.index * S::kBytes;
         for (int box = 0; box < 3; ++box)
-          hopper::load_box(rows + box * kBoxRows * kRowBytes, map, channel, row + box * kBoxRows, full + slot);
+          hopper::load_box(rows + box * kBoxRows * kRowBytes, map, channel, row + box * kBoxRows, full);
         for (int tap = 0; tap < kTaps; ++tap)
-          hopper::load_box(rows + S::kRowsBytes + tap * S::kWeightBytes, &maps.weights, channel,
-                           (line * kTaps + tap) * s.out_columns + tile.columns, full + slot);
-        if (++slot == S::kInFlight) slot = 0, parity ^= 1;
+          hopper::load_box(rows + kRowsBytes + tap * S::kWeightBytes, &maps.weights, channel,
+                           (line * kTaps + tap) * s.out_columns + tile.columns, full);
+        slot.advance();
       }
     }
   }
@@ -222,18 +216,19 @@ __device__ __forceinline__ void store_tile(const Shape& s, const Tile& tile, int
 }
 
 template <int kColumns, int kTaps>
-__device__ __forceinline__ void compute_tiles(const Shape& s, const uint8_t* steps, uint64_t* full, uint64_t* empty) {
+__device__ __forceinline__ void compute_tiles(const Shape& s, const hopper::Steps& steps) {
   using S = Step<kColumns, kTaps>;
   const int group = threadIdx.x / 128 - 1, count = s.lines * (s.in_channels / kChannels);
   const bool speaks = threadIdx.x % 128 == 0;
-  int slot = 0, parity = 0;
+  hopper::Slot<S::kInFlight> slot;
   for (int index = blockIdx.x; index < s.tiles; index += gridDim.x) {
     float sums[2][kColumns / 2];
     int last = -1;
     for (int step = 0; step < count; ++step) {
-      hopper::wait(full + slot, parity);
-      const uint32_t rows = hopper::shared_address(steps + slot * S::kBytes) + group * 128 * kRowBytes;
-      const uint32_t weights = hopper::shared_address(steps + slot * S::kBytes + S::kRowsBytes);
+      hopper::wait(steps.full + slot.index, slot.parity);
+      const uint8_t* loaded = steps.memory + slot.index * S::kBytes;
+      const uint32_t rows = hopper::shared_address(loaded) + group * 128 * kRowBytes;
+      const uint32_t weights = hopper::shared_address(loaded + kRowsBytes);
       hopper::begin_products();
 #pragma unroll
       for (int tap = 0; tap < kTaps; ++tap)
@@ -247,12 +242,12 @@ __device__ __forceinline__ void compute_tiles(const Shape& s, const uint8_t* ste
                                                  tap == 0 && k == 0 ? step > 0 : 1);
       hopper::commit_products();
       hopper::wait_for_products<1>();
-      if (last >= 0 && speaks) hopper::arrive(empty + last);
-      last = slot;
-      if (++slot == S::kInFlight) slot = 0, parity ^= 1;
+      if (last >= 0 && speaks) hopper::arrive(steps.empty + last);
+      last = slot.index;
+      slot.advance();
     }
     hopper::wait_for_products<0>();
-    if (speaks) hopper::arrive(empty + last);
+    if (speaks) hopper::arrive(steps.empty + last);
     const Tile tile = tile_at<kColumns, kTaps>(s, index);
     store_tile<kColumns, kTaps>(s, tile, tile.first_row + group * 128, sums);
   }
@@ -266,42 +261,29 @@ __global__ void __launch_bounds__(kThreads, 1)
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using S = Step<kColumns, kTaps>;
   extern __shared__ uint8_t shared[];
-  uint8_t* steps =
-      reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(shared) + kAlignment - 1) / kAlignment * kAlignment);
-  uint64_t* full = reinterpret_cast<uint64_t*>(steps + S::kInFlight * S::kBytes);
-  uint64_t* empty = full + S::kInFlight;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < S::kInFlight; ++i) hopper::init_barrier(full + i, 1), hopper::init_barrier(empty + i, 2);
-    hopper::publish_barriers();
-  }
-  __syncthreads();
+  const hopper::Steps steps = hopper::begin_steps<S>(shared, 2);
   if (threadIdx.x < 128) {
     hopper::give_registers_back<40>();
-    if (threadIdx.x == 0) load_tiles<kColumns, kTaps>(maps, s, steps, full, empty);
+    if (threadIdx.x == 0) load_tiles<kColumns, kTaps>(maps, s, steps);
   } else {
     hopper::take_registers<232>();
-    compute_tiles<kColumns, kTaps>(s, steps, full, empty);
+    compute_tiles<kColumns, kTaps>(s, steps);
   }
 #endif
 }
 
 /// A [rows, channels] matrix of bfloat16, in boxes of [box_rows, kChannels].
 bool encode(CUtensorMap& map, const void* matrix, int64_t rows, int64_t channels, int box_rows) {
-  const auto function = hopper::tensor_map_encoder();
-  if (!function) return false;
   const cuuint64_t sizes[] = {static_cast<cuuint64_t>(channels), static_cast<cuuint64_t>(rows)};
   const cuuint64_t strides[] = {static_cast<cuuint64_t>(channels) * sizeof(__nv_bfloat16)};
-  const cuuint32_t box[] = {kChannels, static_cast<cuuint32_t>(box_rows)}, steps[] = {1, 1};
-  return function(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<void*>(matrix), sizes, strides, box, steps,
-                  CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_64B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                  CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+  const cuuint32_t box[] = {kChannels, static_cast<cuuint32_t>(box_rows)};
+  return hopper::encode_tensor_map(map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, matrix, sizes, strides, box,
+                                   CU_TENSOR_MAP_SWIZZLE_64B);
 }
-
-int divide_up(int64_t a, int64_t b) { return static_cast<int>((a + b - 1) / b); }
 
 /// Whether tiles of 192 columns take no longer than twice as many of 96, with whole rounds of all multiprocessors.
 bool wide_tiles(int64_t tiles_of_192, int multiprocessors) {
-  return 2 * divide_up(tiles_of_192, multiprocessors) <= divide_up(2 * tiles_of_192, multiprocessors);
+  return 2 * hopper::divide_up(tiles_of_192, multiprocessors) <= hopper::divide_up(2 * tiles_of_192, multiprocessors);
 }
 
 template <int kColumns, int kTaps>
@@ -309,11 +291,8 @@ cudaError_t run(Maps& maps, const Shape& shape, const void* weights, int multipr
   using S = Step<kColumns, kTaps>;
   const int64_t weight_rows = static_cast<int64_t>(shape.lines) * kTaps * shape.out_columns;
   if (!encode(maps.weights, weights, weight_rows, shape.in_channels, kColumns)) return cudaErrorInvalidValue;
-  const auto kernel = bordered_convolution_kernel<kColumns, kTaps>;
-  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, S::kSharedBytes);
-  if (error != cudaSuccess) return error;
-  kernel<<<std::min(shape.tiles, multiprocessors), kThreads, S::kSharedBytes, stream>>>(maps, shape);
-  return cudaGetLastError();
+  return hopper::launch_over_tiles(bordered_convolution_kernel<kColumns, kTaps>, shape.tiles, multiprocessors, kThreads,
+                                   S::kSharedBytes, stream, maps, shape);
 }
 
 template <int kTaps>
@@ -322,7 +301,7 @@ cudaError_t run_tiles(Maps& maps, Shape& shape, int64_t count, int64_t phase_cha
   // First to last position within the border, or with it.
   const int64_t positions = shape.gamma ? shape.plane : static_cast<int64_t>(shape.height) * shape.row - 2;
   shape.first = shape.gamma ? 0 : shape.row + 1;
-  shape.tiles_per_frame = divide_up(positions, kTileRows);
+  shape.tiles_per_frame = static_cast<int>(hopper::divide_up(positions, kTileRows));
   const int64_t column_tiles = shape.out_columns / kOutChannelsMultiple, row_tiles = count * shape.tiles_per_frame;
   // The norm needs all channels of a position in one tile.
   const bool wide = shape.gamma ? phase_channels == 2 * kOutChannelsMultiple
@@ -334,12 +313,6 @@ cudaError_t run_tiles(Maps& maps, Shape& shape, int64_t count, int64_t phase_cha
   return wide ? run<192, kTaps>(maps, shape, weights, multiprocessors, stream)
               : run<96, kTaps>(maps, shape, weights, multiprocessors, stream);
 }
-
-/// Profiler range of one launcher.
-struct Range {
-  explicit Range(const char* name) { nvtxRangePushA(name); }
-  ~Range() { nvtxRangePop(); }
-};
 
 template <typename Arguments>
 Shape shape_of(const Arguments& a) {
@@ -355,7 +328,7 @@ Shape shape_of(const Arguments& a) {
 }  // namespace hopper_convolution_cu
 
 cudaError_t launch_causal_convolution(const CausalArguments& a, int multiprocessors, cudaStream_t stream) {
-  const Range range("vae causal_convolution");
+  const ProfilerRange range("vae causal_convolution");
   if (a.count == 0) return cudaSuccess;
   Shape shape = shape_of(a);
   Maps maps{};
@@ -371,7 +344,7 @@ cudaError_t launch_causal_convolution(const CausalArguments& a, int multiprocess
 }
 
 cudaError_t launch_doubling_convolution(const DoublingArguments& a, int multiprocessors, cudaStream_t stream) {
-  const Range range("vae doubling_convolution");
+  const ProfilerRange range("vae doubling_convolution");
   if (a.count == 0) return cudaSuccess;
   Shape shape = shape_of(a);
   Maps maps{};

@@ -1,11 +1,11 @@
 #include <cuda_bf16.h>
-#include <nvtx3/nvToolsExt.h>
 
 #include <algorithm>
 
-#include "core/kernels/hopper.cuh"
+#include "core/kernels/hopper_steps.cuh"
 #include "vae/kernels/hopper_int8_convolution.h"
 #include "vae/kernels/pack_bytes.cuh"
+#include "vae/kernels/profiler_range.h"
 
 // Note "Convolution of planes". As in hopper_convolution.cu a tap is the matrix of positions moved by a constant number
 // of rows. Frames are stored in planes of 16 channels, 16 bytes a position: a range of positions of a plane is one run
@@ -18,21 +18,20 @@ namespace flashblock::kernels {
 inline namespace hopper_int8_convolution_cu {
 
 constexpr int kPlaneBytes = 16, kTaps = 3, kGroupRows = 128;
-constexpr int kMaxShared = 227 * 1024, kAlignment = 128, kBarrierBytes = 256;
 
 /// One step of a tile in shared memory: positions, then weights.
 template <int kColumns, int kPlanes, int kGroups>
-struct Step {
+struct StepSizes {
   static constexpr int kTileRows = kGroups * kGroupRows, kLoadedRows = kTileRows + 8;
   static constexpr int kRowsBytes = kPlanes * kLoadedRows * kPlaneBytes;
   static constexpr int kRunBytes = kColumns * kPlaneBytes;  ///< weights of a tap and plane
-  static constexpr int kWeightBytes = kPlanes * kTaps * kRunBytes, kBytes = kRowsBytes + kWeightBytes;
-  static constexpr int kInFlight = (kMaxShared - kAlignment - kBarrierBytes) / kBytes;
-  static constexpr int kSharedBytes = kInFlight * kBytes + kAlignment + kBarrierBytes;
+  static constexpr int kWeightBytes = kPlanes * kTaps * kRunBytes;
   static constexpr int kThreads = (kGroups + 1) * 128;
-  static_assert(2 * kInFlight * sizeof(uint64_t) <= kBarrierBytes && kBytes % 128 == 0 && kInFlight >= 2);
+  static_assert((kRowsBytes + kWeightBytes) % 128 == 0);
   static_assert(kPlanes * (kTaps + 1) <= 32);  // a lane of the loading warp per copy
 };
+template <int kColumns, int kPlanes, int kGroups, typename Sizes = StepSizes<kColumns, kPlanes, kGroups>>
+struct Step : Sizes, hopper::StepMemory<Sizes::kRowsBytes + Sizes::kWeightBytes, 128> {};
 
 struct Shape {
   const uint8_t *history[2], *frames, *weights;
@@ -75,10 +74,10 @@ __device__ __forceinline__ Tile tile_at(const Shape& s, int index, int rows, int
 
 /// By one warp: a lane for each copy of a step.
 template <int kColumns, int kPlanes, int kGroups>
-__device__ __forceinline__ void load_tiles(const Shape& s, uint8_t* steps, uint64_t* full, uint64_t* empty) {
+__device__ __forceinline__ void load_tiles(const Shape& s, const hopper::Steps& steps) {
   using S = Step<kColumns, kPlanes, kGroups>;
   const int lane = threadIdx.x;
-  int slot = 0, parity = 1;
+  hopper::Slot<S::kInFlight> slot{.parity = 1};
   for (int index = blockIdx.x; index < s.tiles; index += gridDim.x) {
     const Tile tile = tile_at(s, index, S::kTileRows, kColumns);
     for (int line = 0; line < kLines; ++line) {
@@ -87,21 +86,22 @@ __device__ __forceinline__ void load_tiles(const Shape& s, uint8_t* steps, uint6
       const uint8_t* in = frame < 2 ? s.history[frame] : s.frames + (frame - 2) * frame_bytes;
       const Window window = window_of<S>(s, tile, line);
       for (int plane = 0; plane < s.planes; plane += kPlanes) {
-        hopper::wait(empty + slot, parity);
-        uint8_t* step = steps + slot * S::kBytes;
-        if (lane == 0) hopper::arrive_and_expect(full + slot, S::kWeightBytes + kPlanes * window.count * kPlaneBytes);
+        uint64_t* full = steps.full + slot.index;
+        hopper::wait(steps.empty + slot.index, slot.parity);
+        uint8_t* step = steps.memory + slot.index * S::kBytes;
+        if (lane == 0) hopper::arrive_and_expect(full, S::kWeightBytes + kPlanes * window.count * kPlaneBytes);
         __syncwarp();
         if (lane < kPlanes) {
           const int64_t position = static_cast<int64_t>(plane + lane) * s.plane + window.start;
           hopper::load_bytes(step + lane * S::kLoadedRows * kPlaneBytes, in + position * kPlaneBytes,
-                             window.count * kPlaneBytes, full + slot);
+                             window.count * kPlaneBytes, full);
         } else if (lane < kPlanes * (kTaps + 1)) {
           const int run = lane - kPlanes;
           const int64_t row = static_cast<int64_t>((line * s.planes + plane) * kTaps + run) * s.out_channels;
           hopper::load_bytes(step + S::kRowsBytes + run * S::kRunBytes, s.weights + (row + tile.columns) * kPlaneBytes,
-                             S::kRunBytes, full + slot);
+                             S::kRunBytes, full);
         }
-        if (++slot == S::kInFlight) slot = 0, parity ^= 1;
+        slot.advance();
       }
     }
   }
@@ -256,11 +256,11 @@ __device__ __forceinline__ void store_border(const Shape& s, int frame, int thre
 }
 
 template <int kColumns, int kPlanes, int kGroups, bool kNormalises>
-__device__ __forceinline__ void compute_tiles(const Shape& s, const uint8_t* steps, uint64_t* full, uint64_t* empty) {
+__device__ __forceinline__ void compute_tiles(const Shape& s, const hopper::Steps& steps) {
   using S = Step<kColumns, kPlanes, kGroups>;
   const int group = threadIdx.x / 128 - 1;
   const bool speaks = threadIdx.x % 128 == 0;
-  int slot = 0, parity = 0;
+  hopper::Slot<S::kInFlight> slot;
   for (int index = blockIdx.x; index < s.tiles; index += gridDim.x) {
     const Tile tile = tile_at(s, index, S::kTileRows, kColumns);
     if (s.add) prefetch_result<kColumns>(s, tile, tile.first_row + group * kGroupRows);
@@ -269,9 +269,10 @@ __device__ __forceinline__ void compute_tiles(const Shape& s, const uint8_t* ste
     for (int line = 0; line < kLines; ++line) {
       const int first = (window_of<S>(s, tile, line).skipped + group * kGroupRows) * kPlaneBytes;
       for (int plane = 0; plane < s.planes; plane += kPlanes) {
-        hopper::wait(full + slot, parity);
-        const uint32_t rows = hopper::shared_address(steps + slot * S::kBytes) + first;
-        const uint32_t weights = hopper::shared_address(steps + slot * S::kBytes + S::kRowsBytes);
+        hopper::wait(steps.full + slot.index, slot.parity);
+        const uint8_t* step = steps.memory + slot.index * S::kBytes;
+        const uint32_t rows = hopper::shared_address(step) + first;
+        const uint32_t weights = hopper::shared_address(step + S::kRowsBytes);
         hopper::begin_products();
 #pragma unroll
         for (int tap = 0; tap < kTaps; ++tap)
@@ -287,13 +288,13 @@ __device__ __forceinline__ void compute_tiles(const Shape& s, const uint8_t* ste
                   tap == 0 && k == 0 ? line + plane > 0 : 1);
         hopper::commit_products();
         hopper::wait_for_products<1>();
-        if (last >= 0 && speaks) hopper::arrive(empty + last);
-        last = slot;
-        if (++slot == S::kInFlight) slot = 0, parity ^= 1;
+        if (last >= 0 && speaks) hopper::arrive(steps.empty + last);
+        last = slot.index;
+        slot.advance();
       }
     }
     hopper::wait_for_products<0>();
-    if (speaks) hopper::arrive(empty + last);
+    if (speaks) hopper::arrive(steps.empty + last);
     store_tile<kColumns, kNormalises>(s, tile, tile.first_row + group * kGroupRows, sums);
     if (kNormalises && tile.first_row == s.row + 1) store_border(s, tile.frame, threadIdx.x - 128, kGroups * 128);
   }
@@ -306,38 +307,26 @@ __global__ void __launch_bounds__((kGroups + 1) * 128, 1) int8_convolution_kerne
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using S = Step<kColumns, kPlanes, kGroups>;
   extern __shared__ uint8_t shared[];
-  uint8_t* steps =
-      reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(shared) + kAlignment - 1) / kAlignment * kAlignment);
-  uint64_t* full = reinterpret_cast<uint64_t*>(steps + S::kInFlight * S::kBytes);
-  uint64_t* empty = full + S::kInFlight;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < S::kInFlight; ++i) hopper::init_barrier(full + i, 1), hopper::init_barrier(empty + i, kGroups);
-    hopper::publish_barriers();
-  }
-  __syncthreads();
+  const hopper::Steps steps = hopper::begin_steps<S>(shared, kGroups);
   if (threadIdx.x < 128) {
     hopper::give_registers_back<kGroups == 2 ? 40 : 32>();
-    if (threadIdx.x < 32) load_tiles<kColumns, kPlanes, kGroups>(s, steps, full, empty);
+    if (threadIdx.x < 32) load_tiles<kColumns, kPlanes, kGroups>(s, steps);
   } else {
     hopper::take_registers<kGroups == 2 ? 232 : 152>();
-    compute_tiles<kColumns, kPlanes, kGroups, kNormalises>(s, steps, full, empty);
+    compute_tiles<kColumns, kPlanes, kGroups, kNormalises>(s, steps);
   }
 #endif
 }
 
-int divide_up(int64_t a, int64_t b) { return static_cast<int>((a + b - 1) / b); }
-
 template <int kColumns, int kPlanes, int kGroups, bool kNormalises>
 cudaError_t run(Shape shape, int64_t count, int multiprocessors, cudaStream_t stream) {
   using S = Step<kColumns, kPlanes, kGroups>;
-  shape.tiles_per_frame = divide_up(static_cast<int64_t>(shape.height) * shape.row - 2, S::kTileRows);
+  shape.tiles_per_frame =
+      static_cast<int>(hopper::divide_up(static_cast<int64_t>(shape.height) * shape.row - 2, S::kTileRows));
   shape.column_tiles = shape.out_channels / kColumns;
   shape.tiles = static_cast<int>(count * shape.tiles_per_frame * shape.column_tiles);
-  const auto kernel = int8_convolution_kernel<kColumns, kPlanes, kGroups, kNormalises>;
-  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, S::kSharedBytes);
-  if (error != cudaSuccess) return error;
-  kernel<<<std::min(shape.tiles, multiprocessors), S::kThreads, S::kSharedBytes, stream>>>(shape);
-  return cudaGetLastError();
+  return hopper::launch_over_tiles(int8_convolution_kernel<kColumns, kPlanes, kGroups, kNormalises>, shape.tiles,
+                                   multiprocessors, S::kThreads, S::kSharedBytes, stream, shape);
 }
 
 Shape shape_of(const Int8CausalArguments& a) {
@@ -354,17 +343,11 @@ Shape shape_of(const Int8CausalArguments& a) {
   return shape;
 }
 
-/// Profiler range of one launcher.
-struct Range {
-  explicit Range(const char* name) { nvtxRangePushA(name); }
-  ~Range() { nvtxRangePop(); }
-};
-
 /// Time of whole rounds of all multiprocessors over tiles, in positions times channels.
 int64_t time_of_tiles(const Shape& shape, int64_t count, int multiprocessors, int rows, int columns) {
-  const int64_t tiles =
-      count * divide_up(static_cast<int64_t>(shape.height) * shape.row - 2, rows) * (shape.out_channels / columns);
-  return static_cast<int64_t>(divide_up(tiles, multiprocessors)) * rows * columns;
+  const int64_t tiles = count * hopper::divide_up(static_cast<int64_t>(shape.height) * shape.row - 2, rows) *
+                        (shape.out_channels / columns);
+  return hopper::divide_up(tiles, multiprocessors) * rows * columns;
 }
 
 cudaError_t run_plain(const Shape& shape, int64_t count, int multiprocessors, cudaStream_t stream) {
@@ -380,7 +363,7 @@ cudaError_t run_plain(const Shape& shape, int64_t count, int multiprocessors, cu
 }  // namespace hopper_int8_convolution_cu
 
 cudaError_t launch_int8_causal_convolution(const Int8CausalArguments& a, int multiprocessors, cudaStream_t stream) {
-  const Range range("vae int8_causal_convolution");
+  const ProfilerRange range("vae int8_causal_convolution");
   if (a.count == 0) return cudaSuccess;
   const Shape shape = shape_of(a);
   if (!a.gamma) return run_plain(shape, a.count, multiprocessors, stream);

@@ -1,7 +1,7 @@
 #include <cuda_bf16.h>
-#include <nvtx3/nvToolsExt.h>
 
 #include "vae/kernels/pack_bytes.cuh"
+#include "vae/kernels/profiler_range.h"
 #include "vae/kernels/quantised_norm.h"
 
 namespace flashblock::kernels {
@@ -68,16 +68,10 @@ cudaError_t run_quantised_norm(const QuantisedNormArguments& a, cudaStream_t str
   return cudaGetLastError();
 }
 
-/// Profiler range of one launcher.
-struct Range {
-  explicit Range(const char* name) { nvtxRangePushA(name); }
-  ~Range() { nvtxRangePop(); }
-};
-
 }  // namespace quantised_norm_cu
 
 cudaError_t launch_quantised_norm(const QuantisedNormArguments& a, cudaStream_t stream) {
-  const Range range("vae quantised_norm");
+  const ProfilerRange range("vae quantised_norm");
   if (a.count == 0) return cudaSuccess;
   return a.channels == 96    ? run_quantised_norm<4>(a, stream)
          : a.channels == 192 ? run_quantised_norm<8>(a, stream)

@@ -1,0 +1,78 @@
+#include "core/output_path.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+#include "core/file_descriptor.h"
+
+namespace flashblock {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path parent_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+
+/// A link, a folder, a device: what may not be replaced by a file. Throws: ConfigError.
+void check_no_other_kind(const fs::path& file, const ErrorContext& context) {
+  std::error_code error;
+  const fs::file_status status = fs::symlink_status(file, error);
+  if (!fs::exists(status) || fs::is_regular_file(status)) return;
+  std::string what = "is no file";
+  if (fs::is_directory(status)) what = "is a folder";
+  if (fs::is_symlink(status)) what = "is a link to " + fs::read_symlink(file, error).string();
+  throw ConfigError(file.string() + " " + what + ": choose another name", context);
+}
+
+}  // namespace
+
+fs::path unfinished_name(const fs::path& file) { return file.string() + ".part"; }
+
+void check_name_length(const fs::path& path, const ErrorContext& context) {
+  fs::path folder = parent_of(path);
+  std::error_code error;
+  while (!fs::exists(folder, error) && folder.has_relative_path())
+    folder = parent_of(folder);  // one that is made later
+  const long limit = ::pathconf(folder.c_str(), _PC_NAME_MAX);
+  const auto most = static_cast<size_t>(limit > 0 ? limit : NAME_MAX);
+  const size_t bytes = path.filename().native().size();
+  if (bytes > most)
+    throw ConfigError("the name " + path.filename().string() + " is " + std::to_string(bytes - most) +
+                          (bytes - most == 1 ? " byte" : " bytes") + " too long: it has " + std::to_string(bytes) +
+                          ", and " + std::to_string(most) + " are possible; choose a shorter name",
+                      context);
+  if (path.native().size() >= PATH_MAX)
+    throw ConfigError("the path " + path.string() + " is too long: it has " + std::to_string(path.native().size()) +
+                          " bytes, and less than " + std::to_string(PATH_MAX) + " are possible",
+                      context);
+}
+
+void check_folder_is_writable(const fs::path& folder, const ErrorContext& context) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error))
+    throw MediaError("cannot write to " + folder.string() + ": there is no such folder; create it first", context);
+  // Tried, since permissions do not tell everything: read-only and special file systems, quotas of files.
+  std::string probe = (folder / ".flashblock-XXXXXX").string();
+  const FileDescriptor file(::mkostemp(probe.data(), O_CLOEXEC));
+  if (!file) throw MediaError("cannot write to " + folder.string() + ": " + std::strerror(errno), context);
+  ::unlink(probe.c_str());
+}
+
+void check_output_name(const fs::path& file, const ErrorContext& context) {
+  for (const fs::path& name : {file, unfinished_name(file)}) {
+    check_name_length(name, context);
+    check_no_other_kind(name, context);
+  }
+}
+
+fs::path real_path(const fs::path& path) {
+  std::error_code error;
+  const fs::path real = fs::weakly_canonical(fs::absolute(path, error), error);
+  return error ? path : real;
+}
+
+}  // namespace flashblock
