@@ -177,7 +177,7 @@ std::string added_phrases(const RenderSetup& setup) {
   Json added = Json::array();
   for (const PlannedPrompt& prompt : planned_prompts(setup))
     added.push_back(left_open(setup.choices, prompt.text, setup.config.model.choices));
-  return added.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json_line(added);
 }
 
 void add_model_choices(const ModelDescription& model, VideoIdentity& identity) {
