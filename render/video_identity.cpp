@@ -17,6 +17,7 @@
 #include "core/html_page.h"
 #include "core/sha256.h"
 #include "models/lora_strength.h"
+#include "render/choices.h"
 #include "render/sidecar.h"
 #include "settings/config_file.h"
 #include "settings/config_identity.h"
