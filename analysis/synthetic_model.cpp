@@ -119,7 +119,7 @@ std::shared_ptr<const WeightStore> random_store(const std::vector<NamedShape>& s
   std::map<std::string, std::string> metadata;
   if (!config.empty()) metadata["config"] = config;
   return WeightStore::from_tensors(std::move(tensors), name + " (random weights)", std::move(metadata))
-      ->with_changes(std::move(changes));
+      ->with_changes(changes);
 }
 
 nlohmann::json transformer_sizes(const ModelGeometry& geometry) {

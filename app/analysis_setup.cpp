@@ -27,6 +27,7 @@ std::vector<NamedAttention> choose_policies(const AnalysisRequest& request, cons
 
 std::vector<fs::path> paths_of(const std::vector<std::pair<std::string, fs::path>>& files) {
   std::vector<fs::path> paths;
+  paths.reserve(files.size());
   for (const auto& [key, path] : files) paths.push_back(path);
   return paths;
 }
