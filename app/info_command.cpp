@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
+#include <utility>
 #include <vector>
 
 #include "core/device.h"
@@ -122,11 +123,11 @@ int print_model_file(const std::filesystem::path& file, const InfoRequest& reque
     whole = whole && problem.empty() && !(info && is_damaged(*info));
     Json entry = {{"part", part.name}, {"file", part.path.string()}, {"problem", problem}};
     if (info) entry["content"] = to_json(*info);
-    json["parts"].push_back(entry);
     if (!part.entry.empty()) entry["weights"] = part.entry;
     if (part.name == "lora") entry["scale"] = part.scale;
+    json["parts"].push_back(std::move(entry));
     words += "\n" + part.name + (part.entry.empty() ? "" : " (" + part.entry + ")") + ": ";
-    if (part.scale != 1) words += "times " + YAML::Dump(YAML::Node(part.scale)) + ", ";
+    if (part.scale != 1) words += "times " + json_line(part.scale) + ", ";
     words += !problem.empty() ? problem + "\n" : info ? "" : part.path.string() + "\n";
     if (info) words += describe(*info);
   }

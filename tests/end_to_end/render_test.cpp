@@ -450,6 +450,15 @@ TEST_F(Render, InfoNamesWhatIsMissing) {
   EXPECT_THAT(run.out, HasSubstr("umt5.safetensors"));
 }
 
+TEST_F(Render, InfoTellsTheScaleOfAnAdapterAndWhichWeightsAreUsed) {
+  std::filesystem::copy(model(), folder_ / "adapted");
+  std::ofstream(folder_ / "adapted/model.yaml", std::ios::app) << "lora: [{file: gone.pt, scale: 0.8, weights: a}]\n";
+  EXPECT_THAT(run_program({"info", folder_ / "adapted"}).out, HasSubstr("lora (a): times 0.8, "));
+  const auto json = nlohmann::json::parse(run_program({"info", folder_ / "adapted", "--json"}).out);
+  EXPECT_EQ(json.at("parts").back().at("scale"), 0.8);
+  EXPECT_EQ(json.at("parts").back().at("weights"), "a");
+}
+
 // configs/smoke.yaml with the demo model, as a user runs it first.
 TEST_F(Render, SmokeConfigurationRendersWithTheDemoModel) {
   if (!std::filesystem::exists(test_data("../../assets/demo/transformer.safetensors"))) {
