@@ -50,7 +50,7 @@ FrameCodesArguments arguments_of(const at::Tensor& x, const FrameCodes& codes) {
 
 }  // namespace
 
-void quantise_frames_by_operators(const at::Tensor& x, FrameCodes codes) {
+void quantise_frames_by_operators(const at::Tensor& x, const FrameCodes& codes) {
   const at::Tensor rest = (by_frame(x.to(at::kFloat), codes) - codes.means.to(at::kFloat).unsqueeze(2)).flatten(1, 2);
   codes.steps.copy_(at::amax(at::abs(rest), -1) * static_cast<float>(1 / kMostSteps));
   const at::Tensor steps = codes.steps.to(at::kFloat).unsqueeze(-1);
@@ -64,7 +64,7 @@ at::Tensor dequantise_frames_by_operators(const FrameCodes& codes) {
   return x.to(codes.means.scalar_type());
 }
 
-void quantise_frames(const at::Tensor& x, FrameCodes codes) {
+void quantise_frames(const at::Tensor& x, const FrameCodes& codes) {
   FB_CHECK(x.sizes() == codes.codes.sizes() && x.scalar_type() == codes.means.scalar_type(), "x ", x.sizes(),
            ", codes ", codes.codes.sizes());
   codes.means.copy_(by_frame(x, codes).mean(2, /*keepdim=*/false, at::kFloat));

@@ -44,13 +44,13 @@ class QuantisedFrames {
 };
 
 /// Rounds whole frames x [B, tokens, N, D] to `codes`, whose steps and means have the dtype of x.
-void quantise_frames(const at::Tensor& x, FrameCodes codes);
+void quantise_frames(const at::Tensor& x, const FrameCodes& codes);
 /// The numbers that `codes` stand for, [B, tokens, N, D].
 at::Tensor dequantise_frames(const FrameCodes& codes);
 
 /// The same by LibTorch's operators, `codes.means` given: the fallback, and the reference implementation that the
 /// kernels are tested against, with the same bits.
-void quantise_frames_by_operators(const at::Tensor& x, FrameCodes codes);
+void quantise_frames_by_operators(const at::Tensor& x, const FrameCodes& codes);
 at::Tensor dequantise_frames_by_operators(const FrameCodes& codes);
 
 }  // namespace flashblock

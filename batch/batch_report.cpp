@@ -124,8 +124,8 @@ Json report_page_json(const BatchAccount& account, size_t embedded_bytes) {
   return json;
 }
 
-Reporter::Reporter(std::filesystem::path jobs_file, std::filesystem::path report, const std::vector<BatchVideo>& videos,
-                   const BatchFolder& folder)
+Reporter::Reporter(const std::filesystem::path& jobs_file, const std::filesystem::path& report,
+                   const std::vector<BatchVideo>& videos, const BatchFolder& folder)
     : jobs_file_(fs::absolute(jobs_file).lexically_normal()),
       given_(report.empty() ? report : fs::absolute(report).lexically_normal()),
       report_(choose_report()),

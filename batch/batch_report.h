@@ -45,8 +45,8 @@ class Reporter {
   /// `report`: NAME.json, with NAME.html beside it; empty: report.json beside the jobs file, or JOBS.report.json where
   /// another jobs file of its folder has that one. Throws: ConfigError if other files have these names; MediaError if
   /// the folder cannot be written.
-  Reporter(std::filesystem::path jobs_file, std::filesystem::path report, const std::vector<BatchVideo>& videos,
-           const BatchFolder& folder);
+  Reporter(const std::filesystem::path& jobs_file, const std::filesystem::path& report,
+           const std::vector<BatchVideo>& videos, const BatchFolder& folder);
 
   /// To be called when a record has changed.
   void changed() { stale_ = true; }

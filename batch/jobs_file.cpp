@@ -181,7 +181,7 @@ class JobReader {
         fault = error;
       }
     }
-    if (fault) throw *fault;  // with all layers in place, in which there may be more faults
+    if (fault) throw ConfigError(*fault);  // with all layers in place, in which there may be more faults
   }
 
   /// Name, seed and files. `given`: where the name is said, if not at the video's place.
