@@ -46,8 +46,8 @@ VideoCatalog::VideoCatalog(std::shared_ptr<const VideoFolder> folder, size_t mos
       queue_.push_front(video.id);
     }
     if (video.status == VideoStatus::kQueued) queue_.push_back(video.id);
-    numbers_[video.id] = video.number;
-    entries_[video.number] = {.video = std::move(video), .revision = ++revision_};
+    Entry& entry = entries_[numbers_[video.id] = video.number];
+    entry = {.video = std::move(video), .revision = ++revision_};
   }
 }
 

@@ -13,6 +13,7 @@
 
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/html_page.h"
 #include "media/segment_note.h"
 #include "media/video_writer.h"
 #include "render/finished_video.h"
