@@ -63,7 +63,7 @@ class Reporter {
 
   /// Whether report and page do not exist, or are those of this jobs file, or of one that is gone.
   bool may_write(const std::filesystem::path& report) const;
-  /// Decided anew each time: another batch of the folder may have started, or this one may have been moved.
+  /// Decided each time: another batch of the folder may have started, or this one may have been moved.
   std::filesystem::path choose_report() const;
 
   std::filesystem::path jobs_file_, given_, report_;

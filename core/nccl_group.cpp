@@ -4,7 +4,6 @@
 
 #ifdef FLASHBLOCK_NCCL
 #include <ATen/cuda/CUDAContextLight.h>
-#include <ATen/ops/empty_like.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <dlfcn.h>
@@ -127,15 +126,7 @@ class NcclGroup final : public ProcessGroup {
 
   /// The bytes of all processes, by rank.
   std::vector<at::Tensor> share(const at::Tensor& own) const {
-    const at::Tensor sent = own.to(device_);
-    std::vector<Transfer> sends, receives;
-    std::vector<at::Tensor> all;
-    for (int64_t other = 0; other < size(); ++other) {
-      all.push_back(at::empty_like(sent));
-      sends.push_back({other, sent});
-      receives.push_back({other, all.back()});
-    }
-    exchange(sends, receives);
+    std::vector<at::Tensor> all = gather(own.to(device_));
     for (at::Tensor& of_one : all) of_one = of_one.cpu();
     return all;
   }

@@ -36,7 +36,7 @@ at::Tensor ProcessGroup::room_from(int64_t, at::IntArrayRef sizes, const at::Ten
   return at::empty(sizes, options);
 }
 
-at::Tensor ProcessGroup::sum(const at::Tensor& x) const {
+std::vector<at::Tensor> ProcessGroup::gather(const at::Tensor& x) const {
   const at::Tensor own = x.contiguous();
   std::vector<Transfer> sends, receives;
   std::vector<at::Tensor> all;
@@ -46,7 +46,9 @@ at::Tensor ProcessGroup::sum(const at::Tensor& x) const {
     receives.push_back({rank, all.back()});
   }
   exchange(sends, receives);
-  return at::stack(all).sum(0);
+  return all;
 }
+
+at::Tensor ProcessGroup::sum(const at::Tensor& x) const { return at::stack(gather(x)).sum(0); }
 
 }  // namespace flashblock

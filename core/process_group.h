@@ -63,6 +63,8 @@ class ProcessGroup {
   virtual void check() const {}
 
  protected:
+  /// Each process's tensor, by rank. `own` has the same shape and dtype in all of them.
+  std::vector<at::Tensor> gather(const at::Tensor& own) const;
   /// Without transfers of the process to itself.
   virtual void exchange_with_others(const std::vector<Transfer>& sends,
                                     const std::vector<Transfer>& receives) const = 0;

@@ -20,25 +20,16 @@ ChannelMessage message(const char* command, Json values = Json::object(), at::Te
   return {.text = json_line(values), .tensor = std::move(tensor)};
 }
 
-ChannelMessage message(const char* command, const FrameBlock& block, double timestep = 0, at::Tensor tensor = {}) {
-  return message(command,
-                 {{"index", block.index}, {"start", block.start_frame}, {"frames", block.frames}, {"time", timestep}},
-                 std::move(tensor));
+/// Noise that has a seed is drawn by each process.
+ChannelMessage message(const char* command, const FrameBlock& block, double timestep, at::Tensor tensor = {},
+                       const NoiseSource* noise = nullptr) {
+  Json values = {{"index", block.index}, {"start", block.start_frame}, {"frames", block.frames}, {"time", timestep}};
+  if (const auto seed = noise ? noise->seed() : std::nullopt) values["seed"] = *seed;
+  return message(command, std::move(values), std::move(tensor));
 }
 
 FrameBlock block_of(const Json& values) {
   return {.index = values.at("index"), .start_frame = values.at("start"), .frames = values.at("frames")};
-}
-
-ChannelMessage message(const char* command, const FrameBlock& block, double timestep, const NoiseSource& noise,
-                       at::Tensor tensor = {}) {
-  ChannelMessage result = message(command, block, timestep, std::move(tensor));
-  if (const auto seed = noise.seed()) {
-    Json values = Json::parse(result.text);
-    values["seed"] = *seed;
-    result.text = json_line(values);
-  }
-  return result;
 }
 
 /// Draws in the leading process, for all of them.
@@ -88,7 +79,7 @@ class LeadingDenoiser final : public BlockDenoiser {
     BlockDenoiser::begin_shot();
   }
   at::Tensor denoise(const FrameBlock& block, const NoiseSource& noise, const std::stop_token& stop) override {
-    followers_->send(message("denoise", block, 0, noise));
+    followers_->send(message("denoise", block, 0, {}, &noise));
     with_noise(block, noise, [&](const NoiseSource& its) { latest_ = BlockDenoiser::denoise(block, its, stop); });
     return latest_;
   }
@@ -98,7 +89,7 @@ class LeadingDenoiser final : public BlockDenoiser {
     BlockDenoiser::clean_pass(block, latents, timestep);
   }
   void replay(const FrameBlock& block, const at::Tensor& latents, double timestep, const NoiseSource& noise) override {
-    followers_->send(message("replay", block, timestep, noise, latents));
+    followers_->send(message("replay", block, timestep, latents, &noise));
     with_noise(block, noise, [&](const NoiseSource& its) { BlockDenoiser::replay(block, latents, timestep, its); });
   }
   void commit(const at::Tensor& latents, int64_t start_frame, double timestep) override {
