@@ -355,7 +355,10 @@ class BrowserTest(unittest.TestCase):
         page = Page(self.browser, server.url, viewport={"width": 390, "height": 844})
         self.addCleanup(page.context.close)
         video = self.start(page, DAY, 30, 5)
-        self.assertEqual(page.ask("$('f-left').innerText.trim()"), "–", "not known")
+        for status in ("queued", "in_progress"):
+            page.ask("drawFigures({ status: '%s', eta_seconds: null, seed: 5, block: 0 })" % status)
+            self.assertEqual(page.ask("$('f-left-name').innerText + ': ' + $('f-left').innerText.trim()").lower(),
+                             "time left: –", "not known")
         page.until("videos.get('%s').block >= 2 && video.readyState >= 2" % video)
         shown = page.ask("video.currentTime")
         server.process.kill()

@@ -235,6 +235,7 @@ class Optimisation(unittest.TestCase):
 
 
 PROCESS = """
+import os
 import sys
 from argparse import Namespace
 
@@ -255,6 +256,11 @@ class Clock:
     def __call__(self):
         self.now += 0.1 + 0.07 * RANK
         return self.now
+
+
+def leave(*tensors):
+    torch.save(tensors, f"{folder}/{RANKS}-{RANK}.pt")
+    os._exit(0)  # Gloo's threads may still hold tensors, and abort when they drop them while Python shuts down
 """
 STEPS = PROCESS + """
 from optim import Trainer
@@ -266,7 +272,7 @@ assert shared(RANK + 5) == 5
 for batch in torch.randn(3, 8, 6):
     part = batch.chunk(RANKS)[RANK]
     trainer.step((net(part).square().mean(1) + net(part).sum(1)).mean(), 1.0)
-torch.save([p.detach() for p in net.parameters()], f"{folder}/{RANKS}-{RANK}.pt")
+leave(*(p.detach() for p in net.parameters()))
 """
 AUTOENCODER = PROCESS + """
 import train_vae
@@ -290,7 +296,7 @@ pool = Clips()
 train_vae.elapsed = Clock()
 options = Namespace(seconds=9, part=(0, 1), hold=0.5, out=folder)
 train_vae.train(vae, trainer, pool, [(0.5, [(2, 5, 16, 16)]), (1.0, [(2, 5, 16, 16), (1, 9, 16, 16)])], options, log)
-torch.save([[p.detach() for p in vae.parameters()], [trainer.steps, pool.refreshed]], f"{folder}/{RANKS}-{RANK}.pt")
+leave([p.detach() for p in vae.parameters()], [trainer.steps, pool.refreshed])
 """
 TRANSFORMER = PROCESS + """
 import copy
@@ -320,7 +326,7 @@ average.transformer.run_blocks = None
 train_transformer.elapsed = Clock()
 options = Namespace(seconds=7.2, part=(0, 1), rate=1e-3, own_from=0.2, toy=True, rollouts=2, out=folder)
 train_transformer.train(model, average, pools, Layout(3, 2, 1, 2), options, log)
-torch.save([[p.detach() for p in model.parameters()], []], f"{folder}/{RANKS}-{RANK}.pt")
+leave([p.detach() for p in model.parameters()], [])
 """
 
 
