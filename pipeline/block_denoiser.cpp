@@ -12,7 +12,7 @@ namespace flashblock {
 
 BlockDenoiser::BlockDenoiser(std::shared_ptr<const VideoTransformer> transformer, const Recipe& recipe,
                              const TransformerStateOptions& options, at::Device device, at::ScalarType dtype,
-                             FrameEncoder encode_frame)
+                             const FrameEncoder& encode_frame)
     : transformer_(std::move(transformer)),
       recipe_(recipe),
       schedule_(recipe.timestep_shift),

@@ -30,7 +30,7 @@ class BlockDenoiser {
   /// frames.
   BlockDenoiser(std::shared_ptr<const VideoTransformer> transformer, const Recipe& recipe,
                 const TransformerStateOptions& options, at::Device device, at::ScalarType dtype,
-                FrameEncoder encode_frame = {});
+                const FrameEncoder& encode_frame = {});
   virtual ~BlockDenoiser() = default;
   BlockDenoiser(const BlockDenoiser&) = delete;
   BlockDenoiser& operator=(const BlockDenoiser&) = delete;

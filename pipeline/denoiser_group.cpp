@@ -231,7 +231,7 @@ void follow_video(MessageChannel& leader, std::shared_ptr<const VideoTransformer
   FollowingDenoiser denoiser(std::move(transformer), shared, commands);
   at::Tensor latest;
   for (commands.read(); commands.name() != "end"; commands.read()) {
-    const std::string command = commands.name();
+    const std::string& command = commands.name();
     if (command == "prompt") {
       denoiser.set_prompt(commands.tensor());
     } else if (command == "negative prompt") {

@@ -101,6 +101,7 @@ void LoadedModel::encode(const std::vector<EncodedPrompt*>& prompts) const {
   if (missing.empty()) return;
   const TextEncoder encoder(weights, device_, dtype_);
   std::vector<TokenBatch> tokens;
+  tokens.reserve(missing.size());
   for (const EncodedPrompt* prompt : missing) tokens.push_back({.ids = prompt->ids, .mask = prompt->mask});
   const std::vector<at::Tensor> embeddings = encoder.forward(tokens);
   for (size_t i = 0; i < missing.size(); ++i) missing[i]->embedding = embeddings[i];

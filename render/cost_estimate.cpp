@@ -92,7 +92,8 @@ int64_t start_encoding_bytes(const RenderSetup& setup, const LoadedModel& model,
 
 /// The largest part of the heads that one of `processes` has.
 double largest_share(const TransformerConfig& config, int64_t processes) {
-  return static_cast<double>((config.heads + processes - 1) / processes) / static_cast<double>(config.heads);
+  const int64_t heads = (config.heads + processes - 1) / processes;
+  return static_cast<double>(heads) / static_cast<double>(config.heads);
 }
 
 /// Tensors of a process, or of a decoder on a device of its own.

@@ -34,6 +34,7 @@ using Json = nlohmann::ordered_json;
 
 std::vector<std::string> names_of(const std::vector<at::Device>& devices) {
   std::vector<std::string> names;
+  names.reserve(devices.size());
   for (const at::Device& device : devices)
     names.push_back(device.is_cpu() ? "cpu:" + std::to_string(names.size()) : device.str());
   return names;
@@ -72,8 +73,10 @@ DeviceGroup::DeviceGroup(const std::vector<at::Device>& devices) : devices_(devi
   const std::string nccl_name = by_nccl ? new_nccl_group_name() : "";
   std::vector<std::vector<FileDescriptor>> sockets = connect_all(by_nccl ? 0 : devices.size());
   sockets.resize(devices.size());
-  for (size_t rank = 1; rank < devices.size(); ++rank)
-    start_process(static_cast<int64_t>(rank), std::move(sockets[rank]), nccl_name);
+  for (size_t rank = 1; rank < devices.size(); ++rank) {
+    start_process(static_cast<int64_t>(rank), sockets[rank], nccl_name);
+    sockets[rank].clear();  // the process has them
+  }
   if (by_nccl)
     group_ = make_nccl_group(nccl_name, 0, names_, devices.front());
   else
@@ -84,7 +87,8 @@ DeviceGroup::DeviceGroup(const std::vector<at::Device>& devices) : devices_(devi
 
 DeviceGroup::~DeviceGroup() = default;
 
-void DeviceGroup::start_process(int64_t rank, std::vector<FileDescriptor> sockets, const std::string& nccl_name) {
+void DeviceGroup::start_process(int64_t rank, const std::vector<FileDescriptor>& sockets,
+                                const std::string& nccl_name) {
   auto [ours, theirs] = socket_pair();
   const FileDescriptor nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   ChildOptions options{

@@ -37,7 +37,7 @@ class DeviceGroup {
   Error explain(const ProcessLost& lost);
 
  private:
-  void start_process(int64_t rank, std::vector<FileDescriptor> sockets, const std::string& nccl_name);
+  void start_process(int64_t rank, const std::vector<FileDescriptor>& sockets, const std::string& nccl_name);
   void watch(const std::stop_token& stop) const;
 
   std::vector<at::Device> devices_;

@@ -160,7 +160,7 @@ RenderResult Renderer::render(const RenderConfig& config, RenderObserver& observ
   } catch (const ProcessLost& lost) {
     const Error error = group ? group->explain(lost) : Error(lost);
     models_.clear();
-    throw error;
+    throw Error(error);
   } catch (...) {
     models_.clear();
     throw;

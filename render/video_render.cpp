@@ -63,6 +63,7 @@ std::shared_ptr<PromptSource> VideoRender::live_prompts() {
     if (cut) texts.push_back(encoded_text(setup_, without_cut(text)));
     std::vector<EncodedPrompt> prompts = model_.tokenize(texts);
     std::vector<EncodedPrompt*> all;
+    all.reserve(prompts.size());
     for (EncodedPrompt& prompt : prompts) all.push_back(&prompt);
     model_.encode(all);
     if (cut) prompts.front().next = std::make_shared<EncodedPrompt>(prompts.back());

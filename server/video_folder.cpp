@@ -51,7 +51,7 @@ Video read_kept_video(const fs::path& folder) {
 
 }  // namespace
 
-VideoFolder::VideoFolder(fs::path folder) : folder_(fs::absolute(folder)) {
+VideoFolder::VideoFolder(const fs::path& folder) : folder_(fs::absolute(folder)) {
   std::error_code fault;
   fs::create_directories(folder_, fault);
   if (fault) throw MediaError("cannot create the folder " + folder_.string() + ": " + fault.message());

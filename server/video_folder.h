@@ -17,7 +17,7 @@ enum class DiskState { kFine, kFull, kUnwritable };
 class VideoFolder {
  public:
   /// Creates the folder if it does not exist. Throws: ConfigError if another server uses it; MediaError.
-  explicit VideoFolder(std::filesystem::path folder);
+  explicit VideoFolder(const std::filesystem::path& folder);
 
   /// The stored videos by number; adds a line to `warnings` for each that cannot be read. Removes the remaining files
   /// of deleted videos. Throws: MediaError.
