@@ -39,6 +39,7 @@ void for_each_command(const CommandWords& command, const std::function<void(cons
 
 std::vector<std::string> words_of(const std::vector<CommandWords>& commands) {
   std::vector<std::string> words;
+  words.reserve(commands.size());
   for (const CommandWords& command : commands) words.push_back(command.word());
   return words;
 }

@@ -123,7 +123,10 @@ int64_t key_parts(const at::Tensor& q, int64_t keys) {
   if (!idle && (compute_capability_major(q.device().index()) != 9 || q.scalar_type() == at::kFloat)) return 1;
   const int64_t least_keys = idle ? 2048 : 4096;
   const double merge_cost = idle ? 0.02 : 300.0 / double(keys);  // relative to the time over all keys
-  const auto rounds = [&](int64_t parts) { return double((tiles * parts + processors - 1) / processors); };
+  const auto rounds = [&](int64_t parts) {
+    const int64_t count = (tiles * parts + processors - 1) / processors;
+    return double(count);
+  };
   int64_t best = 1;
   double least = idle ? 1 : 0.9;
   for (int64_t parts = 2; parts <= keys / least_keys; ++parts) {

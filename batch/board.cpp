@@ -70,6 +70,7 @@ size_t name_width_of(const std::vector<BatchVideo>& videos, const std::vector<si
 
 std::string headline(const std::vector<JobStatus>& statuses, const std::vector<size_t>& shown) {
   std::vector<JobStatus> mine;
+  mine.reserve(shown.size());
   for (const size_t video : shown) mine.push_back(statuses[video]);
   const BatchCounts counts = count_states(mine);
   std::string text = std::to_string(counts.done) + " of " + std::to_string(counts.videos) + " videos done";

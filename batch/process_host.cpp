@@ -131,6 +131,7 @@ std::unique_ptr<Worker> ProcessHost::start(const WorkerShare& share) { return st
 
 void ProcessHost::wait(const std::vector<int>& descriptors, std::chrono::milliseconds limit) {
   std::vector<pollfd> files;
+  files.reserve(descriptors.size());
   for (const int descriptor : descriptors) files.push_back({.fd = descriptor, .events = POLLIN});  // poll skips -1
   ::poll(files.data(), files.size(), static_cast<int>(limit.count()));
 }

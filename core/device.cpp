@@ -84,6 +84,7 @@ std::vector<at::Device> resolve_devices(const std::string& name, int64_t count) 
   for (std::string number; std::getline(list, number, ',');) numbers.push_back(number);
   if (!std::all_of(numbers.begin(), numbers.end(), is_device_number)) refuse_unknown(name);
   std::vector<at::Device> devices;
+  devices.reserve(numbers.size());
   for (const std::string& number : numbers) {
     devices.push_back(type == "cpu" ? at::Device(at::kCPU) : resolve_device("cuda:" + number));
   }

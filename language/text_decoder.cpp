@@ -117,6 +117,7 @@ class TextRun {
 
   void choose(const at::Tensor& logits, const std::vector<int64_t>& open, int64_t step, DecodedPass& pass) {
     std::vector<double> uniform;
+    uniform.reserve(open.size());
     for (const int64_t place : open)
       uniform.push_back(uniform_number(decoding_.seed, pass.block * block_ + place, step));
     const SampledTokens sampled = sample_tokens(logits, decoding_.sampling, config_.mask_token, uniform);

@@ -69,6 +69,7 @@ std::string list_of(const std::vector<std::string>& names) {
 
 std::vector<std::string> names_of(const std::vector<VideoCodec>& list) {
   std::vector<std::string> names;
+  names.reserve(list.size());
   for (const VideoCodec codec : list) names.push_back(to_string(codec));
   return names;
 }

@@ -17,7 +17,7 @@ bool ContextRule::reads(std::string_view key) const {
   return std::find(text_.keys.begin(), text_.keys.end(), key) != text_.keys.end();
 }
 
-std::unique_ptr<VideoContext> ContextRule::begin(const Recipe&, TransformerState&, FrameEncoder) const {
+std::unique_ptr<VideoContext> ContextRule::begin(const Recipe&, TransformerState&, const FrameEncoder&) const {
   return std::make_unique<VideoContext>();
 }
 

@@ -77,7 +77,7 @@ class ContextRule {
 
   /// For a video with this recipe, before its first pass. `encode_frame`: only if encodes_frames.
   virtual std::unique_ptr<VideoContext> begin(const Recipe& recipe, TransformerState& state,
-                                              FrameEncoder encode_frame) const;
+                                              const FrameEncoder& encode_frame) const;
 
  private:
   ContextRuleText text_;

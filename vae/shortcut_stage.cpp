@@ -23,8 +23,7 @@ std::vector<ResidualBlock> residual_blocks(const ShortcutStageWeights& weights, 
 UpStage::UpStage(const ShortcutStageWeights& weights, at::ScalarType dtype, DecoderPrecision precision)
     : blocks_(residual_blocks(weights, dtype, precision)),
       resampler_(weights.resampler, weights.resample, dtype),
-      inner_channels_(weights.resample.spatial.weight.size(1)),
-      out_channels_(weights.out_channels) {}
+      inner_channels_(weights.resample.spatial.weight.size(1)) {}
 
 at::Tensor UpStage::forward(at::Tensor frames, FeatureCache& cache) const {
   const at::Tensor input = frames.clone();  // the first block may work in place

@@ -33,7 +33,7 @@ class UpStage {
  private:
   std::vector<ResidualBlock> blocks_;
   Upsampler resampler_;
-  int64_t inner_channels_, out_channels_;  ///< before and after the resampler
+  int64_t inner_channels_;  ///< before the resampler
 };
 
 /// A stage of the encoder: its shortcut is the mean over groups of pixels, frames and channels.

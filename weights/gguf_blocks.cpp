@@ -94,7 +94,8 @@ void q6_k(const uint8_t* block, float* values) {
     const int half = i / 128, quarter = i % 128 / 32, l = i % 32;
     const uint8_t low = block[half * 64 + quarter % 2 * 32 + l], high = block[128 + half * 32 + l];
     const int q = (quarter < 2 ? low & 15 : low >> 4) | (high >> 2 * quarter & 3) << 4;
-    values[i] = d * static_cast<float>(scales[i / 16]) * static_cast<float>(q - 32);
+    const int8_t scale = scales[i / 16];
+    values[i] = d * static_cast<float>(scale) * static_cast<float>(q - 32);
   }
 }
 

@@ -84,6 +84,7 @@ std::vector<TensorSet> split_set(const std::filesystem::path& path, TensorSet se
     move_to(path, (found == models.end() ? rest : found->second).unread, name.substr(prefix.size()), std::move(maker));
   }
   std::vector<TensorSet> sets;
+  sets.reserve(models.size());
   for (auto& [prefix, model] : models) sets.push_back(std::move(model));
   return sets;
 }

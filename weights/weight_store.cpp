@@ -131,7 +131,7 @@ std::shared_ptr<const WeightStore> WeightStore::from_tensors(std::map<std::strin
                      std::move(metadata));
 }
 
-std::shared_ptr<const WeightStore> WeightStore::from_stored(std::map<std::string, StoredTensor> tensors,
+std::shared_ptr<const WeightStore> WeightStore::from_stored(const std::map<std::string, StoredTensor>& tensors,
                                                             const std::filesystem::path& path,
                                                             std::map<std::string, std::string> metadata) {
   std::shared_ptr<WeightStore> store(new WeightStore);

@@ -50,7 +50,7 @@ class WeightStore {
                                                          std::map<std::string, std::string> metadata = {});
 
   /// The same of tensors as they lie in a file, perhaps packed.
-  static std::shared_ptr<const WeightStore> from_stored(std::map<std::string, StoredTensor> tensors,
+  static std::shared_ptr<const WeightStore> from_stored(const std::map<std::string, StoredTensor>& tensors,
                                                         const std::filesystem::path& path,
                                                         std::map<std::string, std::string> metadata);
 

@@ -53,7 +53,8 @@ class EmaSink final : public ContextRule {
 
   bool accumulates() const override { return true; }
 
-  std::unique_ptr<VideoContext> begin(const Recipe& recipe, TransformerState& state, FrameEncoder) const override {
+  std::unique_ptr<VideoContext> begin(const Recipe& recipe, TransformerState& state,
+                                      const FrameEncoder&) const override {
     return std::make_unique<AveragedSink>(recipe.sink_decay, state);
   }
 };

@@ -94,7 +94,8 @@ class MemoryBank final : public ContextRule {
   int64_t bank_frames(const Recipe& recipe) const override { return recipe.bank_frames; }
   bool accumulates() const override { return true; }
 
-  std::unique_ptr<VideoContext> begin(const Recipe& recipe, TransformerState& state, FrameEncoder) const override {
+  std::unique_ptr<VideoContext> begin(const Recipe& recipe, TransformerState& state,
+                                      const FrameEncoder&) const override {
     return std::make_unique<Bank>(recipe, state);
   }
 };

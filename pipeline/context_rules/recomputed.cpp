@@ -55,8 +55,8 @@ class Recomputed final : public ContextRule {
   bool encodes_frames() const override { return true; }
 
   std::unique_ptr<VideoContext> begin(const Recipe& recipe, TransformerState&,
-                                      FrameEncoder encode_frame) const override {
-    return std::make_unique<RecomputedContext>(recipe.frames_per_block, std::move(encode_frame));
+                                      const FrameEncoder& encode_frame) const override {
+    return std::make_unique<RecomputedContext>(recipe.frames_per_block, encode_frame);
   }
 };
 
