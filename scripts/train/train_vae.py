@@ -252,7 +252,8 @@ def main():
     parser.add_argument("--no-classifier", action="store_true")
     parser.add_argument("--toy", action="store_true")
     options = parser.parse_args()
-    painting = None if options.toy else start_painting()
+    tables = not options.toy or "WORLD_TABLES" in os.environ
+    painting = start_painting() if tables else None
     log = set_up(1, options.out)
     generator = torch.Generator().manual_seed((int(1000 * elapsed()) if options.resume else 1) + 7919 * RANK)
     phases = TOY_PHASES if options.toy else PHASES
@@ -270,7 +271,7 @@ def main():
         clips, *shape = CROPS
         choose_convolutions(vae, channels_last(torch.rand(clips, 3, *shape, device=DEVICE)), log)
         log("convolutions chosen")
-    if not options.toy:
+    if tables:
         paint_tables(painting)
         log("painted the world's tables")
     began = elapsed()
