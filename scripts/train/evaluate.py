@@ -263,6 +263,7 @@ if __name__ == "__main__":
     tokenizer = Tokenizer()
     model = train_transformer.Model(Geometry(), tokenizer.vocabulary).to(DEVICE)
     train_transformer.load(model, options.model)
-    vae = train_vae.load(options.vae).to(DEVICE)
+    vae = train_vae.load(options.vae).to(DEVICE).eval().requires_grad_(False)
+    train_vae.decode_many_shapes(log)
     judge_of = classifier.load_or_train([options.vae, options.model], options.out, log)
     judge(model, vae, tokenizer, judge_of, log, options.out, options.videos, options.blocks)

@@ -336,9 +336,7 @@ def main():
     options.rollouts = 2 if toy else 64
     log = set_up(2, options.out)
     vae = train_vae.load(options.vae).to(DEVICE).eval().requires_grad_(False)
-    if DEVICE.type == "cuda":
-        train_vae.use_fused_norm(log)
-        torch.backends.cudnn.benchmark = False  # many clip shapes, each drawn only now and then
+    train_vae.decode_many_shapes(log)
     tokenizer = Tokenizer()
     if tables:
         paint_tables(painting)

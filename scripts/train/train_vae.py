@@ -43,6 +43,13 @@ def channels_last(x):
     return x.to(DTYPE).contiguous(memory_format=torch.channels_last_3d)
 
 
+def decode_many_shapes(log):
+    """Prepares for clips of many shapes, each decoded now and then."""
+    if DEVICE.type == "cuda":
+        use_fused_norm(log)
+        torch.backends.cudnn.benchmark = False
+
+
 def use_fused_norm(log):
     """Replaces the norm and SiLU by the GPU kernel, after holding it against the formula; not where Triton fails."""
     try:

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "core/error.h"
@@ -16,6 +17,8 @@ namespace flashblock {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using Phrases = std::vector<std::string>;
@@ -146,7 +149,7 @@ TEST(ChoicesOfAVideo, AreSeenWholeBehindAPromptThatIsTooLong) {
     const RenderSetup setup = set_up_render(config, sizes);
     const std::string phrases = with_phrases("", left_open(setup.choices, prompt, kChoices));
     const std::string text = encoded_text(setup, prompt, sizes);
-    ASSERT_THAT(text, testing::EndsWith(phrases));
+    ASSERT_THAT(text, EndsWith(phrases));
     EXPECT_TRUE(seen(text)) << text;
     const std::string kept = text.substr(0, text.size() - phrases.size());
     EXPECT_TRUE(prompt.starts_with(kept)) << kept;
@@ -160,7 +163,7 @@ TEST(ChoicesOfAVideo, AreSeenWholeBehindAPromptThatIsTooLong) {
     const TruncatedPrompt& told = setup.truncated_prompts[0];
     EXPECT_EQ(told.used, sizes.tokenizer->get().encode(kept, 24).prompt_tokens);
     EXPECT_GT(told.tokens, told.used);
-    EXPECT_THAT(setup.warnings.front(), testing::HasSubstr(" before the chosen phrases: it does not see the end"));
+    EXPECT_THAT(setup.warnings.front(), HasSubstr(" before the chosen phrases: it does not see the end"));
   }
   RenderConfig plain = choosing_config({});
   plain.prompt = words;
@@ -177,7 +180,7 @@ TEST(ChoicesOfAVideo, AreRefusedIfTheyAreLongerThanTheTextEncoderTakes) {
     set_up_render(config, reading(24));
     FAIL();
   } catch (const ConfigError& error) {
-    EXPECT_THAT(error.what(), testing::HasSubstr("and the text encoder takes 23: wanted fewer or shorter ones"));
+    EXPECT_THAT(error.what(), HasSubstr("and the text encoder takes 23: wanted fewer or shorter ones"));
   }
 }
 
