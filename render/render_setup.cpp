@@ -15,6 +15,7 @@
 #include "core/file_cache.h"
 #include "core/file_kind.h"
 #include "core/memory_meter.h"
+#include "core/plain_text.h"
 #include "media/image_reader.h"
 #include "media/video_reader.h"
 #include "models/tokenizer.h"
@@ -241,6 +242,39 @@ void make_choices(RenderSetup& setup) {
   }
 }
 
+TokenIds encode(const std::string& text, const ModelSizes& model) {
+  return model.tokenizer->get().encode(text, model.transformer.text_len);
+}
+
+bool fits(const std::string& text, const ModelSizes& model) {
+  const TokenIds tokens = encode(text, model);
+  return tokens.used_tokens == tokens.prompt_tokens;
+}
+
+/// The beginning of a prompt, in whole words if it has several, for which there is room before phrases.
+std::string beginning_before(const std::vector<std::string>& phrases, const std::string& prompt,
+                             const ModelSizes& model) {
+  if (phrases.empty() || !model.tokenizer || fits(with_phrases(prompt, phrases), model)) return prompt;
+  size_t fitting = 0, too_long = prompt.size();
+  while (too_long - fitting > 1) {
+    const size_t middle = (fitting + too_long) / 2;
+    const std::string beginning(text_beginning(prompt, middle));
+    (fits(with_phrases(beginning, phrases), model) ? fitting : too_long) = middle;
+  }
+  const size_t space = prompt.find_last_of(" \t\r\n", fitting);
+  return space == prompt.npos ? std::string(text_beginning(prompt, fitting)) : prompt.substr(0, space);
+}
+
+void check_choices(const RenderSetup& setup, const ModelSizes& model) {
+  if (setup.choices.empty() || !model.tokenizer) return;
+  const TokenIds tokens = encode(with_phrases("", setup.choices), model);
+  if (tokens.used_tokens == tokens.prompt_tokens) return;
+  throw ConfigError("choices: the phrases have " + std::to_string(tokens.prompt_tokens) +
+                        " tokens, and the text encoder takes " + std::to_string(tokens.used_tokens) +
+                        ": wanted fewer or shorter ones",
+                    {.key = "choices"});
+}
+
 void check_replayed_prompts(const RenderSetup& setup) {
   for (const EncodedPrompt& prompt : setup.replay->prompts()) {
     if (prompt.first_block < setup.plan.blocks) continue;
@@ -268,14 +302,21 @@ std::vector<std::string> prompt_warnings(const ModelDescription& model, const st
           (model.about.empty() ? "" : "; it knows " + model.about)};
 }
 
-std::vector<TruncatedPrompt> find_truncated_prompts(const std::string& text, double seconds, const ModelSizes& model) {
+std::vector<TruncatedPrompt> find_truncated_prompts(const std::string& text, double seconds,
+                                                    const std::vector<std::string>& phrases, const ModelSizes& model) {
   if (!model.tokenizer || text.empty()) return {};
-  const TokenIds tokens = model.tokenizer->get().encode(text, model.transformer.text_len);
+  TokenIds tokens = encode(text, model);
+  const std::string seen = beginning_before(phrases, text, model);
+  if (seen.size() < text.size()) {
+    tokens.used_tokens = encode(seen, model).prompt_tokens;
+    tokens.unseen = model.tokenizer->get().encode(text.substr(seen.size()), 1).unseen;
+  }
   if (tokens.used_tokens == tokens.prompt_tokens) return {};
   return {{.key = seconds > 0 ? "timeline" : "prompt",
            .seconds = seconds,
            .tokens = tokens.prompt_tokens,
            .used = tokens.used_tokens,
+           .phrases = seen.size() < text.size(),
            .unseen = tokens.unseen}};
 }
 
@@ -283,16 +324,18 @@ std::vector<TruncatedPrompt> find_truncated_prompts(const RenderSetup& setup, co
   const RenderConfig& config = setup.config;
   const Recipe& recipe = config.model.recipe;
   std::vector<TruncatedPrompt> truncated;
-  const auto add = [&](const std::string& text, double seconds) {
-    for (TruncatedPrompt& prompt : find_truncated_prompts(text, seconds, model)) truncated.push_back(std::move(prompt));
+  const auto add = [&](const std::string& text, double seconds, const std::vector<std::string>& choices) {
+    const std::vector<std::string> phrases = left_open(choices, text, config.model.choices);
+    for (TruncatedPrompt& prompt : find_truncated_prompts(text, seconds, phrases, model))
+      truncated.push_back(std::move(prompt));
   };
   if (!setup.replay || setup.replay->prompts().empty()) {
-    add(config.prompt, 0);
-    for (const PromptChange& change : config.timeline) add(change.prompt, change.seconds);
+    add(config.prompt, 0, setup.choices);
+    for (const PromptChange& change : config.timeline) add(change.prompt, change.seconds, setup.choices);
   }
   if (recipe.guidance_scale != 1.0 && !(setup.replay && setup.replay->negative_embedding().defined())) {
     const size_t before = truncated.size();
-    add(recipe.negative_prompt, 0);
+    add(recipe.negative_prompt, 0, {});
     if (truncated.size() > before) truncated.back().key = "negative_prompt";
   }
   return truncated;
@@ -303,7 +346,8 @@ std::string truncation_warning(const TruncatedPrompt& prompt) {
   text << prompt.key;
   if (prompt.seconds > 0) text << " at " << prompt.seconds << " s";
   text << ": the text has " << prompt.tokens << " tokens, and the text encoder takes " << prompt.used
-       << ": it does not see the end, which begins '" << prompt.unseen << "'";
+       << (prompt.phrases ? " before the chosen phrases" : "") << ": it does not see the end, which begins '"
+       << prompt.unseen << "'";
   return text.str();
 }
 
@@ -350,6 +394,7 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, T
   place_prompts(setup);
   place_shots(setup);
   make_choices(setup);
+  check_choices(setup, model);
   if (setup.replay) {
     check_replayed_prompts(setup);
     setup.replay->check_fits(setup.plan, setup.geometry, model.transformer, setup.config.model.recipe);
@@ -367,8 +412,9 @@ std::string without_cut(const std::string& prompt) {
   return prompt.starts_with(kShotPrefix) ? prompt.substr(kShotPrefix.size()) : prompt;
 }
 
-std::string encoded_text(const RenderSetup& setup, const std::string& prompt) {
-  return with_phrases(prompt, left_open(setup.choices, prompt, setup.config.model.choices));
+std::string encoded_text(const RenderSetup& setup, const std::string& prompt, const ModelSizes& model) {
+  const std::vector<std::string> phrases = left_open(setup.choices, prompt, setup.config.model.choices);
+  return with_phrases(beginning_before(phrases, prompt, model), phrases);
 }
 
 std::vector<PlannedPrompt> planned_prompts(const RenderSetup& setup) {

@@ -23,11 +23,12 @@ class TimelineWriter;
 
 /// A prompt whose end the text encoder is not given.
 struct TruncatedPrompt {
-  std::string key;     ///< prompt, timeline or negative_prompt
-  double seconds = 0;  ///< when it takes effect
-  int64_t tokens = 0;  ///< that it has
-  int64_t used = 0;    ///< the first of them, which the text encoder is given
-  std::string unseen;  ///< the first words of the rest
+  std::string key;       ///< prompt, timeline or negative_prompt
+  double seconds = 0;    ///< when it takes effect
+  int64_t tokens = 0;    ///< that it has
+  int64_t used = 0;      ///< the first of them, which the text encoder is given
+  bool phrases = false;  ///< there is less room because of the phrases behind it
+  std::string unseen;    ///< the first words of the rest
 };
 
 /// A configuration with what follows from it, the model's sizes and the files that the video starts from.
@@ -65,8 +66,9 @@ std::vector<std::string> prompt_warnings(const ModelDescription& model, const st
 /// The prompts of a video that are longer than the text encoder takes; none for a replayed recording with prompts.
 /// Throws: WeightsError for a tokenizer that cannot be read.
 std::vector<TruncatedPrompt> find_truncated_prompts(const RenderSetup& setup, const ModelSizes& model);
-/// The same of one prompt that takes effect at `seconds`.
-std::vector<TruncatedPrompt> find_truncated_prompts(const std::string& text, double seconds, const ModelSizes& model);
+/// The same of one prompt that takes effect at `seconds` and has `phrases` behind it.
+std::vector<TruncatedPrompt> find_truncated_prompts(const std::string& text, double seconds,
+                                                    const std::vector<std::string>& phrases, const ModelSizes& model);
 
 /// What to say of a truncated prompt.
 std::string truncation_warning(const TruncatedPrompt& prompt);
@@ -84,8 +86,9 @@ struct PlannedPrompt {
 /// unless it has a prompt of its own.
 std::vector<PlannedPrompt> planned_prompts(const RenderSetup& setup);
 
-/// What is encoded of a prompt of this video: the prompt with the video's choices, as far as it leaves them open.
-std::string encoded_text(const RenderSetup& setup, const std::string& prompt);
+/// What is encoded of a prompt of this video: the prompt with the video's choices, as far as it leaves them open. The
+/// text encoder sees all of these: where there are more tokens than it takes, the prompt's last words are left out.
+std::string encoded_text(const RenderSetup& setup, const std::string& prompt, const ModelSizes& model);
 
 /// The text of a shot's later blocks: `prompt` without kShotPrefix, if it begins with it.
 std::string without_cut(const std::string& prompt);

@@ -12,6 +12,7 @@
 #include "core/error_report.h"
 #include "core/parse_number.h"
 #include "core/plain_text.h"
+#include "render/choices.h"
 #include "render/expansion.h"
 #include "render/render_setup.h"
 #include "server/api_error.h"
@@ -159,9 +160,11 @@ Video RequestPlanner::plan(const RequestJson& document) const {
   }
 }
 
-std::vector<std::string> RequestPlanner::warnings_of(const std::string& prompt) const {
+std::vector<std::string> RequestPlanner::warnings_of(const std::string& prompt,
+                                                     const std::vector<std::string>& choices) const {
   std::vector<std::string> warnings;
-  for (const TruncatedPrompt& truncated : find_truncated_prompts(prompt, 0, model_))
+  const std::vector<std::string> phrases = left_open(choices, prompt, defaults_.model.choices);
+  for (const TruncatedPrompt& truncated : find_truncated_prompts(prompt, 0, phrases, model_))
     warnings.push_back(truncation_warning(truncated));
   for (std::string& warning : prompt_warnings(defaults_.model, prompt)) warnings.push_back(std::move(warning));
   return warnings;

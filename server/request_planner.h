@@ -43,8 +43,8 @@ class RequestPlanner {
   /// size, seed, timeline; expand: a language model takes the prompt for a wish and writes both; wish: what the client
   /// had them written from. Throws: ApiError 400; 404 for a model that is not the server's.
   Video plan(const nlohmann::json& document) const;
-  /// Of a prompt that is sent while a video is rendered, as those of plan().
-  std::vector<std::string> warnings_of(const std::string& prompt) const;
+  /// Of a prompt that is sent while a video with these choices is rendered, as those of plan().
+  std::vector<std::string> warnings_of(const std::string& prompt, const std::vector<std::string>& choices) const;
   /// What a language model writes for a video, for its client to read and change: wish, prompt, timeline, seed,
   /// seconds, warnings. The model stays loaded for the next one. Keys of the document, errors: as those of plan(),
   /// without a timeline.

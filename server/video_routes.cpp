@@ -190,8 +190,9 @@ void add_video_routes(HttpServer& server, const VideoService& service) {
   });
   add("POST", "/v1/videos/{id}/prompt", [=](const auto& request) {
     const std::string prompt = requested_prompt(request);
-    Json video = object(service, service.catalog.change_prompt(id_of(request), prompt));
-    if (service.planner) video["warnings"] = service.planner->warnings_of(prompt);
+    const auto changed = service.catalog.change_prompt(id_of(request), prompt);
+    Json video = object(service, changed);
+    if (service.planner) video["warnings"] = service.planner->warnings_of(prompt, changed.video.choices);
     return video;
   });
   add("DELETE", "/v1/videos/{id}", [=](const auto& request) -> Json {

@@ -920,13 +920,12 @@ def caption(params, rng, second=False, complete=False):
     if alone:
         text = _change_alone(params, rng)
         labels = (None,) * 6
-    elif labels[3] is None and labels[4] is None:
-        text = _with_camera(_no_actor(_Sentence(labels, rng, season)), camera, rng)
     else:
-        forms = [(_two_clauses, 34), *_FORMS] if other else _FORMS
+        nobody = labels[3] is None and labels[4] is None
+        forms = [(_no_actor, 1)] if nobody else [(_two_clauses, 34), *_FORMS] if other else _FORMS
         form = rng.choices([f for f, _ in forms], [w for _, w in forms])[0]
         text = form(_Sentence(labels, rng, season, other))
-        if labels[5] and not any(words in text for words in DIRECTION_WORDS[labels[5]]):
+        if labels[5] and not re.search(rf"\b({'|'.join(DIRECTION_WORDS[labels[5]])})\b", text):
             labels = (*labels[:5], None)  # some forms do not always say it
         text = _with_camera(text, camera, rng)
     if second and rng.random() < 0.25:

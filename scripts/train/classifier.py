@@ -112,10 +112,14 @@ def load(path):
     return model.eval()
 
 
-def load_or_train(folder, log):
-    """The classifier saved in a folder, or a newly trained one (40 s of a GPU)."""
-    path = f"{folder}/classifier.safetensors"
-    return load(path) if os.path.exists(path) else train(12000, 900, torch.Generator().manual_seed(3), log)
+def load_or_train(folders, out, log, toy=False):
+    """The classifier saved in one of the folders, or a newly trained one (30 s of a GPU), saved in `out`."""
+    for folder in folders:
+        if os.path.exists(f"{folder}/classifier.safetensors"):
+            return load(f"{folder}/classifier.safetensors")
+    model = train(*((64, 4) if toy else (12000, 900)), torch.Generator().manual_seed(3), log)
+    save(model, f"{out}/classifier.safetensors")
+    return model
 
 
 if __name__ == "__main__":

@@ -9,19 +9,21 @@ import random
 
 import torch
 
+import captions
 import choices
 import classifier
 import held_out
 import world
 from common import DEVICE, DTYPE, elapsed, grid, rounded, save_image, synchronize
-from videos import draw_parameters, truth
+from videos import draw_parameters, paint_tables, start_painting, truth
 from latents import FRAMES, encode
-from prompts import caption_ids
+from prompts import caption_ids, describe
 from rollout import Rollout
 
 HISTORY = 9  # latent frames decoded before those that are evaluated
 NAMES = {"scene": world.SCENES, "time": world.TIMES, "weather": world.WEATHER, "season": world.SEASONS,
          "actor": world.ACTORS, "color": world.COLORS}
+AIMS = {"scene": 0.97, "weather": 0.97, "actor": 0.97, "color": 0.97, "time": 0.95, "both": 0.9}  # shares of videos
 
 
 @torch.no_grad()
@@ -93,32 +95,43 @@ def view_of(rows, moment):
     return torch.where(camera > 0, truth(params, torch.full_like(camera, moment))["view"], -1)
 
 
+def spread(rows, count):
+    """`count` of the rows, from all over the list: its kinds stand one after another."""
+    return [rows[i * len(rows) // count] for i in range(min(count, len(rows)))]
+
+
 @torch.no_grad()
 def judge(model, vae, tokenizer, judge_of, log, out, videos=72, blocks=80):
-    """All judgements; `videos` of the held-out sentences, fewer of the others in proportion."""
+    """All judgements; `videos` of the held-out sentences, fewer of the others in proportion. The last lines are the
+    figures that the model is made for."""
     began = elapsed()
 
     def rows_of(sentences):
         return model.text(tokenizer(sentences).to(DEVICE), DTYPE)
 
-    rows = held_out.SENTENCES[:videos]
+    rows = spread(held_out.SENTENCES, videos)
     sentences, numbers = told(rows)
     z = generate(model, rows_of(choices.as_the_program(sentences, seed=7)), blocks, seed=7)
     synchronize()
     log("generated", len(sentences), "videos of", blocks, "blocks in", elapsed() - began, "s; latents' deviation",
         rounded(z.std()))
-    sheet, drift = [], []
+    sheet, drift, shares = [], [], []
     for moment in moments_of(blocks):
         clip = moment_frames(vae, z, moment)
-        seen = numbers | {"view": view_of(rows, moment)}
-        log(f"held-out sentences, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, seen), 3))
+        shares.append(classifier.read(judge_of, clip, numbers | {"view": view_of(rows, moment)}))
+        log(f"held-out sentences, {moment / 16:5.1f} s:", rounded(shares[-1], 3))
         drift.append(rounded(frame_statistics(clip[:, 0]).mean(0)))
         sheet.append(small(clip[:, 0]))
     log("brightness, contrast, saturation, sharpness at those moments:", drift)
     save_sheets(f"{out}/videos", sheet)
-    judge_hints(model, vae, rows_of, judge_of, log, out, max(2, videos * 40 // 72), blocks)
+    followed = judge_hints(model, vae, rows_of, judge_of, log, out, max(2, videos * 40 // 72), blocks)
     judge_changes(model, vae, tokenizer, judge_of, log, out, max(2, videos // 3), blocks)
     judge_open(model, vae, rows_of, judge_of, log, out, max(2, videos * 20 // 72), max(3, blocks // 4))
+    places = places_of_seeds(model, vae, tokenizer, max(2, videos // 6))
+    for task, aim in AIMS.items():
+        log(f"aim: {task}, first and last second", rounded([shares[0][task], shares[-1][task]], 3), "wanted", aim)
+    log("aim: changes followed in the last second", rounded(followed, 3), "wanted 0.95")
+    log("aim: different places in four seeds", places, "wanted 2.5 of 4")
     log("judged in", elapsed() - began, "s")
 
 
@@ -136,8 +149,8 @@ def save_sheets(path, columns, rows=18):
 @torch.no_grad()
 def judge_hints(model, vae, rows_of, judge_of, log, out, videos, blocks):
     """Changes by sentences that people wrote, many of which only hint at the new time or weather: how many are
-    followed, and whether landscape and actor stay."""
-    rows, half = held_out.CHANGES[:videos], blocks // 2
+    followed, and whether landscape and actor stay. Returns the share of those that are followed to the end."""
+    rows, half = spread(held_out.CHANGES, videos), blocks // 2
     chosen = [choices.choose(r["first"], 9 + i) for i, r in enumerate(rows)]
     first, second = (rows_of([choices.encoded(r[k], c) for r, c in zip(rows, chosen)]) for k in ("first", "second"))
     z = generate(model, first, blocks, 9, second, half)
@@ -149,18 +162,19 @@ def judge_hints(model, vae, rows_of, judge_of, log, out, videos, blocks):
     for moment, clip in zip(moments[1:], clips[1:]):
         kept = {t: before[t] for t in ("scene", "actor", "color", "actor2")}
         log(f"hinted changes, {moment / 16:5.1f} s:", rounded(classifier.read(judge_of, clip, wanted | kept), 3))
-    logits = classifier.logits_of(judge_of, clips[1])
+    logits = classifier.logits_of(judge_of, clips[-1])
     missed = [f"{r['second']!r}" for i, r in enumerate(rows)
               if any(wanted[t][i] >= 0 and logits[t][i].argmax() != wanted[t][i] for t in wanted)]
     log("not followed:", "; ".join(missed))
     save_sheets(f"{out}/hints", [small(c[:, 0]) for c in clips])
+    return 1 - len(missed) / len(rows)
 
 
 @torch.no_grad()
 def judge_open(model, vae, rows_of, judge_of, log, out, videos, blocks):
     """Sentences that leave much open, four seeds each, and sentences about unknown things: how sure the classifier is
     of what it sees (a blur of two colours is neither), and how many different things four seeds show."""
-    rows = held_out.OPEN[:videos]
+    rows = spread(held_out.OPEN, videos)
     sentences, numbers = told(rows)
     text = rows_of([t for s in sentences for t in choices.as_the_program([s] * 4, seed=21)])
     clip = moment_frames(vae, generate(model, text, blocks, seed=21), 12 * blocks - 12)
@@ -174,7 +188,7 @@ def judge_open(model, vae, rows_of, judge_of, log, out, videos, blocks):
         log(f"open {task}: sure", rounded(sure[left].mean()), "least", rounded(sure[left].amin() if left.any() else 0),
             "different in four seeds", sum(kinds) / max(1, len(kinds)))
     save_sheets(f"{out}/open", list(small(clip[:, 0]).unflatten(0, (-1, 4)).unbind(1)))
-    text = rows_of(choices.as_the_program(held_out.UNKNOWN[:videos], seed=22))
+    text = rows_of(choices.as_the_program(spread(held_out.UNKNOWN, videos), seed=22))
     strange = moment_frames(vae, generate(model, text, blocks, seed=22), 12 * blocks - 12)
     log("sharpness: open sentences", rounded(frame_statistics(clip[:, 0])[:, 3].mean(), 4), "unknown things",
         rounded(frame_statistics(strange[:, 0])[:, 3].mean(), 4))
@@ -183,13 +197,26 @@ def judge_open(model, vae, rows_of, judge_of, log, out, videos, blocks):
 
 @torch.no_grad()
 def place_shown(vae, params, first_blocks):
-    """Whether each first block is nearest to the true one at its own place, of all places: 1.0 or 0.0, [n]."""
+    """The place whose true first block each first block is nearest to, [n]."""
     errors = []
     for start in range(world.STARTS):
         there = params | dict(start=torch.full_like(params["start"], start))
         true = encode(vae, there, torch.zeros_like(params["start"]), 4 * FRAMES - 3)[0]
         errors.append((true - first_blocks).square().flatten(1).mean(1))
-    return (torch.stack(errors, 1).argmin(1) == params["start"]).float()
+    return torch.stack(errors, 1).argmin(1)
+
+
+@torch.no_grad()
+def places_of_seeds(model, vae, tokenizer, sentences, seeds=(7, 20, 33, 46)):
+    """How many different places the videos of a sentence with these seeds show, in the mean."""
+    params = draw_parameters(sentences, torch.Generator().manual_seed(78))
+    told = [caption.removesuffix(f", {captions.VIEW_PHRASES[start]}") for (caption,), start in
+            zip(describe(params, random.Random(6), 1, complete=True), params["start"].tolist())]
+    text = tokenizer([choices.encoded(s, choices.choose(s, seed)) for s in told for seed in seeds])
+    first = generate(model, model.text(text.to(DEVICE), DTYPE), 1, seed=31)
+    params = {k: v.repeat_interleave(len(seeds)) for k, v in world.to(params, DEVICE).items()}
+    shown = place_shown(vae, params, first).view(-1, len(seeds))
+    return sum(len(row.unique()) for row in shown) / sentences
 
 
 @torch.no_grad()
@@ -203,7 +230,8 @@ def judge_changes(model, vae, tokenizer, judge_of, log, out, videos, blocks):
             for second in (False, True)]
     params = world.to(params, DEVICE)
     z = generate(model, rows[0], blocks, seed=8, second_rows=rows[1], change=half)
-    log("begin at the place that is told:", rounded(place_shown(vae, params, z[:, :FRAMES]).mean(), 3))
+    place = place_shown(vae, params, z[:, :FRAMES])
+    log("begin at the place that is told:", rounded((place == params["start"]).float().mean(), 3))
     sheet = []
     for moment in moments_of(blocks):
         clip = moment_frames(vae, z, moment)
@@ -229,10 +257,13 @@ if __name__ == "__main__":
     parser.add_argument("--videos", type=int, default=72)
     parser.add_argument("--blocks", type=int, default=80)
     options = parser.parse_args()
+    painting = start_painting()
     log = set_up(4, options.out)
+    paint_tables(painting)
     tokenizer = Tokenizer()
     model = train_transformer.Model(Geometry(), tokenizer.vocabulary).to(DEVICE)
     train_transformer.load(model, options.model)
-    vae = train_vae.load(options.vae).to(DEVICE)
-    judge(model, vae, tokenizer, classifier.load_or_train(options.vae, log), log, options.out, options.videos,
-          options.blocks)
+    vae = train_vae.load(options.vae).to(DEVICE).eval().requires_grad_(False)
+    train_vae.decode_many_shapes(log)
+    judge_of = classifier.load_or_train([options.vae, options.model], options.out, log)
+    judge(model, vae, tokenizer, judge_of, log, options.out, options.videos, options.blocks)

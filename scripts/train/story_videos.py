@@ -86,7 +86,7 @@ def main():
         return
     log = set_up(5, options.folder)
     vae = wan_vae.build_from_state_dict(load_file(f"{DEMO}/wan_vae.safetensors")).to(DEVICE).eval()
-    judge(options.folder, classifier.load_or_train(options.vae, log), vae, log)
+    judge(options.folder, classifier.load_or_train([options.vae], options.folder, log), vae, log)
 
 
 if __name__ == "__main__":

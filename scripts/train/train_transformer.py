@@ -37,6 +37,9 @@ from wan_transformer import Geometry, Layout, WanTransformer, load_state
 TOY = Geometry(dim=64, num_heads=1, num_layers=2, ffn_dim=128)
 ACTOR_WEIGHT = 2.0
 GROUP_WEIGHTS = (1.0, 0.5, 0.7)  # windows, video starts, first blocks
+# of the first blocks of true videos, as many more are pure noise: only there the caption alone tells the landscape, and
+# the model's own first blocks show it the later steps
+PURE_NOISE = 0.4
 # part of the schedule after which the model also sees videos of its own: as context, and as half of the first blocks
 OWN_FROM = 0.35
 OWN_SHARE = 0.6
@@ -106,6 +109,7 @@ class Batch:
         self.targets = [t.reshape(-1, *block) for t in targets]
         self.weights = [1 + ACTOR_WEIGHT * m.reshape(-1, FRAMES, 1, *block[-2:]) for m in masks]
         self.sigmas = [draw_sigma((len(t),)) for t in self.targets]
+        self.sigmas[2][torch.rand(len(self.sigmas[2]), device=DEVICE) < PURE_NOISE] = SIGMAS[0]
         self.noises = [torch.randn_like(t) for t in self.targets]
         if own_firsts:  # the noise that leads from the video to reach to where the model's chain is
             own, level = slice(self.noised[2], None), own_firsts["sigma"].view(-1, 1, 1, 1, 1)
@@ -174,10 +178,12 @@ def save(model, out):
     half = {k: v.detach().bfloat16().cpu().contiguous() for k, v in model.transformer.state_dict().items()}
     late = {k: v for k, v in half.items() if k.startswith("blocks.")
             and int(k.split(".")[1]) >= len(model.transformer.blocks) // 2}
-    save_file({k: v for k, v in half.items() if k not in late}, f"{out}/transformer-0.safetensors")
-    save_file(late, f"{out}/transformer-1.safetensors")
-    save_file({k: v.detach().bfloat16().cpu().contiguous() for k, v in model.text.state_dict().items()},
-              f"{out}/umt5.safetensors")
+    files = {"transformer-0": {k: v for k, v in half.items() if k not in late}, "transformer-1": late,
+             "umt5": {k: v.detach().bfloat16().cpu().contiguous() for k, v in model.text.state_dict().items()}}
+    for name, state in files.items():
+        save_file(state, f"{out}/{name}.new")
+    for name in files:  # at once: the three belong together
+        os.replace(f"{out}/{name}.new", f"{out}/{name}.safetensors")
 
 
 @torch.no_grad()
@@ -325,22 +331,21 @@ def main():
     parser.add_argument("--toy", action="store_true")
     options = parser.parse_args()
     toy, share = options.toy, options.pools / RANKS
-    painting = None if toy else start_painting()
+    tables = not toy or "WORLD_TABLES" in os.environ
+    painting = start_painting() if tables else None
     options.rollouts = 2 if toy else 64
     log = set_up(2, options.out)
     vae = train_vae.load(options.vae).to(DEVICE).eval().requires_grad_(False)
-    if DEVICE.type == "cuda":
-        train_vae.use_fused_norm(log)
-        torch.backends.cudnn.benchmark = False  # many clip shapes, each drawn only now and then
+    train_vae.decode_many_shapes(log)
     tokenizer = Tokenizer()
-    if not toy:
+    if tables:
         paint_tables(painting)
         log("painted the world's tables")
     seed = int(1e6 * elapsed()) if options.resume else 11
     seed += 7919 * RANK
     pool_options = [(vae, tokenizer, torch.Generator().manual_seed(seed + i)) for i in range(3)]
-    starts = VideoPool(2 if toy else int(320 * share), 2 if toy else 16, True, *pool_options[0])
-    middles = VideoPool(2 if toy else int(640 * share), 2 if toy else 16, False, *pool_options[1])
+    starts = VideoPool(1 if toy else int(320 * share), 16, True, *pool_options[0])
+    middles = VideoPool(1 if toy else int(640 * share), 16, False, *pool_options[1])
     log("drew", starts.n, "video starts and", middles.n, "videos from the middle")
     firsts = FirstPool(4 if toy else int(4096 * share), 2 if toy else 256, *pool_options[2])
     synchronize()
@@ -349,7 +354,7 @@ def main():
         rounded(middles.data["latents"].float().std()), "mask", rounded(middles.data["mask"].float().mean()))
 
     torch.manual_seed(5)
-    model = Model(TOY if toy else Geometry(), tokenizer.vocabulary).to(DEVICE)
+    model = Model(TOY if toy and not options.resume else Geometry(), tokenizer.vocabulary).to(DEVICE)
     if options.resume:
         load(model, options.resume)
     log("parameters", {n: sum(p.numel() for p in m.parameters()) for n, m in model.named_children()})
@@ -360,7 +365,7 @@ def main():
     if DEVICE.type == "cuda":
         model.transformer.compile_blocks()
     windows, starts_each, firsts_each = (-(-n // RANKS) for n in (18, 8, 112))
-    layout = Layout(3, 2, 1, 2) if toy else Layout(windows, 2, starts_each, firsts_each)
+    layout = Layout(1, 1, 1, 2) if toy else Layout(windows, 2, starts_each, firsts_each)
     train(model, average, (starts, middles, firsts), layout, options, log)
     if RANK > 0:
         return
@@ -369,7 +374,7 @@ def main():
     if options.part[1] < 1:
         return
     del model, starts, middles, firsts
-    judge_of = classifier.load_or_train(options.vae, log)
+    judge_of = classifier.load_or_train([options.vae, options.out], options.out, log, toy)
     videos, blocks = (2, 3) if toy else options.judge
     evaluate.judge(average, vae, tokenizer, judge_of, log, options.out, videos, blocks)
 

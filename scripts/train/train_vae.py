@@ -43,6 +43,13 @@ def channels_last(x):
     return x.to(DTYPE).contiguous(memory_format=torch.channels_last_3d)
 
 
+def decode_many_shapes(log):
+    """Prepares for clips of many shapes, each decoded now and then."""
+    if DEVICE.type == "cuda":
+        use_fused_norm(log)
+        torch.backends.cudnn.benchmark = False
+
+
 def use_fused_norm(log):
     """Replaces the norm and SiLU by the GPU kernel, after holding it against the formula; not where Triton fails."""
     try:
@@ -252,7 +259,8 @@ def main():
     parser.add_argument("--no-classifier", action="store_true")
     parser.add_argument("--toy", action="store_true")
     options = parser.parse_args()
-    painting = None if options.toy else start_painting()
+    tables = not options.toy or "WORLD_TABLES" in os.environ
+    painting = start_painting() if tables else None
     log = set_up(1, options.out)
     generator = torch.Generator().manual_seed((int(1000 * elapsed()) if options.resume else 1) + 7919 * RANK)
     phases = TOY_PHASES if options.toy else PHASES
@@ -270,7 +278,7 @@ def main():
         clips, *shape = CROPS
         choose_convolutions(vae, channels_last(torch.rand(clips, 3, *shape, device=DEVICE)), log)
         log("convolutions chosen")
-    if not options.toy:
+    if tables:
         paint_tables(painting)
         log("painted the world's tables")
     began = elapsed()

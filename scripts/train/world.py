@@ -175,8 +175,9 @@ def _jobs():
 def _paint_to_file(number, folder):
     torch.set_num_threads(1)
     function, arguments = _jobs()[number]
-    torch.save(_moved(function(*arguments, torch.device("cpu")), "cpu", torch.float16), f"{folder}/{number}.part")
-    os.replace(f"{folder}/{number}.part", f"{folder}/{number}.pt")
+    part = f"{folder}/{number}.{os.getpid()}.part"  # several trainers may paint into one folder
+    torch.save(_moved(function(*arguments, torch.device("cpu")), "cpu", torch.float16), part)
+    os.replace(part, f"{folder}/{number}.pt")
 
 
 def paint_to(folder, processes, jobs=None):

@@ -461,7 +461,7 @@ TEST_F(Render, InfoTellsTheScaleOfAnAdapterAndWhichWeightsAreUsed) {
 
 // configs/smoke.yaml with the demo model, as a user runs it first.
 TEST_F(Render, SmokeConfigurationRendersWithTheDemoModel) {
-  if (!std::filesystem::exists(test_data("../../assets/demo/transformer.safetensors"))) {
+  if (!std::filesystem::exists(test_data("../../assets/demo/wan_vae.safetensors"))) {
     GTEST_SKIP() << "the demo model is not here";
   }
   const ProgramRun run =

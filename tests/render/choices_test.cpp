@@ -5,14 +5,20 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 
+#include "core/error.h"
+#include "models/tokenizer.h"
 #include "render/render_setup.h"
+#include "tests/support/test_data.h"
 
 namespace flashblock {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using Phrases = std::vector<std::string>;
@@ -105,9 +111,10 @@ TEST(ChoicesOfAVideo, HoldForAllOfItsPromptsAsFarAsTheyLeaveThemOpen) {
   const RenderSetup setup = set_up_render(config, kChoosing);
   ASSERT_THAT(setup.choices, SizeIs(2));
   const std::string color = setup.choices[0], view = setup.choices[1];
-  EXPECT_EQ(encoded_text(setup, "a hill"), "a hill, " + color + ", " + view);
-  EXPECT_EQ(encoded_text(setup, "night"), "night, " + color + ", " + view) << "no landscape: the first prompt has one";
-  EXPECT_EQ(encoded_text(setup, "a blue hill"), "a blue hill, " + view);
+  EXPECT_EQ(encoded_text(setup, "a hill", kChoosing), "a hill, " + color + ", " + view);
+  EXPECT_EQ(encoded_text(setup, "night", kChoosing), "night, " + color + ", " + view)
+      << "no landscape: the first prompt has one";
+  EXPECT_EQ(encoded_text(setup, "a blue hill", kChoosing), "a blue hill, " + view);
   EXPECT_EQ(planned_prompts(setup)[1].text, "night");
   EXPECT_THAT(setup.warnings, IsEmpty()) << "what the program adds is not the user's";
 }
@@ -118,6 +125,63 @@ TEST(ChoicesOfAVideo, AreThoseOfTheConfigurationIfItHasThem) {
   EXPECT_THAT(set_up_render(config, kChoosing).choices, ElementsAre("view two"));
   config.choices.emplace();
   EXPECT_THAT(set_up_render(config, kChoosing).choices, IsEmpty());
+}
+
+/// A text encoder of `tokens` tokens, the end token with them.
+ModelSizes reading(int64_t tokens) {
+  ModelSizes sizes = kChoosing;
+  sizes.transformer.text_len = tokens;
+  sizes.tokenizer = std::make_shared<LazyTokenizer>(testing::test_data("../../assets/demo/spiece.model"));
+  return sizes;
+}
+
+TEST(ChoicesOfAVideo, AreSeenWholeBehindAPromptThatIsTooLong) {
+  const ModelSizes sizes = reading(24);
+  const auto seen = [&](const std::string& text) {
+    const TokenIds tokens = sizes.tokenizer->get().encode(text, 24);
+    return tokens.used_tokens == tokens.prompt_tokens;
+  };
+  std::string words = "night";
+  for (int i = 0; i < 30; ++i) words += " over a hill";
+  for (const std::string& prompt : {words, std::string(300, 'q'), std::string("a hill")}) {
+    RenderConfig config = choosing_config({{.seconds = 1, .prompt = prompt}});
+    config.prompt = prompt;
+    const RenderSetup setup = set_up_render(config, sizes);
+    const std::string phrases = with_phrases("", left_open(setup.choices, prompt, kChoices));
+    const std::string text = encoded_text(setup, prompt, sizes);
+    ASSERT_THAT(text, EndsWith(phrases));
+    EXPECT_TRUE(seen(text)) << text;
+    const std::string kept = text.substr(0, text.size() - phrases.size());
+    EXPECT_TRUE(prompt.starts_with(kept)) << kept;
+    if (kept == prompt) {
+      EXPECT_THAT(setup.truncated_prompts, IsEmpty());
+      continue;
+    }
+    const size_t next = prompt.find(' ', kept.size() + 1);
+    EXPECT_FALSE(seen(prompt.substr(0, next) + phrases)) << "there was room for another word";
+    ASSERT_THAT(setup.truncated_prompts, SizeIs(2)) << "of prompt and timeline";
+    const TruncatedPrompt& told = setup.truncated_prompts[0];
+    EXPECT_EQ(told.used, sizes.tokenizer->get().encode(kept, 24).prompt_tokens);
+    EXPECT_GT(told.tokens, told.used);
+    EXPECT_THAT(setup.warnings.front(), HasSubstr(" before the chosen phrases: it does not see the end"));
+  }
+  RenderConfig plain = choosing_config({});
+  plain.prompt = words;
+  plain.choices.emplace();
+  const RenderSetup setup = set_up_render(plain, sizes);
+  EXPECT_EQ(encoded_text(setup, words, sizes), words);
+  EXPECT_EQ(setup.truncated_prompts.at(0).used, 23) << "without phrases all of the room is the prompt's";
+}
+
+TEST(ChoicesOfAVideo, AreRefusedIfTheyAreLongerThanTheTextEncoderTakes) {
+  RenderConfig config = choosing_config({});
+  config.choices = Phrases(12, "view two");
+  try {
+    set_up_render(config, reading(24));
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("and the text encoder takes 23: wanted fewer or shorter ones"));
+  }
 }
 
 TEST(ChoicesOfAVideo, StayWhenAnotherFirstPromptIsTaken) {

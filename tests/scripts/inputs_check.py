@@ -28,7 +28,10 @@ HOME = tempfile.TemporaryDirectory()
 OUT = Path(HOME.name)
 RECIPE = ("recipe: {frames_per_block: 3, window_frames: 12, sink_frames: 3, timestep_shift: 5.0, "
           "steps: [1000, 750, 500, 250], kv_recache: false}\ndefaults: {size: 64x64, fps: 16, seconds: 0.5}\n")
-BASE = load_file(DEMO / "transformer.safetensors")
+sys.path.insert(0, str(ROOT / "scripts/train"))
+from wan_transformer import load_state  # of a GGUF file, too
+BASE = {name: tensor.bfloat16() for name, tensor in load_state(DEMO).items()}
+save_file(BASE, OUT / "base.safetensors")
 TEXT = load_file(DEMO / "umt5.safetensors")
 VAE = load_file(DEMO / "wan_vae.safetensors")
 
@@ -50,7 +53,7 @@ def model(name, transformer=None, text_encoder=None, vae=None, lora=None, config
     folder.mkdir(exist_ok=True)
     (folder / "model.yaml").write_text(
         f"name: {name}\narchitecture: wan2.1\n"
-        f"transformer: {{file: {transformer or DEMO / 'transformer.safetensors'}, config: {config}}}\n"
+        f"transformer: {{file: {transformer or OUT / 'base.safetensors'}, config: {config}}}\n"
         f"text_encoder: {text_encoder or DEMO / 'umt5.safetensors'}\ntokenizer: {DEMO / 'spiece.model'}\n"
         f"vae: {vae or DEMO / 'wan_vae.safetensors'}\n" + (f"lora: [{lora}]\n" if lora else "") + RECIPE)
     return folder
