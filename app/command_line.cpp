@@ -137,8 +137,18 @@ std::string unknown_option(const std::string& word, const CLI::App& app) {
   return unknown_word("option", word, names);
 }
 
+/// The option that is given more often than it is taken; empty: none.
+std::string repeated_option(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options())
+    if (option->count() > static_cast<size_t>(std::max(option->get_items_expected_max(), 1))) return option->get_name();
+  return "";
+}
+
 std::string what_is_wrong(const CLI::ParseError& error, const CLI::App& app) {
   const std::vector<std::string> words = app.remaining();
+  if (const std::string option = repeated_option(app);
+      !option.empty() && dynamic_cast<const CLI::ArgumentMismatch*>(&error))
+    return option + " is given twice; keep one";
   if (dynamic_cast<const CLI::RequiredError*>(&error) && app.get_subcommands().empty() &&
       app.get_require_subcommand_min() > 0) {
     return no_command(app, words);

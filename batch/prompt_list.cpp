@@ -19,6 +19,12 @@ struct CsvRecord {
   std::string fault;  // empty: none
 };
 
+/// Spreadsheets write empty cells up to the width of the sheet.
+std::vector<std::string> without_empty_end(std::vector<std::string> cells) {
+  while (!cells.empty() && cells.back().empty()) cells.pop_back();
+  return cells;
+}
+
 [[noreturn]] void fail(const std::filesystem::path& file, int64_t line, const std::string& problem) {
   throw ConfigError(file.string() + ":" + std::to_string(line) + ": " + problem);
 }
@@ -52,8 +58,7 @@ class CsvParser {
         record.fault = "text after a closing quote; wanted a comma";
         skip_line();
       }
-      const bool empty = record.cells.size() == 1 && record.cells[0].empty() && record.fault.empty();
-      if (!empty) records.push_back(std::move(record));
+      if (!record.fault.empty() || !without_empty_end(record.cells).empty()) records.push_back(std::move(record));
     }
     return records;
   }
@@ -132,8 +137,7 @@ std::string column_fault(const std::string& column) {
   return "the first row names the columns, such as prompt,seed";
 }
 
-void check_columns(const std::filesystem::path& file, const CsvRecord& first) {
-  const std::vector<std::string>& columns = first.cells;
+void check_columns(const std::filesystem::path& file, const CsvRecord& first, const std::vector<std::string>& columns) {
   std::vector<std::string> faults;
   if (!first.fault.empty()) faults.push_back(first.fault);
   for (size_t i = 0; i < columns.size(); ++i) {
@@ -156,15 +160,18 @@ void check_columns(const std::filesystem::path& file, const CsvRecord& first) {
 std::vector<PromptRow> read_csv(const std::filesystem::path& file, char separator) {
   const std::vector<CsvRecord> records = CsvParser(read_file(file), separator).records();
   if (records.empty()) fail(file, 1, "the list is empty; wanted a first row that names the columns");
-  check_columns(file, records[0]);
-  const std::vector<std::string>& columns = records[0].cells;
+  const std::vector<std::string> columns = without_empty_end(records[0].cells);
+  check_columns(file, records[0], columns);
   std::vector<PromptRow> rows;
   for (size_t r = 1; r < records.size(); ++r) {
     const CsvRecord& record = records[r];
     PromptRow row{.line = record.line, .fault = record.fault};
-    if (row.fault.empty() && record.cells.size() != columns.size()) {
-      row.fault = "found " + std::to_string(record.cells.size()) + " cells, wanted " + std::to_string(columns.size()) +
+    const size_t cells = record.cells.size(), wanted = records[0].cells.size();
+    if (row.fault.empty() && cells != wanted) {
+      row.fault = "found " + std::to_string(cells) + " cells, wanted " + std::to_string(wanted) +
                   ", as in the first row; text with commas needs double quotes";
+    } else if (row.fault.empty() && without_empty_end(record.cells).size() > columns.size()) {
+      row.fault = "a cell stands in a column that has no name in the first row";
     }
     for (size_t i = 0; i < std::min(record.cells.size(), columns.size()); ++i) {
       if (!record.cells[i].empty()) row.settings.emplace_back(columns[i], record.cells[i]);

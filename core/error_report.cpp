@@ -63,7 +63,8 @@ ErrorReport report_error(const std::exception_ptr& fault) {
   } catch (const std::bad_alloc&) {
     return out_of_memory("the system has no more");
   } catch (const std::filesystem::filesystem_error& error) {
-    return report(ExitStatus::kMedia, one_line(error.what()));
+    const std::string file = error.path1().empty() ? "" : " " + error.path1().string();
+    return report(ExitStatus::kMedia, one_line("cannot use the file" + file + ": " + error.code().message()));
   } catch (const std::exception& error) {
     return internal_fault(one_line(error.what()));
   } catch (...) {

@@ -24,12 +24,13 @@ constexpr std::array kSignatures = {
     Signature{0, "\x80\x02", FileKind::kWeights, "a pickle, as torch.save wrote weights"},
     Signature{0, "\x89PNG\r\n", FileKind::kImage, "an image (PNG)"},
     Signature{0, "\xff\xd8\xff", FileKind::kImage, "an image (JPEG)"},
-    Signature{8, "WEBP", FileKind::kImage, "an image (WebP)"},
-    Signature{0, "II*\0"sv, FileKind::kImage, "an image (TIFF)"},
-    Signature{0, "MM\0*"sv, FileKind::kImage, "an image (TIFF)"},
-    Signature{4, "ftypavif", FileKind::kImage, "an image (AVIF)"},
-    Signature{4, "ftyphei", FileKind::kImage, "an image (HEIC)"},
-    Signature{4, "ftypmif1", FileKind::kImage, "an image (HEIC)"},
+    Signature{8, "WEBP", FileKind::kOtherImage, "an image (WebP)"},
+    Signature{0, "II*\0"sv, FileKind::kOtherImage, "an image (TIFF)"},
+    Signature{0, "MM\0*"sv, FileKind::kOtherImage, "an image (TIFF)"},
+    Signature{4, "ftypavif", FileKind::kOtherImage, "an image (AVIF)"},
+    Signature{4, "ftypavis", FileKind::kOtherImage, "an image (AVIF)"},
+    Signature{4, "ftyphei", FileKind::kOtherImage, "an image (HEIC)"},
+    Signature{4, "ftypmif1", FileKind::kOtherImage, "an image (HEIC)"},
     Signature{4, "ftypM4A", FileKind::kSound, "a sound file (M4A)"},
     Signature{4, "ftypqt", FileKind::kVideo, "a video (QuickTime)"},
     Signature{4, "ftyp", FileKind::kVideo, "a video (MP4)"},
@@ -39,7 +40,8 @@ constexpr std::array kSignatures = {
     Signature{8, "WAVE", FileKind::kSound, "a sound file (WAV)"},
     Signature{0, "fLaC", FileKind::kSound, "a sound file (FLAC)"},
     Signature{0, "OggS", FileKind::kSound, "a sound file (Ogg)"},
-    Signature{0, "ID3", FileKind::kSound, "a sound file (MP3)"},
+    Signature{0, "ID3\x03", FileKind::kSound, "a sound file (MP3)"},
+    Signature{0, "ID3\x04", FileKind::kSound, "a sound file (MP3)"},
 };
 
 }  // namespace
@@ -54,8 +56,8 @@ KnownFile known_file(const std::filesystem::path& file) {
   for (const Signature& signature : kSignatures) {
     if (start.size() < signature.at + signature.bytes.size()) continue;
     if (start.substr(signature.at, signature.bytes.size()) != signature.bytes) continue;
-    // The length of a safetensors header has zeros in its upper bytes; text has none.
-    if (signature.at == 8 && signature.bytes == "{\"" && start[7] != '\0') continue;
+    // Before it stands the length of a safetensors header, with zeros in its upper bytes, or RIFF; in text neither.
+    if (signature.at == 8 && start[7] != '\0' && !start.starts_with("RIFF")) continue;
     return {signature.kind, signature.words};
   }
   return {};

@@ -6,7 +6,8 @@
 
 namespace flashblock {
 
-enum class FileKind { kUnknown, kWeights, kImage, kVideo, kSound };
+/// kOtherImage: of a format that is not read here.
+enum class FileKind { kUnknown, kWeights, kImage, kOtherImage, kVideo, kSound };
 
 struct KnownFile {
   FileKind kind = FileKind::kUnknown;

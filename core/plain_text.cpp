@@ -94,7 +94,8 @@ std::string json_fault(std::string_view bytes) {
 
 std::string read_text_file(const std::filesystem::path& file, const std::string& wanted) {
   std::ifstream stream(file, std::ios::binary);
-  if (!std::filesystem::is_regular_file(file) || !stream)
+  std::error_code unreadable;  // such as links in a circle
+  if (!std::filesystem::is_regular_file(file, unreadable) || !stream)
     throw ConfigError(file.string() + ": cannot be read; wanted " + wanted);
   std::string text(std::istreambuf_iterator<char>(stream), {});
   if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());

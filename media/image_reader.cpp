@@ -12,6 +12,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "core/file_kind.h"
 #include "media/ffmpeg_handles.h"
 #include "media/frame_conversion.h"
 #include "media/image_view.h"
@@ -66,7 +67,11 @@ at::Tensor read_upright(const std::filesystem::path& file) {
   const std::string bytes = read_file(file);
   const AVCodecID codec = codec_of(bytes);
   if (codec == AV_CODEC_ID_NONE) {
-    throw MediaError("cannot read the image " + file.string() + ": found neither PNG nor JPEG, wanted one of these");
+    const KnownFile found = known_file(file);
+    const bool other = found.kind == FileKind::kOtherImage;
+    throw MediaError("cannot read the image " + file.string() + ": found " +
+                     (other ? found.words : "neither PNG nor JPEG") + ", wanted " +
+                     (other ? "PNG or JPEG; convert it first" : "one of these"));
   }
   const std::string what = "cannot read the image " + file.string() + ": a damaged " +
                            (codec == AV_CODEC_ID_PNG ? "PNG" : "JPEG") + " file, wanted a complete one";

@@ -196,15 +196,20 @@ bool is_lora(const WeightStore& weights) {
 
 LoraSummary describe_lora(const WeightStore& adapter) {
   std::map<std::string, ModuleChange> modules;
+  std::vector<std::string> faults;
   for (const std::string& name : adapter.names()) {
     if (is_other_adapter(name))
       throw WeightsError(adapter.path().string() + ": '" + name + "' belongs to an adapter that is no plain product");
     const auto tensor = parse_lora_name(name);
-    if (!tensor) continue;
+    if (!tensor) {
+      faults.push_back("unexpected '" + name + "'");
+      continue;
+    }
     ModuleChange& change = modules[tensor->module];
     change.spelling = tensor->module;
     change.at(tensor->role) = adapter.tensor(name);
   }
+  if (!faults.empty()) throw WeightsError(adapter.path().string() + ": " + join_faults(faults));
   const LoraConfig config(adapter);
   LoraSummary summary;
   for (const auto& [module, change] : modules) {

@@ -1,11 +1,13 @@
 #include "models/lora_strength.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
 
 #include "core/error.h"
+#include "core/html_page.h"
 #include "weights/weight_store.h"
 
 namespace flashblock {
@@ -29,7 +31,19 @@ bool is_set(const Json& config, const char* key) {
   return found != config.end() && !found->is_null() && *found != false && !(found->is_object() && found->empty());
 }
 
+/// A strength that is stated and not understood would count as 1. Throws: WeightsError.
+void check_alpha(const Json& config, const std::string& origin) {
+  const auto alpha = config.find("lora_alpha");
+  if (alpha != config.end() && !alpha->is_null() && !alpha->is_number())
+    throw WeightsError(origin + ": lora_alpha is " + json_line(*alpha) + ", wanted a number");
+  const auto patterns = config.find("alpha_pattern");
+  if (patterns == config.end() || patterns->is_null()) return;
+  if (!patterns->is_object() || !std::ranges::all_of(*patterns, [](const Json& value) { return value.is_number(); }))
+    throw WeightsError(origin + ": alpha_pattern is " + json_line(*patterns) + ", wanted numbers by name of module");
+}
+
 void refuse_unsupported(const Json& config, const std::string& origin) {
+  check_alpha(config, origin);
   for (const char* key : {"use_dora", "fan_in_fan_out"})
     if (is_set(config, key))
       throw WeightsError(origin + ": has " + key +

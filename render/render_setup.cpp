@@ -72,9 +72,13 @@ at::Tensor start_from_image(const RenderConfig& config, const VideoGeometry& geo
 /// Frames at the end of the video that the model can see, as whole frame blocks.
 at::Tensor start_from_video(const RenderConfig& config, const VideoGeometry& geometry) {
   const std::string where = "video " + config.video.string() + ": ";
-  if (const KnownFile found = known_file(config.video); found.kind == FileKind::kImage) {
-    throw ConfigError("video " + config.video.string() + " is " + found.words,
-                      {.key = "video", .remedies = {{"start from it", "image", ""}}});
+  const KnownFile found = known_file(config.video);
+  if (found.kind == FileKind::kImage || found.kind == FileKind::kOtherImage) {
+    const bool readable = found.kind == FileKind::kImage;
+    throw ConfigError(
+        "video " + config.video.string() + " is " + found.words,
+        {.key = "video",
+         .remedies = {{readable ? "start from it" : "convert it to PNG and start from that", "image", ""}}});
   }
   const Recipe& recipe = config.model.recipe;
   const double fps = VideoReader(config.video).info().fps;

@@ -158,6 +158,8 @@ HttpRequest request_of(const http::request<http::string_body>& message) {
     const bool replaced = authority && field.name() == http::field::host;
     request.headers.emplace_back(to_string(field.name_string()), replaced ? *authority : to_string(field.value()));
   }
+  // Health checks of proxies send HTTP/1.0 without the header. Source: RFC 9112, section 3.3.
+  if (message.version() == 10 && !request.has_header("Host")) request.headers.emplace_back("Host", "localhost");
   return request;
 }
 
@@ -199,6 +201,7 @@ std::optional<HttpRequest> Connection::receive() {
     buffer.commit(idle.read_some(buffer.prepare(kReadBytes), fault));
     if (fault) return {};
   }
+  if (received_.starts_with("\r\n")) buffer.consume(2);  // behind the last body. Source: RFC 9112, section 2.2
   SocketStream stream(socket_, times_.write, bytes_sent_, Clock::now() + times_.request);
   http::request_parser<http::string_body> parser;
   parser.header_limit(static_cast<uint32_t>(limits_.head_bytes));

@@ -206,7 +206,7 @@ std::vector<VideoPrompt> RequestPlanner::timeline(const RequestJson& list) const
       refuse_value("timeline.at",
                    "seconds after the beginning, more than 0 and at most " + std::to_string(kMostSeconds));
     timeline.push_back({.seconds = seconds,
-                        .text = checked_prompt(entry.at("prompt"), limits_.prompt_characters),
+                        .text = checked_prompt(entry.at("prompt"), limits_.prompt_characters, "timeline.prompt"),
                         .shot = entry.contains("shot") && flag("timeline.shot", entry.at("shot"))});
   }
   return timeline;

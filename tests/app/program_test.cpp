@@ -85,6 +85,7 @@ TEST(CommandLine, SaysWhatMayBeMeant) {
   EXPECT_THAT(refusal({}), HasSubstr("no command, wanted one of render"));
   EXPECT_THAT(refusal({"analyze", "fidelty"}), HasSubstr("did you mean fidelity?; see flashblock analyze --help"));
   EXPECT_THAT(refusal({"render", "a", "--secnds=5"}), HasSubstr("unknown option '--secnds', did you mean --seconds?"));
+  EXPECT_THAT(refusal({"render", "a", "--size", "64x64", "--size=480p"}), HasSubstr("--size is given twice; keep one"));
 }
 
 TEST(CommandLine, SaysWhatOptionsOfOtherProgramsAreCalledHere) {
@@ -152,6 +153,8 @@ TEST(ErrorReport, MapsErrorsToStatusAndOneLine) {
   EXPECT_EQ(report(MediaError("a\nb")).line, "a b");
   EXPECT_EQ(report(std::bad_alloc()).status, ExitStatus::kDevice);
   EXPECT_EQ(report(std::logic_error("x")).status, ExitStatus::kInternal);
+  const std::filesystem::filesystem_error denied("status", "/a/b", std::make_error_code(std::errc::permission_denied));
+  EXPECT_EQ(report(denied).line, "cannot use the file /a/b: Permission denied");
   const ErrorReport memory = report(c10::OutOfMemoryError(
       {__func__, __FILE__, __LINE__}, "CUDA out of memory. Tried to allocate 2 GiB.\nframe #0: nonsense"));
   EXPECT_EQ(memory.status, ExitStatus::kDevice);

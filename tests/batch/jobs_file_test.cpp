@@ -138,6 +138,18 @@ TEST_F(JobsFile, CsvRowsAreJudgedOneByOne) {
   EXPECT_THAT(faults("prompt , seed\n \"a, b\" , 1\n"), ElementsAre(Pair(2, ""))) << "blanks around cells";
 }
 
+TEST_F(JobsFile, EmptyCellsOfASpreadsheetAreNothing) {
+  const auto rows = [&](const std::string& text) {
+    std::vector<std::pair<int64_t, std::string>> rows;
+    for (const PromptRow& row : read_prompt_list(write("list.csv", text))) rows.emplace_back(row.line, row.fault);
+    return rows;
+  };
+  EXPECT_THAT(rows("prompt,seed\na,1\n,\n , ,,\nb,2\n,,\n"), ElementsAre(Pair(2, ""), Pair(5, ""))) << "empty rows";
+  EXPECT_THAT(rows("prompt,seed,,\na,1,,\nb,2,,x\nc,3\n,,,\n"),
+              ElementsAre(Pair(2, ""), Pair(3, HasSubstr("no name in the first row")), Pair(4, HasSubstr("wanted 4"))));
+  EXPECT_THAT(error_text<ConfigError>([&] { rows("prompt,,seed\na,b,1\n"); }), HasSubstr("column 2 has no name"));
+}
+
 TEST_F(JobsFile, RightRowsOfAListStay) {
   write("rows.csv", "name,prompt,seed\none,a boat,1\ntwo/2,a cat,x\nthree,a dog,2,\none,a fox,4\nfive,an owl,5\n");
   const auto found = videos("jobs:\n  - {name: r, prompts: rows.csv}\n");

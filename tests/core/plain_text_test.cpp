@@ -71,6 +71,9 @@ TEST(PlainText, OfAFileIsWithoutItsByteOrderMark) {
               AllOf(HasSubstr("line 2 has the byte E9"), HasSubstr("iconv -f WINDOWS-1252")));
   EXPECT_THAT(error_text<ConfigError>([&] { read_text_file(folder / "gone.txt", "a prompt"); }),
               HasSubstr("gone.txt: cannot be read; wanted a prompt"));
+  std::filesystem::create_symlink("circle.txt", folder / "circle.txt");
+  EXPECT_THAT(error_text<ConfigError>([&] { read_text_file(folder / "circle.txt", "a prompt"); }),
+              HasSubstr("circle.txt: cannot be read; wanted a prompt"));
 }
 
 TEST(PlainText, InMessagesIsOneLineOfUtf8) {

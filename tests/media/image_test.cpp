@@ -129,6 +129,8 @@ TEST(ImageReaderTest, DamagedFilesGiveOneClearLine) {
   EXPECT_THAT(refusal("head.jpg", jpeg.substr(0, 40)), HasSubstr("damaged JPEG"));
   EXPECT_THAT(refusal("empty.png", ""), HasSubstr("neither PNG nor JPEG"));
   EXPECT_THAT(refusal("text.jpg", "not an image"), HasSubstr("neither PNG nor JPEG"));
+  EXPECT_THAT(refusal("web.png", std::string("RIFF\x10\0\0\0WEBPVP8 ", 16)),
+              HasSubstr("found an image (WebP), wanted PNG or JPEG; convert it first"));
   std::string flipped = png;
   flipped[png.size() / 2] = static_cast<char>(flipped[png.size() / 2] ^ 0x55);
   EXPECT_THAT(refusal("flipped.png", flipped), HasSubstr("damaged PNG"));

@@ -141,6 +141,9 @@ TEST(CheckpointInfo, TellsRankAndAlphaOfAnAdapterAndWhereAlphaIsFrom) {
   EXPECT_EQ(json["products"], 2);
   EXPECT_THAT(text(product, {{"lora_adapter_metadata", R"({"transformer.use_dora":true})"}}),
               HasSubstr("cannot be used: "));
+  NamedTensors rescaled = product;  // by LyCORIS, use_scalar
+  rescaled.emplace_back("blocks.0.ffn.0.scalar", at::full({}, 0.5));
+  EXPECT_THAT(text(rescaled), HasSubstr("unexpected 'blocks.0.ffn.0.scalar'"));
 }
 
 TEST(CheckpointInfo, TakesTheHeadsFromTheConfigurationAsARenderDoes) {

@@ -98,6 +98,18 @@ TEST_F(LoraStrengthTest, AConfigurationBelongsToAdapterModelOrToTheFolderNamed) 
   EXPECT_EQ(lora_config_file(folder_ / "adapter_model.bin"), folder_ / "adapter_config.json");
 }
 
+TEST_F(LoraStrengthTest, AStrengthThatIsNoNumberIsRefused) {
+  for (const std::string setting :
+       {R"("lora_alpha":"8")", R"("lora_alpha":[8])", R"("alpha_pattern":{"to_q":"8"})", R"("alpha_pattern":8)"}) {
+    write("adapter_model.safetensors");
+    write_config("{" + setting + "}");
+    EXPECT_THAT(error_text<WeightsError>([&] { strength_in(folder_ / "adapter_model.safetensors"); }),
+                HasSubstr("adapter_config.json: " + setting.substr(1, setting.find('"', 1) - 1) + " is "));
+  }
+  write_config(R"({"lora_alpha":null,"alpha_pattern":null})");
+  EXPECT_DOUBLE_EQ(strength_in(folder_ / "adapter_model.safetensors"), 1);
+}
+
 TEST_F(LoraStrengthTest, WhatIsNoPlainProductIsRefusedWhereverItIsStated) {
   for (const std::string setting :
        {R"("use_dora":true)", R"("fan_in_fan_out":true)", R"("init_lora_weights":"pissa_niter_16")"}) {

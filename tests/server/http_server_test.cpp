@@ -181,6 +181,22 @@ TEST(HttpServer, SendsTheDateAndRefusesParametersThatAreGivenTwice) {
   EXPECT_THAT(twice, HasSubstr("\"param\":\"limit\""));
 }
 
+TEST(HttpServer, AnswersHealthChecksThatNameNoHost) {
+  const Served served;
+  EXPECT_EQ(body_of(served.ask("GET /word HTTP/1.0\r\n\r\n")), "here") << "as HAProxy asks";
+  EXPECT_EQ(status_of(served.ask("GET /word HTTP/1.1\r\n\r\n")), 400);
+}
+
+TEST(HttpServer, SkipsAnEmptyLineBeforeARequest) {
+  const Served served;
+  EXPECT_EQ(body_of(served.ask("\r\n" + get_request("/word"))), "here");
+  RawClient client(served.port());
+  client.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx\r\n");
+  EXPECT_EQ(body_of(client.receive_answer()), "x");
+  client.send(get_request("/word"));
+  EXPECT_EQ(body_of(client.receive_answer()), "here");
+}
+
 TEST(HttpServer, HasRoutesForAllThatIsLeftOfAPath) {
   const Served served;
   EXPECT_EQ(body_of(served.ask(get_request("/all/a.b/c-1.3b"))), "a.b/c-1.3b");

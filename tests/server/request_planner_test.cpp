@@ -176,7 +176,8 @@ TEST_F(RequestPlannerTest, WantsAPrintablePrompt) {
   for (const Json& prompt : {Json(), Json(1), Json(""), Json(" \n\t"), Json(std::string("a\0b", 3)), Json("a\x1b[2Jb"),
                              Json("a\rb"), Json(std::string(21, 'a')), Json::array({"a"})}) {
     EXPECT_EQ(param_of({{"prompt", prompt}}), "prompt") << prompt;
-    EXPECT_EQ(param_of({{"prompt", "a"}, {"timeline", Json::array({{{"at", 1}, {"prompt", prompt}}})}}), "prompt")
+    EXPECT_EQ(param_of({{"prompt", "a"}, {"timeline", Json::array({{{"at", 1}, {"prompt", prompt}}})}}),
+              "timeline.prompt")
         << prompt;
   }
 }
