@@ -84,7 +84,7 @@ TEST_F(Render, EightBitsWithACalibration) {
   ASSERT_EQ(render("calibrated", {"--precision", "int8", "--set", key}).status, 0);
   EXPECT_FALSE(frames("plain").equal(frames("calibrated")));
   EXPECT_THAT(render("plain", {"--precision", "int8", "--set", key, "--resume"}).err,
-              HasSubstr("precision.calibration"));
+              HasSubstr("another video (files: "));
   EXPECT_THAT(render("dry", {"--set", "precision.kv_cache=int8", "--dry-run"}).out,
               HasSubstr("# precision: KV cache in 8 bits\n"));
 }
