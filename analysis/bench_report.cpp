@@ -308,6 +308,7 @@ std::string bench_table(const BenchReport& report) {
              static_cast<long long>(config.width), static_cast<long long>(config.height),
              static_cast<long long>(measured.passes), describe_device(report.model.device()).c_str(),
              dtype_name(report.model.dtype()).c_str(), measured.threads);
+  if (!report.setup.precision.empty()) text += report.setup.precision + "\n";
   const bool compared = is_compared(measured.modes, once_per_block(measured));
   text +=
       format("medians of %zu runs, taking turns%s\n\n", measured.windows.front().work.front().seconds.front().size(),
@@ -328,6 +329,7 @@ ordered_json bench_json(const BenchReport& report) {
                        {"device", report.model.device().str()},
                        {"device_name", describe_device(report.model.device())},
                        {"dtype", dtype_name(report.model.dtype())},
+                       {"precision", report.setup.precision},
                        {"cpu_threads_per_stage", measured.threads},
                        {"width", config.width},
                        {"height", config.height},

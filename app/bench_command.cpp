@@ -20,8 +20,10 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/html_page.h"
+#include "core/plain_text.h"
 #include "core/process_group.h"
 #include "language/language_folder.h"
+#include "models/planned_product.h"
 #include "render/device_group.h"
 #include "render/own_file.h"
 #include "settings/model_file.h"
@@ -168,6 +170,22 @@ int run_language_bench(const BenchRequest& request, const BenchedLanguageModel& 
   return 0;
 }
 
+/// The fastest algorithms for the linears of a frame block, as rows of the table.
+int run_tune_linears(const BenchRequest& request, const RenderConfig& config, const LoadedModel& model) {
+  if (model.dtype() != at::kBFloat16)
+    throw ConfigError("linears are tuned in bfloat16, found " + dtype_name(model.dtype()), {.key = "dtype"});
+  const RenderSetup setup = set_up_render(config, model.sizes());
+  const int64_t tokens = setup.geometry.tokens_per_frame() * config.model.recipe.frames_per_block;
+  std::string lines;
+  tune_products(layer_products(model.transformer_config(), tokens), model.device(),
+                [&](const ProductRow& row, bool kept) {
+                  std::cout << product_line(row) << (kept ? "" : "  # left out: as fast without") << std::endl;
+                  if (kept) lines += product_line(row) + "\n";
+                });
+  write_file_atomically(request.tune_linears, lines);
+  return 0;
+}
+
 /// The transformer on several devices beside the first of them.
 int run_several_devices(const BenchRequest& request, const RenderConfig& config, LoadedModel& model,
                         const std::vector<BenchmarkWindow>& windows, const std::vector<at::Device>& devices) {
@@ -205,6 +223,8 @@ int run_several_devices(const BenchRequest& request, const RenderConfig& config,
 
 /// Before anything is measured.
 void check_report_files(const BenchRequest& request) {
+  if (!request.tune_linears.empty())
+    check_report_file(request.tune_linears, request.overwrite, {request.product_table});
   if (request.json.empty()) return;
   if (request.json.extension() != ".json")
     throw ConfigError("--json " + request.json.string() + ": wanted a name that ends in .json; the page has .html");
@@ -266,6 +286,16 @@ BenchCommand::BenchCommand(CLI::App& app)
   command_.add_option("--json", json_, "Write all times to this file, and a page, FILE.html, beside it")
       ->type_name("FILE.json")
       ->group(group);
+  command_
+      .add_option(
+          "--tune-linears", tune_linears_,
+          "Instead: find the fastest cuBLASLt algorithms for the linears of this model and size on this GPU, in "
+          "bfloat16, and write them to FILE as rows of models/product_table.txt")
+      ->type_name("FILE")
+      ->group(group);
+  command_.add_option("--product-table", product_table_, "Use these rows in place of the table that is built in")
+      ->type_name("FILE")
+      ->group(group);
   command_.add_flag("--overwrite", request_.overwrite, "Replace these files if they exist")->group(group);
   for (const char* key : {"seconds", "frames", "size"}) options_.add_key(key);
   options_.add_group("Model");
@@ -276,6 +306,8 @@ BenchCommand::BenchCommand(CLI::App& app)
 std::optional<BenchRequest> BenchCommand::request() {
   if (!command_.parsed()) return {};
   request_.json = json_;
+  request_.product_table = product_table_;
+  request_.tune_linears = tune_linears_;
   if (const CLI::Option* model = command_.get_option("--model"); model->count() > 0)
     request_.model = model->results().back();
   request_.layers = options_.layers();
@@ -284,6 +316,9 @@ std::optional<BenchRequest> BenchCommand::request() {
 
 int run_bench(const BenchRequest& asked) {
   check_report_files(asked);
+  if (!asked.product_table.empty())
+    use_product_table(
+        ProductTable(read_text_file(asked.product_table, "a table of products"), asked.product_table.string()));
   if (const auto language = language_model_of(asked)) return run_language_bench(asked, *language);
   if (!asked.contexts.empty() || !asked.batches.empty() || !asked.block_sizes.empty())
     throw ConfigError(
@@ -298,6 +333,7 @@ int run_bench(const BenchRequest& asked) {
   const at::ScalarType dtype = resolve_dtype(config.dtype, device);
   Profile profile;
   LoadedModel model(config.model, device, dtype, profile, model_of(request, config, device, dtype));
+  if (!request.tune_linears.empty()) return run_tune_linears(request, config, model);
   if (devices.size() > 1) return run_several_devices(request, config, model, windows, devices);
   const RenderSetup setup = set_up_render(config, model.sizes());
   const ScratchFolder scratch;

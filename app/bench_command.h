@@ -25,11 +25,13 @@ struct BenchRequest {
   bool videos = true;
   bool text = true;
   bool small_vae = true;
-  std::vector<int64_t> contexts;     ///< of a language model, in tokens; empty: 1024
-  std::vector<int64_t> batches;      ///< empty: 1
-  std::vector<int64_t> block_sizes;  ///< empty: decoding.block_size, or the model's
-  std::filesystem::path json;        ///< where all times are written, and a page beside it; empty: nowhere
-  bool overwrite = false;            ///< both of them, if they exist
+  std::vector<int64_t> contexts;        ///< of a language model, in tokens; empty: 1024
+  std::vector<int64_t> batches;         ///< empty: 1
+  std::vector<int64_t> block_sizes;     ///< empty: decoding.block_size, or the model's
+  std::filesystem::path json;           ///< where all times are written, and a page beside it; empty: nowhere
+  std::filesystem::path product_table;  ///< in place of the built-in one; empty: that one
+  std::filesystem::path tune_linears;   ///< where the fastest algorithms are written instead of timing; empty: nowhere
+  bool overwrite = false;               ///< these files, if they exist
 };
 
 /// The command line of `bench`.
@@ -44,7 +46,7 @@ class BenchCommand {
   CLI::App& command_;
   ConfigOptions options_;
   BenchRequest request_;
-  std::string json_;
+  std::string json_, product_table_, tune_linears_;
 };
 
 /// Measures, prints a table and writes JSON and page; returns the program's exit status. Throws: Error.

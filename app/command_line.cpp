@@ -171,6 +171,7 @@ Request parse_command_line(int argc, const char* const* argv) {
   BatchOptions batch(app);
   AnalyzeOptions analyze(app);
   BenchCommand bench(app);
+  CalibrateCommand calibrate(app);
   TextCommand text(app);
   InfoRequest info;
   CLI::App* info_command = app.add_subcommand("info", "Say what a checkpoint or a model folder is");
@@ -205,7 +206,8 @@ Request parse_command_line(int argc, const char* const* argv) {
                   .device_process = std::move(device_process),
                   .fidelity = analyze.fidelity(),
                   .bench = bench.request(),
-                  .redundancy = analyze.redundancy()};
+                  .redundancy = analyze.redundancy(),
+                  .calibrate = calibrate.request()};
   if (info_command->parsed()) request.info = info;
   if (doctor_command->parsed()) request.doctor = doctor;
   request.decode_text = text.request();

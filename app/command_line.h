@@ -9,6 +9,7 @@
 #include "app/analyze_options.h"
 #include "app/batch_command.h"
 #include "app/bench_command.h"
+#include "app/calibrate_command.h"
 #include "app/doctor_command.h"
 #include "app/progress.h"
 #include "app/serve_command.h"
@@ -45,6 +46,7 @@ struct Request {
   std::optional<FidelityRequest> fidelity;
   std::optional<BenchRequest> bench;
   std::optional<RedundancyRequest> redundancy;
+  std::optional<CalibrateRequest> calibrate;
   std::optional<InfoRequest> info;
   std::optional<DoctorRequest> doctor;
   std::optional<TextRequest> decode_text;

@@ -30,11 +30,17 @@ std::string option_name(const Setting& setting) {
   return setting.option.names.empty() ? "" : long_name(setting.option.names.back());
 }
 
+/// The key that an option sets, or the mapping that it stands for.
+std::string key_of(const Setting& setting) {
+  return setting.traits.stands_for_group ? split_key(setting.name).first : setting.name;
+}
+
 /// The help of a setting, with the default in brackets unless the option is a flag.
 std::string help_of(const Setting& setting) {
-  if (!setting.option.value.empty()) return setting.option.help.empty() ? setting.help : setting.option.help;
+  const std::string& help = setting.option.help.empty() ? setting.help : setting.option.help;
+  if (!setting.option.value.empty()) return help;
   const std::string words = setting.traits.model_default ? "from the model" : default_words(setting);
-  return words.empty() ? setting.help : setting.help + " [" + words + "]";
+  return words.empty() ? help : help + " [" + words + "]";
 }
 
 }  // namespace
@@ -49,7 +55,7 @@ ConfigLayer yaml_layer(const std::string& option, const std::string& key, const 
 
 CLI::Option* ConfigOptions::add(const Setting& setting, const std::string& name) {
   const SettingOption& option = setting.option;
-  const auto take = [this, option = long_name(name), key = setting.name](const std::string& text) {
+  const auto take = [this, option = long_name(name), key = key_of(setting)](const std::string& text) {
     settings_.push_back(make_config_layer(option, key, YAML::Node(text)));
   };
   if (!option.value.empty() && !option.type.empty()) {

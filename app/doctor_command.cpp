@@ -19,6 +19,7 @@
 #include "core/file_cache.h"
 #include "core/html_page.h"
 #include "core/memory_meter.h"
+#include "models/planned_product.h"
 #include "settings/model_file.h"
 #ifdef FLASHBLOCK_CUDA
 #include "vae/bordered_convolution_cuda.h"
@@ -83,7 +84,9 @@ Json render_choice() {
           {"dtype", dtype_name(dtype)},
           {"attention", describe(attention_kernel(device, dtype, kHeadWidth))},
           {"convolutions", convolution},
-          {"linears", device.is_cuda() ? "cuBLAS" : "oneDNN"}};
+          {"linears", device.is_cuda() ? "cuBLAS, " + std::to_string(planned_products(device)) +
+                                             " products by its table of algorithms"
+                                       : "oneDNN"}};
 }
 
 Json disk_space(Json& found) {

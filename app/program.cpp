@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "analysis/synthetic_model.h"
+#include "app/calibrate_command.h"
 #include "app/command_line.h"
 #include "app/config_options.h"
 #include "app/doctor_command.h"
@@ -66,6 +67,7 @@ int run(const Request& request) {
   }
   if (request.fidelity) return run_fidelity(*request.fidelity);
   if (request.bench) return run_bench(*request.bench);
+  if (request.calibrate) return run_calibrate(*request.calibrate);
   if (request.info) return run_info(*request.info);
   if (request.doctor) return run_doctor(*request.doctor);
   if (request.decode_text) return run_text(*request.decode_text);

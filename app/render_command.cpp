@@ -34,9 +34,10 @@ void print_warnings(const RenderSetup& setup) {
   for (const std::string& warning : setup.warnings) std::cerr << "flashblock: warning: " << warning << std::endl;
 }
 
-/// The timeline that was written from a wish, for people.
-void report_expansion(const RenderSetup& setup) {
+/// What a user did not write: warnings, what is computed in 8 bits, the timeline that was made from a wish.
+void report_setup(const RenderSetup& setup) {
   print_warnings(setup);
+  if (!setup.precision.empty()) std::cerr << "flashblock: " << setup.precision << std::endl;
   if (setup.config.wish.empty()) return;
   std::cerr << "flashblock: 0 s: " << setup.config.prompt << '\n';
   for (const PromptChange& change : setup.config.timeline)
@@ -63,7 +64,7 @@ class RenderWatch : public RenderObserver {
       config_ = setup.config;
       so_far_ = {.blocks = setup.plan.blocks};
     }
-    if (!request_.quiet && request_.progress != ProgressStyle::kJson) report_expansion(setup);
+    if (!request_.quiet && request_.progress != ProgressStyle::kJson) report_setup(setup);
     if (!request_.preview) return;
     preview_ = std::make_unique<Preview>(*request_.preview, setup, prompts_);
     if (!request_.quiet) std::cerr << "flashblock: watch it at " << preview_->url() << std::endl;
@@ -183,6 +184,7 @@ int print_dry_run(const RenderConfig& config) {
     std::cout << "# chosen for what the prompt leaves open: " << joined(choices) << "\n";
   std::cout << "# video: " << video.setup.plan.frames << " frames in " << video.setup.plan.blocks
             << " frame blocks, on " << video.device.str() << " in " << dtype_name(video.dtype) << "\n"
+            << (video.setup.precision.empty() ? "" : "# precision: " + video.setup.precision + "\n")
             << "# expected time: " << clock_text(cost.seconds) << " to render, after loading\n"
             << memory_text(cost.memory, "# ") << "# expected disk: " << megabytes(cost.disk_bytes) << "\n";
   return 0;

@@ -45,8 +45,9 @@ if(FLASHBLOCK_CUDA)
   endif()
   # Always given: without it LibTorch's CMake looks for a GPU on the build machine, and stops where there is none.
   # Each architecture is a quarter of the kernels' compile time. LibTorch's own kernels have none for 8.9 either: those
-  # for 8.0 run there, and no kernel here asks for more.
-  set(TORCH_CUDA_ARCH_LIST "8.0;9.0;12.0+PTX" CACHE STRING "GPU architectures, in LibTorch's notation")
+  # for 8.0 run there, and no kernel here asks for more. The driver compiles PTX for newer GPUs that have no code of
+  # their own: that of 9.0 for 10.0, too, which that of 12.0 would not do.
+  set(TORCH_CUDA_ARCH_LIST "8.0;9.0+PTX;12.0" CACHE STRING "GPU architectures, in LibTorch's notation")
   # CMake 3.25 does not know the flag for C++20 of nvcc 13.
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
   set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")

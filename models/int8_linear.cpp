@@ -61,8 +61,7 @@ bool kernel_quantises(const at::Tensor& x) {
 }
 
 bool kernel_multiplies(const LinearInput& x, const Linear& layer) {
-  return has_int8_linear(x.values.device()) && layer.bias.scalar_type() == at::kBFloat16 &&
-         layer.weight.size(0) % kInt8OutMultiple == 0 && layer.weight.size(1) % kInt8InMultiple == 0 &&
+  return has_int8_linear(x.values.device(), layer.bias.scalar_type(), layer.weight.size(1), layer.weight.size(0)) &&
          aligned(x.values) && aligned(layer.weight) && aligned(layer.scales) && aligned(layer.bias);
 }
 
@@ -70,22 +69,24 @@ bool kernel_multiplies(const LinearInput& x, const Linear& layer) {
 
 }  // namespace
 
-bool has_int8_linear(at::Device device) {
+bool has_int8_linear(at::Device device, at::ScalarType dtype, int64_t in, int64_t out) {
 #ifdef FLASHBLOCK_CUDA
-  return device.is_cuda() && compute_capability_major(device.index()) == 9;
+  return device.is_cuda() && compute_capability_major(device.index()) == 9 && dtype == at::kBFloat16 &&
+         in % kInt8InMultiple == 0 && out % kInt8OutMultiple == 0;
 #else
-  static_cast<void>(device);
-  return false;
+  return static_cast<void>(device), static_cast<void>(dtype), static_cast<void>(in), static_cast<void>(out), false;
 #endif
 }
 
-LinearInput quantise_rows(const at::Tensor& x, BeforeQuantising before) {
+LinearInput quantise_rows(const at::Tensor& x, BeforeQuantising before, const at::Tensor& factors) {
+  FB_CHECK(!factors.defined() || (factors.numel() == x.size(-1) && factors.scalar_type() == at::kFloat));
 #ifdef FLASHBLOCK_CUDA
-  if (kernel_quantises(x)) {
+  if (kernel_quantises(x) && (!factors.defined() || aligned(factors))) {
     const at::Tensor values = at::empty(x.sizes(), x.options().dtype(at::kChar));
     const at::Tensor scales = at::empty({rows_of(x)}, x.options().dtype(at::kFloat));
     const QuantiseRowsArguments arguments{.x = x.const_data_ptr(),
                                           .gelu = before == BeforeQuantising::kGelu,
+                                          .factors = factors.defined() ? factors.const_data_ptr<float>() : nullptr,
                                           .values = values.data_ptr<int8_t>(),
                                           .scales = scales.data_ptr<float>(),
                                           .rows = rows_of(x),
@@ -94,12 +95,12 @@ LinearInput quantise_rows(const at::Tensor& x, BeforeQuantising before) {
     return {values, scales};
   }
 #endif
-  return plain::quantise_rows(x, before);
+  return plain::quantise_rows(x, before, factors);
 }
 
 Linear quantised(const Linear& layer) {
   const LinearInput rows = plain::quantise_rows(layer.weight);
-  return {rows.values, layer.bias, rows.scales};
+  return {rows.values, layer.bias, rows.scales, layer.input_factors};
 }
 
 at::Tensor int8_linear(const LinearInput& x, const Linear& layer) {
@@ -126,9 +127,10 @@ at::Tensor int8_linear(const LinearInput& x, const Linear& layer) {
 
 namespace plain {
 
-LinearInput quantise_rows(const at::Tensor& x, BeforeQuantising before) {
+LinearInput quantise_rows(const at::Tensor& x, BeforeQuantising before, const at::Tensor& factors) {
   at::Tensor wide = x.to(at::kFloat);
   if (before == BeforeQuantising::kGelu) wide = at::gelu(wide, "tanh");
+  if (factors.defined()) wide = wide * factors;
   const at::Tensor largest = at::amax(at::abs(wide), -1, /*keepdim=*/true);
   // By a tensor: LibTorch divides by a number through its reciprocal on GPUs, which rounds twice.
   const at::Tensor inverse = at::where(largest == 0, at::zeros_like(largest), at::full_like(largest, 127) / largest);

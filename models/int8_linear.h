@@ -4,7 +4,9 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
 
+#include <cstdint>
 #include <utility>
 
 #include "models/transformer_weights.h"
@@ -27,9 +29,11 @@ enum class BeforeQuantising {
 };
 
 /// Rows in 8-bit integers: round(x * (127 / m)), scale m / 127, m being the largest |x| of the row; ties to even. A row
-/// with NaN gets NaN as its scale, which makes the linear's output NaN. Shape: x [..., in], contiguous.
+/// with NaN gets NaN as its scale, which makes the linear's output NaN. Shape: x [..., in], contiguous; factors [in]
+/// float32, which x is multiplied by first, but after `before`; undefined: by nothing.
 /// Numerics: the Hopper path takes the hardware's tanh, within 2^-11; otherwise both paths give the same bits.
-LinearInput quantise_rows(const at::Tensor& x, BeforeQuantising before = BeforeQuantising::kNothing);
+LinearInput quantise_rows(const at::Tensor& x, BeforeQuantising before = BeforeQuantising::kNothing,
+                          const at::Tensor& factors = {});
 
 /// The linear with its weight in int8, one scale per output channel.
 Linear quantised(const Linear& layer);
@@ -40,13 +44,14 @@ Linear quantised(const Linear& layer);
 /// of fp32); everything else goes through LibTorch: correct, slower than the linear in bfloat16.
 at::Tensor int8_linear(const LinearInput& x, const Linear& layer);
 
-/// Whether int8_linear is fast on this device.
-bool has_int8_linear(at::Device device);
+/// Whether int8_linear is fast for a dtype, an input width and an output width on a device.
+bool has_int8_linear(at::Device device, at::ScalarType dtype, int64_t in, int64_t out);
 
 namespace plain {
 
 /// The same by LibTorch's operators, on any device.
-LinearInput quantise_rows(const at::Tensor& x, BeforeQuantising before = BeforeQuantising::kNothing);
+LinearInput quantise_rows(const at::Tensor& x, BeforeQuantising before = BeforeQuantising::kNothing,
+                          const at::Tensor& factors = {});
 at::Tensor int8_linear(const LinearInput& x, const Linear& layer);
 
 }  // namespace plain

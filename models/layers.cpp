@@ -16,6 +16,8 @@
 #include "core/work_scopes.h"
 #include "models/kernels/layer_kernels.h"
 #include "models/layers_plain.h"
+#include "models/linear_calibration.h"
+#include "models/planned_product.h"
 
 #ifdef FLASHBLOCK_CUDA
 #include "attention/cuda_launch.h"
@@ -172,14 +174,18 @@ at::Tensor onednn_linear(const at::Tensor& x, const Linear& layer) {
   return product.call(x, layer.weight, layer.bias, "none", c10::List<std::optional<at::Scalar>>(), "");
 }
 
-LinearInput quantised_input(const LinearInput& x) { return x.scales.defined() ? x : quantise_rows(x.values); }
+LinearInput quantised_input(const LinearInput& x, const Linear& layer) {
+  return x.scales.defined() ? x : quantise_rows(x.values, BeforeQuantising::kNothing, layer.input_factors);
+}
 
 }  // namespace
 
 at::Tensor linear(const LinearInput& input, const Linear& layer) {
   RECORD_USER_SCOPE(kLinearScope);
-  if (layer.precision() == LinearPrecision::kInt8) return int8_linear(quantised_input(input), layer);
+  if (layer.precision() == LinearPrecision::kInt8) return int8_linear(quantised_input(input, layer), layer);
   const at::Tensor& x = input.values;
+  if (layer.sample) layer.sample->add(x);
+  if (at::Tensor planned = planned_product(x, layer, ProductEpilogue::kBias); planned.defined()) return planned;
   if (x.is_cpu() && x.scalar_type() == at::kFloat && at::globalContext().userEnabledMkldnn() && at::hasMKLDNN())
     return onednn_linear(x, layer);
   return at::linear(x, layer.weight, layer.bias);
@@ -196,6 +202,8 @@ at::Tensor gelu_(at::Tensor x) {
 at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer) {
   if (!x.is_cuda() || x.scalar_type() != at::kBFloat16) return gelu_(linear(x, layer));
   RECORD_USER_SCOPE(kLinearScope);
+  if (layer.sample) layer.sample->add(x);
+  if (at::Tensor planned = planned_product(x, layer, ProductEpilogue::kGelu); planned.defined()) return planned;
   const at::Tensor rows = x.flatten(0, -2);
   return at::_addmm_activation(layer.bias, rows, layer.weight.t(), 1, 1, /*use_gelu=*/true)
       .unflatten(0, x.sizes().slice(0, size_t(x.dim() - 1)));
@@ -204,7 +212,8 @@ at::Tensor linear_gelu(const at::Tensor& x, const Linear& layer) {
 at::Tensor feed_forward(const LinearInput& x, const Linear& up, const Linear& down) {
   if (up.precision() == LinearPrecision::kNative) return linear(linear_gelu(x.values, up), down);
   RECORD_USER_SCOPE(kLinearScope);
-  return int8_linear(quantise_rows(int8_linear(quantised_input(x), up), BeforeQuantising::kGelu), down);
+  const at::Tensor hidden = int8_linear(quantised_input(x, up), up);
+  return int8_linear(quantise_rows(hidden, BeforeQuantising::kGelu, down.input_factors), down);
 }
 
 LinearInput modulated_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, double eps,

@@ -9,7 +9,8 @@
 
 namespace flashblock {
 
-/// x weight^T + bias; int8_linear of a layer with an int8 weight, whose input is quantised if it is not.
+/// x weight^T + bias; int8_linear of a layer with an int8 weight, whose input is quantised if it is not. In bfloat16 on
+/// a GPU by the algorithm that models/product_table.txt names for it, if it does; so linear_gelu.
 at::Tensor linear(const LinearInput& x, const Linear& layer);
 
 /// GELU in its tanh form, in place.

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "models/int8_linear.h"
+#include "models/linear_calibration.h"
 #include "weights/tensor_table.h"
 #include "weights/weight_store.h"
 
@@ -114,6 +115,7 @@ std::vector<at::Tensor*> tensors_of(LayerWeights& layer) {
     tensors.push_back(&linear->weight);
     tensors.push_back(&linear->bias);
     tensors.push_back(&linear->scales);
+    tensors.push_back(&linear->input_factors);
   }
   return tensors;
 }
@@ -138,15 +140,16 @@ TransformerEnds load_transformer_ends(const WeightStore& store, const Transforme
 }
 
 LayerWeights load_layer(const WeightStore& store, const TransformerConfig& config, int64_t layer, at::Device device,
-                        at::ScalarType dtype, LinearPrecision precision) {
+                        at::ScalarType dtype, LinearPrecision precision, const LayerSmoothing* smoothing) {
   LayerWeights weights;
   Table table(config);
   table.add_layer(layer, weights);
   table.tensors().fill(store, device, dtype);
-  if (precision == LinearPrecision::kInt8)
-    for (Linear* linear : {&weights.self_qkv, &weights.self_out, &weights.cross_q, &weights.cross_out, &weights.ffn_up,
-                           &weights.ffn_down})
-      *linear = quantised(*linear);
+  if (precision != LinearPrecision::kInt8) return weights;
+  if (smoothing) smooth(weights, *smoothing);
+  for (Linear* linear :
+       {&weights.self_qkv, &weights.self_out, &weights.cross_q, &weights.cross_out, &weights.ffn_up, &weights.ffn_down})
+    *linear = quantised(*linear);
   return weights;
 }
 

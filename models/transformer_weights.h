@@ -8,13 +8,18 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "models/model_config.h"
 
 namespace flashblock {
 
+class InputSample;
 class WeightStore;
+struct CalibrationSamples;
+struct LayerSmoothing;
+struct LinearCalibration;
 
 /// Arithmetic of the linears of the transformer's layers.
 enum class LinearPrecision {
@@ -30,8 +35,22 @@ struct Linear {
   at::Tensor weight;
   at::Tensor bias;
   at::Tensor scales;  ///< of an int8 weight: row r is weight[r] * scales[r]. [out] float32; else undefined
+  /// Of an int8 weight: what its input is multiplied by before it is quantised. [in] float32; undefined: nothing
+  at::Tensor input_factors;
+  std::shared_ptr<InputSample> sample;  ///< gets its inputs in the dtype; null: nobody wants them
 
   LinearPrecision precision() const { return scales.defined() ? LinearPrecision::kInt8 : LinearPrecision::kNative; }
+};
+
+/// How the linears of all layers compute.
+struct LinearOptions {
+  LinearOptions(LinearPrecision precision = LinearPrecision::kNative,
+                std::shared_ptr<const LinearCalibration> calibration = {})
+      : precision(precision), calibration(std::move(calibration)) {}
+
+  LinearPrecision precision;
+  std::shared_ptr<const LinearCalibration> calibration;  ///< of int8 linears; null: none
+  std::shared_ptr<CalibrationSamples> samples = {};      ///< filled by linears in the dtype; null: nobody wants them
 };
 
 /// One transformer layer. Projections of the same input are stored as one, their rows concatenated.
@@ -54,8 +73,11 @@ struct TransformerEnds {
   Linear time_in, time_out;                   ///< [dim, freq_dim], [dim, dim]
   Linear time_projection;                     ///< [6 dim, dim]
   std::vector<at::Tensor> layer_modulations;  ///< per layer [1, 6, dim]
-  at::Tensor head_modulation;                 ///< [1, 2, dim]
-  Linear head;                                ///< [patch volume * out_channels, dim]: (time, row, column, channel)
+  /// Per layer, what shift and scale of self-attention and of the feed-forward network are multiplied by, each [dim];
+  /// empty: nothing. See modulation_factors in linear_calibration.h.
+  std::vector<std::pair<at::Tensor, at::Tensor>> modulation_factors;
+  at::Tensor head_modulation;  ///< [1, 2, dim]
+  Linear head;                 ///< [patch volume * out_channels, dim]: (time, row, column, channel)
 };
 
 /// Whether a tensor, by its published name, belongs to the weights that the clean pass has for itself: there a
@@ -74,7 +96,8 @@ void check_transformer_weights(const WeightStore& store, const TransformerConfig
 /// Both require a store that check_transformer_weights accepts.
 TransformerEnds load_transformer_ends(const WeightStore& store, const TransformerConfig& config, at::Device device,
                                       at::ScalarType dtype);
+/// `smoothing`: of int8 linears; null: none.
 LayerWeights load_layer(const WeightStore& store, const TransformerConfig& config, int64_t layer, at::Device device,
-                        at::ScalarType dtype, LinearPrecision precision);
+                        at::ScalarType dtype, LinearPrecision precision, const LayerSmoothing* smoothing = nullptr);
 
 }  // namespace flashblock

@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "models/layers.h"
+#include "models/linear_calibration.h"
 #include "models/transformer_layer.h"
 #include "models/transformer_weights.h"
 #include "weights/weight_store.h"
@@ -52,52 +53,90 @@ void check_call(const at::Tensor& latents, const FrameTimes& times, const Transf
   FB_CHECK(state.has_prompt(), "set_prompt must precede forward");
 }
 
+/// Of one set of weights; of linears in the dtype, or without a calibration, none.
+struct Smoothings {
+  std::shared_ptr<const LinearCalibration> calibration;
+  const std::vector<LayerSmoothing>* layers = nullptr;  ///< in `calibration`
+
+  const LayerSmoothing* layer(int64_t index) const { return layers ? &layers->at(size_t(index)) : nullptr; }
+};
+
+Smoothings smoothings_of(const LinearOptions& linears, bool clean_pass) {
+  if (!linears.calibration || linears.precision != LinearPrecision::kInt8) return {};
+  const LinearCalibration& of = *linears.calibration;
+  return {linears.calibration, clean_pass ? &of.clean_pass_layers : &of.layers};
+}
+
+TransformerEnds load_ends(const WeightStore& weights, const TransformerConfig& config, at::Device device,
+                          at::ScalarType dtype, const Smoothings& smoothings) {
+  TransformerEnds ends = load_transformer_ends(weights, config, device, dtype);
+  const auto options = ends.head.weight.options();
+  for (int64_t i = 0; smoothings.layers && i < config.layers; ++i)
+    ends.modulation_factors.push_back(modulation_factors(*smoothings.layer(i), config.dim, options));
+  return ends;
+}
+
+/// The next layer's linears show their inputs to samples, which are added.
+void take_samples(LayerWeights& layer, std::vector<LayerSamples>& samples) {
+  LayerSamples& its = samples.emplace_back();
+  for (const SmoothedLinear& of : kSmoothedLinears)
+    (layer.*of.weights).sample = its.*of.sample = std::make_shared<InputSample>();
+}
+
 }  // namespace
 
 std::shared_ptr<const VideoTransformer> VideoTransformer::load(const WeightStore& weights,
                                                                const TransformerConfig& config, at::Device device,
-                                                               at::ScalarType dtype, LinearPrecision linears) {
+                                                               at::ScalarType dtype, const LinearOptions& linears) {
   config.validate();
   const c10::InferenceMode inference;
   if (!config.clean_pass_weights)
-    return std::shared_ptr<const VideoTransformer>(
-        new VideoTransformer(config, load_network(weights, config, device, dtype, linears), std::nullopt));
-  return std::shared_ptr<const VideoTransformer>(
-      new VideoTransformer(config, load_network(*denoising_weights(weights), config, device, dtype, linears),
-                           load_network(*clean_pass_weights(weights), config, device, dtype, linears)));
+    return std::shared_ptr<const VideoTransformer>(new VideoTransformer(
+        config, load_network(weights, config, device, dtype, linears, WeightSet::kDenoising), std::nullopt));
+  return std::shared_ptr<const VideoTransformer>(new VideoTransformer(
+      config, load_network(*denoising_weights(weights), config, device, dtype, linears, WeightSet::kDenoising),
+      load_network(*clean_pass_weights(weights), config, device, dtype, linears, WeightSet::kCleanPass)));
 }
 
 std::shared_ptr<const VideoTransformer> VideoTransformer::stream(std::shared_ptr<const WeightStore> weights,
                                                                  const TransformerConfig& config, at::Device device,
-                                                                 at::ScalarType dtype, LinearPrecision linears) {
+                                                                 at::ScalarType dtype, const LinearOptions& linears) {
   config.validate();
   const c10::InferenceMode inference;
   if (!config.clean_pass_weights)
-    return std::shared_ptr<const VideoTransformer>(
-        new VideoTransformer(config, stream_network(weights, config, device, dtype, linears), std::nullopt));
-  return std::shared_ptr<const VideoTransformer>(
-      new VideoTransformer(config, stream_network(denoising_weights(*weights), config, device, dtype, linears),
-                           stream_network(clean_pass_weights(*weights), config, device, dtype, linears)));
+    return std::shared_ptr<const VideoTransformer>(new VideoTransformer(
+        config, stream_network(weights, config, device, dtype, linears, WeightSet::kDenoising), std::nullopt));
+  return std::shared_ptr<const VideoTransformer>(new VideoTransformer(
+      config, stream_network(denoising_weights(*weights), config, device, dtype, linears, WeightSet::kDenoising),
+      stream_network(clean_pass_weights(*weights), config, device, dtype, linears, WeightSet::kCleanPass)));
 }
 
 VideoTransformer::Network VideoTransformer::load_network(const WeightStore& weights, const TransformerConfig& config,
                                                          at::Device device, at::ScalarType dtype,
-                                                         LinearPrecision linears) {
+                                                         const LinearOptions& linears, WeightSet set) {
   check_transformer_weights(weights, config);
+  const bool clean_pass = set == WeightSet::kCleanPass;
+  const Smoothings smoothings = smoothings_of(linears, clean_pass);
   std::vector<LayerWeights> layers;
-  for (int64_t i = 0; i < config.layers; ++i) layers.push_back(load_layer(weights, config, i, device, dtype, linears));
-  return {load_transformer_ends(weights, config, device, dtype),
+  for (int64_t i = 0; i < config.layers; ++i) {
+    layers.push_back(load_layer(weights, config, i, device, dtype, linears.precision, smoothings.layer(i)));
+    if (linears.samples)
+      take_samples(layers.back(), clean_pass ? linears.samples->clean_pass_layers : linears.samples->layers);
+  }
+  return {load_ends(weights, config, device, dtype, smoothings),
           std::make_unique<LayerProvider<LayerWeights>>(std::move(layers))};
 }
 
 VideoTransformer::Network VideoTransformer::stream_network(const std::shared_ptr<const WeightStore>& weights,
                                                            const TransformerConfig& config, at::Device device,
-                                                           at::ScalarType dtype, LinearPrecision linears) {
+                                                           at::ScalarType dtype, const LinearOptions& linears,
+                                                           WeightSet set) {
   check_transformer_weights(*weights, config);
-  const auto read = [weights, config, dtype, linears](int64_t layer) {
-    return load_layer(*weights, config, layer, at::kCPU, dtype, linears);
+  const Smoothings smoothings = smoothings_of(linears, set == WeightSet::kCleanPass);
+  const auto read = [weights, config, dtype, precision = linears.precision, smoothings](int64_t layer) {
+    return load_layer(*weights, config, layer, at::kCPU, dtype, precision, smoothings.layer(layer));
   };
-  return {load_transformer_ends(*weights, config, device, dtype),
+  return {load_ends(*weights, config, device, dtype, smoothings),
           std::make_unique<LayerProvider<LayerWeights>>(config.layers, read, device)};
 }
 
@@ -178,6 +217,14 @@ Modulation VideoTransformer::make_modulation(const Network& network, const Frame
   for (const at::Tensor& layer : ends.layer_modulations) {
     const auto m = (layer + e0).unsqueeze(0).unbind(2);  // [1, F, dim] each
     result.layers.push_back({m[0], m[1] + 1, m[2], m[3], m[4] + 1, m[5]});
+  }
+  for (size_t i = 0; i < ends.modulation_factors.size(); ++i) {
+    const auto& [attention, ffn] = ends.modulation_factors[i];
+    LayerModulation& its = result.layers[i];
+    its.attention_shift = its.attention_shift * attention;
+    its.attention_scale = its.attention_scale * attention;
+    its.ffn_shift = its.ffn_shift * ffn;
+    its.ffn_scale = its.ffn_scale * ffn;
   }
   const auto head = (ends.head_modulation + e.unsqueeze(1)).unsqueeze(0).unbind(2);
   result.head_shift = head[0];

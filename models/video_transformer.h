@@ -23,16 +23,16 @@ class WeightStore;
 /// included); norms, softmax and accumulation are fp32 internally. Source: Self-Forcing `wan/modules/causal_model.py`.
 class VideoTransformer {
  public:
-  /// `linears`: arithmetic of the layers' linears, whose weights are converted as they are loaded.
+  /// `linears`: arithmetic of the layers' linears, whose weights are converted as they are loaded. Samples are taken
+  /// from resident layers only.
   /// Throws: WeightsError listing all missing, mis-shaped and unexpected tensors.
   static std::shared_ptr<const VideoTransformer> load(const WeightStore& weights, const TransformerConfig& config,
                                                       at::Device device, at::ScalarType dtype,
-                                                      LinearPrecision linears = LinearPrecision::kNative);
+                                                      const LinearOptions& linears = {});
   /// The same with LayerPlacement::kStreamed: identical results, less device memory.
   static std::shared_ptr<const VideoTransformer> stream(std::shared_ptr<const WeightStore> weights,
                                                         const TransformerConfig& config, at::Device device,
-                                                        at::ScalarType dtype,
-                                                        LinearPrecision linears = LinearPrecision::kNative);
+                                                        at::ScalarType dtype, const LinearOptions& linears = {});
   ~VideoTransformer();
 
   const TransformerConfig& config() const { return config_; }
@@ -53,6 +53,7 @@ class VideoTransformer {
                      TransformerState& state) const;
 
  private:
+  enum class WeightSet { kDenoising, kCleanPass };
   /// One set of weights.
   struct Network {
     TransformerEnds ends;
@@ -61,9 +62,9 @@ class VideoTransformer {
 
   VideoTransformer(const TransformerConfig& config, Network network, std::optional<Network> clean_network);
   static Network load_network(const WeightStore& weights, const TransformerConfig& config, at::Device device,
-                              at::ScalarType dtype, LinearPrecision linears);
+                              at::ScalarType dtype, const LinearOptions& linears, WeightSet set);
   static Network stream_network(const std::shared_ptr<const WeightStore>& weights, const TransformerConfig& config,
-                                at::Device device, at::ScalarType dtype, LinearPrecision linears);
+                                at::Device device, at::ScalarType dtype, const LinearOptions& linears, WeightSet set);
   void set_text(const Network& network, TransformerState& state, CrossAttentionCache LayerState::*text,
                 const at::Tensor& padded) const;
   Modulation make_modulation(const Network& network, const FrameTimes& times) const;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "models/linear_calibration.h"
 #include "models/lora.h"
 #include "models/text_encoder.h"
 #include "models/tokenizer.h"
@@ -43,7 +44,11 @@ LoadedModel::LoadedModel(ModelDescription description, at::Device device, at::Sc
       profile_(profile),
       options_(std::move(options)),
       transformer_config_(read_transformer_config(*open_transformer(), description_.transformer_config)),
-      tokenizer_(std::make_shared<LazyTokenizer>(description_.tokenizer)) {}
+      tokenizer_(std::make_shared<LazyTokenizer>(description_.tokenizer)) {
+  if (options_.linears == LinearPrecision::kInt8 && !options_.calibration.empty())
+    calibration_ = std::make_shared<LinearCalibration>(
+        read_calibration(options_.calibration, description_.name, transformer_config_));
+}
 
 ModelSizes LoadedModel::sizes() const {
   const auto vae = open_vae();
@@ -57,7 +62,8 @@ ModelSizes LoadedModel::sizes() const {
   const int64_t stride = layout.pixel_stride();
   return {.transformer = transformer_config_,
           .strides = {.height = stride, .width = stride, .upscale = layout.upscale},
-          .tokenizer = std::filesystem::is_regular_file(description_.tokenizer) ? tokenizer_ : nullptr};
+          .tokenizer = std::filesystem::is_regular_file(description_.tokenizer) ? tokenizer_ : nullptr,
+          .decoder_width = layout.decoder_width};
 }
 
 std::shared_ptr<const WeightStore> LoadedModel::open_transformer() const {
@@ -122,9 +128,10 @@ std::shared_ptr<const VideoTransformer> LoadedModel::transformer() {
   if (!transformer_) {
     const auto scope = profile_.measure("load");
     const auto weights = open_transformer();
+    const LinearOptions linears(options_.linears, calibration_);
     transformer_ = options_.placement == LayerPlacement::kStreamed
-                       ? VideoTransformer::stream(weights, transformer_config_, device_, dtype_, options_.linears)
-                       : VideoTransformer::load(*weights, transformer_config_, device_, dtype_, options_.linears);
+                       ? VideoTransformer::stream(weights, transformer_config_, device_, dtype_, linears)
+                       : VideoTransformer::load(*weights, transformer_config_, device_, dtype_, linears);
   }
   return transformer_;
 }

@@ -38,6 +38,8 @@ struct ModelOptions {
   LayerPlacement placement = LayerPlacement::kResident;
   /// Arithmetic of their linears.
   LinearPrecision linears = LinearPrecision::kNative;
+  /// Calibration of int8 linears (models/linear_calibration.h), a file; empty: none.
+  std::filesystem::path calibration;
   /// Arithmetic of the decoder.
   DecoderPrecision decoder = DecoderPrecision::kNative;
   /// Of the decoder; none: where the transformer is.
@@ -53,6 +55,7 @@ struct ModelSizes {
   TransformerConfig transformer;
   VaeStrides strides;
   std::shared_ptr<const LazyTokenizer> tokenizer = {};  ///< null: there is none
+  int64_t decoder_width = 0;  ///< channels of the full VAE's decoder at the size of frames; 0: a small decoder
 };
 
 /// One model on one device, or with its decoder on another. The text encoder and, but for encoder(), the VAE encoder
@@ -61,7 +64,8 @@ struct ModelSizes {
 /// Throws, all members: WeightsError for files that are missing or do not fit; DeviceError.
 class LoadedModel {
  public:
-  /// Reads no tensors yet. `profile` gets the stages `load`, `encode prompt` and `encode start`.
+  /// Reads no tensors yet but those of a calibration. Throws: ConfigError for a calibration of another model. `profile`
+  /// gets the stages `load`, `encode prompt` and `encode start`.
   LoadedModel(ModelDescription description, at::Device device, at::ScalarType dtype, Profile& profile,
               ModelOptions options = {});
 
@@ -109,6 +113,7 @@ class LoadedModel {
   Profile& profile_;
   ModelOptions options_;
   TransformerConfig transformer_config_;
+  std::shared_ptr<const LinearCalibration> calibration_;  ///< null: none
   std::shared_ptr<const LazyTokenizer> tokenizer_;
   std::shared_ptr<const VideoTransformer> transformer_;
   std::shared_ptr<LatentDecoder> decoder_;

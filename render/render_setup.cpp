@@ -22,6 +22,7 @@
 #include "pipeline/context_rule.h"
 #include "render/choices.h"
 #include "render/expansion.h"
+#include "render/precision_text.h"
 #include "render/timeline_text.h"
 
 namespace flashblock {
@@ -399,6 +400,7 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, T
   place_shots(setup);
   make_choices(setup);
   check_choices(setup, model);
+  setup.precision = precision_text(setup.config, model);
   if (setup.replay) {
     check_replayed_prompts(setup);
     setup.replay->check_fits(setup.plan, setup.geometry, model.transformer, setup.config.model.recipe);
@@ -471,6 +473,7 @@ void end_after(RenderSetup& setup, int64_t blocks, int64_t frames) {
 ModelOptions model_options(const RenderConfig& config) {
   return {.placement = config.offload ? LayerPlacement::kStreamed : LayerPlacement::kResident,
           .linears = config.precision.linears,
+          .calibration = config.precision.calibration,
           .decoder = config.precision.decoder,
           .decoder_device =
               config.decoder_device == "auto" ? std::nullopt : std::optional(resolve_device(config.decoder_device)),

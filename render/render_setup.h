@@ -44,6 +44,7 @@ struct RenderSetup {
   std::vector<int64_t> shots;          ///< rising: the frame blocks that begin a shot, of timeline and recording
   std::vector<std::string> choices;    ///< phrases for what the first prompt leaves open; see encoded_text
   std::vector<TruncatedPrompt> truncated_prompts;
+  std::string precision;  ///< which parts are computed in 8 bits: see precision_text
   std::vector<std::string>
       warnings;  ///< truncated prompts, what a wish asks for and the prompts do not have; see prompt_warnings
 };

@@ -28,12 +28,16 @@ void read_key(const Setting& setting, const std::string& key, YamlMap& map, cons
   setting.field.read(*value, folder, config);
 }
 
-/// The setting that a scalar in place of the mapping `group` sets; null: there is none.
-const Setting* stand_in(const std::string& group) {
+/// Reads a scalar in place of the mapping `group`. False: it stands for no key of it.
+bool read_stand_in(const std::string& group, const YamlValue& value, const std::filesystem::path& folder,
+                   RenderConfig& config) {
+  bool read = false;
   for (const Setting& setting : settings_table()) {
-    if (setting.traits.stands_for_group && split_key(setting.name).first == group) return &setting;
+    if (!setting.traits.stands_for_group || split_key(setting.name).first != group) continue;
+    setting.field.read(value, folder, config);
+    read = true;
   }
-  return nullptr;
+  return read;
 }
 
 /// Reads the keys of one mapping. `group`: what it is the value of, such as "recipe"; empty: the whole configuration.
@@ -47,12 +51,8 @@ void read_mapping(const std::string& group, const YamlValue& values, const std::
       read_key(setting, key, map, folder, config);
     } else if (group.empty() && inner.insert(parent).second) {
       const YamlValue* value = map.find(parent);
-      const Setting* scalar = value && value->is_scalar() ? stand_in(parent) : nullptr;
-      if (scalar) {
-        scalar->field.read(*value, folder, config);
-      } else if (value) {
-        read_mapping(parent, *value, folder, config);
-      }
+      if (!value || (value->is_scalar() && read_stand_in(parent, *value, folder, config))) continue;
+      read_mapping(parent, *value, folder, config);
     }
   }
   map.finish();

@@ -32,6 +32,7 @@ struct PromptChange {
 struct PrecisionConfig {
   LinearPrecision linears = LinearPrecision::kNative;    ///< of the transformer's layers
   DecoderPrecision decoder = DecoderPrecision::kNative;  ///< of Wan's decoders
+  std::filesystem::path calibration;                     ///< of int8 linears: see LinearCalibration; empty: none
 };
 
 /// How a video is encoded and where else it goes.

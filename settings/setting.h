@@ -60,7 +60,7 @@ struct SettingOption {
   std::string type;   ///< of the value, for --help; empty for a flag
   /// What a flag sets; empty: the option takes a value. With a `type` too, `--flag=VALUE` sets another one.
   std::string value;
-  std::string help;  ///< of a flag that sets false; empty: the setting's
+  std::string help;  ///< of a flag that sets false, or of an option for several keys; empty: the setting's
   /// Makes the value from all occurrences of an option that may be repeated; unset: it may not. Throws: ConfigError.
   std::function<SettingValue(const std::vector<std::string>&)> collect;
   /// The occurrences that `collect` would make `value` from.
@@ -76,7 +76,8 @@ struct SettingTraits {
   bool secret = false;            ///< left out of files, or given as a digest, if `metadata` is off
   bool model_default = false;     ///< a model file's `defaults` may give it
   bool written_if_empty = false;  ///< the model may bring a value, so that an empty one must be stated
-  bool stands_for_group = false;  ///< a scalar in place of the mapping sets this key: `attention: exact`
+  bool stands_for_group = false;  ///< a scalar in place of the mapping sets this key: `attention: exact`. So does its
+                                  ///< option, and all keys of the mapping that say so: `precision: int8`
   std::string excludes;           ///< a key of the same mapping that cannot be given together with it
   std::string excludes_reason;
   std::string default_words;                           ///< for a default that is no value of the field

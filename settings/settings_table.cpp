@@ -41,6 +41,7 @@ Setting row(std::string name, SettingField field, std::string help, SettingOptio
 }
 
 bool has_no_frames(const RenderConfig& config) { return !config.frames.has_value(); }
+bool has_int8_linears(const RenderConfig& config) { return config.precision.linears == LinearPrecision::kInt8; }
 bool is_sparse(const RenderConfig& config) { return config.attention.density != 0; }
 /// Whether the refresh policy depends on the key.
 std::function<bool(const RenderConfig&)> policy_reads(std::string key) {
@@ -227,20 +228,30 @@ std::vector<Setting> machine_settings() {
           choice(field(&RenderConfig::precision, &PrecisionConfig::linears), parse_linear_precision),
           "Arithmetic of the transformer's linears: native is dtype; int8 halves their weights, and is faster on "
           "Hopper GPUs only",
-          {{"--precision"}, kModel, "native|int8"}, {.belongs_to_model = true, .stands_for_group = true}),
+          {.names = {"--precision"},
+           .group = kModel,
+           .type = "native|int8",
+           .help = "Arithmetic of linears, attention, KV cache and decoder, all keys `precision.*` at once"},
+          {.belongs_to_model = true, .stands_for_group = true}),
       row("precision.internal", choice(attention(&AttentionConfig::internal), parse_attention_precision),
           "Arithmetic of internal attention where there are earlier frame blocks, in flashblock mode: native is dtype; "
-          "int8 is faster on Hopper GPUs only, with heads of width 128"),
+          "int8 is faster on Hopper GPUs only, with heads of width 128",
+          {}, {.stands_for_group = true}),
       row("precision.external", choice(attention(&AttentionConfig::external), parse_attention_precision),
-          "The same of external attention; mean keys and attention to selected keys are native"),
+          "The same of external attention; mean keys and attention to selected keys are native", {},
+          {.stands_for_group = true}),
       row("precision.kv_cache", choice(attention(&AttentionConfig::kv_cache), parse_attention_precision),
           "How keys and values of recent latent frames are kept: native is dtype; int8 halves their memory in "
-          "bfloat16"),
+          "bfloat16",
+          {}, {.stands_for_group = true}),
       row("precision.decoder",
           choice(field(&RenderConfig::precision, &PrecisionConfig::decoder), parse_decoder_precision),
           "Arithmetic of the convolutions after a norm in the full VAE's decoder: native is dtype; int8 is faster on "
           "Hopper GPUs with bfloat16 and widths of Wan2.1 only. Small decoders are native",
-          {}, {.belongs_to_model = true}),
+          {}, {.belongs_to_model = true, .stands_for_group = true}),
+      row("precision.calibration", file(field(&RenderConfig::precision, &PrecisionConfig::calibration), kInputFile),
+          "Of int8 linears: the file that `flashblock calibrate` wrote for this model", {},
+          {.identity = kChecksum, .belongs_to_model = true, .is_in_use = has_int8_linears}),
       row("cache", boolean(field(&RenderConfig::cache)),
           "Keep encoded prompts and checksums of weights in the user's cache folder",
           {{"--no-cache"}, kModel, "", "false", "Do not cache encoded prompts and checksums of weights"},

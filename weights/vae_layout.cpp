@@ -43,6 +43,7 @@ VaeLayout wan_layout(const WeightStore& store) {
   const std::string pixels = decodes ? "decoder.head.2.weight" : "encoder.conv1.weight";
   if (!store.contains(pixels)) refuse(store, "has no tensor '" + pixels + "'");
   layout.patch = patch_of(store, pixels, size_of(store, pixels, 5, decodes ? 0 : 1));
+  if (decodes) layout.decoder_width = size_of(store, pixels, 5, 1);
   const bool patches = layout.latent_channels == kWan22Channels;
   if (patches && layout.patch != 2) refuse(store, pixels + " has 3 channels of pixels; the VAE of Wan2.2 has 12");
   layout.order = patches ? PlaneOrder::kColumnsFirst : PlaneOrder::kRowsFirst;

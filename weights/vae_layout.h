@@ -25,8 +25,9 @@ enum class VaeNetwork {
 struct VaeLayout {
   VaeNetwork network = VaeNetwork::kWan;
   int64_t latent_channels = 16;
-  int64_t patch = 1;    ///< pixels that the head gives per position, in each direction: 1 or 2
-  int64_t upscale = 1;  ///< decoded pixels per encoded one, in each direction: 2 for a decoder of twice the size
+  int64_t patch = 1;          ///< pixels that the head gives per position, in each direction: 1 or 2
+  int64_t upscale = 1;        ///< decoded pixels per encoded one, in each direction: 2 for a decoder of twice the size
+  int64_t decoder_width = 0;  ///< channels of Wan's decoder in front of its head; 0: another one, or none
   PlaneOrder order = PlaneOrder::kRowsFirst;  ///< of a patch
 
   /// Pixels of the decoded video per latent, in each direction: 8 without patches.

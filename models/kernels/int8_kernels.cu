@@ -37,7 +37,7 @@ __device__ float largest_of_block(float x) {
 }
 
 /// A thread block per row; the last row first, since a kernel that has written x wrote it last: it may be in a cache.
-template <int kVectors, bool kGelu>
+template <int kVectors, bool kGelu, bool kFactors>
 __global__ void __launch_bounds__(kQuantiseThreads) quantise_rows_kernel(QuantiseRowsArguments a) {
   const int width = int(a.width);
   const int64_t row = a.rows - 1 - blockIdx.x;
@@ -55,6 +55,11 @@ __global__ void __launch_bounds__(kQuantiseThreads) quantise_rows_kernel(Quantis
       const float2 wide = widened(eight.pair[j]);
       v[i][2 * j] = kGelu ? gelu(wide.x) : wide.x;
       v[i][2 * j + 1] = kGelu ? gelu(wide.y) : wide.y;
+      if constexpr (kFactors) {
+        const float2 factor = __ldg(reinterpret_cast<const float2*>(a.factors + column) + j);
+        v[i][2 * j] *= factor.x;
+        v[i][2 * j + 1] *= factor.y;
+      }
       largest = larger(largest, larger(fabsf(v[i][2 * j]), fabsf(v[i][2 * j + 1])));
     }
   }
@@ -72,7 +77,10 @@ __global__ void __launch_bounds__(kQuantiseThreads) quantise_rows_kernel(Quantis
 template <int kVectors>
 cudaError_t quantise(const QuantiseRowsArguments& a, cudaStream_t stream) {
   const int64_t vectors = (a.width / 8 + kVectors - 1) / kVectors;
-  const auto kernel = a.gelu ? quantise_rows_kernel<kVectors, true> : quantise_rows_kernel<kVectors, false>;
+  const auto kernel =
+      a.factors ? (a.gelu ? quantise_rows_kernel<kVectors, true, true> : quantise_rows_kernel<kVectors, false, true>)
+      : a.gelu  ? quantise_rows_kernel<kVectors, true, false>
+                : quantise_rows_kernel<kVectors, false, false>;
   kernel<<<unsigned(a.rows), unsigned((vectors + 31) / 32 * 32), 0, stream>>>(a);
   return cudaGetLastError();
 }

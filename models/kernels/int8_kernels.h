@@ -15,8 +15,9 @@ constexpr int64_t kLongestQuantisedRow = 18432;
 /// values = round(f(x) * (127 / m)) and scale = m / 127 of a row, m being its largest |f(x)|; zeros for a row of zeros.
 /// With a NaN in the row the scale is NaN.
 struct QuantiseRowsArguments {
-  const void* x;  ///< [rows, width] contiguous, bfloat16
-  bool gelu;      ///< f is GELU in its tanh form, in fp32; else f(x) = x
+  const void* x;         ///< [rows, width] contiguous, bfloat16
+  bool gelu;             ///< f is GELU in its tanh form, in fp32; else f(x) = x
+  const float* factors;  ///< [width], by which f(x) is multiplied, 16-byte aligned; null: by nothing
   int8_t* values;
   float* scales;        ///< [rows]
   int64_t rows, width;  ///< width: a multiple of 8

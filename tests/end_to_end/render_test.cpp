@@ -66,6 +66,29 @@ class Render : public ::testing::Test {
 
 TemporaryFolder* Render::shared_ = nullptr;
 
+// What 8 bits are of is said once, on standard error and in a dry run; a calibration changes the video and its
+// identity.
+TEST_F(Render, EightBitsWithACalibration) {
+  const std::string file = folder_ / "c.safetensors", key = "precision.calibration=" + file;
+  const Words small = {model(), "-o", file, "--frames", "9", "--device", "cpu", "--dtype", "float32"};
+  Words calibrate = {"calibrate"};
+  calibrate.insert(calibrate.end(), small.begin(), small.end());
+  const ProgramRun made = run_program(calibrate);
+  ASSERT_EQ(made.status, 0) << made.err;
+  EXPECT_THAT(made.out, AllOf(HasSubstr("ffn_down"), HasSubstr("c.safetensors\n")));
+  EXPECT_THAT(run_program(calibrate).err, HasSubstr("exists"));
+  const ProgramRun plain = render("plain", {"--precision", "int8"});
+  ASSERT_EQ(plain.status, 0) << plain.err;
+  EXPECT_THAT(plain.err,
+              HasSubstr("flashblock: linears, internal attention, external attention, KV cache, decoder in 8"));
+  ASSERT_EQ(render("calibrated", {"--precision", "int8", "--set", key}).status, 0);
+  EXPECT_FALSE(frames("plain").equal(frames("calibrated")));
+  EXPECT_THAT(render("plain", {"--precision", "int8", "--set", key, "--resume"}).err,
+              HasSubstr("another video (files: "));
+  EXPECT_THAT(render("dry", {"--set", "precision.kv_cache=int8", "--dry-run"}).out,
+              HasSubstr("# precision: KV cache in 8 bits\n"));
+}
+
 TEST_F(Render, LeavesAVideoAndItsAccount) {
   const ProgramRun run = render("video");
   ASSERT_EQ(run.status, 0) << run.err;

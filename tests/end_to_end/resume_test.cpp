@@ -78,10 +78,7 @@ INSTANTIATE_TEST_SUITE_P(
         Interruption{"plain", {}, 3}, Interruption{"complete_but_for_joining", {}, 5},
         Interruption{"prompts", {"--prompt-at", "1.4=a blue lake", "--prompt-at", "2.9=night"}, 4},
         Interruption{"guidance", {"--set", "recipe.guidance_scale=3", "--prompt-at", "1.4=a blue lake"}, 4},
-        Interruption{"int8",
-                     {"--precision", "int8", "--set", "precision.internal=int8", "--set", "precision.external=int8",
-                      "--set", "precision.kv_cache=int8", "--set", "precision.decoder=int8"},
-                     3},
+        Interruption{"int8", {"--precision", "int8"}, 3},
         Interruption{"first_pass", {"--set", "attention.refresh=first_pass"}, 3},
         Interruption{
             "image", {"--image", "FOLDER/start.png", "--set", "recipe.frames_per_block=1", "--set", "frames=21"}, 4},

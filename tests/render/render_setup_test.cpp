@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "core/error.h"
+#include "settings/config_file.h"
 #include "settings/model_file.h"
 #include "tests/support/error_text.h"
 
@@ -40,6 +41,29 @@ std::vector<std::pair<int64_t, std::string>> texts(const RenderSetup& setup) {
   std::vector<std::pair<int64_t, std::string>> result;
   for (const PlannedPrompt& prompt : planned_prompts(setup)) result.emplace_back(prompt.block, prompt.text);
   return result;
+}
+
+/// What is said of the parts in 8 bits, on a CPU.
+std::string precision_of(const std::string& yaml, int64_t decoder_width = 96) {
+  RenderConfig config = config_of({});
+  read_settings({.values = parse_yaml(yaml, "test"), .folder = "/"}, config);
+  config.device = "cpu";
+  config.dtype = "bfloat16";
+  ModelSizes model = kModel;
+  model.decoder_width = decoder_width;
+  return set_up_render(config, model).precision;
+}
+
+TEST(Precision, SaysWhatRunsInEightBits) {
+  EXPECT_EQ(precision_of("precision: native"), "");
+  EXPECT_EQ(
+      precision_of("precision: int8"),
+      "linears, internal attention, external attention, KV cache, decoder in 8 bits; without kernels for it here, "
+      "so slower than bfloat16: linears, internal attention, external attention, decoder");
+  EXPECT_EQ(precision_of("precision: {kv_cache: int8}"), "KV cache in 8 bits");
+  EXPECT_EQ(precision_of("precision: {decoder: int8}", 0), "decoder (a small one) in bfloat16");
+  EXPECT_EQ(precision_of("{precision: {kv_cache: int8, internal: int8}, attention: exact}"),
+            "KV cache in 8 bits; internal attention (attention is exact) in bfloat16");
 }
 
 TEST(Shots, BeginWhereTheTimelineSaysSoInEitherWay) {

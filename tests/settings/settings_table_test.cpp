@@ -79,8 +79,36 @@ TEST(SettingsTable, NamesAreUniqueAndGroupsStandTogether) {
   }
 }
 
+TEST(SettingsTable, OnePrecisionIsThatOfAllParts) {
+  const auto parts = [](const RenderConfig& config) {
+    const auto json = config_json(config).at("precision");
+    std::string text;
+    for (const char* part : {"linears", "internal", "external", "kv_cache", "decoder"})
+      text += json.at(part).get<std::string>() + " ";
+    return text;
+  };
+  EXPECT_EQ(parts(read("precision: int8")), "int8 int8 int8 int8 int8 ");
+  EXPECT_EQ(parts(read("precision: {}")), "native native native native native ");
+  EXPECT_EQ(parts(read("precision: {kv_cache: int8}")), "native native native int8 native ");
+  // A later layer names single parts, or all of them again.
+  RenderConfig config = read("precision: int8");
+  read_settings(make_config_layer("--set", "precision.decoder", YAML::Load("native")), config);
+  EXPECT_EQ(parts(config), "int8 int8 int8 int8 native ");
+  EXPECT_EQ(parts(read(config_yaml(config))), "int8 int8 int8 int8 native ");
+  read_settings(make_config_layer("--precision", "precision", YAML::Load("native")), config);
+  EXPECT_EQ(parts(config), "native native native native native ");
+}
+
+TEST(SettingsTable, ACalibrationIsUsedByInt8LinearsAlone) {
+  const RenderConfig config = read("precision: {linears: int8, calibration: c.safetensors}");
+  EXPECT_EQ(config.precision.calibration, "/videos/c.safetensors");
+  EXPECT_THAT(identity_files(config), Contains(Pair("precision.calibration", "/videos/c.safetensors")));
+  EXPECT_NE(model_key(config), model_key(read("precision: {linears: int8}")));
+  EXPECT_THAT(identity_files(read("precision: {calibration: c.safetensors}")), ::testing::IsEmpty());
+  EXPECT_EQ(read("precision: int8").precision.calibration, "");
+}
+
 TEST(SettingsTable, PrecisionOfPartsThatDoNotExistIsRefusedByName) {
-  EXPECT_EQ(read("precision: int8").precision.linears, LinearPrecision::kInt8);
   EXPECT_THAT(error_text<ConfigError>([] { read("precision: fp8"); }),
               HasSubstr("'fp8' is unknown; possible are native"));
   EXPECT_THAT(error_text<ConfigError>([] { read("precision: {text: int8}"); }),
@@ -163,10 +191,10 @@ TEST(ConfigIdentity, SecretsAreDigestsWithoutMetadata) {
 
 TEST(ConfigIdentity, OnlyWhatBelongsToTheModelIsInItsKey) {
   const std::string key = model_key(read(kEveryKey));
-  EXPECT_EQ(model_key(read("{device: cpu, dtype: float32, offload: true, precision: int8}")), key);
+  EXPECT_EQ(model_key(read("{device: cpu, dtype: float32, offload: true, precision: {linears: int8}}")), key);
   EXPECT_NE(model_key(read("{device: cpu, dtype: float32, offload: true}")), key);
-  EXPECT_NE(model_key(read("{device: cpu, dtype: bfloat16, offload: true, precision: int8}")), key);
-  EXPECT_NE(model_key(read("{device: cpu, dtype: float32, precision: int8}")), key);
+  EXPECT_NE(model_key(read("{device: cpu, dtype: bfloat16, offload: true, precision: {linears: int8}}")), key);
+  EXPECT_NE(model_key(read("{device: cpu, dtype: float32, precision: {linears: int8}}")), key);
   RenderConfig adapted = read(kEveryKey);
   adapted.model.lora.push_back({.path = "style.safetensors"});
   EXPECT_NE(model_key(adapted), key);
