@@ -43,11 +43,10 @@ FB_INLINE void store(uint16_t* p, Floats v) {  // to nearest, ties to even
 
 /// Every lane plus its neighbours at distance 8, 4, 2 and 1: all lanes end up with the sum.
 FB_INLINE float sum(Floats v) {
-  const Words lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  v += __builtin_shuffle(v, lanes ^ 8u);
-  v += __builtin_shuffle(v, lanes ^ 4u);
-  v += __builtin_shuffle(v, lanes ^ 2u);
-  v += __builtin_shuffle(v, lanes ^ 1u);
+  v += __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+  v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+  v += __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+  v += __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
   return v[0];
 }
 
