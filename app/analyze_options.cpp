@@ -55,7 +55,7 @@ void AnalyzeOptions::add_redundancy() {
            "The gate refreshes a head below this cosine similarity of its external attention")
       ->check(CLI::Range(-1.0, 1.0));
   group.add("--gate-lse-change", thresholds.lse_change, "X", "... and above this mean change of its log-sum-exp")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 1e6));
   group.add_flag("--curves", redundancy_request_.points,
                  "Measure error against work for every policy at many settings, and for sparse attention");
 }

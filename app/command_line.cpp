@@ -6,6 +6,7 @@
 #include <optional>
 #include <regex>
 #include <sstream>
+#include <stdexcept>
 
 #include "app/about_commands.h"
 #include "app/batch_options.h"
@@ -153,11 +154,26 @@ std::string what_is_wrong(const CLI::ParseError& error, const CLI::App& app) {
       app.get_require_subcommand_min() > 0) {
     return no_command(app, words);
   }
+  const std::string what = error.what();
+  if (const size_t twice = what.find("At Most 1 required"); twice != what.npos)
+    return what.substr(0, twice) + "given more than once; keep one";
   const auto unknown = std::find_if(words.begin(), words.end(), [](const std::string& word) {
     return word.size() > 1 && word[0] == '-' && (std::isalpha(static_cast<unsigned char>(word[1])) || word[1] == '-');
   });
-  if (!dynamic_cast<const CLI::ExtrasError*>(&error) || unknown == words.end()) return error.what();
+  if (!dynamic_cast<const CLI::ExtrasError*>(&error) || unknown == words.end()) return what;
   return unknown_option(unknown->substr(0, unknown->find('=')), app);
+}
+
+/// What is wrong with `--flag=VALUE`.
+std::string wrong_flag(const CLI::App& app, int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const size_t equals = word.find('=');
+    const CLI::Option* flag = equals == word.npos ? nullptr : app.get_option_no_throw(word.substr(0, equals));
+    if (flag && flag->get_expected_min() == 0)
+      return word.substr(0, equals) + ": found '" + word.substr(equals + 1) + "', wanted no value, or true or false";
+  }
+  return "an option has a value that it does not take";
 }
 
 }  // namespace
@@ -197,6 +213,8 @@ Request parse_command_line(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     const CLI::App& command = innermost(app);
     throw ConfigError(what_is_wrong(error, command) + "; see " + full_name(command) + " --help");
+  } catch (const std::logic_error&) {  // CLI11 hands the value of a flag to std::stoll
+    throw ConfigError(wrong_flag(innermost(app), argc, argv));
   }
   if (auto text = about.text()) return {.text = std::move(text)};
   Request request{.render = render.request(),
@@ -210,6 +228,9 @@ Request parse_command_line(int argc, const char* const* argv) {
                   .calibrate = calibrate.request()};
   if (info_command->parsed()) request.info = info;
   if (doctor_command->parsed()) request.doctor = doctor;
+  for (const CLI::Option* option : innermost(app).get_options())
+    for (const std::string& name : option->get_lnames()) request.options.insert("--" + name);
+  if (!request.options.contains("--config")) request.options.erase("--set");
   request.decode_text = text.request();
   request.text_analysis = analyze.text();
   return request;

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,7 @@ struct InfoRequest {
   bool json = false;
 };
 
-/// What the user asked for. Exactly one member is set; `text` is to be printed (help, version).
+/// What the user asked for. Exactly one member is set, besides `options`; `text` is to be printed (help, version).
 struct Request {
   std::optional<std::string> text;
   std::optional<RenderRequest> render;
@@ -51,6 +52,7 @@ struct Request {
   std::optional<DoctorRequest> doctor;
   std::optional<TextRequest> decode_text;
   std::optional<TextAnalysisRequest> text_analysis;
+  std::set<std::string> options;  ///< those of the command, "--seed" say; "--set" if it sets any key of a video
 };
 
 /// Throws: ConfigError for unknown or contradictory options; what reading a configuration file throws.

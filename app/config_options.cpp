@@ -142,6 +142,14 @@ std::string option_of(const Remedy& remedy) {
   return remedy.value.empty() || !flag_value.empty() ? option : option + " " + remedy.value;
 }
 
+std::vector<Remedy> possible_remedies(std::vector<Remedy> remedies, const std::set<std::string>& options) {
+  std::erase_if(remedies, [&](const Remedy& remedy) {
+    const std::string option = option_of(remedy);
+    return !options.contains(option.substr(0, option.find(' ')));
+  });
+  return remedies;
+}
+
 std::vector<std::string> settings_called(const std::string& word) {
   std::string key = word, other = word;
   std::replace(key.begin(), key.end(), '-', '_');

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,9 @@ ConfigLayer yaml_layer(const std::string& option, const std::string& key, const 
 /// The option that sets the remedy's key: `--overwrite`, `--dtype float32`, `--set recipe.window_frames=...`. A key
 /// that is none of the configuration is an option of the command itself: `--token auto`.
 std::string option_of(const Remedy& remedy);
+
+/// Those that can be given by one of `options`: a command on texts has none for the size of frames.
+std::vector<Remedy> possible_remedies(std::vector<Remedy> remedies, const std::set<std::string>& options);
 
 /// How settings are given that another program, or a slip, calls `--word`: `--size WxH`, `--set recipe.steps=...`.
 std::vector<std::string> settings_called(const std::string& word);

@@ -167,7 +167,7 @@ int run_info(const InfoRequest& request) {
   if (model_file) return print_model_file(path, request);
   InspectOptions options;
   if (!request.size.empty()) {
-    const auto [width, height] = YamlValue(YAML::Node(request.size), {.file = "--size", .key = "size"}).frame_size();
+    const auto [width, height] = YamlValue(YAML::Node(request.size), {.file = "--size", .key = ""}).frame_size();
     options.size = VideoGeometry{.width = width, .height = height};
     options.size->validate();
   }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <exception>
 #include <iostream>
+#include <utility>
 
 #include "analysis/synthetic_model.h"
 #include "app/calibrate_command.h"
@@ -79,12 +80,15 @@ int run(const Request& request) {
 
 int run_program(int argc, const char* const* argv) {
   keep_standard_streams();
+  Request request;
   try {
-    const int status = run(parse_command_line(argc, argv));
+    request = parse_command_line(argc, argv);
+    const int status = run(request);
     finish_standard_output();
     return status;
   } catch (...) {
-    const ErrorReport report = report_error(std::current_exception());
+    ErrorReport report = report_error(std::current_exception());
+    if (!request.options.empty()) report.remedies = possible_remedies(std::move(report.remedies), request.options);
     std::cerr << "flashblock: error: " << error_line(report.message, report.remedies, option_of) << std::endl;
     return static_cast<int>(report.status);
   }

@@ -66,7 +66,7 @@ ServeCommandOptions::ServeCommandOptions(CLI::App& app)
   group.add("--data", data_, "FOLDER", "The folder in which videos are kept, and found again after a restart");
   group.add("--max-queue", request_.most_queued, "N", "Videos that may wait")->check(CLI::Range(0, 10'000));
   group.add("--max-seconds", request_.most_seconds, "S", "Length of one video")
-      ->check(CLI::PositiveNumber & CLI::Range(0.0, static_cast<double>(kMostSeconds)));
+      ->check(CLI::Range(0.001, static_cast<double>(kMostSeconds)));
   group.add("--max-connections", request_.most_connections, "N", "Open connections, viewers included")
       ->check(CLI::Range(1, 10'000));
   video_.add_group("Model");

@@ -6,6 +6,7 @@
 #include "attention/refresh_policy.h"
 #include "core/check.h"
 #include "core/error.h"
+#include "core/unknown_name.h"
 
 namespace flashblock {
 namespace {
@@ -31,13 +32,13 @@ constexpr std::array<std::pair<AttentionPrecision, std::string_view>, 2> kPrecis
 }};
 
 template <typename Names>
-auto parse(const Names& names, std::string_view what, std::string_view found) {
+auto parse(const Names& names, std::string_view kind, std::string_view found) {
   std::string possible;
   for (const auto& [value, name] : names) {
     if (name == found) return value;
     possible += (possible.empty() ? "" : ", ") + std::string(name);
   }
-  throw ConfigError(std::string(what) + ": '" + std::string(found) + "' is unknown; possible are " + possible);
+  throw unknown_name(kind, found, possible);
 }
 
 template <typename Names, typename Value>
@@ -70,12 +71,8 @@ void validate(const AttentionConfig& config) {
 
 AttentionConfig::Mode parse_attention_mode(std::string_view name) { return parse(kModes, "attention mode", name); }
 RefreshPolicyRef parse_refresh_policy(std::string_view name) { return name; }
-AttentionConfig::Correction parse_correction(std::string_view name) {
-  return parse(kCorrections, "attention.correction", name);
-}
-AttentionConfig::Residual parse_residual(std::string_view name) {
-  return parse(kResiduals, "attention.residual", name);
-}
+AttentionConfig::Correction parse_correction(std::string_view name) { return parse(kCorrections, "correction", name); }
+AttentionConfig::Residual parse_residual(std::string_view name) { return parse(kResiduals, "residual", name); }
 AttentionPrecision parse_attention_precision(std::string_view name) { return parse(kPrecisions, "precision", name); }
 std::string to_string(AttentionConfig::Mode mode) { return name_of(kModes, mode); }
 std::string to_string(RefreshPolicyRef policy) { return std::string(policy->text().name); }

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/check.h"
-#include "core/error.h"
+#include "core/unknown_name.h"
 
 namespace flashblock {
 
@@ -49,9 +49,7 @@ RefreshPolicyRegistration::RefreshPolicyRegistration(const RefreshPolicy& policy
 RefreshPolicyRegistration::~RefreshPolicyRegistration() { std::erase(registry(), policy_); }
 
 RefreshPolicyRef::RefreshPolicyRef(std::string_view name) : policy_(find(name)) {
-  if (policy_) return;
-  throw ConfigError("attention.refresh: '" + std::string(name) + "' is unknown; possible are " +
-                    refresh_policy_names());
+  if (!policy_) throw unknown_name("refresh policy", name, refresh_policy_names());
 }
 
 bool reused_later(const AttentionConfig& config, const Pass& pass) {

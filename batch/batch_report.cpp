@@ -1,7 +1,5 @@
 #include "batch/batch_report.h"
 
-#include <unistd.h>
-
 #include <array>
 #include <fstream>
 #include <iterator>
@@ -11,6 +9,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/html_page.h"
+#include "core/output_path.h"
 #include "render/sidecar.h"
 
 namespace flashblock {
@@ -131,11 +130,7 @@ Reporter::Reporter(const std::filesystem::path& jobs_file, const std::filesystem
       report_(choose_report()),
       videos_(videos),
       folder_(folder) {
-  const fs::path place = report_.parent_path();
-  if (!fs::is_directory(place))
-    throw MediaError("the report " + report_.string() + ": there is no folder " + place.string() + "; create it first");
-  if (::access(place.c_str(), W_OK | X_OK) != 0)
-    throw MediaError("the report " + report_.string() + ": the folder " + place.string() + " cannot be written");
+  check_folder_is_writable(report_.parent_path(), {.key = "report"});
 }
 
 bool Reporter::may_write(const fs::path& report) const {

@@ -1,13 +1,12 @@
 #include "batch/job_check.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <map>
 #include <utility>
 
 #include "core/error.h"
+#include "core/output_path.h"
 #include "media/video_writer.h"
 #include "render/finished_video.h"
 #include "render/output_check.h"
@@ -19,17 +18,6 @@ namespace flashblock {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Throws: MediaError unless missing folders above `file` can be created.
-void check_folder_above(const fs::path& file) {
-  fs::path folder = file.parent_path();
-  std::error_code unreadable;
-  while (!fs::exists(folder, unreadable) && folder.has_relative_path()) folder = folder.parent_path();
-  if (!fs::is_directory(folder, unreadable))
-    throw MediaError(file.string() + ": " + folder.string() + " is not a folder", {.key = "output"});
-  if (::access(folder.c_str(), W_OK | X_OK) != 0)
-    throw MediaError(file.string() + ": the folder " + folder.string() + " cannot be written", {.key = "output"});
-}
 
 /// Whether the video is done; if it is not, checks the files that rendering it leaves, as its worker will.
 void check_files(BatchVideo& video, RenderSetup setup) {
@@ -43,7 +31,7 @@ void check_files(BatchVideo& video, RenderSetup setup) {
     video.warnings.push_back(config.output.string() + " is damaged, and is rendered again: " + left.problem);
   bool missing = false;
   for (const fs::path& file : output_files(config)) {
-    check_folder_above(file);
+    check_folder_can_be_made(file.parent_path(), {.key = "output"});
     missing = missing || !fs::exists(file.parent_path());
   }
   if (!missing) check_outputs(setup);  // missing folders are created

@@ -19,6 +19,11 @@ std::string fault_kind(int status) {
   return status > 0 && status < static_cast<int>(kKinds.size()) ? kKinds[static_cast<size_t>(status)] : "internal";
 }
 
+std::string job_error_line(const ErrorReport& report) {
+  return error_line(report.message, report.remedies,
+                    [](const Remedy& remedy) { return remedy.key == "resume" ? std::string() : yaml_setting(remedy); });
+}
+
 nlohmann::ordered_json to_json(const JobStatus& status) {
   nlohmann::ordered_json json = {
       {"state", to_string(status.state)}, {"attempts", status.attempts}, {"block", status.block},

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "core/error_report.h"
+
 namespace flashblock {
 
 enum class JobState {
@@ -47,6 +49,9 @@ std::string to_string(JobState state);
 
 /// The kind of fault that an exit status stands for.
 std::string fault_kind(int status);
+
+/// The error and what would help, as settings of a job. A batch resumes what is unfinished by itself.
+std::string job_error_line(const ErrorReport& report);
 
 nlohmann::ordered_json to_json(const JobStatus& status);
 /// Throws: nlohmann::json::exception if the JSON is not a job status.

@@ -333,7 +333,7 @@ JobFault fault_at(const std::string& place, ExitStatus status, const std::string
 
 JobFault current_fault_at(const std::string& place) {
   const ErrorReport report = report_error(std::current_exception());
-  return fault_at(place, report.status, report.line);
+  return fault_at(place, report.status, job_error_line(report));
 }
 
 std::vector<BatchVideo> read_jobs_file(const fs::path& file) {

@@ -112,7 +112,8 @@ WorkerEvent render(const std::string& line, Renderer& renderer, EventOutput& out
     return {.kind = WorkerEvent::Kind::kDone, .progress = {.frames = result.frames}};
   } catch (...) {
     const ErrorReport error = report_error(std::current_exception());
-    return {.kind = WorkerEvent::Kind::kFailed, .status = static_cast<int>(error.status), .message = error.line};
+    return {
+        .kind = WorkerEvent::Kind::kFailed, .status = static_cast<int>(error.status), .message = job_error_line(error)};
   }
 }
 

@@ -56,16 +56,16 @@ at::Device resolve_device(const std::string& name) {
   const int devices = gpu_count();
   if (name == "auto") return devices > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   if (name.find(',') != std::string::npos && resolve_devices(name).size() > 1)
-    throw ConfigError("device '" + name + "' names several devices, and this command computes on one");
+    throw ConfigError("device '" + name + "' names several devices, wanted one");
   const int index = cuda_index(name);
   if (index < 0) refuse_unknown(name);
   if (index < devices) return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
   const std::string found = devices == 0 ? "no CUDA device was found (no GPU, no driver, or a build without CUDA)"
                                          : "this machine has " + std::to_string(devices) +
                                                " CUDA device(s), cuda:0 to cuda:" + std::to_string(devices - 1);
-  throw DeviceError(
-      "device '" + name + "' is not available: " + found,
-      {.key = "device", .remedies = {{"render on the CPU", "device", "cpu"}, {"use what is there", "device", "auto"}}});
+  throw DeviceError("device '" + name + "' is not available: " + found,
+                    {.key = "device",
+                     .remedies = {{"compute on the CPU", "device", "cpu"}, {"use what is there", "device", "auto"}}});
 }
 
 std::vector<at::Device> resolve_devices(const std::string& name, int64_t count) {

@@ -17,6 +17,13 @@ namespace fs = std::filesystem;
 
 fs::path parent_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
+/// `folder`, or what exists nearest above one that is made later.
+fs::path existing_part(fs::path folder) {
+  std::error_code error;
+  while (!fs::exists(folder, error) && folder.has_relative_path()) folder = parent_of(folder);
+  return folder;
+}
+
 /// A link, a folder, a device: what may not be replaced by a file. Throws: ConfigError.
 void check_no_other_kind(const fs::path& file, const ErrorContext& context) {
   std::error_code error;
@@ -33,11 +40,7 @@ void check_no_other_kind(const fs::path& file, const ErrorContext& context) {
 fs::path unfinished_name(const fs::path& file) { return file.string() + ".part"; }
 
 void check_name_length(const fs::path& path, const ErrorContext& context) {
-  fs::path folder = parent_of(path);
-  std::error_code error;
-  while (!fs::exists(folder, error) && folder.has_relative_path())
-    folder = parent_of(folder);  // one that is made later
-  const long limit = ::pathconf(folder.c_str(), _PC_NAME_MAX);
+  const long limit = ::pathconf(existing_part(parent_of(path)).c_str(), _PC_NAME_MAX);
   const auto most = static_cast<size_t>(limit > 0 ? limit : NAME_MAX);
   const size_t bytes = path.filename().native().size();
   if (bytes > most)
@@ -53,13 +56,21 @@ void check_name_length(const fs::path& path, const ErrorContext& context) {
 
 void check_folder_is_writable(const fs::path& folder, const ErrorContext& context) {
   std::error_code error;
-  if (!fs::is_directory(folder, error))
-    throw MediaError("cannot write to " + folder.string() + ": there is no such folder; create it first", context);
+  if (!fs::is_directory(folder, error)) {
+    const bool exists = fs::exists(folder, error);
+    throw MediaError("cannot write to " + folder.string() +
+                         (exists ? ": it is not a folder" : ": there is no such folder; create it first"),
+                     context);
+  }
   // Tried, since permissions do not tell everything: read-only and special file systems, quotas of files.
   std::string probe = (folder / ".flashblock-XXXXXX").string();
   const FileDescriptor file(::mkostemp(probe.data(), O_CLOEXEC));
   if (!file) throw MediaError("cannot write to " + folder.string() + ": " + std::strerror(errno), context);
   ::unlink(probe.c_str());
+}
+
+void check_folder_can_be_made(const fs::path& folder, const ErrorContext& context) {
+  check_folder_is_writable(existing_part(folder), context);
 }
 
 void check_output_name(const fs::path& file, const ErrorContext& context) {

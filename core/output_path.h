@@ -22,6 +22,9 @@ void check_output_name(const std::filesystem::path& file, const ErrorContext& co
 /// Throws: MediaError if there is no such folder, or no file can be made in it.
 void check_folder_is_writable(const std::filesystem::path& folder, const ErrorContext& context = {});
 
+/// The same of the nearest folder above that exists, where the folder itself is made later.
+void check_folder_can_be_made(const std::filesystem::path& folder, const ErrorContext& context = {});
+
 /// The path with all links followed, as far as it exists. Never throws.
 std::filesystem::path real_path(const std::filesystem::path& path);
 

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/html_page.h"
 #include "core/plain_text.h"
+#include "core/unknown_name.h"
 
 namespace flashblock {
 namespace {
@@ -200,7 +201,7 @@ LanguageConfig published_language_geometry(std::string_view name) {
     config.ffn_dim = sizes.ffn_dim;
     return config;
   }
-  throw ConfigError("geometry: '" + std::string(name) + "' is unknown; possible are " + names);
+  throw unknown_name("geometry", name, names);
 }
 
 }  // namespace flashblock

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "core/check.h"
-#include "core/error.h"
+#include "core/unknown_name.h"
 
 namespace flashblock {
 namespace {
@@ -33,7 +33,7 @@ Remasking parse_remasking(std::string_view found) {
     if (name == found) return rule;
     possible += (possible.empty() ? "" : ", ") + std::string(name);
   }
-  throw ConfigError("remasking rule: '" + std::string(found) + "' is unknown; possible are " + possible);
+  throw unknown_name("remasking rule", found, possible);
 }
 
 std::string to_string(Remasking wanted) {

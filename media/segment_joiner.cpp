@@ -22,9 +22,11 @@ namespace flashblock {
 namespace {
 
 [[noreturn]] void fail(const std::filesystem::path& video, int error) {
-  throw MediaError("cannot write " + video.string() + ": " + std::strerror(error) +
-                       "; its segments are kept and play when concatenated: free some space",
-                   {.remedies = {{"continue", "resume", "true"}}});
+  const bool full = error == ENOSPC || error == EDQUOT;
+  throw MediaError(
+      "cannot write " + video.string() + ": " + std::strerror(error) +
+          "; its segments are kept and play when concatenated",
+      {.remedies = {{full ? "free some space, and continue" : "continue when it can be written", "resume", "true"}}});
 }
 
 /// The video under its temporary name; the file is removed unless the video is finished.

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "models/lora_names.h"
 #include "models/lora_strength.h"
+#include "weights/finite_values.h"
 #include "weights/tensor_table.h"
 #include "weights/weight_store.h"
 
@@ -75,8 +76,8 @@ class AdapterReader {
                          join_faults(faults_) + "; check that it was made for this model");
     if (found_.empty())
       throw WeightsError(adapter_.weights->path().string() +
-                         ": holds no adapter (no tensor ends in .lora_A.weight, .lora_down.weight or .diff); list a "
-                         "LoRA file under `lora:`");
+                         ": holds no adapter (no tensor ends in .lora_A.weight, .lora_down.weight or .diff), wanted a "
+                         "LoRA file");
   }
 
  private:
@@ -94,7 +95,7 @@ class AdapterReader {
     at::Tensor& place = change.at(tensor->role);
     if (place.defined()) return fault("'" + name + "' occurs twice under different names");
     place = adapter_.weights->tensor(name);
-    if (at::isFloatingType(place.scalar_type()) && !at::isfinite(place.to(at::kFloat)).all().item<bool>())
+    if (!all_finite(place))
       throw WeightsError(adapter_.weights->path().string() + ": '" + name +
                          "' has numbers that are not finite; the training of this adapter diverged, or the file is "
                          "damaged: take another checkpoint of it");

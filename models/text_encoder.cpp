@@ -186,6 +186,7 @@ TextEncoder::Work TextEncoder::begin(const TokenBatch& tokens) const {
   const int64_t batch = tokens.ids.size(0), length = used_length(tokens.mask);
   const at::Tensor ids = tokens.ids.narrow(1, 0, length).reshape(-1);
   const at::Tensor rows = weights_->rows("token_embedding.weight", ids);
+  check_finite(*weights_, "token_embedding.weight", rows);
   return {.x = rows.to(device_, dtype_).view({batch, length, config_.dim}),
           .buckets = distance_buckets(length, device_),
           .padding = tokens.mask.narrow(1, 0, length).eq(0).to(device_)};
@@ -209,6 +210,7 @@ std::vector<at::Tensor> TextEncoder::forward(const std::vector<TokenBatch>& toke
     release(layer);
   }
   const at::Tensor norm = weights_->tensor("norm.weight").to(device_, dtype_);
+  check_finite(*weights_, "norm.weight", weights_->tensor("norm.weight"));
   std::vector<at::Tensor> embeddings;
   for (size_t i = 0; i < works.size(); ++i) {
     const at::Tensor x = t5_norm(works[i].x, norm).masked_fill(works[i].padding.unsqueeze(-1), 0);

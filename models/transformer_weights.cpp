@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/unknown_name.h"
 #include "models/int8_linear.h"
 #include "models/linear_calibration.h"
 #include "weights/tensor_table.h"
@@ -90,7 +91,7 @@ size_t find_clean_pass(const std::string& name) {
 LinearPrecision parse_linear_precision(std::string_view name) {
   for (const LinearPrecision precision : {LinearPrecision::kNative, LinearPrecision::kInt8})
     if (to_string(precision) == name) return precision;
-  throw ConfigError("precision of linears: '" + std::string(name) + "' is unknown; possible are native, int8");
+  throw unknown_name("precision", name, "native, int8");
 }
 
 std::string to_string(LinearPrecision precision) { return precision == LinearPrecision::kInt8 ? "int8" : "native"; }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/error.h"
+#include "core/unknown_name.h"
 
 namespace flashblock {
 
@@ -32,7 +32,7 @@ ContextRuleRef::ContextRuleRef(std::string_view name) {
     if (rule->text().name == name) rule_ = rule;
     names += (names.empty() ? "" : ", ") + std::string(rule->text().name);
   }
-  if (!rule_) throw ConfigError("the context rule '" + std::string(name) + "' is unknown; possible are " + names);
+  if (!rule_) throw unknown_name("context rule", name, names);
 }
 
 ContextRuleRef parse_context_rule(std::string_view name) { return name; }

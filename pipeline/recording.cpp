@@ -139,7 +139,8 @@ Replay::Replay(const std::filesystem::path& file) : file_(file) {
   try {
     store = WeightStore::open(file);
   } catch (const WeightsError& error) {
-    throw ConfigError("cannot replay: " + std::string(error.what()));
+    const std::string what = error.what();  // as of weights; a recording was not downloaded
+    throw ConfigError("cannot replay: " + what.substr(0, what.find(": download it again")));
   }
   read_prompts(*store);
   read_renoise(*store);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
@@ -26,14 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-/// The file of a finished video, or its images, as they were written.
-struct WrittenVideo {
-  int64_t frames = 0;
-  uintmax_t bytes = 0;      // of all images
-  int64_t modified_ns = 0;  // time of the last change
-  std::string sha256;       // of several images: of their checksums, one after another; empty: not stated
-};
-
 /// The video, or all of its images.
 std::vector<fs::path> files_of(const fs::path& video, int64_t frames) {
   if (first_file(video) == video) return {video};
@@ -43,8 +34,8 @@ std::vector<fs::path> files_of(const fs::path& video, int64_t frames) {
 }
 
 /// Frames, size and time, without the checksum; nothing if a file is missing or is none.
-std::optional<WrittenVideo> measured(const std::vector<fs::path>& files, int64_t frames) {
-  WrittenVideo found{.frames = frames};
+std::optional<DescribedVideo> measured(const std::vector<fs::path>& files, int64_t frames) {
+  DescribedVideo found{.frames = frames};
   for (const fs::path& file : files) {
     struct stat status {};
     if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
@@ -78,22 +69,6 @@ bool plays(const std::vector<fs::path>& files, int64_t frames) {
   }
 }
 
-/// What the sidecar states; earlier versions stated frames only.
-WrittenVideo written_from_sidecar(const fs::path& sidecar) {
-  std::ifstream stream(sidecar, std::ios::binary);
-  const Json json = stream ? Json::parse(stream, nullptr, /*allow_exceptions=*/false) : Json();
-  WrittenVideo written;
-  try {
-    const Json& video = json.at("video");
-    video.at("frames").get_to(written.frames);
-    video.at("bytes").get_to(written.bytes);
-    video.at("modified_ns").get_to(written.modified_ns);
-    video.at("sha256").get_to(written.sha256);
-  } catch (const Json::exception&) {
-  }
-  return written;
-}
-
 }  // namespace
 
 Json written_video_json(const fs::path& video, int64_t frames) {
@@ -105,7 +80,7 @@ Json written_video_json(const fs::path& video, int64_t frames) {
 }
 
 FinishedVideo inspect_finished_video(const fs::path& video, bool use_cache) {
-  const WrittenVideo written = written_from_sidecar(sidecar_file(video));
+  const DescribedVideo written = described_video(video).value_or(DescribedVideo());
   const std::vector<fs::path> files = files_of(video, std::max<int64_t>(1, written.frames));
   const auto found = measured(files, written.frames);
   if (!found) return {FinishedState::kDamaged, files.size() > 1 ? "an image is missing" : "it is missing"};

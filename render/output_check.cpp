@@ -72,7 +72,8 @@ struct EarlierVideo {
 
 EarlierVideo earlier_video(const RenderConfig& config) {
   EarlierVideo earlier;
-  if (const auto described = described_video(config.output)) {
+  const auto described = described_video(config.output);
+  if (described && described->file == config.output.filename()) {
     earlier.files.push_back(first_file(config.output));
     if (is_images(config)) earlier.images = described->frames;
   }

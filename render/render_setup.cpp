@@ -298,6 +298,18 @@ void check_context_rule(const RenderSetup& setup) {
                       "upscaling in vae");
 }
 
+/// None: that of the model.
+std::optional<at::Device> decoder_device(const RenderConfig& config) {
+  if (config.decoder_device == "auto") return {};
+  try {
+    return resolve_device(config.decoder_device);
+  } catch (const DeviceError& error) {
+    throw DeviceError(error.what(), {.key = "decoder_device",
+                                     .remedies = {{"decode on the CPU", "decoder_device", "cpu"},
+                                                  {"decode where the model runs", "decoder_device", "auto"}}});
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> prompt_warnings(const ModelDescription& model, const std::string& text) {
@@ -475,8 +487,7 @@ ModelOptions model_options(const RenderConfig& config) {
           .linears = config.precision.linears,
           .calibration = config.precision.calibration,
           .decoder = config.precision.decoder,
-          .decoder_device =
-              config.decoder_device == "auto" ? std::nullopt : std::optional(resolve_device(config.decoder_device)),
+          .decoder_device = decoder_device(config),
           .embedding_cache = config.cache ? user_cache_folder("embeddings") : std::filesystem::path()};
 }
 

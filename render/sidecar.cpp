@@ -118,8 +118,11 @@ std::optional<DescribedVideo> described_video(const std::filesystem::path& video
   const Json json = Json::parse(stream, nullptr, /*allow_exceptions=*/false);
   try {
     const Json& described = json.at("video");
-    if (described.at("file") != video.filename().string()) return std::nullopt;
-    return DescribedVideo{.frames = described.at("frames")};
+    return DescribedVideo{.file = described.at("file"),
+                          .frames = described.at("frames"),
+                          .bytes = described.value("bytes", uintmax_t{0}),
+                          .modified_ns = described.value("modified_ns", int64_t{0}),
+                          .sha256 = described.value("sha256", "")};
   } catch (const Json::exception&) {
     return std::nullopt;
   }

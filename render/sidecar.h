@@ -1,6 +1,7 @@
 // What describes a finished video: the metadata in NAME.mp4, and its sidecar NAME.json.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -23,12 +24,16 @@ std::map<std::string, std::string> video_tags(const RenderConfig& config, const 
 /// NAME.json of NAME.mp4.
 std::filesystem::path sidecar_file(const std::filesystem::path& video);
 
-/// What the sidecar of a video says of it.
+/// What the sidecar of a video says of its file, or of its images, as they were written.
 struct DescribedVideo {
+  std::string file;  ///< its name
   int64_t frames = 0;
+  uintmax_t bytes = 0;      ///< of all images
+  int64_t modified_ns = 0;  ///< time of the last change
+  std::string sha256;       ///< of several images: of their checksums, one after another; empty: not stated
 };
 
-/// None: there is no sidecar that flashblock has written for a video of this name.
+/// None: there is no sidecar that flashblock has written. Earlier versions stated file and frames only.
 std::optional<DescribedVideo> described_video(const std::filesystem::path& video);
 
 /// Writes NAME.json of a video; waits for the checksums of its identity. `seconds`: wall-clock time of the whole run.

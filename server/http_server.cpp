@@ -135,7 +135,8 @@ HttpResponse HttpServer::answer(HttpRequest& request) const {
     response = error_response(error.error());
   } catch (...) {  // the cause is for the operator of the server; the client learns only that it happened
     std::cerr << "flashblock: " << report_error(std::current_exception()).line << std::endl;
-    response = error_response({500, "internal_error", "the server failed to handle the request; its log says why"});
+    response = error_response(
+        {500, "internal_error", "the server failed to handle the request; who runs it finds the reason in its log"});
   }
   if (on_answer_) on_answer_(request, response);
   return response;

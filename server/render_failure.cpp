@@ -41,7 +41,8 @@ RenderFailure judge_failure(const ErrorReport& report, int64_t attempts, DiskSta
       }
       return {.reason = {"media_error", "the server could not write the video"}};
     default:
-      return {.reason = {"internal_error", "the server failed to render the video; its log says why"}};
+      return {.reason = {"internal_error",
+                         "the server failed to render the video; who runs it finds the reason in its log"}};
   }
 }
 

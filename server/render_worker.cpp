@@ -33,6 +33,14 @@ void write_thumbnail(const std::filesystem::path& video, const std::filesystem::
   write_file_atomically(thumbnail, encode_jpeg(frame.rgb));
 }
 
+/// For the log: the error and which of the server's settings would help. Those of single videos it sets itself.
+std::string operator_line(const ErrorReport& report) {
+  return error_line(report.message, report.remedies, [](const Remedy& remedy) {
+    const bool of_video = remedy.key == "output" || remedy.key == "overwrite" || remedy.key == "resume";
+    return of_video ? std::string() : yaml_setting(remedy);
+  });
+}
+
 }  // namespace
 
 RenderWorker::RenderWorker(const RequestPlanner& planner, const VideoFolder& folder, Renderer& renderer,
@@ -85,7 +93,7 @@ void RenderWorker::handle_failure(const std::string& id, const std::exception_pt
     pause_ = kFirstPause;
   }
   const RenderFailure failure = judge_failure(report, ++attempts.count, disk_state(id));
-  log(id + (failure.passes ? " waits: " : " failed: ") + report.line);
+  log(id + (failure.passes ? " waits: " : " failed: ") + operator_line(report));
   if (failure.passes) {
     catalog_.hold(id, failure.reason, failure.of_memory ? VideoCatalog::Place::kLast : VideoCatalog::Place::kNext);
     return;
@@ -120,7 +128,7 @@ void RenderWorker::end(const std::string& id, const std::function<void(Video&)>&
       return catalog_.end_hold();
     } catch (...) {
       const ErrorReport report = report_error(std::current_exception());
-      log(id + " waits: " + report.line);
+      log(id + " waits: " + operator_line(report));
       catalog_.hold(id, judge_failure(report, /*attempts=*/1, disk_state(id)).reason, VideoCatalog::Place::kRunning);
       wait_for_another_attempt(stop);
     }

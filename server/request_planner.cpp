@@ -16,6 +16,7 @@
 #include "render/expansion.h"
 #include "render/render_setup.h"
 #include "server/api_error.h"
+#include "settings/settings_table.h"
 #include "settings/text_settings.h"
 
 namespace flashblock {
@@ -79,6 +80,13 @@ std::string field_of(const Remedy& remedy) {
   return std::find(kFields.begin(), kFields.end(), remedy.key) == kFields.end() ? "" : remedy.key;
 }
 
+/// Whether a text names a configuration key, such as attention.refresh, which no request sets.
+bool names_setting(const std::string& text) {
+  return std::ranges::any_of(settings_table(), [&](const Setting& setting) {
+    return setting.name.find('.') != std::string::npos && text.find(setting.name) != std::string::npos;
+  });
+}
+
 /// What a client may know of an error in its video: nothing of the settings and files that only the operator of the
 /// server controls.
 ApiError public_error(const ConfigError& error) {
@@ -86,6 +94,7 @@ ApiError public_error(const ConfigError& error) {
   const std::string field = field_of({.key = error.key()});
   if (field.empty() && !error.key().empty()) return ApiError({400, "invalid_value", otherwise});
   const std::string line = error_line(error.what(), error.remedies(), field_of);
+  if (names_setting(line)) return ApiError({400, "invalid_value", otherwise, field});
   return ApiError({400, "invalid_value", client_text(line, otherwise), field});
 }
 

@@ -180,6 +180,9 @@ ConfigLayer load_config_layer(const std::filesystem::path& file) {
 }
 
 ConfigLayer make_config_layer(const std::string& option, const std::string& key, const YAML::Node& value) {
+  const Setting* const setting = find_setting(key);
+  const auto is_given = [&](const std::string& name) { return name.ends_with(option); };  // "-o,--output"
+  const bool says_key = setting && std::ranges::any_of(setting->option.names, is_given);
   YAML::Node node = value;
   std::istringstream reversed(std::string(key.rbegin(), key.rend()));
   for (std::string part; std::getline(reversed, part, '.');) {
@@ -187,7 +190,8 @@ ConfigLayer make_config_layer(const std::string& option, const std::string& key,
     parent[std::string(part.rbegin(), part.rend())] = node;
     node.reset(parent);  // plain assignment would change the node that parent holds
   }
-  return {.values = YamlValue(node, {.file = option, .key = ""}), .folder = std::filesystem::current_path()};
+  return {.values = YamlValue(node, {.file = option, .key = "", .says_key = says_key}),
+          .folder = std::filesystem::current_path()};
 }
 
 ConfigLayer make_config_layer(const std::string& option, const std::string& key, const Json& value) {

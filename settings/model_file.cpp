@@ -357,10 +357,11 @@ void check_model_files(const ModelDescription& model, const std::vector<ModelPar
   if (faults.empty()) return check_added_loras(model);
   std::string message = model.file.string() + ": ";
   for (size_t i = 0; i < faults.size(); ++i) message += (i == 0 ? "" : "; ") + faults[i];
-  throw WeightsError(
-      message +
-      (model.has_sources ? ". Fetch them with scripts/download-models " + model.name + ", put" : std::string(". Put")) +
-      " the files there, or correct the paths in the model file");
+  throw WeightsError(message +
+                     (model.has_sources ? ". Its `sources` say where they are published, and scripts/download-models " +
+                                              model.name + ", of the source tree, fetches them; put"
+                                        : std::string(". Put")) +
+                     " the files there, or correct the paths in the model file");
 }
 
 }  // namespace flashblock

@@ -243,9 +243,13 @@ SettingField expand() {
     config.expand.clear();
     if (text.empty() || text == "false") return;
     const fs::path named = folder / text;
-    config.expand = text != "true" && fs::exists(named)
-                        ? fs::absolute(named).lexically_normal()
-                        : find_language_model(text == "true" ? kIncludedLanguageModel : text);
+    try {
+      config.expand = text != "true" && fs::exists(named)
+                          ? fs::absolute(named).lexically_normal()
+                          : find_language_model(text == "true" ? kIncludedLanguageModel : text);
+    } catch (const WeightsError& error) {  // whose advice is for the model that renders
+      value.fail(error.what());
+    }
     if (!is_language_model(config.expand)) {
       value.fail("found '" + text + "', wanted true, false or the folder of a language model: its config.json says " +
                  "\"model_type\": \"sdar\"");
@@ -301,7 +305,9 @@ SettingField gate() {
   return make_field(kInputFile, "a file that `analyze redundancy --gate` wrote for this model and number of steps",
                     field(&RenderConfig::attention, &AttentionConfig::gate),
                     [](const YamlValue& value, const fs::path& folder) {
-                      return std::make_shared<RefreshGate>(read_gate_file(fs::absolute(folder / value.text())));
+                      return parse_at(value, [&](const std::string& file) {
+                        return std::make_shared<RefreshGate>(read_gate_file(fs::absolute(folder / file)));
+                      });
                     });
 }
 

@@ -185,8 +185,9 @@ std::string choice_words(const std::function<void(std::string_view)>& parse);
 /// Calls `parse` with the value's text, and gives its complaint the value's place.
 template <typename Parse>
 auto parse_at(const YamlValue& value, Parse parse) {
+  const std::string text = value.text();
   try {
-    return parse(value.text());
+    return parse(text);
   } catch (const ConfigError& error) {
     value.fail(error.what());
   }

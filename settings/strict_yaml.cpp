@@ -22,7 +22,7 @@ bool is_option(const YamlPlace& place) { return place.file.starts_with("--"); }
 [[noreturn]] void fail_at(const YAML::Mark& mark, const YamlPlace& place, const std::string& problem) {
   std::string message = place.file;
   if (!is_option(place) && !mark.is_null()) message += ":" + std::to_string(mark.line + 1);
-  if (!place.key.empty()) message += ": " + place.key;
+  if (!place.key.empty() && !place.says_key) message += ": " + place.key;
   throw ConfigError(message + ": " + problem);
 }
 
@@ -165,7 +165,8 @@ std::vector<YamlValue> YamlValue::list() const {
   if (!is_list()) fail(found(node_) + ", wanted a list");
   std::vector<YamlValue> values;
   for (const YAML::Node& node : node_)
-    values.emplace_back(node, YamlPlace{place_.file, place_.key + "[" + std::to_string(values.size()) + "]"});
+    values.emplace_back(
+        node, YamlPlace{place_.file, place_.key + "[" + std::to_string(values.size()) + "]", place_.says_key});
   return values;
 }
 
@@ -178,7 +179,7 @@ YamlMap::YamlMap(const YamlValue& value) : value_(value) {
   for (const auto& pair : value.node()) {
     if (!pair.first.IsScalar()) fail_at(pair.first.Mark(), place, "a key must be a word, " + found(pair.first));
     const std::string& key = pair.first.Scalar();
-    const YamlPlace child{place.file, child_key(place.key, key)};
+    const YamlPlace child{place.file, child_key(place.key, key), place.says_key};
     if (key == "<<") fail_at(pair.first.Mark(), place, "merge keys (<<) are not supported; write the keys out");
     for (const Entry& other : entries_)
       if (other.key == key) fail_at(pair.first.Mark(), child, "given twice; keep one");

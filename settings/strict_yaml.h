@@ -16,6 +16,7 @@ namespace flashblock {
 struct YamlPlace {
   std::string file;  ///< the name of the file, or the option that gave the value, such as `--set`
   std::string key;
+  bool says_key = false;  ///< `file` is the option of this very key, so that messages do not say it again
 };
 
 /// One value of a YAML document and its place. Every reader throws ConfigError with one line:

@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <sstream>
 #include <utility>
 
@@ -46,13 +47,7 @@ Reader<bool> boolean() {
   return {"true or false", [](const YamlValue& value) { return value.boolean(); }};
 }
 Reader<Remasking> remasking() {
-  const auto read = [](const YamlValue& value) {
-    try {
-      return parse_remasking(value.text());
-    } catch (const ConfigError& error) {
-      value.fail(error.what());
-    }
-  };
+  const auto read = [](const YamlValue& value) { return fields::parse_at(value, parse_remasking); };
   std::string values;
   for (const Remasking rule : {Remasking::kLowConfidenceStatic, Remasking::kLowConfidenceDynamic,
                                Remasking::kSequential, Remasking::kEntropyBounded})
@@ -200,7 +195,9 @@ void read_text_setting(const std::string& option, const std::string& key, const 
   } catch (const YAML::Exception& error) {
     throw ConfigError(option + " " + key + ": " + error.msg + " in '" + yaml + "'");
   }
-  read_text_key(key, {node, {.file = option, .key = key}}, config);
+  const auto is_set = [&](const TextSetting& setting) { return setting.name == key && setting.option == option; };
+  const bool says_key = std::ranges::any_of(text_settings(), is_set);
+  read_text_key(key, {node, {.file = option, .key = key, .says_key = says_key}}, config);
 }
 
 void read_text_settings(const ConfigLayer& layer, TextConfig& config) {

@@ -1,6 +1,6 @@
 #include "vae/decoder_precision.h"
 
-#include "core/error.h"
+#include "core/unknown_name.h"
 #ifdef FLASHBLOCK_CUDA
 #include "vae/int8_convolution_cuda.h"
 #include "vae/kernels/quantised_norm.h"
@@ -11,7 +11,7 @@ namespace flashblock {
 DecoderPrecision parse_decoder_precision(std::string_view name) {
   for (const DecoderPrecision precision : {DecoderPrecision::kNative, DecoderPrecision::kInt8})
     if (to_string(precision) == name) return precision;
-  throw ConfigError("precision of the decoder: '" + std::string(name) + "' is unknown; possible are native, int8");
+  throw unknown_name("precision", name, "native, int8");
 }
 
 std::string to_string(DecoderPrecision precision) { return precision == DecoderPrecision::kInt8 ? "int8" : "native"; }

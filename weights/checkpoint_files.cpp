@@ -157,8 +157,7 @@ fs::path find_checkpoint_in_folder(const fs::path& folder) {
 
 CheckpointContents read_checkpoint(const fs::path& path) {
   std::error_code status;
-  if (!fs::exists(path, status))
-    throw WeightsError(path.string() + ": no such file or folder; check the path in the model file");
+  if (!fs::exists(path, status)) throw WeightsError(path.string() + ": no such file or folder");
   const fs::path file = fs::is_directory(path, status) ? find_checkpoint_in_folder(path) : path;
   CheckpointContents contents = ends_with(file, ".index.json") ? read_sharded(file) : read_file(file);
   for (TensorSet& set : contents.sets) unpack_scaled_float8(path, set.tensors, contents.metadata);

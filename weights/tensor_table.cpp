@@ -10,6 +10,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
+#include "weights/finite_values.h"
 
 namespace flashblock {
 namespace {
@@ -34,6 +35,13 @@ std::string join_faults(const std::vector<std::string>& faults) {
   for (size_t i = 0; i < std::min(faults.size(), kListedFaults); ++i) text += (i ? "; " : "") + faults[i];
   if (faults.size() > kListedFaults) text += "; and " + std::to_string(faults.size() - kListedFaults) + " more";
   return text;
+}
+
+void check_finite(const WeightStore& store, const std::string& name, const at::Tensor& read) {
+  if (all_finite(read)) return;
+  throw WeightsError(store.path().string() + ": '" + name +
+                     "' has numbers that are not finite; the file is damaged, or its training diverged: take another "
+                     "release or checkpoint");
 }
 
 void TensorTable::add(std::string name, std::vector<int64_t> shape, at::Tensor& target,
@@ -84,6 +92,7 @@ void TensorTable::check(const WeightStore& store, const std::vector<std::string>
 void TensorTable::fill(const WeightStore& store, at::Device device, at::ScalarType dtype) const {
   for (const Row& row : rows_) {
     const at::Tensor read = store.tensor(row.name);
+    check_finite(store, row.name, read);
     if (row.rows_of_whole > 0) {
       std::vector<int64_t> shape = row.shape;
       shape[0] = row.rows_of_whole;

@@ -15,6 +15,9 @@ namespace flashblock {
 /// The first 20 of `faults`, separated by semicolons, and how many more there are.
 std::string join_faults(const std::vector<std::string>& faults);
 
+/// `read`: the tensor `name` of the store, or some of its rows. Throws: WeightsError if it has NaN or infinite values.
+void check_finite(const WeightStore& store, const std::string& name, const at::Tensor& read);
+
 /// Declares the tensors that a model needs from its checkpoint, then loads all of them, so that one error reports
 /// everything that is missing, mis-shaped or unexpected.
 class TensorTable {
@@ -34,6 +37,7 @@ class TensorTable {
   /// Fills every target with a contiguous tensor on `device`. On the CPU a tensor that already has the right dtype
   /// stays a read-only view into the mapped file: nothing is copied. Pages of the file whose tensors
   /// were copied are released (MappedFile::release). Requires: a store that check accepts.
+  /// Throws: WeightsError for the first tensor with NaN or infinite values.
   void fill(const WeightStore& store, at::Device device, at::ScalarType dtype) const;
 
   /// check(), then fill(): no target is changed if check() throws.

@@ -40,13 +40,13 @@ TensorSet select_entry(const std::filesystem::path& path, std::vector<TensorSet>
     if (component && sets.size() > 1) sets = sets_of(path, std::move(sets), *component);
     if (sets.size() == 1) return std::move(sets.front());
     throw WeightsError(path.string() + ": holds several sets of weights (" + list_of(sets) +
-                       "); select one with `weights:` in the model file");
+                       "); select one with `weights:` beside the file's name");
   }
   for (TensorSet& set : sets)
     if (set.name == entry) return std::move(set);
   if (sets.size() == 1 && sets.front().name.empty())
     throw WeightsError(path.string() + ": has no entry '" + entry +
-                       "': the file is one unnamed set of weights; leave out `weights:` in the model file");
+                       "': the file is one unnamed set of weights; leave out `weights:`");
   throw WeightsError(path.string() + ": has no entry '" + entry + "'; the file has " + list_of(sets));
 }
 

@@ -23,6 +23,7 @@
 namespace flashblock {
 namespace {
 
+using ::testing::AllOf;
 using testing::error_text;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -83,6 +84,9 @@ TEST(CommandLine, SaysWhatMayBeMeant) {
   EXPECT_THAT(refusal({"rendr", "a"}), HasSubstr("unknown command 'rendr', did you mean render?"));
   EXPECT_THAT(refusal({"a red ball"}), HasSubstr("wanted one of render, serve, batch"));
   EXPECT_THAT(refusal({}), HasSubstr("no command, wanted one of render"));
+  EXPECT_THAT(refusal({"render", "a", "--overwrite=b"}), HasSubstr("--overwrite: found 'b', wanted no value"));
+  EXPECT_THAT(refusal({"render", "a", "--size", "64x64", "--size", "32x32"}),
+              HasSubstr("--size: given more than once"));
   EXPECT_THAT(refusal({"analyze", "fidelty"}), HasSubstr("did you mean fidelity?; see flashblock analyze --help"));
   EXPECT_THAT(refusal({"render", "a", "--secnds=5"}), HasSubstr("unknown option '--secnds', did you mean --seconds?"));
   EXPECT_THAT(refusal({"render", "a", "--size", "64x64", "--size=480p"}), HasSubstr("--size is given twice; keep one"));
@@ -205,6 +209,18 @@ TEST(InterruptDeathTest, SecondSignalEndsAtOnceEvenAnotherOne) {
 }
 
 TEST(CommandLine, NamesTheOptionOfAKey) {
+  const auto advice = [](std::vector<const char*> words, const std::vector<Remedy>& remedies) {
+    return error_line("out of memory", possible_remedies(remedies, parse(std::move(words)).options), option_of);
+  };
+  const std::vector<Remedy> all = {{"smaller", "size", ""},
+                                   {"a window", "recipe.window_frames", ""},
+                                   {"on the CPU", "device", "cpu"},
+                                   {"replace it", "overwrite", "true"}};
+  EXPECT_EQ(advice({"text", "a"}, all), "out of memory: on the CPU with --device cpu, or replace it with --overwrite");
+  EXPECT_THAT(advice({"render", "a"}, all), AllOf(HasSubstr("--size"), HasSubstr("--set recipe.window_frames=...")));
+  EXPECT_EQ(advice({"info", "a"}, all), "out of memory: smaller with --size");
+  EXPECT_EQ(advice({"doctor"}, all), "out of memory");
+
   EXPECT_EQ(option_of({.key = "overwrite", .value = "true"}), "--overwrite");
   EXPECT_EQ(option_of({.key = "cache", .value = "false"}), "--no-cache");
   EXPECT_EQ(option_of({.key = "cache", .value = "true"}), "--set cache=true");

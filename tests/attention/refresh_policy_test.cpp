@@ -58,7 +58,7 @@ TEST(RefreshPolicies, AreReadByName) {
     FAIL();
   } catch (const ConfigError& error) {
     EXPECT_EQ(std::string(error.what()),
-              "attention.refresh: 'sometimes' is unknown; possible are every_pass, first_pass, first_and_clean_pass, "
+              "the refresh policy 'sometimes' is unknown; possible are every_pass, first_pass, first_and_clean_pass, "
               "every_nth, published_gate, error_bound, decoded_tokens");
   }
 }

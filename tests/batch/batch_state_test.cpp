@@ -55,6 +55,13 @@ TEST(BatchFolder, KeepsStatuses) {
   EXPECT_EQ(batch.read("a").state, JobState::kWaiting) << "a damaged status is ignored";
 }
 
+TEST(JobStatus, FaultsAdviseWhatABatchCanDo) {
+  EXPECT_EQ(job_error_line({.message = "a.mp4 exists",
+                            .remedies = {{"continue it", "resume", "true"}, {"replace it", "overwrite", "true"}}}),
+            "a.mp4 exists: replace it with overwrite: true")
+      << "a batch resumes by itself";
+}
+
 TEST(JobStatus, SurvivesJson) {
   for (const JobState state : {JobState::kWaiting, JobState::kRunning, JobState::kElsewhere, JobState::kDone,
                                JobState::kFailed, JobState::kInterrupted}) {

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <sstream>
 #include <thread>
 
@@ -504,6 +505,17 @@ struct Mistake {
   std::vector<const char*> complaint;
 };
 
+/// One of its numbers is none.
+void spoil_vae(const std::filesystem::path& file) {
+  std::map<std::string, at::Tensor> tensors;
+  {
+    const auto store = WeightStore::open(file);
+    for (const std::string& name : store->names()) tensors[name] = store->tensor(name).clone();
+  }
+  tensors.at("decoder.conv1.weight").view(-1)[7] = std::numeric_limits<float>::quiet_NaN();
+  write_tensor_file(file, {tensors.begin(), tensors.end()});
+}
+
 class Mistakes : public Render, public ::testing::WithParamInterface<Mistake> {};
 
 TEST_P(Mistakes, GetAStatusAndOneLine) {
@@ -515,6 +527,8 @@ TEST_P(Mistakes, GetAStatusAndOneLine) {
   std::filesystem::copy(model(), folder_ / "small");
   std::filesystem::copy(model(), folder_ / "no_vae");
   std::filesystem::remove(folder_ / "no_vae/vae.safetensors");
+  std::filesystem::copy(model(), folder_ / "nan_weights");
+  spoil_vae(folder_ / "nan_weights/vae.safetensors");
   std::filesystem::copy(model(), folder_ / "no_text");
   std::filesystem::remove(folder_ / "no_text/umt5.safetensors");
   std::filesystem::remove(folder_ / "no_text/spiece.model");
@@ -549,6 +563,10 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"bad_dtype", {"--set", "dtype=int8"}, 2, {"int8", "bfloat16"}},
         Mistake{"no_model", {"--set", "model=FOLDER/gone"}, 3, {"gone"}},
         Mistake{"no_vae", {"--set", "model=FOLDER/no_vae"}, 3, {"vae.safetensors"}},
+        Mistake{"nan_weights",
+                {"--set", "model=FOLDER/nan_weights"},
+                3,
+                {"nan_weights/vae.safetensors", "'decoder.conv1.weight'", "not finite"}},
         Mistake{"no_text", {"--set", "model=FOLDER/no_text"}, 3, {"umt5.safetensors", "spiece.model"}},
         Mistake{"no_image", {"--image", "FOLDER/gone.png", "--set", "recipe.frames_per_block=1"}, 5, {"gone.png"}},
         Mistake{"image_is_text", {"--image", "FOLDER/text.txt", "--set", "recipe.frames_per_block=1"}, 5, {"text.txt"}},

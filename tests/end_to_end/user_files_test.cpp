@@ -158,7 +158,7 @@ TEST_F(UserFiles, AbsurdNumbersAreRefusedWithTheirKey) {
     Words all = {"render", "a hill", "--model", model(), "-o", folder_ / "v.mp4", "--dry-run"};
     all.insert(all.end(), words.begin(), words.end());
     const std::string key = words.back().substr(0, words.back().find('='));
-    expect_refusal(run_program(all), 2, key == "1e18" ? "timeline" : key, 0);
+    expect_refusal(run_program(all), 2, key == "1e18" ? "--prompt-at" : key, 0);
   }
 }
 

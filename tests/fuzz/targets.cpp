@@ -12,9 +12,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "batch/jobs_file.h"
 #include "core/error.h"
 #include "core/html_page.h"
 #include "core/mapped_file.h"
@@ -188,6 +190,27 @@ void info(Bytes file) {
 void prompt_text(Bytes prompt) {
   const std::string cleaned = clean_prompt(text_of(prompt));
   if (!cleaned.empty() && (cleaned.front() == ' ' || cleaned.back() == ' ')) stop("white space at an end");
+}
+
+void prompt_list(Bytes list) {
+  static const testing::TemporaryFolder folder;
+  const std::filesystem::path jobs = folder / "jobs.yaml";
+  static const bool written = (testing::write_bytes(jobs, R"(
+jobs:
+  - {name: commas, prompts: list.csv}
+  - {name: tabs, prompts: list.tsv, seeds: [1, 2]}
+  - {name: lines, prompts: list.txt}
+)"),
+                               true);
+  static_cast<void>(written);
+  for (const char* ending : {"csv", "tsv", "txt"})
+    testing::write_bytes(folder / (std::string("list.") + ending), text_of(list));
+  std::set<std::string> names;
+  for (const BatchVideo& video : read_jobs_file(jobs)) {
+    if (video.name.empty() || !names.insert(video.name).second) stop("a video without a name of its own");
+    if (video.place.empty()) stop("a video without a place");
+    if (video.fault && !text_fault(video.fault->message).empty()) stop("a message that is no text");
+  }
 }
 
 void http_request(Bytes bytes) {

@@ -24,6 +24,7 @@ void info(Bytes file);               ///< pipeline/checkpoint_info, weights in s
 void lora_header(Bytes text);        ///< models/lora_strength, the text of a header's lora_adapter_metadata
 void image_orientation(Bytes file);  ///< media/orientation, the EXIF data of a PNG or JPEG; FFmpeg decodes the rest
 void prompt_text(Bytes prompt);      ///< models/text_cleaning; the tokenizer behind it is sentencepiece's
+void prompt_list(Bytes list);        ///< batch/prompt_list, as CSV, TSV and lines, and the jobs made of it
 void http_request(Bytes bytes);      ///< server/connection and what answers by a request's headers: what a client sends
 void request_json(Bytes body);       ///< server/request_json
 void form(Bytes body);               ///< server/form_data, with the boundary x
@@ -47,6 +48,7 @@ inline constexpr std::array kTargets = {
     Target{"lora_header", lora_header},
     Target{"image_orientation", image_orientation},
     Target{"prompt_text", prompt_text},
+    Target{"prompt_list", prompt_list},
     Target{"http_request", http_request},
     Target{"request_json", request_json},
     Target{"form", form},

@@ -427,7 +427,7 @@ int in_child(const std::function<void()>& action) {
       action();
       ::_exit(0);
     } catch (const MediaError& error) {
-      ::_exit(std::string(error.what()).find("free some space") != std::string::npos ? 5 : 6);
+      ::_exit(std::string(error.what()).find("its segments are kept") != std::string::npos ? 5 : 6);
     } catch (...) {
       ::_exit(1);
     }

@@ -37,8 +37,10 @@ class FinishedVideoFile : public ::testing::TestWithParam<const char*> {
     writer.join({});
     writer.remove_parts();
     nlohmann::ordered_json summary = written_video_json(video, frames);
+    summary["file"] = video.filename().string();
     summary["frames"] = frames;
-    std::ofstream(companion_file(video, ".json")) << nlohmann::ordered_json{{"video", summary}};
+    std::ofstream(companion_file(video, ".json"))
+        << nlohmann::ordered_json{{"program", "flashblock 0.1.0"}, {"video", summary}};
     return video;
   }
   static void touch(const fs::path& file) {

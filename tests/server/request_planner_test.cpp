@@ -119,6 +119,19 @@ TEST_F(RequestPlannerTest, TakesShotsWhereTheModelHasThem) {
   EXPECT_THAT(error_of(request(true)).message, HasSubstr("has no shots"));
 }
 
+TEST_F(RequestPlannerTest, KeysOfTheServersSettingsAreNotNamedToClients) {
+  ModelSizes model;
+  model.strides.upscale = 2;
+  const RequestPlanner planner(
+      layers("{recipe.context_rule: recomputed, recipe.window_frames: 6, recipe.sink_frames: 0}"), model, kLimits);
+  try {
+    planner.plan({{"prompt", "a hill"}});
+    FAIL() << "this decoder does not go with the rule";
+  } catch (const ApiError& error) {
+    EXPECT_EQ(error.error().message, "the server's settings do not allow this video");
+  }
+}
+
 TEST_F(RequestPlannerTest, ChoicesAreStoredAndShown) {
   Video video = planner().plan({{"prompt", "a hill"}});
   video.id = draw_video_id();

@@ -63,7 +63,9 @@ class VideoCatalogTest : public ::testing::Test {
     std::ofstream(content) << "frames";
     nlohmann::ordered_json written = written_video_json(content, 32);
     written["frames"] = 32;
-    std::ofstream(fs::path(content).replace_extension(".json")) << nlohmann::ordered_json{{"video", written}};
+    written["file"] = content.filename().string();
+    std::ofstream(fs::path(content).replace_extension(".json"))
+        << nlohmann::ordered_json{{"program", "flashblock 0.1.0"}, {"video", written}};
     return content;
   }
   fs::path file(const std::string& id) const { return folder_ / "videos" / id / "video.json"; }

@@ -1,13 +1,17 @@
 #include "weights/tensor_table.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/ones.h>
 #include <gmock/gmock.h>
+
+#include <cmath>
 
 #include "core/error.h"
 #include "tests/support/error_text.h"
 #include "tests/support/formula_checkpoint.h"
 #include "tests/support/tensor_matchers.h"
+#include "weights/finite_values.h"
 
 namespace flashblock::testing {
 namespace {
@@ -58,6 +62,32 @@ TEST(TensorTable, ListsAllFaultsTogetherAndChangesNothing) {
                           HasSubstr("'b' has the shape [2, 3], wanted [3, 2]"), HasSubstr("'ids' has the dtype Long"),
                           HasSubstr("unexpected 'extra' [1]")));
   EXPECT_FALSE(a.defined());
+}
+
+TEST(TensorTable, RefusesValuesThatAreNotFinite) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble, at::kFloat8_e4m3fn}) {
+    for (const double value : {std::nan(""), HUGE_VAL, -HUGE_VAL, 448.0}) {
+      at::Tensor b = at::ones({3, 100'003});
+      b[2][100'002] = value;
+      b = b.to(dtype);
+      EXPECT_EQ(all_finite(b), at::isfinite(b.to(at::kFloat)).all().item<bool>()) << dtype << " " << value;
+      EXPECT_EQ(all_finite(b.t()), all_finite(b)) << "not contiguous";
+      EXPECT_TRUE(all_finite(b.narrow(1, 0, 100'002))) << dtype << ": beside it";
+      const auto store = WeightStore::from_tensors({{"a", at::ones({2})}, {"b", b}}, "weights.pt");
+      at::Tensor first, second;
+      TensorTable table;
+      table.add("a", {2}, first);
+      table.add("b", {3, 100'003}, second);
+      if (all_finite(b)) {
+        EXPECT_NO_THROW(table.load(*store, at::kCPU, at::kFloat));
+      } else {
+        EXPECT_THAT(error_text<WeightsError>([&] { table.load(*store, at::kCPU, at::kFloat); }),
+                    HasSubstr("weights.pt: 'b' has numbers that are not finite"));
+      }
+    }
+  }
+  EXPECT_TRUE(all_finite(at::ones({3}, at::kLong)));
+  EXPECT_TRUE(all_finite(at::ones({0})));
 }
 
 TEST(TensorTable, ShortensLongLists) {

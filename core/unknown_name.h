@@ -1,0 +1,13 @@
+// The error of a word that is none of the names known.
+#pragma once
+
+#include <string_view>
+
+#include "core/error.h"
+
+namespace flashblock {
+
+/// Of `kind`, "refresh policy" say, without a configuration key: where the name was given is said by who read it there.
+ConfigError unknown_name(std::string_view kind, std::string_view name, std::string_view possible);
+
+}  // namespace flashblock
