@@ -126,10 +126,10 @@ std::string unknown_option(const std::string& word, const CLI::App& app) {
   const bool configures = has_option(app, "--set") && has_option(app, "--config");
   if (configures) {
     std::string instead;
-    for (const std::string& setting : settings_called(name)) instead += (instead.empty() ? "" : ", or ") + setting;
+    for (const std::string& setting : settings_called(name, app)) instead += (instead.empty() ? "" : ", or ") + setting;
     if (!instead.empty()) return front + ", wanted " + instead;
   }
-  if (app.get_name() == "batch" && !settings_called(name).empty())
+  if (app.get_name() == "batch" && !settings_called(name, app).empty())
     return front + ": what videos are like stands in the jobs file, for all of them under `defaults`";
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
@@ -138,18 +138,8 @@ std::string unknown_option(const std::string& word, const CLI::App& app) {
   return unknown_word("option", word, names);
 }
 
-/// The option that is given more often than it is taken; empty: none.
-std::string repeated_option(const CLI::App& app) {
-  for (const CLI::Option* option : app.get_options())
-    if (option->count() > static_cast<size_t>(std::max(option->get_items_expected_max(), 1))) return option->get_name();
-  return "";
-}
-
 std::string what_is_wrong(const CLI::ParseError& error, const CLI::App& app) {
   const std::vector<std::string> words = app.remaining();
-  if (const std::string option = repeated_option(app);
-      !option.empty() && dynamic_cast<const CLI::ArgumentMismatch*>(&error))
-    return option + " is given twice; keep one";
   if (dynamic_cast<const CLI::RequiredError*>(&error) && app.get_subcommands().empty() &&
       app.get_require_subcommand_min() > 0) {
     return no_command(app, words);
@@ -164,16 +154,17 @@ std::string what_is_wrong(const CLI::ParseError& error, const CLI::App& app) {
   return unknown_option(unknown->substr(0, unknown->find('=')), app);
 }
 
-/// What is wrong with `--flag=VALUE`.
-std::string wrong_flag(const CLI::App& app, int argc, const char* const* argv) {
+/// Throws: ConfigError for `--flag=VALUE`, where CLI11 takes numbers, too, or hands the value to std::stoll.
+void check_flags(const CLI::App& app, int argc, const char* const* argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const size_t equals = word.find('=');
     const CLI::Option* flag = equals == word.npos ? nullptr : app.get_option_no_throw(word.substr(0, equals));
-    if (flag && flag->get_expected_min() == 0)
-      return word.substr(0, equals) + ": found '" + word.substr(equals + 1) + "', wanted no value, or true or false";
+    if (!flag || flag->get_items_expected_max() > 0) continue;
+    const std::string value = word.substr(equals + 1);
+    if (value != "true" && value != "false")
+      throw ConfigError(word.substr(0, equals) + ": found '" + value + "', wanted no value, or true or false");
   }
-  return "an option has a value that it does not take";
 }
 
 }  // namespace
@@ -213,9 +204,11 @@ Request parse_command_line(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     const CLI::App& command = innermost(app);
     throw ConfigError(what_is_wrong(error, command) + "; see " + full_name(command) + " --help");
-  } catch (const std::logic_error&) {  // CLI11 hands the value of a flag to std::stoll
-    throw ConfigError(wrong_flag(innermost(app), argc, argv));
+  } catch (const std::logic_error&) {
+    check_flags(innermost(app), argc, argv);
+    throw;
   }
+  check_flags(innermost(app), argc, argv);
   if (auto text = about.text()) return {.text = std::move(text)};
   Request request{.render = render.request(),
                   .serve = serve.request(),

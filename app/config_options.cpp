@@ -150,7 +150,7 @@ std::vector<Remedy> possible_remedies(std::vector<Remedy> remedies, const std::s
   return remedies;
 }
 
-std::vector<std::string> settings_called(const std::string& word) {
+std::vector<std::string> settings_called(const std::string& word, const CLI::App& command) {
   std::string key = word, other = word;
   std::replace(key.begin(), key.end(), '-', '_');
   std::replace(other.begin(), other.end(), '_', '-');
@@ -160,10 +160,14 @@ std::vector<std::string> settings_called(const std::string& word) {
     const bool called = setting.name == key || split_key(setting.name).second == key ||
                         std::find(others.begin(), others.end(), other) != others.end();
     if (!called) continue;
-    const std::string option = option_of({.action = "", .key = setting.name, .value = ""});
-    const bool has_one = !option_name(setting).empty();
-    const std::string& type = setting.option.type;
-    ways.push_back(option + (!has_one ? " (" + setting.field.values + ")" : type.empty() ? "" : " " + type));
+    const std::string option = option_name(setting), &type = setting.option.type;
+    if (!option.empty() && command.get_option_no_throw(option)) {
+      ways.push_back(option + (type.empty() ? "" : " " + type));
+    } else if (option.empty() || setting.field.kind == SettingKind::kPlain) {  // no prompts or files
+      std::string values = setting.field.values;
+      std::erase(values, '`');
+      ways.push_back("--set " + setting.name + "=... (" + values + ")");
+    }
   }
   return ways;
 }

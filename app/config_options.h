@@ -50,8 +50,9 @@ std::string option_of(const Remedy& remedy);
 /// Those that can be given by one of `options`: a command on texts has none for the size of frames.
 std::vector<Remedy> possible_remedies(std::vector<Remedy> remedies, const std::set<std::string>& options);
 
-/// How settings are given that another program, or a slip, calls `--word`: `--size WxH`, `--set recipe.steps=...`.
-std::vector<std::string> settings_called(const std::string& word);
+/// How `command` is given settings that another program, or a slip, calls `--word`: `--size WxH`, or, where it has no
+/// such option, `--set size=...`.
+std::vector<std::string> settings_called(const std::string& word, const CLI::App& command);
 
 /// The command that resumes this video, for a shell; with the secrets if they are not stored with the video.
 std::string resume_command(const RenderConfig& config);

@@ -231,7 +231,8 @@ std::vector<Setting> machine_settings() {
           {.names = {"--precision"},
            .group = kModel,
            .type = "native|int8",
-           .help = "Arithmetic of linears, attention, KV cache and decoder, all keys `precision.*` at once"},
+           .help = "Arithmetic of linears, attention, KV cache and decoder, all keys `precision.*` at once",
+           .also_called = {"quantize", "quantization", "quant", "fp8", "int8", "load-in-8bit"}},
           {.belongs_to_model = true, .stands_for_group = true}),
       row("precision.internal", choice(attention(&AttentionConfig::internal), parse_attention_precision),
           "Arithmetic of internal attention where there are earlier frame blocks, in flashblock mode: native is dtype; "

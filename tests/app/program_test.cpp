@@ -89,7 +89,10 @@ TEST(CommandLine, SaysWhatMayBeMeant) {
               HasSubstr("--size: given more than once"));
   EXPECT_THAT(refusal({"analyze", "fidelty"}), HasSubstr("did you mean fidelity?; see flashblock analyze --help"));
   EXPECT_THAT(refusal({"render", "a", "--secnds=5"}), HasSubstr("unknown option '--secnds', did you mean --seconds?"));
-  EXPECT_THAT(refusal({"render", "a", "--size", "64x64", "--size=480p"}), HasSubstr("--size is given twice; keep one"));
+  EXPECT_THAT(refusal({"render", "a", "--offload=3"}), HasSubstr("--offload: found '3', wanted no value"));
+  EXPECT_THAT(refusal({"serve", "--size", "64x64"}), HasSubstr("wanted --set size=... (WIDTHxHEIGHT in pixels"));
+  EXPECT_THAT(refusal({"serve", "--prompt", "a"}), HasSubstr("unknown option '--prompt'; see"));
+  EXPECT_THAT(refusal({"render", "a", "--quantize", "int8"}), HasSubstr("wanted --precision native|int8"));
 }
 
 TEST(CommandLine, SaysWhatOptionsOfOtherProgramsAreCalledHere) {
