@@ -294,9 +294,9 @@ def check_starts():
             "-color_range", "tv")
     ffmpeg(*still, "-frames:v", 9, "-vf", f"transpose=2,{tv}", *x264, OUT / "side.mp4")
     ffmpeg("-i", OUT / "side.mp4", "-c", "copy", "-metadata:s:v", "rotate=270", OUT / "phone.mp4")
-    yield "display matrix", started("phone", "--video", OUT / "phone.mp4")
+    yield "display matrix", started("from_phone", "--video", OUT / "phone.mp4")
     ffmpeg(*still, "-frames:v", 9, "-vf", f"scale=96:144,setsar=8/3,{tv}", *x264, OUT / "anamorphic.mp4")
-    yield "pixel aspect", started("anamorphic", "--video", OUT / "anamorphic.mp4")
+    yield "pixel aspect", started("from_anamorphic", "--video", OUT / "anamorphic.mp4")
     for name, scale in (("small", "scale=192:112,"), ("large", "")):
         ffmpeg(*still, "-frames:v", 21, "-vf", scale + tv, *x264, OUT / f"{name}.ts")
     (OUT / "changes.ts").write_bytes((OUT / "small.ts").read_bytes() + (OUT / "large.ts").read_bytes())
