@@ -150,9 +150,12 @@ TEST(LinearCalibration, ChoosesWhatLessensTheError) {
     std::cout << "three channels " << times << " times as large: error " << choice.error_without << ", smoothed "
               << choice.error_with << "\n";
     EXPECT_LE(choice.error_with, choice.error_without);
-    if (times == 1) EXPECT_GT(choice.error_with, 0.8 * choice.error_without) << "there is nothing to win";
-    if (times >= 30) EXPECT_LT(choice.error_with, 0.6 * choice.error_without);
-    if (times >= 30) ASSERT_TRUE(choice.exponents.defined());
+    if (times == 1) {
+      EXPECT_GT(choice.error_with, 0.8 * choice.error_without) << "there is nothing to win";
+    } else if (times >= 30) {
+      EXPECT_LT(choice.error_with, 0.6 * choice.error_without);
+      ASSERT_TRUE(choice.exponents.defined());
+    }
   }
 }
 
@@ -198,8 +201,9 @@ TEST_F(CalibrationFile, IsReadAsItWasWritten) {
   for (size_t i = 0; i < 3; ++i)
     for (const SmoothedLinear& of : kSmoothedLinears) {
       ASSERT_EQ((read.layers[i].*of.exponents).defined(), (written.layers[i].*of.exponents).defined()) << of.name;
-      if ((read.layers[i].*of.exponents).defined())
+      if ((read.layers[i].*of.exponents).defined()) {
         EXPECT_TENSORS_IDENTICAL(read.layers[i].*of.exponents, written.layers[i].*of.exponents);
+      }
     }
   EXPECT_LT(std::filesystem::file_size(file_), 3000u);
 }
