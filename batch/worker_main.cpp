@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "batch/job_preview.h"
+#include "batch/job_status.h"
 #include "core/error.h"
 #include "core/error_report.h"
 #include "render/render.h"
