@@ -34,7 +34,7 @@ bool is_aligned(const at::Tensor& t) {
 }
 
 bool can_be_planned(const at::Tensor& x, const Linear& layer) {
-  return x.is_cuda() && x.scalar_type() == at::kBFloat16 && layer.weight.scalar_type() == at::kBFloat16 &&
+  return x.scalar_type() == at::kBFloat16 && layer.weight.scalar_type() == at::kBFloat16 &&
          layer.bias.scalar_type() == at::kBFloat16 && is_aligned(x) && is_aligned(layer.weight) &&
          is_aligned(layer.bias);
 }

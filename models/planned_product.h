@@ -28,7 +28,7 @@ void use_product_table(ProductTable table);
 int64_t planned_products(at::Device device);
 
 /// Times the algorithms that cuBLASLt proposes for each product, some seconds each, and gives the fastest one where it
-/// takes less time than the first proposal, which LibTorch's operators would take. `report` is told each result.
+/// is faster than the first proposal, which LibTorch's operators would use. `report` receives each result.
 /// Throws: ConfigError for a device without cuBLASLt.
 std::vector<ProductRow> tune_products(const std::vector<ProductShape>& products, at::Device device,
                                       const std::function<void(const ProductRow& fastest, bool kept)>& report);

@@ -270,9 +270,9 @@ std::string beginning_before(const std::vector<std::string>& phrases, const std:
   return space == prompt.npos ? std::string(text_beginning(prompt, fitting)) : prompt.substr(0, space);
 }
 
-void check_choices(const RenderSetup& setup, const ModelSizes& model) {
-  if (setup.choices.empty() || !model.tokenizer) return;
-  const TokenIds tokens = encode(with_phrases("", setup.choices), model);
+void check_choices(const RenderSetup& setup) {
+  if (setup.choices.empty() || !setup.model.tokenizer) return;
+  const TokenIds tokens = encode(with_phrases("", setup.choices), setup.model);
   if (tokens.used_tokens == tokens.prompt_tokens) return;
   throw ConfigError("choices: the phrases have " + std::to_string(tokens.prompt_tokens) +
                         " tokens, and the text encoder takes " + std::to_string(tokens.used_tokens) +
@@ -337,13 +337,13 @@ std::vector<TruncatedPrompt> find_truncated_prompts(const std::string& text, dou
            .unseen = tokens.unseen}};
 }
 
-std::vector<TruncatedPrompt> find_truncated_prompts(const RenderSetup& setup, const ModelSizes& model) {
+std::vector<TruncatedPrompt> find_truncated_prompts(const RenderSetup& setup) {
   const RenderConfig& config = setup.config;
   const Recipe& recipe = config.model.recipe;
   std::vector<TruncatedPrompt> truncated;
   const auto add = [&](const std::string& text, double seconds, const std::vector<std::string>& choices) {
     const std::vector<std::string> phrases = left_open(choices, text, config.model.choices);
-    for (TruncatedPrompt& prompt : find_truncated_prompts(text, seconds, phrases, model))
+    for (TruncatedPrompt& prompt : find_truncated_prompts(text, seconds, phrases, setup.model))
       truncated.push_back(std::move(prompt));
   };
   if (!setup.replay || setup.replay->prompts().empty()) {
@@ -396,7 +396,8 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model) {
 }
 
 RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, TimelineWriter& writer) {
-  RenderSetup setup{.config = config, .geometry = {.strides = model.strides, .patch = model.transformer.patch}};
+  RenderSetup setup{
+      .config = config, .model = model, .geometry = {.strides = model.strides, .patch = model.transformer.patch}};
   if (!config.replay.empty()) setup.replay.emplace(config.replay);
   if (setup.replay && setup.replay->noise().defined()) take_size_from_noise(setup, model.transformer);
   setup.geometry.width = setup.config.width;
@@ -411,13 +412,13 @@ RenderSetup set_up_render(const RenderConfig& config, const ModelSizes& model, T
   place_prompts(setup);
   place_shots(setup);
   make_choices(setup);
-  check_choices(setup, model);
+  check_choices(setup);
   setup.precision = precision_text(setup.config, model);
   if (setup.replay) {
     check_replayed_prompts(setup);
     setup.replay->check_fits(setup.plan, setup.geometry, model.transformer, setup.config.model.recipe);
   }
-  setup.truncated_prompts = find_truncated_prompts(setup, model);
+  setup.truncated_prompts = find_truncated_prompts(setup);
   for (const TruncatedPrompt& prompt : setup.truncated_prompts) setup.warnings.push_back(truncation_warning(prompt));
   std::string prompts;
   for (const PlannedPrompt& prompt : planned_prompts(setup)) prompts += without_cut(prompt.text) + "\n";
@@ -430,9 +431,9 @@ std::string without_cut(const std::string& prompt) {
   return prompt.starts_with(kShotPrefix) ? prompt.substr(kShotPrefix.size()) : prompt;
 }
 
-std::string encoded_text(const RenderSetup& setup, const std::string& prompt, const ModelSizes& model) {
+std::string encoded_text(const RenderSetup& setup, const std::string& prompt) {
   const std::vector<std::string> phrases = left_open(setup.choices, prompt, setup.config.model.choices);
-  return with_phrases(beginning_before(phrases, prompt, model), phrases);
+  return with_phrases(beginning_before(phrases, prompt, setup.model), phrases);
 }
 
 std::vector<PlannedPrompt> planned_prompts(const RenderSetup& setup) {

@@ -34,6 +34,7 @@ struct TruncatedPrompt {
 /// A configuration with what follows from it, the model's sizes and the files that the video starts from.
 struct RenderSetup {
   RenderConfig config;  ///< with size and length resolved
+  ModelSizes model;     ///< of the model that renders
   VideoGeometry geometry;
   VideoPlan plan;
   std::optional<Replay> replay;
@@ -66,7 +67,7 @@ std::vector<std::string> prompt_warnings(const ModelDescription& model, const st
 
 /// The prompts of a video that are longer than the text encoder takes; none for a replayed recording with prompts.
 /// Throws: WeightsError for a tokenizer that cannot be read.
-std::vector<TruncatedPrompt> find_truncated_prompts(const RenderSetup& setup, const ModelSizes& model);
+std::vector<TruncatedPrompt> find_truncated_prompts(const RenderSetup& setup);
 /// The same of one prompt that takes effect at `seconds` and has `phrases` behind it.
 std::vector<TruncatedPrompt> find_truncated_prompts(const std::string& text, double seconds,
                                                     const std::vector<std::string>& phrases, const ModelSizes& model);
@@ -89,7 +90,7 @@ std::vector<PlannedPrompt> planned_prompts(const RenderSetup& setup);
 
 /// What is encoded of a prompt of this video: the prompt with the video's choices, as far as it leaves them open. The
 /// text encoder sees all of these: where there are more tokens than it takes, the prompt's last words are left out.
-std::string encoded_text(const RenderSetup& setup, const std::string& prompt, const ModelSizes& model);
+std::string encoded_text(const RenderSetup& setup, const std::string& prompt);
 
 /// The text of a shot's later blocks: `prompt` without kShotPrefix, if it begins with it.
 std::string without_cut(const std::string& prompt);

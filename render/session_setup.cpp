@@ -11,10 +11,9 @@ namespace {
 std::vector<EncodedPrompt> tokenized_prompts(const RenderSetup& setup, const LoadedModel& model) {
   if (setup.replay && !setup.replay->prompts().empty()) return setup.replay->prompts();
   const std::vector<PlannedPrompt> planned = planned_prompts(setup);
-  const ModelSizes sizes = model.sizes();
   std::vector<std::string> texts;
   texts.reserve(planned.size());
-  for (const PlannedPrompt& prompt : planned) texts.push_back(encoded_text(setup, prompt.text, sizes));
+  for (const PlannedPrompt& prompt : planned) texts.push_back(encoded_text(setup, prompt.text));
   std::vector<EncodedPrompt> prompts = model.tokenize(texts);
   for (size_t i = 0; i < prompts.size(); ++i) prompts[i].first_block = planned[i].block;
   return prompts;

@@ -57,10 +57,10 @@ RenderResult VideoRender::run(const std::stop_token& stop) {
 void VideoRender::open_sink() { sink_ = std::make_unique<SegmentSink>(setup_, video_.identity, recorder_, observer_); }
 
 std::shared_ptr<PromptSource> VideoRender::live_prompts() {
-  const auto encode = [this, sizes = model_.sizes()](const std::string& text) {
+  const auto encode = [this](const std::string& text) {
     const bool cut = setup_.config.model.recipe.shot_offset_frames > 0 && text.starts_with(kShotPrefix);
-    std::vector<std::string> texts = {encoded_text(setup_, text, sizes)};
-    if (cut) texts.push_back(encoded_text(setup_, without_cut(text), sizes));
+    std::vector<std::string> texts = {encoded_text(setup_, text)};
+    if (cut) texts.push_back(encoded_text(setup_, without_cut(text)));
     std::vector<EncodedPrompt> prompts = model_.tokenize(texts);
     std::vector<EncodedPrompt*> all;
     all.reserve(prompts.size());
@@ -142,7 +142,7 @@ RenderResult VideoRender::finish(RenderOutcome outcome) {
   sink_->join(tags);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start_;
   // Before the segments go: a program that is killed meanwhile resumes the video and writes the sidecar then.
-  setup_.truncated_prompts = find_truncated_prompts(setup_, model_.sizes());  // live prompts, too
+  setup_.truncated_prompts = find_truncated_prompts(setup_);  // live prompts, too
   if (!streamed) write_sidecar(video_, finished, profile_, seconds.count());
   sink_->remove_segments();
   return finished;

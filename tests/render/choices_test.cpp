@@ -111,10 +111,9 @@ TEST(ChoicesOfAVideo, HoldForAllOfItsPromptsAsFarAsTheyLeaveThemOpen) {
   const RenderSetup setup = set_up_render(config, kChoosing);
   ASSERT_THAT(setup.choices, SizeIs(2));
   const std::string color = setup.choices[0], view = setup.choices[1];
-  EXPECT_EQ(encoded_text(setup, "a hill", kChoosing), "a hill, " + color + ", " + view);
-  EXPECT_EQ(encoded_text(setup, "night", kChoosing), "night, " + color + ", " + view)
-      << "no landscape: the first prompt has one";
-  EXPECT_EQ(encoded_text(setup, "a blue hill", kChoosing), "a blue hill, " + view);
+  EXPECT_EQ(encoded_text(setup, "a hill"), "a hill, " + color + ", " + view);
+  EXPECT_EQ(encoded_text(setup, "night"), "night, " + color + ", " + view) << "no landscape: the first prompt has one";
+  EXPECT_EQ(encoded_text(setup, "a blue hill"), "a blue hill, " + view);
   EXPECT_EQ(planned_prompts(setup)[1].text, "night");
   EXPECT_THAT(setup.warnings, IsEmpty()) << "what the program adds is not the user's";
 }
@@ -148,7 +147,7 @@ TEST(ChoicesOfAVideo, AreSeenWholeBehindAPromptThatIsTooLong) {
     config.prompt = prompt;
     const RenderSetup setup = set_up_render(config, sizes);
     const std::string phrases = with_phrases("", left_open(setup.choices, prompt, kChoices));
-    const std::string text = encoded_text(setup, prompt, sizes);
+    const std::string text = encoded_text(setup, prompt);
     ASSERT_THAT(text, EndsWith(phrases));
     EXPECT_TRUE(seen(text)) << text;
     const std::string kept = text.substr(0, text.size() - phrases.size());
@@ -160,16 +159,16 @@ TEST(ChoicesOfAVideo, AreSeenWholeBehindAPromptThatIsTooLong) {
     const size_t next = prompt.find(' ', kept.size() + 1);
     EXPECT_FALSE(seen(prompt.substr(0, next) + phrases)) << "there was room for another word";
     ASSERT_THAT(setup.truncated_prompts, SizeIs(2)) << "of prompt and timeline";
-    const TruncatedPrompt& told = setup.truncated_prompts[0];
-    EXPECT_EQ(told.used, sizes.tokenizer->get().encode(kept, 24).prompt_tokens);
-    EXPECT_GT(told.tokens, told.used);
+    const TruncatedPrompt& truncated = setup.truncated_prompts[0];
+    EXPECT_EQ(truncated.used, sizes.tokenizer->get().encode(kept, 24).prompt_tokens);
+    EXPECT_GT(truncated.tokens, truncated.used);
     EXPECT_THAT(setup.warnings.front(), HasSubstr(" before the chosen phrases: it does not see the end"));
   }
   RenderConfig plain = choosing_config({});
   plain.prompt = words;
   plain.choices.emplace();
   const RenderSetup setup = set_up_render(plain, sizes);
-  EXPECT_EQ(encoded_text(setup, words, sizes), words);
+  EXPECT_EQ(encoded_text(setup, words), words);
   EXPECT_EQ(setup.truncated_prompts.at(0).used, 23) << "without phrases all of the room is the prompt's";
 }
 
