@@ -28,6 +28,7 @@ bool any_has(const void* data, int64_t count, Bits exponent) {
 
 bool all_finite(const at::Tensor& values) {
   if (!at::isFloatingType(values.scalar_type())) return true;
+  if (!values.is_cpu()) return at::isfinite(values).all().item<bool>();
   const at::Tensor whole = values.contiguous();
   const void* const data = whole.const_data_ptr();
   switch (whole.scalar_type()) {

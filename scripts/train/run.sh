@@ -4,6 +4,7 @@
 # SECONDS (1480): from now until everything is written. FROM: a folder with what collect.sh has saved of an earlier run;
 # training goes on from there.
 # One GPU: transformer, then decoder. Two: transformer on 0; decoder, then the story model, on 1. Judgement last, on 0.
+# FIRST=COMMAND (two GPUs): runs on 1 before the decoder; DECODER=SECONDS, VAE_PART (0.4): its time, its part of the schedule.
 # Working folder /tmp/go (GO=...): status.txt, model.log, vae.log, story.log, judge.log, model/, vae/, story/, judged/.
 # `touch /tmp/go/stop`: ends the transformer (its last save counts) and begins with what comes next, in the time left.
 SECONDS_IN_ALL=${1:-1480} FROM=${2:-}
@@ -33,8 +34,8 @@ say "run.sh $* | $gpus GPUs | from ${FROM:-assets/demo} | $($PYTHON -c "$librari
 # ---- shares of the time
 JUDGE=${JUDGE:-75}  # classifier (if none is there), 72 minutes, the other judgements
 if [ "$gpus" -ge 2 ]; then
-  TRANSFORMER=$((SECONDS_IN_ALL - JUDGE - 10)) DECODER=$TRANSFORMER VAE_PART=0.4
-  [ $DECODER -gt 900 ] && DECODER=900
+  TRANSFORMER=$((SECONDS_IN_ALL - JUDGE - 10)) VAE_PART=${VAE_PART:-0.4}
+  DECODER=${DECODER:-$((TRANSFORMER < 900 ? TRANSFORMER : 900))}
 else
   DECODER=${DECODER:-300} VAE_PART=0.6
   [ "$SECONDS_IN_ALL" -lt 1300 ] && [ -z "$MORE" ] && DECODER=$((SECONDS_IN_ALL / 5))
@@ -112,6 +113,10 @@ train_story() {  # GPU SECONDS; a further run from the published weights, with t
 
 if [ "$gpus" -ge 2 ]; then
   {
+    if [ -n "${FIRST:-}" ]; then
+      CUDA_VISIBLE_DEVICES=1 bash -c "$FIRST" > "$GO/first.log" 2>&1
+      say "first command on GPU 1: exit $?"
+    fi
     train_decoder 1 $DECODER
     story=$(($(left) - JUDGE - 20))
     train_story 1 $((story < 300 ? story : 300))
