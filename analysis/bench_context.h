@@ -22,6 +22,7 @@ struct BenchContext {
   const std::stop_token& stop;
   BenchmarkWindow window;  ///< the length of the video if the recipe has none
   int64_t passes;          ///< denoising passes of a frame block
+  const Ceilings& ceilings;
 
   const Recipe& recipe() const { return setup.config.model.recipe; }
   at::Device device() const { return model.device(); }

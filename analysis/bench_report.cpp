@@ -161,6 +161,34 @@ std::string rows_text(const std::vector<NamedAttention>& modes, const std::vecto
   return text;
 }
 
+/// Which part of its time a row of a mode would take at the ceilings; none where that is not known.
+std::optional<double> share_of_ceiling(const WorkTimes& times, size_t mode) {
+  if (mode >= times.least_seconds.size() || times.least_seconds[mode] <= 0 || times.seconds[mode].empty()) return {};
+  return times.least_seconds[mode] / median(times.seconds[mode]);
+}
+
+std::string ceilings_text(const VideoBenchmark& measured, at::ScalarType dtype) {
+  std::string text = format("ceiling, one large product: %.4g TFLOP/s in %s", measured.ceilings.native / 1e12,
+                            dtype_name(dtype).c_str());
+  if (measured.ceilings.eight_bits > 0) text += format(", %.4g in float8", measured.ceilings.eight_bits / 1e12);
+  return text + "\n";
+}
+
+std::string shares_text(const std::vector<WorkTimes>& rows) {
+  std::string text;
+  for (const WorkTimes& times : rows) {
+    Line line(times.work);
+    bool any = false;
+    for (size_t mode = 0; mode < times.seconds.size(); ++mode) {
+      const auto share = share_of_ceiling(times, mode);
+      line.add(share ? format("%.0f %%", 100 * *share) : "");
+      any = any || share;
+    }
+    if (any) text += line.take();
+  }
+  return text;
+}
+
 std::string figure_text(const BenchFigure& figure, const char* pattern) {
   Line line(figure.name);
   for (const std::optional<double>& value : figure.values)
@@ -211,8 +239,8 @@ std::string window_text(const VideoBenchmark& measured, const WindowTimes& times
   for (const double count : times.external_passes) passes.add(format("%.3g", count));
   text += passes.take();
   text += "a frame block, window full\n" + rows_text(measured.modes, times.work);
-  text += "where the time goes (instrumented runs)\n" + rows_text(measured.modes, times.split) +
-          videos_text(measured.modes, times, frames);
+  text += "where the time goes (instrumented runs)\n" + rows_text(measured.modes, times.split);
+  text += "share of the ceiling\n" + shares_text(times.split) + videos_text(measured.modes, times, frames);
   const size_t once = once_per_block(measured);
   if (!is_compared(measured.modes, once)) return text;
   text += format("attention, exact over R=1: %s; transformer, exact over R=1: %s\n",
@@ -228,7 +256,10 @@ ordered_json seconds_json(const std::vector<double>& seconds) {
 /// Of work that does not depend on the mode.
 ordered_json stages_json(const std::vector<WorkTimes>& rows) {
   ordered_json all = ordered_json::object();
-  for (const WorkTimes& times : rows) all[times.work] = seconds_json(times.seconds.front());
+  for (const WorkTimes& times : rows) {
+    all[times.work] = seconds_json(times.seconds.front());
+    if (const auto share = share_of_ceiling(times, 0)) all[times.work]["share_of_ceiling"] = *share;
+  }
   return all;
 }
 
@@ -240,6 +271,7 @@ ordered_json times_json(const std::vector<WorkTimes>& rows, const std::vector<Na
       const std::vector<double>& seconds = times.seconds[mode];
       if (seconds.empty()) continue;
       ordered_json& its = row[modes[mode].name] = seconds_json(seconds);
+      if (const auto share = share_of_ceiling(times, mode)) its["share_of_ceiling"] = *share;
       if (median(seconds) > 0)
         if (const auto ratio = exact_over(modes, rows, times.work, mode)) its["exact_over"] = *ratio;
     }
@@ -281,6 +313,12 @@ ordered_json videos_json(const WindowTimes& times, const std::vector<NamedAttent
   return all;
 }
 
+ordered_json ceilings_json(const Ceilings& ceilings) {
+  ordered_json json = {{"native_operations_per_second", ceilings.native}};
+  if (ceilings.eight_bits > 0) json["float8_operations_per_second"] = ceilings.eight_bits;
+  return json;
+}
+
 ordered_json window_json(const VideoBenchmark& measured, const WindowTimes& times, int64_t frames) {
   const std::vector<NamedAttention>& modes = measured.modes;
   ordered_json json = {{"window_frames", times.window.frames}, {"sink_frames", times.window.sink_frames}};
@@ -314,6 +352,7 @@ std::string bench_table(const BenchReport& report) {
       format("medians of %zu runs, taking turns%s\n\n", measured.windows.front().work.front().seconds.front().size(),
              compared ? "; after reused attention: its speedup over exact" : "");
   text += rows_text(measured.modes, measured.stages);
+  text += ceilings_text(measured, report.model.dtype()) + shares_text(measured.stages);
   text += format("  full VAE: %s; small VAE: %s", measured.full_vae.c_str(), measured.small_vae.c_str());
   text += measured.text_tokens > 0 ? format("; prompt of %lld tokens\n", static_cast<long long>(measured.text_tokens))
                                    : "\n";
@@ -342,6 +381,7 @@ ordered_json bench_json(const BenchReport& report) {
                        {"full_vae", measured.full_vae},
                        {"small_vae", measured.small_vae},
                        {"text_tokens", measured.text_tokens},
+                       {"ceilings", ceilings_json(measured.ceilings)},
                        {"stages", stages_json(measured.stages)},
                        {"windows", ordered_json::array()}};
   for (const WindowTimes& times : measured.windows)

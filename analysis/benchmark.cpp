@@ -104,6 +104,10 @@ std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedMode
                         .passes = setup.config.model.recipe.denoising_passes(),
                         .threads = threads_per_stage(model.device())};
   if (!options.exact) result.modes.erase(result.modes.begin());
+  {
+    const StageScope as_in_a_render(model.device());
+    result.ceilings = measure_ceilings(model.device(), model.dtype());
+  }
   BenchFrames stages;
   for (const BenchmarkWindow& window : options.windows) {
     const RenderSetup its_setup = with_window(setup, window);
@@ -114,7 +118,8 @@ std::optional<VideoBenchmark> run_benchmark(const RenderSetup& setup, LoadedMode
                              .modes = result.modes,
                              .stop = stop,
                              .window = {.frames = frames, .sink_frames = window.sink_frames},
-                             .passes = result.passes};
+                             .passes = result.passes,
+                             .ceilings = result.ceilings};
     if (!stages.full) {
       stages = load_decoders(bench, result);
       if (!measure_stages(bench, stages, result)) return {};

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/ceilings.h"
 #include "analysis/named_attention.h"
 #include "pipeline/loaded_model.h"
 #include "render/render_setup.h"
@@ -41,6 +42,8 @@ struct BenchmarkOptions {
 struct WorkTimes {
   std::string work;
   std::vector<std::vector<double>> seconds;
+  /// By mode, seconds that its arithmetic would take at the ceilings of the device; 0 or empty where that is not known.
+  std::vector<double> least_seconds;
 };
 
 /// One video.
@@ -79,6 +82,7 @@ struct VideoBenchmark {
   std::vector<NamedAttention> modes;
   int64_t passes = 0;  ///< denoising passes of a frame block
   int threads = 0;     ///< of the CPU, in each stage of a video
+  Ceilings ceilings;
   /// `text encoding` of one prompt; of a frame block in mid-video `VAE decode, full`, `VAE decode, small`, frames
   /// copied to the host, and `encode and write`.
   std::vector<WorkTimes> stages;

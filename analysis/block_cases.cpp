@@ -159,6 +159,56 @@ void add_split(Table& table, size_t mode, std::map<std::string, double> parts, d
   table.add(kRest, mode, whole - both - parts[kLinearScope] - parts[kAttentionScope]);
 }
 
+/// Operations of the parts of a frame block with a full window: of products alone, as often as they are computed.
+class Operations {
+ public:
+  Operations(const BenchContext& bench, size_t mode, double external_passes)
+      : bench_(bench),
+        attention_(bench.modes[mode].attention),
+        sizes_(bench.model.transformer_config()),
+        tokens_(bench.setup.geometry.tokens_per_frame() * bench.recipe().frames_per_block),
+        past_(bench.setup.geometry.tokens_per_frame() * (bench.window.frames - bench.recipe().frames_per_block)),
+        // In the clean pass the last layer computes keys and values only.
+        layers_(static_cast<double>(sizes_.layers * (bench.passes + 1) - 1) / static_cast<double>(bench.passes + 1)),
+        external_passes_(external_passes) {}
+
+  double least_seconds(const std::string& part) const {
+    const bool reuses = attention_.mode != AttentionConfig::Mode::kExact;
+    const auto eight_bits = [&](AttentionPrecision precision) {
+      return reuses && precision != AttentionPrecision::kNative;
+    };
+    const double internal = seconds(passes() * products_with(tokens_), eight_bits(attention_.internal));
+    const double external = seconds(external_passes_ * products_with(past_), eight_bits(attention_.external));
+    if (part == "linears") {
+      const double weights = 6 * square(sizes_.dim) + 2 * number(sizes_.dim) * number(sizes_.ffn_dim);
+      return seconds(passes() * layers_ * 2 * number(tokens_) * weights,
+                     bench_.model.options().linears != LinearPrecision::kNative);
+    }
+    if (part == "internal attention") return internal;
+    if (part == "external attention") return external;
+    if (part == "internal + external") return internal > 0 && external > 0 ? internal + external : 0;
+    if (part == "cross attention") return seconds(passes() * products_with(sizes_.text_len), false);
+    return 0;
+  }
+
+ private:
+  static double number(int64_t count) { return static_cast<double>(count); }
+  static double square(int64_t count) { return number(count) * number(count); }
+  double passes() const { return number(bench_.passes + 1); }
+  /// Attention of a block to `keys` in all layers: scores, and weights times values.
+  double products_with(int64_t keys) const { return layers_ * 4 * number(tokens_) * number(keys) * number(sizes_.dim); }
+  double seconds(double operations, bool eight_bits) const {
+    return bench_.ceilings.least_seconds(eight_bits ? 0 : operations, eight_bits ? operations : 0);
+  }
+
+  const BenchContext& bench_;
+  const AttentionConfig& attention_;
+  const TransformerConfig& sizes_;
+  int64_t tokens_, past_;
+  double layers_;  ///< of a pass, on average
+  double external_passes_;
+};
+
 }  // namespace
 
 bool measure_attention(const BenchContext& bench, WindowTimes& result) {
@@ -191,6 +241,10 @@ bool measure_transformer(const BenchContext& bench, WindowTimes& result) {
       }))
     return false;
   for (WorkTimes& times : passes.rows) result.work.push_back(std::move(times));
+  for (WorkTimes& times : split.rows) {
+    for (size_t mode = 0; mode < bench.modes.size(); ++mode)
+      times.least_seconds.push_back(Operations(bench, mode, result.external_passes[mode]).least_seconds(times.work));
+  }
   result.split = std::move(split.rows);
   return true;
 }

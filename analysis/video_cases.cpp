@@ -199,7 +199,12 @@ bool measure_decoder(const BenchContext& bench, const std::string& name, LatentD
   const at::Tensor latents = bench.latents();
   decoder.reset();
   decoder.decode(latents);  // the video's first block is shorter
-  return measure_stage(bench, name, result, [&] { rgb = to_rgb24(decoder.decode(latents)).cpu(); });
+  if (!measure_stage(bench, name, result, [&] { rgb = to_rgb24(decoder.decode(latents)).cpu(); })) return false;
+  const ConvolutionOperations operations = decoder.operations_per_latent();
+  const auto positions = static_cast<double>(latents.numel() / decoder.latent_channels());
+  result.stages.back().least_seconds = {
+      bench.ceilings.least_seconds(positions * operations.native, positions * operations.eight_bits)};
+  return true;
 }
 
 }  // namespace

@@ -14,6 +14,11 @@ namespace flashblock {
 
 class WeightStore;
 
+/// Multiplications and additions of convolutions, two for each weight of a product.
+struct ConvolutionOperations {
+  double native = 0, eight_bits = 0;  ///< by the arithmetic that computes them
+};
+
 /// A streaming video decoder: keeps the features of earlier latents that later ones depend on.
 /// Thread safety: one thread at a time, except that begin() and finish() may run concurrently; two decoders are
 /// independent. On CUDA all work goes to the current stream.
@@ -57,6 +62,9 @@ class LatentDecoder {
 
   /// Pixels per latent, in each direction.
   virtual int64_t pixel_stride() const = 0;
+
+  /// Of one latent position in mid-video, as computed here; 0 for a decoder that does not count them.
+  virtual ConvolutionOperations operations_per_latent() const { return {}; }
 
   /// Bytes held between two calls; constant from the second call of a video on.
   virtual int64_t state_bytes() const = 0;

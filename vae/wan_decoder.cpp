@@ -8,11 +8,64 @@
 #include "vae/pixel_patches.h"
 
 namespace flashblock {
+namespace {
+
+/// Adds up the convolutions of a decoder in the order of its modules.
+class OperationCount {
+ public:
+  explicit OperationCount(DecoderPrecision precision) : precision_(precision) {}
+
+  void add(const ConvWeights& weights, double share = 1) { counted_.native += share * operations(weights); }
+  void add(const ResidualWeights& block) {
+    (precision_ == DecoderPrecision::kInt8 ? counted_.eight_bits : counted_.native) +=
+        operations(block.conv1) + operations(block.conv2);
+    add(block.shortcut);
+  }
+  void add(const ResampleWeights& resample) {
+    if (resample.time.weight.defined()) {
+      add(resample.time);
+      outputs_ *= 2;
+    }
+    outputs_ *= 4;
+    add(resample.spatial, 4.0 / 9);  // DoublingConvolution
+  }
+  void add(const ShortcutStageWeights& stage) {
+    for (const auto& [name, block] : stage.blocks) add(block);
+    if (!stage.resampler.empty()) add(stage.resample);
+  }
+  const ConvolutionOperations& counted() const { return counted_; }
+
+ private:
+  double operations(const ConvWeights& weights) const {
+    return weights.weight.defined() ? 2 * outputs_ * static_cast<double>(weights.weight.numel()) : 0;
+  }
+
+  DecoderPrecision precision_;
+  double outputs_ = 1;  ///< positions of the current module's output for one latent position
+  ConvolutionOperations counted_;
+};
+
+ConvolutionOperations operations_of(const CoderWeights& weights, DecoderPrecision precision) {
+  OperationCount count(precision);
+  count.add(weights.latent_conv);
+  count.add(weights.input);
+  count.add(weights.middle0);
+  count.add(weights.attention.to_qkv);
+  count.add(weights.attention.proj);
+  count.add(weights.middle2);
+  for (const StageWeights& stage : weights.stages)
+    std::visit([&](const auto& module) { count.add(module); }, stage.module);
+  count.add(weights.output);
+  return count.counted();
+}
+
+}  // namespace
 
 WanDecoder::WanDecoder(const CoderWeights& weights, at::ScalarType dtype, DecoderPrecision precision)
     : layout_(weights.layout),
       dtype_(dtype),
       precision_(precision),
+      operations_(operations_of(weights, precision)),
       device_(weights.output_norm.device()),
       stats_(layout_.latent_channels, device_, dtype),
       latent_conv_(weights.latent_conv, dtype, {}),

@@ -33,6 +33,7 @@ class WanDecoder final : public LatentDecoder {
   void reset() override;
   int64_t latent_channels() const override { return layout_.latent_channels; }
   int64_t pixel_stride() const override { return layout_.pixel_stride(); }
+  ConvolutionOperations operations_per_latent() const override { return operations_; }
   int64_t state_bytes() const override { return first_cache_.bytes() + second_cache_.bytes(); }
 
  private:
@@ -59,6 +60,7 @@ class WanDecoder final : public LatentDecoder {
   VaeLayout layout_;
   at::ScalarType dtype_;
   DecoderPrecision precision_;  ///< of the residual blocks
+  ConvolutionOperations operations_;
   at::Device device_;
   LatentStats stats_;
   Convolution latent_conv_;

@@ -4,7 +4,8 @@
 # SECONDS (1480): from now until everything is written. FROM: a folder with what collect.sh has saved of an earlier run;
 # training goes on from there.
 # One GPU: transformer, then decoder. Two: transformer on 0; decoder, then the story model, on 1. Judgement last, on 0.
-# FIRST=COMMAND (two GPUs): runs on 1 before the decoder; DECODER=SECONDS, VAE_PART (0.4): its time, its part of the schedule.
+# FIRST=COMMAND (two GPUs): runs on 1 before the decoder; DECODER=SECONDS, VAE_PART (0.4): its time, from which part of
+# its schedule on.
 # Working folder /tmp/go (GO=...): status.txt, model.log, vae.log, story.log, judge.log, model/, vae/, story/, judged/.
 # `touch /tmp/go/stop`: ends the transformer (its last save counts) and begins with what comes next, in the time left.
 SECONDS_IN_ALL=${1:-1480} FROM=${2:-}

@@ -73,6 +73,9 @@ TEST_F(Bench, TimesEveryPartOfAFrameBlockInEveryWay) {
   EXPECT_EQ(found.at("full_vae"), "vae.safetensors");
   EXPECT_THAT(found.at("small_vae"), HasSubstr("random weights"));
 
+  EXPECT_GT(found.at("ceilings").at("native_operations_per_second"), 1e6);
+  EXPECT_THAT(run.out, AllOf(HasSubstr("ceiling, one large product: "), HasSubstr("share of the ceiling")));
+
   ASSERT_EQ(found.at("windows").size(), 1u);
   const nlohmann::json& window = found.at("windows").front();
   const Words modes = {"exact", "first_and_clean_pass", "first_pass"};

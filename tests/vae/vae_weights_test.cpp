@@ -42,6 +42,34 @@ TEST(VaeWeights, WidthsAndDepthsComeFromTheTensors) {
   EXPECT_EQ(decoder->latent_channels(), 16);
 }
 
+// Positions of each module's output for a latent position, by hand: time doubles in two upsamplers, space in three.
+// Their 3x3 convolutions at twice the size are computed as 2x2 convolutions of four phases.
+TEST(VaeWeights, OperationsOfADecoder) {
+  const std::map<std::string, double> stage_outputs = {{"0", 1},  {"1", 8 * 4.0 / 9},   {"2", 8},  {"3", 64 * 4.0 / 9},
+                                                       {"4", 64}, {"5", 256 * 4.0 / 9}, {"6", 256}};
+  const Tensors tensors = tensors_of(decoder_shapes({32, 24, 16, 16}, 1));
+  double all = 0, after_norms = 0;
+  for (const auto& [name, tensor] : tensors) {
+    if (!name.ends_with(".weight")) continue;
+    double outputs = name.starts_with("decoder.head") ? 256 : 1;
+    const std::string list = "decoder.upsamples.";
+    if (name.starts_with(list)) outputs = stage_outputs.at(name.substr(list.size(), 1));
+    if (name.ends_with("1.time_conv.weight")) outputs = 1;
+    if (name.ends_with("3.time_conv.weight")) outputs = 8;
+    const double operations = 2 * outputs * static_cast<double>(tensor.numel());
+    all += operations;
+    if (name.find(".residual.") != std::string::npos) after_norms += operations;
+  }
+  const auto counted = [&](DecoderPrecision precision) {
+    return load_latent_decoder(*WeightStore::from_tensors(tensors), at::kCPU, at::kFloat, precision)
+        ->operations_per_latent();
+  };
+  EXPECT_DOUBLE_EQ(counted(DecoderPrecision::kNative).native, all);
+  EXPECT_EQ(counted(DecoderPrecision::kNative).eight_bits, 0);
+  EXPECT_DOUBLE_EQ(counted(DecoderPrecision::kInt8).eight_bits, after_norms);
+  EXPECT_DOUBLE_EQ(counted(DecoderPrecision::kInt8).native, all - after_norms);
+}
+
 TEST(VaeWeights, ADecoderAloneIsEnough) {
   Tensors tensors = tensors_of(vae_shapes(8));
   for (auto it = tensors.begin(); it != tensors.end();)
