@@ -2,6 +2,7 @@
 
 #include <ATen/ops/randn.h>
 
+#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -15,6 +16,11 @@
 namespace flashblock {
 namespace {
 
+/// Of one block: its denoising passes, until they were queued and until they were done; its clean pass.
+struct BlockSeconds {
+  double queued = 0, denoise = 0, clean = 0;
+};
+
 /// A video that is denoised block by block.
 class DenoisedVideo {
  public:
@@ -24,18 +30,23 @@ class DenoisedVideo {
   void set_prompt(const at::Tensor& embedding) { denoiser_->set_prompt(embedding); }
 
   /// The next two blocks, of which the second one counts: GPUs that were idle are slow at first, in a render they never
-  /// are. Seconds of its denoising passes, and of its clean pass.
-  std::pair<double, double> turn() {
+  /// are.
+  BlockSeconds turn() {
     block();
     return block();
   }
 
-  std::pair<double, double> block() {
+  BlockSeconds block() {
     const FrameBlock block = plan_.block(next_++);
+    BlockSeconds seconds;
     at::Tensor latents;
-    const double denoise = seconds_of(device_, [&] { latents = denoiser_->denoise(block, noise_); });
-    const double clean = seconds_of(device_, [&] { denoiser_->clean_pass(block, latents, context_noise_); });
-    return {denoise, clean};
+    seconds.denoise = seconds_of(device_, [&] {
+      const auto begin = std::chrono::steady_clock::now();
+      latents = denoiser_->denoise(block, noise_);
+      seconds.queued = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    });
+    seconds.clean = seconds_of(device_, [&] { denoiser_->clean_pass(block, latents, context_noise_); });
+    return seconds;
   }
 
  private:
@@ -105,12 +116,13 @@ std::optional<DeviceBenchmark> run_device_benchmark(const RenderSetup& setup, Lo
     const int64_t before = followers->group()->bytes_sent();
     for (int64_t round = 0; round < rounds; ++round) {
       if (stop.stop_requested()) return {};
-      const auto [alone_denoise, alone_clean] = alone.turn();
-      const auto [denoise, clean] = together.turn();
-      times.alone_denoise.push_back(alone_denoise);
-      times.alone_clean.push_back(alone_clean);
-      times.together_denoise.push_back(denoise);
-      times.together_clean.push_back(clean);
+      const BlockSeconds one = alone.turn(), all = together.turn();
+      times.alone_queued.push_back(one.queued);
+      times.alone_denoise.push_back(one.denoise);
+      times.alone_clean.push_back(one.clean);
+      times.together_queued.push_back(all.queued);
+      times.together_denoise.push_back(all.denoise);
+      times.together_clean.push_back(all.clean);
     }
     times.sent_bytes = static_cast<double>(followers->group()->bytes_sent() - before) / static_cast<double>(2 * rounds);
     result.modes.push_back(std::move(times));
@@ -141,6 +153,9 @@ std::string device_bench_table(const DeviceBenchmark& measured, const RenderSetu
     text += row("denoise", times.alone_denoise, times.together_denoise, measured.devices) +
             row("clean pass", times.alone_clean, times.together_clean, measured.devices) +
             row("transformer", alone, together, measured.devices);
+    std::snprintf(line, sizeof line, "  %-14s %12.1f %12.1f\n", "denoise queued", 1e3 * median(times.alone_queued),
+                  1e3 * median(times.together_queued));
+    text += line;
     std::snprintf(line, sizeof line, "  %-14s %12.1f %12.1f\n  sent by the first process: %.1f MB per block\n", "fps",
                   static_cast<double>(frames) / median(alone), static_cast<double>(frames) / median(together),
                   times.sent_bytes / 1e6);
@@ -155,11 +170,16 @@ nlohmann::ordered_json device_bench_json(const DeviceBenchmark& measured) {
   nlohmann::ordered_json json = {{"devices", measured.devices}, {"decode_seconds", measured.decode}};
   json["modes"] = nlohmann::ordered_json::array();
   for (const DeviceTimes& times : measured.modes) {
-    json["modes"].push_back(
-        {{"mode", times.mode},
-         {"one_device", {{"denoise_seconds", times.alone_denoise}, {"clean_seconds", times.alone_clean}}},
-         {"together", {{"denoise_seconds", times.together_denoise}, {"clean_seconds", times.together_clean}}},
-         {"sent_bytes_per_block", times.sent_bytes}});
+    json["modes"].push_back({{"mode", times.mode},
+                             {"one_device",
+                              {{"queued_seconds", times.alone_queued},
+                               {"denoise_seconds", times.alone_denoise},
+                               {"clean_seconds", times.alone_clean}}},
+                             {"together",
+                              {{"queued_seconds", times.together_queued},
+                               {"denoise_seconds", times.together_denoise},
+                               {"clean_seconds", times.together_clean}}},
+                             {"sent_bytes_per_block", times.sent_bytes}});
   }
   return json;
 }

@@ -19,6 +19,9 @@ struct DeviceTimes {
   std::string mode;
   /// Seconds of one block each: its denoising passes; its clean pass.
   std::vector<double> alone_denoise, alone_clean, together_denoise, together_clean;
+  /// Seconds until the first process had queued the denoising passes: nearly all of their time where the host is too
+  /// slow for the device.
+  std::vector<double> alone_queued, together_queued;
   double sent_bytes = 0;  ///< by the first process to the others, per block
 };
 

@@ -61,15 +61,15 @@ at::Tensor SeededNoise::noise(int64_t frame_block, int64_t draw, at::IntArrayRef
 }
 
 at::Tensor NoiseAhead::noise(int64_t frame_block, int64_t draw, at::IntArrayRef shape) const {
-  FB_CHECK(next_.valid() == (draw > 0), "draw ", draw, " out of order");
-  at::Tensor drawn = draw > 0 ? next_.get() : source_.noise(frame_block, draw, shape);
-  if (draw + 1 < draws_) {
-    next_ = std::async(std::launch::async, [this, frame_block, draw, sizes = shape.vec()] {
+  if (draw > 0) return later_.at(static_cast<size_t>(draw) - 1).get();
+  later_.clear();
+  for (int64_t later = 1; later < draws_; ++later) {
+    later_.push_back(std::async(std::launch::async, [this, frame_block, later, sizes = shape.vec()] {
       const c10::ParallelGuard alone(true);  // no threads of its own
-      return source_.noise(frame_block, draw + 1, sizes);
-    });
+      return source_.noise(frame_block, later, sizes);
+    }));
   }
-  return drawn;
+  return source_.noise(frame_block, draw, shape);
 }
 
 }  // namespace flashblock
