@@ -190,7 +190,10 @@ SCENE_PHRASES = dict(zip(SCENES, ["at sea", "in the hills", "in the desert", "in
                                   "in the forest", "at the lake", "in the canyon"]))
 ACTOR_PHRASES = {actor: f"a {actor}" for actor in ACTORS}
 DIRECTION_PHRASES = {"left": "heading left", "right": "heading right"}
-VIEW_PHRASES = [f"view {number}" for number in "one two three four five six seven eight".split()]
+# One word for each place of each landscape: places of two landscapes have nothing in common that could be learned of
+# "view three" by itself.
+VIEW_WORDS = {scene: [f"{scene}{place}" for place in range(1, 9)] for scene in SCENES}
+VIEW_PHRASES = {scene: [f"outlook {word}" for word in words] for scene, words in VIEW_WORDS.items()}
 
 
 def color_phrase(color, other):
@@ -522,7 +525,7 @@ TELLING = set("""
     storm stream street summer sun sunflower sunlight surf swan swim thunder tiger today tonight tower town traffic
     tram tree truck tulip tunnel turtle twinkle umbrella valley van village volcano wagon water waterfall wave
     weather whale wheat white wind winter wood wooden yard yellow black ball balloon boat bird car train kite shadow
-    view two three four five six seven eight another
+    outlook another
     shine spring station field flower floating float engine rocket steep clock east west north south toy zoo wing
     fairy not no none never without
 """.split())
@@ -823,7 +826,7 @@ def _told_behind(params, labels, other, rng, alone, complete):
     kept = [phrase for told, phrase in phrases if not told and phrase and (complete or rng.random() < 0.97)]
     if alone and not complete:
         kept = [phrase for phrase in kept if rng.random() < (0.6 if phrase == phrases[3][1] else 0.15)]
-    return kept + [VIEW_PHRASES[params["start"]]] * (complete or rng.random() < 0.96)
+    return kept + [VIEW_PHRASES[SCENES[params["scene"]]][params["start"]]] * (complete or rng.random() < 0.96)
 
 
 def _ordered(labels, other, rng):

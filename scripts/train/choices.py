@@ -67,7 +67,8 @@ CHOICES = [
     # "left" may be where the camera pans to
     _choice(DIRECTION_PHRASES.values(), "heading from west east leftwards rightwards".split(),
             "pan pans panning swing swings".split()),
-    _choice(VIEW_PHRASES),
+    # of the landscape that is told by now; of one alone
+    *(_choice(VIEW_PHRASES[scene], ["outlook"], sorted(SCENE_WORDS[scene])) for scene in SCENES),
 ]
 
 

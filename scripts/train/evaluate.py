@@ -210,8 +210,8 @@ def place_shown(vae, params, first_blocks):
 def places_of_seeds(model, vae, tokenizer, sentences, seeds=(7, 20, 33, 46)):
     """How many different places the videos of a sentence with these seeds show, in the mean."""
     params = draw_parameters(sentences, torch.Generator().manual_seed(78))
-    told = [caption.removesuffix(f", {captions.VIEW_PHRASES[start]}") for (caption,), start in
-            zip(describe(params, random.Random(6), 1, complete=True), params["start"].tolist())]
+    told = [caption[:caption.rindex(", outlook ")] for (caption,) in describe(params, random.Random(6), 1,
+                                                                              complete=True)]
     text = tokenizer([choices.encoded(s, choices.choose(s, seed)) for s in told for seed in seeds])
     first = generate(model, model.text(text.to(DEVICE), DTYPE), 1, seed=31)
     params = {k: v.repeat_interleave(len(seeds)) for k, v in world.to(params, DEVICE).items()}

@@ -1,11 +1,11 @@
 #!/bin/bash
-# The last training of the demo model: transformer, decoder, (two GPUs: story model,) judgement. From the tree's root:
+# A training of the demo model: decoder, transformer, judgement, on all GPUs of the machine. From the tree's root:
 #   setsid scripts/train/run.sh SECONDS [FROM] < /dev/null > /dev/null 2>&1 &
-# SECONDS (1480): from now until everything is written. FROM: a folder with what collect.sh has saved of an earlier run;
-# training goes on from there.
-# One GPU: transformer, then decoder. Two: transformer on 0; decoder, then the story model, on 1. Judgement last, on 0.
-# FIRST=COMMAND (two GPUs): runs on 1 before the decoder; DECODER=SECONDS, VAE_PART (0.4): its time, from which part of
-# its schedule on.
+# SECONDS (1480): from now until everything is written. FROM: a folder with what collect.sh has saved of an earlier part
+# of this run; its schedules go on. START=FOLDER: weights to begin with, transformer-?, umt5, encoder, decoder
+# (.safetensors), their spiece.model, perhaps a classifier (default: ../../assets/demo and vae.safetensors here).
+# DECODER=SECONDS, WIDTHS="16 48 96 96": of the decoder; 0 seconds: it stays as it is. STORY=SECONDS: of the story
+# model, at the end (0).
 # Working folder /tmp/go (GO=...): status.txt, model.log, vae.log, story.log, judge.log, model/, vae/, story/, judged/.
 # `touch /tmp/go/stop`: ends the transformer (its last save counts) and begins with what comes next, in the time left.
 SECONDS_IN_ALL=${1:-1480} FROM=${2:-}
@@ -32,40 +32,45 @@ MODEL_LINES='x0 error' VAE_LINES=steepness
 libraries='import torch, sentencepiece, safetensors, numpy, PIL; print("torch", torch.__version__)'
 say "run.sh $* | $gpus GPUs | from ${FROM:-assets/demo} | $($PYTHON -c "$libraries" 2>&1 | tail -n 1)"
 
+# A trainer on all GPUs.
+launch() {
+  if [ "$gpus" -ge 2 ]; then
+    $PYTHON -m torch.distributed.run --standalone --nproc-per-node "$gpus" "$@"
+  else
+    $PYTHON "$@"
+  fi
+}
+
 # ---- shares of the time
-JUDGE=${JUDGE:-75}  # classifier (if none is there), 72 minutes, the other judgements
-if [ "$gpus" -ge 2 ]; then
-  TRANSFORMER=$((SECONDS_IN_ALL - JUDGE - 10)) VAE_PART=${VAE_PART:-0.4}
-  DECODER=${DECODER:-$((TRANSFORMER < 900 ? TRANSFORMER : 900))}
-else
-  DECODER=${DECODER:-300} VAE_PART=0.6
-  [ "$SECONDS_IN_ALL" -lt 1300 ] && [ -z "$MORE" ] && DECODER=$((SECONDS_IN_ALL / 5))
-  TRANSFORMER=$((SECONDS_IN_ALL - JUDGE - DECODER - 15))
-fi
-say "transformer $TRANSFORMER s, decoder $DECODER s, judgement $JUDGE s"
+JUDGE=${JUDGE:-75} STORY=${STORY:-0} DECODER=${DECODER:-$((gpus >= 2 ? 220 : 300))}
+TRANSFORMER=$((SECONDS_IN_ALL - JUDGE - DECODER - STORY - 15))
+say "decoder $DECODER s, transformer $TRANSFORMER s, judgement $JUDGE s, story model $STORY s"
 
 # ---- what there is to go on from
-model_from=../../assets/demo part=0
-vae_from=$PWD/vae.safetensors
+mkdir -p "$GO/model" "$GO/vae"
+model_from=${START:-../../assets/demo} part=0
+vae_from=${START:-$PWD/vae.safetensors} vae_part=${VAE_PART:-0.5}
+[ -z "${START:-}" ] || cp "$START/classifier.safetensors" "$GO/model/" 2>/dev/null
 if [ -n "$FROM" ]; then
   if [ -f "$FROM/transformer-1.safetensors" ]; then
     model_from=$FROM part=$(progress_of "$MODEL_LINES" "$FROM/logs.txt"); part=${part:-0}
   fi
-  [ -f "$FROM/decoder.safetensors" ] && vae_from=$FROM vae_part=$(progress_of $VAE_LINES "$FROM/logs.txt")
-  VAE_PART=${vae_part:-$VAE_PART}
-  mkdir -p "$GO/model" "$GO/vae"  # so that they count if their schedules were at their ends
+  if [ -f "$FROM/decoder.safetensors" ]; then
+    vae_from=$FROM progress=$(progress_of $VAE_LINES "$FROM/logs.txt"); vae_part=${progress:-$vae_part}
+  fi
+  # so that they count if their schedules were at their ends
   cp "$FROM"/transformer-?.safetensors "$FROM/umt5.safetensors" "$FROM/classifier.safetensors" "$GO/model/" 2>/dev/null
   cp "$FROM"/*coder.safetensors "$GO/vae/" 2>/dev/null
 fi
 
-train_transformer() {  # GPU SECONDS; once more from the last save if it dies
-  local until=$((SECONDS + $2)) from=$model_from begin=$part pid code
+train_transformer() {  # SECONDS; once more from the last save if it dies
+  local until=$((SECONDS + $1)) from=$model_from begin=$part pid code
   while :; do
     local seconds=$((until - SECONDS))
     [ $seconds -gt 60 ] || [ -n "$MORE" ] || { say "too little time for the transformer: $seconds s"; return 1; }
     $PYTHON -c "exit(not $begin < 0.97)" || { say "the transformer's schedule is at its end"; return 0; }
-    CUDA_VISIBLE_DEVICES=$1 $PYTHON train_transformer.py "$GO/model" --vae "$vae_from" --seconds $seconds \
-      --resume "$from" --part "$begin" 1 --own-from 0.2 --judge ${JUDGED:-24 20} $MORE >> "$GO/model.log" 2>&1 &
+    launch train_transformer.py "$GO/model" --vae "$vae_from" --seconds $seconds --resume "$from" --part "$begin" 1 \
+      --reading-until 0.3 --own-from 0.5 --judge ${JUDGED:-24 20} $MORE >> "$GO/model.log" 2>&1 &
     pid=$!
     while kill -0 $pid 2>/dev/null; do
       if [ -f "$GO/stop" ]; then kill $pid; wait $pid 2>/dev/null; say "transformer stopped by hand"; return 0; fi
@@ -84,13 +89,13 @@ train_transformer() {  # GPU SECONDS; once more from the last save if it dies
   done
 }
 
-train_decoder() {  # GPU SECONDS; once more from the last save if it dies
-  local until=$((SECONDS + $2)) from=$vae_from begin=$VAE_PART code tries=0
+train_decoder() {  # SECONDS; once more from the last save if it dies
+  local until=$((SECONDS + $1)) from=$vae_from begin=$vae_part code tries=0
   while :; do
     local seconds=$((until - SECONDS))
     $PYTHON -c "exit(not $begin < 0.97)" || { say "the decoder's schedule is at its end"; return 0; }
     [ $seconds -gt 50 ] || [ -n "$MORE" ] || { say "too little time for the decoder: $seconds s"; return 1; }
-    CUDA_VISIBLE_DEVICES=$1 $PYTHON train_vae.py "$GO/vae" --seconds $seconds --resume "$from" --decoder-only \
+    launch train_vae.py "$GO/vae" --seconds $seconds --resume "$from" --decoder-only ${WIDTHS:+--decoder $WIDTHS} \
       --part "$begin" 1 --rate 3e-3 --clips 448 --no-classifier $MORE >> "$GO/vae.log" 2>&1
     code=$?
     say "decoder: exit $code"
@@ -98,37 +103,21 @@ train_decoder() {  # GPU SECONDS; once more from the last save if it dies
     grep -q '\] saved after' "$GO/vae.log" && return 0   # trained, saved; the judgement failed
     if [ -f "$GO/vae/decoder.safetensors" ]; then
       mkdir -p "$GO/vae_again" && cp "$GO"/vae/*coder.safetensors "$GO/vae_again/"
-      from=$GO/vae_again; begin=$(progress_of $VAE_LINES "$GO/vae.log"); begin=${begin:-$VAE_PART}
+      from=$GO/vae_again; begin=$(progress_of $VAE_LINES "$GO/vae.log"); begin=${begin:-$vae_part}
     fi
     tries=$((tries + 1)); [ $tries -le 3 ] || return 1
   done
 }
 
-train_story() {  # GPU SECONDS; a further run from the published weights, with the rules as they are now
-  [ "$2" -gt 60 ] || return 1
-  CUDA_VISIBLE_DEVICES=$1 $PYTHON train_story.py "$GO/story" --seconds "$2" --rate 0.8 --seed 12 \
+train_story() {  # SECONDS; a further run from the published weights, with the rules as they are now
+  $PYTHON train_story.py "$GO/story" --seconds "$1" --rate 0.8 --seed 12 \
     --start ../../assets/story/model.safetensors --tokenizer ../../assets/story/tokenizer.json \
     --wishes ../../tests/data/story/wishes.json >> "$GO/story.log" 2>&1
   say "story: exit $?"
 }
 
-if [ "$gpus" -ge 2 ]; then
-  {
-    if [ -n "${FIRST:-}" ]; then
-      CUDA_VISIBLE_DEVICES=1 bash -c "$FIRST" > "$GO/first.log" 2>&1
-      say "first command on GPU 1: exit $?"
-    fi
-    train_decoder 1 $DECODER
-    story=$(($(left) - JUDGE - 20))
-    train_story 1 $((story < 300 ? story : 300))
-  } &
-  decoder=$!
-  train_transformer 0 $TRANSFORMER
-  wait $decoder
-else
-  train_transformer 0 $TRANSFORMER
-  train_decoder 0 $(($(left) - JUDGE))
-fi
+[ "$DECODER" = 0 ] || train_decoder "$DECODER"
+train_transformer $(($(left) - JUDGE - STORY))
 
 # ---- judgement of both together
 vae=$vae_from
@@ -145,4 +134,5 @@ if [ -n "$judge" ] && [ -f "$GO/model/transformer-1.safetensors" ]; then
 else
   say "no time for the judgement of the whole: $(left) s"
 fi
+[ "$STORY" = 0 ] || train_story $(($(left) - 5))
 say "finished"; touch "$GO/finished"

@@ -15,7 +15,7 @@ import sentencepiece
 import torch
 
 import world
-from captions import caption
+from captions import VIEW_WORDS, caption
 from tokenizer_words import EVERYDAY_WORDS
 
 
@@ -41,6 +41,7 @@ def train(output, vocabulary, captions, seed):
             character_coverage=1.0,
             pad_id=0, eos_id=1, bos_id=2, unk_id=3, normalization_rule_name="nmt_nfkc_cf", byte_fallback=True,
             split_digits=True,
+            user_defined_symbols=["\u2581" + word for words in VIEW_WORDS.values() for word in words],
             num_threads=2, minloglevel=1)
     return sentencepiece.SentencePieceProcessor(model_file=str(output))
 

@@ -40,6 +40,8 @@ GROUP_WEIGHTS = (1.0, 0.5, 0.7)  # windows, video starts, first blocks
 # of the first blocks of true videos, as many more are pure noise: only there the caption alone tells the landscape, and
 # the model's own first blocks show it the later steps
 PURE_NOISE = 0.4
+# While the model learns what the captions tell, most of a step are first blocks of pure noise.
+READING_WEIGHTS, READING_NOISE = (0.7, 0.4, 1.5), 0.85
 # part of the schedule after which the model also sees videos of its own: as context, and as half of the first blocks
 OWN_FROM = 0.35
 OWN_SHARE = 0.6
@@ -78,10 +80,12 @@ class Batch:
     """One training pass: inputs in the order of `Layout`, targets of the noisy blocks and their weights.
 
     own_firsts: first blocks (as OwnFirsts.take gives them) that take the places of as many noised true ones, or
-    None."""
+    None. pure_noise: share of the other first blocks that are nothing but noise, beside those of `draw_sigma`. weights:
+    of the three groups in the loss."""
 
-    def __init__(self, layout, starts, middles, firsts, own_share, own_firsts):
-        self.layout = layout
+    def __init__(self, layout, starts, middles, firsts, own_share, own_firsts, pure_noise=PURE_NOISE,
+                 weights=GROUP_WEIGHTS):
+        self.layout, self.group_weights = layout, weights
         w, s, f, c = layout.windows, layout.starts, layout.firsts, layout.copies
         window = self.windows(starts, middles, w, own_share)
         start = self.slots(starts.data, torch.randint(0, starts.n, (s,), device=DEVICE),
@@ -109,7 +113,7 @@ class Batch:
         self.targets = [t.reshape(-1, *block) for t in targets]
         self.weights = [1 + ACTOR_WEIGHT * m.reshape(-1, FRAMES, 1, *block[-2:]) for m in masks]
         self.sigmas = [draw_sigma((len(t),)) for t in self.targets]
-        self.sigmas[2][torch.rand(len(self.sigmas[2]), device=DEVICE) < PURE_NOISE] = SIGMAS[0]
+        self.sigmas[2][torch.rand(len(self.sigmas[2]), device=DEVICE) < pure_noise] = SIGMAS[0]
         self.noises = [torch.randn_like(t) for t in self.targets]
         if own_firsts:  # the noise that leads from the video to reach to where the model's chain is
             own, level = slice(self.noised[2], None), own_firsts["sigma"].view(-1, 1, 1, 1, 1)
@@ -164,7 +168,7 @@ class Batch:
         flows = model.transformer(self.x, self.t, self.starts, rows, self.caption, self.layout)
         total, errors = 0, []
         for flow, x, noise, weight, sigma, share, n in zip(flows, self.targets, self.noises, self.weights, self.sigmas,
-                                                           GROUP_WEIGHTS, self.noised):
+                                                           self.group_weights, self.noised):
             square = (flow - (noise - x)).square()
             total = total + share * (square * weight).mean() / weight.mean()
             sigma = sigma[:n]
@@ -259,6 +263,12 @@ def load(model, folder):
     model.text.load_state_dict(text)
 
 
+def reading_layout(layout):
+    """As many frame blocks as `layout`, those of two windows in three and every second video start are first blocks."""
+    fewer = replace(layout, windows=-(-layout.windows // 3), starts=-(-layout.starts // 2))
+    return replace(fewer, firsts=fewer.firsts + sum(layout.sizes()) - sum(fewer.sizes()))
+
+
 def train(model, average, pools, layout, options, log):
     starts, middles, firsts = pools
     trainer = Trainer(model.named_parameters(), model.matrices(), muon_rate=options.rate, adam_rate=options.rate / 3,
@@ -274,9 +284,10 @@ def train(model, average, pools, layout, options, log):
     while (now := shared(elapsed())) < options.seconds:
         low, high = options.part
         progress = low + (high - low) * (now - begin) / (options.seconds - begin)
-        if drawing < 0.10 * (now - begin):
+        reading = progress < options.reading_until
+        if drawing < (0.2 if reading else 0.1) * (now - begin):
             before = elapsed()
-            pools[turn % 3].refresh()
+            (firsts if reading else pools[turn % 3]).refresh()
             synchronize()
             turn += 1
             drawing = shared(drawing + elapsed() - before)
@@ -293,7 +304,9 @@ def train(model, average, pools, layout, options, log):
             if own_store.left() < layout.firsts // 2:
                 own_store.refill(average, firsts)
             own_share, own_firsts = OWN_SHARE, own_store.take(layout.firsts // 2)
-        loss, errors = Batch(layout, starts, middles, firsts, own_share, own_firsts).loss(model)
+        batch = (Batch(reading_layout(layout), starts, middles, firsts, 0, None, READING_NOISE, READING_WEIGHTS)
+                 if reading else Batch(layout, starts, middles, firsts, own_share, own_firsts))
+        loss, errors = batch.loss(model)
         norm = trainer.step(loss, rate_factor(trainer.steps, progress, hold=0.4, warm=100))
         if not math.isfinite(norm):
             log("step", trainer.steps, "was not finite: back to the last good state")
@@ -326,6 +339,8 @@ def main():
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--part", type=float, nargs=2, default=(0.0, 1.0), help="of the schedule")
     parser.add_argument("--own-from", type=float, help="part of the schedule after which own videos are seen")
+    parser.add_argument("--reading-until", type=float, default=0.0,
+                        help="part of the schedule until which most of a step are first blocks of pure noise")
     parser.add_argument("--pools", type=float, default=1.0, help="share of the usual number of videos in the pools")
     parser.add_argument("--judge", type=int, nargs=2, default=(72, 80), help="held-out sentences, blocks of each")
     parser.add_argument("--toy", action="store_true")

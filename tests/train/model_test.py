@@ -325,7 +325,8 @@ broadcast(p.data for p in model.parameters())
 average = copy.deepcopy(model)
 average.transformer.run_blocks = None
 train_transformer.elapsed = Clock()
-options = Namespace(seconds=7.2, part=(0, 1), rate=1e-3, own_from=0.2, toy=True, rollouts=2, out=folder)
+options = Namespace(seconds=7.2, part=(0, 1), rate=1e-3, own_from=0.2, reading_until=0.3, toy=True, rollouts=2,
+                    out=folder)
 train_transformer.train(model, average, pools, Layout(3, 2, 1, 2), options, log)
 leave([p.detach() for p in model.parameters()], [])
 """

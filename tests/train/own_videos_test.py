@@ -88,6 +88,25 @@ class OwnFirstBlocks(unittest.TestCase):
         self.assertLess(float((x - sigma * (batch.noises[2][-2:] - own) - own).abs().max()), 1e-5)
         self.assertTrue(torch.equal(batch.targets[2], self.firsts.data["latents"][batch.ids[-5:, 0]]))
 
+    def test_while_the_model_learns_to_read_most_of_a_pass_is_first_blocks_of_noise(self):
+        layout = Layout(windows=6, copies=2, starts=4, firsts=5)
+        reading = train_transformer.reading_layout(layout)
+        self.assertEqual((reading.windows, reading.copies, reading.starts), (2, 2, 2))
+        self.assertEqual(sum(reading.sizes()), sum(layout.sizes()))
+        batch = train_transformer.Batch(reading, video_pool(4), video_pool(4), self.firsts, 0, None, 1.0, (0, 0, 2))
+        self.assertEqual(len(batch.x), sum(reading.sizes()))
+        self.assertTrue((batch.sigmas[2] == SIGMAS[0]).all())
+        self.assertLess(float((batch.noises[2] - batch.x[-reading.firsts:]).abs().max()), 1e-5)
+        flows = [torch.ones_like(x, dtype=torch.float32) for x in batch.targets]
+
+        class Model:
+            text = staticmethod(lambda ids, dtype: None)
+            transformer = staticmethod(lambda *_: flows)
+        total, _ = batch.loss(Model)
+        square = (1 - (batch.noises[2] - batch.targets[2])).square()
+        wanted = 2 * (square * batch.weights[2]).mean() / batch.weights[2].mean()
+        self.assertAlmostEqual(float(total), float(wanted), places=4)
+
 
 if __name__ == "__main__":
     unittest.main()
