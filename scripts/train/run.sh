@@ -8,7 +8,7 @@
 # model, at the end (0).
 # Working folder /tmp/go (GO=...): status.txt, model.log, vae.log, story.log, judge.log, model/, vae/, story/, judged/.
 # `touch /tmp/go/stop`: ends the transformer (its last save counts) and begins with what comes next, in the time left.
-SECONDS_IN_ALL=${1:-1480} FROM=${2:-}
+SECONDS_IN_ALL=${1:-1480} FROM=${2:-} START=${START:+$(readlink -f "$START")}
 GO=${GO:-/tmp/go} TREE=${TREE:-$PWD} PYTHON=${PYTHON:-python3} MORE=${MORE:-}   # MORE=--toy: a rehearsal on a CPU
 BEGAN=$SECONDS
 mkdir -p "$GO"; rm -f "$GO/stop" "$GO/finished"
@@ -30,7 +30,7 @@ left() { echo $((SECONDS_IN_ALL - (SECONDS - BEGAN))); }
 progress_of() { grep -h "$1" "$2" 2>/dev/null | grep -o 'progress [0-9.]*' | tail -n 1 | cut -d' ' -f2; }
 MODEL_LINES='x0 error' VAE_LINES=steepness
 libraries='import torch, sentencepiece, safetensors, numpy, PIL; print("torch", torch.__version__)'
-say "run.sh $* | $gpus GPUs | from ${FROM:-assets/demo} | $($PYTHON -c "$libraries" 2>&1 | tail -n 1)"
+say "run.sh $* | $gpus GPUs | from ${FROM:-${START:-assets/demo}} | $($PYTHON -c "$libraries" 2>&1 | tail -n 1)"
 
 # A trainer on all GPUs.
 launch() {
@@ -50,7 +50,7 @@ say "decoder $DECODER s, transformer $TRANSFORMER s, judgement $JUDGE s, story m
 mkdir -p "$GO/model" "$GO/vae"
 model_from=${START:-../../assets/demo} part=0
 vae_from=${START:-$PWD/vae.safetensors} vae_part=${VAE_PART:-0.5}
-[ -z "${START:-}" ] || cp "$START/classifier.safetensors" "$GO/model/" 2>/dev/null
+[ -z "$START" ] || cp "$START/classifier.safetensors" "$GO/model/" 2>/dev/null
 if [ -n "$FROM" ]; then
   if [ -f "$FROM/transformer-1.safetensors" ]; then
     model_from=$FROM part=$(progress_of "$MODEL_LINES" "$FROM/logs.txt"); part=${part:-0}
