@@ -15,7 +15,7 @@ HttpError bad_request(std::string message) { return {400, "bad_request", std::mo
 std::optional<HttpError> check_target(const std::string& target, const RequestLimits& limits) {
   if (target.size() > limits.target_bytes) {
     return HttpError{414, "target_too_long",
-                     "the request's path is longer than " + std::to_string(limits.target_bytes) + " bytes"};
+                     "the request's path and query are longer than " + std::to_string(limits.target_bytes) + " bytes"};
   }
   const bool visible = std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c < 0x7f; });
   if (!visible || !target.starts_with('/')) return bad_request("the request's path does not begin with /");

@@ -10,7 +10,7 @@ namespace flashblock {
 struct RequestLimits {
   size_t head_bytes = 16 * 1024;  ///< request line and headers
   size_t headers = 64;
-  size_t target_bytes = 512;  ///< path and query
+  size_t target_bytes = 8000;  ///< path and query; RFC 9110, section 4.1, recommends at least 8000
   size_t body_bytes = 64 * 1024;
 };
 

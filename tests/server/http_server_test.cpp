@@ -101,7 +101,7 @@ TEST(HttpServer, RejectsMalformedRequests) {
       {get_request("/word", "Authorization: Bearer a\r\nAuthorization: Bearer b\r\n"), 400},
       {"POST /echo HTTP/1.1\r\n" + host + "Content-Length: 70000\r\n\r\n", 413},
       {"POST /echo HTTP/1.1\r\n" + host + "Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", 415},
-      {get_request("/" + std::string(600, 'a')), 414},
+      {get_request("/" + std::string(8000, 'a')), 414},
       {get_request("/word", "X: " + std::string(20000, 'a') + "\r\n"), 431},
       {get_request("/word",
                    [] {
