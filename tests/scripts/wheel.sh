@@ -47,7 +47,8 @@ processor=$(awk '{ for (i = 1; i <= 2; ++i) { split($i, t, "[ms]"); sum[NR > 2] 
   END { printf "%.0f", sum[1] - sum[0] }' "$work/times")
 [ "$processor" -le 90 ] || fail "from the wheel to a video it took $processor s of processor time"
 package=$(echo "$work"/env/lib/python3*/site-packages/flashblock)
-LD_LIBRARY_PATH=$package/lib:$site/torch/lib ldd "$package/bin/flashblock" | grep -q "libavcodec.*$package/lib" ||
+# Not `| grep -q`: with pipefail, what still writes after grep has found it makes the line fail.
+grep -q "libavcodec.*$package/lib" <<<"$(LD_LIBRARY_PATH=$package/lib:$site/torch/lib ldd "$package/bin/flashblock")" ||
   fail "the program takes another FFmpeg than that of the wheel"
-flashblock help models | grep -q self-forcing-dmd || fail "the presets are missing"
+grep -q self-forcing-dmd <<<"$(flashblock help models)" || fail "the presets are missing"
 echo "wheel: from a fresh environment to a video in $seconds s ($processor s of processor time); torch was there"
