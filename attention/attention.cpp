@@ -12,6 +12,7 @@
 #include "attention/attention_kernel.h"
 #include "attention/element_of.h"
 #include "attention/kernels/cpu_attention.h"
+#include "attention/vector_rows.h"
 #include "core/check.h"
 #include "core/work_scopes.h"
 
@@ -57,17 +58,13 @@ std::tuple<at::Tensor, at::Tensor> cuda_attention(const at::Tensor& q, const at:
   return {output, lse};
 }
 
-bool in_vectors(const at::Tensor& x) {
-  return x.stride(3) == 1 && x.stride(0) % 8 == 0 && x.stride(1) % 8 == 0 && x.stride(2) % 8 == 0 &&
-         reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
-}
-
 // Few queries, as in the decoding of text. The other kernels give a tile of queries of a head to one multiprocessor,
 // and cuDNN makes a plan, of milliseconds, for each new number of keys.
 bool few_query_kernel_takes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   return q.is_cuda() && q.scalar_type() == at::kBFloat16 && q.size(3) == kFewQueryHeadWidth &&
          q.size(1) <= kFewQueries && q.size(0) * q.size(2) <= 65535 &&
-         compute_capability_major(q.device().index()) >= 8 && in_vectors(q) && in_vectors(k) && in_vectors(v);
+         compute_capability_major(q.device().index()) >= 8 && has_vector_rows(q) && has_vector_rows(k) &&
+         has_vector_rows(v);
 }
 
 FewQueryAttention few_query_call(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {

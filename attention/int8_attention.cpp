@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "attention/attention.h"
+#include "attention/vector_rows.h"
 #include "core/check.h"
 #include "core/work_scopes.h"
 
@@ -75,16 +76,12 @@ Scaled quantised_values(const at::Tensor& v, const at::Tensor& sample, const at:
 
 #ifdef FLASHBLOCK_CUDA
 
-bool kernel_takes(const at::Tensor& x) {
-  return x.stride(3) == 1 && x.stride(0) % 8 == 0 && x.stride(1) % 8 == 0 && x.stride(2) % 8 == 0 &&
-         reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
-}
-
 bool kernel_takes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   constexpr int64_t kMostHeads = 1 << 15, kMostTokens = int64_t{1} << 30;
   const int64_t heads = q.size(0) * q.size(2);
   return has_int8_attention(q.device(), q.scalar_type(), q.size(3)) && heads < kMostHeads &&
-         heads * std::max(q.size(1), k.size(1)) < kMostTokens && kernel_takes(q) && kernel_takes(k) && kernel_takes(v);
+         heads * std::max(q.size(1), k.size(1)) < kMostTokens && has_vector_rows(q) && has_vector_rows(k) &&
+         has_vector_rows(v);
 }
 
 AttentionState by_kernel(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {

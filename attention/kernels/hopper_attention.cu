@@ -3,21 +3,22 @@
 #include "attention/kernels/hopper_attention.h"
 #include "attention/kernels/hopper_attention_plan.h"
 #include "attention/kernels/hopper_attention_quantise.h"
-#include "attention/kernels/hopper_softmax.cuh"
+#include "attention/kernels/hopper_int8_softmax.cuh"
+#include "attention/kernels/hopper_tiles.cuh"
 #include "attention/kernels/vector8.cuh"
 #include "core/kernels/hopper_steps.cuh"
 
 // Quantisation and the order of values: note in hopper_attention_quantise.cu.
 //
-// A tile is kGroups times 64 queries of a head; a step is a block of keys. One warp loads, a warpgroup computes 64
-// queries. Each thread block takes whole tiles in turn as long as there is one for each thread block; the steps of the
-// tiles that are left are divided evenly, and what thread blocks compute of a tile is merged by the one that ends last.
+// A tile is kGroups times 64 queries of a head; a step is a block of keys (hopper_tiles.h). One warp loads, a warpgroup
+// computes 64 queries.
 
 namespace flashblock {
 inline namespace hopper_attention_cu {
 
 using namespace int8_attention;
 namespace hopper = kernels::hopper;
+namespace tiles = hopper_tiles;
 
 [[maybe_unused]] constexpr int kStepsSummed = 16;  ///< by the matrix units, before their sums are added in fp32
 constexpr int kAlignment = 1024, kBarrierBytes = 512;
@@ -37,38 +38,6 @@ struct Shared {
 
 constexpr float kLn2 = 0.6931471805599453f;
 
-/// Steps from `first` to `last` of a tile; of a whole tile `slot` is negative.
-struct Part {
-  int tile, first, last, slot, rest;
-};
-
-__device__ __forceinline__ int first_rest_step(const Work& w, int thread_block) {
-  return int(int64_t(thread_block) * w.rest_steps / gridDim.x);
-}
-
-/// The parts of this thread block, in turn.
-class Parts {
- public:
-  __device__ explicit Parts(const Work& w)
-      : at_(first_rest_step(w, blockIdx.x)), end_(first_rest_step(w, blockIdx.x + 1)) {}
-
-  __device__ bool next(const Work& w, Part& part) {
-    if (round_ < w.rounds) {
-      part = {int(blockIdx.x) + round_++ * int(gridDim.x), 0, w.steps, -1, 0};
-      return true;
-    }
-    if (at_ == end_) return false;
-    const int rest = at_ / w.steps, first = at_ - rest * w.steps, last = min(w.steps, first + end_ - at_);
-    const bool whole = first == 0 && last == w.steps;
-    part = {w.rounds * int(gridDim.x) + rest, first, last, whole ? -1 : rest + int(blockIdx.x), rest};
-    at_ += last - first;
-    return true;
-  }
-
- private:
-  int round_ = 0, at_, end_;
-};
-
 struct Barriers {
   uint64_t *full, *empty, *full_queries, *empty_queries;
 };
@@ -76,10 +45,10 @@ struct Barriers {
 __device__ __forceinline__ void load_parts(const Work& w, uint8_t* queries, uint8_t* steps, const Barriers& b) {
   using S = Shared;
   hopper::Slot<S::kInFlight> slot;
-  Parts parts(w);
-  Part part;
-  for (int parity = 1; parts.next(w, part); parity ^= 1) {
-    const int head = part.tile / w.query_tiles, row = part.tile % w.query_tiles * S::kRows;
+  tiles::Parts parts(w.tiles);
+  tiles::Part part;
+  for (int parity = 1; parts.next(w.tiles, part); parity ^= 1) {
+    const int head = part.tile / w.tiles.per_head, row = part.tile % w.tiles.per_head * S::kRows;
     hopper::wait(b.empty_queries, parity);
     hopper::arrive_and_expect(b.full_queries, S::kQueryBytes);
     hopper::load_bytes(queries, w.q8 + (int64_t(head) * w.padded_queries + row) * kWidth, S::kQueryBytes,
@@ -87,19 +56,17 @@ __device__ __forceinline__ void load_parts(const Work& w, uint8_t* queries, uint
     for (int step = part.first; step < part.last; ++step, slot.advance()) {
       hopper::wait(b.empty + slot.index, slot.parity ^ 1);
       hopper::arrive_and_expect(b.full + slot.index, S::kStepBytes);
-      hopper::load_bytes(steps + slot.index * S::kStepBytes, w.kv8 + (int64_t(head) * w.steps + step) * S::kStepBytes,
-                         S::kStepBytes, b.full + slot.index);
+      hopper::load_bytes(steps + slot.index * S::kStepBytes,
+                         w.kv8 + (int64_t(head) * w.tiles.steps + step) * S::kStepBytes, S::kStepBytes,
+                         b.full + slot.index);
     }
   }
 }
 
-/// Waits for the other warps of the warpgroup.
-__device__ __forceinline__ void sync_group(int group) { asm volatile("bar.sync %0, 128;" ::"r"(1 + group) : "memory"); }
-
 /// What is added to the sums of a tile and what becomes of them.
-__device__ __forceinline__ void store_tile(const Work& w, const Part& part, int first_row, const float (&sums)[64],
-                                           const Rows& r) {
-  const int head = part.tile / w.query_tiles, batch = head / w.heads, lane = threadIdx.x % 32;
+__device__ __forceinline__ void store_tile(const Work& w, const tiles::Part& part, int first_row,
+                                           const float (&sums)[64], const Rows& r) {
+  const int head = part.tile / w.tiles.per_head, batch = head / w.heads, lane = threadIdx.x % 32;
   const int row = first_row + threadIdx.x % 128 / 32 * 16 + lane / 4;
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
@@ -130,56 +97,6 @@ __device__ __forceinline__ void store_tile(const Work& w, const Part& part, int 
   }
 }
 
-/// Leaves a part of a tile in memory. The last one to arrive adds all of them up, in their order: then true.
-__device__ __forceinline__ bool merge_parts(const Work& w, const Part& part, int group, float (&sums)[64], Rows& r,
-                                            int* shared_arrivals) {
-  const int thread = threadIdx.x % 128;
-  const auto sums_at = [&](int slot) { return w.partial_sums + (int64_t(slot) * kGroups + group) * 16 * 128 + thread; };
-  const auto rows_at = [&](int slot) { return w.partial_rows + (int64_t(slot) * kGroups + group) * 128 + thread; };
-#pragma unroll
-  for (int i = 0; i < 16; ++i)
-    __stcg(sums_at(part.slot) + i * 128, make_float4(sums[4 * i], sums[4 * i + 1], sums[4 * i + 2], sums[4 * i + 3]));
-  __stcg(rows_at(part.slot), make_float4(r.base[0], r.base[1], r.sum[0], r.sum[1]));
-  // The thread blocks that have steps of this tile. That of step s is the largest c with c rest_steps / grid < s + 1.
-  const auto thread_block_of = [&](int step) { return int((int64_t(step + 1) * gridDim.x - 1) / w.rest_steps); };
-  const int first = thread_block_of(part.rest * w.steps), last = thread_block_of((part.rest + 1) * w.steps - 1);
-  const auto has_steps = [&](int c) { return first_rest_step(w, c) < first_rest_step(w, c + 1); };
-  int expected = 0;
-  for (int c = first; c <= last; ++c) expected += has_steps(c);
-  __threadfence();
-  sync_group(group);
-  if (thread == 0) shared_arrivals[group] = atomicAdd(w.arrivals + part.rest * kGroups + group, 1);
-  sync_group(group);
-  const bool is_last = shared_arrivals[group] == expected - 1;
-  sync_group(group);  // before the next part writes there
-  if (!is_last) return false;
-  __threadfence();
-  float base[2] = {-INFINITY, -INFINITY};
-  for (int c = first; c <= last; ++c) {
-    if (!has_steps(c)) continue;
-    const float4 rows = __ldcg(rows_at(part.rest + c));
-    base[0] = fmaxf(base[0], rows.x), base[1] = fmaxf(base[1], rows.y);
-  }
-  r.sum[0] = r.sum[1] = 0;
-#pragma unroll
-  for (int i = 0; i < 64; ++i) sums[i] = 0;
-  for (int c = first; c <= last; ++c) {
-    if (!has_steps(c)) continue;
-    const float4 rows = __ldcg(rows_at(part.rest + c));
-    const float factor[2] = {exact_power_of_two(rows.x - base[0]), exact_power_of_two(rows.y - base[1])};
-    r.sum[0] = fmaf(rows.z, factor[0], r.sum[0]), r.sum[1] = fmaf(rows.w, factor[1], r.sum[1]);
-#pragma unroll
-    for (int i = 0; i < 16; ++i) {
-      const float4 four = __ldcg(sums_at(part.rest + c) + i * 128);
-      sums[4 * i] = fmaf(four.x, factor[0], sums[4 * i]), sums[4 * i + 1] = fmaf(four.y, factor[0], sums[4 * i + 1]);
-      sums[4 * i + 2] = fmaf(four.z, factor[1], sums[4 * i + 2]);
-      sums[4 * i + 3] = fmaf(four.w, factor[1], sums[4 * i + 3]);
-    }
-  }
-  r.base[0] = base[0], r.base[1] = base[1];
-  return true;
-}
-
 __device__ __forceinline__ void attend_parts(const Work& w, float4* set_aside, const uint8_t* queries,
                                              const uint8_t* steps, const Barriers& b, int* shared_arrivals) {
   using S = Shared;
@@ -194,11 +111,12 @@ __device__ __forceinline__ void attend_parts(const Work& w, float4* set_aside, c
       hopper::matrix_columns_of_16_bytes(common(hopper::shared_address(steps)) + kBlockBytes, kWidth);
   set_aside += group * 16 * 128 + thread;
   hopper::Slot<S::kInFlight> slot;
-  Parts parts(w);
-  Part part;
-  for (int parity = 0; parts.next(w, part); parity ^= 1) {
-    const int head = part.tile / w.query_tiles, first_row = part.tile % w.query_tiles * S::kRows + group * kUnitQueries;
-    const float* key_scales = w.k_scales + int64_t(head) * w.steps;
+  tiles::Parts parts(w.tiles);
+  tiles::Part part;
+  for (int parity = 0; parts.next(w.tiles, part); parity ^= 1) {
+    const int head = part.tile / w.tiles.per_head,
+              first_row = part.tile % w.tiles.per_head * S::kRows + group * kUnitQueries;
+    const float* key_scales = w.k_scales + int64_t(head) * w.tiles.steps;
     Rows r;
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
@@ -294,12 +212,9 @@ __device__ __forceinline__ void attend_parts(const Work& w, float4* set_aside, c
       const float4 aside = set_aside[i * 128];
       sums[4 * i] += aside.x, sums[4 * i + 1] += aside.y, sums[4 * i + 2] += aside.z, sums[4 * i + 3] += aside.w;
     }
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      r.sum[h] += __shfl_xor_sync(0xffffffffu, r.sum[h], 1);
-      r.sum[h] += __shfl_xor_sync(0xffffffffu, r.sum[h], 2);
-    }
-    if (part.slot < 0 || merge_parts(w, part, group, sums, r, shared_arrivals)) store_tile(w, part, first_row, sums, r);
+    hopper_softmax::add_up(r);
+    if (part.slot < 0 || tiles::merge_parts<kGroups>(w.tiles, part, group, sums, r, shared_arrivals))
+      store_tile(w, part, first_row, sums, r);
   }
 }
 

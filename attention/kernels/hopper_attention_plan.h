@@ -1,16 +1,16 @@
-// What the kernels of attention in 8 bits work on: sizes, memory, and how tiles are divided among thread blocks.
+// What the kernels of attention in 8 bits work on: sizes and memory.
 #pragma once
 
 #include <cuda_bf16.h>
-#include <vector_types.h>
 
 #include <cstdint>
 
 #include "attention/kernels/hopper_attention.h"
+#include "attention/kernels/hopper_tiles.h"
 
 namespace flashblock::int8_attention {
 
-constexpr int kWidth = kInt8AttentionWidth, kUnitQueries = 64;
+using hopper_tiles::kUnitQueries, hopper_tiles::kWidth;
 constexpr int kGroups = 3;  ///< warpgroups that compute
 constexpr int kKeys = 96;   ///< of a block; 128 in two groups, or 192, take longer
 constexpr int kTileQueries = kUnitQueries * kGroups;
@@ -39,14 +39,11 @@ struct Quantisation {
 /// A tile is kTileQueries queries of a head; a step is a block of keys.
 struct Work {
   const uint8_t *q8, *kv8;
-  int heads, queries, keys, padded_queries, query_tiles, steps;
-  int rounds, rest_steps;  // whole tiles of each thread block; steps of all tiles that are left
+  hopper_tiles::Tiles tiles;
+  int heads, queries, keys, padded_queries;
   const float *q_scales, *q_shifts, *k_scales, *v_factors, *v_means;
   __nv_bfloat16* out;
   float* lse;
-  float4* partial_sums;  // [slots, kGroups, 16, 128]
-  float4* partial_rows;  // [slots, kGroups, 128]
-  int* arrivals;         // [tiles left, kGroups]
 };
 
 struct Plan {

@@ -1,17 +1,14 @@
-// Softmax of the scores that a warpgroup holds, whose weights become e4m3. Compiled for sm_90a alone.
+// The online softmax of the scores that a warpgroup holds. Compiled for sm_90a alone.
 #pragma once
 
-#include <climits>
 #include <cstdint>
 
-#include "attention/kernels/float8.cuh"
-#include "attention/kernels/hopper_attention_plan.h"
-
-namespace flashblock::int8_attention {
+namespace flashblock::hopper_softmax {
 
 constexpr float kHeadroom = 5, kMostExponent = 8.5f;  ///< of weights, as powers of two
 
-/// Two rows of scores, those of a thread; index 0 is the one above.
+/// Two rows of scores, those of a thread; index 0 is the one above. 2^(score - base) is the weight of a key, when
+/// scores are multiplied by `scale`; `sum` is that of the weights.
 struct Rows {
   float scale[2], base[2], sum[2], factor[2];
 };
@@ -27,24 +24,10 @@ __device__ __forceinline__ float exact_power_of_two(float e) {
   return e < -126 ? 0.0f : __int_as_float((int(e) + 127) << 23);
 }
 
-/// 2^(score - base) is the weight of a key. The base is a whole number; it grows when a weight would exceed
-/// 2^kMostExponent, by which all weights so far shrink by `factor`. Returns whether a base of this warp has grown.
-template <bool kMasked>
-__device__ __forceinline__ bool raise_base(const int32_t (&scores)[kKeys / 2], Rows& r, float key_scale,
-                                           int valid_keys) {
-  valid_keys -= threadIdx.x % 4 * 2;
-  int top[2][2] = {{INT_MIN, INT_MIN}, {INT_MIN, INT_MIN}};
-#pragma unroll
-  for (int j = 0; j < kKeys / 8; ++j)
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      const int x = kMasked && 8 * j >= valid_keys ? INT_MIN : scores[4 * j + 2 * h];
-      const int y = kMasked && 8 * j + 1 >= valid_keys ? INT_MIN : scores[4 * j + 2 * h + 1];
-      top[h][j % 2] = __vimax3_s32(top[h][j % 2], x, y);
-    }
-  float high[2];
-#pragma unroll
-  for (int h = 0; h < 2; ++h) high[h] = float(max(top[h][0], top[h][1])) * (r.scale[h] * key_scale);
+/// `high`: the highest of the thread's scores in each row. The base is a whole number; it grows when a weight would
+/// exceed 2^kMostExponent, by which all weights so far shrink by `factor`. Returns whether a base of this warp has
+/// grown.
+__device__ __forceinline__ bool grow_base(Rows& r, float (&high)[2]) {
   const bool grows = high[0] - r.base[0] > kMostExponent || high[1] - r.base[1] > kMostExponent;
   if (!__any_sync(0xffffffffu, grows)) return false;
 #pragma unroll
@@ -59,25 +42,13 @@ __device__ __forceinline__ bool raise_base(const int32_t (&scores)[kKeys / 2], R
   return true;
 }
 
-/// The weights, as e4m3 in the order of the product with the values: of four, i = 4 (j / 4) + 2 (j / 2 % 2) + h.
-template <bool kMasked>
-__device__ __forceinline__ void weigh(const int32_t (&scores)[kKeys / 2], uint32_t (&weights)[kKeys / 8], Rows& r,
-                                      float key_scale, int valid_keys) {
-  valid_keys -= threadIdx.x % 4 * 2;
-  const float scale[2] = {r.scale[0] * key_scale, r.scale[1] * key_scale};
+/// The sums of rows over the four lanes that share them.
+__device__ __forceinline__ void add_up(Rows& r) {
 #pragma unroll
-  for (int i = 0; i < kKeys / 8; ++i) {
-    const int j = i / 4 * 4 + i % 4 / 2 * 2, h = i % 2;
-    float four[4];
-#pragma unroll
-    for (int n = 0; n < 4; ++n) {
-      const float score = float(scores[4 * (j + n / 2) + 2 * h + n % 2]);
-      four[n] = power_of_two(fmaf(score, scale[h], -r.base[h]));
-      if (kMasked && 8 * (j + n / 2) + n % 2 >= valid_keys) four[n] = 0;
-    }
-    r.sum[h] += (four[0] + four[1]) + (four[2] + four[3]);
-    weights[i] = four_float8(four[0], four[1], four[2], four[3]);
+  for (int h = 0; h < 2; ++h) {
+    r.sum[h] += __shfl_xor_sync(0xffffffffu, r.sum[h], 1);
+    r.sum[h] += __shfl_xor_sync(0xffffffffu, r.sum[h], 2);
   }
 }
 
-}  // namespace flashblock::int8_attention
+}  // namespace flashblock::hopper_softmax

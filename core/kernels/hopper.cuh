@@ -75,6 +75,16 @@ __device__ __forceinline__ void load_bytes(void* target, const void* source, int
                : "memory");
 }
 
+/// The same for a map of four dimensions.
+__device__ __forceinline__ void load_box(void* target, const CUtensorMap* map, int column, int row, int plane,
+                                         int group, uint64_t* barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], "
+      "[%2];" ::"r"(shared_address(target)),
+      "l"(map), "r"(shared_address(barrier)), "r"(column), "r"(row), "r"(plane), "r"(group)
+      : "memory");
+}
+
 /// The same for a map of five dimensions, from (column, 0, 0, 0, group) on.
 __device__ __forceinline__ void load_box_of_groups(void* target, const CUtensorMap* map, int column, int group,
                                                    uint64_t* barrier) {
@@ -101,6 +111,13 @@ __device__ __forceinline__ uint64_t matrix_rows_of_64_bytes(uint32_t address) {
 __device__ __forceinline__ uint64_t matrix_columns_of_16_bytes(uint32_t address, int rows) {
   constexpr uint64_t kGroupOfEightRows = static_cast<uint64_t>(8 * 16 / 16) << 32;
   return ((address & 0x3FFFF) >> 4) | (static_cast<uint64_t>(rows) << 16) | kGroupOfEightRows;
+}
+
+/// Descriptor of a matrix in shared memory whose N is innermost: blocks of 64 columns, `bytes` apart, of rows (K) of
+/// 128 bytes, swizzled by 128 bytes as load_box does.
+__device__ __forceinline__ uint64_t matrix_blocks_of_128_bytes(uint32_t address, int bytes) {
+  constexpr uint64_t kSwizzle128 = 1ull << 62, kGroupOfEightRows = static_cast<uint64_t>(8 * 128 / 16) << 32;
+  return ((address & 0x3FFFF) >> 4) | (static_cast<uint64_t>(bytes / 16) << 16) | kGroupOfEightRows | kSwizzle128;
 }
 
 __device__ __forceinline__ void begin_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -138,9 +155,10 @@ struct MatrixProduct;
   "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
   "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
 #define FB_D64 FB_D48 ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
-#define FB_D96 FB_D64 \
+#define FB_D88 FB_D64 \
   ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, " \
-  "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
+  "%80, %81, %82, %83, %84, %85, %86, %87"
+#define FB_D96 FB_D88 ", %88, %89, %90, %91, %92, %93, %94, %95"
 #define FB_D128 FB_D96 \
   ", %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, " \
   "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
@@ -151,6 +169,34 @@ struct MatrixProduct<96> {
     asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %50, 0;\n"
                  "wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 " FB_D48 "}, %48, %49, p, 1, 1, 0, 0;\n}\n"
                  : FB_SUMS16(0), FB_SUMS16(16), FB_SUMS16(32)
+                 : "l"(a), "l"(b), "r"(keep));
+  }
+};
+
+template <>
+struct MatrixProduct<128> {
+  __device__ static __forceinline__ void add(float (&d)[64], uint64_t a, uint64_t b, int keep) {
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " FB_D64 "}, %64, %65, p, 1, 1, 0, 0;\n}\n"
+                 : FB_SUMS64
+                 : "l"(a), "l"(b), "r"(keep));
+  }
+  /// A in registers, B with N innermost: d += A B for A [64, 16] and B [16, 128]. With warp w and lane l, the halves of
+  /// a[2 c + h] are row 16 w + 8 h + l / 4, columns 8 c + 2 (l % 4) and the next.
+  __device__ static __forceinline__ void add_rows(float (&d)[64], const uint32_t* a, uint64_t b) {
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 " FB_D64
+                 "}, {%64, %65, %66, %67}, %68, 1, 1, 1, 1;\n"
+                 : FB_SUMS64
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+  }
+};
+
+template <>
+struct MatrixProduct<176> {
+  __device__ static __forceinline__ void add(float (&d)[88], uint64_t a, uint64_t b, int keep) {
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %90, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n176k16.f32.bf16.bf16 " FB_D88 "}, %88, %89, p, 1, 1, 0, 0;\n}\n"
+                 : FB_SUMS64, FB_SUMS16(64), FB_SUMS4(80), FB_SUMS4(84)
                  : "l"(a), "l"(b), "r"(keep));
   }
 };
@@ -213,6 +259,7 @@ struct Float8Product<128> {
 
 #undef FB_D128
 #undef FB_D96
+#undef FB_D88
 #undef FB_D64
 #undef FB_D48
 #undef FB_INTS64
