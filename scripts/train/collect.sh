@@ -12,6 +12,7 @@ echo "== transformer"; grep -v '\] step' "$GO/model.log" 2>/dev/null | tail -n 4
 grep '\] step' "$GO/model.log" 2>/dev/null | sed -n '1p;/step [1-5]*[05]00 /p;$p' | sed 's/ gradient [^ ]*//' | cut_long
 echo "SIGN: first at sigma 1, wanted below 0.09 by step 1500:" \
   $(sed -n 's/.*\] step \([0-9]*\) .* first \[\([0-9.na]*\),.*/\1:\2/p' "$GO/model.log" 2>/dev/null | tail -n 10)
+echo "== text encoder"; grep '\] step\|trained' "$GO/text.log" 2>/dev/null | sed -n '1p;$p' | cut_long 400
 echo "== decoder"; grep '\] step' "$GO/vae.log" 2>/dev/null | sed -n '1p;$p' | cut_long
 echo "== story"; tail -n 3 "$GO/story.log" 2>/dev/null | cut_long
 echo "== judged"
@@ -21,7 +22,7 @@ mkdir -p "$GO/rest"
 for name in transformer-0 transformer-1; do cp "$GO/model/$name.safetensors" "$OUT/" 2>/dev/null; done
 cp "$GO/vae/decoder.safetensors" "$OUT/" 2>/dev/null
 cp "$GO/model/umt5.safetensors" "$GO/vae/encoder.safetensors" "$GO/model/classifier.safetensors" "$GO/rest/" 2>/dev/null
-for log in status.txt model.log vae.log story.log judge.log; do
+for log in status.txt text.log model.log vae.log story.log judge.log; do
   [ -f "$GO/$log" ] && { echo "=== $log"; tail -c 2000000 "$GO/$log"; }
 done > "$GO/rest/logs.txt"
 tar -C "$GO/rest" -cf "$OUT/rest.tar" .

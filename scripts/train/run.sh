@@ -4,9 +4,10 @@
 # SECONDS (1480): from now until everything is written. FROM: a folder with what collect.sh has saved of an earlier part
 # of this run; its schedules go on. START=FOLDER: weights to begin with, transformer-?, umt5, encoder, decoder
 # (.safetensors), their spiece.model, perhaps a classifier (default: ../../assets/demo and vae.safetensors here).
-# DECODER=SECONDS, WIDTHS="16 48 96 96": of the decoder; 0 seconds: it stays as it is. STORY=SECONDS: of the story
-# model, at the end (0).
-# Working folder /tmp/go (GO=...): status.txt, model.log, vae.log, story.log, judge.log, model/, vae/, story/, judged/.
+# DECODER=SECONDS, WIDTHS="16 48 96 96": of the decoder; 0 seconds: it stays as it is. TEXT=SECONDS: of the text encoder
+# alone, beside the decoder (150; 0: it stays as it is). STORY=SECONDS: of the story model, at the end (0).
+# Working folder /tmp/go (GO=...): status.txt, text.log, model.log, vae.log, story.log, judge.log, text/, model/, vae/,
+# story/, judged/.
 # `touch /tmp/go/stop`: ends the transformer (its last save counts) and begins with what comes next, in the time left.
 SECONDS_IN_ALL=${1:-1480} FROM=${2:-} START=${START:+$(readlink -f "$START")}
 GO=${GO:-/tmp/go} TREE=${TREE:-$PWD} PYTHON=${PYTHON:-python3} MORE=${MORE:-}   # MORE=--toy: a rehearsal on a CPU
@@ -64,13 +65,14 @@ if [ -n "$FROM" ]; then
 fi
 
 train_transformer() {  # SECONDS; once more from the last save if it dies
-  local until=$((SECONDS + $1)) from=$model_from begin=$part pid code
+  local until=$((SECONDS + $1)) from=$model_from begin=$part text= pid code
+  if [ "$part" = 0 ] && [ -f "$GO/text/umt5.safetensors" ]; then text="--text $GO/text"; fi
   while :; do
     local seconds=$((until - SECONDS))
     [ $seconds -gt 60 ] || [ -n "$MORE" ] || { say "too little time for the transformer: $seconds s"; return 1; }
     $PYTHON -c "exit(not $begin < 0.97)" || { say "the transformer's schedule is at its end"; return 0; }
-    launch train_transformer.py "$GO/model" --vae "$vae_from" --seconds $seconds --resume "$from" --part "$begin" 1 \
-      --reading-until 0.3 --own-from 0.5 --judge ${JUDGED:-24 20} $MORE >> "$GO/model.log" 2>&1 &
+    launch train_transformer.py "$GO/model" --vae "$vae_from" --seconds $seconds --resume "$from" $text \
+      --part "$begin" 1 --reading-until 0.3 --own-from 0.5 --judge ${JUDGED:-24 20} $MORE >> "$GO/model.log" 2>&1 &
     pid=$!
     while kill -0 $pid 2>/dev/null; do
       if [ -f "$GO/stop" ]; then kill $pid; wait $pid 2>/dev/null; say "transformer stopped by hand"; return 0; fi
@@ -83,7 +85,7 @@ train_transformer() {  # SECONDS; once more from the last save if it dies
       grep -q '\] saved$' "$GO/model.log" && return 0    # trained, saved; the judgement failed
       mkdir -p "$GO/model_again"
       cp "$GO"/model/transformer-?.safetensors "$GO/model/umt5.safetensors" "$GO/model_again/"
-      from=$GO/model_again; begin=$(progress_of "$MODEL_LINES" "$GO/model.log"); begin=${begin:-$part}
+      from=$GO/model_again text=; begin=$(progress_of "$MODEL_LINES" "$GO/model.log"); begin=${begin:-$part}
     fi
     again=$((${again:-0} + 1)); [ $again -le 3 ] || return 1
   done
@@ -109,6 +111,11 @@ train_decoder() {  # SECONDS; once more from the last save if it dies
   done
 }
 
+train_text() {  # SECONDS; the transformer begins with this encoder
+  $PYTHON train_text.py "$GO/text" --seconds "$1" --resume "$model_from" ${MORE:+--batch 16} >> "$GO/text.log" 2>&1
+  say "text encoder: exit $?"
+}
+
 train_story() {  # SECONDS; a further run from the published weights, with the rules as they are now
   $PYTHON train_story.py "$GO/story" --seconds "$1" --rate 0.8 --seed 12 \
     --start ../../assets/story/model.safetensors --tokenizer ../../assets/story/tokenizer.json \
@@ -116,7 +123,10 @@ train_story() {  # SECONDS; a further run from the published weights, with the r
   say "story: exit $?"
 }
 
+TEXT=${TEXT:-150} beside=
+if [ "$part" = 0 ] && [ "$TEXT" != 0 ]; then train_text "$TEXT" & beside=$!; fi
 [ "$DECODER" = 0 ] || train_decoder "$DECODER"
+[ -z "$beside" ] || wait $beside
 train_transformer $(($(left) - JUDGE - STORY))
 
 # ---- judgement of both together

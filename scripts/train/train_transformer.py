@@ -241,26 +241,31 @@ def narrow(state, layer, width, products):
         state[name] = value.contiguous()
 
 
-def load(model, folder):
-    """A run's files or exported ones. A text encoder of another vocabulary (spiece.model in the folder) is adapted, a
-    wider feed-forward narrowed."""
-    state = load_state(folder)
+def load_text(encoder, folder):
+    """Of a run's files or exported ones; one of another vocabulary (spiece.model in the folder) is adapted. Returns the
+    encoder as it was."""
     text = {k: v.float() for k, v in load_file(f"{folder}/umt5.safetensors").items()}
-    own_pieces = f"{folder}/spiece.model" if os.path.exists(f"{folder}/spiece.model") else None
+    theirs, key, own = umt5.build_from_state_dict(text), "token_embedding.weight", encoder.state_dict()
+    if os.path.exists(f"{folder}/spiece.model"):
+        rows = own[key].clone()
+        adopt_pieces(rows, text[key].to(rows), Tokenizer(f"{folder}/spiece.model").pieces, Tokenizer().pieces)
+        text[key] = rows
+    encoder.load_state_dict(text)
+    return theirs
+
+
+def load(model, folder):
+    """A run's files or exported ones, a wider feed-forward narrowed."""
+    state, text = load_state(folder), load_text(model.text, folder)
     inner, wanted = len(state["blocks.0.ffn.0.bias"]), model.transformer.geometry.ffn_dim
     if inner > wanted:
         wide = WanTransformer(replace(model.transformer.geometry, ffn_dim=inner))
         wide.load_state_dict(state)
-        products = hidden_products(wide.to(DEVICE), umt5.build_from_state_dict(text).to(DEVICE), Tokenizer(own_pieces))
-        for layer, sums in enumerate(products):
+        pieces = f"{folder}/spiece.model"
+        tokenizer = Tokenizer(pieces if os.path.exists(pieces) else None)
+        for layer, sums in enumerate(hidden_products(wide.to(DEVICE), text.to(DEVICE), tokenizer)):
             narrow(state, layer, wanted, sums.cpu())
     model.transformer.load_state_dict(state)
-    key, own = "token_embedding.weight", model.text.state_dict()
-    if own_pieces:
-        old, rows = Tokenizer(own_pieces).pieces, own[key].clone()
-        adopt_pieces(rows, text[key].to(rows), old, Tokenizer().pieces)
-        text[key] = rows
-    model.text.load_state_dict(text)
 
 
 def reading_layout(layout):
@@ -336,6 +341,7 @@ def main():
     parser.add_argument("--vae", required=True)
     parser.add_argument("--seconds", type=float, default=660)
     parser.add_argument("--resume")
+    parser.add_argument("--text", help="output of train_text.py: its encoder in place of that of --resume")
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--part", type=float, nargs=2, default=(0.0, 1.0), help="of the schedule")
     parser.add_argument("--own-from", type=float, help="part of the schedule after which own videos are seen")
@@ -372,6 +378,8 @@ def main():
     model = Model(TOY if toy and not options.resume else Geometry(), tokenizer.vocabulary).to(DEVICE)
     if options.resume:
         load(model, options.resume)
+    if options.text:
+        load_text(model.text, options.text)
     log("parameters", {n: sum(p.numel() for p in m.parameters()) for n, m in model.named_children()})
     broadcast(p.data for p in model.parameters())
     torch.manual_seed(6 + RANK)
