@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 import world
 from common import DEVICE, DTYPE
-from videos import draw_parameters
+from videos import PAIRS, draw_parameters
 from prompts import caption_ids
 
 SLOTS, FRAMES = 11, 3
@@ -94,11 +94,11 @@ class VideoPool(Pool):
 
 
 class FirstPool(Pool):
-    """First blocks alone, with captions that tell all: latents [n, 3, 16, 18, 32], mask [n, 3, 18, 32], ids [n,
-    variants, L]."""
+    """First blocks alone, many with two actors, with captions that tell all: latents [n, 3, 16, 18, 32], mask [n, 3,
+    18, 32], ids [n, variants, L]."""
 
     def draw(self, count):
-        params = draw_parameters(count, self.generator)
+        params = draw_parameters(count, self.generator, pairs=PAIRS)
         clips = world.to(params, DEVICE)
         z, mask = encode(self.vae, clips, torch.zeros_like(clips["start"]), 4 * FRAMES - 3)
         return dict(latents=z.to(DTYPE), mask=mask.to(DTYPE), ids=self.captions(params, complete=True))

@@ -26,7 +26,7 @@ import world
 from common import DEVICE, elapsed, rounded, set_up
 from optim import Trainer, rate_factor
 from prompts import Tokenizer, caption_ids
-from videos import draw_parameters
+from videos import PAIRS, draw_parameters
 from wan_transformer import Geometry
 
 ABSENT = len(world.COLORS)
@@ -34,7 +34,6 @@ ABSENT = len(world.COLORS)
 QUESTIONS = {"scene": len(world.SCENES), "time": len(world.TIMES), "weather": len(world.WEATHER),
              "season": len(world.SEASONS), "camera": len(world.CAMERAS), "direction": len(world.DIRECTIONS),
              "place": len(world.SCENES) * world.STARTS, **{actor: ABSENT + 1 for actor in world.ACTORS}}
-PAIRS = 0.5  # share of captions with two actors, which are the hardest
 UNSEEN = 1024  # captions that it is judged by
 KEEP = 5.0  # weight of the distance from the rows of the other encoder
 
@@ -49,14 +48,6 @@ def answers(params):
     return y
 
 
-def with_pairs(n, generator):
-    """Parameters of n videos, PAIRS of them with two actors."""
-    params = draw_parameters(4 * n, generator)
-    two = params["actor2"] != world.NOBODY
-    index = torch.cat([two.nonzero().flatten()[:int(PAIRS * n)], (~two).nonzero().flatten()])[:n]
-    return {k: v[index] for k, v in params.items()}
-
-
 class Captions(torch.utils.data.IterableDataset):
     """Batches without end: ids [n, L] of captions that tell all, answers, whether there are two actors [n]."""
 
@@ -68,7 +59,7 @@ class Captions(torch.utils.data.IterableDataset):
         seed = self.seed + (1000 * (worker.id + 1) if worker else 0)
         generator, rng, tokenizer = torch.Generator().manual_seed(seed), random.Random(seed), Tokenizer()
         while True:
-            params = with_pairs(self.n, generator)
+            params = draw_parameters(self.n, generator, pairs=PAIRS)
             ids = caption_ids(params, tokenizer, rng, 1, complete=True)[:, 0]
             yield ids, answers(params), params["actor2"] != world.NOBODY
 

@@ -14,6 +14,7 @@ from common import DEVICE, RANK, shared
 TASKS = {"scene": len(world.SCENES), "time": len(world.TIMES), "weather": len(world.WEATHER),
          "season": len(world.SEASONS), "actor": len(world.ACTORS), "color": len(world.COLORS),
          "actor2": len(world.ACTORS) + 1, "color2": len(world.COLORS), "direction": 2, "view": 4}
+PAIRS = 0.5  # share of videos with two actors where it is learned what captions tell: they are the hardest
 VIEWS = ["centre", "actor on the right", "actor on the left", "near"]  # where a movement of the camera has led
 
 
@@ -50,9 +51,14 @@ def truth(params, frame):
     return seen
 
 
-def draw_parameters(n, generator, change_probability=0.0, change_at=None):
-    """Parameters of n videos; a share of them changes time of day or weather from frame `change_at` [n]."""
-    params = world.sample(n, generator)
+def draw_parameters(n, generator, change_probability=0.0, change_at=None, pairs=None):
+    """Parameters of n videos; a share of them changes time of day or weather from frame `change_at` [n]. pairs: share
+    of them with two actors, where it is not to be the world's."""
+    params = world.sample(n if pairs is None else 4 * n, generator)
+    if pairs is not None:
+        two = params["actor2"] != world.NOBODY
+        index = torch.cat([two.nonzero().flatten()[:int(pairs * n)], (~two).nonzero().flatten()])[:n]
+        params = {k: v[index] for k, v in params.items()}
     if change_probability > 0:
         params = world.add_changes(params, change_probability, generator, world.FIRST_BLOCK, world.FIRST_BLOCK + 1)
         params["change"] = torch.where(params["change"] < world.NEVER, change_at, world.NEVER)

@@ -21,16 +21,17 @@ import umt5
 import world
 from optim import TEXT_RATES, Trainer
 from prompts import Tokenizer
+from videos import PAIRS, draw_parameters
 from wan_transformer import Geometry
 
 
 class Answers(unittest.TestCase):
     def test_they_are_what_the_caption_says(self):
         generator, rng = torch.Generator().manual_seed(3), random.Random(3)
-        params = train_text.with_pairs(40, generator)
+        params = draw_parameters(40, generator, pairs=PAIRS)
         y = train_text.answers(params)
         self.assertEqual(set(y), set(train_text.QUESTIONS))
-        self.assertEqual(int((params["actor2"] != world.NOBODY).sum()), int(40 * train_text.PAIRS))
+        self.assertEqual(int((params["actor2"] != world.NOBODY).sum()), int(40 * PAIRS))
         for i in range(40):
             clip = {k: int(v[i]) for k, v in params.items()}
             colours = {world.ACTORS[clip["actor"]]: clip["color"]}
@@ -48,7 +49,7 @@ class Answers(unittest.TestCase):
                 logits = {q: F.one_hot(y[q], n).float() for q, n in train_text.QUESTIONS.items()}
                 logits["ball"][1] = F.one_hot((y["ball"][1] + 1) % (train_text.ABSENT + 1), train_text.ABSENT + 1)
                 return logits
-        params = train_text.with_pairs(8, torch.Generator().manual_seed(1))
+        params = draw_parameters(8, torch.Generator().manual_seed(1), pairs=PAIRS)
         y, two = train_text.answers(params), params["actor2"] != world.NOBODY
         shares = train_text.right(lambda ids: None, Knows(), (torch.ones(8, 3, dtype=torch.long), y, two))
         self.assertEqual(float(shares["place"]), 1.0)
