@@ -1,5 +1,7 @@
 #include "analysis/synthetic_model.h"
 
+#include <ATen/Context.h>
+#include <ATen/core/Generator.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/randn.h>
 
@@ -14,6 +16,7 @@
 
 #include "core/error.h"
 #include "core/html_page.h"
+#include "core/sha256.h"
 #include "weights/published_shapes.h"
 #include "weights/weight_store.h"
 
@@ -104,6 +107,13 @@ double scale_of(const std::vector<int64_t>& shape) {
   return 1 / std::sqrt(inputs);
 }
 
+/// Of a tensor's numbers: by its name, since tensors are read by several threads, and some of them more than once.
+at::Generator generator_of(const std::string& tensor, at::Device device) {
+  at::Generator generator = at::globalContext().defaultGenerator(device).clone();
+  generator.set_current_seed(std::stoull(sha256(tensor).substr(0, 15), nullptr, 16));
+  return generator;
+}
+
 std::shared_ptr<const WeightStore> random_store(const std::vector<NamedShape>& shapes, const std::string& name,
                                                 at::Device device, at::ScalarType dtype,
                                                 const std::string& config = "") {
@@ -112,8 +122,9 @@ std::shared_ptr<const WeightStore> random_store(const std::vector<NamedShape>& s
   for (const auto& [tensor, shape] : shapes) {
     tensors[tensor] = at::full({1}, 0.1, dtype).expand(shape);  // the shape, without its memory
     if (tensor == kTokenEmbedding) continue;                    // of which rows are picked on the host
-    changes[tensor] = [shape = shape, device, dtype](const at::Tensor&) {
-      return at::randn(shape, at::TensorOptions().device(device).dtype(dtype)).mul_(scale_of(shape));
+    changes[tensor] = [name = tensor, shape = shape, device, dtype](const at::Tensor&) {
+      const at::TensorOptions options = at::TensorOptions().device(device).dtype(dtype);
+      return at::randn(shape, generator_of(name, device), options).mul_(scale_of(shape));
     };
   }
   std::map<std::string, std::string> metadata;

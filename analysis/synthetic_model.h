@@ -36,7 +36,8 @@ ModelDescription random_description(const ModelGeometry& geometry);
 
 /// The weights: normally distributed, scaled so that activations stay finite. (A matrix product takes more power, and
 /// so more time, on random numbers than on zeros.) Each tensor is generated when it is read, on `device` and in
-/// `dtype`, and not cached. All token embeddings are the same number.
+/// `dtype`, and not cached: the same numbers each time on devices of one kind. All token embeddings are the same
+/// number.
 ModelWeights random_weights(const ModelGeometry& geometry, at::Device device, at::ScalarType dtype);
 
 /// The same for a language model.

@@ -11,6 +11,8 @@
 #include "analysis/synthetic_model.h"
 #include "analysis/text_fidelity_report.h"
 #include "core/error.h"
+#include "tests/support/tensor_matchers.h"
+#include "weights/weight_store.h"
 
 namespace flashblock {
 namespace {
@@ -76,6 +78,20 @@ TEST(TextFidelity, RefreshedAttentionIsTheNoiseFloorAndReusedIsNot) {
   EXPECT_EQ(reused.external_computed, 2 * (2 * (2 * 7 + 2 * 6) + 2 * 7)) << "of two key/value heads";
   EXPECT_EQ(reused.external_computed + reused.external_reused, 2 * (3 * 53 + 2 * 2 * 6));
   EXPECT_GE(reused.block_divergence.size(), 6u);
+}
+
+TEST(TextFidelity, RandomWeightsAreTheSameEachTime) {
+  const LanguageConfig config{
+      .vocabulary = 50, .width = 32, .layers = 1, .heads = 2, .kv_heads = 1, .head_dim = 16, .ffn_dim = 48};
+  const auto weights = [&] { return random_language_weights(config, at::kCPU, at::kFloat); };
+  const auto first = weights(), second = weights();
+  const std::vector<std::string> names = first->names();
+  ASSERT_GT(names.size(), 5u);
+  for (const std::string& name : names) {
+    const at::Tensor tensor = first->tensor(name);
+    EXPECT_TENSORS_IDENTICAL(first->tensor(name), tensor) << name;
+    EXPECT_TENSORS_IDENTICAL(second->tensor(name), tensor) << name;
+  }
 }
 
 TEST(TextFidelity, TheResidualHalvesTheErrorOfSparseAttention) {
