@@ -59,10 +59,14 @@ bool has_bf16_attention(at::Device device, at::ScalarType dtype, int64_t head_wi
 }
 
 AttentionState bf16_attention_with_lse(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  FB_CHECK(q.dim() == 4 && k.dim() == 4 && k.sizes() == v.sizes() && q.size(0) == k.size(0) && q.size(2) == k.size(2) &&
+               q.size(3) == k.size(3) && k.size(1) > 0 && k.options().type_equal(q.options()) &&
+               v.options().type_equal(q.options()),
+           "q ", q.sizes(), ", k ", k.sizes(), ", v ", v.sizes());
 #ifdef FLASHBLOCK_CUDA
   constexpr int64_t kMostTokens = int64_t{1} << 30;
   const int64_t heads = q.size(0) * q.size(2);
-  if (has_bf16_attention(q.device(), q.scalar_type(), q.size(3)) && k.size(1) > 0 &&
+  if (has_bf16_attention(q.device(), q.scalar_type(), q.size(3)) &&
       heads * std::max(q.size(1), k.size(1)) < kMostTokens && has_vector_rows(q) && has_vector_rows(k) &&
       has_vector_rows(v)) {
     RECORD_USER_SCOPE(kAttentionScope);

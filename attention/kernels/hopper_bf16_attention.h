@@ -28,8 +28,8 @@ struct Bf16AttentionArguments {
 /// Bytes of the workspace, for the arguments' sizes.
 int64_t bf16_attention_workspace(const Bf16AttentionArguments& arguments);
 
-/// Queues the kernel; returns the status of the launch. Requires: compute capability 9.0; batch * heads * queries *
-/// keys below 2^44.
+/// Queues the kernel; returns the status of the launch. Requires: compute capability 9.0; batch * heads times queries
+/// or keys below 2^30.
 cudaError_t launch_bf16_attention(const Bf16AttentionArguments& arguments, cudaStream_t stream);
 
 }  // namespace flashblock

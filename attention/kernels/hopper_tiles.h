@@ -49,7 +49,7 @@ struct DividedTiles {
   int arrivals;  ///< their number
 };
 
-/// Requires: heads * tiles_per_head * steps < 2^31.
+/// Requires: heads * tiles_per_head and multiprocessors * steps below 2^31.
 inline DividedTiles divide(int64_t heads, int64_t tiles_per_head, int64_t steps, int groups, int multiprocessors,
                            Workspace& space) {
   const int64_t tiles = heads * tiles_per_head, grid = std::min<int64_t>(multiprocessors, tiles * steps);

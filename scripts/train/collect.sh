@@ -10,7 +10,7 @@ cut_long() { cut -c1-${1:-300}; }
 echo "== status"; tail -n 12 "$GO/status.txt" | cut_long
 echo "== transformer"; grep -v '\] step' "$GO/model.log" 2>/dev/null | tail -n 4 | cut_long
 grep '\] step' "$GO/model.log" 2>/dev/null | sed -n '1p;/step [1-5]*[05]00 /p;$p' | sed 's/ gradient [^ ]*//' | cut_long
-echo "SIGN: first at sigma 1, wanted below 0.09 by step 1500:" \
+echo "SIGN: first at sigma 1, wanted below 0.15 when reading ends:" \
   $(sed -n 's/.*\] step \([0-9]*\) .* first \[\([0-9.na]*\),.*/\1:\2/p' "$GO/model.log" 2>/dev/null | tail -n 10)
 echo "== text encoder"; grep '\] step\|trained' "$GO/text.log" 2>/dev/null | sed -n '1p;$p' | cut_long 400
 echo "== decoder"; grep '\] step' "$GO/vae.log" 2>/dev/null | sed -n '1p;$p' | cut_long
